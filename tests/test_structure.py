@@ -57,8 +57,6 @@ LATE = {
     ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
     ("cli", "commands.profile_net"): "the compiler, and training, which two commands need",
     ("program.callable_graph", "profile.calls"): "the compiler: few ask where time goes",
-    ("profile.profile", "profile.page"): "for notebooks",
-    ("profile.profile", "profile.picture"): "few draw one",
     ("training.trainer", "training.steps.profiled_step"): "the compiler: few ask where time goes",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",

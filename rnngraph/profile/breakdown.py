@@ -13,6 +13,7 @@ from ..codegen.analysis.node_kinds import label_of
 from ..codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ..errors import Where
 from ..ir.graph import Node
+from ..ir.node import INSTRUCTION
 from ..ir.ops import OPS
 from .floors import Floor, bound_of, floor_of
 from .limits import Limits
@@ -146,7 +147,7 @@ def name_of(timed: Timed) -> str:
     nodes = timed.nodes
     count = sum(node.op == "matmul" for node in nodes)
     words = [f"{count} product{'s' * (count > 1)}"] if count else []
-    words += dict.fromkeys(node.op for node in nodes if OPS[node.op].is_long)
+    words += dict.fromkeys(node.op for node in nodes if OPS[node.op].cost != INSTRUCTION)
     last = next((node for node in reversed(nodes) if node.name), nodes[-1])
     text = ", ".join(words) or (last.op if last.op == label_of(last) else f"{last.op} {label_of(last)}")
     return f"step: {text}" if timed.scan is not None else text
@@ -155,9 +156,9 @@ def name_of(timed: Timed) -> str:
 def pieces_of(timed: Timed, floor: Floor) -> Iterator[tuple[Where | None, float]]:
     """The lines of a slot, each with its share. What no line is known of goes with the others."""
     costs: dict[Where, float] = {}
-    for node in timed.nodes if timed.kind == WORK else ():
+    for node, cost in floor.costs.items():
         if node.where is not None:
-            costs[node.where] = costs.get(node.where, 0.0) + floor.costs.get(node, 0.0)
+            costs[node.where] = costs.get(node.where, 0.0) + cost
     total = sum(costs.values())
     if total:
         yield from ((where, cost / total) for where, cost in costs.items() if cost)

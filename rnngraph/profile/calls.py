@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,13 @@ from .profile import Profile
 MOST_SECONDS = 3600.0
 
 
-def checked_seconds(seconds: object, where: Where | None) -> float:
+def checked_seconds(seconds: Any, where: Where | None) -> float:
     """The time to spend. Raises ``ArgumentError`` for what is no positive number."""
     is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
-    if not is_number or not 0 < float(seconds) <= MOST_SECONDS:  # type: ignore[arg-type]
-        raise ArgumentError(f"seconds={shown(seconds)} must be a number above 0, the time to spend on calls", where)
-    return float(seconds)  # type: ignore[arg-type]
+    if not is_number or not 0 < seconds <= MOST_SECONDS:
+        what = f"seconds={shown(seconds)} must be above 0 and at most {MOST_SECONDS:.0f}: the time to spend on calls"
+        raise ArgumentError(what, where)
+    return float(seconds)
 
 
 def profile_of(
@@ -42,5 +44,5 @@ def profile_of(
     kernels = kernels_of(ticks, measured, sizes, feeds, limits)
     workers = int((measured.times[ticks.rest] > 0).sum())
     return Profile(
-        name, dict(sizes), kernels, measured.native, measured.outside, measured.plain, measured.calls, workers, limits
+        name, dict(sizes), kernels, measured.native, measured.outside, measured.ratio, measured.calls, workers, limits
     )

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from ..codegen.cost_model.register_tiles import FMA_LATENCY
 from ..codegen.schedule.ticks import Timed
 from ..ir.graph import Node
+from ..ir.node import INSTRUCTION
 from ..ir.ops import OPS
 from .limits import Limits
 from .work import Work
 
+MULTIPLYING = "multiply-adds"
 FAR = 1.5
 """How many times its floor a kernel takes that is bound by something else."""
 SHORT = 0.5e-6
@@ -52,13 +54,15 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     for node, count in work.elements:
         op = node.op if OPS[node.op].kind == "elementwise" else "add"
         seconds = count * limits.seconds(op, _float(node))
-        functions += seconds * OPS[op].is_long
-        arithmetic += seconds * (not OPS[op].is_long)
+        if _is_function(op):
+            functions += seconds
+        else:
+            arithmetic += seconds
         costs[node] = costs.get(node, 0.0) + seconds
     held = min(work.moved, limits.target.second_cache) if chunked else work.moved
     moved = work.moved / limits.read(held) if work.moved else 0.0
     computing = {
-        "multiply-adds": work.times * products,
+        MULTIPLYING: work.times * products,
         _functions(work): work.times * functions,
         "elementwise arithmetic": work.times * arithmetic,
     }
@@ -77,8 +81,10 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
     each = seconds / max(1.0, work.times)
     if seconds <= FAR * floor.seconds:
         return floor.largest
-    if waiting := _waits_for_sums(timed, limits):
-        return waiting
+    busy, wait = _cycles_of_sums(timed, limits)
+    longer = floor.seconds + floor.terms.get(MULTIPLYING, 0.0) * (wait / busy - 1)
+    if wait > 1.25 * busy and seconds <= FAR * longer:
+        return f"waits for sums: {wait - busy:.2g} of {wait:.2g} cycles"
     if timed.scan is not None:
         clock, least = limits.clock, floor.seconds / max(1.0, work.times)
         return f"waits for the step before: {(each - least) * clock:.0f} of {each * clock:.0f} cycles"
@@ -87,23 +93,26 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
     return floor.largest
 
 
-def _waits_for_sums(timed: Timed, limits: Limits) -> str:
-    """Of a step of k the cycles in which a register tile waits for the sums of the step before; "" where it doesn't."""
+def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
+    """Cycles in which a register tile starts the multiply-adds of a step of k, and those until their sums are there."""
     products = None if timed.plan is None else timed.plan.products
     if products is None:
-        return ""
+        return 1.0, 1.0
     tile, split = products.tile, max(item.accumulators for item in products.contractions)
     columns = tile.blocks * max(len(item.products) for item in products.contractions)
     a_vector = 2.0 * limits.target.lanes(4) / limits.flops()
-    busy, wait = tile.rows * columns * a_vector * limits.clock, FMA_LATENCY / split
-    if busy >= 0.75 * wait:
-        return ""
-    return f"waits for sums: {wait - busy:.2g} of {wait:.2g} cycles"
+    busy = tile.rows * columns * a_vector * limits.clock
+    return busy, max(busy, FMA_LATENCY / split)
 
 
 def _functions(work: Work) -> str:
-    names = dict.fromkeys(node.op for node, _ in work.elements if OPS[node.op].is_long)
+    names = dict.fromkeys(node.op for node, _ in work.elements if _is_function(node.op))
     return f"functions: {', '.join(names)}" if names else "functions"
+
+
+def _is_function(op: str) -> bool:
+    """Whether an op takes longer than an instruction."""
+    return OPS[op].cost != INSTRUCTION
 
 
 def _float(node: Node) -> str:

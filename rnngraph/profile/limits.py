@@ -15,7 +15,8 @@ from ..codegen.llvm.module import module_text
 from ..codegen.loop_ir.builder import Block
 from ..codegen.loop_ir.nodes import Buffer, Entry, For, Function, Store
 from ..codegen.machine.engine import Code, object_code
-from ..codegen.machine.target import Target, cache_bytes
+from ..codegen.machine.target import Target, cache_bytes, host
+from ..ir.node import DRAW, INSTRUCTION
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, size
 from ..runtime.native.aligned_memory import address
@@ -28,6 +29,8 @@ READ_BYTES = 16 << 20
 MOST_READ = 64 << 20
 """Bytes of the largest block of memory that is measured."""
 TURNS = 100_000
+DRAWN = "random_uniform"
+"""The op that stands for all that draw random numbers."""
 FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
 """Of what elementary functions are measured on, which the first cache holds, and how often."""
 
@@ -80,11 +83,11 @@ class Limits:
 
     def seconds(self, op: str, dtype: str) -> float:
         """Of an elementwise op, for each element."""
-        if not OPS[op].is_long:  # an instruction as a multiply-add is
+        if OPS[op].cost == INSTRUCTION:  # as a multiply-add is
             return 2 / self.flops(dtype)
-        key = op, dtype
+        key = (DRAWN, "float32") if OPS[op].cost == DRAW else (op, dtype)
         if key not in self._functions:
-            self._functions[key] = function_seconds(op, dtype, self.target, self.repeats)
+            self._functions[key] = function_seconds(*key, self.target, self.repeats)
         return self._functions[key]
 
 
@@ -92,8 +95,9 @@ limits_of: Callable[[Target], Limits] = lru_cache(maxsize=8)(Limits)
 """Those of a target, measured once by this process."""
 
 
-def multiply_rate(target: Target, repeats: int = 7) -> float:
-    """Floating-point operations a second of one core, at best of a few short runs."""
+def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
+    """Floating-point operations a second of one core, at best of a few short runs. target: None for this machine."""
+    target = target or host()
     run, data = _code(target).entry("multiply"), np.zeros(64, np.float32)
     seconds = _best(lambda: run(address(data), TURNS, 0), repeats)
     return 2.0 * _sums(target) * target.lanes(4) * TURNS / seconds
@@ -105,9 +109,9 @@ def chain_seconds(target: Target, repeats: int = 7) -> float:
     return _best(lambda: run(address(data), TURNS, 0), repeats) / TURNS
 
 
-def read_rate(size_bytes: int, target: Target, repeats: int = 7) -> float:
+def read_rate(size_bytes: int, target: Target | None = None, repeats: int = 7) -> float:
     """Bytes a second that one core reads, over and over, out of a block of ``size_bytes``, 4 KiB or more."""
-    run, data = _code(target).entry("read"), _block(max(PAGE, size_bytes) // 1024 * 1024)
+    run, data = _code(target or host()).entry("read"), _block(max(PAGE, size_bytes) // 1024 * 1024)
     times = max(1, READ_BYTES // data.nbytes)
     run(address(data), data.size, 1)
     return float(data.nbytes * times) / _best(lambda: run(address(data), data.size, times), repeats)
@@ -115,17 +119,16 @@ def read_rate(size_bytes: int, target: Target, repeats: int = 7) -> float:
 
 def function_seconds(op: str, dtype: str, target: Target, repeats: int = 7) -> float:
     """Of one element, in a loop over numbers that the first cache holds, none of which waits for another."""
-    kind = dtype if dtype in ITEM_BYTES and dtype.startswith("float") else "float32"
-    lanes, block = target.lanes(ITEM_BYTES[kind]), Block()
-    source, result, turns = Buffer("source", kind), Buffer("result", kind), "turns"
+    lanes, block, turns = target.lanes(ITEM_BYTES[dtype]), Block(), "turns"
+    source, result = Buffer("source", "int64" if op == DRAWN else dtype), Buffer("result", dtype)
     operands = [block.load("x", source, size("i"), lanes) for _ in range(OPS[op].arity[0])]
-    block.add(Store(block.let(op, operands, kind, lanes), result, size("i")))
+    block.add(Store(block.let(op, operands, dtype, lanes), result, size("i")))
     inner = For("i", 0, FUNCTION_ELEMENTS, lanes, tuple(block.statements))
     whole = Function("apply", (source, result), (turns,), (For("turn", 0, size(turns), 1, (inner,)),))
     places = {source: ("source", 0), result: ("result", 0)}
     entry = Entry("apply", whole, ("source", "result", turns), dict(places))
     run = Code(object_code(module_text([], [entry], target, op), target), target).entry("apply")
-    arrays = [np.full(FUNCTION_ELEMENTS, 0.5, kind) for _ in places]
+    arrays = [np.full(FUNCTION_ELEMENTS, 0.5, buffer.dtype) for buffer in places]
     arguments = np.array([*map(address, arrays), FUNCTION_TURNS], np.int64)
     seconds = _best(lambda: run(address(arguments), 0, 1), repeats)
     return seconds / (FUNCTION_ELEMENTS * FUNCTION_TURNS)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from .profile import Profile
+from .breakdown import Part
+
+Column = tuple[str, bool, Callable[[Any], str]]
+"""A heading, whether it stands to the right, and a part's text."""
+Titled = tuple[str, Sequence[Column], Sequence[Part]]
+"""A table: its title, its columns and its rows."""
 
 BAR = "background:linear-gradient(90deg,rgba(80,140,220,.35) {0:.1f}%,transparent {0:.1f}%)"
 
 
-def html_of(profile: Profile) -> str:
-    """The tables of a profile, each part's share as a bar behind its name."""
-    found = [f"<p>{escape(profile.headline())}</p>"]
-    for title, columns, parts in profile.tables():
+def html_of(headline: str, tables: Iterable[Titled]) -> str:
+    """A profile's tables, each part's share as a bar behind its name."""
+    found = [f"<p>{escape(headline)}</p>"]
+    for title, columns, parts in tables:
         heads = "".join(f'<th style="text-align:{_side(right)}">{escape(head)}</th>' for head, right, _ in columns)
         rows = []
         for part in parts:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from .breakdown import Part
-
-if TYPE_CHECKING:
-    from .profile import Profile
+from .limits import Limits
 
 WIDTH, ROOF, BAR, MARGIN = 760, 300, 22, 56
 """Pixels: of the picture, of the roofline's height, of a bar, and around."""
@@ -19,16 +16,15 @@ INTENSITY, RATE = (-3, 3), (-2, 3)
 COLOURS = ("#3b6fb6", "#c4603a", "#4a9a5a", "#8a5fb0", "#b89a2a", "#4aa3a8", "#b04a7a", "#707070")
 
 
-def svg_of(profile: Profile) -> str:
-    """The picture of a profile."""
-    layers = [*profile.layers.values()]
+def svg_of(layers: Sequence[Part], limits: Limits) -> str:
+    """The picture of a profile's layers on a machine of these limits."""
     height = ROOF + BAR * len(layers) + 3 * MARGIN
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         *_axes(),
-        *_roofs(profile),
+        *_roofs(limits),
         *_dots(layers),
         *_bars(layers, ROOF + 2 * MARGIN),
         "</svg>",
@@ -70,10 +66,9 @@ def _axes() -> Iterator[str]:
     yield _text(MARGIN, MARGIN - 14, "GFLOP/s")
 
 
-def _roofs(profile: Profile) -> Iterator[str]:
+def _roofs(limits: Limits) -> Iterator[str]:
     """What multiply-adds reach at most, and what reads from each cache allow."""
-    limits, target = profile.limits, profile.limits.target
-    peak = limits.flops() / 1e9
+    target, peak = limits.target, limits.flops() / 1e9
     yield _line(_x(10.0 ** INTENSITY[0]), _y(peak), _x(10.0 ** INTENSITY[1]), _y(peak), "#333", 1.5)
     yield _text(WIDTH - MARGIN, _y(peak) - 6, f"{peak:.0f} GFLOP/s, one core", "end")
     for size in (target.first_cache // 2, target.second_cache // 2, 4 * target.second_cache):

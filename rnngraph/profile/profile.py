@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,6 +19,8 @@ from ..public import api
 from ..storage.atomic_file import as_path, replace_file
 from .breakdown import KernelPart, Part, grouped, layer_of, line_of, phase_of, unowned
 from .limits import Limits
+from .page import Column, Titled, html_of
+from .picture import svg_of
 
 WIDTH = 160
 """Columns of text, where there is no terminal."""
@@ -27,8 +28,6 @@ SMALL = 0.001
 """Share of kernels that a table puts together."""
 ESTIMATED = "~"
 """Stands ahead of figures that are a share of a kernel, as a model of its cost divides it."""
-Column = tuple[str, bool, Callable[[Any], str]]
-"""A heading, whether it stands to the right, and a part's text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +36,8 @@ class Profile(Mapping[str, Part]):
 
     graph: ``inference``, ``training`` or ``step``. sizes: those of the calls, by name. kernels: in the order in which
     they run. seconds: of an average call in native code, which the shares of each table add up to; python: all else
-    that a call takes; call: the same call where nothing is counted, as it was timed beside. calls: that were counted.
-    workers: that shared them. limits: of this machine.
+    that a call takes. ratio: of the two together to the same call where nothing is counted, as it was timed in turn;
+    near 1 where counting disturbs little. calls: that were counted. workers: that shared them. limits: of this machine.
     """
 
     graph: str
@@ -46,7 +45,7 @@ class Profile(Mapping[str, Part]):
     kernels: tuple[KernelPart, ...]
     seconds: float
     python: float
-    call: float
+    ratio: float
     calls: int
     workers: int
     limits: Limits
@@ -92,16 +91,16 @@ class Profile(Mapping[str, Part]):
         return unowned(self.kernels)
 
     @property
-    def ratio(self) -> float:
-        """All that was measured over the call that counts nothing: near 1 where counting disturbs little."""
-        return (self.seconds + self.python) / self.call
+    def call(self) -> float:
+        """Seconds of a call where nothing is counted."""
+        return (self.seconds + self.python) / self.ratio
 
     # Text ----------------------------------------------------------------------------------------
 
     def headline(self) -> str:
         """The call in a line or two."""
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
-        outside = self.python / (self.python + self.seconds)
+        outside = self.python / ((self.python + self.seconds) or 1.0)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
         return (
             f"{self.graph}{f' with {sizes}' if sizes else ''}: {duration(self.call)} a call{workers}; "
@@ -110,7 +109,7 @@ class Profile(Mapping[str, Part]):
             f"{self.calls:,} calls counted; {self.unowned:.1%} of native time is no line's."
         )
 
-    def tables(self) -> Iterator[tuple[str, Sequence[Column], Sequence[Part]]]:
+    def tables(self) -> Iterator[Titled]:
         """Title, columns and rows of each table."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
@@ -154,9 +153,13 @@ class Profile(Mapping[str, Part]):
 
     __repr__ = __str__
 
-    def print_to(self, console: Console, only: Sequence[str] = ("layers", "kernels", "passes", "lines")) -> None:
-        """Prints tables to a console of rich."""
+    def print_to(self, console: Console) -> None:
+        """Prints all to a console of rich."""
         console.print(self.headline(), markup=False, soft_wrap=True)
+        self.print_tables(console, ("layers", "kernels", "passes", "lines"))
+
+    def print_tables(self, console: Console, only: Sequence[str]) -> None:
+        """Prints the tables of these titles, as far as there are such."""
         for title, columns, parts in self.tables():
             if title in only:
                 table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -169,9 +172,7 @@ class Profile(Mapping[str, Part]):
             console.print(f"{ESTIMATED} a share of kernels, as a model of their cost divides them", markup=False)
 
     def _repr_html_(self) -> str:
-        from .page import html_of
-
-        return html_of(self)
+        return html_of(self.headline(), self.tables())
 
     @api
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -179,12 +180,10 @@ class Profile(Mapping[str, Part]):
 
         path: where it is written, a ``.svg`` file. Raises ``ArgumentError`` for other kinds of files.
         """
-        from .picture import svg_of
-
         target = None if path is None else as_path(path)
         if target is not None and target.suffix != ".svg":
             raise ArgumentError(f"can't plot {target.suffix or 'a file without suffix'}; a profile is drawn as .svg")
-        text = svg_of(self)
+        text = svg_of([*self.layers.values()], self.limits)
         if target is not None:
             with replace_file(target) as file:
                 file.write(text.encode())

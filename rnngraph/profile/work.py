@@ -6,11 +6,12 @@ scan, and once where all steps are computed together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..codegen.buffers.memory import Memory
 from ..codegen.kernels.active_rows import ActiveSteps
 from ..codegen.kernels.kernel_plan import values_read
 from ..codegen.kernels.product_plan import dot_width_of
@@ -29,7 +30,7 @@ Feeds = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Products:
-    """A product's share of a kernel. flops: of one run; a multiply-add is two. weights: bytes of its right operand,
+    """One product of a kernel. flops: of one run; a multiply-add is two. weights: bytes of its right operand,
     where that is the same for all rows. dot_width: how many numbers an instruction multiplies in each lane.
     """
 
@@ -86,17 +87,28 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
         nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
         read = [node for node in nodes if node.op not in ("broadcast", "constant")]
         return Work(runs, share, moved=sum(_bytes(node, sizes) for node in [*nodes, *read]))
-    members = [node for node in timed.nodes if _is_tensor(node)]
     if timed.plan is None or timed.memory is None:
         return Work(runs, share)
-    products = tuple(_product(node, sizes) for node in members if node.op in PRODUCTS)
+    members = _computed(timed.nodes, timed.memory)
+    products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))
     elements = tuple(_elementwise(members, sizes))
-    rights = {item.node.operands[1] for item in products if item.weights}
+    rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
     picked = {node.operands[0]: node for node in members if node.op in PICKS}
     read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
     stored = [node for node in members if node in timed.memory.stores]
     moved = [*(picked.get(node, node) for node in read), *stored]
     return Work(runs, share, products, elements, sum(_bytes(node, sizes) for node in moved))
+
+
+def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
+    """What a kernel computes: its ops, and values that lie nowhere and are computed where they are used."""
+    found = dict.fromkeys(nodes)
+    pending = [item for node in nodes for item in node.operands]
+    for node in pending:  # which grows
+        if node not in found and node not in memory.views:
+            found[node] = None
+            pending += node.operands
+    return [node for node in found if _is_tensor(node)]
 
 
 def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:
@@ -117,13 +129,18 @@ def _fed(node: Node, feeds: Feeds) -> np.ndarray | None:
     return feeds.get(str(node["label"])) if node.op == "input" else None
 
 
-def _product(node: Node, sizes: Sizes) -> Products:
-    left, right = node.operands[:2]
-    count = _count(node.shape, sizes)
-    if node.op == "matmul":
-        weights = _bytes(right, sizes) if right.tensor.rank == 2 else 0
-        return Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))
-    return Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
+def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
+    read: set[Node] = set()
+    for node in nodes:
+        left, right = node.operands[:2]
+        count = _count(node.shape, sizes)
+        if node.op == "outer_sum":
+            yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
+            continue
+        again = right in read  # of parts of one row, which are multiplied at once
+        weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
+        read.add(right)
+        yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))
 
 
 def _elementwise(members: Iterable[Node], sizes: Sizes) -> Iterable[tuple[Node, int]]:

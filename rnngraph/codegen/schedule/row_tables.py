@@ -92,6 +92,6 @@ class RowTables:
                 each_slice(workers.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
 
         comment = "rows in the order of their lengths"
-        with writer.timing(Timed(TABLE, (mask.lengths,), comment)):
+        with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=scans[0] if scans else None)):
             writer.kernel(sort, comment, by_rows=parts > 1)
         return table
