@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..codegen.analysis.node_kinds import label_of
 from ..codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ..errors import Where
-from ..ir.graph import Node
+from ..ir.graph import Node, topological
 from ..ir.node import INSTRUCTION
 from ..ir.ops import OPS
 from .floors import Floor, bound_of, floor_of
@@ -98,7 +98,7 @@ def kernels_of(
     outer = measured.seconds[_outer(ticks)]
     total = float(outer.sum()) or 1.0
     workers = total / (float(outer[:, 0].sum()) or 1.0)  # that were at it, on average
-    found = []
+    users, found = lines_of_users(ticks), []
     for number, (timed, work) in enumerate(zip(ticks.timed, works, strict=True)):
         share = _share(ticks, measured, number, total)
         if share <= 0.0:
@@ -111,7 +111,7 @@ def kernels_of(
             KernelPart(
                 name_of(timed), seconds, share, runs, work.flops, work.bytes, floor.seconds / workers,
                 bound_of(floor, seconds * workers, work, timed, limits), False, timed.kind,
-                tuple(pieces_of(timed, floor)),
+                tuple(pieces_of(timed, floor, users)),
             )
         )  # fmt: skip
     return tuple(found)
@@ -153,8 +153,20 @@ def name_of(timed: Timed) -> str:
     return f"step: {text}" if timed.scan is not None else text
 
 
-def pieces_of(timed: Timed, floor: Floor) -> Iterator[tuple[Where | None, float]]:
-    """The lines of a slot, each with its share. What no line is known of goes with the others."""
+def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
+    """By value the line of what is computed from it: of values that passes made, such as those that masks count in."""
+    found: dict[Node, Where] = {}
+    for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
+        where = node.where or found.get(node)
+        if where is not None:
+            found |= {operand: where for operand in node.operands if operand not in found}
+    return found
+
+
+def pieces_of(
+    timed: Timed, floor: Floor, users: Mapping[Node, Where]
+) -> Iterator[tuple[Where | None, float]]:  # fmt: skip
+    """The lines of a slot, each with its share. What no line is known of goes with the others, or with its users."""
     costs: dict[Where, float] = {}
     for node, cost in floor.costs.items():
         if node.where is not None:
@@ -163,12 +175,15 @@ def pieces_of(timed: Timed, floor: Floor) -> Iterator[tuple[Where | None, float]
     if total:
         yield from ((where, cost / total) for where, cost in costs.items() if cost)
     else:
-        yield next(iter(costs), _nearest(timed)), 1.0
+        yield next(iter(costs), _nearest(timed, users)), 1.0
 
 
-def _nearest(timed: Timed) -> Where | None:
-    """The line of what a slot belongs to, or of what it is computed from."""
-    pending = [node for node in (timed.owner, timed.scan, *timed.nodes) if node is not None]
+def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
+    """The line of what a slot belongs to, of what is computed from it, or of what it is computed from."""
+    for node in (timed.owner, timed.scan, *timed.nodes):
+        if node is not None and (node.where is not None or node in users):
+            return node.where or users[node]
+    pending = list(timed.nodes)
     seen: set[Node] = set()
     while pending:
         node = pending.pop(0)

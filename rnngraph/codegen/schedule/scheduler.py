@@ -313,13 +313,15 @@ class _Scheduler:
     # The entry -----------------------------------------------------------------------------------
 
     def _timed_packing(self, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-        """Statements that pack, each counted for the first parameter that it packs."""
+        """Statements that pack, each counted for the first parameter that it packs; what reads
+        none, with the next one.
+        """
         nodes = {str(node["label"]): node for node in self.graph.inputs if node.op == "parameter"}
         of = {item.buffer: nodes[item.name] for item in self.arguments.items if item.kind == "parameter"}
         for statement in statements:
-            packed = [of[buffer] for buffer in statement.uses().reads if buffer in of]
-            slot = ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights"))
-            yield from (statement, ticks.count(slot))
+            yield statement
+            if packed := [of[buffer] for buffer in statement.uses().reads if buffer in of]:
+                yield ticks.count(ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights")))
 
     def _finish(self) -> Plan:
         writer, arguments, arena = self.writer, self.arguments, self.allocation.arena
