@@ -22,7 +22,7 @@ def ticks_of_a_scan() -> tuple[Ticks, int, int, int]:
 
 
 def test_the_cost_of_ticks_is_taken_off() -> None:
-    """A slot's ticks each cost; a scan's cost is that of all ticks in its sampled steps, the first of each among them."""
+    """A slot's ticks each cost; a scan's cost is that of all in its sampled steps, the first of each among them."""
     ticks, kernel, scan, first = ticks_of_a_scan()
     counted = np.zeros((len(ticks.timed), 1, 2))
     counted[[kernel, scan, first, first + 1], 0, 1] = 2, 1, 5, 5
