@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ...ir.graph import Node
 from ..analysis.node_kinds import label_of
 from ..buffers.views import View
-from ..kernels.emit import copy_partition, copy_to, emit_kernel
+from ..kernels.emit import copy_partition, copy_to, emit_kernel, origin_of
 from ..kernels.kernel_plan import KernelPlan
 from ..kernels.loop_nests import each_slice, single
 from ..kernels.outer_products import add_outer_sum, clear
@@ -24,7 +24,7 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
     names = ", ".join(dict.fromkeys(label_of(node) for node in kernel.members if node in region.memory.stores))
     where = next((str(node.where) for node in kernel.members if node.where), "")
     comment = f"{kernel.kind} {names}  {where}".strip()
-    part = plan.part_of(region)
+    part, origin = plan.part_of(region), origin_of(kernel.members)
     timed = Timed(
         WORK, kernel.members, comment, plan, region.memory, active=plan.active, chunked=region.time is not None
     )
@@ -32,7 +32,9 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
         if kernel.kind == "outer_sum":
             _call_outer_sum(writer, part, plan, comment)
         else:
-            writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial)
+            writer.kernel(
+                lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial, origin
+            )
 
 
 def call_copy(
@@ -44,8 +46,9 @@ def call_copy(
     partition = copy_partition(region, node)
     with writer.timing(Timed(COPY, (node,), comment, owner=owner)):
         writer.kernel(
-            lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial
-        )
+            lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows,
+            partition.serial, node.where,
+        )  # fmt: skip
     return CopyPlan(comment, partition)
 
 
@@ -56,10 +59,14 @@ def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comme
     def kernel(inner: Block, emit: Callable[[Block], None]) -> None:
         whole = emit if axis is not None else lambda one: single(parts, one, emit)
         with writer.into(inner):
-            writer.emit(whole, comment)
+            writer.emit(whole, comment, node.where)
 
     if region.time is None:
-        writer.kernel(lambda inner: single(parts, inner, lambda one: clear(region, one, node)), comment)
+
+        def zeros(inner: Block) -> None:
+            single(parts, inner, lambda one: clear(region, one, node))
+
+        writer.kernel(zeros, comment, origin=node.where)
     writer.synchronize()
     if axis is None:
         add_outer_sum(region, block, plan, kernel)
