@@ -109,10 +109,11 @@ METHODS = {
     "program": ("evaluate", "predict", "initialize", "summary", "save", "plot", "explore", "threads ="),
     "inference": (
         "__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export", "on_columns",
+        "profile",
     ),
-    "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
+    "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks", "profile"),
     "simple": ("__call__", "check", "export"),
-    "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),
+    "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "profile", "learning_rate ="),
     "stream": ("step", "process", "flush", "reset", "state_bytes", "load_state_bytes", "state ="),
     "pool": ("open", "close", "step", "step_rows", "state", "state_bytes", "reset", "flush", "serve", "submit"),
     "serving": ("close",),
@@ -140,6 +141,7 @@ GIVEN = (
     "MemoryUsage",
     "Memory",
     "History",
+    "Profile",
 )
 """Classes of which users get objects, and make none."""
 
@@ -249,6 +251,7 @@ def _good(w: World) -> dict[str, list[Any]]:
         "stage": ["graph"], "column": ["loss"], "directory": [w.folder / "export"], "training": [w.rows],
         "inference": [w.rows], "source": [dict(w.program.parameters)], "state": [w.state], "function": [lambda n, t: t],
         "initializer": ["zeros"], "reduction": ["mean"], "low": [0.0], "high": [1.0], "key": ["x"], "text": ["{}"],
+        "seconds": [0.001],
     }  # fmt: skip
     names, handle = [*w.program.parameters], w.pool.open()
     floats_like = [w.logits]

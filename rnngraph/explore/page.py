@@ -16,10 +16,11 @@ from ..picture.boxes import Box, Declaration
 from ..picture.drawing import DETAILS, Detail, Graphs, drawing_of
 from ..picture.pictures import declared
 from ..picture.svg import plain, style_text, svg_text
+from ..profile.profile import Profile
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.parameters import Parameters
-from .facts import Timing, all_array_facts, lines_of_files, shown_files, time_facts
+from .facts import all_array_facts, lines_of_files, shown_files, time_facts
 from .packed import packed
 from .places import Places
 from .stages import stages_of_graph
@@ -51,7 +52,7 @@ class Page(str):
 
 def page_text(
     source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
-    profiles: Sequence[Timing] = (), title: str = "",
+    profiles: Sequence[Profile] = (), title: str = "",
 ) -> Page:  # fmt: skip
     """The text of the page.
 
@@ -89,11 +90,11 @@ def page_text(
     ))  # fmt: skip
 
 
-def checked_profiles(given: Any) -> list[Timing]:
+def checked_profiles(given: Any) -> list[Profile]:
     """One profile, or several. Raises ``DtypeError`` for anything else."""
     profiles: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
     for profile in profiles:
-        if not (hasattr(profile, "kernels") and hasattr(profile, "graph")):
+        if not isinstance(profile, Profile):
             raise DtypeError(f"explore takes profiles, as program.inference.profile gives them, not {shown(profile)}")
     return profiles
 

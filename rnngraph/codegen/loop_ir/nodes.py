@@ -371,7 +371,28 @@ class Pipeline(BaseStatement):
         )  # fmt: skip
 
 
-Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline
+@dataclass(frozen=True)
+class Tick(BaseStatement):
+    """Reads the processor's counter: what has passed since the last reading at ``clock`` is added to the element at
+    ``slot``, and 1 to the one behind it. slot: None where nothing is counted, as at the start.
+
+    counters: int64, of all workers, each of which has elements of its own.
+    """
+
+    counters: Buffer
+    clock: Index
+    slot: Index | None = None
+
+    def uses(self) -> Uses:
+        places = (self.clock,) if self.slot is None else (self.clock, self.slot)
+        return Uses(places, (self.counters,), (self.counters,))
+
+    def renamed(self, by: Renaming) -> Tick:
+        slot = None if self.slot is None else by.index(self.slot)
+        return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
+
+
+Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick
 
 
 def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
