@@ -27,15 +27,15 @@ class Gated(rg.Cell):
         return h, {"h": h}
 
 
-def dropped_stack(layers: int = 3, units: int = 7, **options: Any) -> rg.Program:
+def dropped_stack(layers: int = 3, units: int = 7, with_loss: bool = True) -> rg.Program:
     """The README's net: a stack in which every layer drops its inputs."""
     x = rg.placeholder("x", shape=(None, None, 5))
     cells = [rg.DropoutWrapper(rg.BasicRNNCell(units), input_keep_prob=0.5) for _ in range(layers)]
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
     logits = rg.dense(outputs[:, -1], 3)
     y = rg.placeholder("y", shape=(None,), dtype="int64")
-    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)
-    return rg.compile({"logits": logits, "states": states}, loss=loss, cache=False, **options)
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits) if with_loss else None
+    return rg.compile({"logits": logits, "states": states}, loss=loss, cache=False)
 
 
 def both_ways() -> rg.Program:

@@ -82,7 +82,8 @@ def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
             heat[number] = heat.get(number, 0.0) + kernel.share * part
         far = f"{kernel.over_floor:.1f} × the floor" if math.isfinite(kernel.over_floor) else ""
         rows.append({
-            "name": kernel.name, "share": kernel.share, "microseconds": 1e6 * kernel.seconds,
+            "name": kernel.name, "layers": [*kernel.layers], "share": kernel.share,
+            "microseconds": 1e6 * kernel.seconds,
             "bound": ", ".join(filter(None, (kernel.bound, far))), "set": places.set(where for where, _ in known),
         })  # fmt: skip
     rows.sort(key=lambda row: -row["share"])

@@ -289,7 +289,8 @@ class Program(Generic[Given]):
         profile: what ``inference.profile`` or ``training.profile`` gave, or several: times as heat.
         title: of the page; the script's name where there is none.
 
-        Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written, ``DtypeError`` for other values.
+        Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written,
+        ``DtypeError`` for other values.
         """
         from ..explore.page import checked_profiles, page_text  # few look
 

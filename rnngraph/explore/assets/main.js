@@ -333,9 +333,7 @@ function bars(counts, label) {
 function arrayRow(item) {
   const about = made("div", "", item.name);
   const range = item.range ? `${item.range.join(" … ")}${item.wrong ? `, ${item.wrong} not finite` : ""}` : "";
-  const facts = made("div", "", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`);
-  facts.style.color = "var(--soft)";
-  about.append(facts);
+  about.append(made("div", "soft", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`));
   const picture = made("div");
   picture.append(bars(item.counts, `histogram of ${item.name}, ${range}`), range);
   return { cells: [about, picture], set: item.set };
@@ -378,7 +376,9 @@ function showTimes() {
     const bar = made("span", "share");
     bar.style.width = `${Math.max(1, 100 * item.share)}%`;
     share.append(bar, `${item.microseconds.toPrecision(3)} µs`);
-    return { cells: [item.name, share, item.bound], set: item.set };
+    const name = made("div", "", item.name);
+    name.append(made("div", "soft", item.layers.join(", ")));
+    return { cells: [name, share, item.bound], set: item.set };
   });
   byId("tab-time").replaceChildren(made("p", "empty", `No times of ${state.graph} are given.`));
   table("tab-time", [["kernel"], ["time", 1], ["what bounds it"]], items);

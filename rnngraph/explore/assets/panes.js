@@ -79,7 +79,7 @@ class Pane {
       if (kind === "fold") return { text: `⋯ ${last - first} lines that are the same`, number: "", set: 0, kind, language, fold: first };
       const of = kind === "delete" ? before : text;
       const sign = { insert: "+", delete: "−", numbered: "~" }[kind] ?? " ";
-      return { text: of.line(first), number: kind === "delete" ? "" : first + 1, set: of.sets[first], kind, sign, language, heat: HEAT[of.sets[first]], line: kind === "delete" ? -1 : first };
+      return { text: of.line(first), number: kind === "delete" ? "" : first + 1, set: of.sets[first], kind, sign, language, heat: kind === "delete" ? 0 : HEAT[of.sets[first]], line: kind === "delete" ? -1 : first };
     };
     this.lines.wanted = state.wanted;
     this.lines.cursor = -1;
