@@ -177,11 +177,11 @@ function readyBoxes() {
     net.style.setProperty("--natural", net.firstElementChild.getAttribute("width"));
   }
   for (const element of boxes) {
-    const { all, own } = FACTS.boxes[element.dataset.box];
+    const { all } = FACTS.boxes[element.dataset.box];
     element.setAttribute("tabindex", "0");
     element.setAttribute("role", "button");
-    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[own]); });
-    element.addEventListener("focus", () => point(SETS[own]));
+    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[all]); });
+    element.addEventListener("focus", () => point(SETS[all]));
     element.addEventListener("click", (event) => { event.stopPropagation(); select(SETS[all], element); });
     element.addEventListener("keydown", (event) => {
       if (event.key === "o") open(element);
