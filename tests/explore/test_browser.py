@@ -146,7 +146,8 @@ def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_pat
     assert folded.endswith("nothing")
     browser.run("document.getElementById('beside').click()")
     nets = browser.run(f"return [...document.querySelectorAll('{SHOWN}')].map((net) => [net.dataset.graph,"
-                       "net.querySelectorAll('rect.dropout').length, net.getBoundingClientRect().width > 80])")  # fmt: skip
+                       "net.querySelectorAll('rect.dropout').length,"
+                       "net.getBoundingClientRect().width > 80])")  # fmt: skip
     assert nets == [["training", 3, True], ["inference", 0, True]]
     assert said(browser) == []
 
@@ -209,7 +210,8 @@ def test_what_a_screen_reader_is_told(browser: Browser, tmp_path: Path) -> None:
     unnamed = browser.run(
         "return [...document.querySelectorAll('button, input, select, [tabindex], [role=listbox], section, nav')]"
         ".filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label') ||"
-        "one.title || document.querySelector(`label[for=${one.id || 'none'}]`))).map((one) => one.outerHTML.slice(0, 90))"
+        "one.title || document.querySelector(`label[for=${one.id || 'none'}]`)))"
+        ".map((one) => one.outerHTML.slice(0, 90))"
     )
     assert unnamed == []
     roles = browser.run("return [...document.querySelectorAll('[role]')].map((one) => one.getAttribute('role'))")
@@ -259,7 +261,8 @@ def test_it_is_legible_by_day_and_night(browser: Browser, tmp_path: Path, scheme
           return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
         };
         const ground = light(getComputedStyle(document.body).backgroundColor);
-        return [...document.querySelectorAll('#panes .line span, footer, nav button, #script .line span')].map((one) => {
+        const texts = '#panes .line span, footer, nav button, #script .line span';
+        return [...document.querySelectorAll(texts)].map((one) => {
           const ink = light(getComputedStyle(one).color);
           return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
         })""")
@@ -302,7 +305,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
         return 1e3 * float(next(metric["value"] for metric in metrics if metric["name"] == "ScriptDuration"))
 
     def frame() -> None:
-        text = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0], 0)))"
+        text = "requestAnimationFrame(() => setTimeout(arguments[0], 0))"
         browser.call("POST", f"{browser.session}/execute/async", {"script": text, "args": []})
 
     run("Performance.enable", timeDomain="threadTicks")
@@ -318,11 +321,13 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
     }
     worst: dict[str, float] = {}
     for name, action in actions.items():
-        for _ in range(20):
+        for _ in range(12):
             before = spent()
             browser.run(action)
-            frame()
-            worst[name] = max(worst.get(name, 0.0), spent() - before)
+            for _ in range(6):  # what can wait is done in frames of its own
+                frame()
+                after = spent()
+                worst[name], before = max(worst.get(name, 0.0), after - before), after
     size = path.stat().st_size / 1e3
     print(f"\n{nodes} lines; {size:,.0f} kB in {took:.1f} s; script a frame at most, ms: {worst}")
     assert max(worst.values()) < FRAME_MILLISECONDS

@@ -1,12 +1,13 @@
 // Puts the page together: what is selected, searched and shown.
 
 const boxes = [...document.querySelectorAll("#picture .box")];
+let shown = []; // those of them that can be seen
 
 // What is pointed at, and what is selected -------------------------------------------------------------
 
 function lightBoxes() {
-  for (const element of boxes) {
-    const own = FACTS.boxes[element.dataset.box].own;
+  for (const element of shown) {
+    const { own } = FACTS.boxes[element.dataset.box];
     element.classList.toggle("lit", LIGHT.lit[own] === 1);
     element.classList.toggle("hover", LIGHT.hover[own] === 1);
   }
@@ -170,6 +171,8 @@ function showPicture() {
     net.classList.toggle("shown", net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph));
   }
   byId("picture").classList.toggle("fit", byId("fit").checked);
+  shown = boxes.filter((element) => element.closest(".net.shown"));
+  lightBoxes();
 }
 
 function readyBoxes() {

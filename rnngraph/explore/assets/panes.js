@@ -129,20 +129,31 @@ class Pane {
     this.diff = !this.diff;
     this.layOut();
   }
-  // Rows that are lit, or that hold what is searched.
-  marked() {
-    const found = state.wanted ? new Set(state.found.get(`${this.graph}/${this.stage.name}`) ?? []) : null;
-    const rows = [];
-    const { count } = this.lines.rows;
+  // Lines that are lit, or that hold what is searched.
+  markedLines() {
     const text = textOf(this.graph, this.stage.name);
-    for (let number = 0; text && number < count; number++) {
-      const line = this.rows ? (this.rows[number].kind === "delete" || this.rows[number].kind === "fold" ? -1 : this.rows[number].first) : number;
-      if (line >= 0 && (found ? found.has(line) : LIGHT.lit[text.sets[line]])) rows.push(number);
-    }
+    if (!text) return [];
+    if (state.wanted) return state.found.get(`${this.graph}/${this.stage.name}`) ?? [];
+    const lines = [];
+    if (LIGHT.selected) for (let line = 0; line < text.count; line++) if (LIGHT.lit[text.sets[line]]) lines.push(line);
+    return lines;
+  }
+  // Their rows.
+  marked() {
+    const lines = this.markedLines();
+    if (!this.rows || !lines.length) return lines;
+    const wanted = new Set(lines);
+    const rows = [];
+    this.rows.forEach(({ kind, first }, row) => kind !== "delete" && kind !== "fold" && wanted.has(first) && rows.push(row));
     return rows;
   }
+  // Shows the first of them, also where they are all folded.
   toFirst() {
-    const rows = this.marked();
+    let rows = this.marked();
+    if (!rows.length && this.rows) {
+      const [line] = this.markedLines();
+      if (line !== undefined) rows = [this.rowOf(line)];
+    }
     if (rows.length) {
       if (!rows.some((row) => this.lines.isSeen(row))) this.lines.reveal(rows[0], true);
     } else if (this.lines.rows.count * HEIGHT < this.lines.top) this.lines.reveal(0, true);

@@ -177,7 +177,9 @@ class Lines {
   mark(element, set, number) {
     const kind = element.dataset.kind;
     const lit = LIGHT.lit[set] ? " lit" : "";
-    element.className = `line ${kind}${lit}${LIGHT.hover[set] ? " hover" : ""}${number === this.cursor ? " cursor" : ""}`;
+    const name = `line ${kind}${lit}${LIGHT.hover[set] ? " hover" : ""}${number === this.cursor ? " cursor" : ""}`;
+    if (element.className === name) return;
+    element.className = name;
     element.setAttribute("aria-selected", lit ? "true" : "false");
   }
   // Lights the lines in view anew, whose texts stay.
