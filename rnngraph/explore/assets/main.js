@@ -234,7 +234,7 @@ const refreshGraphs = choices("graphs", FACTS.graphs.map((graph) => graph.name),
   const wanted = state.panes.map((pane) => pane.stage.name);
   state.graph = name;
   showGraph();
-  soon("show", () => state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered")));
+  state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered"));
   soon("stages", listStages);
   soon("status", tell);
 });
