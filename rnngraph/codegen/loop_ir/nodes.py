@@ -373,10 +373,8 @@ class Pipeline(BaseStatement):
 
 @dataclass(frozen=True)
 class Tick(BaseStatement):
-    """Reads the processor's counter: what has passed since the last reading at ``clock`` is added to the element at
-    ``slot``, and 1 to the one behind it. slot: None where nothing is counted, as at the start.
-
-    counters: int64, of all workers, each of which has elements of its own.
+    """Reads the processor's counter: what has passed since the reading at ``clock`` is added to ``counters[slot]``, and
+    1 to the element behind it; ``slot`` is None where nothing is counted. Each worker has elements of its own.
     """
 
     counters: Buffer
@@ -384,8 +382,7 @@ class Tick(BaseStatement):
     slot: Index | None = None
 
     def uses(self) -> Uses:
-        places = (self.clock,) if self.slot is None else (self.clock, self.slot)
-        return Uses(places, (self.counters,), (self.counters,))
+        return Uses([self.clock, self.slot or 0], (self.counters,), (self.counters,))
 
     def renamed(self, by: Renaming) -> Tick:
         slot = None if self.slot is None else by.index(self.slot)
