@@ -100,7 +100,7 @@ class _Metadata:
         self.functions: dict[str, tuple[str, int]] = {}
         self.file = next((origins[0].file for _, origins in lines if origins), "")
         self.unit = self._distinct(
-            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file)}, producer: "rnngraph", '
+            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file, apart=False)}, producer: "rnngraph", '
             "isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug)"
         )
         self.type = self._node(f"!DISubroutineType(types: {self._node('!{null}')})")
@@ -149,8 +149,11 @@ class _Metadata:
             f"unit: {self.unit})"
         )
 
-    def _file(self, path: str) -> str:
+    def _file(self, path: str, apart: bool = True) -> str:
+        """apart: whether the folder stands by itself, as a line table says it then: it leaves out the unit's own."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
+        if not apart:
+            folder, name = "", f"{folder}/{name}"
         return self._node(f"!DIFile(filename: {_quoted(name or 'script')}, directory: {_quoted(folder)})")
 
     def _distinct(self, node: str) -> str:
