@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import declarations
 import numpy as np
 import pytest
 from pictured_nets import HOSTILE, Gated, both_ways, decoder, dropped_stack, hostile, own_cells
@@ -16,6 +17,7 @@ from rnngraph.picture.boxes import Box, Declaration
 from rnngraph.picture.drawing import CHARACTER, DETAILS, Drawing, Line, Rectangle, Text, drawing_of
 from rnngraph.picture.expressions import Equation
 from rnngraph.picture.pictures import declared, drawing, svg
+from rnngraph.picture.svg import svg_text
 
 NETS = (dropped_stack, both_ways, decoder, own_cells, hostile)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -166,11 +168,17 @@ def test_a_saved_program_is_drawn_alike_and_reads_no_file(tmp_path: Path) -> Non
 @pytest.mark.parametrize("make", NETS)
 @pytest.mark.parametrize("detail", DETAILS)
 def test_texts_lie_in_their_boxes_and_boxes_in_the_picture(make: Callable[[], rg.Program], detail: str) -> None:
-    drawn = drawing_of(of(make()), "both", detail)  # type: ignore[arg-type]
+    check_places(drawing_of(of(make()), "both", detail))  # type: ignore[arg-type]
+
+
+def check_places(drawn: Drawing) -> None:
+    """Texts lie in the frames of their boxes, and those in the picture."""
     for figure in drawn.figures:
         if figure.box is None:
             continue
-        frame = next(shape for shape in figure.shapes if isinstance(shape, Rectangle))
+        frame = next((shape for shape in figure.shapes if isinstance(shape, Rectangle)), None)
+        if frame is None:  # a wrapper that inference has not, around what it has
+            continue
         for shape in figure.shapes:
             if isinstance(shape, Rectangle):
                 assert shape.x >= frame.x - 1e-6
@@ -187,6 +195,31 @@ def test_texts_lie_in_their_boxes_and_boxes_in_the_picture(make: Callable[[], rg
         assert frame.y + frame.height <= drawn.height
 
 
+def check_drawn(seeds: range) -> None:
+    """Random nets are drawn at every level, as XML, texts in their boxes; nearly all cells know their equations."""
+    counts = {True: 0, False: 0}
+    for seed in seeds:
+        declaration = of(declarations.declare(seed).compile(cache=False))
+        for detail in DETAILS:
+            drawn = drawing_of(declaration, "both", detail)
+            ElementTree.fromstring(svg_text(drawn))
+            check_places(drawn)
+        for box in all_boxes(declaration):
+            if box.kind == "cell":
+                counts[bool(box.layer)] += 1
+    assert counts[True] > 20 * counts[False]
+
+
+def test_random_nets_are_drawn() -> None:
+    check_drawn(range(6))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("part", range(10))
+def test_a_thousand_random_nets_are_drawn(part: int) -> None:
+    check_drawn(range(100 * part, 100 * (part + 1)))
+
+
 @pytest.mark.parametrize("graph", ["training", "inference"])
 def test_one_graph_alone_has_no_empty_sides(graph: str) -> None:
     declaration = of(dropped_stack())
@@ -194,6 +227,18 @@ def test_one_graph_alone_has_no_empty_sides(graph: str) -> None:
     frames = [shape for figure in alone.figures for shape in figure.shapes if isinstance(shape, Rectangle)]
     assert min(shape.x for shape in frames) < 20
     assert alone.width <= drawing_of(declaration, "both", "equations").width / 2 + 40
+
+
+@pytest.mark.parametrize(("cell", "count"), [("wrapper", 200), ("stack", 45)])
+def test_cells_nest_to_any_depth(cell: str, count: int) -> None:
+    inner: rg.Cell = rg.GRUCell(2)
+    for _ in range(count):
+        stacked = cell == "stack"
+        inner = rg.MultiRNNCell([inner, rg.GRUCell(2)]) if stacked else rg.DropoutWrapper(inner, input_keep_prob=0.9)
+    outputs, _ = rg.dynamic_rnn(inner, rg.placeholder("x", shape=(None, None, 2)))
+    declaration = of(rg.compile(outputs, cache=False))
+    check_places(drawing_of(declaration, "inference", "equations"))
+    assert drawing(declaration).height <= 4000
 
 
 def test_high_pictures_have_less_detail() -> None:
