@@ -11,7 +11,9 @@ from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from .buffers.packing import PanelLayout
-from .llvm.module import module_text
+from .llvm.debug_info import with_debug_info
+from .llvm.module import module_lines, module_text
+from .loop_ir.origins import StatementOrigins, layers_text
 from .loop_ir.workers import TEAM
 from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
@@ -46,6 +48,14 @@ def compile_timed(graph: Graph, target: Target, name: str, parts: int = 1) -> tu
     interface = replace(interface, constants=(*interface.constants, (place, counters)))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface, object_code(text, target)), plan, counters
+
+
+def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
+    """The object code of a twin that knows lines, of the same instructions; and by function its layers, as text."""
+    plan = planned(graph, target, name, parts)
+    lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
+    layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}
+    return object_code(with_debug_info(lines), target), layers
 
 
 def planned(

@@ -47,7 +47,7 @@ def call_copy(
     with writer.timing(Timed(COPY, (node,), comment, owner=owner)):
         writer.kernel(
             lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows,
-            partition.serial, node.where,
+            partition.serial, origin_of([node]),
         )  # fmt: skip
     return CopyPlan(comment, partition)
 
