@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import layered_nets
@@ -39,7 +40,7 @@ def test_a_map_says_where_functions_lie(graph: rg.InferenceGraph, tmp_path: Path
     assert by_name["inference"][0] == entry.address
     assert any(name.startswith("scan") and name.endswith("encoder/leaky forward") for name in by_name)
     places = sorted(by_name.values())
-    assert all(start + size <= after for (start, size), (after, _) in zip(places, places[1:], strict=False))
+    assert all(start + size <= after for (start, size), (after, _) in pairwise(places))
     graph.perf_map()
     assert len(path.read_text().splitlines()) == 2 * len(lines)  # what was written by others stays
 
