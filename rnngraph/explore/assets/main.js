@@ -3,6 +3,8 @@
 const boxes = [...document.querySelectorAll("#picture .box")];
 let shown = []; // those of them that can be seen
 
+const LEAST_HEAT = 0.004; // share of the time by which a box is coloured
+
 // What is pointed at, and what is selected -------------------------------------------------------------
 
 function lightBoxes() {
@@ -256,7 +258,7 @@ function showHeat() {
   heatBy(state.graph);
   for (const element of boxes) {
     const heat = HEAT[FACTS.boxes[element.dataset.box].own];
-    element.classList.toggle("heated", heat > 0);
+    element.classList.toggle("heated", heat > LEAST_HEAT);
     element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
   }
   if (FILES.length) showFile(script.file);
