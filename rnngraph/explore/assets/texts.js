@@ -55,8 +55,9 @@ class StageText {
 }
 
 const WORDS = {
-  python:
-    "and as assert async await break class continue def del elif else except finally for from if import in is lambda None not or pass raise return True False try while with yield",
+  python: `
+    and as assert async await break class continue def del elif else except finally for from if import in is lambda
+    None not or pass raise return True False try while with yield`,
   ir: `
     graph declared output next emit carry over with given function for fold when gives tile row store call in
     step unroll scan driver group kernel initial copy reads writes computes`,
