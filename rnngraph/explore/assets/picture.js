@@ -16,7 +16,10 @@ function showPicture() {
       net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph),
     );
   }
-  byId("picture").classList.toggle("fit", byId("fit").checked);
+  const picture = byId("picture");
+  picture.classList.toggle("fit", byId("fit").checked);
+  picture.classList.toggle("both", beside);
+  soon("middle", () => (picture.scrollLeft = (picture.scrollWidth - picture.clientWidth) / 2));
   shown = boxes.filter((element) => element.closest(".net.shown"));
   lightBoxes();
 }
