@@ -30,7 +30,7 @@ from rnngraph.errors import Where
 from rnngraph.stage_text import StageLine, StageText
 
 FILE = layered_nets.__file__
-STAGES = ("graph", "fuse_multiply_add", "loops", "llvm", "asm")
+STAGES = ("graph", "fuse_multiply_add", "plan", "loops", "llvm", "asm")
 
 
 def plan_of(shown: Any, target: str) -> Plan:

@@ -135,6 +135,12 @@ def test_a_profile_of_steps_changes_nothing(tmp_path: Path) -> None:
     assert net.layers <= set(profile)
 
 
+def test_a_step_of_shards_is_not_one_call() -> None:
+    net, _ = profiled("trained")
+    with pytest.raises(rg.ArgumentError, match=r"test_profile\.py:\d+: a step of a trainer with shards"):
+        rg.Trainer(net.program, shards=3).profile(net.feeds)
+
+
 def test_multiply_adds_are_those_of_the_declaration() -> None:
     """GFLOP/s are of the products that the layers are declared to have, and their elementwise work."""
     net, profile = profiled("stack")

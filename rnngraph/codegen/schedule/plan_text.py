@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...ir.graph import Node
 from ...ir.types import dim_text
+from ...stage_text import StageLine, StageText
 from ..analysis.node_kinds import label_of
 from ..cost_model.work_sharing import Partition
 from ..kernels.active_rows import ActiveSteps
@@ -17,12 +18,12 @@ from .plan import Plan
 from .scan_plan import ScanPlan
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: Plan) -> StageText:
     """Every fusion group with its kernels, in the order in which they run."""
-    return "\n".join(_lines(plan)) + "\n"
+    return StageText(StageLine(line) if isinstance(line, str) else line for line in _lines(plan))
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(plan: Plan) -> Iterator[str | StageLine]:
     yield f"# {plan.memory_text}"
     if plan.parts == 1:
         yield "# one worker"
@@ -35,7 +36,18 @@ def _lines(plan: Plan) -> Iterator[str]:
         for copy in group.copies:
             yield from _copy(copy, parts)
         for kernel in group.kernels:
-            yield from _scan(kernel, parts) if isinstance(kernel, ScanPlan) else _kernel(kernel, parts, "  ")
+            if isinstance(kernel, ScanPlan):
+                yield from _of([kernel.node], _scan(kernel, parts))
+                for inner in kernel.kernels:
+                    yield from _of(inner.kernel.members, _kernel(inner, kernel.sharing.workers.parts, "    "))
+            else:
+                yield from _of(kernel.kernel.members, _kernel(kernel, parts, "  "))
+
+
+def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
+    """Lines that say how these nodes are computed."""
+    origins = tuple(dict.fromkeys(node.where for node in nodes if node.where is not None))
+    return (StageLine(line, origins) for line in lines)
 
 
 def _when(group: GroupPlan) -> str:
@@ -65,8 +77,6 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     if parts > 1:
         yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
     yield from _rows(scan.active, "    ")
-    for kernel in scan.kernels:
-        yield from _kernel(kernel, scan.sharing.workers.parts, "    ")
 
 
 def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:

@@ -66,7 +66,7 @@ def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
     head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
     head += f", with {fixed}" if fixed else ""
     if stage == "plan":
-        return _under(f"# {head}", StageText(map(StageLine, plan_text(plan).removesuffix("\n").split("\n"))))
+        return _under(f"# {head}", plan_text(plan))
     if stage == "loops":
         return _under(f"# {head}", plan.loops())
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, kind)

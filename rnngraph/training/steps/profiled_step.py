@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ...errors import Where
+from ...errors import ArgumentError, Where
 from ...passes.lowering.lowered import SHOWN
 from ...profile.calls import checked_seconds, profile_of
 from ...profile.profile import Profile
@@ -23,9 +23,15 @@ def profile_step(
     """What steps with these feeds take: forward, backward and update, and packing the weights anew.
 
     arrays: converted feeds, to which the counters of masks are added. Of a trainer that accumulates, the update of what
-    was added up is not among them.
+    was added up is not among them. Raises ``ArgumentError`` for one with shards.
     """
     state, program, spent = stepper.state, stepper.state.program, checked_seconds(seconds, where)
+    if state.shards is not None:
+        raise ArgumentError(
+            "a step of a trainer with shards is a call for each of them, and can't be profiled; profile a trainer "
+            "without shards=, on as many rows as a shard has",
+            where,
+        )
     with stepper.lock:
         arrays.update(program.training.counters(0 if seed is None else seed))
         variant = stepper.variant(SHOWN)
