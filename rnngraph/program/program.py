@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ..arguments import seed_number, whole_number
+from ..arguments import checked_name, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
@@ -26,6 +26,7 @@ from ..runtime.native.weight_options import check_weights
 from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
+from ..storage.atomic_file import as_path, replace_file
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .inference_graph import InferenceGraph
@@ -36,6 +37,8 @@ from .training_graph import TrainingGraph
 if TYPE_CHECKING:
     import networkx as nx
 
+    from ..explore.page import Page
+    from ..profile.profile import Profile
     from .saved.save_load import SavedSettings, SavedSource
 
 
@@ -255,6 +258,51 @@ class Program(Generic[Given]):
 
     def declared_text(self) -> str:
         return self.parts.source.described().text()
+
+    @api
+    def plot(
+        self, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
+    ) -> None:  # fmt: skip
+        """Draws the declaration: layers, the cells and wrappers in them with their equations, recurrences as loops.
+
+        path: of an .svg file, or with matplotlib of a .png file.
+        graphs: ``both`` side by side, ``training`` or ``inference``; dropout and the loss stand in training alone.
+        detail: ``layers``, also ``cells`` and wrappers, or also ``equations``; None: as much as is not too high.
+
+        Raises ``ArgumentError`` for other values, ``FileError`` where it can't be written, ``MissingExtraError`` for
+        .png without matplotlib.
+        """
+        from ..picture.pictures import write_picture  # few draw
+
+        write_picture(self.parts.source, path, graphs, detail)
+
+    @api
+    def explore(
+        self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None,
+        profile: Profile | Sequence[Profile] | None = None, title: str = "",
+    ) -> Page:  # fmt: skip
+        """A page that shows the net at every level: script, declaration, each stage of both graphs, parameters. What
+        belongs together lights up in all of them. It is one HTML file that needs no network and no server.
+
+        path: where it is written; None: nowhere.
+        feeds: of a call of ``inference``, whose taps are shown.
+        profile: what ``inference.profile`` or ``training.profile`` gave, or several: times as heat.
+        title: of the page; the script's name where there is none.
+
+        Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written,
+        ``DtypeError`` for other values.
+        """
+        from ..explore.page import checked_profiles, page_text  # few look
+
+        target = None if path is None else as_path(path)
+        profiles, name = checked_profiles(profile), checked_name(title, "a page", any_text=True) if title else ""
+        taps = {} if feeds is None else self.inference.taps(feeds)
+        graphs = {"training": self.training.full_graph(), "inference": self.inference.full_graph()}
+        text = page_text(self.parts.source, graphs, self.parameters, taps, profiles, name)
+        if target is not None:
+            with replace_file(target) as file:
+                file.write(text.encode("utf-8", "replace"))
+        return text
 
     def evaluate(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any

@@ -33,6 +33,18 @@ lines = program.inference.show("loops").lines
 assert_type(lines[0].text, str)
 print({(origin.line, origin.layer, origin.phase) for line in lines for origin in line.origins})
 
+profile = program.inference.profile(x=batch, seconds=0.001)
+assert_type(profile, rg.Profile)
+share: float = profile.layers["dense"].share
+print(share, profile["dense"].bound, [kernel.lines for kernel in profile.kernels], profile.plot().startswith("<svg"))
+
+program.plot("net.svg", graphs="inference", detail="layers")
+
+
+def page() -> str:
+    return program.explore(feeds={"x": batch}, profile=[profile], title="a stack")
+
+
 call = program.inference.on_columns("x", {"x": "pixels"}, keep=["id"])
 assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Result)
 data: bytes = rg.dumps(program)

@@ -1,0 +1,328 @@
+"""Boxes and arrows as lines and texts at their places. Both graphs have one layout, so that what one of them has not
+leaves its place empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from .boxes import Box, Declaration, State
+from .expressions import Equation
+from .layered import layered
+
+Graphs = Literal["training", "inference", "both"]
+Detail = Literal["layers", "cells", "equations"]
+DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
+
+CHARACTER, SMALL = 7.3, 6.7
+"""Widths of a character of text and of small text, in pixels, of fonts of 12 and 11 pixels."""
+
+LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
+"""Pixels: height of a line of text, inside of boxes, between what lies in a box, and where an arrow joins two."""
+
+LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
+"""Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
+
+MOST_ROWS, MOST_TITLES, MOST_CHARACTERS = 24, 8, 72
+"""Equations that are written out in a box, lines of its head, and characters of a line of text."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """style: the kind of its box, or ``dropout``."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    style: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line of text, whose baseline begins at (x, y), or ends there."""
+
+    x: float
+    y: float
+    text: str
+    style: str
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A polyline. style: ``arrow``, or ``loop`` with round corners. headed: whether an arrow head is at its end."""
+
+    points: tuple[tuple[float, float], ...]
+    style: str
+    headed: bool = True
+
+
+Shape = Rectangle | Text | Line
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What belongs together: a box with its texts, or an arrow. source, target: keys of an arrow's boxes."""
+
+    graph: str
+    shapes: tuple[Shape, ...]
+    box: Box | None = None
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Figures in the order in which they are drawn, those behind first."""
+
+    figures: tuple[Figure, ...]
+    width: float
+    height: float
+    label: str
+
+
+def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Drawing:
+    """The drawing of one of the graphs, or of both side by side."""
+    sized = {box.key: _sized(box, detail) for box in declaration.boxes}
+    sizes = {key: (item.outer, item.height) for key, item in sized.items()}
+    edges = [(arrow.source, arrow.target) for arrow in declaration.arrows]
+    layout = layered(sizes, edges, {key: item.width for key, item in sized.items()})
+    figures: list[Figure] = []
+    shown: Sequence[str] = ("training", "inference") if graphs == "both" else (graphs,)
+    head = 2 * LINE
+    for number, graph in enumerate(shown):
+        left, top = MARGIN + number * (layout.width + APART), MARGIN + head
+        title = Text(left, MARGIN + LINE, f"{graph} graph", "heading")
+        figures.append(Figure(graph, (title,)))
+        missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
+        ends: dict[str, tuple[float, float]] = {}
+        for arrow in declaration.arrows:
+            if getattr(arrow, graph):
+                points = [(x + left, y + top) for x, y in layout.routes[arrow.source, arrow.target]]
+                if arrow.source in ends:  # a box that is not there, which the arrow goes through
+                    points.insert(0, ends[arrow.source])
+                if arrow.target in missing:
+                    ends[arrow.target] = points[-1]
+                late = sized[arrow.target].width > sized[arrow.source].width  # where arrows are apart
+                label = "" if arrow.source in missing else arrow.label
+                shapes = _arrow(points, label, late, arrow.target not in missing)
+                figures.append(Figure(graph, shapes, None, arrow.source, arrow.target))
+        for box in declaration.boxes:
+            x, y = layout.places[box.key]
+            figures += sized[box.key].figures(left + x, top + y, graph)
+    width = 2 * MARGIN + len(shown) * layout.width + (len(shown) - 1) * APART
+    count = sum(box.kind == "driver" for box in declaration.boxes)
+    counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
+    label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
+    drawing = Drawing(tuple(figures), width, 2 * MARGIN + head + layout.height, label)
+    return drawing if graphs == "both" else _cropped(drawing)
+
+
+def _cropped(drawing: Drawing) -> Drawing:
+    """A drawing without what is empty at its left and right, where the other graph has more."""
+    shapes = [shape for figure in drawing.figures if figure.box or figure.source for shape in figure.shapes]
+    boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
+    texts = [shape for shape in shapes if isinstance(shape, Text)]
+    left = min(
+        [box.x for box in boxes] + [text.x - SMALL * len(text.text) * text.ends for text in texts], default=MARGIN
+    )
+    right = max(
+        [box.x + box.width for box in boxes]
+        + [text.x + CHARACTER * len(text.text) * (not text.ends) for text in texts],
+        default=drawing.width,
+    )
+    by = MARGIN - left
+    figures = [
+        replace(figure, shapes=tuple(_moved(shape, by) for shape in figure.shapes)) for figure in drawing.figures
+    ]
+    heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
+    figures[0] = replace(figures[0], shapes=heading)
+    return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, LEAST_WIDTH))
+
+
+def _moved(shape: Shape, by: float) -> Shape:
+    if isinstance(shape, Line):
+        return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
+    return replace(shape, x=shape.x + by)
+
+
+def _arrow(
+    points: Sequence[tuple[float, float]], label: str, late: bool = False, headed: bool = True
+) -> tuple[Shape, ...]:  # fmt: skip
+    """An arrow. late: whether its label is nearer to its end than to its beginning."""
+    line = Line(tuple(points), "arrow", headed)
+    if not label:
+        return (line,)
+    (x, y), (beyond, below) = points[-2:] if late else points[:2]
+    share = 0.75 if late else 0.25
+    share_across = share * share * (3 - 2 * share)  # of the curve
+    left = (beyond < x - PADDING) == late and abs(beyond - x) > PADDING  # on the outer side of what bends
+    at = x + share_across * (beyond - x)
+    return line, Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, label, "label", left)
+
+
+def _titles(box: Box) -> tuple[str, ...]:
+    """The lines of a box's head; of very many wrappers around each other the outermost."""
+    left_out = len(box.titles) - MOST_TITLES
+    return box.titles if left_out <= 0 else (*box.titles[: MOST_TITLES - 1], f"… {left_out + 1} more")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+
+
+@dataclass
+class _Sized:
+    """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
+    head: height of the titles.
+    """
+
+    box: Box
+    parts: list[_Sized | _Row]
+    states: list[str]
+    width: float = 0.0
+    height: float = 0.0
+    outer: float = 0.0
+    head: float = 0.0
+    offsets: list[float] = field(default_factory=list)
+
+    def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
+        """The box at this place, as one of the graphs has it, and all that lies in it."""
+        box = self.box
+        inner: list[Figure] = []
+        above = y
+        shapes: list[Shape] = []
+        if getattr(box, graph):
+            shapes = [Rectangle(x, y, self.width, self.height, box.kind), *self._titles(x, y)]
+            shapes += self._loops(x, y)
+        for number, (part, offset) in enumerate(zip(self.parts, self.offsets, strict=True)):
+            if isinstance(part, _Row):
+                shapes += part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
+                continue
+            inner += part.figures(x + PADDING, y + offset, graph)
+            place, (top, bottom) = box.items.index(part.box), part.visible(y + offset, graph)
+            if place in box.joins and number and getattr(box, graph):
+                at = x + PADDING + part.width / 2
+                shapes += _arrow([(at, above), (at, top)], box.joins[place])
+            above = bottom
+        if shapes:
+            yield Figure(graph, tuple(shapes), box)
+        yield from inner
+
+    def visible(self, y: float, graph: str) -> tuple[float, float]:
+        """From where to where there is something of the box, at this place, in one of the graphs."""
+        inner = [
+            part.visible(y + offset, graph)
+            for part, offset in zip(self.parts, self.offsets, strict=True)
+            if isinstance(part, _Sized)
+        ]
+        if getattr(self.box, graph) or not inner:
+            return y, y + self.height
+        return inner[0][0], inner[-1][1]
+
+    def _titles(self, x: float, y: float) -> Iterator[Shape]:
+        at = y + PADDING / 2
+        for title in _titles(self.box):
+            at += LINE
+            yield Text(x + PADDING, at - 4, _shortened(title), "title")
+        if self.box.note:
+            yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
+
+    def _loops(self, x: float, y: float) -> Iterator[Shape]:
+        """The recurrence: from the end of the box back to its beginning, with what is carried."""
+        if not self.states:
+            return
+        right, out = x + self.width, x + self.width + LOOP / 2
+        yield Line(((right, y + self.height - 9), (out, y + self.height - 9), (out, y + 11), (right, y + 11)), "loop")
+        at = y + self.height / 2 - LINE * (len(self.states) - 1) / 2 + 4
+        for number, text in enumerate(self.states):
+            yield Text(out + 5, at + LINE * number, text, "state")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of text in a box. item: an equation; None: ``more`` than is shown. is_dropout: whether only the training
+    graph has it.
+    """
+
+    item: Equation | None
+    more: str = ""
+    is_dropout: bool = False
+
+    def text(self, graph: str) -> str:
+        if self.item is None:
+            return "" if self.is_dropout and graph == "inference" else self.more
+        found = getattr(self.item, graph)
+        return _shortened(f"{self.item.name} = {found}") if found else ""
+
+    @property
+    def width(self) -> float:
+        return CHARACTER * max(len(self.text("training")), len(self.text("inference")))
+
+    def shapes(self, x: float, y: float, width: float, graph: str) -> Iterator[Shape]:
+        text = self.text(graph)
+        if not text:
+            return
+        if self.is_dropout:
+            yield Rectangle(x - 4, y + 1, width + 8, LINE - 1, "dropout")
+        yield Text(x, y + LINE - 4, text, "dropped" if self.is_dropout else "equation" if self.item else "note")
+
+
+def _state_texts(states: Sequence[State], shown: int) -> list[str]:
+    """What a box carries; of more states than it has room for, the first and the last."""
+    texts = [f"{state.name} [{state.width}]" for state in states]
+    fitting = max(3, shown + 2)
+    return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
+
+
+def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
+    """As much of what is in a box as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
+    if detail == "layers":
+        inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
+        count = sum(row.is_dropout for row in inner)
+        places = "place" if count == 1 else "places"
+        return [_Row(None, f"dropout at {count} {places}", True)] if count else []
+    rows = [item for item in box.items if isinstance(item, Equation)]
+    shown = rows[:MOST_ROWS] if detail == "equations" else [row for row in rows if row.is_dropout][:MOST_ROWS]
+    found = {id(row) for row in shown}
+    parts: list[_Sized | _Row] = []
+    for item in box.items:
+        if isinstance(item, Box):
+            parts.append(_sized(item, detail))
+        elif id(item) in found:
+            parts.append(_Row(item, "", item.is_dropout))
+    if detail == "equations" and len(rows) > len(shown):
+        parts.append(_Row(None, f"… {len(rows) - len(shown)} more"))
+    return parts
+
+
+def _sized(box: Box, detail: Detail) -> _Sized:
+    """The sizes of a box."""
+    parts = _parts(box, detail)
+    # Of a box that is closed the recurrences in it are its own.
+    states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
+    made = _Sized(box, parts, _state_texts(states, len(parts)))
+    texts = [_shortened(text) for text in (*_titles(box), box.note)]
+    made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
+    widths = [CHARACTER * len(text) for text in texts]
+    at, before = made.head, False
+    for part in parts:
+        is_box = isinstance(part, _Sized)
+        if is_box and before:
+            at += JOIN if box.items.index(part.box) in box.joins else GAP  # type: ignore[union-attr]
+        elif is_box or before:
+            at += GAP
+        before = is_box
+        made.offsets.append(at)
+        at += part.height if isinstance(part, _Sized) else LINE
+        widths.append(part.outer if isinstance(part, _Sized) else part.width)
+    made.width = max(60.0, *widths) + 2 * PADDING
+    made.height = at + (PADDING if parts else 0.0)
+    made.outer = made.width
+    if states:
+        made.height = max(made.height, LINE * (len(made.states) + 1))
+        made.outer += LOOP + SMALL * max(map(len, made.states))
+    return made
