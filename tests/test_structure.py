@@ -19,6 +19,7 @@ LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
     "version", "foreign", "errors", "arguments", "allocation", "public",
+    "display",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization", "passes",
@@ -49,6 +50,7 @@ LATE = {
     ("", "foreign"): "only an error asks what other frameworks call a thing",
     ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
     ("public", "foreign"): "only an error asks what other frameworks call a thing",
+    ("display.html", "display.colours"): "rich: few look at a stage in a notebook",
     ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("codegen.llvm.elementwise", "codegen.llvm.instructions"): "for one op",
     ("cli", "commands.file_kinds"): "readers of other formats, which two commands need",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..display.html import code
 from ..errors import Where
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
@@ -141,6 +142,9 @@ class Graph:
 
     def __str__(self) -> str:
         return graph_text(self.name, self.nodes, self.outputs, self.comments)
+
+    def _repr_html_(self) -> str:
+        return code(str(self))
 
 
 def _ordered_symbols(kind: Type) -> Iterator[str]:

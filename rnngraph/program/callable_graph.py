@@ -10,6 +10,7 @@ import numpy as np
 from ..allocation import bytes_of, reserve
 from ..arguments import whole_number
 from ..declare.nest import paths
+from ..display.html import code, headed
 from ..errors import NameLookupError, Where, did_you_mean, shown
 from ..ir.axes import lengths_of
 from ..ir.graph import Graph
@@ -66,6 +67,13 @@ class CallableGraph(Generic[Given]):
     def part(self) -> str:
         """The program's name for this graph."""
         return self.compiled.lowered.name
+
+    def __repr__(self) -> str:
+        return f"<the {self.part} graph of {', '.join(self._types) or 'no inputs'}; .show() is its text>"
+
+    def _repr_html_(self) -> str:
+        stages = ", ".join(self.stages)
+        return headed(f"The {self.part} graph", f"stages to show: {stages}", code(self.show("graph")))
 
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(self.part)

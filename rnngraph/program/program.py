@@ -11,9 +11,11 @@ import numpy as np
 from ..arguments import seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
+from ..display.html import code
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
+from ..ir.types import evaluate, product
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
@@ -28,6 +30,7 @@ from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
+from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
 from .parts import ProgramParts, Reduced
 from .seeds import SeedGenerator
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from .saved.save_load import SavedSettings, SavedSource
+    from .summary import Summary
 
 
 PROGRAM = "program"
@@ -319,11 +323,22 @@ class Program(Generic[Given]):
 
         write_program(self.parts.source, self.parameters, _settings(self.parts), path)
 
+    def __repr__(self) -> str:
+        count = sum(evaluate(product(spec.type.shape), {}) for spec in self.parts.lowered.slots)
+        inputs, target = ", ".join(self.inputs) or "nothing", self.target.name
+        return f"<Program of {inputs}: {len(self.parameters)} parameters with {count:,} numbers, for {target}>"
+
+    def _repr_html_(self) -> str:
+        note = f"for {self.target.name}, threads {self.threads}"
+        types = {name: spec.type for spec, name in self.parts.lowered.slots.items()}
+        graphs, declaration = TwoGraphs(self.inference, self.training), code(self.declared_text(), "declared")
+        return program_html(note, declaration, graphs, types, self.summary()._repr_html_())
+
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(PROGRAM)
 
     @api
-    def summary(self) -> str:
+    def summary(self) -> Summary:
         """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
 
         A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
@@ -332,9 +347,9 @@ class Program(Generic[Given]):
         the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
         """
-        from .summary import summary_text
+        from .summary import summary_of
 
-        return summary_text(self.inference.graph, self.parameters, self.target, self.options.reduced)
+        return summary_of(self.inference.graph, self.parameters, self.target, self.options.reduced)
 
 
 def _steps_per_turn(unroll: Any) -> int | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arguments import flag, positive_or_none, whole_number
 from ..batching.sources import GivenExamples
+from ..display.html import folded, headed, table
 from ..errors import ArgumentError, DtypeError, FileError, GraphError, RnnGraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
@@ -254,6 +255,16 @@ class Trainer:
         parts = {"program": program, "checkpoint": checkpoint}
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in parts.items()}
         return loads_trainer, (b"".join(packed(PICKLED, arrays, {}, PICKLED)), *cache)
+
+    def __repr__(self) -> str:
+        return f"<Trainer with {self.optimizer}: {self.updates} updates of {len(self.trained)} parameters>"
+
+    def _repr_html_(self) -> str:
+        told = ("learning_rate", "updates", "skipped", "epochs", "gradient_norm", "clip_norm", "clip_value")
+        rows = [(name.replace("_", " "), shown(getattr(self, name))) for name in told]
+        names = table(("name",), ([name] for name in self.trained))
+        trained = folded(f"{len(self.trained)} parameters are trained", names)
+        return headed("Trainer", repr(self.optimizer), table(("what", "now"), rows), trained)
 
     # State ---------------------------------------------------------------------------------------
 
