@@ -169,7 +169,8 @@ def _argument_text(value: Any) -> str:
         return f"[{len(value)} cells]"
     if isinstance(value, Tensor):
         return value.name
-    return getattr(value, "__name__", None) or shown(value)
+    text = getattr(value, "__name__", None) or shown(value)
+    return type(value).__name__ if text.startswith("<") else text  # such as <Attention object at 0x…>
 
 
 def _starts_from_zeros(cell: Cell) -> bool:

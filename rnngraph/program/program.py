@@ -260,6 +260,23 @@ class Program(Generic[Given]):
     def declared_text(self) -> str:
         return self.parts.source.described().text()
 
+    @api
+    def plot(
+        self, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
+    ) -> None:  # fmt: skip
+        """Draws the declaration: layers, the cells and wrappers in them with their equations, recurrences as loops.
+
+        path: of an .svg file, or with matplotlib of a .png file.
+        graphs: ``both`` side by side, ``training`` or ``inference``; dropout and the loss stand in training alone.
+        detail: ``layers``, also ``cells`` and wrappers, or also ``equations``; None: as much as is not too high.
+
+        Raises ``ArgumentError`` for other values, ``FileError`` where it can't be written, ``MissingExtraError`` for
+        .png without matplotlib.
+        """
+        from ..picture.pictures import write_picture  # few draw
+
+        write_picture(self.parts.source, path, graphs, detail)
+
     def evaluate(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
     ) -> Result:

@@ -1,0 +1,202 @@
+"""A layered layout of boxes that depend on each other, from the top down (K. Sugiyama and others, *Methods for visual
+understanding of hierarchical system structures*, 1981): layers by longest paths, orders by barycenters, places by
+least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+Key = Hashable
+Edge = tuple[Key, Key]
+Point = tuple[float, float]
+
+BESIDE, BELOW, DUMMY = 28.0, 46.0, 10.0
+"""Pixels between boxes of a layer, between layers, and what an edge takes that passes a layer."""
+
+ORDER_SWEEPS, PLACE_SWEEPS = 12, 12
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The upper left corner of each box, the points of each edge from box to box, and the size of it all."""
+
+    places: dict[Key, Point]
+    routes: dict[Edge, list[Point]]
+    width: float
+    height: float
+
+
+def layered(
+    sizes: Mapping[Any, tuple[float, float]], edges: Sequence[tuple[Any, Any]], ports: Mapping[Any, float]
+) -> Layout:  # fmt: skip
+    """Places boxes.
+
+    sizes: (width, height) of each box, in topological order. edges: pairs of keys, from the one before. ports: how much
+    of each box's width, from its left, edges may end at.
+    """
+    edges = [*dict.fromkeys((source, target) for source, target in edges if source != target)]
+    ranks = _ranks([*sizes], edges)
+    chains = {edge: _chain(edge, ranks) for edge in edges}
+    wide = {key: size[0] for key, size in sizes.items()}
+    rows: list[list[Key]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+    for key in sizes:
+        rows[ranks[key]].append(key)
+    for chain in chains.values():
+        for dummy in chain[1:-1]:
+            assert isinstance(dummy, tuple)
+            rows[dummy[-1]].append(dummy)
+            wide[dummy] = DUMMY
+    below: dict[Key, list[Key]] = {key: [] for row in rows for key in row}
+    above: dict[Key, list[Key]] = {key: [] for row in rows for key in row}
+    for chain in chains.values():
+        for upper, lower in pairwise(chain):
+            below[upper].append(lower)
+            above[lower].append(upper)
+    rows = _ordered(rows, above, below)
+    centres = _centres(rows, wide, above, below)
+    left = min((centres[key] - wide[key] / 2 for key in centres), default=0.0)
+    heights = [max((sizes[key][1] for key in row if key in sizes), default=0.0) for row in rows]
+    tops = [sum(heights[:number]) + BELOW * number for number in range(len(rows))]
+    places = {key: (centres[key] - wide[key] / 2 - left, tops[ranks[key]]) for key in sizes}
+    routes = {
+        edge: _route(chain, places, sizes, ports, centres, left, tops, heights) for edge, chain in chains.items()
+    }  # fmt: skip
+    right = max((centres[key] + wide[key] / 2 - left for key in centres), default=0.0)
+    return Layout(places, routes, right, tops[-1] + heights[-1] if rows else 0.0)
+
+
+def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
+    """The layer of each box: below all that it depends on, and what depends on nothing just above its first user."""
+    before: dict[Key, list[Key]] = {key: [] for key in keys}
+    after: dict[Key, list[Key]] = {key: [] for key in keys}
+    for source, target in edges:
+        before[target].append(source)
+        after[source].append(target)
+    ranks: dict[Key, int] = {}
+    for key in keys:
+        ranks[key] = max((ranks[other] + 1 for other in before[key]), default=0)
+    for key in reversed(keys):
+        if not before[key] and after[key]:
+            ranks[key] = min(ranks[other] for other in after[key]) - 1
+    return ranks
+
+
+def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
+    """An edge as keys of neighbouring layers: its ends, and a dummy in each layer between."""
+    source, target = edge
+    return [source, *((*edge, rank) for rank in range(ranks[source] + 1, ranks[target])), target]
+
+
+def _ordered(
+    rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]
+) -> list[list[Key]]:  # fmt: skip
+    """Layers in an order with few crossings: each by the mean place of its neighbours, to and fro."""
+    best, fewest = rows, _crossings(rows, below)
+    for sweep in range(ORDER_SWEEPS):
+        if not fewest:
+            break
+        rows = [[*row] for row in rows]
+        downward = sweep % 2 == 0
+        near = above if downward else below
+        numbers = range(1, len(rows)) if downward else range(len(rows) - 2, -1, -1)
+        for number in numbers:
+            other = {key: place for place, key in enumerate(rows[number - 1 if downward else number + 1])}
+            here = {key: place for place, key in enumerate(rows[number])}
+            mean = {key: _mean([other[item] for item in near[key]], here[key]) for key in here}
+            rows[number].sort(key=mean.__getitem__)
+        count = _crossings(rows, below)
+        if count < fewest:
+            best, fewest = rows, count
+    return best
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _crossings(rows: Sequence[Sequence[Key]], below: Mapping[Key, list[Key]]) -> int:
+    """How many pairs of edges cross: of each two layers, inversions of the lower ends in the order of the upper."""
+    count = 0
+    for upper, lower in pairwise(rows):
+        places = {key: place for place, key in enumerate(lower)}
+        ends = [end for key in upper for end in sorted(places[item] for item in below[key])]
+        tree = [0] * (len(lower) + 1)
+        for passed, end in enumerate(ends):
+            at, smaller = end + 1, 0
+            while at:
+                smaller, at = smaller + tree[at], at & (at - 1)
+            count += passed - smaller
+            at = end + 1
+            while at <= len(lower):
+                tree[at] += 1
+                at += at & -at
+    return count
+
+
+def _centres(
+    rows: Sequence[Sequence[Key]], wide: Mapping[Key, float], above: Mapping[Key, list[Key]],
+    below: Mapping[Key, list[Key]],
+) -> dict[Key, float]:  # fmt: skip
+    """The middle of each key: as near to its neighbours' as order and widths allow."""
+    centres: dict[Key, float] = {}
+    for row in rows:
+        at = 0.0
+        for key in row:
+            centres[key] = at + wide[key] / 2
+            at += wide[key] + BESIDE
+    for sweep in range(PLACE_SWEEPS):
+        downward = sweep % 2 == 0
+        for row in rows if downward else reversed(rows):
+            near = above if downward else below
+            wanted = [_mean([centres[other] for other in near[key]], centres[key]) for key in row]
+            centres.update(zip(row, _separated(wanted, [wide[key] for key in row]), strict=True))
+    return centres
+
+
+def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
+    """The places nearest to those that are ``wanted``, in this order and not over each other: an isotonic regression,
+    by pooling neighbours.
+    """
+    offsets, at = [], 0.0
+    for number, width in enumerate(widths):
+        at += (widths[number - 1] + width) / 2 + BESIDE if number else 0.0
+        offsets.append(at)
+    pools: list[tuple[float, int]] = []  # mean, count
+    for place, offset in zip(wanted, offsets, strict=True):
+        mean, count = place - offset, 1
+        while pools and pools[-1][0] > mean:
+            other, size = pools.pop()
+            mean, count = (mean * count + other * size) / (count + size), count + size
+        pools.append((mean, count))
+    means = [mean for mean, count in pools for _ in range(count)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
+
+
+def _route(
+    chain: Sequence[Key], places: Mapping[Key, Point], sizes: Mapping[Any, tuple[float, float]],
+    ports: Mapping[Any, float], centres: Mapping[Key, float], left: float, tops: Sequence[float],
+    heights: Sequence[float],
+) -> list[Point]:  # fmt: skip
+    """An edge's points: it leaves and enters boxes where it runs straight if it can, and passes layers upright."""
+    source, target = chain[0], chain[-1]
+    passed = [(centres[key] - left, key[-1]) for key in chain[1:-1] if isinstance(key, tuple)]
+
+    def within(key: Key, wanted: float) -> float:
+        first, width = places[key][0], ports[key]
+        margin = min(14.0, width / 2)
+        return min(max(wanted, first + margin), first + width - margin)
+
+    def middle(key: Key) -> float:
+        return places[key][0] + ports[key] / 2
+
+    narrow = min((source, target), key=ports.__getitem__)
+    start = within(source, passed[0][0] if passed else middle(narrow))
+    end = within(target, passed[-1][0] if passed else middle(narrow))
+    points = [(start, places[source][1] + sizes[source][1])]
+    for at, rank in passed:
+        points += [(at, tops[rank]), (at, tops[rank] + heights[rank])]
+    return [*points, (end, places[target][1])]
