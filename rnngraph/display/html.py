@@ -6,6 +6,7 @@ shades that can be read on both.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -85,6 +86,12 @@ def folded(title: str, inner: str, is_open: bool = False) -> str:
     """A part that a click opens. inner: HTML."""
     summary = f'<summary style="cursor:pointer;{_TEXT}">{escaped(title)}</summary>'
     return f'<details{" open" if is_open else ""}>{summary}<div style="margin:4px 0 8px 14px">{inner}</div></details>'
+
+
+def picture(svg: str, alt: str) -> str:
+    """An SVG document as an image, so that neither its styles nor its names reach the page around it."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escaped(alt)}" style="max-width:100%;background:#fff">'
 
 
 def headed(title: str, note: str, *parts: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from ..display.html import escaped, folded, headed, table
 from ..ir.graph import Graph
-from ..ir.ops import OPS
 from ..ir.types import TensorType, evaluate, product
 from ..passes.gradients.autodiff import PREFIX
 from .callable_graph import CallableGraph
@@ -65,7 +64,7 @@ def _outputs(graph: Graph) -> list[str]:
 
 def _sites(graph: Graph) -> list[str]:
     """Names of the places where a graph draws random numbers, in order, each once."""
-    return [*dict.fromkeys(str(node.get("site", node.op)) for node in graph.walk() if OPS[node.op].random)]
+    return [*dict.fromkeys(str(node["site"]) for node in graph.walk() if node.get("site"))]
 
 
 def _parameters(parameters: Mapping[str, TensorType]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from ..arguments import seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
-from ..display.html import code
+from ..display.html import code, folded, picture
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
@@ -346,9 +346,13 @@ class Program(Generic[Given]):
         return f"<Program of {inputs}: {len(self.parameters)} parameters with {count:,} numbers, for {target}>"
 
     def _repr_html_(self) -> str:
+        from ..picture.pictures import svg  # few draw
+
         note = f"for {self.target.name}, threads {self.threads}"
         types = {name: spec.type for spec, name in self.parts.lowered.slots.items()}
-        graphs, declaration = TwoGraphs(self.inference, self.training), code(self.declared_text(), "declared")
+        drawn = picture(svg(self.parts.source), "the declaration: the training and the inference graph side by side")
+        declaration = drawn + folded("as text", code(self.declared_text(), "declared"))
+        graphs = TwoGraphs(self.inference, self.training)
         return program_html(note, declaration, graphs, types, self.summary()._repr_html_())
 
     def __reduce__(self) -> Reduced:

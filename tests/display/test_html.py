@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from rnngraph.display.charts import MOST_POINTS, Line, panels
-from rnngraph.display.html import MOST_COLOURED, code, folded, headed, table
+from rnngraph.display.html import MOST_COLOURED, code, folded, headed, picture, table
 
 HOSTILE = "</pre></script><script>alert(1)</script>\"'&<img src=x onerror=y>"
-VOID = {"br"}
+VOID = {"br", "img"}
 
 
 class Parsed(HTMLParser):
@@ -81,6 +82,14 @@ def test_folds_and_heads_take_any_title() -> None:
     assert parsed.text == f"{HOSTILE} {HOSTILE}{HOSTILE}a1"
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
+
+
+def test_pictures_keep_to_themselves() -> None:
+    parsed = Parsed(picture(f"<svg>{HOSTILE}ä</svg>", HOSTILE))
+    (source,) = [value or "" for name, value in parsed.attributes if name == "src"]
+    assert base64.b64decode(source.removeprefix("data:image/svg+xml;base64,")).decode() == f"<svg>{HOSTILE}ä</svg>"
+    assert parsed.tags == ["img"]
+    assert ("alt", HOSTILE) in parsed.attributes
 
 
 def points(svg: str) -> list[list[tuple[float, float]]]:
