@@ -10,9 +10,9 @@ import reprlib
 import sys
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -26,19 +26,45 @@ wrong, the end what to do.
 """
 
 
+Phase = Literal["forward", "backward", "update"]
+"""What a computation is a part of: of values, of gradients, or of a trainer's update."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A line of the user's code."""
+    """A line of the user's code; of a computation also its layer, such as ``rnn/multi_rnn_cell/cell_0/lstm_cell``, as
+    parameters' names begin ("" where it belongs to none), and its phase.
+    """
 
     file: str
     line: int
+    layer: str = ""
+    phase: Phase = "forward"
 
     def __str__(self) -> str:
+        return f"{self.shown_file}:{self.line}"
+
+    @property
+    def shown_file(self) -> str:
+        """The file as messages show it: below the working directory without the way there."""
         try:
             relative = os.path.relpath(self.file)
         except ValueError:  # another drive on Windows
             relative = self.file
-        return f"{self.file if relative.startswith('..') else relative}:{self.line}"
+        return self.file if relative.startswith("..") else relative
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The file and the line alone."""
+        return self.file, self.line
+
+    def full_text(self) -> str:
+        """The line, the layer and the phase: ``net.py:12 rnn/lstm_cell forward``."""
+        return " ".join(part for part in (str(self), self.layer, self.phase) if part)
+
+    def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
+        """The same line, of another layer or phase."""
+        return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 
 def user_line() -> Where | None:

@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,10 @@ Entry = tuple[str, Callable[[], Any]]
 Texts = dict[str, list[str]]
 
 
+_COMMENT = re.compile(r"(?m)^ *;.*\n")
+"""A line of commentary, such as one of the script: no code."""
+
+
 class _TakenError(BaseException):
     """Ends a call once its text is known."""
 
@@ -57,7 +62,7 @@ def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
 
     def parse(text: str, *arguments: Any) -> Any:
         if text:
-            texts.append(text)
+            texts.append(_COMMENT.sub("", text))
         if text and not to_the_end:
             raise _TakenError
         return original(text, *arguments)

@@ -18,8 +18,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
-    "version", "foreign", "errors", "arguments", "allocation", "public",
-    "display",
+    "version", "foreign", "errors", "arguments", "allocation", "public", "display", "stage_text",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization", "passes",

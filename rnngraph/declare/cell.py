@@ -17,6 +17,7 @@ from ..ir.types import TensorType, size
 from ..public import api, taking
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
+from .layer import joined, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, check_shape, parameter_node
@@ -274,7 +275,7 @@ class Scope:
         self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
     ) -> Tensor:
         """The parameter ``name`` of this cell: made at the first call, found at the next."""
-        path = _join(self._path, checked_name(name, "a parameter"))
+        path = joined(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
         spec = self._specs.get(key)
@@ -309,7 +310,7 @@ class Scope:
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
         """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
         within = checked_name(name, "a position for a cell") if name else ""
-        position = self._position if name is None else _join(self._path, within)
+        position = self._position if name is None else joined(self._path, within)
         return InnerCell(self._trace, position, cell, self._specs, self._at, self._maps)
 
     @api
@@ -330,11 +331,7 @@ class Scope:
 
     def site(self, kind: str) -> str:
         """The name of a random site at this cell's position."""
-        return self._trace.site(_join(self._position, kind))
-
-
-def _join(*parts: str) -> str:
-    return "/".join(part for part in parts if part)
+        return self._trace.site(joined(self._position, kind))
 
 
 class InnerCell:
@@ -352,11 +349,12 @@ class InnerCell:
         self._trace = trace
         self._cell = check_cell(cell, "a position for a cell")
         name = cell.scope_name or snake_case(type(cell).__name__)
-        path = _join(position, name) if cell.adds_scope else position
+        path = joined(position, name) if cell.adds_scope else position
         if isinstance(cell, shared):
             specs, at = cell.specs, position
         self._scope = Scope(trace, position, path, specs, at)
         self._scope._maps = maps
+        self._layer = joined(trace.layer, path)
 
     @api
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -364,7 +362,8 @@ class InnerCell:
         if not self._is_nested:  # no frame more than this one between a step and the one that called it
             key, given = self._enter(x, state)
             try:
-                return self._leave(self._cell.step(self._scope, x, given), x, state)
+                with within(self._layer):
+                    return self._leave(self._cell.step(self._scope, x, given), x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
                 raise
@@ -384,7 +383,8 @@ class InnerCell:
             return self(x, state)
         key, given = self._enter(x, state)
         try:
-            return self._leave((yield from self._cell.nested_step(self._scope, x, given)), x, state)
+            steps = self._cell.nested_step(self._scope, x, given)
+            return self._leave((yield from resumed_within(self._layer, steps)), x, state)
         except TypeError:
             taking(self._cell.nested_step, f"{self._cell!r}.nested_step", *STEP, where=self._trace.where)
             raise

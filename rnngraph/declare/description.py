@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ..errors import Where
 from ..ir.node import Namer, Node, topological
 from ..ir.printer import is_literal, operand_text
 from ..ir.text.source import assigned_names
+from ..stage_text import StageLine, StageText
 from .cell import Cell, Wrapper
 from .driver import Driver
 from .placeholders import placeholder_names
@@ -55,13 +56,20 @@ class Described:
             graph.add_edge(source, target, **facts)
         return graph
 
-    def text(self) -> str:
+    def text(self) -> StageText:
         """The declaration as an indented list, cells under the drivers that run them."""
-        return "\n".join(["declared", *_lines(self.graph())]) + "\n"
+        places = {name: facts["where"] for name, facts in self.nodes}
+        lines = [StageLine("declared")]
+        for name, text in _lines(self.graph()):
+            where = places.get(name)
+            lines.append(StageLine(text, () if where is None else (where,)))
+        return StageText(lines)
 
 
-def described(outputs: Sequence[tuple[str, Node]]) -> Described:
-    """What ``outputs``, by their paths, are declared as."""
+def described(
+    outputs: Sequence[tuple[str, Node]], settled: Callable[[Where | None], Where | None] = lambda where: where
+) -> Described:  # fmt: skip
+    """What ``outputs``, by their paths, are declared as. settled: gives layers their whole names."""
     nodes: list[tuple[str, dict[str, Any]]] = []
     edges: list[tuple[str, str, dict[str, Any]]] = []
     namer = Namer()
@@ -96,7 +104,7 @@ def described(outputs: Sequence[tuple[str, Node]]) -> Described:
         names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
         kind = "driver" if node.op == "driver" else "tensor"
         given = tuple(operand_text(operand, names) for operand in node.operands)
-        add(names[node], kind, node.op, node.where, type=public_type(node.type), operands=given)
+        add(names[node], kind, node.op, settled(node.where), type=public_type(node.type), operands=given)
         for position, operand in enumerate(node.operands):
             if operand in names:
                 edges.append((names[operand], names[node], {"relation": "data", "position": position}))
@@ -110,13 +118,14 @@ def described(outputs: Sequence[tuple[str, Node]]) -> Described:
     return Described(tuple(nodes), tuple(edges))
 
 
-def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
+def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
+    """Lines of text, each with the name of its node."""
     held: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
     for source, target, edge in graph.edges(data=True):
         if edge["relation"] == "holds":
             held.setdefault(source, []).append((edge["position"], target))
 
-    def cells(driver: str) -> Iterator[str]:
+    def cells(driver: str) -> Iterator[tuple[str, str]]:
         pending = [(child, 2) for _, child in sorted(held.get(driver, ()), reverse=True)]
         seen: set[str] = set()  # what a file says may hold itself
         while pending:
@@ -126,14 +135,14 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
             seen.add(name)
             data = graph.nodes[name]
             where = f"  # {data['where']}" if data["where"] else ""
-            yield f"{'  ' * depth}{data['label']}{where}"
+            yield name, f"{'  ' * depth}{data['label']}{where}"
             pending += [(child, depth + 1) for _, child in sorted(held.get(name, ()), reverse=True)]
 
     for name, data in graph.nodes(data=True):
         if data["kind"] not in ("tensor", "driver", "output"):
             continue
         if data["kind"] == "output":
-            yield f"  {name} = {next(graph.predecessors(name))}"
+            yield name, f"  {name} = {next(graph.predecessors(name))}"
             continue
         operands = ", ".join(data["operands"])
         if data["kind"] == "driver":  # numbers and parameters belong to what is inside the cell
@@ -141,5 +150,5 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
             operands = ", ".join(item for item, label in labels.items() if label != "parameter")
             operands += f" with {list(labels.values()).count('parameter')} parameters"
         where = f"  # {data['where']}" if data["where"] else ""
-        yield f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}"
+        yield name, f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}"
         yield from cells(name)

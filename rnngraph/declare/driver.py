@@ -11,6 +11,7 @@ from ..errors import DtypeError, GraphError, ShapeError, Where, shown
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from .cell import Cell, InnerCell, check_cell, snake_case
+from .layer import in_layer, joined, within
 from .nest import flatten, matched, pack, paths
 from .parameter_maps import RANDOM
 from .parameters import ParameterSpec, ScopeName
@@ -116,6 +117,10 @@ class Run:
 
     def over(self, cell: Cell, initial_state: Any, position: str = "", reverse: bool = False) -> tuple[Tensor, Any]:
         """(outputs, final state) of a cell. position: where it stands under the scope."""
+        with within(joined(self.scope.layer, position)):
+            return self._over(cell, initial_state, position, reverse)
+
+    def _over(self, cell: Cell, initial_state: Any, position: str, reverse: bool) -> tuple[Tensor, Any]:
         where, inputs = self.where, self.inputs
         check_cell(cell, "a driver")
         _check_inputs(cell, inputs, self.dtype, where)
@@ -125,7 +130,7 @@ class Run:
         mask = _mask(self.mask, time, batch, self.time_major, where)
         gives_zeros = flag(self.zero_output_for_mask, "zero_output_for_mask")
 
-        trace = Trace(inputs.dtype, where)
+        trace = Trace(inputs.dtype, where, self.scope.layer)
         inner = InnerCell(trace, position, cell, self.scope.specs, "")
         with tracing(cell):
             structure = public(cell)
@@ -216,7 +221,7 @@ def drive(
         *captured,
     ]
     node = make(
-        "driver", *operands, where=where, name=snake_case(type(cell).__name__), meet=meet_declared,
+        "driver", *operands, where=in_layer(where), name=snake_case(type(cell).__name__), meet=meet_declared,
         driver=driver, result=result,
     )  # fmt: skip
     names = [*(str(item["label"]) for item in states), "outputs"]

@@ -49,10 +49,20 @@ class ScopeName:
     def __post_init__(self) -> None:
         checked_name(self.base, "a scope", self.where)
 
+    @property
+    def layer(self) -> str:
+        """The layer that it names, until its name is settled."""
+        return f"@{self.serial}"
+
 
 def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
     """A scope of the name that a user gives, or of ``base`` and what is free; a scope itself is taken as it is."""
     return scope if isinstance(scope, ScopeName) else ScopeName(scope or base, scope is not None, where)
+
+
+def layer_of(spec: ParameterSpec, label: str) -> str:
+    """The layer of a parameter of this name; of one by itself what stands before its own name."""
+    return label.removesuffix(f"/{spec.within}") if spec.within else label.rpartition("/")[0]
 
 
 def parameter_node(spec: ParameterSpec, label: str) -> Node:

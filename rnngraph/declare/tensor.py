@@ -29,6 +29,7 @@ from ..ir.types import (
     meet_declared,
 )
 from ..public import api
+from .layer import in_layer
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -195,7 +196,7 @@ def public_type(kind: Type) -> str:
 
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
     """A new Tensor; a mismatch becomes an error at the user's line."""
-    where = where or user_line()
+    where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
     except RnnGraphError:

@@ -32,10 +32,11 @@ class States(dict[str, Any]):
 
 @dataclass
 class Trace:
-    """What is gathered while one driver traces its cell."""
+    """What is gathered while one driver traces its cell. layer: what the layers of its cells begin with."""
 
     dtype: str
     where: Where | None
+    layer: str = ""
     parameters: dict[ParameterSpec, str] = field(default_factory=dict)
     sites: list[str] = field(default_factory=list)
     running: set[tuple[int, TensorType]] = field(default_factory=set)

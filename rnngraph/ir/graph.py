@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..display.html import code
 from ..errors import Where
+from ..stage_text import StageText
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
 from .node import topological as topological
@@ -141,6 +142,10 @@ class Graph:
         return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:
+        return str.__str__(self.text())
+
+    def text(self) -> StageText:
+        """The printed form, with what each line comes from."""
         return graph_text(self.name, self.nodes, self.outputs, self.comments)
 
     def _repr_html_(self) -> str:
@@ -256,3 +261,24 @@ def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     return rewrite(graph, rule)
+
+
+def with_lines(roots: Sequence[Node], given: Iterable[Node], line: Callable[[Node], Where | None]) -> list[Node]:
+    """``roots`` with all that they need, beside what is ``given``, each node at the ``line`` that is told for it."""
+    new = {node: node for node in given}
+    _at_lines(roots, new, line)
+    return [new[node] for node in roots]
+
+
+def _at_lines(roots: Iterable[Node], new: dict[Node, Node], line: Callable[[Node], Where | None]) -> None:
+    for node in topological(roots, known=new):
+        attributes = tuple((key, _body(value, line) if key == "body" else value) for key, value in node.attributes)
+        operands = tuple(new[operand] for operand in node.operands)
+        new[node] = replace(node, operands=operands, attributes=attributes, where=line(node))
+
+
+def _body(body: Graph, line: Callable[[Node], Where | None]) -> Graph:
+    new: dict[Node, Node] = {}
+    _at_lines(body.nodes, new, line)
+    inputs, nodes = (tuple(new[node] for node in part) for part in (body.inputs, body.nodes))
+    return replace(body, inputs=inputs, nodes=nodes, outputs=tuple((name, new[node]) for name, node in body.outputs))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..errors import Where
+from ..stage_text import StageLine, StageText
 from .node import Namer, Node, walk
 from .types import SHORT_NAMES, Dim, Size, dim_text
 
@@ -31,6 +33,14 @@ _IMPLIED = {
 
 SCAN_WORDS = ("carry", "over", "with")
 """What a scan's inputs are: carried from step to step, sliced step by step, the same at every step."""
+
+
+class _Line(NamedTuple):
+    """is_named: whether the line of the script is shown beside it, where it changes."""
+
+    text: str
+    where: Where | None
+    is_named: bool = False
 
 
 def identifier(text: str) -> str:
@@ -123,38 +133,40 @@ def scan_outputs(scan: Node) -> Iterator[tuple[str, str, Node]]:
         yield "next" if position < scan["carries"] else "emit", name, node
 
 
-def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
+def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Iterator[_Line]:
     for node in nodes:
         if is_literal(node):
             continue
-        where = str(node.where) if node.where else ""
-        yield f"{indent}{names[node]} = {right_side(node, names)} : {node.type}", where
+        yield _Line(f"{indent}{names[node]} = {right_side(node, names)} : {node.type}", node.where, True)
         if node.op == "scan":
             yield from _body_lines(node, names, indent + "  ")
 
 
-def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
+def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[_Line]:
     for word, node, operand in scan_inputs(scan):
-        yield f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", ""
+        yield _Line(f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", node.where)
     formal = set(scan["body"].inputs)
     yield from _lines((node for node in scan["body"].nodes if node not in formal), names, indent)
     for word, name, node in scan_outputs(scan):
-        yield f"{indent}{word} {identifier(name)} = {operand_text(node, names)}", ""
+        yield _Line(f"{indent}{word} {identifier(name)} = {operand_text(node, names)}", node.where)
 
 
-def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Iterable[str] = ()) -> str:
+def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Iterable[str] = ()) -> StageText:
     """The printed form."""
     names = names_of(walk(nodes))
     lines = list(_lines(nodes, names, "  "))
-    width = min(max((len(text) for text, _ in lines), default=0), 96)
-    shown, last = [f"graph {identifier(name)}"], ""
-    shown += [f"  # {comment}" for comment in comments]
-    for text, where in lines:
-        comment = f"{text:<{width}}  # {where}" if where and where != last else text
-        last = where or last
-        shown.append(comment)
-    shown += [f"  output {attribute_text(name)} = {operand_text(node, names)}" for name, node in outputs]
-    return "\n".join(shown) + "\n"
+    width = min(max((len(line.text) for line in lines), default=0), 96)
+    shown, last = [StageLine(f"graph {identifier(name)}")], ""
+    shown += [StageLine(f"  # {comment}") for comment in comments]
+    for text, where, is_named in lines:
+        place = str(where) if where and is_named else ""
+        comment = f"{text:<{width}}  # {place}" if place and place != last else text
+        last = place or last
+        shown.append(StageLine(comment, (where,) if where else ()))
+    for name, node in outputs:
+        text = f"  output {attribute_text(name)} = {operand_text(node, names)}"
+        shown.append(StageLine(text, (node.where,) if node.where else ()))
+    return StageText(shown)
 
 
 def dot_text(name: str, nodes: Sequence[Node], outputs: Outputs) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
 
-from ..errors import GraphError
-from ..ir.graph import Graph, Node, make
+from ..errors import GraphError, Where
+from ..ir.graph import Graph, Node, make, topological, with_lines
 from ..ir.types import TensorType
 from .gradients.autodiff import PREFIX
 
@@ -30,6 +30,8 @@ class TrainStep:
     met/<label>, an output that goes, is handed to the update of a parameter as the number ``met``: rows that it is of.
     slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
     ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
+
+    where: the line of the update. lines: of each parameter's, by label, with its layer.
     """
 
     update: Update
@@ -38,6 +40,8 @@ class TrainStep:
     clip_norm: float | None = None
     clip_value: float | None = None
     guarded: bool = True
+    where: Where | None = None
+    lines: Mapping[str, Where] = field(default_factory=dict)
     name: str = "train_step"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -56,6 +60,7 @@ class TrainStep:
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
         if self.guarded:
             outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
+        lines: dict[Node, Where] = {}
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # nothing else in an ``update_graph`` reads it
@@ -68,10 +73,14 @@ class TrainStep:
             if label in met:
                 given["met"] = met[label]
             after, kept = self.update(parameter, scaled, slots, given)
+            if (line := self.lines.get(label)) is not None:
+                own = topological([after, *kept.values()], known={parameter, g, *slots.values(), *given.values()})
+                lines |= {node: (node.where or line).of(line.layer) for node in own if node not in lines}
             outputs.append((NEW + label, make("select", finite, after, parameter) if self.guarded else after))
             for slot, before in slots.items():
                 new = make("select", finite, kept[slot], before) if self.guarded else kept[slot]
                 outputs.append((f"{SLOT}{slot}/{label}", new))
+        outputs = _of_update(outputs, (*graph.nodes, *inputs), self.where, lines)
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
     def _within_value(self, g: Node) -> Node:
@@ -96,6 +105,7 @@ class AddGradients:
     input of that name.
     """
 
+    where: Where | None = None
     name: str = "add_gradients"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -104,7 +114,9 @@ class AddGradients:
         outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
         outputs.append((NORM, make("sqrt", _sum_of_squares(gradients.values()))))
         outputs += [(SUM + label, make("add", sums[label], g, where=g.where)) for label, g in gradients.items()]
-        return Graph.of(graph.name, outputs, [*graph.inputs, *sums.values()], graph.comments)
+        inputs = [*graph.inputs, *sums.values()]
+        outputs = _of_update(outputs, (*graph.nodes, *inputs), self.where, {})
+        return Graph.of(graph.name, outputs, inputs, graph.comments)
 
 
 def with_updates(graph: Graph, declared: Graph) -> Graph:
@@ -130,12 +142,30 @@ def updates_of(graph: Graph) -> dict[str, Node]:
     return dict(sorted(found.items()))
 
 
-def update_graph(kinds: Mapping[str, TensorType]) -> Graph:
-    """A graph whose gradients are sums that were added up before, times ``number/share``. kinds: by label."""
+def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | None = None) -> Graph:
+    """A graph whose gradients are sums that were added up before, times ``number/share``. kinds: by label; lines: of
+    each parameter's update.
+    """
+    lines = lines or {}
     share = _input(NUMBER + "share", TensorType("float64", ()))
     sums = {label: _input(SUM + label, kind) for label, kind in kinds.items()}
-    outputs = [(PREFIX + label, make("mul", node, _as(share, node))) for label, node in sums.items()]
+    outputs = [
+        (PREFIX + label, make("mul", node, _as(share, node), where=lines.get(label))) for label, node in sums.items()
+    ]
     return Graph.of("update", outputs, [share, *sums.values()])
+
+
+def _of_update(
+    outputs: Sequence[tuple[str, Node]], given: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
+) -> list[tuple[str, Node]]:
+    """``outputs``, in which all that is not ``given`` is of the update, at its line unless ``lines`` has another."""
+
+    def line_of(node: Node) -> Where | None:
+        line = lines.get(node) or node.where or where
+        return line and line.of(phase="update")
+
+    roots = with_lines([node for _, node in outputs], given, line_of)
+    return [(name, node) for (name, _), node in zip(outputs, roots, strict=True)]
 
 
 def _gradients(graph: Graph) -> dict[str, Node]:
@@ -189,7 +219,7 @@ def _sum_of_squares(nodes: Iterable[Node]) -> Node:
 def _squares(g: Node) -> Node:
     square = make("mul", g, g, where=g.where)
     axes = tuple(range(g.tensor.rank))
-    return make("reduce_sum", square, axes=axes, keepdims=False) if axes else square
+    return make("reduce_sum", square, where=g.where, axes=axes, keepdims=False) if axes else square
 
 
 def _number(value: float, dtype: str) -> Node:

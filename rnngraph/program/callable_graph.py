@@ -26,6 +26,7 @@ from ..runtime.calls.results import Given
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
+from ..stage_text import StageText
 from .parts import ProgramParts, Reduced
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class CallableGraph(Generic[Given]):
         return stages_of(self.full_graph())
 
     @api
-    def show(self, stage: str = "graph") -> str:
-        """The text of one stage."""
+    def show(self, stage: str = "graph") -> StageText:
+        """The text of one stage. Its ``lines`` know from which lines of the script, layers and phases they come."""
         return stage_text(self.full_graph(), stage)
 
     def full_graph(self) -> CompiledGraph:

@@ -134,7 +134,7 @@ class DeclaredSource:
         return lower(outputs, self.lowered.slots, states, self.lowered.placeholders)
 
     def described(self) -> Described:
-        return described(self._all)
+        return described(self._all, self.lowered.layers.settled)
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:

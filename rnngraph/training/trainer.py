@@ -18,6 +18,7 @@ from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
 from ..runtime.native.stages import stage_text
+from ..stage_text import StageText
 from ..storage.checkpoint_file import packed, unpacked
 from .checkpoint import KIND, Checkpoint, contents, save
 from .fit.evaluation import Metric
@@ -339,6 +340,6 @@ class Trainer:
         return self._stepper.variant(SHOWN).native.compiled.graph
 
     @api
-    def show(self, stage: str = "graph") -> str:
+    def show(self, stage: str = "graph") -> StageText:
         """The text of one stage of a step, as ``program.training.show``."""
         return stage_text(self._stepper.variant(SHOWN).native.compiled, stage)

@@ -14,6 +14,7 @@ from ...ir.types import FLOATS
 from ...public import api
 from ..cell import Cell, Scope
 from ..drivers import run_steps
+from ..layer import within
 from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant
 from .activations import activation_function
@@ -64,7 +65,8 @@ def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: s
     ``same``: ceil(time / strides) outputs, of what there is. Where several are largest, they share the gradient evenly.
     """
     scope = ScopeName("max_pool1d", False, user_line())
-    return reduce_max(_pools(scope, x, pool_size, strides, padding).of(x, scope, float("-inf")), 2)
+    with within(scope.layer):
+        return reduce_max(_pools(scope, x, pool_size, strides, padding).of(x, scope, float("-inf")), 2)
 
 
 @api
@@ -72,11 +74,12 @@ def average_pool1d(x: Tensor, pool_size: int, strides: int | None = None, paddin
     """The mean of ``pool_size`` steps, as ``max_pool1d`` takes them. With ``same`` only steps that there are count."""
     scope = ScopeName("average_pool1d", False, user_line())
     pools = _pools(scope, x, pool_size, strides, padding)
-    total = reduce_sum(pools.of(x, scope), 2)
-    if padding == "valid":
-        return total / pools.size
-    steps = build("broadcast", constant(1, x.dtype), shape=(1, x.type.shape[1], 1), where=scope.where)
-    return total / reduce_sum(pools.of(steps, scope), 2)
+    with within(scope.layer):
+        total = reduce_sum(pools.of(x, scope), 2)
+        if padding == "valid":
+            return total / pools.size
+        steps = build("broadcast", constant(1, x.dtype), shape=(1, x.type.shape[1], 1), where=scope.where)
+        return total / reduce_sum(pools.of(steps, scope), 2)
 
 
 def _pools(scope: ScopeName, x: Any, size: Any, strides: Any, padding: Any) -> Windows:
@@ -159,19 +162,20 @@ def convolution(
     if x.width % parts or count % parts:
         raise ArgumentError(f"groups={parts} must divide the width of {x.width} and the {count} filters", line)
     kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, initializers[0])
-    if parts == x.width > 1:
-        result = _depthwise(windows.of(x, scope), kernel)
-    else:
-        wide, high = x.width // parts, count // parts
-        outputs = [
-            windows.side_by_side(x[:, :, part * wide : (part + 1) * wide], scope)
-            @ reshape(kernel[:, :, part * high : (part + 1) * high], (windows.size * wide, high))
-            for part in range(parts)
-        ]
-        result = concat(outputs) if parts > 1 else outputs[0]
-    if use_bias:
-        result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
-    return activation_function(activation)(result)
+    with within(scope.layer):
+        if parts == x.width > 1:
+            result = _depthwise(windows.of(x, scope), kernel)
+        else:
+            wide, high = x.width // parts, count // parts
+            outputs = [
+                windows.side_by_side(x[:, :, part * wide : (part + 1) * wide], scope)
+                @ reshape(kernel[:, :, part * high : (part + 1) * high], (windows.size * wide, high))
+                for part in range(parts)
+            ]
+            result = concat(outputs) if parts > 1 else outputs[0]
+        if use_bias:
+            result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
+        return activation_function(activation)(result)
 
 
 def _depthwise(windows: Tensor, kernel: Tensor) -> Tensor:

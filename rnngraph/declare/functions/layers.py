@@ -12,6 +12,7 @@ from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...public import api
 from ..initializers import Initializer, initializer_of
+from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, with_update
 from ..tensor import Tensor
 from .activations import activation_function
@@ -66,10 +67,11 @@ def affine(
     if x.rank < 1 or not isinstance(x.type.shape[-1], int):
         raise ShapeError(f"dense needs a fixed last size, not {x!r}", where)
     count = positive_units(units, "units")
-    result = x @ owned(scope, names[0], (x.width, count), x.dtype, initializers[0])
-    if len(names) == 2:
-        result = result + owned(scope, names[1], (count,), x.dtype, initializers[1])
-    return activation_function(activation)(result)
+    with within(scope.layer):
+        result = x @ owned(scope, names[0], (x.width, count), x.dtype, initializers[0])
+        if len(names) == 2:
+            result = result + owned(scope, names[1], (count,), x.dtype, initializers[1])
+        return activation_function(activation)(result)
 
 
 @api
@@ -88,7 +90,8 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
         raise ShapeError("embedding needs a width where it owns its table", where)
     scope = ScopeName(name or "embedding", name is not None, where)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
-    return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+    with within(scope.layer):
+        return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
 
 
 @api
@@ -147,6 +150,14 @@ def normalized(
         key: owned(scope, key, (size,), x.dtype, start, trainable=not key.startswith("moving"))
         for key, start in initializers.items()
     }
+    with within(scope.layer):
+        return _normalized(x, place, size, momentum, epsilon, own, frozen)
+
+
+def _normalized(
+    x: Tensor, place: int, size: int, momentum: float, epsilon: float, own: Mapping[str, Tensor], frozen: bool
+) -> Tensor:
+    """own: the parameters that there are, by name."""
     others = tuple(other for other in range(x.rank) if other != place)
 
     def spread(vector: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..driver import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
 from ..functions.basic import where as choose
 from ..functions.randomness import by_graph, random_uniform
+from ..layer import within
 from ..nest import flatten, pack
 from ..parameters import ScopeName
 from ..state import public
@@ -58,9 +59,9 @@ def dynamic_decode(
     ``ArgumentError`` and ``StructureError``. As ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
     """
     where = user_line()
-    return _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where).run(
-        next_input, stop, teacher_prob
-    )
+    decode = _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where)
+    with within(decode.scope.layer):
+        return decode.run(next_input, stop, teacher_prob)
 
 
 class _Decode:
@@ -147,7 +148,7 @@ class _Decode:
         next_input = taking(next_input, "next_input", "output", "x_t", where=self.where)
         stop = None if stop is None else taking(stop, "stop", "output", where=self.where)
         probability = self._probability(teacher_prob)
-        trace = Trace(self.first.dtype, self.where)
+        trace = Trace(self.first.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, {}, "")
         structure = public(self.cell)
         kinds = [TensorType(self.first.dtype, (self.batch, leaf.width)) for leaf in flatten(structure)]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import Where
 from ..graph import Graph, Node
 from ..printer import braces, constant_text, identifier, names_of, right_side, scan_inputs, scan_outputs
 
@@ -32,11 +31,13 @@ class _Writer:
         self.graph, self.arrays = graph, arrays
         self.names = names_of(graph.walk(), literals=True)
         self.files: dict[str, int] = {}
+        self.layers: dict[str, int] = {}
         self.shown: dict[str, str] = {}  # of each file, for which the system is asked once
 
     def text(self) -> str:
         lines = list(self.lines(self.graph, "  "))
         head = [f"graph {identifier(self.graph.name)}", *(f"  file {file!r}" for file in self.files)]
+        head += [f"  layer {layer!r}" for layer in self.layers]
         outputs = [f"  output {name!r} = {self.names[node]}" for name, node in self.graph.outputs]
         return "\n".join([*head, *lines, *outputs]) + "\n"
 
@@ -61,14 +62,20 @@ class _Writer:
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:
-        """The node's own name where it is not the printed one, and its line: a number, after that of its file."""
+        """The node's own name where it is not the printed one, and its line: a number, after that of its file, and
+        before that of its layer. The phase of what is stored is always the forward one.
+        """
         facts = [f"name={node.name!r}"] if node.name != self.names[node] else []
         if node.where is not None:
             path = node.where.file
             if path not in self.shown:
-                self.shown[path] = shown_file(node.where)
+                self.shown[path] = node.where.shown_file
             file = self.files.setdefault(self.shown[path], len(self.files))
-            facts.append(f"where=({file}, {node.where.line})" if file else f"where={node.where.line}")
+            line, layer = node.where.line, node.where.layer
+            if layer:
+                facts.append(f"where=({file}, {line}, {self.layers.setdefault(layer, len(self.layers))})")
+            else:
+                facts.append(f"where=({file}, {line})" if file else f"where={line}")
         return facts
 
     def constant(self, node: Node) -> str:
@@ -81,11 +88,6 @@ class _Writer:
         key = next((key for key, array in self.arrays.items() if array is value), str(len(self.arrays)))
         self.arrays[key] = value
         return f"stored({key!r})"
-
-
-def shown_file(where: Where) -> str:
-    """The file as messages show it: below the working directory without the way there."""
-    return str(where)[: -len(f":{where.line}")]
 
 
 def _is_filled(value: np.ndarray) -> bool:
@@ -125,8 +127,8 @@ def _same_facts(a: Node, b: Node) -> bool:
     return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
 
 
-def _place(node: Node) -> tuple[str, int] | None:
-    return (shown_file(node.where), node.where.line) if node.where else None
+def _place(node: Node) -> tuple[str, int, str] | None:
+    return (node.where.shown_file, node.where.line, node.where.layer) if node.where else None
 
 
 def _same_value(a: Any, b: Any) -> bool:

@@ -28,7 +28,7 @@ _SCAN_OUTPUT = re.compile(r"""(next|emit) (\w+|'.*'|".*") = (.*)$""")
 _SCAN_INPUT = re.compile(rf"({'|'.join(SCAN_WORDS)}) (\w+) = (.*) : ([^:]+)$")
 _LITERAL = re.compile(r"(\w+)\((.*)\)$")
 _STORED = re.compile(r"""stored\(('.*'|".*")\)$""")
-_FILE = re.compile(r"""file ('.*'|".*")$""")
+_FILE = re.compile(r"""(file|layer) ('.*'|".*")$""")
 _WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
 
 MOST_SHOWN = 400
@@ -116,6 +116,7 @@ class _Parser:
         self.lines = [line.rstrip() for line in stripped if line.strip()]
         self.stored = stored
         self.files: list[str] = []
+        self.layers: list[str] = []
         self.position = 0
         self.nodes: dict[str, Node] = {}  # of the graph or body that is being read
 
@@ -140,7 +141,7 @@ class _Parser:
                 continue
             if file := _FILE.match(line):
                 with _reading(line):
-                    self.files.append(_word(file[1]))
+                    (self.files if file[1] == "file" else self.layers).append(_word(file[2]))
                 continue
             node = self.statement(line, 2)
             if node.op in ("input", "parameter"):
@@ -187,10 +188,12 @@ class _Parser:
             raise ParseError(f"not a name: {found['name']!r}")
         if "where" in found:
             place = found["where"]
-            file, line = place if isinstance(place, tuple) else (0, place)
-            if not all(isinstance(number, int) and number >= 0 for number in (file, line)):
+            file, line, *layer = place if isinstance(place, tuple) else (0, place)
+            if not all(isinstance(number, int) and number >= 0 for number in (file, line, *layer)):
                 raise ParseError(f"not a line: {place!r}")
-            found["where"] = Where(self.files[file], line)
+            if len(layer) > 1:
+                raise ParseError(f"not a line: {place!r}")
+            found["where"] = Where(self.files[file], line, self.layers[layer[0]] if layer else "")
         return found
 
     def array(self, text: str, kind: TensorType) -> np.ndarray:

@@ -20,16 +20,20 @@ def assigned_names(nodes: Iterable[Node], beside: Where | None = None) -> dict[N
     """
     nodes = [node for node in nodes if node.op != "tap"]
     read = ((node, _tapped(operand)) for node in nodes for operand in node.operands)
-    inner = {operand for node, operand in read if operand.where == node.where}
+    inner = {operand for node, operand in read if _place(operand.where) == _place(node.where)}
     names: dict[Node, str] = {}
     for node in nodes:
-        if node.where is None or node.where == beside or node in inner or node.name or node.get("label"):
+        if node.where is None or node.where.place == _place(beside) or node in inner or node.name or node.get("label"):
             continue
         line = linecache.getline(node.where.file, node.where.line)
         target = _TARGET.match(line)
         if target and "compile(" not in line:  # `program = rg.compile(…)` names no tensor
             names[node] = target[1]
     return names
+
+
+def _place(where: Where | None) -> tuple[str, int] | None:
+    return None if where is None else where.place
 
 
 def _tapped(node: Node) -> Node:

@@ -13,16 +13,16 @@ import numpy as np
 
 from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
-from ...declare.parameters import ParameterSpec
+from ...declare.parameters import ParameterSpec, layer_of
 from ...declare.placeholders import RESERVED, placeholder_names
 from ...declare.state import named, public
-from ...errors import ArgumentError, GraphError
+from ...errors import ArgumentError, GraphError, Where
 from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from .context import Context
 from .lowered import GIVEN, INNER, TAP, Lowered, kept_label
-from .names import Names, settle
+from .names import Layers, Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
 from .sized_nodes import SizedNodes
@@ -66,7 +66,7 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
-    return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs)
+    return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs, state.nodes.layers)
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
@@ -78,6 +78,14 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
     scopes += [node["scope"] for node in order if node.op == "dropout"]
     sites += [(scope.serial, names.scopes[scope]) for scope in scopes]
     return [site for _, site in sorted(sites, key=lambda site: site[0])]
+
+
+def _beside_parameters(where: Where | None, operands: Sequence[Node]) -> Where | None:
+    """A line outside of layers that reads parameters of one scope belongs to it: ``x @ rg.parameter("a/w", …)``."""
+    if where is None or where.layer:
+        return where
+    layers = {item.where.layer for item in operands if item.op == "parameter" and item.where is not None}
+    return where.of(layers.pop()) if len(layers) == 1 else where
 
 
 class Lowering:
@@ -93,7 +101,7 @@ class Lowering:
         self.show = show
         self.kept_labels = kept
         self.kept: dict[str, Node] = {}
-        self.nodes = SizedNodes()
+        self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
         self.context = Context(self.nodes, self.random, names.scopes, taps, moved)
         self.make = self.nodes.make
@@ -120,7 +128,8 @@ class Lowering:
             case _:
                 operands = [self.new[operand] for operand in node.operands]
                 name = node.name or self.assigned.get(node, "")
-                self.new[node] = self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
+                where = _beside_parameters(node.where, operands)
+                self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
@@ -167,7 +176,8 @@ class Lowering:
                     "cell's step, or use rg.parameter",
                     node.where,
                 )
-            self.parameters[spec] = self.make("parameter", where=node.where, label=label, type=spec.type)
+            where = spec.where and spec.where.of(layer_of(spec, label))
+            self.parameters[spec] = self.make("parameter", where=where, label=label, type=spec.type)
         return self.parameters[spec]
 
     def _tap(self, node: Node, value: Node) -> Node:

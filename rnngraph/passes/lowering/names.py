@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...declare.driver import Driver
+from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName
-from ...errors import ArgumentError
+from ...errors import ArgumentError, Where
 from ...ir.graph import Node
 
 
@@ -17,6 +18,23 @@ class Names:
 
     scopes: dict[ScopeName, str] = field(default_factory=dict)
     specs: dict[ParameterSpec, str] = field(default_factory=dict)
+
+
+class Layers:
+    """Whole names of layers. scopes: what those are called that declared layers begin with."""
+
+    def __init__(self, scopes: Mapping[ScopeName, str]) -> None:
+        self._scopes = {scope.layer: name for scope, name in scopes.items()}
+        self._settled: dict[Where, Where] = {}
+
+    def settled(self, where: Where | None) -> Where | None:
+        """A line of the declaration, with its layer's whole name."""
+        if where is None or not where.layer.startswith("@"):
+            return where
+        if where not in self._settled:
+            scope, _, path = where.layer.partition("/")
+            self._settled[where] = where.of(joined(self._scopes.get(scope, ""), path))
+        return self._settled[where]
 
 
 def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:

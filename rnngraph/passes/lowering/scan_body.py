@@ -193,8 +193,9 @@ class Body(Steps):
         self.shared: dict[str, Node] = {}
         self.tapped: list[tuple[Node, Node, int | None]] = []
 
-    def formal(self, label: str, kind: TensorType) -> Node:
-        return self.make("input", where=self.where, name=label, label=label, type=kind)
+    def formal(self, label: str, kind: TensorType, layer: str | None = None) -> Node:
+        where = self.where and self.where.of(layer)
+        return self.make("input", where=where, name=label, label=label, type=kind)
 
     def over(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
@@ -202,7 +203,8 @@ class Body(Steps):
         return node
 
     def given(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor)
+        layer = actual.where.layer if actual.op == "parameter" and actual.where is not None else None
+        node = self.formal(label, actual.tensor, layer)
         self.constants.append(Binding(node, actual))
         return node
 

@@ -10,6 +10,7 @@ from ...ir.graph import Node, make
 from ...ir.node import Namer
 from ...ir.sizes.table import SizeTable
 from ...ir.types import Dim, dim_text, size, substitute, symbols_of
+from .names import Layers
 
 
 class SizedNodes:
@@ -19,7 +20,8 @@ class SizedNodes:
     the placeholder and the axis.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, layers: Layers) -> None:
+        self.layers = layers
         self.roles: dict[str, str] = {}
         self._sizes = SizeTable()
         self._unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
@@ -27,6 +29,7 @@ class SizedNodes:
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
         self._unequal = []
+        where = self.layers.settled(where)
         try:
             node = make(op, *operands, where=where, name=name, meet=self._meet, **attributes)
         except (ValueError, TypeError) as error:

@@ -17,7 +17,6 @@ from ...declare.nest import fold
 from ...declare.parameters import ParameterSpec
 from ...declare.state import tuple_type
 from ...errors import Where
-from ...ir.text.complete import shown_file
 from ...ir.types import DTYPES, TensorType
 
 INITIAL = "initializer/"
@@ -43,13 +42,14 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def where_text(where: Where | None) -> list[Any] | None:
-    return None if where is None else [shown_file(where), where.line]
+    return None if where is None else [where.shown_file, where.line, *([where.layer] if where.layer else [])]
 
 
 def where_from(text: Any) -> Where | None:
     if text is None:
         return None
-    check(isinstance(text, list) and len(text) == 2 and isinstance(text[0], str), f"{text!r} is no line")
+    check(isinstance(text, list) and len(text) in (2, 3) and isinstance(text[0], str), f"{text!r} is no line")
+    check(len(text) == 2 or isinstance(text[2], str), f"{text!r} is no line")
     check(is_int(text[1], 0, 1 << 40), f"{text!r} is no line")
     return Where(*text)
 

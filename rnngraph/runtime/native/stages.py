@@ -6,6 +6,7 @@ from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.pipeline import forbidden, run
+from ...stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
 from .optimized_graph import open_sizes
 
@@ -17,29 +18,28 @@ def stages_of(compiled: CompiledGraph) -> tuple[str, ...]:
     return ("declared", "graph", *(single.name for single in compiled.pipeline), *NATIVE_STAGES)
 
 
-def stage_text(compiled: CompiledGraph, stage: str) -> str:
+def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
     """The text of one stage. Raises ``NameLookupError`` where there is no such stage."""
     stages = stages_of(compiled)
     if not isinstance(stage, str) or stage not in stages:
         raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(stages)}")
     if stage == "declared":
-        return compiled.declared().text() if compiled.declared is not None else ""
+        return compiled.declared().text() if compiled.declared is not None else StageText(())
     if stage == "graph":
-        return str(compiled.graph)
+        return compiled.graph.text()
     if stage in NATIVE_STAGES:
         return _native_text(compiled, stage)
-    text = ""
+    found: list[StageLine] = []
 
     def seen(name: str, graph: Graph) -> None:
-        nonlocal text
         if name == stage:
-            text = f"# after {name}\n{graph}"
+            found[:] = [StageLine(f"# after {name}"), *graph.text().lines]
 
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
-    return text
+    return StageText(found)
 
 
-def _native_text(compiled: CompiledGraph, stage: str) -> str:
+def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
     """The plan, loops, LLVM or assembly, at the sizes of the last call."""
     from ...codegen.compile import planned  # half the package's time to import; calls whose code is on disk need none
     from ...codegen.llvm.module import module_text
@@ -57,10 +57,14 @@ def _native_text(compiled: CompiledGraph, stage: str) -> str:
     head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
     head += f", with {fixed}" if fixed else ""
     if stage == "plan":
-        return f"# {head}\n{plan_text(plan)}"
+        return _plain(f"# {head}\n{plan_text(plan)}")
     if stage == "loops":
-        return f"# {head}\n{plan.loops()}"
+        return _plain(f"# {head}\n{plan.loops()}")
     text = module_text(plan.functions, [plan.main, plan.pack], target, kind)
     if stage == "llvm":
-        return f"; {head}\n{text}"
-    return f"# {head}\n{assembly(text, target)}"
+        return _plain(f"; {head}\n{text}")
+    return _plain(f"# {head}\n{assembly(text, target)}")
+
+
+def _plain(text: str) -> StageText:
+    return StageText(map(StageLine, text.removesuffix("\n").split("\n")))

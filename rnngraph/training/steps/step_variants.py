@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...declare.nest import flatten, matched
+from ...declare.parameters import layer_of
 from ...declare.tensor import Tensor
-from ...ir.graph import Graph, Node
+from ...errors import Where
+from ...ir.graph import Graph, Node, with_lines
 from ...ir.types import TensorType
 from ...passes.gradients.autodiff import with_parameters
 from ...passes.label_weights import LabelWeights
@@ -28,7 +30,7 @@ def variant_of(
     beside = [] if fetch is None else [*fetch.declared.items()]
     applied = [] if state.applied is None else state.applied.declared()
     lowered = state.program.parts.source.with_states(states, [*beside, *applied])
-    then: tuple[Pass, ...] = (AddGradients() if state.accumulate > 1 else _train_step(state),)
+    then: tuple[Pass, ...] = (AddGradients(state.where) if state.accumulate > 1 else _train_step(state),)
     wrt = state.trained
     fetched = [] if fetch is None else fetch.labelled(lowered.graph)
     if state.applied is not None:
@@ -43,7 +45,8 @@ def variant_of(
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), (_train_step(state),))
+    graph = update_graph(_parameter_types(state, state.trained), _lines(state))
+    compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
@@ -79,6 +82,7 @@ def _needed_to_train(
 def _train_step(state: TrainState) -> TrainStep:
     """The pass that makes gradients new parameters, as the trainer's optimizer does."""
     optimizer = state.optimizer
+    is_ours = type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
 
     def update(
         parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
@@ -90,7 +94,10 @@ def _train_step(state: TrainState) -> TrainStep:
             {name: Tensor(node) for name, node in numbers.items()},
         )
         values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
-        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
+        made = [after.node, *(tensor.node for tensor in values)]
+        if is_ours:  # the line at which the first step happens to be asked for says nothing
+            made = with_lines(made, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
+        return made[0], dict(zip(slots, made[1:], strict=True))
 
     return TrainStep(
         update,
@@ -99,4 +106,14 @@ def _train_step(state: TrainState) -> TrainStep:
         state.clip_norm,
         state.clip_value,
         state.skip_non_finite,
+        state.where,
+        _lines(state),
     )
+
+
+def _lines(state: TrainState) -> dict[str, Where]:
+    """By name of a parameter the line of its update, which is the trainer's, in the parameter's layer."""
+    parameters, where = state.program.parameters, state.where
+    if where is None:
+        return {}
+    return {name: where.of(layer_of(parameters.slot(name), name), "update") for name in state.trained}

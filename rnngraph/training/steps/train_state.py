@@ -23,7 +23,8 @@ class TrainState:
     """Options, counters and arrays of one trainer.
 
     trained: names of the parameters that updates change; updated: of those that every step changes, as the declaration
-    says. skip_non_finite: whether updates that are not finite are left out. seed: of the order of examples.
+    says. skip_non_finite: whether updates that are not finite are left out. seed: of the order of examples. where: the
+    line at which the trainer was made.
     updates, skipped: updates that were made, and that were left out; pending: steps whose gradients wait for an update;
     epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
@@ -39,7 +40,7 @@ class TrainState:
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
-        self.skip_non_finite, self.seed = skip_non_finite, program.seed
+        self.skip_non_finite, self.seed, self.where = skip_non_finite, program.seed, where
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         kept = sum(program.parameters[name].nbytes for name in trained) * len(optimizer.slots())
