@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -49,11 +50,19 @@ def coloured(text: str, stage: str) -> Text:
     return Syntax("", lexer, theme="ansi_dark", tab_size=8).highlight(text)
 
 
-def styled_pieces(text: str, stage: str) -> Iterator[tuple[str, str, bool]]:
+def stage_of(text: str) -> str:
+    """``llvm`` or ``asm`` for texts in those languages, else ``graph``, whose rules are those of all others."""
+    if re.search(r"^define ", text, re.MULTILINE):
+        return "llvm"
+    return "asm" if re.search(r"^\t\.text", text, re.MULTILINE) else "graph"
+
+
+def styled_pieces(text: str) -> Iterator[tuple[str, str, bool]]:
     """The text of a stage as (piece, a terminal's name of its colour or "", whether it is bold)."""
     console = Console(theme=THEME, color_system="standard", force_terminal=True, width=10**6)
-    for segment in coloured(text, stage).render(console):
+    for segment in coloured(text, stage_of(text)).render(console):
         style = segment.style
         name = style.color.name if style is not None and style.color is not None else ""
+        name = "bright_black" if style is not None and style.dim else name
         plain = name if name == "bright_black" else name.removeprefix("bright_")
         yield segment.text, plain, bool(style and style.bold)

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
-MOST_COLOURED = 4000
+MOST_COLOURED = 1000
 """Lines of which each word may get an element of its own; what is longer stays plain, so that notebooks stay small."""
 
 _CODE = "font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.35"
@@ -27,7 +27,10 @@ _COLOURS = {
     "cyan": "var(--jp-mirror-editor-variable-color,#1f7f8f)",
     "bright_black": "var(--jp-mirror-editor-comment-color,#757575)",
 }
-"""By the terminal's name of a colour."""
+"""By the terminal's name of a colour, each with a class of one letter."""
+
+_CLASSES = dict(zip(_COLOURS, "rgydmvc", strict=True))
+_SHEET = "".join(f".rnngraph-code .{_CLASSES[name]}{{color:{colour}}}" for name, colour in _COLOURS.items())
 
 
 def escaped(text: object) -> str:
@@ -35,25 +38,26 @@ def escaped(text: object) -> str:
     return escape(str(text), quote=True)
 
 
-def code(text: str, stage: str = "graph") -> str:
-    """The text of a stage in its colours, in a frame that scrolls. stage: which decides on the language."""
-    inner = escaped(text) if text.count("\n") > MOST_COLOURED else _spans(text, stage)
-    return f'<pre style="{_CODE};max-height:40em;overflow:auto;margin:0">{inner}</pre>'
+def code(text: str) -> str:
+    """The text of a stage in its colours, in a frame that scrolls."""
+    inner = escaped(text) if text.count("\n") > MOST_COLOURED else _spans(text)
+    sheet = f"<style>{_SHEET}.rnngraph-code .b{{font-weight:bold}}</style>"
+    frame = f'<pre style="{_CODE};max-height:40em;overflow:auto;margin:0">{inner}</pre>'
+    return f'<div class="rnngraph-code">{sheet}{frame}</div>'
 
 
-def _spans(text: str, stage: str) -> str:
+def _spans(text: str) -> str:
     """Text with its styles as elements. Pieces of one style that follow each other are one."""
     from .colours import styled_pieces  # rich, which nothing but a display needs
 
     parts: list[tuple[str, str]] = []
-    for piece, colour, is_bold in styled_pieces(text, stage):
-        rules = [f"color:{_COLOURS[colour]}"] if colour in _COLOURS else []
-        look = ";".join([*rules, *(["font-weight:bold"] if is_bold else [])])
+    for piece, colour, is_bold in styled_pieces(text):
+        look = " ".join(filter(None, (_CLASSES.get(colour, ""), "b" if is_bold else "")))
         if parts and parts[-1][0] == look:
             parts[-1] = (look, parts[-1][1] + piece)
         else:
             parts.append((look, piece))
-    return "".join(f'<span style="{look}">{escaped(piece)}</span>' if look else escaped(piece) for look, piece in parts)
+    return "".join(f'<span class="{look}">{escaped(piece)}</span>' if look else escaped(piece) for look, piece in parts)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bool = False) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..display.html import code
 from ..errors import Where
 from ..stage_text import StageText
+from .dot import dot_text
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
 from .node import topological as topological
-from .printer import dot_text, graph_text, networkx_graph
+from .printer import graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Graph:
         return networkx_graph(self.name, self.nodes, self.outputs)
 
     def dot(self) -> str:
-        """The graph in Graphviz's language; a scan's body is a cluster."""
+        """The graph in Graphviz's language: layers and scans as clusters, what a step hands to the next as an edge."""
         return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:

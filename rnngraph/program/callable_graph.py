@@ -10,7 +10,7 @@ import numpy as np
 from ..allocation import bytes_of, reserve
 from ..arguments import whole_number
 from ..declare.nest import paths
-from ..display.html import code, headed
+from ..display.html import headed
 from ..errors import NameLookupError, Where, did_you_mean, shown
 from ..ir.axes import lengths_of
 from ..ir.graph import Graph
@@ -74,7 +74,7 @@ class CallableGraph(Generic[Given]):
 
     def _repr_html_(self) -> str:
         stages = ", ".join(self.stages)
-        return headed(f"The {self.part} graph", f"stages to show: {stages}", code(self.show("graph")))
+        return headed(f"The {self.part} graph", f"stages to show: {stages}", self.show("graph")._repr_html_())
 
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(self.part)

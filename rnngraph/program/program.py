@@ -351,7 +351,7 @@ class Program(Generic[Given]):
         note = f"for {self.target.name}, threads {self.threads}"
         types = {name: spec.type for spec, name in self.parts.lowered.slots.items()}
         drawn = picture(svg(self.parts.source), "the declaration: the training and the inference graph side by side")
-        declaration = drawn + folded("as text", code(self.declared_text(), "declared"))
+        declaration = drawn + folded("as text", code(self.declared_text()))
         graphs = TwoGraphs(self.inference, self.training)
         return program_html(note, declaration, graphs, types, self.summary()._repr_html_())
 

@@ -42,16 +42,17 @@ class Parsed(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if "style" not in self._open:
+            self.text += data
 
 
-@pytest.mark.parametrize("stage", ["graph", "llvm", "asm"])
-def test_code_is_the_text_whatever_is_in_it(stage: str) -> None:
-    text = f"graph {HOSTILE}\n  a = add b, f32(1.0) : f32[2,3]  # net.py:1 {HOSTILE}\n  define @{HOSTILE}\n"
-    parsed = Parsed(code(text, stage))
-    assert parsed.text == text
-    assert set(parsed.tags) <= {"pre", "span"}
-    assert {name for name, _ in parsed.attributes} <= {"style"}
+@pytest.mark.parametrize("first", ["graph g", "define void @f() {", "\t.text"])
+def test_code_is_the_text_whatever_is_in_it(first: str) -> None:
+    text = f"{first}\n{HOSTILE}\n  a = add b, f32(1.0) : f32[2,3]  # net.py:1 {HOSTILE}\n  define @{HOSTILE}\n"
+    parsed = Parsed(code(text))
+    assert parsed.text == (text.expandtabs(8) if first == "\t.text" else text)
+    assert set(parsed.tags) <= {"div", "style", "pre", "span"}
+    assert {name for name, _ in parsed.attributes} <= {"style", "class"}
 
 
 def test_code_has_colours_that_follow_what_words_are() -> None:
@@ -64,7 +65,7 @@ def test_code_has_colours_that_follow_what_words_are() -> None:
 def test_long_code_stays_plain_and_whole() -> None:
     text = "  a = tanh x : f32[2]\n" * (MOST_COLOURED + 1)
     parsed = Parsed(code(text))
-    assert (parsed.tags, parsed.text) == (["pre"], text)
+    assert (parsed.tags, parsed.text) == (["div", "style", "pre"], text)
 
 
 def test_tables_show_what_is_given() -> None:

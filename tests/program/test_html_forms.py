@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import pickle
 import re
 from pathlib import Path
@@ -27,9 +28,7 @@ def program() -> rg.Program:
 
 def words(markup: str) -> str:
     """What is read, without elements, and without the signs for those that were escaped."""
-    import html
-
-    return html.unescape(re.sub(r"<[^>]*>", " ", markup))
+    return html.unescape(re.sub(r"<style>[^<]*</style>|<[^>]*>", " ", markup))
 
 
 def test_a_program_tells_what_differs_between_its_graphs(program: rg.Program) -> None:
