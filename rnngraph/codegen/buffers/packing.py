@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ...errors import Where
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
@@ -77,12 +78,16 @@ class Panels:
     """The panels that a program's kernels ask for, each made once.
 
     parameters: their names. alike: layouts of another program's panels, which are taken over where tiles can read them.
+    origins: by name of a parameter where it is declared.
     """
 
-    def __init__(self, parameters: Mapping[Buffer, str], alike: Sequence[PanelLayout] = ()) -> None:
+    def __init__(
+        self, parameters: Mapping[Buffer, str], alike: Sequence[PanelLayout] = (),
+        origins: Mapping[str, Where] | None = None,
+    ) -> None:  # fmt: skip
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
-        self.alike = alike
+        self.alike, self.origins = alike, origins or {}
         self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
@@ -182,14 +187,16 @@ class Panels:
         alike = tuple(
             replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
         )
-        key = (alike, width, lanes, blocks)
-        if key not in self.fillers:
-            target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block()
+        key, origin = (alike, width, lanes, blocks), self.origins.get(self.names.get(views[0].buffer, ""))
+        if key in self.fillers:
+            self.fillers[key] = self.fillers[key].called_for(origin)
+        else:
+            target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block(origin=origin)
             _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.transposing)
             self.fillers[key] = Function(
                 f"fill{len(self.fillers)}", (*formal.values(), target), (), tuple(inner.statements), "fills a panel"
             )
-        block.add(Call(self.fillers[key].name, (*starts.items(), (panel.buffer, 0)), ()))
+        block.add(Call(self.fillers[key].name, (*starts.items(), (panel.buffer, 0)), (), origin=origin))
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -306,17 +313,19 @@ class TransposingPackers:
         target. extent: lanes, how many of them there are, and the depth.
         """
         key = (target[0].dtype, *extent)
-        if key not in self.functions:
-            self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
+        if key in self.functions:
+            self.functions[key] = self.functions[key].called_for(block.origin)
+        else:
+            self.functions[key] = _turning(f"turn{len(self.functions)}", *key, block.origin)
         block.add(Call(self.functions[key].name, (source, target), (distance, per_k)))
 
 
-def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
+def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int, origin: Where | None) -> Function:
     """Transposes ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of
     both
     the rows lie at distances that are given.
     """
-    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
+    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
 
     def turned(inner: Block, k: Index, count: int) -> None:
         rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import Where
 from ...ir.graph import Node
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
@@ -21,11 +22,18 @@ from .scatter_add import scatter_add
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
     """The loop nest of one kernel: cut into slices for workers, or done by one of them."""
-    if plan.partition.axis is None:
-        single(region.workers.parts, block, lambda inner: _emit(region, inner, plan, None))
-    else:
-        axis = plan.partition.axis
-        each_slice(region.workers.parts, block, axis, lambda inner, share: _emit(region, inner, plan, share))
+    axis, parts = plan.partition.axis, region.workers.parts
+    with block.at(origin_of(plan.kernel.members)):
+        if axis is None:
+            single(parts, block, lambda inner: _emit(region, inner, plan, None))
+        else:
+            each_slice(parts, block, axis, lambda inner, share: _emit(region, inner, plan, share))
+
+
+def origin_of(nodes: Sequence[Node]) -> Where | None:
+    """The line that stands for what is computed together: a product's, which takes longest, if there is one."""
+    products = [node for node in nodes if node.op in ("matmul", "outer_sum")]
+    return next((node.where for node in (*products, *nodes) if node.where is not None), None)
 
 
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
@@ -59,8 +67,9 @@ def copy_partition(region: Region, node: Node) -> Partition:
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
-    if partition.axis is None:
-        single(region.workers.parts, block, lambda inner: write(region, inner, node, views, None))
-    else:
-        axis = partition.axis
-        each_slice(region.workers.parts, block, axis, lambda inner, share: write(region, inner, node, views, share))
+    axis, parts = partition.axis, region.workers.parts
+    with block.at(node.where):
+        if axis is None:
+            single(parts, block, lambda inner: write(region, inner, node, views, None))
+        else:
+            each_slice(parts, block, axis, lambda inner, share: write(region, inner, node, views, share))

@@ -73,8 +73,9 @@ class Epilogue:
         for at in row:
             values = [(node, emitter.value(node, at)) for node in stored]
             for node, value in values:
-                for view in self.memory.stores[node]:
-                    emitter.store(value, view, at)
+                with emitter.block.at(node.where):
+                    for view in self.memory.stores[node]:
+                        emitter.store(value, view, at)
 
     # By a loop over rows --------------------------------------------------------------------------
 

@@ -266,7 +266,8 @@ class Tiles:
                 tuple(results), tuple(starts), tuple(lefts), self.memory.views[first_left].strides[-1] * dot_width,
                 depth, right, right_stride, lane_stride, limits, self.tile.unroll,
                 " and ".join(dict.fromkeys(str(node.where) for node in every)), dot_width, contraction.accumulators,
-                sum_block(depth, every[0].dtype),
+                sum_block(depth, every[0].dtype), origin=every[0].where,
+                columns=tuple(node.where for node in contraction.products[0] for _ in valid),
             )
         )  # fmt: skip
 

@@ -37,8 +37,9 @@ def elementwise(
             where: Coordinates = (*at[:-1], strip) if shape else ()
             values = [(node, emitter.value(node, where)) for node in nodes if node in region.memory.stores]
             for node, value in values:
-                for view in region.memory.stores[node]:
-                    emitter.store(value, view, where)
+                with nested.at(node.where):
+                    for view in region.memory.stores[node]:
+                        emitter.store(value, view, where)
 
     over_axes(region, block, shape, range(len(shape) - 1), [0] * len(shape), row, share)
 

@@ -71,22 +71,26 @@ class ValueEmitter:
     def value(self, node: Node, at: Coordinates) -> Operand:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
         found = self._found(node, at)
-        pending = [] if found is not None else [(node, aligned(node.shape, at))]
+        pending = [] if found is not None else [(node, aligned(node.shape, at), self.block.origin)]
         while pending:  # a stack of its own: long chains of ops would exhaust Python's
-            item, place = pending[-1]
+            item, place, reader = pending[-1]
             if self.outer is not None and self.outer.knows(place):
-                found = self.known[item, place] = self.outer.value(item, place)
+                with self.outer.block.at(reader):
+                    found = self.known[item, place] = self.outer.value(item, place)
                 pending.pop()
                 continue
+            in_memory = item in self.views and not self.computed(item)
+            # What is loaded, or seen in another shape, is so for whoever reads it.
+            origin = reader if in_memory or is_view(item) else item.where or reader
             missing = [need for need in self._needs(item, place) if self._found(*need) is None]
             if missing:
-                pending += reversed(missing)
+                pending += [(*need, origin) for need in reversed(missing)]
                 continue
             pending.pop()
             found = self._found(item, place)
             if found is None:
-                in_memory = item in self.views and not self.computed(item)
-                found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                with self.block.at(origin):
+                    found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
                 self.known[item, place] = found
         assert found is not None
         return found

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...errors import Where
 from ...ir.types import Dim, size
 from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Value
 
 
 @dataclass
 class Block:
-    """Statements in the making, and how often each name was given, so that names are fresh."""
+    """Statements in the making, and how often each name was given, so that names are fresh.
+
+    origin: what is computed now.
+    """
 
     statements: list[Statement] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    origin: Where | None = None
 
     def fresh(self, name: str) -> str:
         count = self.counts.get(name, 0)
@@ -27,11 +33,20 @@ class Block:
         return self.fresh(name).replace(".", "")
 
     def add(self, statement: Statement) -> None:
-        self.statements.append(statement)
+        is_known = statement.origin is not None or self.origin is None
+        self.statements.append(statement if is_known else replace(statement, origin=self.origin))
 
     def nested(self) -> Block:
         """A block inside this one: it shares the names, not the statements."""
-        return Block([], self.counts)
+        return Block([], self.counts, self.origin)
+
+    @contextmanager
+    def at(self, origin: Where | None) -> Iterator[None]:
+        """What is added here comes from ``origin``; None: from where all around it does."""
+        outer = self.origin
+        self.origin = origin or outer
+        yield
+        self.origin = outer
 
     def load(
         self,
@@ -43,7 +58,8 @@ class Block:
         stride: Index = 1,
     ) -> Value:
         value = Value(self.fresh(name), buffer.dtype, lanes)
-        self.add(Load(value, buffer, index, valid if valid is None or valid < lanes else None, stride))
+        some = valid if valid is None or valid < lanes else None
+        self.statements.append(Load(value, buffer, index, some, stride, origin=self.origin))
         return value
 
     def let(
@@ -56,7 +72,8 @@ class Block:
         **attributes: Any,
     ) -> Value:
         value = Value(self.fresh(op), dtype, lanes)
-        self.add(Let(value, op, tuple(operands), tuple(attributes.items()), comment))
+        let = Let(value, op, tuple(operands), tuple(attributes.items()), comment, origin=self.origin)
+        self.statements.append(let)
         return value
 
     def let_index(self, name: str, op: str, base: Index, factor: Index) -> Index:

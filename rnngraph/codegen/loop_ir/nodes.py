@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
+from ...errors import Where
 from ...ir.types import Dim
 
 Index = Dim
@@ -78,13 +79,16 @@ class Uses(NamedTuple):
     bodies: Sequence[Body] = ()
 
 
+@dataclass(frozen=True)
 class BaseStatement(ABC):
     """What every walk over statements asks of one. An object of a class that doesn't answer can't be made.
 
+    origin: the line of the script, the layer and the phase that it computes for; what it does follows from none of it.
     repeats: whether what is inside may run several times.
     """
 
-    repeats = False
+    repeats: ClassVar[bool] = False
+    origin: Where | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @abstractmethod
     def uses(self) -> Uses:
@@ -111,7 +115,8 @@ class Load(BaseStatement):
         return Uses((self.index, self.stride), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
-        return Load(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+        place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
+        return Load(self.value, *place, self.valid, stride, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,8 @@ class Store(BaseStatement):
         return Uses((self.index, self.stride), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
-        return Store(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+        place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
+        return Store(self.value, *place, self.valid, stride, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ class Let(BaseStatement):
 
     def renamed(self, by: Renaming) -> Let:
         attributes = tuple([(key, by.index(value) if key == "index" else value) for key, value in self.attributes])
-        return Let(self.value, self.op, self.operands, attributes, self.comment)
+        return Let(self.value, self.op, self.operands, attributes, self.comment, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,8 @@ class LetIndex(BaseStatement):
         return Uses((self.base, self.factor))
 
     def renamed(self, by: Renaming) -> LetIndex:
-        return LetIndex(self.name, self.op, by.index(self.base), by.index(self.factor), self.source)
+        base, factor = by.index(self.base), by.index(self.factor)
+        return LetIndex(self.name, self.op, base, factor, self.source, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,8 @@ class Contract(BaseStatement):
     those behind these, from 0, and so on; they are added up at the end, in order. block: where there are more k, the
     sums of so many are added up first, of which only the first begins from the start; a rounding error then grows with
     a block's length and with the number of blocks. 0: one sum over all.
+
+    columns: the origin of each column, where products of several lines are one tile.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -200,6 +209,7 @@ class Contract(BaseStatement):
     dot_width: int = 1
     accumulators: int = 1
     block: int = 0
+    columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     def uses(self) -> Uses:
         places = (*self.left, *self.right)
@@ -229,14 +239,14 @@ class For(BaseStatement):
     body: tuple[Statement, ...]
     comment: str = ""
 
-    repeats = True
+    repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
         return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
 
     def renamed(self, by: Renaming) -> For:
         limits = by.index(self.start), by.index(self.stop), by.index(self.step)
-        return For(self.var, *limits, by.body(self.body), self.comment)
+        return For(self.var, *limits, by.body(self.body), self.comment, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -252,7 +262,8 @@ class When(BaseStatement):
         return Uses((self.index, self.low, self.high), bodies=(Body(self.body),))
 
     def renamed(self, by: Renaming) -> When:
-        return When(by.index(self.index), by.index(self.low), by.index(self.high), by.body(self.body))
+        limits = by.index(self.index), by.index(self.low), by.index(self.high)
+        return When(*limits, by.body(self.body), origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -269,7 +280,7 @@ class Fold(BaseStatement):
     body: tuple[Statement, ...]
     nexts: tuple[Operand, ...]
 
-    repeats = True
+    repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
         return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
@@ -292,7 +303,8 @@ class Call(BaseStatement):
         return Uses([*(index for _, index in self.buffers), *self.sizes], buffers, buffers)
 
     def renamed(self, by: Renaming) -> Call:
-        return Call(self.function, tuple(map(by.place, self.buffers)), tuple(map(by.index, self.sizes)), self.comment)
+        places, sizes = tuple(map(by.place, self.buffers)), tuple(map(by.index, self.sizes))
+        return Call(self.function, places, sizes, self.comment, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -311,7 +323,8 @@ class Barrier(BaseStatement):
         return Uses((self.worker, self.workers), (self.team,), (self.team,))
 
     def renamed(self, by: Renaming) -> Barrier:
-        return Barrier(by.buffer(self.team), by.index(self.worker), by.index(self.workers), self.one_way)
+        worker, workers = by.index(self.worker), by.index(self.workers)
+        return Barrier(by.buffer(self.team), worker, workers, self.one_way, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -344,7 +357,7 @@ class Pipeline(BaseStatement):
     team: Buffer
     comment: str = ""
 
-    repeats = True
+    repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
         bodies = [Body(stage.body, self.var) for stage in self.stages]
@@ -369,15 +382,40 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
             yield from nested(body.statements)
 
 
+def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
+    """Origins of all statements as ``nested`` gives them, of a tile's columns behind its own."""
+    found: list[Where | None] = []
+    for statement in nested(statements):
+        found.append(statement.origin)
+        if isinstance(statement, Contract):
+            found += statement.columns
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class Function:
-    """A function: the buffers and the names of sizes that it is handed, and its statements."""
+    """A function: the buffers and the names of sizes that it is handed, and its statements.
+
+    alike: of other layers for which the same work is done, so that they call this function too, the origins of its
+    statements, as ``origins_in`` gives them.
+    """
 
     name: str
     buffers: tuple[Buffer, ...]
     sizes: tuple[str, ...]
     body: tuple[Statement, ...]
     comment: str = ""
+    alike: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
+
+    def called_for(self, origin: Where | None) -> Function:
+        """The same, called for this origin too, all of it."""
+        return self.beside((origin,) * len(origins_in(self.body)))
+
+    def beside(self, origins: tuple[Where | None, ...]) -> Function:
+        """The same, called for these too."""
+        if origins in self.alike or origins == origins_in(self.body):
+            return self
+        return replace(self, alike=(*self.alike, origins))
 
 
 @dataclass(frozen=True)

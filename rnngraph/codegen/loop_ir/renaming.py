@@ -53,8 +53,11 @@ def renamed(
     return many(statements)
 
 
+_NO_WORK = ("comment", "origin", "columns")
+
+
 def work_of(function: Function) -> tuple[Any, ...]:
-    """That by which equal functions are found: all that one says, but for comments and the names of values."""
+    """That by which equal functions are found: all that one says, but for comments, origins and the names of values."""
     numbers: dict[str, int] = {}
     plain = {str, int, Size, Buffer, type(None)}
 
@@ -68,6 +71,6 @@ def work_of(function: Function) -> tuple[Any, ...]:
             return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
         if kind is Literal or not is_dataclass(item):
             return repr(item)  # numbers that are equal may differ: 0.0 and -0.0
-        return kind, *[key(part) for name, part in vars(item).items() if name != "comment"]
+        return kind, *[key(part) for name, part in vars(item).items() if name not in _NO_WORK]
 
     return function.buffers, function.sizes, key(function.body)

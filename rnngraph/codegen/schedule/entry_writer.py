@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ...errors import Where
 from ...ir.types import size
 from ..buffers.packing import Panels
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Barrier, Buffer, Call, Function, Index, Statement
+from ..loop_ir.nodes import Barrier, Buffer, Call, Function, Index, Statement, origins_in
 from ..loop_ir.renaming import free, renamed, work_of
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
 
@@ -50,15 +51,16 @@ class EntryWriter:
         self.unsynchronized = ""
 
     def kernel(
-        self, emit: Callable[[Block], None], comment: str, by_rows: bool = False, serial: bool = False
+        self, emit: Callable[[Block], None], comment: str, by_rows: bool = False, serial: bool = False,
+        origin: Where | None = None,
     ) -> None:  # fmt: skip
-        """A kernel that is a function of its own."""
+        """A kernel that is a function of its own. origin: where it comes from, if not from where all around it does."""
         self.synchronize(by_rows, serial)
-        self.emit(emit, comment)
+        self.emit(emit, comment, origin)
 
-    def emit(self, emit: Callable[[Block], None], comment: str) -> None:
+    def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> None:
         """The same where no worker needs to wait."""
-        block = Block()
+        block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # a panel that the kernel reads must be filled before it runs
             self.panels.pack(self.block)
@@ -104,5 +106,9 @@ class EntryWriter:
             f"{kind}{len(self.functions)}", tuple(formal.values()), tuple(f"n{i}" for i in range(len(names))),
             statements, comment,
         )  # fmt: skip
-        function = self.functions.setdefault(work_of(named), named)
-        self.block.add(Call(function.name, tuple((buffer, 0) for buffer in buffers), tuple(map(size, names)), comment))
+        work = work_of(named)
+        function = self.functions.setdefault(work, named)
+        if function is not named:
+            function = self.functions[work] = function.beside(origins_in(statements))
+        places, sizes = tuple((buffer, 0) for buffer in buffers), tuple(map(size, names))
+        self.block.add(Call(function.name, places, sizes, comment, origin=block.origin))

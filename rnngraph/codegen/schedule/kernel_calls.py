@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ...ir.graph import Node
 from ..analysis.node_kinds import label_of
 from ..buffers.views import View
-from ..kernels.emit import copy_partition, copy_to, emit_kernel
+from ..kernels.emit import copy_partition, copy_to, emit_kernel, origin_of
 from ..kernels.kernel_plan import KernelPlan
 from ..kernels.loop_nests import each_slice, single
 from ..kernels.outer_products import add_outer_sum, clear
@@ -26,16 +26,17 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
     if kernel.kind == "outer_sum":
         _call_outer_sum(writer, plan.part_of(region), plan, comment)
         return
-    part = plan.part_of(region)
-    writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial)
+    part, origin = plan.part_of(region), origin_of(kernel.members)
+    writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial, origin)
 
 
 def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comment: str) -> CopyPlan:
     """Adds a call of a function that writes a value to a place."""
     partition = copy_partition(region, node)
     writer.kernel(
-        lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial
-    )
+        lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial,
+        node.where,
+    )  # fmt: skip
     return CopyPlan(comment, partition)
 
 
@@ -46,10 +47,14 @@ def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comme
     def kernel(inner: Block, emit: Callable[[Block], None]) -> None:
         whole = emit if axis is not None else lambda one: single(parts, one, emit)
         with writer.into(inner):
-            writer.emit(whole, comment)
+            writer.emit(whole, comment, node.where)
 
     if region.time is None:
-        writer.kernel(lambda inner: single(parts, inner, lambda one: clear(region, one, node)), comment)
+
+        def zeros(inner: Block) -> None:
+            single(parts, inner, lambda one: clear(region, one, node))
+
+        writer.kernel(zeros, comment, origin=node.where)
     writer.synchronize()
     if axis is None:
         add_outer_sum(region, block, plan, kernel)

@@ -60,7 +60,8 @@ def before_loops(region: Region) -> Region:
 
 
 def zeros_like(node: Node) -> Node:
-    return make("broadcast", make("constant", value=np.zeros((), node.dtype)), shape=node.shape)
+    zero = make("constant", value=np.zeros((), node.dtype))
+    return make("broadcast", zero, where=node.where, shape=node.shape)
 
 
 class Scan:
@@ -135,7 +136,7 @@ class Scan:
         self, table: MaskTable, state: State, region: Region, value: Node, comment: str, to: Index | None = None
     ) -> CopyPlan:
         """Each row of ``value`` goes where its row's end is; or what lies there goes ``to`` where all rows' end is."""
-        block, rows, parts = Block(), table.mask.rows, self.writer.parts
+        block, rows, parts = Block(origin=value.where or self.node.where), table.mask.rows, self.writer.parts
 
         def row(inner: Block, index: Index) -> None:
             there = state.at(inner, table.length_of(inner, index))
@@ -180,7 +181,7 @@ class Scan:
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
-        block, turns = Block(), self.node.get("unroll", 1)
+        block, turns = Block(origin=self.node.where), self.node.get("unroll", 1)
         steps = self.time.steps
         if turns == 1:
             loop(block, "s", steps, lambda inner, s: self._one(inner, s, done))
@@ -197,7 +198,7 @@ class Scan:
             self._zeros(block, self.table)
         comment, serial = f"scan {label_of(self.node)}  {self.node.where}", self.sharing.workers.parts == 1
         if self.writer.parts > 1 and serial:
-            one = Block([], block.counts)
+            one = Block([], block.counts, block.origin)
             single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
             block = one
         self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)

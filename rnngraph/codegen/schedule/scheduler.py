@@ -32,6 +32,7 @@ from ..cost_model.chunk_length import chunk_length
 from ..cost_model.pipelining import BUFFER_DEPTH, StageCost, plan_pipeline
 from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition, Work, Workers, per_chunk_overhead
 from ..kernels.active_rows import ActiveSteps
+from ..kernels.emit import origin_of
 from ..kernels.kernel_plan import KernelPlan, plan_kernel
 from ..kernels.region import Region
 from ..loop_ir.effects import has_barrier
@@ -81,7 +82,8 @@ class _Scheduler:
         self.arguments = Arguments(graph)
         views = self.arguments.leaves(self.fusion.free)
         parameters = {item.buffer: item.name for item in self.arguments.items if item.kind == "parameter"}
-        panels = Panels(parameters, alike)
+        origins = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
+        panels = Panels(parameters, alike, origins)
         self.allocation = Allocation(graph, self.users, panels, views)
         self.writer = EntryWriter(panels, parts)
         rows = rows_of(graph) if parts > 1 else 0
@@ -97,7 +99,8 @@ class _Scheduler:
         if self.rowwise is not None:
             self.rowwise.apart.update(node for name, node in self.graph.outputs if name in self.arguments.replaced)
         for number, group in enumerate(self.fusion.groups()):
-            self._group(number, group, {node for node, _ in late})
+            with self.writer.block.at(origin_of(group.nodes)):
+                self._group(number, group, {node for node, _ in late})
             self.allocation.reuse.finished.update(group.nodes)
         copies = [self._copy_out(node, view) for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
@@ -302,7 +305,7 @@ class _Scheduler:
     def _clear(self, node: Node, group: GroupMemory) -> Iterator[CopyPlan]:
         """Zeros, before the first chunk adds to a sum over time."""
         zero = make("constant", value=np.zeros((), node.dtype))
-        zeros = make("broadcast", zero, shape=node.shape, name=node.name)
+        zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
         for view in group.stores[node]:
             yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}")
 
