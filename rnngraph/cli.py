@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
     bench.set_defaults(command=_bench)
 
+    explore = commands.add_parser("explore", help="write one page that shows a net from the script to instructions")
+    explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
+    explore.add_argument("-o", "--output", type=Path, metavar="PAGE", help="where to (default: NAME.html, here)")
+    explore.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    explore.set_defaults(command=_explore)
+
     export = commands.add_parser("export", help="write the inference graph as native files for C and others")
     export.add_argument("script", type=Path, help=_SCRIPT)
     export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
@@ -206,6 +212,12 @@ def _show(options: argparse.Namespace) -> None:
         show_change(graph, options.diff, not options.no_pager)
     else:
         show_stage(graph, options.stage, options.layer, options.line, not options.no_pager)
+
+
+def _explore(options: argparse.Namespace) -> None:
+    from .commands.explore_net import explore_net  # readers, which no other command needs
+
+    explore_net(options.script, options.output, dict(options.fixed), _program)
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import http.server
-import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browser import SECONDS, Browser, chromium
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 120
-FLAGS = (
-    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "window-size=900,700",
-)  # fmt: skip
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(
@@ -36,56 +25,10 @@ pytestmark = [
 ]
 
 
-class Browser:
-    """As much of the WebDriver protocol as the tests need."""
-
-    def __init__(self, port: int, profile: Path) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-        arguments = [*(f"--{flag}" for flag in FLAGS), f"--user-data-dir={profile}"]
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}}
-        self.session = f"/session/{self.call('POST', '/session', wanted)['sessionId']}"
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-            return json.load(answer)["value"]
-
-    def open(self, url: str) -> None:
-        self.call("POST", f"{self.session}/url", {"url": url})
-
-    def run(self, script: str) -> Any:
-        return self.call("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
-
-    def picture(self) -> bytes:
-        return base64.b64decode(self.call("GET", f"{self.session}/screenshot"))
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    port = free_port()
-    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = None
-    try:
-        for _ in range(SECONDS):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=1).close()
-                break
-            except (urllib.error.URLError, TimeoutError):
-                time.sleep(0.2)
-        found = Browser(port, tmp_path / "profile")
+    with chromium(tmp_path) as found:
         yield found
-    finally:
-        if found is not None:
-            found.call("DELETE", found.session)
-        driver.terminate()
-        driver.wait()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import rnngraph as rg
 from .command_error import CommandError
 
 ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
-_SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
+SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
 _READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural"}
 _BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (b"PK\x03\x04", KERAS))
 MOST_BYTES = 1 << 28
@@ -32,7 +32,7 @@ def kind_of(path: Path) -> str:
             return kind
     if text:
         return NAM if "architecture" in _entries(text) else RTNEURAL
-    kind = _SUFFIXES.get(path.suffix.lower(), "")
+    kind = SUFFIXES.get(path.suffix.lower(), "")
     if not kind:
         raise CommandError(
             f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .nam, and .json of "

@@ -27,16 +27,18 @@ _UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "cast", "iota"
 """Ops beside a driver, of its line, that bring a sequence into its form."""
 
 
-def declaration_of(graph: Graph, described: Described) -> Declaration:
-    """The picture of a lowered declaration. described: the cells of its drivers."""
-    return _Reader(graph, described).declaration()
+def declaration_of(graph: Graph, described: Described, with_source: bool) -> Declaration:
+    """The picture of a lowered declaration. described: the cells of its drivers. with_source: whether lines of the
+    script are read and shown; what a file from elsewhere calls its script can be any file.
+    """
+    return _Reader(graph, described, with_source).declaration()
 
 
 class _Reader:
     """One lowered graph on its way to boxes."""
 
-    def __init__(self, graph: Graph, described: Described) -> None:
-        self.graph, self.held = graph, HeldCells(described)
+    def __init__(self, graph: Graph, described: Described, with_source: bool) -> None:
+        self.graph, self.held, self.with_source = graph, HeldCells(described), with_source
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
@@ -131,8 +133,9 @@ class _Reader:
         # A box without anything that inference has is inference's no more, though a value passes through it.
         inference = inference and any(row.inference for row in rows)
         passes = not inference and any(node in self.alive for node in group)
+        note = _source_line(wheres) if self.with_source else ""
         return Box(
-            key, "layer", (title or first.op,), _source_line(wheres), layer, tuple(rows), wheres=wheres,
+            key, "layer", (title or first.op,), note, layer, tuple(rows), wheres=wheres,
             training=training, inference=inference, passes=passes,
         )  # fmt: skip
 

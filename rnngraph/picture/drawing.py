@@ -5,15 +5,16 @@ leaves its place empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .boxes import Box, Declaration
+from .boxes import Box, Declaration, State
 from .expressions import Equation
 from .layered import layered
 
 Graphs = Literal["training", "inference", "both"]
 Detail = Literal["layers", "cells", "equations"]
+DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
 CHARACTER, SMALL = 7.3, 6.7
 """Widths of a character of text and of small text, in pixels, of fonts of 12 and 11 pixels."""
@@ -21,8 +22,8 @@ CHARACTER, SMALL = 7.3, 6.7
 LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
 """Pixels: height of a line of text, inside of boxes, between what lies in a box, and where an arrow joins two."""
 
-LOOP, MARGIN, APART = 26.0, 16.0, 48.0
-"""Pixels: of a recurrence beside its box, around the picture, and between two graphs."""
+LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
+"""Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
 
 MOST_ROWS, MOST_CHARACTERS = 24, 72
 """Equations that are written out in a box, and characters of a line of text."""
@@ -106,15 +107,46 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Draw
                 if arrow.target in missing:
                     ends[arrow.target] = points[-1]
                 late = sized[arrow.target].width > sized[arrow.source].width  # where arrows are apart
-                shapes = _arrow(points, arrow.label, late, arrow.target not in missing)
+                label = "" if arrow.source in missing else arrow.label
+                shapes = _arrow(points, label, late, arrow.target not in missing)
                 figures.append(Figure(graph, shapes, None, arrow.source, arrow.target))
         for box in declaration.boxes:
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
     width = 2 * MARGIN + len(shown) * layout.width + (len(shown) - 1) * APART
-    counts = f"{sum(1 for box in declaration.boxes if box.kind == 'driver')} recurrences"
-    label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counts}"
-    return Drawing(tuple(figures), max(width, 200.0), 2 * MARGIN + head + layout.height, label)
+    count = sum(box.kind == "driver" for box in declaration.boxes)
+    counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
+    label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
+    drawing = Drawing(tuple(figures), width, 2 * MARGIN + head + layout.height, label)
+    return drawing if graphs == "both" else _cropped(drawing)
+
+
+def _cropped(drawing: Drawing) -> Drawing:
+    """A drawing without what is empty at its left and right, where the other graph has more."""
+    shapes = [shape for figure in drawing.figures if figure.box or figure.source for shape in figure.shapes]
+    boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
+    texts = [shape for shape in shapes if isinstance(shape, Text)]
+    left = min(
+        [box.x for box in boxes] + [text.x - SMALL * len(text.text) * text.ends for text in texts], default=MARGIN
+    )
+    right = max(
+        [box.x + box.width for box in boxes]
+        + [text.x + CHARACTER * len(text.text) * (not text.ends) for text in texts],
+        default=drawing.width,
+    )
+    by = MARGIN - left
+    figures = [
+        replace(figure, shapes=tuple(_moved(shape, by) for shape in figure.shapes)) for figure in drawing.figures
+    ]
+    heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
+    figures[0] = replace(figures[0], shapes=heading)
+    return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, LEAST_WIDTH))
+
+
+def _moved(shape: Shape, by: float) -> Shape:
+    if isinstance(shape, Line):
+        return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
+    return replace(shape, x=shape.x + by)
 
 
 def _arrow(
@@ -138,10 +170,13 @@ def _shortened(text: str) -> str:
 
 @dataclass
 class _Sized:
-    """A box and what is in it, with sizes. outer: with the recurrence beside it. head: height of the titles."""
+    """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
+    head: height of the titles.
+    """
 
     box: Box
     parts: list[_Sized | _Row]
+    states: list[str]
     width: float = 0.0
     height: float = 0.0
     outer: float = 0.0
@@ -152,6 +187,7 @@ class _Sized:
         """The box at this place, as one of the graphs has it, and all that lies in it."""
         box = self.box
         inner: list[Figure] = []
+        above = y
         shapes: list[Shape] = []
         if getattr(box, graph):
             shapes = [Rectangle(x, y, self.width, self.height, box.kind), *self._titles(x, y)]
@@ -161,13 +197,25 @@ class _Sized:
                 shapes += part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
                 continue
             inner += part.figures(x + PADDING, y + offset, graph)
-            place = box.items.index(part.box)
+            place, (top, bottom) = box.items.index(part.box), part.visible(y + offset, graph)
             if place in box.joins and number and getattr(box, graph):
                 at = x + PADDING + part.width / 2
-                shapes += _arrow([(at, y + offset - JOIN), (at, y + offset)], box.joins[place])
+                shapes += _arrow([(at, above), (at, top)], box.joins[place])
+            above = bottom
         if shapes:
             yield Figure(graph, tuple(shapes), box)
         yield from inner
+
+    def visible(self, y: float, graph: str) -> tuple[float, float]:
+        """From where to where there is something of the box, at this place, in one of the graphs."""
+        inner = [
+            part.visible(y + offset, graph)
+            for part, offset in zip(self.parts, self.offsets, strict=True)
+            if isinstance(part, _Sized)
+        ]
+        if getattr(self.box, graph) or not inner:
+            return y, y + self.height
+        return inner[0][0], inner[-1][1]
 
     def _titles(self, x: float, y: float) -> Iterator[Shape]:
         at = y + PADDING / 2
@@ -179,27 +227,28 @@ class _Sized:
 
     def _loops(self, x: float, y: float) -> Iterator[Shape]:
         """The recurrence: from the end of the box back to its beginning, with what is carried."""
-        states = self.box.states
-        if not states:
+        if not self.states:
             return
         right, out = x + self.width, x + self.width + LOOP / 2
         yield Line(((right, y + self.height - 9), (out, y + self.height - 9), (out, y + 11), (right, y + 11)), "loop")
-        texts = _state_texts(self.box)
-        at = y + self.height / 2 - LINE * (len(texts) - 1) / 2 + 4
-        for number, text in enumerate(texts):
+        at = y + self.height / 2 - LINE * (len(self.states) - 1) / 2 + 4
+        for number, text in enumerate(self.states):
             yield Text(out + 5, at + LINE * number, text, "state")
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of text in a box. item: an equation; None: of more than are shown."""
+    """A line of text in a box. item: an equation; None: ``more`` than is shown. is_dropout: whether only the training
+    graph has it.
+    """
 
     item: Equation | None
     more: str = ""
+    is_dropout: bool = False
 
     def text(self, graph: str) -> str:
         if self.item is None:
-            return self.more
+            return "" if self.is_dropout and graph == "inference" else self.more
         found = getattr(self.item, graph)
         return _shortened(f"{self.item.name} = {found}") if found else ""
 
@@ -211,36 +260,45 @@ class _Row:
         text = self.text(graph)
         if not text:
             return
-        is_dropout = self.item is not None and self.item.is_dropout
-        if is_dropout:
+        if self.is_dropout:
             yield Rectangle(x - 4, y + 1, width + 8, LINE - 1, "dropout")
-        yield Text(x, y + LINE - 4, text, "dropped" if is_dropout else "equation" if self.item else "note")
+        yield Text(x, y + LINE - 4, text, "dropped" if self.is_dropout else "equation" if self.item else "note")
 
 
-def _state_texts(box: Box) -> list[str]:
-    """What a box carries; of many states, equal in size, the first and the last."""
-    texts = [f"{state.name} [{state.width}]" for state in box.states]
-    fitting = 3 + len(box.items)
+def _state_texts(states: Sequence[State], shown: int) -> list[str]:
+    """What a box carries; of more states than it has room for, the first and the last."""
+    texts = [f"{state.name} [{state.width}]" for state in states]
+    fitting = max(3, shown + 2)
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
 
-def _sized(box: Box, detail: Detail, depth: int = 0) -> _Sized:
-    """The sizes of a box, as much of it as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
+def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
+    """As much of what is in a box as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
+    if detail == "layers":
+        inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
+        count = sum(row.is_dropout for row in inner)
+        places = "place" if count == 1 else "places"
+        return [_Row(None, f"dropout at {count} {places}", True)] if count else []
     rows = [item for item in box.items if isinstance(item, Equation)]
-    if detail == "equations":
-        left_out = {id(row) for row in rows[MOST_ROWS:]}
-    else:
-        left_out = {id(row) for row in rows if not row.is_dropout}
+    shown = rows[:MOST_ROWS] if detail == "equations" else [row for row in rows if row.is_dropout][:MOST_ROWS]
+    found = {id(row) for row in shown}
     parts: list[_Sized | _Row] = []
     for item in box.items:
         if isinstance(item, Box):
-            if detail != "layers" or depth < 1:
-                parts.append(_sized(item, detail, depth + 1))
-        elif id(item) not in left_out:
-            parts.append(_Row(item))
-    if detail == "equations" and left_out:
-        parts.append(_Row(None, f"… {len(left_out)} more"))
-    made = _Sized(box, parts)
+            parts.append(_sized(item, detail))
+        elif id(item) in found:
+            parts.append(_Row(item, "", item.is_dropout))
+    if detail == "equations" and len(rows) > len(shown):
+        parts.append(_Row(None, f"… {len(rows) - len(shown)} more"))
+    return parts
+
+
+def _sized(box: Box, detail: Detail) -> _Sized:
+    """The sizes of a box."""
+    parts = _parts(box, detail)
+    # Of a box that is closed the recurrences in it are its own.
+    states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
+    made = _Sized(box, parts, _state_texts(states, len(parts)))
     texts = [_shortened(text) for text in (*box.titles, box.note)]
     made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
@@ -258,8 +316,7 @@ def _sized(box: Box, detail: Detail, depth: int = 0) -> _Sized:
     made.width = max(60.0, *widths) + 2 * PADDING
     made.height = at + (PADDING if parts else 0.0)
     made.outer = made.width
-    if box.states:
-        texts = _state_texts(box)
-        made.height = max(made.height, LINE * (len(texts) + 1))
-        made.outer += LOOP + SMALL * max(map(len, texts))
+    if states:
+        made.height = max(made.height, LINE * (len(made.states) + 1))
+        made.outer += LOOP + SMALL * max(map(len, made.states))
     return made

@@ -153,7 +153,7 @@ def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -
 
 
 def _is_hidden(node: Node) -> bool:
-    return node.op in ("get", "input", "parameter", "by_graph", "with_update") or is_literal(node)
+    return node.op in ("get", "input", "parameter", "by_graph", "with_update", "iota", "dimension") or is_literal(node)
 
 
 def _texts(

@@ -17,6 +17,9 @@ Point = tuple[float, float]
 BESIDE, BELOW, DUMMY = 28.0, 46.0, 10.0
 """Pixels between boxes of a layer, between layers, and what an edge takes that passes a layer."""
 
+PORTS_APART = 76.0
+"""Pixels between edges that end at one box, where it is that wide: labels fit between."""
+
 ORDER_SWEEPS, PLACE_SWEEPS = 12, 12
 
 
@@ -62,9 +65,16 @@ def layered(
     heights = [max((sizes[key][1] for key in row if key in sizes), default=0.0) for row in rows]
     tops = [sum(heights[:number]) + BELOW * number for number in range(len(rows))]
     places = {key: (centres[key] - wide[key] / 2 - left, tops[ranks[key]]) for key in sizes}
-    routes = {
-        edge: _route(chain, places, sizes, ports, centres, left, tops, heights) for edge, chain in chains.items()
-    }  # fmt: skip
+    starts, ends = _port_places(chains, places, ports, {key: centre - left for key, centre in centres.items()})
+    routes: dict[Edge, list[Point]] = {}
+    for edge, chain in chains.items():
+        source, target = edge
+        points = [(starts[edge], places[source][1] + sizes[source][1])]
+        for key in chain[1:-1]:
+            assert isinstance(key, tuple)
+            at, rank = centres[key] - left, key[-1]
+            points += [(at, tops[rank]), (at, tops[rank] + heights[rank])]
+        routes[edge] = [*points, (ends[edge], places[target][1])]
     right = max((centres[key] + wide[key] / 2 - left for key in centres), default=0.0)
     return Layout(places, routes, right, tops[-1] + heights[-1] if rows else 0.0)
 
@@ -165,38 +175,47 @@ def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     for number, width in enumerate(widths):
         at += (widths[number - 1] + width) / 2 + BESIDE if number else 0.0
         offsets.append(at)
+    means = _rising([place - offset for place, offset in zip(wanted, offsets, strict=True)])
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
+
+
+def _rising(wanted: Sequence[float]) -> list[float]:
+    """The numbers nearest to those that are ``wanted`` of which none is less than the one before."""
     pools: list[tuple[float, int]] = []  # mean, count
-    for place, offset in zip(wanted, offsets, strict=True):
-        mean, count = place - offset, 1
+    for place in wanted:
+        mean, count = place, 1
         while pools and pools[-1][0] > mean:
             other, size = pools.pop()
             mean, count = (mean * count + other * size) / (count + size), count + size
         pools.append((mean, count))
-    means = [mean for mean, count in pools for _ in range(count)]
-    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
+    return [mean for mean, count in pools for _ in range(count)]
 
 
-def _route(
-    chain: Sequence[Key], places: Mapping[Key, Point], sizes: Mapping[Any, tuple[float, float]],
-    ports: Mapping[Any, float], centres: Mapping[Key, float], left: float, tops: Sequence[float],
-    heights: Sequence[float],
-) -> list[Point]:  # fmt: skip
-    """An edge's points: it leaves and enters boxes where it runs straight if it can, and passes layers upright."""
-    source, target = chain[0], chain[-1]
-    passed = [(centres[key] - left, key[-1]) for key in chain[1:-1] if isinstance(key, tuple)]
-
-    def within(key: Key, wanted: float) -> float:
-        first, width = places[key][0], ports[key]
-        margin = min(14.0, width / 2)
-        return min(max(wanted, first + margin), first + width - margin)
-
-    def middle(key: Key) -> float:
-        return places[key][0] + ports[key] / 2
-
-    narrow = min((source, target), key=ports.__getitem__)
-    start = within(source, passed[0][0] if passed else middle(narrow))
-    end = within(target, passed[-1][0] if passed else middle(narrow))
-    points = [(start, places[source][1] + sizes[source][1])]
-    for at, rank in passed:
-        points += [(at, tops[rank]), (at, tops[rank] + heights[rank])]
-    return [*points, (end, places[target][1])]
+def _port_places(
+    chains: Mapping[Edge, Sequence[Key]], places: Mapping[Key, Point], ports: Mapping[Any, float],
+    middles: Mapping[Key, float],
+) -> tuple[dict[Edge, float], dict[Edge, float]]:  # fmt: skip
+    """Where each edge leaves its box, and where it enters the other: straight below and above if that can be, and apart
+    from other edges.
+    """
+    wanted: list[dict[Edge, float]] = [{}, {}]
+    for edge, chain in chains.items():
+        narrow = min(edge, key=lambda key: ports[key])
+        straight = places[narrow][0] + ports[narrow] / 2
+        wanted[0][edge] = middles[chain[1]] if len(chain) > 2 else straight
+        wanted[1][edge] = middles[chain[-2]] if len(chain) > 2 else straight
+    found: list[dict[Edge, float]] = [{}, {}]
+    for end in (0, 1):
+        of_box: dict[Key, list[Edge]] = {}
+        for edge in chains:
+            of_box.setdefault(edge[end], []).append(edge)
+        for box, edges in of_box.items():
+            margin = min(14.0, ports[box] / 2)
+            low, high = places[box][0] + margin, places[box][0] + ports[box] - margin
+            edges.sort(key=lambda edge: (wanted[end][edge], middles[edge[1 - end]]))
+            apart = min(PORTS_APART, (high - low) / max(1, len(edges) - 1))
+            inside = [min(max(wanted[end][edge], low), high) - apart * number for number, edge in enumerate(edges)]
+            spread = [place + apart * number for number, place in enumerate(_rising(inside))]
+            over, under = max(0.0, spread[-1] - high), max(0.0, low - spread[0])
+            found[end].update({edge: place - over + under for edge, place in zip(edges, spread, strict=True)})
+    return found[0], found[1]

@@ -16,7 +16,7 @@ def type_text(kind: TensorType | TupleType) -> str:
 
 def layer_of(node: Node) -> str:
     """The layer that a node belongs to; "" where there is none."""
-    return getattr(node.where, "layer", "") if node.where else ""
+    return node.where.layer if node.where else ""
 
 
 def short_name(parameter: Node) -> str:

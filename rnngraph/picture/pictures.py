@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ..arguments import one_of
-from ..errors import ArgumentError, FileError, shown
-from ..runtime.graph_source import GraphSource
+from ..errors import ArgumentError, shown
+from ..runtime.graph_source import DeclaredSource, GraphSource
+from ..storage.atomic_file import as_path, replace_file
 from .boxes import Declaration
 from .declaration import declaration_of
-from .drawing import Detail, Drawing, Graphs, drawing_of
+from .drawing import DETAILS, Detail, Drawing, Graphs, drawing_of
 from .svg import svg_text
 
-GRAPHS, DETAILS = ("both", "training", "inference"), ("equations", "cells", "layers")
-HIGHEST = 2400
+GRAPHS = ("both", "training", "inference")
+HIGHEST = 4000
 """Pixels of a picture with all equations; a higher one is drawn with less, unless more is asked for."""
 
 
@@ -30,14 +30,14 @@ def svg(source: GraphSource, graphs: Graphs = "both", detail: Detail | None = No
 
 def declared(source: GraphSource) -> Declaration:
     """What there is to draw of a program."""
-    return declaration_of(source.lowered.graph, source.described())
+    return declaration_of(source.lowered.graph, source.described(), isinstance(source, DeclaredSource))
 
 
 def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None) -> Drawing:
     """The drawing of one of the graphs, or of both; of as much detail as is not too high where None is said."""
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
-    drawings = (drawing_of(declaration, graphs, found) for found in ("equations", "cells", "layers"))
+    drawings = (drawing_of(declaration, graphs, found) for found in DETAILS)
     last = None
     for last in drawings:
         if last.height <= HIGHEST:
@@ -56,9 +56,7 @@ def write_picture(
     """
     graph = one_of(graphs, "graphs", GRAPHS)
     level = None if detail is None else one_of(detail, "detail", DETAILS)
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"plot writes a file and takes its path, not {shown(path)}")
-    file = Path(path)
+    file = as_path(path)
     suffix = file.suffix.lower()
     if suffix not in (".svg", ".png"):
         raise ArgumentError(f'plot writes .svg and .png, not {shown(str(file))}; give a path such as "net.svg"')
@@ -69,7 +67,5 @@ def write_picture(
         from .png import png_bytes  # matplotlib, which is an extra
 
         data = png_bytes(picture)
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise FileError(f"{file}: {error.strerror or error}") from None
+    with replace_file(file) as opened:
+        opened.write(data)

@@ -43,9 +43,9 @@ def plain(text: str) -> str:
     return escape(re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
-def style_text() -> str:
-    """The style sheet of pictures: light, and dark where the reader's system is or the page says so."""
-    light, dark = _rules(COLOURS, INKS, ".rg-net "), _rules(DARK, DARK_INKS, ".rg-net ")
+def style_text(dark: str | None = None) -> str:
+    """The style sheet of pictures: light, and dark within the selector ``dark``; None: where the reader's system is."""
+    light = _rules(COLOURS, INKS, ".rg-net ")
     shared = [f".rg-net text {{ font: 12px {MONOSPACE}; }}"]
     shared += [f".rg-net .{name} {{ font-size: {size}px; }}" for name, size in SIZES.items()]
     shared += [f".rg-net .{name} {{ font-weight: 600; }}" for name in sorted(BOLD)]
@@ -53,7 +53,9 @@ def style_text() -> str:
         ".rg-net rect { stroke-width: 1.2; } .rg-net rect.wrapper { stroke-dasharray: 4 3; }",
         ".rg-net path { fill: none; stroke-width: 1.3; } .rg-net path.loop { stroke-width: 1.8; }",
     ]
-    return "\n".join([*shared, *light, "@media (prefers-color-scheme: dark) {", *dark, "}"])
+    night = _rules(DARK, DARK_INKS, f"{dark} .rg-net " if dark else ".rg-net ")
+    within = night if dark else ["@media (prefers-color-scheme: dark) {", *night, "}"]
+    return "\n".join([*shared, *light, *within])
 
 
 def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) -> Iterator[str]:
@@ -87,8 +89,9 @@ def _figure(figure: Figure) -> Iterator[str]:
         lines = " ".join(dict.fromkeys(f"{where.line}" for where in box.wheres))
         title = ", ".join(box.titles) or box.kind
         facts = (
-            f' class="figure box" data-graph="{figure.graph}" data-box="{plain(box.key)}" data-lines="{lines}" '
-            f'data-layer="{plain(box.layer)}" role="img" aria-label="{plain(f"{box.kind}: {title}")}"'
+            f' class="figure box" data-graph="{figure.graph}" data-box="{plain(box.key)}" data-kind="{box.kind}" '
+            f'data-lines="{lines}" data-layer="{plain(box.layer)}" role="img" '
+            f'aria-label="{plain(f"{box.kind}: {title}")}"'
         )
     elif figure.source:
         facts = f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}"'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Un
 
 import numpy as np
 
-from ..arguments import seed_number, whole_number
+from ..arguments import checked_name, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
 from ..display.html import code, folded, picture
@@ -28,6 +28,7 @@ from ..runtime.native.weight_options import check_weights
 from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
+from ..storage.atomic_file import as_path, replace_file
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .html_forms import TwoGraphs, program_html
@@ -276,6 +277,33 @@ class Program(Generic[Given]):
         from ..picture.pictures import write_picture  # few draw
 
         write_picture(self.parts.source, path, graphs, detail)
+
+    @api
+    def explore(
+        self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None, profile: Any = None,
+        title: str = "",
+    ) -> str:  # fmt: skip
+        """A page that shows the net at every level: script, declaration, each stage of both graphs, parameters. What
+        belongs together lights up in all of them. It is one HTML file that needs no network and no server.
+
+        path: where it is written; None: nowhere.
+        feeds: of a call of ``inference``, whose taps are shown.
+        profile: what ``inference.profile`` or ``training.profile`` gave, or several: times as heat.
+        title: of the page; the script's name where there is none.
+
+        Gives the page's text. Raises ``FileError`` where it can't be written, ``DtypeError`` for other values.
+        """
+        from ..explore.page import checked_profiles, page_text  # few look
+
+        target = None if path is None else as_path(path)
+        profiles, name = checked_profiles(profile), checked_name(title, "a page", any_text=True) if title else ""
+        taps = {} if feeds is None else self.inference.taps(feeds)
+        graphs = {"training": self.training.full_graph(), "inference": self.inference.full_graph()}
+        text = page_text(self.parts.source, graphs, self.parameters, taps, profiles, name)
+        if target is not None:
+            with replace_file(target) as file:
+                file.write(text.encode("utf-8", "replace"))
+        return text
 
     def evaluate(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any

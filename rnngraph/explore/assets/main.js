@@ -1,0 +1,467 @@
+// Puts the page together: what is selected, searched and shown.
+
+const boxes = [...document.querySelectorAll("#picture .box")];
+
+// What is pointed at, and what is selected -------------------------------------------------------------
+
+function lightBoxes() {
+  for (const element of boxes) {
+    const own = FACTS.boxes[element.dataset.box].own;
+    element.classList.toggle("lit", LIGHT.lit[own] === 1);
+    element.classList.toggle("hover", LIGHT.hover[own] === 1);
+  }
+}
+
+function relight() {
+  script.light();
+  state.panes.forEach((pane) => pane.lines.light());
+  lightBoxes();
+  rows();
+}
+
+let pending = null;
+function point(places) {
+  if (pending === null) requestAnimationFrame(() => {
+    fill(LIGHT.hover, pending);
+    pending = null;
+    relight();
+  });
+  pending = places?.length ? sameLayers(places) : [];
+}
+
+// Selects places; from: the pane that is not to move.
+function select(places, from = null) {
+  LIGHT.selected = places.length ? [...new Set(places)] : null;
+  fill(LIGHT.lit, LIGHT.selected);
+  if (state.wanted) find("");
+  relight();
+  if (LIGHT.selected && from) soon("script", () => showFile(...PLACES[LIGHT.selected[0]].slice(0, 2)));
+  soon("panes", () => state.panes.filter((pane) => pane !== from).forEach((pane) => pane.toFirst()));
+  soon("rules", rules);
+  soon("stages", listStages);
+  soon("status", tell);
+  const box = () => document.querySelector("#picture .net.shown .box.lit");
+  if (LIGHT.selected && !from?.classList) soon("picture", () => box()?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+}
+
+function tell() {
+  byId("status").textContent = LIGHT.selected ? `${named(LIGHT.selected)} — ${litCounts()}` : idle();
+}
+
+const idle = () => "Point at a line or a box to see what belongs to it; click to keep it. Press ? for keys.";
+
+function litCounts() {
+  const graph = graphOf(state.graph);
+  const parts = graph.stages.map((stage) => [litLines(graph.name, stage.name), stage.name]).filter(([count]) => count);
+  const shown = parts.filter(([, name]) => ["lowered", "loops", "llvm", "asm"].includes(name));
+  return `${shown.map(([count, name]) => `${name}: ${count.toLocaleString("en")} lines`).join(", ") || "nothing"} of ${graph.name}`;
+}
+
+function litLines(graph, name) {
+  const text = textOf(graph, name);
+  let count = 0;
+  if (text && LIGHT.selected) for (const set of text.sets) count += LIGHT.lit[set];
+  return count;
+}
+
+// Stages -----------------------------------------------------------------------------------------------
+
+function listStages() {
+  const graph = graphOf(state.graph);
+  const nav = byId("stages");
+  const open = nav.querySelector("details")?.open ?? false;
+  const unchanged = made("details");
+  const current = state.current?.stage;
+  const entry = (stage) => {
+    const button = made("button");
+    button.type = "button";
+    button.append(stage.name);
+    const found = state.found.get(`${graph.name}/${stage.name}`)?.length ?? 0;
+    const lit = state.wanted ? found : litLines(graph.name, stage.name);
+    const badge = made("span", `badge${lit ? (state.wanted ? " found" : " lit") : ""}`, lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "");
+    if (lit) badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
+    button.append(badge);
+    if (stage === current) button.setAttribute("aria-current", "true");
+    button.addEventListener("click", () => go(graph.name, stage.name));
+    return button;
+  };
+  const list = [];
+  for (const stage of graph.stages) {
+    if (stage.before && !stage.changes) unchanged.append(entry(stage));
+    else list.push(entry(stage));
+  }
+  if (unchanged.children.length) {
+    const { length } = unchanged.children;
+    unchanged.prepend(made("summary", "", `${length} ${length === 1 ? "pass changes" : "passes change"} nothing`));
+    unchanged.open = open || Boolean(current?.before && !current.changes);
+    list.push(unchanged);
+  }
+  nav.replaceChildren(...list);
+}
+
+function makeCurrent(pane) {
+  if (state.current === pane) return;
+  state.current?.element.classList.remove("current");
+  state.current = pane;
+  pane.element.classList.toggle("current", state.panes.length > 1);
+  if (pane.stage) listStages();
+}
+
+// Shows a stage of a graph, in the current pane; line: from 1.
+function go(graph, name, line = 0) {
+  const other = graph !== state.graph;
+  state.graph = graph;
+  if (other) showGraph();
+  state.current.show(name, line);
+  soon("stages", listStages);
+  history.replaceState(null, "", `#${graph}/${name}${line ? `/${line}` : ""}`);
+  if (line) state.current.lines.element.focus({ preventScroll: true });
+}
+
+function step(by) {
+  const { stages } = graphOf(state.graph);
+  const at = stages.indexOf(state.current.stage) + by;
+  if (stages[at]) go(state.graph, stages[at].name);
+}
+
+function split() {
+  if (state.panes.length > 1) {
+    const gone = state.panes.pop();
+    gone.element.remove();
+    state.current = null;
+    makeCurrent(state.panes[0]);
+  } else {
+    addPane().show("asm");
+    state.panes[0].element.classList.toggle("current", true);
+  }
+  soon("rules", rules);
+}
+
+function addPane() {
+  const pane = new Pane();
+  state.panes.push(pane);
+  byId("panes").append(pane.element);
+  return pane;
+}
+
+// Places by their addresses: #stage/line, #graph/stage/line, #script/line.
+function follow() {
+  const parts = decodeURIComponent(location.hash.slice(1)).split("/");
+  if (parts[0] === "script") {
+    const line = Number(parts[1]) || 1;
+    showFile(0, line);
+    select(placesOfLine(0, line));
+    return;
+  }
+  const graph = graphOf(parts[0]) ? parts.shift() : state.graph;
+  const [name, line] = [parts[0], Number(parts[1]) || 0];
+  if (!name || !stageOf(graph, name)) return;
+  go(graph, name, line);
+  const text = textOf(graph, name);
+  if (text && line > 0 && line <= text.count) select(sameLayers(SETS[text.sets[line - 1]]), state.current);
+}
+
+// The picture --------------------------------------------------------------------------------------------
+
+function showPicture() {
+  const beside = byId("beside").checked;
+  for (const level of document.querySelectorAll("#picture .level")) level.classList.toggle("shown", level.dataset.detail === state.detail);
+  for (const net of document.querySelectorAll("#picture .net")) {
+    net.classList.toggle("shown", net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph));
+  }
+  byId("picture").classList.toggle("fit", byId("fit").checked);
+}
+
+function readyBoxes() {
+  for (const net of document.querySelectorAll("#picture .net")) {
+    net.style.setProperty("--natural", net.firstElementChild.getAttribute("width"));
+  }
+  for (const element of boxes) {
+    const { all, own } = FACTS.boxes[element.dataset.box];
+    element.setAttribute("tabindex", "0");
+    element.setAttribute("role", "button");
+    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[own]); });
+    element.addEventListener("focus", () => point(SETS[own]));
+    element.addEventListener("click", (event) => { event.stopPropagation(); select(SETS[all], element); });
+    element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      select(SETS[all], element);
+    });
+  }
+  byId("picture").addEventListener("pointerleave", () => point([]));
+}
+
+function choices(into, names, get, set) {
+  const buttons = names.map((name) => {
+    const button = made("button", "", name);
+    button.type = "button";
+    button.setAttribute("role", "radio");
+    button.addEventListener("click", () => set(name));
+    return button;
+  });
+  byId(into).replaceChildren(...buttons);
+  byId(into).addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    set(names[(names.indexOf(get()) + by + names.length) % names.length]);
+    buttons[names.indexOf(get())].focus();
+  });
+  return () => buttons.forEach((button, at) => {
+    button.setAttribute("aria-checked", String(names[at] === get()));
+    button.tabIndex = names[at] === get() ? 0 : -1;
+  });
+}
+
+const refreshGraphs = choices("graphs", FACTS.graphs.map((graph) => graph.name), () => state.graph, (name) => {
+  const wanted = state.panes.map((pane) => pane.stage.name);
+  state.graph = name;
+  showGraph();
+  soon("show", () => state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered")));
+  soon("stages", listStages);
+  soon("status", tell);
+});
+const refreshDetails = choices("details", FACTS.details, () => state.detail, (name) => {
+  state.detail = name;
+  showPicture();
+  refreshDetails();
+});
+
+function showGraph() {
+  refreshGraphs();
+  showPicture();
+  if (Object.keys(FACTS.times).length) soon("heat", showHeat);
+  if (FILES.length && !script.rows) showFile(0);
+  if (state.wanted) soon("find", () => find(state.wanted));
+}
+
+function showHeat() {
+  heatBy(state.graph);
+  for (const element of boxes) {
+    const heat = HEAT[FACTS.boxes[element.dataset.box].own];
+    element.classList.toggle("heated", heat > 0);
+    element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
+  }
+  if (FILES.length) showFile(script.file);
+  state.panes.forEach((pane) => pane.lines.render(true));
+  showTimes();
+}
+
+// Search ---------------------------------------------------------------------------------------------------
+
+function find(wanted) {
+  state.wanted = wanted.toLowerCase();
+  state.found = new Map();
+  if (byId("search").value !== wanted) byId("search").value = wanted;
+  if (state.wanted) for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
+  const counts = [...state.found].filter(([id]) => id.startsWith(`${state.graph}/`)).map(([, lines]) => lines.length);
+  const sum = counts.reduce((most, count) => most + count, 0);
+  byId("found").textContent = state.wanted ? `${sum.toLocaleString("en")} lines` : "";
+  for (const pane of state.panes) {
+    pane.lines.wanted = state.wanted;
+    pane.lines.render(true);
+    if (state.wanted) pane.toFirst();
+  }
+  soon("rules", rules);
+  script.wanted = state.wanted;
+  script.render(true);
+  soon("stages", listStages);
+}
+
+// Tables ---------------------------------------------------------------------------------------------------
+
+function table(into, heads, items) {
+  if (!items.length) return;
+  const element = made("table");
+  const head = element.createTHead().insertRow();
+  heads.forEach(([name, right]) => head.append(Object.assign(made("th", right ? "right" : "", name), { scope: "col" })));
+  const body = element.createTBody();
+  for (const { cells, set } of items) {
+    const row = body.insertRow();
+    cells.forEach((cell, at) => {
+      const place = row.insertCell();
+      if (heads[at][1]) place.className = "right";
+      place.append(cell);
+    });
+    if (!set) continue;
+    row.tabIndex = 0;
+    row.dataset.set = set;
+    row.addEventListener("click", () => select(SETS[set], row));
+    row.addEventListener("keydown", (event) => event.key === "Enter" && select(SETS[set], row));
+    row.addEventListener("pointerenter", () => point(SETS[set]));
+    row.addEventListener("pointerleave", () => point([]));
+  }
+  byId(into).replaceChildren(element);
+}
+
+function rows() {
+  for (const row of document.querySelectorAll("tr[data-set]")) {
+    row.classList.toggle("lit", LIGHT.lit[row.dataset.set] === 1);
+    row.classList.toggle("hover", LIGHT.hover[row.dataset.set] === 1);
+  }
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+function bars(counts, label) {
+  const picture = document.createElementNS(SVG, "svg");
+  const [width, height, most] = [130, 30, Math.max(1, ...counts)];
+  Object.entries({ class: "bars", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }).forEach((pair) => picture.setAttribute(...pair));
+  counts.forEach((count, at) => {
+    const bar = document.createElementNS(SVG, "rect");
+    const tall = count ? Math.max(1, (height * count) / most) : 0;
+    const facts = { x: (at * width) / counts.length, y: height - tall, width: width / counts.length - 0.5, height: tall };
+    Object.entries(facts).forEach((pair) => bar.setAttribute(...pair));
+    picture.append(bar);
+  });
+  return picture;
+}
+
+function arrayRow(item) {
+  const about = made("div", "", item.name);
+  const range = item.range ? `${item.range.join(" … ")}${item.wrong ? `, ${item.wrong} not finite` : ""}` : "";
+  const facts = made("div", "", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`);
+  facts.style.color = "var(--soft)";
+  about.append(facts);
+  const picture = made("div");
+  picture.append(bars(item.counts, `histogram of ${item.name}, ${range}`), range);
+  return { cells: [about, picture], set: item.set };
+}
+
+function tabs() {
+  const given = { script: 1, parameters: FACTS.parameters.length, taps: FACTS.taps.length, time: Object.keys(FACTS.times).length };
+  const names = Object.keys(given).filter((name) => given[name]);
+  const show = (name) => names.forEach((other) => {
+    byId(`tab-${other}`).hidden = other !== name;
+    byId(`of-${other}`).setAttribute("aria-selected", String(other === name));
+    byId(`of-${other}`).tabIndex = other === name ? 0 : -1;
+  });
+  const buttons = names.map((name) => {
+    const button = made("button", "", name);
+    Object.assign(button, { type: "button", id: `of-${name}` });
+    button.setAttribute("role", "tab");
+    button.setAttribute("aria-controls", `tab-${name}`);
+    button.addEventListener("click", () => show(name));
+    return button;
+  });
+  byId("tabs").replaceChildren(...buttons);
+  byId("tabs").addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    const at = names.findIndex((name) => !byId(`tab-${name}`).hidden);
+    const next = names[(at + by + names.length) % names.length];
+    show(next);
+    byId(`of-${next}`).focus();
+  });
+  show("script");
+  table("tab-parameters", [["parameter"], ["values"]], FACTS.parameters.map(arrayRow));
+  table("tab-taps", [["tap"], ["values"]], FACTS.taps.map(arrayRow));
+}
+
+function showTimes() {
+  const times = FACTS.times[state.graph];
+  const items = (times?.rows ?? []).map((item) => {
+    const share = made("div", "", `${(100 * item.share).toFixed(1)} %`);
+    const bar = made("span", "share");
+    bar.style.width = `${Math.max(1, 100 * item.share)}%`;
+    share.append(bar, `${item.microseconds.toPrecision(3)} µs`);
+    return { cells: [item.name, share, item.bound], set: item.set };
+  });
+  byId("tab-time").replaceChildren(made("p", "empty", `No times of ${state.graph} are given.`));
+  table("tab-time", [["kernel"], ["time", 1], ["what bounds it"]], items);
+  rows();
+}
+
+// Keys and widths ---------------------------------------------------------------------------------------------
+
+const KEYS = {
+  "/": () => byId("search").focus(),
+  n: () => state.current.next(1),
+  N: () => state.current.next(-1),
+  "[": () => step(-1),
+  "]": () => step(1),
+  g: () => FACTS.graphs.length > 1 && byId("graphs").querySelector('[aria-checked="false"]').click(),
+  d: () => state.current.toggle(),
+  s: split,
+  p: () => document.querySelector("main").classList.toggle("picture"),
+  "?": () => byId("help").click(),
+  Escape: () => { find(""); select([]); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input[type=search]")) {
+    if (event.key === "Escape") { find(""); event.target.blur(); }
+    if (event.key === "Enter") state.current.next(event.shiftKey ? -1 : 1);
+    return;
+  }
+  if (event.target.matches("select, input")) return;
+  if (KEYS[event.key]) {
+    event.preventDefault();
+    KEYS[event.key]();
+  }
+});
+
+for (const grip of document.querySelectorAll(".grip")) {
+  const property = ["--left", "--middle"][grip.dataset.column];
+  const section = grip.previousElementSibling;
+  const set = (width) => {
+    document.querySelector("main").style.setProperty(property, `${Math.max(120, width)}px`);
+    soon("rules", rules);
+  };
+  grip.addEventListener("pointerdown", (event) => {
+    const from = section.offsetWidth - event.clientX;
+    grip.setPointerCapture(event.pointerId);
+    grip.onpointermove = (moved) => set(from + moved.clientX);
+    grip.onpointerup = () => (grip.onpointermove = null);
+  });
+  grip.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -24, ArrowRight: 24 }[event.key];
+    if (by) set(section.offsetWidth + by);
+  });
+}
+
+byId("help").addEventListener("click", () => {
+  byId("keys").hidden = !byId("keys").hidden;
+  byId("help").setAttribute("aria-expanded", String(!byId("keys").hidden));
+});
+byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  const style = getComputedStyle(document.documentElement);
+  state.inks = ["--hot", "--accent"].map((ink) => style.getPropertyValue(ink));
+  soon("rules", rules);
+}
+["beside", "fit"].forEach((id) => byId(id).addEventListener("change", showPicture));
+let typing = 0;
+byId("search").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => find(byId("search").value), 120);
+});
+byId("file").addEventListener("change", () => showFile(Number(byId("file").value)));
+window.addEventListener("hashchange", follow);
+
+async function start() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  theme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => theme(dark.matches ? "dark" : "light"));
+  FILES.forEach((file, number) => byId("file").append(Object.assign(made("option", "", file.name), { value: number })));
+  byId("file").parentElement.hidden = FILES.length < 2;
+  readyBoxes();
+  tabs();
+  makeCurrent(addPane());
+  if (!FILES.length) byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
+  showGraph();
+  refreshDetails();
+  byId("status").textContent = idle();
+  state.current.show("lowered");
+  listStages();
+  const order = FACTS.graphs.toSorted((one, other) => (other.name === state.graph) - (one.name === state.graph));
+  for (const graph of order) for (const stage of graph.stages) {
+    texts.set(`${graph.name}/${stage.name}`, await unpacked(`text-${graph.name}-${stage.name}`));
+    if (stage === state.current.stage) state.current.layOut();
+  }
+  document.documentElement.dataset.ready = "yes";
+  if (location.hash.length > 1) follow();
+}
+start();
