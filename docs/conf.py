@@ -17,7 +17,7 @@ project = "rnngraph"
 copyright = "the authors of rnngraph, Apache-2.0"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "reference"]
+extensions = ["myst_parser", "sphinx_copybutton", "reference", "explorers", "whole"]
 root_doc = "docs/index"
 include_patterns = [
     "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/decisions/*.md", "docs/guides/*.md",
@@ -33,6 +33,8 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures are for reading;
 html_theme = "furo"
 html_title = f"rnngraph {release}"
 html_extra_path = ["site_parts/extra"]
+html_static_path = ["site_parts/static"]
+html_css_files = ["wide.css"]
 html_show_sphinx = False
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
