@@ -71,11 +71,8 @@ def test_arguments_stand_one_a_line() -> None:
         """
 
     text, arguments = docstrings.parted(inspect.getdoc(call), {"shape", "dtype", "first", "last"})
-    assert text.split("\n\n") == [
-        "Makes a thing: of two kinds.",
-        "Raises ``ValueError``: never.",
-        "More on it, with other: words.",
-    ]
+    paragraphs = ["Makes a thing: of two kinds.", "Raises ``ValueError``: never.", "More on it, with other: words."]
+    assert [part.strip() for part in text.split("\n\n")] == paragraphs
     assert arguments == [
         ("shape", "each entry an int; one is enough."),
         ("dtype", "as NumPy's, such as ``float32``."),

@@ -59,6 +59,8 @@ LATE = {
     ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",
+    ("runtime.native.stages", "codegen.llvm.debug_info"): "the compiler",
+    ("runtime.native.stages", "codegen.llvm.listing"): "the compiler",
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
     ("runtime.native.stages", "codegen.machine.engine"): "with the compiler",
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",

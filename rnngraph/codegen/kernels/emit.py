@@ -33,7 +33,8 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 def origin_of(nodes: Sequence[Node]) -> Where | None:
     """The line that stands for what is computed together: a product's, which takes longest, if there is one."""
     products = [node for node in nodes if node.op in ("matmul", "outer_sum")]
-    return next((node.where for node in (*products, *nodes) if node.where is not None), None)
+    every = (*products, *nodes, *(item for node in nodes for item in node.operands))
+    return next((node.where for node in every if node.where is not None), None)
 
 
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
@@ -68,7 +69,7 @@ def copy_partition(region: Region, node: Node) -> Partition:
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
     axis, parts = partition.axis, region.workers.parts
-    with block.at(node.where):
+    with block.at(origin_of([node])):
         if axis is None:
             single(parts, block, lambda inner: write(region, inner, node, views, None))
         else:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ...errors import ArgumentError
 from ...ir.sizes.polynomial import Floor, Size
 from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
+from ..loop_ir.origins import Origins, StatementOrigins
 from ..machine.target import Target
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
 
@@ -14,10 +18,15 @@ class FunctionBuilder:
 
     index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:
     index arithmetic that is at hand, a dictionary for each block of statements around. label: of the basic block that
-    is being written.
+    is being written. own: origins of what a function does for all its statements; origins: of what is written now;
+    marks: from which line on they are so.
     """
 
-    def __init__(self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
+    def __init__(
+        self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
+        statements: StatementOrigins | None = None,
+    ) -> None:  # fmt: skip
+        """statements: where they come from, if that is to be known of lines."""
         self.lines: list[str] = []
         self.b = Instructions(
             self.lines, target.has_fma, target.has_estimates, intrinsics, helpers, absent=target.absent
@@ -29,6 +38,31 @@ class FunctionBuilder:
         self.sizes: dict[str, str] = {}
         self.known: list[dict[object, str]] = [{}]
         self.label = "entry"
+        self.statement_origins = statements
+        self.own: Origins = ()
+        self.origins: Origins = ()
+        self.marks: list[tuple[int, Origins]] = []
+
+    @contextmanager
+    def at(self, origins: Origins) -> Iterator[None]:
+        """What is written here comes from ``origins``, if there are any."""
+        outer = self.origins
+        self._mark(origins or outer)
+        yield
+        self._mark(outer)
+
+    def _mark(self, origins: Origins) -> None:
+        if origins != self.origins:
+            self.origins = origins
+            self.marks.append((len(self.lines), origins))
+
+    def line_origins(self) -> list[Origins]:
+        """Of each line."""
+        found: list[Origins] = [self.own] * len(self.lines)
+        ends = [*(first for first, _ in self.marks[1:]), len(self.lines)]
+        for (first, origins), end in zip(self.marks, ends, strict=False):
+            found[first:end] = [origins or self.own] * (end - first)
+        return found
 
     def operand(self, value: Operand) -> Handle:
         """The handle of a value that was computed, or of a number."""

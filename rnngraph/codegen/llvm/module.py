@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from ...stage_text import StageLine, StageText
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.nodes import (
     Barrier,
@@ -26,6 +27,7 @@ from ..loop_ir.nodes import (
     Store,
     When,
 )
+from ..loop_ir.origins import StatementOrigins, layers_text
 from ..loop_ir.workers import WORKER, WORKERS
 from ..machine.target import Target
 from ..threads.barrier import barrier_text
@@ -38,20 +40,36 @@ from .register_tile import contract
 
 
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
-    """The whole LLVM module as text."""
+    """The whole LLVM module as text, which knows nothing of the script."""
+    return str.__str__(module_lines(functions, entries, target, name, False))
+
+
+def module_lines(
+    functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
+) -> StageText:  # fmt: skip
+    """The same, each of its lines with what it comes from."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
-    bodies = [_FunctionWriter(function, target, intrinsics, helpers).internal() for function in functions]
-    bodies += [_FunctionWriter(entry.function, target, intrinsics, helpers).entry(entry) for entry in entries]
-    bodies = [*helpers.values(), *bodies]
+
+    def writer(function: Function) -> _FunctionWriter:
+        return _FunctionWriter(function, target, intrinsics, helpers, with_origins)
+
+    bodies = [writer(function).internal() for function in functions]
+    bodies += [writer(entry.function).entry(entry) for entry in entries]
+    bodies = [*map(_without_origins, helpers.values()), *bodies]
     head = [f'; ModuleID = "{name}"', f'source_filename = "{name}"', f'target triple = "{target.triple}"', ""]
     width = max(target.vector_bits, 128)
     flags = f'nounwind "no-builtins" "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
     if target.grows_stack:
-        bodies.insert(0, _STACK)
+        bodies.insert(0, _without_origins(_STACK))
         flags += ' "no-stack-arg-probe"'
     attributes = f"attributes #0 = {{ {flags} }}"
-    return "\n".join([*head, *bodies, *sorted(intrinsics.values()), "", attributes, ""])
+    behind = _without_origins("\n".join([*sorted(intrinsics.values()), "", attributes]))
+    return StageText([*map(StageLine, head), *(line for body in bodies for line in body), *behind])
+
+
+def _without_origins(text: str) -> list[StageLine]:
+    return [*map(StageLine, text.split("\n"))]
 
 
 _PAGES = 16
@@ -78,13 +96,16 @@ _STACK = "\n".join(
 class _FunctionWriter(FunctionBuilder):
     """Writes the statements of one function."""
 
-    def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
-        super().__init__(target, intrinsics, helpers)
+    def __init__(
+        self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
+        with_origins: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(target, intrinsics, helpers, StatementOrigins(function) if with_origins else None)
         self.function = function
 
     # Functions -----------------------------------------------------------------------------------
 
-    def internal(self) -> str:
+    def internal(self) -> list[StageLine]:
         function = self.function
         # Where there is a barrier others write to the same memory while the function runs.
         serial = "" if has_barrier(function.body) else " noalias"
@@ -93,11 +114,20 @@ class _FunctionWriter(FunctionBuilder):
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
         self.sizes = {name: f"%{name}" for name in function.sizes}
         self.statements(function.body)
-        comment = f"; {function.comment}\n" if function.comment else ""
-        head = f"define internal void @{function.name}({', '.join(parameters)}) #0 {{\nentry:"
-        return "\n".join([comment + head, *self.lines, "  ret void", "}", ""])
+        head = [f"; {function.comment}"] if function.comment else []
+        return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
-    def entry(self, entry: Entry) -> str:
+    def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
+        """The whole function. What it does for all that it computes is at its first line; an entry is of no layer."""
+        every = self.statement_origins.all if self.statement_origins is not None else ()
+        self.own = every[:1] if is_internal else tuple(origin.of("") for origin in every[:1])
+        body = map(StageLine, self.lines, self.line_origins())
+        if every:
+            head = [f"; {layers_text(every)}", *head]
+        begin = [*(StageLine(line, every) for line in head), StageLine("entry:", self.own)]
+        return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
+
+    def entry(self, entry: Entry) -> list[StageLine]:
         position = {name: number for number, name in enumerate(entry.slots)}
         slots: dict[str, str] = {}
         pointer_slots = {slot for slot, _ in entry.places.values()}
@@ -124,38 +154,44 @@ class _FunctionWriter(FunctionBuilder):
         if self.target.grows_stack:
             self.lines.append("  call void @stack()")
         self.statements(entry.function.body)
-        head = f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{\nentry:"
-        return "\n".join([head, *self.lines, "  ret void", "}", ""])
+        return self._lines(
+            [f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{"], False
+        )
 
     # Statements ----------------------------------------------------------------------------------
 
     def statements(self, statements: Sequence[Statement]) -> None:
+        known = self.statement_origins
         for statement in statements:
-            match statement:
-                case Load():
-                    load_store.load(self, statement)
-                case Store():
-                    load_store.store(self, statement)
-                case Let():
-                    self._let(statement)
-                case LetIndex():
-                    self.let_index(statement)
-                case Contract():
-                    contract(self, statement)
-                case For():
-                    self._for(statement)
-                case When():
-                    self._when(statement)
-                case Fold():
-                    self._fold(statement)
-                case Call():
-                    self._call(statement)
-                case Barrier():
-                    self._barrier(statement)
-                case Pipeline():
-                    self._pipeline(statement)
-                case _:
-                    assert_never(statement)
+            with self.at(() if known is None else known.of(statement)):
+                self._statement(statement)
+
+    def _statement(self, statement: Statement) -> None:
+        match statement:
+            case Load():
+                load_store.load(self, statement)
+            case Store():
+                load_store.store(self, statement)
+            case Let():
+                self._let(statement)
+            case LetIndex():
+                self.let_index(statement)
+            case Contract():
+                contract(self, statement)
+            case For():
+                self._for(statement)
+            case When():
+                self._when(statement)
+            case Fold():
+                self._fold(statement)
+            case Call():
+                self._call(statement)
+            case Barrier():
+                self._barrier(statement)
+            case Pipeline():
+                self._pipeline(statement)
+            case _:
+                assert_never(statement)
 
     def _for(self, loop: For) -> None:
         head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")

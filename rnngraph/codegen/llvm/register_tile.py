@@ -164,6 +164,8 @@ def _steps(
 
     narrow = tile.dot_width > 1
     multiplied = b.dot if narrow else b.fma
+    known_columns = () if builder.statement_origins is None else builder.statement_origins.columns(tile)
+    origins = known_columns or ((),) * len(columns)
 
     def left(r: int, offset: int) -> Handle:
         pointer = _pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
@@ -181,17 +183,22 @@ def _steps(
         strand = offset % tile.accumulators * len(columns)
         # What there is less of is held in registers, and the others come one after the other.
         if len(rows) > len(columns):
-            weights = [right(j, offset) for j in columns]
+            weights = []
+            for j in columns:
+                with builder.at(origins[j]):
+                    weights.append(right(j, offset))
             for r in rows:
                 spread = left(r, offset)
                 for j in columns:
-                    sums[r][strand + j] = multiplied(spread, weights[j], sums[r][strand + j])
+                    with builder.at(origins[j]):
+                        sums[r][strand + j] = multiplied(spread, weights[j], sums[r][strand + j])
         else:
             spreads = [left(r, offset) for r in rows]
             for j in columns:
-                weight = right(j, offset)
-                for r in rows:
-                    sums[r][strand + j] = multiplied(spreads[r], weight, sums[r][strand + j])
+                with builder.at(origins[j]):
+                    weight = right(j, offset)
+                    for r in rows:
+                        sums[r][strand + j] = multiplied(spreads[r], weight, sums[r][strand + j])
     return sums
 
 

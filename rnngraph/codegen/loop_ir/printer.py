@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from ...ir.types import SHORT_NAMES, dim_text, size
+from ...stage_text import StageLine, StageText
 from .nodes import (
     Barrier,
     Buffer,
@@ -26,20 +27,23 @@ from .nodes import (
     Value,
     When,
 )
+from .origins import StatementOrigins, layers_text
 
 
-def function_text(function: Function) -> str:
+def function_text(function: Function) -> StageText:
     """A function as ``show("loops")`` prints it."""
-    return "\n".join(_function_lines(function)) + "\n"
+    return StageText(_function_lines(function))
 
 
-def _function_lines(function: Function) -> Iterator[str]:
+def _function_lines(function: Function) -> Iterator[StageLine]:
+    origins = StatementOrigins(function)
     buffers = [f"{buffer.name}: {SHORT_NAMES[buffer.dtype]}*" for buffer in function.buffers]
     sizes = [f"{name}: size" for name in function.sizes]
-    if function.comment:
-        yield f"# {function.comment}"
-    yield from _wrapped(f"function {function.name}({', '.join([*buffers, *sizes])})", "")
-    yield from _lines(function.body, "  ")
+    head = [f"# {function.comment}"] if function.comment else []
+    head += [f"# {text}" for text in [layers_text(origins.all)] if text]
+    head += _wrapped(f"function {function.name}({', '.join([*buffers, *sizes])})", "")
+    yield from (StageLine(line, origins.all) for line in head)
+    yield from _lines(function.body, "  ", origins)
 
 
 def _type(value: Operand) -> str:
@@ -72,12 +76,14 @@ def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
     yield f"{lines[-1]}  # {comment}" if comment else lines[-1]
 
 
-def _lines(statements: Sequence[Statement], indent: str) -> Iterator[str]:
+def _lines(statements: Sequence[Statement], indent: str, origins: StatementOrigins) -> Iterator[StageLine]:
     for statement in statements:
-        yield from _statement_lines(statement, indent)
+        for line in _statement_lines(statement, indent, origins):
+            yield StageLine(line, origins.of(statement)) if isinstance(line, str) else line
 
 
-def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
+def _statement_lines(statement: Statement, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
+    """Its own lines as text, those of statements inside it as they are."""
     match statement:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"
@@ -96,21 +102,21 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             by = f" step {dim_text(step)}" if step != 1 else ""
             note = f"  # {comment}" if comment else ""
             yield f"{indent}for {var} in {dim_text(start)}..{dim_text(stop)}{by}:{note}"
-            yield from _lines(body, indent + "  ")
+            yield from _lines(body, indent + "  ", origins)
         case When(index, low, high, body):
             yield f"{indent}when {dim_text(low)} <= {dim_text(index)} < {dim_text(high)}:"
-            yield from _lines(body, indent + "  ")
+            yield from _lines(body, indent + "  ", origins)
         case Fold(results, carried, starts, var, start, stop, step, body, nexts):
             pairs = ", ".join(f"%{c.name} = {_operand(s)} : {_type(c)}" for c, s in zip(carried, starts, strict=True))
             by = f" step {step}" if step != 1 else ""
             yield f"{indent}fold {var} in {dim_text(start)}..{dim_text(stop)}{by} carry ({pairs}):"
-            yield from _lines(body, indent + "  ")
+            yield from _lines(body, indent + "  ", origins)
             yield f"{indent}  next {', '.join(map(_operand, nexts))}"
             yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
         case Barrier():
             yield f"{indent}{'barrier, one way' if statement.one_way else 'barrier'}"
         case Pipeline():
-            yield from _pipeline_lines(statement, indent)
+            yield from _pipeline_lines(statement, indent, origins)
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
             yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)
@@ -118,14 +124,14 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             assert_never(statement)
 
 
-def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
+def _pipeline_lines(pipeline: Pipeline, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
     note = f"  # {pipeline.comment}" if pipeline.comment else ""
     product = dim_text(size(pipeline.var) * pipeline.step)
     yield f"{indent}pipeline {pipeline.var} in 0.. while {product} < {dim_text(pipeline.stop)}:{note}"
     for number, stage in enumerate(pipeline.stages):
         needs = [f"stage {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in stage.needs]
         yield from _wrapped(f"stage {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
-        yield from _lines(stage.body, indent + "    ")
+        yield from _lines(stage.body, indent + "    ", origins)
 
 
 def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:

@@ -21,12 +21,21 @@ releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _LOCK = threading.Lock()
+_METADATA = "\n!llvm.dbg.cu = "
 
 
 @lru_cache(maxsize=1)
 def _initialize() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+
+
+@lru_cache(maxsize=1)
+def _keep_places() -> None:
+    """Of a twin with debug metadata, what LLVM makes while it selects instructions, such as the load of a number, gets
+    the place of what stands before it. The option is the process's, for debug information alone, and can be set once.
+    """
+    llvm.set_option("rnngraph", "--use-unknown-locations=Disable")
 
 
 @lru_cache(maxsize=8)
@@ -49,6 +58,8 @@ def optimized(text: str, target: Target) -> llvm.ModuleRef:
 
     The O2 and O3 pipelines double the time to compile and gain nothing at run time.
     """
+    if _METADATA in text:
+        _keep_places()
     machine = _machine(target)
     module = llvm.parse_assembly(text)
     module.verify()
@@ -78,6 +89,8 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
     """
     with _LOCK:
         _initialize()
+        if _METADATA in around:
+            _keep_places()
         llvm.initialize_native_asmparser()  # of the instruction that tells what a processor can do
         whole = llvm.parse_assembly(around)
         for text in modules:

@@ -35,7 +35,7 @@ def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comme
     partition = copy_partition(region, node)
     writer.kernel(
         lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial,
-        node.where,
+        origin_of([node]),
     )  # fmt: skip
     return CopyPlan(comment, partition)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...ir.types import Dim
+from ...stage_text import StageLine, StageText
 from ..buffers.arena import Arena
 from ..buffers.packing import PanelLayout
 from ..cost_model.work_sharing import Work
@@ -54,8 +55,9 @@ class Plan:
         arena = f"{self.arena_bytes} bytes, of them kept from group to group: {self.residual_bytes}"
         return f"arena: {arena}; packed weights: {self.panel_bytes} bytes"
 
-    def loops(self) -> str:
+    def loops(self) -> StageText:
         """The loop IR as text."""
-        return f"# {self.memory_text}\n" + "\n".join(
-            map(function_text, (*self.functions, self.main.function, self.pack.function))
-        )
+        lines = [StageLine(f"# {self.memory_text}")]
+        for function in (*self.functions, self.main.function, self.pack.function):
+            lines += [*function_text(function).lines, StageLine("")]
+        return StageText(lines[:-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
@@ -11,6 +11,9 @@ from ...passes.pipeline import forbidden, run
 from ...stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
 from .optimized_graph import open_sizes
+
+if TYPE_CHECKING:
+    from ...codegen.loop_ir.origins import Origins
 
 NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
@@ -66,9 +69,13 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
 
 
 def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
-    """The plan, loops, LLVM or assembly, at the sizes of the last call."""
+    """The plan, loops, LLVM or assembly, at the sizes of the last call: those of a twin of the code that runs, which
+    knows where its instructions come from.
+    """
     from ...codegen.compile import planned  # half the package's time to import; calls whose code is on disk need none
-    from ...codegen.llvm.module import module_text
+    from ...codegen.llvm.debug_info import with_debug_info
+    from ...codegen.llvm.listing import listing
+    from ...codegen.llvm.module import module_lines
     from ...codegen.machine.engine import assembly
     from ...codegen.schedule.plan_text import plan_text
 
@@ -83,14 +90,16 @@ def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
     head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
     head += f", with {fixed}" if fixed else ""
     if stage == "plan":
-        return _plain(f"# {head}\n{plan_text(plan)}")
+        return _under(f"# {head}", StageText(map(StageLine, plan_text(plan).removesuffix("\n").split("\n"))))
     if stage == "loops":
-        return _plain(f"# {head}\n{plan.loops()}")
-    text = module_text(plan.functions, [plan.main, plan.pack], target, kind)
+        return _under(f"# {head}", plan.loops())
+    lines = module_lines(plan.functions, [plan.main, plan.pack], target, kind)
     if stage == "llvm":
-        return _plain(f"; {head}\n{text}")
-    return _plain(f"# {head}\n{assembly(text, target)}")
+        return _under(f"; {head}", with_debug_info(lines))
+    numbered: dict[Origins, int] = {}
+    twin = with_debug_info(lines, numbered)
+    return _under(f"# {head}", listing(assembly(twin, target), twin, numbered))
 
 
-def _plain(text: str) -> StageText:
-    return StageText(map(StageLine, text.removesuffix("\n").split("\n")))
+def _under(head: str, text: StageText) -> StageText:
+    return StageText([StageLine(head), *text.lines])

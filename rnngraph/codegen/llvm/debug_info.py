@@ -1,0 +1,170 @@
+"""Lines, layers and phases as LLVM's debug metadata, for twins of the code that runs: `gdb`, `perf` and `objdump` read
+them of what LLVM makes of it.
+
+A layer in a phase is a function that seems inlined: a kernel's instruction is at the script's line in
+``rnn/cell_0/lstm_cell forward``, which stands in ``scan2``. What several layers share names all of them, at the line
+of the first. No instruction is another one with metadata than without.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+from ...stage_text import StageLine, StageText
+from ..loop_ir.origins import Origins, layers_text
+
+DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')
+_CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
+MOST_COLUMNS = 65535
+
+
+def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None) -> StageText:
+    """A module's text with the origins of its lines as metadata.
+
+    numbered: filled with a number for what each line comes from, which stands for the column of its places; of
+    assembly, these are then told apart by line and column.
+    """
+    lines = _with_those_of_callers(text.lines)
+    writer = _Metadata(lines, numbered)
+    found: list[StageLine] = []
+    function = ""
+    for line, origins in lines:
+        if head := DEFINITION.match(line):
+            function = writer.function(head[2], origins)
+            line = f"{head[1]} !dbg {function} {{"
+        elif line == "}":
+            function = ""
+        elif function and line.startswith("  ") and not line.startswith("  ;"):
+            line = f"{line}, !dbg {writer.place(function, origins)}"
+        found.append(StageLine(line, origins))
+    return StageText([*found, StageLine(""), *map(StageLine, writer.text())])
+
+
+def _with_those_of_callers(lines: Iterable[StageLine]) -> list[StageLine]:
+    """Lines of a function that is called for many, and so comes from nowhere itself, are of all its calls' lines."""
+    lines = list(lines)
+    known: set[str] = set()
+    callers: dict[str, dict[str, None]] = {}
+    of_calls: dict[str, Origins] = {}
+    function = ""
+    for line, origins in lines:
+        if head := DEFINITION.match(line):
+            function = head[2]
+        elif line == "}":
+            function = ""
+        if origins:
+            known.add(function)
+        if call := _CALL.search(line):
+            callers.setdefault(call[1], {})[function] = None
+            of_calls[call[1]] = tuple(dict.fromkeys((*of_calls.get(call[1], ()), *origins)))
+    found: list[StageLine] = []
+    for line, origins in lines:
+        if head := DEFINITION.match(line):
+            function = head[2]
+        given = origins
+        if function and function not in known:
+            given = _of_callers(function, callers, of_calls, known)
+        found.append(StageLine(line, given))
+        if line == "}":
+            function = ""
+    return found
+
+
+def _of_callers(
+    function: str, callers: dict[str, dict[str, None]], of_calls: dict[str, Origins], known: set[str]
+) -> Origins:  # fmt: skip
+    """Origins of all calls of a function, through others like it."""
+    found, pending, seen = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found |= dict.fromkeys(of_calls.get(name, ()))
+        pending += [caller for caller in callers.get(name, ()) if caller not in known]
+    return tuple(found)
+
+
+class _Metadata:
+    """The metadata of one module in the making: nodes by their text, so that each stands there once."""
+
+    def __init__(self, lines: Iterable[StageLine], numbered: dict[Origins, int] | None) -> None:
+        self.numbered = numbered
+        self.nodes: list[str] = []
+        self.numbers: dict[str, str] = {}
+        self.layers: dict[tuple[str, str], str] = {}
+        self.functions: dict[str, tuple[str, int]] = {}
+        self.file = next((origins[0].file for _, origins in lines if origins), "")
+        self.unit = self._distinct(
+            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file)}, producer: "rnngraph", '
+            "isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug)"
+        )
+        self.type = self._node(f"!DISubroutineType(types: {self._node('!{null}')})")
+        self.flags = [
+            self._node('!{i32 7, !"Dwarf Version", i32 4}'),
+            self._node('!{i32 2, !"Debug Info Version", i32 3}'),
+        ]
+
+    def function(self, name: str, origins: Origins) -> str:
+        """A function of the module, at the first line that it computes for."""
+        file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
+        number = self._subprogram(name, file, line)
+        self.functions[number] = file, line
+        return number
+
+    def place(self, function: str, origins: Origins) -> str:
+        """A place in a function."""
+        if not origins:  # what a function does for all
+            return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
+        first = origins[0]
+        name = layers_text(origins)
+        layer = self.layers.get((name, first.file))
+        if layer is None:
+            layer = self.layers[name, first.file] = self._subprogram(name, first.file, first.line)
+        around = self._node(f"distinct !DILocation(line: {self.functions[function][1]}, scope: {function})", function)
+        column = self._column(origins)
+        return self._node(f"!DILocation(line: {first.line}, {column}scope: {layer}, inlinedAt: {around})")
+
+    def _column(self, origins: Origins) -> str:
+        if self.numbered is None:
+            return ""
+        number = self.numbered.setdefault(origins, len(self.numbered) + 1)
+        return f"column: {min(number, MOST_COLUMNS)}, "
+
+    def text(self) -> list[str]:
+        named = [f"!llvm.dbg.cu = !{{{self.unit}}}", f"!llvm.module.flags = !{{{', '.join(self.flags)}}}"]
+        return [*named, *(f"!{number} = {node}" for number, node in enumerate(self.nodes))]
+
+    def _subprogram(self, name: str, file: str, line: int) -> str:
+        where = self._file(file)
+        return self._distinct(
+            f"DISubprogram(name: {_quoted(name)}, scope: {where}, file: {where}, line: {line}, type: {self.type}, "
+            f"scopeLine: {line}, spFlags: DISPFlagLocalToUnit | DISPFlagDefinition | DISPFlagOptimized, "
+            f"unit: {self.unit})"
+        )
+
+    def _file(self, path: str) -> str:
+        folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
+        return self._node(f"!DIFile(filename: {_quoted(name or 'script')}, directory: {_quoted(folder)})")
+
+    def _distinct(self, node: str) -> str:
+        self.nodes.append(f"distinct !{node}")
+        return f"!{len(self.nodes) - 1}"
+
+    def _node(self, text: str, key: str = "") -> str:
+        """key: of what is distinct, but one and the same for all that ask for it."""
+        if text + key not in self.numbers:
+            self.nodes.append(text)
+            self.numbers[text + key] = f"!{len(self.nodes) - 1}"
+        return self.numbers[text + key]
+
+
+def _quoted(text: str) -> str:
+    """As LLVM writes it: bytes that are not plain by their numbers."""
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:02X}"
+        for byte in text.encode("utf-8", "surrogatepass")
+    )
+    return f'"{"".join(plain)}"'

@@ -1,0 +1,68 @@
+"""Assembly that says where its instructions come from: that of a twin with debug metadata, whose places are read and
+left out, so that the instructions are those of the code that runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ...stage_text import StageLine, StageText
+from ..loop_ir.origins import Origins, origins_text
+from .debug_info import DEFINITION
+
+_PLACE = re.compile(r"\s*\.loc\s+\d+ (\d+) (\d+)")
+_SECTION = re.compile(r"\s*\.(section|text|data|subsections_via_symbols)\b")
+_DEBUG_SECTION = re.compile(r'\s*\.section\s+"?(\.debug|__DWARF|\.custom_section\.producers)')
+_BESIDE = re.compile(r"\s*\.(cfi_|file\s+\d|loc\s)|\.?L(tmp|func_begin|debug_)\w*:")
+_LABEL = re.compile(r'_?"?([A-Za-z_][\w.$-]*)"?:')
+_END = re.compile(r"(\.?Lfunc_end\d+):")
+_INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
+
+
+def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> StageText:
+    """Assembly with a comment where instructions begin to come from elsewhere.
+
+    twin: the text that it is made of, with debug metadata; numbered: the columns of its places, as ``with_debug_info``
+    numbers what lines come from.
+    """
+    of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(twin)
+    lines: list[StageLine] = []
+    origins: Origins = ()
+    of_function, shown, is_debug = origins, "", False
+    for line in assembly.removesuffix("\n").split("\n"):
+        if _SECTION.match(line):
+            is_debug = _DEBUG_SECTION.match(line) is not None
+        if is_debug:
+            continue
+        if place := _PLACE.match(line):
+            # Line 0 is of what LLVM put together from several places; it goes with what stands before it.
+            origins = of_column.get(int(place[2]), of_function) if place[1] != "0" else origins
+            continue
+        if _BESIDE.match(line):
+            continue
+        if (label := _LABEL.match(line)) and label[1] in own:
+            origins = of_function = own[label[1]]
+            shown = ""
+        if not _INSTRUCTION.match(line):
+            lines.append(StageLine(line))
+            continue
+        text = origins_text(origins)
+        if text != shown:
+            shown = text
+            lines.append(StageLine(f"\t# {text}", origins))
+        lines.append(StageLine(line, origins))
+    text = "\n".join(line.text for line in lines if not _END.match(line.text))
+    return StageText(line for line in lines if not (end := _END.match(line.text)) or f"{end[1]}-" in text)
+
+
+def _own_origins(twin: StageText) -> dict[str, Origins]:
+    """By name of a function the origins of what it does for all its statements, such as to return."""
+    found: dict[str, Origins] = {}
+    name = ""
+    for line, origins in twin.lines:
+        if head := DEFINITION.match(line):
+            name = head[2]
+        elif line == "}":
+            found[name] = origins
+    return found

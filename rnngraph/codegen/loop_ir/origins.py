@@ -1,0 +1,52 @@
+"""Where the statements of a function come from: lines of the script, layers and phases, all of those that it serves."""
+
+from __future__ import annotations
+
+from ...errors import Where
+from .nodes import Contract, Function, Statement, nested, origins_in
+
+Origins = tuple[Where, ...]
+"""Several where equal layers share a function."""
+
+
+class StatementOrigins:
+    """What the statements of a function come from.
+
+    all: each once, in order.
+    """
+
+    def __init__(self, function: Function) -> None:
+        rows = zip(origins_in(function.body), *function.alike, strict=True)
+        each = iter([tuple(dict.fromkeys(origin for origin in row if origin is not None)) for row in rows])
+        self._of: dict[int, Origins] = {}
+        self._columns: dict[int, tuple[Origins, ...]] = {}
+        for statement in nested(function.body):
+            self._of[id(statement)] = next(each)
+            if isinstance(statement, Contract):
+                self._columns[id(statement)] = tuple(next(each) for _ in statement.columns)
+        self.all: Origins = tuple(dict.fromkeys(origin for found in self._of.values() for origin in found))
+
+    def of(self, statement: Statement) -> Origins:
+        return self._of[id(statement)]
+
+    def columns(self, tile: Contract) -> tuple[Origins, ...]:
+        """Of each column of a tile."""
+        return self._columns[id(tile)]
+
+
+def origins_text(origins: Origins) -> str:
+    """Lines, each with its layers and phase: ``net.py:12 rnn/cell_0/lstm_cell, rnn/cell_1/lstm_cell forward``."""
+    layers: dict[tuple[str, str], dict[str, None]] = {}
+    for origin in origins:
+        layers.setdefault((str(origin), origin.phase), {})[origin.layer] = None
+    texts = (" ".join(filter(None, (line, ", ".join(filter(None, of)), phase))) for (line, phase), of in layers.items())
+    return "; ".join(texts)
+
+
+def layers_text(origins: Origins) -> str:
+    """Layers, by phase: ``rnn/cell_0/lstm_cell, rnn/cell_1/lstm_cell forward``."""
+    phases: dict[str, dict[str, None]] = {}
+    for origin in origins:
+        phases.setdefault(origin.phase, {})[origin.layer] = None
+    texts = (f"{', '.join(filter(None, layers))} {phase}".strip() for phase, layers in phases.items())
+    return "; ".join(texts)
