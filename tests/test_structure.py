@@ -72,6 +72,7 @@ LATE = {
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
     ("program.program", "explore.page"): "few look",
     ("program.program", "picture.pictures"): "few draw",
+    ("program.html_forms", "picture.pictures"): "few draw",
     ("picture.pictures", "picture.png"): "matplotlib, which is an extra",
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",

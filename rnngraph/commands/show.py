@@ -76,7 +76,9 @@ def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> 
     """The lines of a layer or of a line of the user's, what they stand within, and a mark where others are left out."""
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
-        raise CommandError("the lines of this stage don't know where they come from; those of graphs, loops, LLVM and assembly do")
+        raise CommandError(
+            "lines of this stage don't know where they come from; those of graphs, loops, llvm and asm do"
+        )
     if layer is not None and not any(_is_of_layer(where, layer) for where in wheres):
         layers = [*dict.fromkeys(where.layer for where in wheres if where.layer)]
         raise CommandError(f"nothing here is of a layer {layer!r}; there are {', '.join(layers) or 'none'}")

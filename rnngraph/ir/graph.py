@@ -59,8 +59,9 @@ def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> No
 class Graph:
     """A graph: inputs in order, nodes in topological order (inputs among them), named outputs.
 
-    ``comments`` is commentary for readers (what a pass took out and where it was declared). live: whether it is known
-    that the outputs need all nodes but inputs.
+    ``comments`` is commentary for readers (what a pass took out and where it was declared).
+
+    live: whether it is known that the outputs need all nodes but inputs.
     """
 
     name: str

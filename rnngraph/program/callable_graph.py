@@ -116,7 +116,9 @@ class CallableGraph(Generic[Given]):
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> MemoryUsage:
         """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
 
-        batch: of every size that is not a length; time: of every length. sizes: others, by name.
+        batch: of every size that is not a length.
+        time: of every length.
+        sizes: others, by name.
         """
         from .memory_report import memory_of
 
@@ -200,7 +202,10 @@ class CallableGraph(Generic[Given]):
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
         own: frozenset[str] = frozenset(),
     ) -> dict[str, int]:  # fmt: skip
-        """The size of every axis, after all checks of shapes. own: inputs that do not come from the caller."""
+        """The size of every axis, after all checks of shapes.
+
+        own: inputs that do not come from the caller.
+        """
         needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays and name not in own]
         if missing:

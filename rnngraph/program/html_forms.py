@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..display.html import escaped, folded, headed, table
+from ..display.html import code, escaped, folded, headed, picture, table
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate, product
 from ..passes.gradients.autodiff import PREFIX
 from .callable_graph import CallableGraph
+from .parts import ProgramParts
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 
 class TwoGraphs(NamedTuple):
@@ -19,25 +23,23 @@ class TwoGraphs(NamedTuple):
     training: CallableGraph[Any]
 
 
-def program_html(
-    note: str, declaration: str, graphs: TwoGraphs, parameters: Mapping[str, TensorType], layers: str
-) -> str:
-    """The declaration, what differs between the two graphs, parameters and layers.
+def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> str:
+    """The declaration as a picture and as text, what differs between the two graphs, parameters and layers."""
+    from ..picture.pictures import svg  # few draw
 
-    note: a few words beside the title. declaration: HTML, a picture or a text.
-    parameters: types by name.
-    layers: HTML of the summary.
-    """
-    gone = graphs.inference.graph.comments
+    options, gone = program.options, graphs.inference.graph.comments
+    parameters = {name: spec.type for spec, name in program.lowered.slots.items()}
+    drawn = picture(svg(program.source), "the declaration: the training and the inference graph side by side")
+    declaration = drawn + folded("as text", code(program.source.described().text()))
     parts = [
         folded("Declaration", declaration, is_open=True),
         "<div>What differs between the two graphs</div>",
         table(("", "inference", "training"), _differences(graphs)),
         *([folded(f"Taken out of the inference graph: {len(gone)}", "<br>".join(map(escaped, gone)))] if gone else []),
         folded(f"{len(parameters)} parameters", _parameters(parameters)),
-        folded("Layers", layers),
+        folded("Layers", summary._repr_html_()),
     ]
-    return headed("Program", note, *parts)
+    return headed("Program", f"for {options.target.name}, threads {options.threads.count}", *parts)
 
 
 def _differences(graphs: TwoGraphs) -> list[tuple[str, str, str]]:

@@ -15,8 +15,9 @@ from ..runtime.native.compiled_graph import CompiledGraph
 class MemoryUsage:
     """Bytes of one call; ``str()`` is a table.
 
-    arena: all temporaries, of which residuals are what the forward part keeps for the derivative. panels: packed
-    weights and what else is computed from parameters when they change. parameters: the parameters themselves.
+    arena: all temporaries, of which residuals are what the forward part keeps for the derivative.
+    panels: packed weights and what else is computed from parameters when they change.
+    parameters: the parameters themselves.
     feeds, results: the caller's arrays, none of which is copied.
     """
 

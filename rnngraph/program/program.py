@@ -11,7 +11,6 @@ import numpy as np
 from ..arguments import checked_name, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
-from ..display.html import code, folded, picture
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
@@ -85,15 +84,19 @@ def compile(  # the field's name for it
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
-    outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
-    masks drawn without a seed. target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
-    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
-    its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
-    is kept for later processes, in the user's cache directory or in the one that is given here.
+    outputs: a Tensor, or a dict of (nests of) Tensors.
+    loss: a scalar Tensor.
+    seed: of initial values and of masks drawn without a seed.
+    target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length).
+    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added.
+    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
+        here.
 
-    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does
-    not see it. activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are
-    multiplied with to 8 bits; else they keep 16 bits or more.
+    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
+        see it.
+    activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
+        with to 8 bits; else they keep 16 bits or more.
 
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
     files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros
@@ -120,8 +123,11 @@ def load(
 ) -> Program[Any]:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
-    threads, target, cache: as for ``compile``. weights, activations: likewise; without ``weights`` both are as saved.
+    threads, target, cache: as for ``compile``.
+    weights, activations: likewise; without ``weights`` both are as saved.
+
     Needs none of the user's classes, and executes nothing of what it reads.
+
     Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
@@ -133,8 +139,13 @@ def load(
 def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Any:
     """What ``rg.dumps`` wrote, and what is called to unpickle: a program, one of its graphs, or a stream.
 
-    It shares nothing with the one that was written. cache: as for ``compile``; None as it was written. Executes nothing
-    of what it reads. Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
+    It shares nothing with the one that was written.
+
+    cache: as for ``compile``; None as it was written.
+
+    Executes nothing of what it reads.
+
+    Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
     """
     from .saved.byte_form import from_bytes  # the parser and what checks files: few load or save
 
@@ -322,8 +333,8 @@ class Program(Generic[Given]):
         """What ``inference`` gives, over any number of examples: as if each had been run alone, bit for bit.
 
         examples, lengths: as for ``Trainer.fit``, or for a graph with one input its array or list alone; what only
-        training takes is left aside. batch_size: how many run together, which has no effect on results; batches of an
-        iterable are run as they come.
+            training takes is left aside.
+        batch_size: how many run together, which has no effect on results; batches of an iterable are run as they come.
 
         The first axis of every result numbers the examples, in their order. Where an open length of time gave them
         different shapes it is a list of arrays instead, each cut to its own example. What is the same for all examples
@@ -374,14 +385,7 @@ class Program(Generic[Given]):
         return f"<Program of {inputs}: {len(self.parameters)} parameters with {count:,} numbers, for {target}>"
 
     def _repr_html_(self) -> str:
-        from ..picture.pictures import svg  # few draw
-
-        note = f"for {self.target.name}, threads {self.threads}"
-        types = {name: spec.type for spec, name in self.parts.lowered.slots.items()}
-        drawn = picture(svg(self.parts.source), "the declaration: the training and the inference graph side by side")
-        declaration = drawn + folded("as text", code(self.declared_text()))
-        graphs = TwoGraphs(self.inference, self.training)
-        return program_html(note, declaration, graphs, types, self.summary()._repr_html_())
+        return program_html(self.parts, TwoGraphs(self.inference, self.training), self.summary())
 
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(PROGRAM)

@@ -72,7 +72,10 @@ class History(Mapping[str, np.ndarray]):
 
     @api
     def row(self, epoch: int) -> dict[str, float]:
-        """One epoch by column, as callbacks get it. epoch: as the column ``"epoch"`` counts, or -1 for the last."""
+        """One epoch by column, as callbacks get it.
+
+        epoch: as the column ``"epoch"`` counts, or -1 for the last.
+        """
         number = whole_number(epoch, "an epoch")
         known = self._epochs()
         if number < 0 and -number <= self._rows:
