@@ -36,6 +36,12 @@ _HEAD = (
 )
 
 
+MANY = 500
+"""Boxes from which on Graphviz is asked for less care, as its layout of so many takes minutes."""
+
+_HURRY = "  nslimit=1; nslimit1=1; mclimit=0.1; splines=line;"
+
+
 def dot_text(name: str, nodes: Sequence[Node], outputs: Outputs) -> str:
     """The graph for Graphviz. outputs: by name, each a box at the end."""
     return "\n".join(_Picture(nodes, outputs).lines(name)) + "\n"
@@ -158,6 +164,8 @@ class _Picture:
     def lines(self, name: str) -> Iterator[str]:
         yield f"digraph {quoted(name)} {{"
         yield from _HEAD
+        if len(self._homes) > MANY:
+            yield _HURRY
         yield from self._cluster_lines(self._whole, "  ")
         for (source, user), text in self._edges.items():
             label = f" [label={quoted(text)}]" if text else ""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import rnngraph as rg
+from rnngraph.ir.dot import MANY
 from rnngraph.ir.graph import Graph
 
 HOSTILE = 'a"];x->y[label="\\'
@@ -35,7 +36,7 @@ def read(text: str) -> Drawn:
     assert re.fullmatch(rf"digraph {STRING} \{{", head)
     assert last == "}"
     for line in (line.strip() for line in lines):
-        if line.startswith(("rankdir", "node [", "edge [", "graph [")):
+        if line.startswith(("rankdir", "nslimit", "node [", "edge [", "graph [")):
             continue
         if re.fullmatch(rf"subgraph {STRING} \{{", line):
             stack.append("")
@@ -124,6 +125,17 @@ def test_every_product_has_a_box_and_colours_tell_kinds_apart() -> None:
     assert colours.count("#f3c9a5") >= len(products)
     assert len(set(colours)) >= 5
     assert "unused" not in text
+
+
+def test_graphviz_hurries_where_there_is_much() -> None:
+    x = rg.placeholder("x", (None, 2))
+    y = x
+    for _ in range(MANY // 2):
+        y = rg.tanh(y + 1.0)
+    few, many = (rg.compile(tensor).inference.graph.dot() for tensor in (rg.tanh(x), rg.tanh(y)))
+    assert len(read(many).boxes) > MANY
+    assert "nslimit" in many
+    assert "nslimit" not in few
 
 
 def test_names_are_strings_of_graphviz() -> None:
