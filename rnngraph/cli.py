@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
     export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
+    export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
     export.set_defaults(command=_export)
 
     read = commands.add_parser("import", help="make a script with its weights of a net in another format")
@@ -225,7 +226,7 @@ def _export(options: argparse.Namespace) -> None:
     name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
     written = program.inference.export(
         options.directory, name, options.batch, options.target, options.weights, options.dispatch,
-        not options.no_link, options.form,
+        not options.no_link, options.form, options.debug,
     )  # fmt: skip
     for path in written.files.values():
         print(path)

@@ -10,7 +10,9 @@ from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from .buffers.packing import PanelLayout
-from .llvm.module import module_text
+from .llvm.debug_info import with_debug_info
+from .llvm.module import module_lines, module_text
+from .loop_ir.origins import StatementOrigins, layers_text
 from .loop_ir.workers import TEAM
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output
@@ -24,6 +26,14 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
     plan = planned(graph, target, name, parts)
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface_of(plan), object_code(text, target))
+
+
+def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
+    """The object code of a twin that knows lines, of the same instructions; and by function its layers, as text."""
+    plan = planned(graph, target, name, parts)
+    lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
+    layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}
+    return object_code(with_debug_info(lines), target), layers
 
 
 def planned(

@@ -72,7 +72,7 @@ class Export:
 
 def export(
     given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
-    weights: str, dispatch: bool, link: bool, form: str, where: Where | None,
+    weights: str, dispatch: bool, link: bool, form: str, debug: bool, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -86,11 +86,11 @@ def export(
     if batch is not None or form == "stream":
         batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
-    dispatch, link = flag(dispatch, "dispatch"), flag(link, "link")
+    dispatch, link, debug = flag(dispatch, "dispatch"), flag(link, "link"), flag(debug, "debug")
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
     net, test = _made(given, values, form, name, batch, targets, weights == "embedded", where)
-    code = exported_code(net.variants, name)
+    code = exported_code(net.variants, name, debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()

@@ -31,7 +31,8 @@ class TrainStep:
     slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
     ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
 
-    where: the line of the update. lines: of each parameter's, by label, with its layer.
+    where: the line of the update, of the layer ``gradient_norm`` what is one for all parameters. lines: of each
+    parameter's, by label, with its layer.
     """
 
     update: Update
@@ -172,7 +173,7 @@ def _of_update(
     """``outputs``, in which all that is not ``given`` is of the update, at its line unless ``lines`` has another."""
 
     def line_of(node: Node) -> Where | None:
-        line = lines.get(node) or node.where or where
+        line = lines.get(node) or node.where or (where and where.of(NORM))
         return line and line.of(phase="update")
 
     roots = with_lines([node for _, node in outputs], given, line_of)
@@ -229,10 +230,12 @@ def _sum_of_squares(nodes: Iterable[Node]) -> Node:
     for g in nodes:
         part = _squares(g)
         if part.dtype == "float32":
-            fits = make("less", part, _number(np.inf, "float32"))
-            small = _squares(make("mul", g, _number(2.0**-96, "float32"), where=g.where))
-            large = make("mul", make("cast", small, dtype="float64"), _number(2.0**192, "float64"))
-            part = make("select", fits, make("cast", part, dtype="float64"), large)
+            where = g.where
+            fits = make("less", part, _number(np.inf, "float32"), where=where)
+            small = _squares(make("mul", g, _number(2.0**-96, "float32"), where=where))
+            large = make("cast", small, where=where, dtype="float64")
+            large = make("mul", large, _number(2.0**192, "float64"), where=where)
+            part = make("select", fits, make("cast", part, where=where, dtype="float64"), large, where=where)
         total = make("add", total, part)
     return total
 

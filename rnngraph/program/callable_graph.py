@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
 import numpy as np
 
 from ..allocation import bytes_of, reserve
-from ..arguments import whole_number
+from ..arguments import flag, whole_number
 from ..declare.nest import paths
 from ..display.html import headed
-from ..errors import NameLookupError, Where, did_you_mean, shown
+from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.axes import lengths_of
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
@@ -93,6 +94,18 @@ class CallableGraph(Generic[Given]):
     def show(self, stage: str = "graph") -> StageText:
         """The text of one stage. Its ``lines`` know from which lines of the script, layers and phases they come."""
         return stage_text(self.full_graph(), stage)
+
+    @api
+    def perf_map(self, jitdump: bool = False) -> Path:
+        """Tells Linux' `perf` of the code that calls of this graph have compiled so far: its functions, by layers.
+
+        jitdump: writes ``jit-PID.dump`` to the working directory in place of ``perf-PID.map`` beside temporary files:
+        with the script's lines, for ``perf record -k mono`` and ``perf inject --jit``. Returns the path. Raises
+        ``GraphError`` where nothing was called yet, or where there is no `perf`.
+        """
+        from ..runtime.native.perf import write_perf_map
+
+        return write_perf_map(self.compiled, flag(jitdump, "jitdump"), user_line())
 
     def full_graph(self) -> CompiledGraph:
         """The graph with all that it can give, which ``graph`` and ``show`` are about."""

@@ -144,7 +144,7 @@ class InferenceGraph(CallableGraph[Given]):
     def export(
         self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
-        form: str = "stream",
+        form: str = "stream", debug: bool = False,
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
@@ -159,6 +159,7 @@ class InferenceGraph(CallableGraph[Given]):
         dispatch: code for x86-64-v2, v3 and v4 in one object, chosen at run time.
         link: whether libraries are made.
         form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
+        debug: whether debuggers and profilers find the script's lines and layers in the object; its code is the same.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
         known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.
@@ -169,5 +170,5 @@ class InferenceGraph(CallableGraph[Given]):
         parts = self.parts
         return export(
             ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
-            dispatch, link, form, user_line(),
+            dispatch, link, form, debug, user_line(),
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Never, overload
 
 import numpy as np
@@ -376,6 +377,13 @@ class Trainer:
     def graph(self) -> Graph:
         """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
         return self._stepper.variant(SHOWN).native.compiled.graph
+
+    @api
+    def perf_map(self, jitdump: bool = False) -> Path:
+        """Tells `perf` of the code of the steps so far, as ``program.training.perf_map``."""
+        from ..runtime.native.perf import write_perf_map
+
+        return write_perf_map(self._stepper.variant(SHOWN).native.compiled, flag(jitdump, "jitdump"), user_line())
 
     @api
     def show(self, stage: str = "graph") -> StageText:

@@ -20,13 +20,15 @@ _CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
 MOST_COLUMNS = 65535
 
 
-def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None) -> StageText:
+def with_debug_info(
+    text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()
+) -> StageText:  # fmt: skip
     """A module's text with the origins of its lines as metadata.
 
-    numbered: filled with a number for what each line comes from, which stands for the column of its places; of
-    assembly, these are then told apart by line and column.
+    own: of functions that come from nowhere and are not called for what does. numbered: filled with a number for what
+    each line comes from, which is the column of its places, so that places in assembly are told apart.
     """
-    lines = _with_those_of_callers(text.lines)
+    lines = _with_those_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
     found: list[StageLine] = []
     function = ""
@@ -42,7 +44,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None)
     return StageText([*found, StageLine(""), *map(StageLine, writer.text())])
 
 
-def _with_those_of_callers(lines: Iterable[StageLine]) -> list[StageLine]:
+def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
     """Lines of a function that is called for many, and so comes from nowhere itself, are of all its calls' lines."""
     lines = list(lines)
     known: set[str] = set()
@@ -65,7 +67,7 @@ def _with_those_of_callers(lines: Iterable[StageLine]) -> list[StageLine]:
             function = head[2]
         given = origins
         if function and function not in known:
-            given = _of_callers(function, callers, of_calls, known)
+            given = _of_callers(function, callers, of_calls, known) or own
         found.append(StageLine(line, given))
         if line == "}":
             function = ""
@@ -98,7 +100,7 @@ class _Metadata:
         self.functions: dict[str, tuple[str, int]] = {}
         self.file = next((origins[0].file for _, origins in lines if origins), "")
         self.unit = self._distinct(
-            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file)}, producer: "rnngraph", '
+            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file, apart=False)}, producer: "rnngraph", '
             "isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug)"
         )
         self.type = self._node(f"!DISubroutineType(types: {self._node('!{null}')})")
@@ -119,6 +121,8 @@ class _Metadata:
         if not origins:  # what a function does for all
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
+        if not any(origin.layer for origin in origins) and first.file == self.functions[function][0]:
+            return self._node(f"!DILocation(line: {first.line}, {self._column(origins)}scope: {function})")
         name = layers_text(origins)
         layer = self.layers.get((name, first.file))
         if layer is None:
@@ -145,8 +149,11 @@ class _Metadata:
             f"unit: {self.unit})"
         )
 
-    def _file(self, path: str) -> str:
+    def _file(self, path: str, apart: bool = True) -> str:
+        """apart: whether the folder stands by itself, as a line table says it then: it leaves out the unit's own."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
+        if not apart:
+            folder, name = "", f"{folder}/{name}"
         return self._node(f"!DIFile(filename: {_quoted(name or 'script')}, directory: {_quoted(folder)})")
 
     def _distinct(self, node: str) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...codegen.llvm.module import module_text
+from ...codegen.llvm.debug_info import with_debug_info
+from ...codegen.llvm.module import module_lines
 from ...codegen.machine.engine import linked_code
 from ...codegen.machine.target import Target
+from ...errors import Where
+from ...stage_text import StageLine, StageText
 from .dispatch import dispatchers
 from .llvm_text import Data, attributes_text
 from .nets import ExportedNet, ExportedSequence, ExportedStream
@@ -23,16 +26,19 @@ from .wrapper import CWrapper
 ABI_VERSION = 1
 
 
-def exported_code(variants: Sequence[ExportedNet], prefix: str) -> bytes:
+def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
     """The object code of a net for its target, or for several levels of one processor, the least demanding first.
 
-    prefix: of all names that the object defines.
+    prefix: of all names that the object defines. debug: whether it tells lines of the script to debuggers.
     """
-    return linked_code(*exported_text(variants, prefix), variants[0].target)
+    return linked_code(*exported_text(variants, prefix, debug), variants[0].target)
 
 
-def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[str], str, list[str]]:
+def exported_text(
+    variants: Sequence[ExportedNet], prefix: str, debug: bool = False
+) -> tuple[list[str], str, list[str]]:  # fmt: skip
     """LLVM modules of the entries, the module of the functions around them, and the names that others see."""
+    whole = Where("", 0)
     data = Data()
     modules: list[str] = []
     wrappers: list[CWrapper[ExportedNet]] = []
@@ -44,7 +50,10 @@ def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[st
         for count, entry in enumerate(exported.entries):
             main, pack = f"{prefix}.entry{count}{suffix}", f"{prefix}.pack{count}{suffix}"
             entries |= {entry.plan.main.name: main, entry.plan.pack.name: pack}
-            modules.append(_entries_text(entry, offsets, exported, main, pack, several))
+            text = _entries_text(entry, offsets, exported, main, pack, debug)
+            whole = next((line.origins[0].of("") for line in text.lines if line.origins), whole)
+            plain = str.__str__(with_debug_info(text) if debug else text)
+            modules.append(_for_processor(plain, exported.target) if several else plain)
         panels = data.name(image) if exported.embedded else None
         wrappers.append(_wrapper(exported, data, panels, entries, prefix, suffix, number))
     target = variants[0].target
@@ -56,8 +65,10 @@ def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[st
     head = [f'source_filename = "{prefix}"', f'target triple = "{target.triple}"', ""]
     attributes = [attributes_text()]
     attributes += [attributes_text(wrapper.group, _said(wrapper.exported.target)) for wrapper in wrappers if several]
-    parts = [*head, data.text(), "", functions, *declared, "", *attributes, ""]
-    return modules, "\n".join(parts), names
+    around = "\n".join([*head, data.text(), "", functions, *declared, "", *attributes, ""])
+    if debug:  # what is called from C is at the net's first line
+        around = str.__str__(with_debug_info(StageText(map(StageLine, around.split("\n"))), own=(whole,)))
+    return modules, around, names
 
 
 def _wrapper(exported: ExportedNet, *about: Any) -> CWrapper[ExportedNet]:
@@ -149,15 +160,14 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
 
 def _entries_text(
     entry: ExportedEntry, offsets: Mapping[str, Mapping[str, int]], exported: ExportedNet, main: str, pack: str,
-    named: bool,
-) -> str:  # fmt: skip
+    debug: bool,
+) -> StageText:  # fmt: skip
     """The module of one entry, with its entries under names of their own."""
     mine, functions = offsets[entry.plan.main.name], entry.plan.functions
     entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
     if not exported.embedded:
         entries.append(replace(entry.placed(entry.plan.pack, mine), name=pack))
-    text = module_text(functions, entries, exported.target, main)
-    return _for_processor(text, exported.target) if named else text
+    return module_lines(functions, entries, exported.target, main, debug)
 
 
 def _for_processor(text: str, target: Target) -> str:

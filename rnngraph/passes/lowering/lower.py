@@ -27,6 +27,9 @@ from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
 from .sized_nodes import SizedNodes
 
+LOSS = "loss"
+"""The output that is the loss, and the layer of what it alone needs."""
+
 
 def lower(
     outputs: Iterable[tuple[str, Node]],
@@ -53,7 +56,8 @@ def lower(
     order = topological(node for _, node in outputs)
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
-    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()})
+    of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
+    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()}, of_loss)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
@@ -80,26 +84,19 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
     return [site for _, site in sorted(sites, key=lambda site: site[0])]
 
 
-def _beside_parameters(where: Where | None, operands: Sequence[Node]) -> Where | None:
-    """A line outside of layers that reads parameters of one scope belongs to it: ``x @ rg.parameter("a/w", …)``."""
-    if where is None or where.layer:
-        return where
-    layers = {item.where.layer for item in operands if item.op == "parameter" and item.where is not None}
-    return where.of(layers.pop()) if len(layers) == 1 else where
-
-
 class Lowering:
     """A declaration on its way to a graph."""
 
     def __init__(
         self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
-        taps: Mapping[Node, str], moved: bool, kept: Set[str],
+        taps: Mapping[Node, str], moved: bool, kept: Set[str], of_loss: Set[Node],
     ) -> None:  # fmt: skip
+        """of_loss: nodes that nothing but the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned
         self.show = show
-        self.kept_labels = kept
+        self.kept_labels, self.of_loss = kept, of_loss
         self.kept: dict[str, Node] = {}
         self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
@@ -128,8 +125,21 @@ class Lowering:
             case _:
                 operands = [self.new[operand] for operand in node.operands]
                 name = node.name or self.assigned.get(node, "")
-                where = _beside_parameters(node.where, operands)
+                where = self._in_layer(node, operands)
                 self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
+
+    def _in_layer(self, node: Node, operands: Sequence[Node]) -> Where | None:
+        """A line outside of layers belongs to the scope of parameters that it reads, as ``x @ rg.parameter("a/w", …)``
+        does; to the layer ``loss``, if nothing but the loss needs it; else to the layer that it goes on with.
+        """
+        where = node.where
+        if where is None or where.layer:
+            return where
+        given = [(item.op, item.where.layer) for item in operands if item.where is not None]
+        own = next((layer for op, layer in given if op == "parameter" and layer), "")
+        if not own and node in self.of_loss:
+            own = LOSS
+        return where.of(own or next((layer for _, layer in given if layer), ""))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
+from mmap import mmap
 
 from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
@@ -13,7 +14,7 @@ from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
 from ...passes.pipeline import Pass
 from .compile_options import CompileOptions
-from .entry import NativeEntry
+from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
 
@@ -46,6 +47,7 @@ class CompiledGraph(OptimizedGraph):
         self._clock = count()
         self._entries: dict[EntryKey, NativeEntry] = {}
         self.last_sizes: dict[str, int] = {}
+        self.marks: list[mmap] = []  # by which perf knows of the code
 
     def entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, ahead: bool = False
@@ -79,7 +81,9 @@ class CompiledGraph(OptimizedGraph):
         results = sum(bytes_of([evaluate(dim, given) for dim in kind.shape], kind.dtype) for kind in shapes)
         if results >= ADDRESSED:  # no memory of the caller's either can take them, and code can't count them
             reserve(results, "the memory for a call's results")
-        made = NativeEntry(self._code(outputs, sizes, one_step, self.options.threads.parts), self.options.target)
+        parts = self.options.threads.parts
+        made = NativeEntry(self._code(outputs, sizes, one_step, parts), self.options.target)
+        made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts)
         if len(self._entries) >= MOST_ENTRIES:
             del self._entries[min(self._entries, key=lambda key: self._entries[key].used)]
         self._entries[self._key(outputs, sizes, one_step)] = made
@@ -109,9 +113,16 @@ class CompiledGraph(OptimizedGraph):
             return tuple(self.settled_sizes(outputs, sizes, self.lengths(outputs)).items())
         return tuple((name, sizes.get(name)) for name in self.fixed_names(outputs))
 
+    def native_entries(self) -> list[NativeEntry]:
+        """All that there are now."""
+        with self._lock:
+            return [*self._entries.values()]
+
+    def _name(self, one_step: bool) -> str:
+        return f"{self.kind}_step" if one_step else self.kind
+
     def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, parts: int) -> ObjectCode:
-        name = f"{self.kind}_step" if one_step else self.kind
-        cache = self.options.cache
+        name, cache = self._name(one_step), self.options.cache
         if cache is None:
             return self._compiled(outputs, sizes, one_step, name, parts)
         fixed = self._fixed(outputs, sizes)

@@ -38,8 +38,21 @@ class Sized:
     run: Native
 
 
+@dataclass(frozen=True)
+class MadeFor:
+    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function."""
+
+    outputs: tuple[str, ...]
+    sizes: Mapping[str, int]
+    one_step: bool
+    name: str
+    parts: int
+
+
 class NativeEntry:
-    """Machine code for one graph at given sizes. Safe to call from any thread."""
+    """Machine code for one graph at given sizes. Safe to call from any thread. made_for: of a graph's entries."""
+
+    made_for: MadeFor
 
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)

@@ -1,0 +1,161 @@
+"""Where the instructions of an ELF object come from, read of its DWARF 4 line tables, and which functions it has.
+
+For objects that this package made: of others nothing is promised but an error.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_SYMBOLS, _FUNCTION, _EXECUTABLE = 2, 2, 4
+_EXTENDED, _COPY, _ADVANCE, _LINE, _FILE, _COLUMN, _CONSTANT, _FIXED = 0, 1, 2, 3, 4, 5, 8, 9
+_END, _SET_ADDRESS = 1, 2
+
+
+class Row(NamedTuple):
+    """From ``address`` on, in the section of code, instructions come from here. line: 0 where LLVM tells none."""
+
+    address: int
+    file: str
+    line: int
+    column: int
+
+
+class Symbol(NamedTuple):
+    """A function, at an address in the section of code."""
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ObjectLines:
+    """rows: in the order of their addresses. functions: likewise."""
+
+    rows: tuple[Row, ...]
+    functions: tuple[Symbol, ...]
+
+
+def read_lines(binary: bytes) -> ObjectLines:
+    """The lines and functions of a 64-bit ELF object with one section of code. Raises ``ValueError`` for others."""
+    if binary[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("no 64-bit ELF object")
+    try:
+        return _read(binary)
+    except (struct.error, IndexError, StopIteration) as error:
+        raise ValueError("an ELF object that is damaged") from error
+
+
+def _read(binary: bytes) -> ObjectLines:
+    (first,) = struct.unpack_from("<Q", binary, 40)
+    count, names = struct.unpack_from("<HH", binary, 60)
+    headers = [_SECTION.unpack_from(binary, first + number * _SECTION.size) for number in range(count)]
+    contents = [binary[header[4] : header[4] + header[5]] for header in headers]
+    by_name = {_text(contents[names], header[0]): number for number, header in enumerate(headers)}
+    executable = [number for number, header in enumerate(headers) if header[2] & _EXECUTABLE and header[5]]
+    if len(executable) != 1:
+        raise ValueError("not one section of code")
+    functions: list[Symbol] = []
+    for header, content in zip(headers, contents, strict=True):
+        if header[1] == _SYMBOLS:
+            for name, kind, _, section, address, size in _SYMBOL.iter_unpack(content):
+                if kind & 15 == _FUNCTION and section == executable[0]:
+                    functions.append(Symbol(_text(contents[header[6]], name), address, size))
+    line_strings = contents[by_name[".debug_line"]] if ".debug_line" in by_name else b""
+    rows = sorted(_rows(line_strings), key=lambda row: row.address)
+    return ObjectLines(tuple(rows), tuple(sorted(functions, key=lambda function: function.address)))
+
+
+def _text(strings: bytes, start: int) -> str:
+    return strings[start : strings.index(0, start)].decode("utf-8", "replace")
+
+
+class _Bytes:
+    """Numbers one after the other."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self.data, self.position = data, position
+
+    def number(self, form: str) -> int:
+        (value,) = struct.unpack_from(f"<{form}", self.data, self.position)
+        self.position += struct.calcsize(f"<{form}")
+        return int(value)
+
+    def leb(self, signed: bool = False) -> int:
+        value = shift = 0
+        while True:
+            byte = self.number("B")
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value - (1 << shift) if signed and byte & 64 else value
+
+    def text(self) -> str:
+        found = _text(self.data, self.position)
+        self.position = self.data.index(0, self.position) + 1
+        return found
+
+
+def _rows(data: bytes) -> Iterator[Row]:
+    """All rows of all line programs, each of whose addresses begins at 0: objects are not linked yet."""
+    position = 0
+    while position < len(data):
+        reader = _Bytes(data, position)
+        position = reader.number("I") + reader.position
+        if reader.number("H") != 4:
+            raise ValueError("line tables that are not of DWARF 4")
+        program = reader.number("I") + reader.position
+        shortest, _, _, base, span, special = (reader.number(form) for form in "BBBbBB")
+        for _ in range(special - 1):
+            reader.number("B")
+        folders, files = [""], [""]
+        while folder := reader.text():
+            folders.append(folder)
+        while name := reader.text():
+            folder, _, _ = folders[reader.leb()], reader.leb(), reader.leb()
+            files.append(f"{folder}/{name}" if folder else name)
+        reader.position = program
+        yield from _run(reader, position, shortest, base, span, special, files)
+
+
+def _run(
+    reader: _Bytes, end: int, shortest: int, base: int, span: int, special: int, files: list[str]
+) -> Iterator[Row]:  # fmt: skip
+    address, file, line, column = 0, 1, 1, 0
+    while reader.position < end:
+        code = reader.number("B")
+        if code >= special:
+            address += (code - special) // span * shortest
+            line += base + (code - special) % span
+            yield Row(address, files[file], line, column)
+        elif code == _EXTENDED:
+            behind = reader.leb() + reader.position
+            kind = reader.number("B")
+            if kind == _END:
+                yield Row(address, "", 0, 0)
+                address, file, line, column = 0, 1, 1, 0
+            elif kind == _SET_ADDRESS:
+                address = reader.number("Q")
+            reader.position = behind
+        elif code == _COPY:
+            yield Row(address, files[file], line, column)
+        elif code == _ADVANCE:
+            address += reader.leb() * shortest
+        elif code == _LINE:
+            line += reader.leb(signed=True)
+        elif code == _FILE:
+            file = reader.leb()
+        elif code == _COLUMN:
+            column = reader.leb()
+        elif code == _CONSTANT:
+            address += (255 - special) // span * shortest
+        elif code == _FIXED:
+            address += reader.number("H")
+        elif code == 12:  # which instruction set
+            reader.leb()

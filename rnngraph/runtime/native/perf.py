@@ -1,0 +1,125 @@
+"""Tells Linux' `perf` of code in memory: a map of its functions, or a jitdump with the script's lines.
+
+The code that runs holds neither lines nor layers. A twin is compiled that does, whose instructions are the same ones,
+and what it says of them holds of those that run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...codegen.machine.line_table import ObjectLines, Row, Symbol, read_lines
+from ...errors import FileError, GraphError, Where
+from .compiled_graph import CompiledGraph
+from .entry import NativeEntry
+
+_MAGIC, _VERSION, _LOAD, _LINES = 0x4A695444, 1, 0, 2
+_HEADER, _RECORD = struct.Struct("<IIIIIIQQ"), struct.Struct("<IIQ")
+_MACHINES = {"x86_64": 62, "aarch64": 183}
+"""By the beginning of a triple: what ELF calls the processor."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A twin's object, and the address at which the code that it tells of lies."""
+
+    lines: ObjectLines
+    base: int
+    layers: dict[str, str]
+
+    def title(self, function: Symbol) -> str:
+        layers = self.layers.get(function.name, "")
+        return f"{function.name} {layers}".strip()
+
+
+def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) -> Path:
+    """Writes what `perf` reads of the code that calls of a graph have compiled so far.
+
+    Raises ``GraphError`` where nothing has run yet or the system is not Linux, ``FileError`` where the file can't be
+    written.
+    """
+    machine = next((number for name, number in _MACHINES.items() if compiled.options.target.triple.startswith(name)), 0)
+    if not machine or "linux" not in compiled.options.target.triple:
+        raise GraphError("perf reads maps of code on Linux, on x86-64 and AArch64", where)
+    loaded = [_twin(compiled, entry) for entry in compiled.native_entries()]
+    if not loaded:
+        raise GraphError(f"the {compiled.kind} graph has no code yet; call it first, or prepare it", where)
+    folder = Path.cwd() if jitdump else Path(tempfile.gettempdir())
+    path = folder / (f"jit-{os.getpid()}.dump" if jitdump else f"perf-{os.getpid()}.map")
+    try:
+        if jitdump:
+            compiled.marks.append(_dumped(path, loaded, machine))
+        else:
+            with path.open("a") as file:
+                file.writelines(_symbols(loaded))
+    except OSError as error:
+        raise FileError(f"{path} can't be written: {error.strerror}", where) from error
+    return path
+
+
+def _twin(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
+    from ...codegen.compile import twin_of  # half the package's time to import; calls whose code is on disk need none
+
+    made = entry.made_for
+    graph, name = compiled.sized(made.outputs, made.sizes, made.one_step), made.name
+    object_code, layers = twin_of(graph, compiled.options.target, name, made.parts)
+    lines = read_lines(object_code)
+    offset = next(function.address for function in lines.functions if function.name == name)
+    return _Loaded(lines, entry.address - offset, layers)
+
+
+def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
+    for item in loaded:
+        for function in item.lines.functions:
+            yield f"{item.base + function.address:x} {function.size:x} {item.title(function)}\n"
+
+
+def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap.mmap:
+    """Writes a jitdump. Returns a mapping of it, by which `perf record` notes that the process has one."""
+    is_new = not path.exists()
+    with path.open("ab+") as file:
+        if is_new:
+            file.write(_HEADER.pack(_MAGIC, _VERSION, _HEADER.size, machine, 0, os.getpid(), time.monotonic_ns(), 0))
+        count = 0
+        for item in loaded:
+            for function in item.lines.functions:
+                file.write(_record(_LINES, _lines_of(item, function)))
+                file.write(_record(_LOAD, _code_of(item, function, count)))
+                count += 1
+        file.flush()
+        return mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+def _record(kind: int, content: bytes) -> bytes:
+    return _RECORD.pack(kind, _RECORD.size + len(content), time.monotonic_ns()) + content
+
+
+def _lines_of(item: _Loaded, function: Symbol) -> bytes:
+    rows = _rows_of(item.lines, function)
+    places = [
+        struct.pack("<QII", item.base + row.address, row.line, 0) + row.file.encode("utf-8", "replace") + b"\0"
+        for row in rows
+    ]
+    return struct.pack("<QQ", item.base + function.address, len(places)) + b"".join(places)
+
+
+def _rows_of(lines: ObjectLines, function: Symbol) -> list[Row]:
+    """The lines of a function; what has none goes with what stands before it."""
+    end = function.address + function.size
+    return [row for row in lines.rows if function.address <= row.address < end and row.line]
+
+
+def _code_of(item: _Loaded, function: Symbol, index: int) -> bytes:
+    address = item.base + function.address
+    head = struct.pack("<IIQQQQ", os.getpid(), threading.get_native_id(), address, address, function.size, index)
+    code = ctypes.string_at(address, function.size)
+    return head + item.title(function).encode("utf-8", "replace") + b"\0" + code
