@@ -6,11 +6,11 @@ The rates are measured at each call. ``PRODUCTS`` is the same without the elemen
 from __future__ import annotations
 
 import numpy as np
-from machine import multiply_rate, read_rate
 from tails import KINDS, tail_seconds
 from workloads import Row
 
 from rnngraph.codegen.machine.target import target_of
+from rnngraph.profile.limits import multiply_rate, read_rate
 
 FEW = 16
 """Steps below which the stream of the input's weights is looked at."""

@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
     from .formats.torch.read import read_torch
+    from .profile.profile import Profile
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .runtime.streams.pool import StreamHandle, StreamPool
@@ -172,6 +173,7 @@ _LATER = {
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "formats.torch.read": ("read_torch",),
+    "profile.profile": ("Profile",),
     "runtime.calls.non_finite": ("NonFinite",),
     "runtime.streams.pool": ("StreamHandle", "StreamPool"),
     "training.fit.history": ("History",),
@@ -238,6 +240,7 @@ __all__ = [
     "OutputProjectionWrapper",
     "PiecewiseConstant",
     "PolynomialDecay",
+    "Profile",
     "Program",
     "RMSProp",
     "RanksError",

@@ -1,9 +1,9 @@
 """The command line: read, run and time graph scripts, and import nets of other formats.
 
 A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
-one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays. In place of a script
-``show`` and ``bench`` take the directory of a saved program. ``import`` makes a script of a file of another format, and
-``verify`` compares the two.
+one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays, ``profile`` says where
+their time goes. In place of a script these take the directory of a saved program. ``import`` makes a script of a file
+of another format, and ``verify`` compares the two.
 
 Exit codes: 0; 1 where the script or the file is at fault, or differences are too large; 2 where the command is at
 fault; 141 where the reader of a pipe went.
@@ -42,6 +42,7 @@ FEWEST_CALLS = 5
 
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved one"
 _FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
+_PROFILED = "step: of the script's trainer, or of Adam"
 _FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
 
 
@@ -95,10 +96,22 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
     bench.set_defaults(command=_bench)
 
+    profile = commands.add_parser("profile", help="print where the time of calls goes, by layer, kernel and line")
+    profile.add_argument("script", type=Path, help=_SCRIPT)
+    profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
+    profile.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
+    profile.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+    profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
+    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg")
+    profile.set_defaults(command=_profile)
+
     explore = commands.add_parser("explore", help="write one page that shows a net from the script to instructions")
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
     explore.add_argument("-o", "--output", type=Path, metavar="PAGE", help="where to (default: NAME.html, here)")
     explore.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
+    explore.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
+    explore.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
     explore.set_defaults(command=_explore)
 
     export = commands.add_parser("export", help="write the inference graph as native files for C and others")
@@ -167,15 +180,20 @@ def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str
 
 def _program(script: Path) -> Program:
     """The program that a graph script leaves, or that a directory holds."""
+    return _left(script)[0]
+
+
+def _left(script: Path) -> tuple[Program, dict[str, Any]]:
+    """The program, and all names that a script leaves."""
     if script.is_dir():
-        return load(script)
+        return load(script), {}
     left = _execute(script, SCRIPT_NAME)
     if "program" not in left:
         raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")
     program = left["program"]
     if not isinstance(program, Program):
         raise CommandError(f"{script}: program is of {type(program).__name__}, not what rg.compile gives")
-    return program
+    return program, left
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -218,7 +236,8 @@ def _show(options: argparse.Namespace) -> None:
 def _explore(options: argparse.Namespace) -> None:
     from .commands.explore_net import explore_net  # readers, which no other command needs
 
-    explore_net(options.script, options.output, dict(options.fixed), _program)
+    sizes = (options.batch, options.steps) if options.profile else None
+    explore_net(options.script, options.output, dict(options.fixed), sizes, _program)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -253,7 +272,17 @@ def _verify(options: argparse.Namespace) -> int:
 # Timing ------------------------------------------------------------------------------------------
 
 
+def _profile(options: argparse.Namespace) -> None:
+    from .commands.profile_net import profile_net
+
+    program, left = _left(options.script)
+    sizes = options.batch, options.steps, options.seconds
+    profile_net(options.script, program, left, options.graph, *sizes, options.plot)
+
+
 def _bench(options: argparse.Namespace) -> None:
+    from .commands.profile_net import print_layers
+
     program = _program(options.script)
     table = Table("graph", "compile", "call", "middle half", "calls", "steps a second")
     for column in table.columns[1:]:
@@ -269,6 +298,8 @@ def _bench(options: argparse.Namespace) -> None:
         f"{options.script}: batch {options.batch}, {options.steps} steps, {target}", markup=False, soft_wrap=True
     )
     console.print(table)
+    for graph in (program.inference, program.training):
+        print_layers(graph, random_feeds(graph.full_graph(), options.batch, options.steps), options.seconds)
 
 
 def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:

@@ -35,6 +35,7 @@ _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dty
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
 _SKLEARN = "rnngraph.sklearn.SequenceClassifier(cell=..., units=...)"
 _ENGINES = "nothing; programs pickle, and Ray, Dask, joblib and pools of processes take them as they are"
+_PLOT = 'program.plot("net.svg")'
 _SEED = "seed= of rg.compile, and seed= of program.training"
 
 NAMES: dict[str, str] = {
@@ -143,6 +144,7 @@ NAMES: dict[str, str] = {
     "export_onnx": "rg.write_onnx(program, path)", "to_onnx": "rg.write_onnx(program, path)",
     "load_model": "rg.load(path); of Keras' own files rg.read_keras(path).program()",
     "function": "rg.compile(outputs, loss=loss)", "save": "program.save(path)",
+    "plot_model": _PLOT, "model_to_dot": _PLOT, "make_dot": _PLOT, "draw_graph": _PLOT,
     "KerasClassifier": _SKLEARN, "NeuralNetClassifier": _SKLEARN, "DataParallel": _ENGINES, "distribute": _ENGINES,
     "KerasRegressor": _SKLEARN.replace("Classifier", "Regressor"),
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",

@@ -120,6 +120,17 @@ def test_bench_times_both_graphs(folder: Path) -> None:
         assert row.count(" ms") == 2
 
 
+@pytest.mark.parametrize("graph", ["inference", "training", "step"])
+def test_profile_prints_layers_kernels_and_lines(folder: Path, graph: str) -> None:
+    options = ("--batch", "2", "--steps", "5", "--seconds", "0.01", "--plot", "profile.svg")
+    done = rnngraph(folder, "profile", "net.py", "--graph", graph, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{graph} with B = 2, T = 5: ")
+    assert all(words in done.stdout for words in ("bound by", "rnn/", "net.py:"))
+    assert "\x1b[" not in done.stdout
+    assert (folder / "profile.svg").read_text().startswith("<svg")
+
+
 def test_pipe_that_closes_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m rnngraph show net.py --stage llvm | head -c 1; exit ${{PIPESTATUS[0]}}"
     (folder / "net.py").write_text(SCRIPT.replace("UNITS)", "UNITS, activation='gelu')"))

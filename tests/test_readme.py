@@ -84,6 +84,8 @@ def test_command_lines_run(command: str, tmp_path: Path) -> None:
         words += ["--seconds", "0.01"]
     if words[0] == "export":
         words += ["--directory", str(tmp_path)]
+    if words[0] == "explore":
+        words += ["--output", str(tmp_path / "page.html")]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
     )

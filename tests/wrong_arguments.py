@@ -106,13 +106,14 @@ class World:
 
 
 METHODS = {
-    "program": ("evaluate", "predict", "initialize", "summary", "save", "threads ="),
+    "program": ("evaluate", "predict", "initialize", "summary", "save", "plot", "explore", "threads ="),
     "inference": (
         "__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export", "on_columns",
+        "profile",
     ),
-    "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
+    "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks", "profile"),
     "simple": ("__call__", "check", "export"),
-    "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),
+    "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "profile", "learning_rate ="),
     "stream": ("step", "process", "flush", "reset", "state_bytes", "load_state_bytes", "state ="),
     "pool": ("open", "close", "step", "step_rows", "state", "state_bytes", "reset", "flush", "serve", "submit"),
     "serving": ("close",),
@@ -140,6 +141,7 @@ GIVEN = (
     "MemoryUsage",
     "Memory",
     "History",
+    "Profile",
 )
 """Classes of which users get objects, and make none."""
 
@@ -249,6 +251,7 @@ def _good(w: World) -> dict[str, list[Any]]:
         "stage": ["graph"], "column": ["loss"], "directory": [w.folder / "export"], "training": [w.rows],
         "inference": [w.rows], "source": [dict(w.program.parameters)], "state": [w.state], "function": [lambda n, t: t],
         "initializer": ["zeros"], "reduction": ["mean"], "low": [0.0], "high": [1.0], "key": ["x"], "text": ["{}"],
+        "seconds": [0.001],
     }  # fmt: skip
     names, handle = [*w.program.parameters], w.pool.open()
     floats_like = [w.logits]
@@ -276,7 +279,10 @@ def _good(w: World) -> dict[str, list[Any]]:
         "trainer.learning_rate =.value": [0.1], "history.__getitem__.name": ["loss"], "p.cell.cell": [OwnCell(2)],
         "PiecewiseConstant.values": [(0.1, 0.2)], "rg.load.path": [w.folder / "saved"],
         "trainer.load.path": [w.folder / "run.safetensors"], "trainer.save.path": [w.folder / "run.safetensors"],
-        "plot.path": [None], "rg.compile.weights": ["float32"], "rg.compile.parameters": [w.program],
+        "plot.path": [None], "program.plot.path": [w.folder / "net.svg"], "program.plot.graphs": ["both", "training"],
+        "program.plot.detail": [None, "cells"], "program.explore.path": [None, w.folder / "net.html"],
+        "program.explore.profile": [None], "program.explore.title": ["a net"], "rg.compile.weights": ["float32"],
+        "rg.compile.parameters": [w.program],
         "tf.placeholder.shape": [(None, 3)], "accuracy.labels": [w.y], "in_top_k.k": [1],
         "in_top_k.predictions": [w.logits], "zero_state.batch_size": [2], "tf.reshape.shape": [[-1, 5]],
         "inference.export.target": [None], "joined.leaves": [3], "training.gradients.wrt": [["x"], [w.x]],

@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 from agreement import CLOSE
 from floors import FLOOR, PRODUCTS, padded
-from machine import multiply_rate
 from timing import measure
 from workloads import Call
 
 import rnngraph as rg
+from rnngraph.profile.limits import multiply_rate
 
 from .basis import OWN, Options, Record
 

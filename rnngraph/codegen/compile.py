@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from .llvm.debug_info import with_debug_info
 from .llvm.module import module_lines, module_text
 from .loop_ir.origins import StatementOrigins, layers_text
 from .loop_ir.workers import TEAM
+from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output
 from .machine.target import Target
 from .schedule.plan import Plan
 from .schedule.scheduler import schedule
+from .schedule.ticks import COUNTERS, LINE
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
@@ -26,6 +29,25 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
     plan = planned(graph, target, name, parts)
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface_of(plan), object_code(text, target))
+
+
+def compile_timed(graph: Graph, target: Target, name: str, parts: int = 1) -> tuple[ObjectCode, Plan, np.ndarray]:
+    """The code of the same graph that also counts what time its parts take, its plan, and the memory of the counters:
+    [slot, worker, (units of the processor's counter, times, …)], of slots as the plan's ``ticks`` name them.
+
+    Raises ``GraphError`` for a processor without a counter.
+    """
+    cycle_counter(target)
+    plan = planned(graph, target, name, parts, timed=True)
+    ticks = plan.ticks
+    assert ticks is not None
+    counters = np.zeros((len(ticks.timed), ticks.parts, LINE), np.int64)
+    interface = interface_of(plan)
+    place = plan.main.slots.index(COUNTERS.name)
+    # Code finds the counters as it finds a constant: the interface holds their memory.
+    interface = replace(interface, constants=(*interface.constants, (place, counters)))
+    text = module_text(plan.functions, [plan.main, plan.pack], target, name)
+    return ObjectCode(interface, object_code(text, target)), plan, counters
 
 
 def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
@@ -37,9 +59,10 @@ def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes,
 
 
 def planned(
-    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = ()
+    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = (), timed: bool = False
 ) -> Plan:  # fmt: skip
-    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike: as for ``schedule``.
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed: as for
+    ``schedule``.
 
     Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
     step of a scan runs another scan.
@@ -49,8 +72,8 @@ def planned(
     if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
         parts = 1
     _no_loops_within(graph)
-    plan = schedule(graph, target, name, parts, alike)
-    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name, alike=alike)
+    plan = schedule(graph, target, name, parts, alike, timed)
+    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name, alike=alike, timed=timed)
 
 
 def _no_loops_within(graph: Graph) -> None:

@@ -8,19 +8,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..errors import RnnGraphError
 from ..formats.net import SCRIPT
+from ..profile.profile import Profile
+from ..program.callable_graph import CallableGraph
 from ..program.program import Program
+from ..runtime.calls.random_feeds import random_feeds
+from .command_error import CommandError
 from .file_kinds import SUFFIXES, read_file
 from .verify_net import script_of
 
+SECONDS = 0.5
+"""To spend on calls of each graph."""
+
 
 def explore_net(
-    file: Path, page: Path | None, fixed: Mapping[str, Any], program_of: Callable[[Path], Program]
+    file: Path, page: Path | None, fixed: Mapping[str, Any], sizes: tuple[int, int] | None,
+    program_of: Callable[[Path], Program],
 ) -> None:  # fmt: skip
     """Writes the page and prints where it is.
 
-    page: None: NAME.html, here. fixed: values of inputs of an ONNX file. program_of: gives the program of a script or
-    of a directory.
+    page: None: NAME.html, here.
+    fixed: values of inputs of an ONNX file.
+    sizes: batch and steps of calls that are timed; None: none are.
+    program_of: gives the program of a script or of a directory.
     """
     target = Path.cwd() / (page or f"{file.resolve().stem}.html")
     if file.is_file() and file.suffix.lower() in SUFFIXES:
@@ -29,12 +40,23 @@ def explore_net(
         with TemporaryDirectory() as folder:
             net.save(folder)
             with chdir(folder):
-                size = _written(program_of(Path(SCRIPT)), target, file.name)
+                size = _written(program_of(Path(SCRIPT)), target, file.name, sizes)
     else:
-        size = _written(program_of(script_of(file)), target, file.resolve().name)
+        size = _written(program_of(script_of(file)), target, file.resolve().name, sizes)
     print(f"{page or target.name}: {size / 1e3:,.0f} kB")
 
 
-def _written(program: Program, target: Path, title: str) -> int:
+def _written(program: Program, target: Path, title: str, sizes: tuple[int, int] | None) -> int:
     """Writes a page; its size."""
-    return len(program.explore(target, title=title).encode("utf-8", "replace"))
+    profiles = [] if sizes is None else [_profile(graph, *sizes) for graph in (program.training, program.inference)]
+    return len(program.explore(target, title=title, profile=profiles).encode("utf-8", "replace"))
+
+
+def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
+    """Of calls on random arrays, which are at no line of the user's."""
+    called: Any = graph
+    try:
+        profile: Profile = called.profile(random_feeds(graph.full_graph(), batch, steps), seconds=SECONDS)
+    except RnnGraphError as error:
+        raise CommandError(f"the {graph.kind} graph: {error.what}") from error
+    return profile

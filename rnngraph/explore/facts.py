@@ -5,13 +5,14 @@ from __future__ import annotations
 import linecache
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..errors import Where
+from ..profile.profile import Profile
 from .places import Places
 
 BINS = 32
@@ -70,42 +71,7 @@ def all_array_facts(
     return [array_facts(name, np.asarray(array), places, layers.get(name, "")) for name, array in arrays.items()]
 
 
-class Timed(Protocol):
-    """A kernel of a profile, with the places that it computes for and their shares of it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def seconds(self) -> float: ...
-
-    @property
-    def share(self) -> float: ...
-
-    @property
-    def over_floor(self) -> float: ...
-
-    @property
-    def bound(self) -> str: ...
-
-    @property
-    def pieces(self) -> Iterable[tuple[Where | None, float]]: ...
-
-
-class Timing(Protocol):
-    """A profile of calls of a graph, as far as the page reads it."""
-
-    @property
-    def graph(self) -> str: ...
-
-    @property
-    def seconds(self) -> float: ...
-
-    @property
-    def kernels(self) -> Sequence[Timed]: ...
-
-
-def time_facts(profile: Timing, places: Places) -> dict[str, Any]:
+def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
     """Where the time of a call goes: the share of each place, and of each kernel its share and what bounds it."""
     heat: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
@@ -116,7 +82,8 @@ def time_facts(profile: Timing, places: Places) -> dict[str, Any]:
             heat[number] = heat.get(number, 0.0) + kernel.share * part
         far = f"{kernel.over_floor:.1f} × the floor" if math.isfinite(kernel.over_floor) else ""
         rows.append({
-            "name": kernel.name, "share": kernel.share, "microseconds": 1e6 * kernel.seconds,
+            "name": kernel.name, "layers": [*kernel.layers], "share": kernel.share,
+            "microseconds": 1e6 * kernel.seconds,
             "bound": ", ".join(filter(None, (kernel.bound, far))), "set": places.set(where for where, _ in known),
         })  # fmt: skip
     rows.sort(key=lambda row: -row["share"])

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,10 +16,11 @@ from ..picture.boxes import Box, Declaration
 from ..picture.drawing import DETAILS, Detail, Graphs, drawing_of
 from ..picture.pictures import declared
 from ..picture.svg import plain, style_text, svg_text
+from ..profile.profile import Profile
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.parameters import Parameters
-from .facts import Timing, all_array_facts, lines_of_files, shown_files, time_facts
+from .facts import all_array_facts, lines_of_files, shown_files, time_facts
 from .packed import packed
 from .places import Places
 from .stages import stages_of_graph
@@ -29,14 +31,29 @@ GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Where the times of other graphs are shown."""
 
+FRAME = 720
+"""Pixels of the page's height in a notebook."""
+
 HIGHEST = {"equations": 2000, "cells": 4000}
 """Pixels of pictures that are shown with so much detail at first."""
 
 
+class Page(str):
+    """The text of a page, which a notebook shows as the page."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<a page of {len(self) / 1e3:,.0f} kB; explore(path) writes it to a file>"
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self)}" title="rnngraph explore" width="100%" height="{FRAME}"></iframe>'
+
+
 def page_text(
     source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
-    profiles: Sequence[Timing] = (), title: str = "",
-) -> str:  # fmt: skip
+    profiles: Sequence[Profile] = (), title: str = "",
+) -> Page:  # fmt: skip
     """The text of the page.
 
     source, parameters: the program's.
@@ -66,18 +83,18 @@ def page_text(
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
     style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
     named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
-    return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+    return Page(Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
         title=plain(named), policy=policy, style=style, pictures=_pictures(declaration, [*graphs]), script=script,
         texts="\n".join(f'<script type="text/plain" id="{key}">{data}</script>' for key, data in texts.items()),
         facts=_harmless(facts),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def checked_profiles(given: Any) -> list[Timing]:
+def checked_profiles(given: Any) -> list[Profile]:
     """One profile, or several. Raises ``DtypeError`` for anything else."""
     profiles: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
     for profile in profiles:
-        if not (hasattr(profile, "kernels") and hasattr(profile, "graph")):
+        if not isinstance(profile, Profile):
             raise DtypeError(f"explore takes profiles, as program.inference.profile gives them, not {shown(profile)}")
     return profiles
 

@@ -45,6 +45,7 @@ class _Reader:
         self.alive = needed(without_loss, passing)  # and dropout that its values go through
         self.names = names_of(node for node in graph.nodes)
         self.names |= {node: short_name(node) for node in graph.nodes if node.op == "parameter"}
+        self.layers = {str(node["label"]).rpartition("/")[0] for node in graph.nodes if node.op == "parameter"}
         self.drawn = [node for node in graph.nodes if node in self.training or node in self.inference]
         self.users: dict[Node, list[Node]] = {}
         for node in self.drawn:
@@ -79,7 +80,12 @@ class _Reader:
         """What nodes of one box share: their layer, else their line. A scan or an input stands alone."""
         if node.op in ("scan", "input") or node.where is None:
             return node
-        return layer_of(node) or (node.where.file, node.where.line)
+        return self._own_layer(node) or (node.where.file, node.where.line)
+
+    def _own_layer(self, node: Node) -> str:
+        """The layer of a node that has parameters; what follows on a layer is told apart by its line."""
+        layer = layer_of(node)
+        return layer if layer in self.layers else ""
 
     def _is_undrawn(self, node: Node) -> bool:
         """Whether arrows go through a node: parameters and numbers, and what brings sequences into a driver's form."""
@@ -128,8 +134,9 @@ class _Reader:
             if node in outside or any(number_of.get(user) != number for user in self.users.get(node, ()))
         ]  # fmt: skip
         rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
-        layer = layer_of(first)
-        title = layer or ", ".join(dict.fromkeys(self.names.get(node, node.op) for node in leaving[-MOST_NAMES:]))
+        layer = self._own_layer(first)
+        named = dict.fromkeys(node.name or node.op for node in leaving[-MOST_NAMES:])
+        title = layer or ", ".join(named)
         # A box without anything that inference has is inference's no more, though a value passes through it.
         inference = inference and any(row.inference for row in rows)
         passes = not inference and any(node in self.alive for node in group)

@@ -25,8 +25,8 @@ LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
 
-MOST_ROWS, MOST_CHARACTERS = 24, 72
-"""Equations that are written out in a box, and characters of a line of text."""
+MOST_ROWS, MOST_TITLES, MOST_CHARACTERS = 24, 8, 72
+"""Equations that are written out in a box, lines of its head, and characters of a line of text."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,12 @@ def _arrow(
     return line, Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, label, "label", left)
 
 
+def _titles(box: Box) -> tuple[str, ...]:
+    """The lines of a box's head; of very many wrappers around each other the outermost."""
+    left_out = len(box.titles) - MOST_TITLES
+    return box.titles if left_out <= 0 else (*box.titles[: MOST_TITLES - 1], f"… {left_out + 1} more")
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
 
@@ -219,7 +225,7 @@ class _Sized:
 
     def _titles(self, x: float, y: float) -> Iterator[Shape]:
         at = y + PADDING / 2
-        for title in self.box.titles:
+        for title in _titles(self.box):
             at += LINE
             yield Text(x + PADDING, at - 4, _shortened(title), "title")
         if self.box.note:
@@ -299,7 +305,7 @@ def _sized(box: Box, detail: Detail) -> _Sized:
     # Of a box that is closed the recurrences in it are its own.
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
     made = _Sized(box, parts, _state_texts(states, len(parts)))
-    texts = [_shortened(text) for text in (*box.titles, box.note)]
+    texts = [_shortened(text) for text in (*_titles(box), box.note)]
     made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
     at, before = made.head, False

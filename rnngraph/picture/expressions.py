@@ -122,7 +122,8 @@ def equations(
             users.setdefault(in_training(operand), []).append(node)
     for node in nodes:
         read = users.get(node, [])
-        if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node):
+        is_handed_on = any(_passed(user) is not user for user in read)  # to the inference graph, by what that has not
+        if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node) or is_handed_on:
             own.add(node)
     count = 0
     while count != len(own):  # what is too wide in one graph has a line of its own in both

@@ -214,8 +214,8 @@ def _port_places(
             low, high = places[box][0] + margin, places[box][0] + ports[box] - margin
             edges.sort(key=lambda edge: (wanted[end][edge], middles[edge[1 - end]]))
             apart = min(PORTS_APART, (high - low) / max(1, len(edges) - 1))
-            inside = [min(max(wanted[end][edge], low), high) - apart * number for number, edge in enumerate(edges)]
-            spread = [place + apart * number for number, place in enumerate(_rising(inside))]
-            over, under = max(0.0, spread[-1] - high), max(0.0, low - spread[0])
-            found[end].update({edge: place - over + under for edge, place in zip(edges, spread, strict=True)})
+            rising = _rising([wanted[end][edge] - apart * number for number, edge in enumerate(edges)])
+            last = high - apart * (len(edges) - 1)
+            for number, (edge, place) in enumerate(zip(edges, rising, strict=True)):
+                found[end][edge] = min(max(place, low), last) + apart * number
     return found[0], found[1]

@@ -16,6 +16,9 @@ from .boxes import Box, State
 from .expressions import Equation
 from .node_texts import layer_of, type_text
 
+MOST_NESTED = 40
+"""Boxes within each other; what lies deeper stands in the innermost one."""
+
 
 @dataclass(eq=False)
 class Held:
@@ -67,10 +70,10 @@ def _line(where: Where | None) -> tuple[str, int] | None:
 def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]) -> Held:
     """A cell with those inside it; a wrapper right around another is one with it. What a file says may hold itself."""
     top = Held("", [], [])
-    pending: list[tuple[str, Held]] = [(name, top)]
+    pending: list[tuple[str, Held, int]] = [(name, top, 0)]
     seen: set[str] = set()
     while pending:
-        name, into = pending.pop(0)
+        name, into, depth = pending.pop(0)
         if name in seen:
             continue
         seen.add(name)
@@ -82,7 +85,8 @@ def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[s
             into.cells.append(held)
         held.titles.append(str(fact["label"]))
         held.wheres += [where] if isinstance(where, Where) else []
-        pending += [(child, held) for child in inner.get(name, ())]
+        if depth < MOST_NESTED or held.kind == "wrapper":
+            pending += [(child, held, depth + (held is not into)) for child in inner.get(name, ())]
     return top.cells[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
@@ -31,7 +32,9 @@ from ..stage_text import StageText
 from .parts import ProgramParts, Reduced
 
 if TYPE_CHECKING:
+    from ..profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
+    from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
 
 
@@ -266,12 +269,45 @@ class CallableGraph(Generic[Given]):
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
         )
+        return self._pool_of(form, names, arrays, entry, sized)
+
+    def _pool_of(
+        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
+        sized: Sized,
+    ) -> CallPool:  # fmt: skip
+        """The same of calls that this entry runs."""
         spec = spec_of(
             entry, sized, names, arrays, form.structure, form.leaves, self._draw is not None,
-            compiled.range_preconditions(outputs), also=("loss",),
+            form.compiled.range_preconditions(form.outputs), also=("loss",),
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
         )  # fmt: skip
         return CallPool(spec, entry.weights_of(self.parts.parameters), self._draw)
+
+    def _profiled(
+        self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,
+        plain: Callable[[Mapping[str, np.ndarray]], object],
+    ) -> Profile:  # fmt: skip
+        """A profile of calls of a form. arrays: all inputs. plain: the same call, told what is fed."""
+        from ..profile.calls import checked_seconds, profile_of
+
+        spent, sizes = checked_seconds(seconds, where), self.sizes(arrays, form.outputs, where, form.compiled)
+        fed = {name: array for name, array in arrays.items() if name not in SEED_INPUTS}
+        seed, types = int(arrays.get(SEED, 0)), self._types | form.compiled.input_types()
+        plain(fed)
+
+        def counting(entry: NativeEntry) -> Callable[[], object]:
+            calls: CallCache[CallPool] = CallCache(self.parts.options.threads)
+            sized = entry.sized(sizes)
+            pool, given = calls.prepared(
+                fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
+                lambda names: self._pool_of(form, names, arrays, entry, sized),
+            )  # fmt: skip
+            is_plain = calls.run(given, {}, seed) is not None
+            return partial(calls.run, given, {}, seed) if is_plain else partial(pool.run, given, seed, None)
+
+        return profile_of(
+            self.kind, form.compiled, form.outputs, sizes, arrays, counting, partial(plain, fed), spent
+        )  # fmt: skip
 
     def _cache(self, key: Any) -> CallCache[CallPool]:
         """Calls that give one thing, which ``key`` tells from others."""

@@ -25,6 +25,7 @@ from .parts import ProgramParts
 
 if TYPE_CHECKING:
     from ..export.write_net import Export
+    from ..profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.streams.pool import StreamPool
 
@@ -66,6 +67,17 @@ class InferenceGraph(CallableGraph[Given]):
         where = user_line()
         arrays = self.gather(feeds, named, where)
         return self._tap_values(arrays, lambda form: self._run(form, arrays, where))
+
+    @api
+    def profile(self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, **named: Any) -> Profile:
+        """What calls with these feeds take, by layer, kernel and line of the script, and what bounds each.
+
+        seconds: to spend on calls, half of them without counting. Raises ``GraphError`` where the program's code does
+        not run here, or the processor has no counter.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        return self._profiled(self._form(self._names()), arrays, where, seconds, self)
 
     @api
     def stream(self, batch: int = 1) -> Stream[Given]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
 
 import numpy as np
@@ -39,6 +39,8 @@ from .training_graph import TrainingGraph
 if TYPE_CHECKING:
     import networkx as nx
 
+    from ..explore.page import Page
+    from ..profile.profile import Profile
     from .saved.save_load import SavedSettings, SavedSource
     from .summary import Summary
 
@@ -291,9 +293,9 @@ class Program(Generic[Given]):
 
     @api
     def explore(
-        self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None, profile: Any = None,
-        title: str = "",
-    ) -> str:  # fmt: skip
+        self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None,
+        profile: Profile | Sequence[Profile] | None = None, title: str = "",
+    ) -> Page:  # fmt: skip
         """A page that shows the net at every level: script, declaration, each stage of both graphs, parameters. What
         belongs together lights up in all of them. It is one HTML file that needs no network and no server.
 
@@ -302,7 +304,8 @@ class Program(Generic[Given]):
         profile: what ``inference.profile`` or ``training.profile`` gave, or several: times as heat.
         title: of the page; the script's name where there is none.
 
-        Gives the page's text. Raises ``FileError`` where it can't be written, ``DtypeError`` for other values.
+        Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written,
+        ``DtypeError`` for other values.
         """
         from ..explore.page import checked_profiles, page_text  # few look
 

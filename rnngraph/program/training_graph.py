@@ -31,6 +31,7 @@ from .parts import ProgramParts
 from .sampled_graphs import SampledGraphs
 
 if TYPE_CHECKING:
+    from ..profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
 
 
@@ -207,6 +208,28 @@ class TrainingGraph(CallableGraph[Given]):
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return first, gradients
+
+    @api
+    def profile(
+        self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
+    ) -> Profile:  # fmt: skip
+        """What calls with these feeds take, by layer, kernel, pass and line of the script, and what bounds each: those
+        of ``gradients`` where the loss is fed, else of the graph.
+
+        seconds: to spend on calls, half of them without counting. seed: of the masks; None for 0. Raises ``GraphError``
+        where the program's code does not run here, or the processor has no counter.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(0 if seed is None else seed))
+        drawn = int(arrays.get(SEED, 0))
+        outputs = self._fed_outputs(arrays)
+        if "loss" not in outputs or not self._gradients.trainable:
+            return self._profiled(self._form(outputs), arrays, where, seconds, lambda fed: self(fed, seed=drawn))
+        compiled = self._gradients.graph()
+        outputs = "loss", *(f"{PREFIX}{name}" for name in compiled.wrt)
+        form = CallForm(compiled, outputs, (None, dict.fromkeys(compiled.wrt)), outputs)
+        return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn))
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache[CallPool] | None:
         """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Never, overload
+from typing import TYPE_CHECKING, Any, Never, overload
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from .ranks.ranks import Ranks
 from .ranks.start import shards_of, stepper_of
 from .steps.train_state import TrainState
 from .trainable import trained_names
+
+if TYPE_CHECKING:
+    from ..profile.profile import Profile
 
 Callback = Callable[["Trainer", dict[str, float]], Any]
 
@@ -155,6 +158,21 @@ class Trainer:
                 arrays = self.program.training.gather(feeds, named, where)
             fed = feeds if plain else ()
             return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named, fetch=fetched)
+
+    @api
+    def profile(
+        self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
+    ) -> Profile:  # fmt: skip
+        """What steps with these feeds take, by layer, kernel, pass (forward, backward, update) and line of the script.
+
+        They come to no effect: parameters, the optimizer and seeds stay as they are. seconds: to spend on steps, half
+        of them without counting. seed: of the masks; None for 0. Raises ``GraphError`` where the program's code does
+        not run here, or the processor has no counter.
+        """
+        from .steps.profiled_step import profile_step
+
+        where = user_line()
+        return profile_step(self._stepper, self.program.training.gather(feeds, named, where), seed, seconds, where)
 
     @api
     def flush(self) -> None:

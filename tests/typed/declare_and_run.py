@@ -29,6 +29,18 @@ finding = program.inference.check(x=batch)
 print(result.keys(), float(drawn["loss"]), float(loss_value), names, finding is None or finding.value)
 print(program.inference.show("graph"), program.summary(), program.inference.memory(batch=4, time=5).total)
 
+profile = program.inference.profile(x=batch, seconds=0.001)
+assert_type(profile, rg.Profile)
+share: float = profile.layers["dense"].share
+print(share, profile["dense"].bound, [kernel.lines for kernel in profile.kernels], profile.plot().startswith("<svg"))
+
+program.plot("net.svg", graphs="inference", detail="layers")
+
+
+def page() -> str:
+    return program.explore(feeds={"x": batch}, profile=[profile], title="a stack")
+
+
 call = program.inference.on_columns("x", {"x": "pixels"}, keep=["id"])
 assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Result)
 data: bytes = rg.dumps(program)

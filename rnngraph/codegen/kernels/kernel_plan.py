@@ -54,7 +54,7 @@ def plan_kernel(
         outer_sum = plan_outer_sum(region, kernel.first, partition)
     memory = region.memory
     writes = [view.buffer for node in kernel.members for view in memory.stores.get(node, ())]
-    reads = [memory.views[node].buffer for node in _read(kernel.members, memory)]
+    reads = [memory.views[node].buffer for node in values_read(kernel.members, memory)]
     return KernelPlan(
         kernel, partition, lanes, products, outer_sum, active,
         tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes)),
@@ -68,7 +68,7 @@ def _lanes(region: Region, kernel: Kernel) -> int:
     return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
 
 
-def _read(members: Sequence[Node], memory: Memory) -> list[Node]:
+def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
     """The values in memory that nodes are computed from, directly or through what is computed in place."""
     seen, found = set(members), dict[Node, None]()
     pending = [item for node in members for item in node.operands]

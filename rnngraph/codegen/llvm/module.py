@@ -25,10 +25,12 @@ from ..loop_ir.nodes import (
     Pipeline,
     Statement,
     Store,
+    Tick,
     When,
 )
 from ..loop_ir.origins import StatementOrigins, layers_text
 from ..loop_ir.workers import WORKER, WORKERS
+from ..machine.cycle_counter import cycle_counter
 from ..machine.target import Target
 from ..threads.barrier import barrier_text
 from ..threads.claim import claim_text, stages_text
@@ -190,6 +192,8 @@ class _FunctionWriter(FunctionBuilder):
                 self._barrier(statement)
             case Pipeline():
                 self._pipeline(statement)
+            case Tick():
+                self._tick(statement)
             case _:
                 assert_never(statement)
 
@@ -323,6 +327,21 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  store atomic i64 {state}.after, ptr {state}.place release, align 8")
         self.lines.append(f"  br label %{head}")
         self.start(end)
+
+    def _tick(self, tick: Tick) -> None:
+        text, declaration, metadata = cycle_counter(self.target)
+        self.b.intrinsics["cycle counter"] = "\n".join((declaration, *metadata))
+        now = self.b.emit(text, "i64", 1, "now")
+        clock = self.address(tick.counters, tick.clock)
+        if tick.slot is not None:
+            before = self.b.emit(f"load i64, ptr {clock}", "i64", 1, "before")
+            passed = self.b.emit(f"sub i64 {now.text}, {before.text}", "i64", 1, "passed")
+            for place, more in ((tick.slot, passed.text), (tick.slot + 1, "1")):
+                pointer = self.address(tick.counters, place)
+                known = self.b.emit(f"load i64, ptr {pointer}", "i64", 1, "known")
+                total = self.b.emit(f"add i64 {known.text}, {more}", "i64", 1, "total")
+                self.lines.append(f"  store i64 {total.text}, ptr {pointer}")
+        self.lines.append(f"  store i64 {now.text}, ptr {clock}")
 
     def _let(self, let: Let) -> None:
         b = self.b

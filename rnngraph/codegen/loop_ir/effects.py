@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .nodes import Barrier, Buffer, Call, Function, Statement, nested
+from .nodes import Barrier, Buffer, Call, Function, Statement, Tick, nested
 
 
 class Effects(NamedTuple):
@@ -39,6 +39,8 @@ class CallEffects:
 
     def _add(self, statements: Sequence[Statement], found: Effects) -> None:
         for statement in statements:
+            if isinstance(statement, Tick):  # each worker has counters of its own: nobody waits for them
+                continue
             uses = statement.uses()
             reads, writes, unready = uses.reads, uses.writes, uses.reads
             if isinstance(statement, Call):

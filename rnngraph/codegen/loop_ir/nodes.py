@@ -371,7 +371,25 @@ class Pipeline(BaseStatement):
         )  # fmt: skip
 
 
-Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline
+@dataclass(frozen=True)
+class Tick(BaseStatement):
+    """Reads the processor's counter: what has passed since the reading at ``clock`` is added to ``counters[slot]``, and
+    1 to the element behind it; ``slot`` is None where nothing is counted. Each worker has elements of its own.
+    """
+
+    counters: Buffer
+    clock: Index
+    slot: Index | None = None
+
+    def uses(self) -> Uses:
+        return Uses([self.clock, self.slot or 0], (self.counters,), (self.counters,))
+
+    def renamed(self, by: Renaming) -> Tick:
+        slot = None if self.slot is None else by.index(self.slot)
+        return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
+
+
+Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick
 
 
 def nested(statements: Sequence[Statement]) -> Iterator[Statement]:

@@ -24,6 +24,7 @@ from .nodes import (
     Pipeline,
     Statement,
     Store,
+    Tick,
     Value,
     When,
 )
@@ -117,6 +118,9 @@ def _statement_lines(statement: Statement, indent: str, origins: StatementOrigin
             yield f"{indent}{'barrier, one way' if statement.one_way else 'barrier'}"
         case Pipeline():
             yield from _pipeline_lines(statement, indent, origins)
+        case Tick(counters, clock, slot):
+            counted = "" if slot is None else f" -> {_place(counters, slot)}"
+            yield f"{indent}tick since {_place(counters, clock)}{counted}"
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
             yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)

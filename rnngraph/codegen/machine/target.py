@@ -128,8 +128,7 @@ def host() -> Target:
     """This machine, as LLVM sees it."""
     triple = llvm.get_process_triple()
     has = llvm.get_host_cpu_features()
-    features = has.flatten()
-    caches = _cache_bytes()
+    features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
     if triple.startswith(("x86_64", "amd64")):
         wide = all(has.get(name, False) for name in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
         bits = 512 if wide else 256 if has.get("avx2", False) else 128
@@ -165,8 +164,11 @@ def needed_processor(target: Target) -> str:
     return f"the processor of the machine that made it, {target.processor}, or one with all its instructions{advice}"
 
 
-def _cache_bytes() -> tuple[int, int]:
-    """Bytes of the first (data) and second cache, where the system tells; else a careful guess."""
+@lru_cache(maxsize=1)
+def cache_bytes() -> dict[int, int]:
+    """Bytes of the first (data), the second and, if it is known, the third cache, where the system tells; else a
+    careful guess.
+    """
     found = {1: 32 * 1024, 2: 512 * 1024}
     for folder in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
         try:
@@ -176,11 +178,11 @@ def _cache_bytes() -> tuple[int, int]:
                 open(f"{folder}/size") as size,
             ):
                 number, text = int(level.read()), size.read().strip()
-                if kind.read().strip() != "Instruction" and number in found:
+                if kind.read().strip() != "Instruction" and number in (1, 2, 3):
                     found[number] = int(text.rstrip("KM")) * {"K": 1024, "M": 1 << 20}.get(text[-1], 1)
         except (OSError, ValueError):
             continue
-    return found[1], found[2]
+    return found
 
 
 def twin(target: Target) -> Target:

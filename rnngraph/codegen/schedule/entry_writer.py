@@ -13,6 +13,7 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Barrier, Buffer, Call, Function, Index, Statement, origins_in
 from ..loop_ir.renaming import free, renamed, work_of
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
+from .ticks import Ticks, Timed
 
 
 class EntryWriter:
@@ -20,11 +21,12 @@ class EntryWriter:
 
     block: where statements go now. preparation: what runs when parameters change, which is one worker's.
     unsynchronized: what kernels workers may still be in, since the last barrier: "", those by "rows", those that are
-    "serial", the first worker's, or any "other".
+    "serial", the first worker's, or any "other". ticks: of an entry that counts what time its parts take.
     """
 
-    def __init__(self, panels: Panels, parts: int) -> None:
-        self.panels, self.parts = panels, parts
+    def __init__(self, panels: Panels, parts: int, ticks: Ticks | None = None) -> None:
+        self.panels, self.parts, self.ticks = panels, parts, ticks
+        self._timed: Timed | None = None
         self.block, self.preparation = Block(), Block()
         self.functions: dict[tuple[Any, ...], Function] = {}
         self.is_preparing, self.unsynchronized = False, ""
@@ -37,6 +39,19 @@ class EntryWriter:
             yield
         self.is_preparing = False
 
+    @contextmanager
+    def timing(self, timed: Timed) -> Iterator[None]:
+        """What is called counts as ``timed``."""
+        outer, self._timed = self._timed, timed
+        yield
+        self._timed = outer
+
+    def count(self, slot: int | None = None) -> None:
+        """Counts the time since the last tick, in a slot or as what is being timed."""
+        if self.ticks is not None and not self.is_preparing:
+            found = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
+            self.block.add(self.ticks.count(self.ticks.rest if found is None else found))
+
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
         """Lets all workers wait before a kernel that may read what others wrote, or write what they still read."""
         if self.parts == 1 or self.is_preparing:
@@ -48,6 +63,8 @@ class EntryWriter:
 
     def barrier(self, one_way: bool = False) -> None:
         self.block.add(Barrier(TEAM, WORKER, WORKERS, one_way))
+        if self.ticks is not None:
+            self.count(self.ticks.wait)
         self.unsynchronized = ""
 
     def kernel(
@@ -112,3 +129,4 @@ class EntryWriter:
             function = self.functions[work] = function.beside(origins_in(statements))
         places, sizes = tuple((buffer, 0) for buffer in buffers), tuple(map(size, names))
         self.block.add(Call(function.name, places, sizes, comment, origin=block.origin))
+        self.count()

@@ -15,6 +15,7 @@ from ..kernels.region import Region
 from ..loop_ir.builder import Block
 from .entry_writer import EntryWriter
 from .group_plan import CopyPlan
+from .ticks import COPY, WORK, Timed
 
 
 def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
@@ -23,20 +24,31 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
     names = ", ".join(dict.fromkeys(label_of(node) for node in kernel.members if node in region.memory.stores))
     where = next((str(node.where) for node in kernel.members if node.where), "")
     comment = f"{kernel.kind} {names}  {where}".strip()
-    if kernel.kind == "outer_sum":
-        _call_outer_sum(writer, plan.part_of(region), plan, comment)
-        return
     part, origin = plan.part_of(region), origin_of(kernel.members)
-    writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial, origin)
+    timed = Timed(
+        WORK, kernel.members, comment, plan, region.memory, active=plan.active, chunked=region.time is not None
+    )
+    with writer.timing(timed):
+        if kernel.kind == "outer_sum":
+            _call_outer_sum(writer, part, plan, comment)
+        else:
+            writer.kernel(
+                lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial, origin
+            )
 
 
-def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comment: str) -> CopyPlan:
-    """Adds a call of a function that writes a value to a place."""
+def call_copy(
+    writer: EntryWriter, region: Region, node: Node, view: View, comment: str, owner: Node | None = None
+) -> CopyPlan:  # fmt: skip
+    """Adds a call of a function that writes a value to a place. owner: the node for which it does, where it is not the
+    value's own.
+    """
     partition = copy_partition(region, node)
-    writer.kernel(
-        lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial,
-        origin_of([node]),
-    )  # fmt: skip
+    with writer.timing(Timed(COPY, (node,), comment, owner=owner)):
+        writer.kernel(
+            lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows,
+            partition.serial, origin_of([node]),
+        )  # fmt: skip
     return CopyPlan(comment, partition)
 
 

@@ -14,6 +14,7 @@ from ..loop_ir.nodes import Entry, Function
 from ..loop_ir.printer import function_text
 from .arguments import Argument
 from .group_plan import GroupPlan
+from .ticks import Ticks
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Plan:
     read by a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
     groups: what was decided of every fusion group, in the order in which they run. layouts: by name of buffer, how
-    parameters are packed.
+    parameters are packed. ticks: what the entry counts, if it does.
     """
 
     functions: tuple[Function, ...]
@@ -40,6 +41,7 @@ class Plan:
     work: Work
     groups: tuple[GroupPlan, ...] = ()
     layouts: Mapping[str, PanelLayout] = field(default_factory=dict)
+    ticks: Ticks | None = None
 
     @property
     def arena_bytes(self) -> Dim:

@@ -17,6 +17,7 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import LetIndex
 from ..machine.target import Target
 from .entry_writer import EntryWriter
+from .ticks import TABLE, Timed
 
 Active = Mapping[LengthMask, ActiveSteps]
 """By mask: what is known of it, and of the present chunk the steps at which some row is active."""
@@ -90,5 +91,7 @@ class RowTables:
             else:
                 each_slice(workers.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
 
-        writer.kernel(sort, "rows in the order of their lengths", by_rows=parts > 1)
+        comment = "rows in the order of their lengths"
+        with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=scans[0] if scans else None)):
+            writer.kernel(sort, comment, by_rows=parts > 1)
         return table

@@ -23,7 +23,7 @@ from ..cost_model.register_tiles import lanes_for
 from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition
 from ..kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
 from ..kernels.emit import copy_partition, copy_to, emit_kernel
-from ..kernels.kernel_plan import plan_kernel
+from ..kernels.kernel_plan import KernelPlan, plan_kernel
 from ..kernels.loop_nests import each_slice, loop, single, strips
 from ..kernels.region import Region
 from ..kernels.values import ValueEmitter
@@ -34,6 +34,7 @@ from .entry_writer import EntryWriter
 from .group_plan import CopyPlan
 from .kernel_calls import call_copy
 from .scan_plan import ScanPlan, carried_states, share_scan
+from .ticks import COPY, WAIT, WORK, SampledStep, StepTicks, Timed
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Scan:
         self.in_turn = any(state.kind == DOUBLE_BUFFERED for state in self.states)
         self.temporaries: dict[Node, View] = {}
         self._plan: ScanPlan | None = None
+        self._ticks: StepTicks | None = None
+        self._step_memory: Memory | None = None
         self.sharing = share_scan(writer.parts, region, node, self.fused.kernels)
 
     @property
@@ -116,7 +119,31 @@ class Scan:
             kernels = zip(self.fused.kernels, self.sharing.partitions, strict=True)
             plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
             self._plan = ScanPlan(self.node, self.states, self.sharing, self.active, plans)
+            self._step_memory = region.memory
+            self._ticks = self._step_ticks(region, plans)
         return self._plan
+
+    def _step_ticks(self, region: Region, plans: Sequence[KernelPlan]) -> StepTicks | None:
+        """What divides the time of an entry that counts between the kernels of a step, where there are several."""
+        ticks = self.writer.ticks
+        if ticks is None or (len(plans) == 1 and self.sharing.workers.parts == 1):
+            return None
+        whole, scan, active = ticks.of(self._timed()), self.node, self.active
+        found = [Timed(WORK, plan.kernel.members, "", plan, region.memory, scan, active, whole) for plan in plans]
+        copies = Timed(COPY, (scan,), "copies of results", scan=scan, whole=whole)
+        waits = Timed(WAIT, (), "waits for other workers", scan=scan, whole=whole)
+        return StepTicks(ticks, whole, [*found, copies, waits])
+
+    def _timed(self) -> Timed:
+        """What the whole scan counts as: its kernel, if it has one alone."""
+        plans = self._plan.kernels if self._plan is not None else ()
+        one = plans[0] if len(plans) == 1 else None
+        nodes = one.kernel.members if one is not None else self.body.nodes
+        return Timed(WORK, nodes, self._comment, one, self._step_memory, self.node, self.active)
+
+    @property
+    def _comment(self) -> str:
+        return f"scan {label_of(self.node)}  {self.node.where}"
 
     # In the entry --------------------------------------------------------------------------------
 
@@ -130,7 +157,7 @@ class Scan:
                     yield self._each_row(self.table, state, region, value, comment)
                     continue
                 place = state.at(self.writer.block, self.table.span, f"first{self.tag}_{index}")
-            yield call_copy(self.writer, region, value, place, comment)
+            yield call_copy(self.writer, region, value, place, comment, self.node)
 
     def _each_row(
         self, table: MaskTable, state: State, region: Region, value: Node, comment: str, to: Index | None = None
@@ -152,7 +179,8 @@ class Scan:
             each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, rows)))
         else:
             single(parts, block, lambda inner: between(inner, 0, rows))
-        self.writer.function(block, comment, "fused", self.sharing.estimate.by_rows)
+        with self.writer.timing(Timed(COPY, (value,), comment, owner=self.node)):
+            self.writer.function(block, comment, "fused", self.sharing.estimate.by_rows)
         return CopyPlan(comment, Partition(0, 0.0, 0.0, True) if self.sharing.estimate.by_rows else SERIAL)
 
     def end(self) -> None:
@@ -196,12 +224,15 @@ class Scan:
             loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
         if self.table is not None:
             self._zeros(block, self.table)
-        comment, serial = f"scan {label_of(self.node)}  {self.node.where}", self.sharing.workers.parts == 1
+        comment, serial = self._comment, self.sharing.workers.parts == 1
         if self.writer.parts > 1 and serial:
             one = Block([], block.counts, block.origin)
             single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
             block = one
-        self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)
+        if self._ticks is not None:
+            self.writer.block.add(self._ticks.let())
+        with self.writer.timing(self._timed()):
+            self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
         """What is emitted of rows that have ended, where it is read."""
@@ -252,13 +283,13 @@ class Scan:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = outer[inner]
         if self.given.when is None:
-            self._step(block, views, at)
+            self._step(block, views, at, s)
             return
         runs = block.fresh_index("runs")
         flag = ValueEmitter(block, views).value(self.given.when, ())
         block.add(LetIndex(runs, "of", 0, 2, block.let("cast", [flag], "int64", 1)))
         one, other = block.nested(), block.nested()
-        self._step(one, dict(views), at)
+        self._step(one, dict(views), at, s)
         self._left_out(other, views, at)
         block.add(When(size(runs), 1, 2, tuple(one.statements)))
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
@@ -274,7 +305,7 @@ class Scan:
             if places:
                 self._copy(region, block, zeros_like(value), places)
 
-    def _step(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
+    def _step(self, block: Block, views: dict[Node, View], at: _Moment, s: Index) -> None:
         stores: dict[Node, list[View]] = {}
         self._fill_views(views)
         given, passed = set(views), list[tuple[Node, list[View]]]()
@@ -291,21 +322,28 @@ class Scan:
         self._fill_views(views)
         active = ActiveRows(self.table, at.absolute) if self.table is not None and self.table.by_rows else None
         region = Region(self.chunk.target, self._memory(views, stores), None, self.sharing.workers, active)
+        plans = self._planned(region).kernels
+        ticks = None if self._ticks is None else self._ticks.step(block, s)
         for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
             if value in given:
                 self._copy(region, block, value, places)
-                self._barrier(block)
-        for plan in self._planned(region).kernels:
+                self._end_part(block, ticks, len(plans))
+        for number, plan in enumerate(plans):
             emit_kernel(region, block, plan)
-            self._barrier(block)
+            self._end_part(block, ticks, number)
         for value, places in passed:  # one that is a view of what the step computes: read once that is there
             if value not in given:
                 self._copy(region, block, value, places)
-                self._barrier(block)
+                self._end_part(block, ticks, len(plans))
 
-    def _barrier(self, block: Block) -> None:
+    def _end_part(self, block: Block, ticks: SampledStep | None, number: int) -> None:
+        """Behind the part of a step with this number: ticks of it, and a barrier where workers need one."""
+        if ticks is not None:
+            ticks.count(number)
         if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
+            if ticks is not None:
+                ticks.count(len(self.fused.kernels) + 1)
 
     def _memory(self, views: dict[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
         return replace(self.chunk.memory, views=views, stores=stores or {})

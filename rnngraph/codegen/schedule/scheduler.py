@@ -37,7 +37,7 @@ from ..kernels.kernel_plan import KernelPlan, plan_kernel
 from ..kernels.region import Region
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.memory_check import check_memory
-from ..loop_ir.nodes import Buffer, Entry, Function
+from ..loop_ir.nodes import Buffer, Entry, Function, Statement
 from ..loop_ir.renaming import free
 from ..loop_ir.workers import TEAM
 from ..machine.target import Target
@@ -48,16 +48,18 @@ from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
 from .scan import Scan, before_loops
+from .ticks import COUNTERS, PACK, Ticks, Timed
 from .time_loop import Chunks, add_pipeline
 
 
 def schedule(
-    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = ()
+    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = (), timed: bool = False
 ) -> Plan:  # fmt: skip
     """The plan for a graph whose sizes, but for lengths of scans, are known. parts: into how many kernels are cut, for
     as many workers at most. alike: how another plan packs parameters, which this one then does too if it can.
+    timed: whether the entry counts what time its parts take.
     """
-    return _Scheduler(graph, target, name, parts, alike).plan()
+    return _Scheduler(graph, target, name, parts, alike, Ticks(parts) if timed else None).plan()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ class _Scheduler:
     synchronized: values that are there for all workers, as a barrier stands behind what computes them.
     """
 
-    def __init__(self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout]) -> None:
+    def __init__(
+        self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout], ticks: Ticks | None
+    ) -> None:  # fmt: skip
         self.graph, self.target, self.name = graph, target, name
         self.users = graph.users()
         self.fusion = LoopFusion(graph)
@@ -85,7 +89,7 @@ class _Scheduler:
         origins = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
         panels = Panels(parameters, alike, origins)
         self.allocation = Allocation(graph, self.users, panels, views)
-        self.writer = EntryWriter(panels, parts)
+        self.writer = EntryWriter(panels, parts, ticks)
         rows = rows_of(graph) if parts > 1 else 0
         self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
         self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), target, Workers(parts, self.rowwise))
@@ -307,23 +311,38 @@ class _Scheduler:
         zero = make("constant", value=np.zeros((), node.dtype))
         zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
         for view in group.stores[node]:
-            yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}")
+            yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}", node)
 
     # The entry -----------------------------------------------------------------------------------
 
+    def _timed_packing(self, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
+        """Statements that pack, each counted for the first parameter that it packs; what reads
+        none, with the next one.
+        """
+        nodes = {str(node["label"]): node for node in self.graph.inputs if node.op == "parameter"}
+        of = {item.buffer: nodes[item.name] for item in self.arguments.items if item.kind == "parameter"}
+        for statement in statements:
+            yield statement
+            if packed := [of[buffer] for buffer in statement.uses().reads if buffer in of]:
+                yield ticks.count(ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights")))
+
     def _finish(self) -> Plan:
         writer, arguments, arena = self.writer, self.arguments, self.allocation.arena
-        panels, statements = self.allocation.panels, tuple(writer.block.statements)
+        panels, statements, ticks = self.allocation.panels, tuple(writer.block.statements), writer.ticks
         sizes = [name for name in self.graph.symbols if not name.startswith("_")]
         strides = [name for names in arguments.strides.values() for name in names]
         slots = list(dict.fromkeys(item.buffer.name for item in arguments.items))
-        slots = [*slots, "arena", "panels", TEAM.name, *sizes, *strides]
+        slots = [*slots, "arena", "panels", TEAM.name, *sizes, *strides, *([] if ticks is None else [COUNTERS.name])]
         arena.place(statements)
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in arguments.items}
         places[TEAM] = (TEAM.name, 0)
         places.update(arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in panels.offsets.items()})
         pack = panels.pack_function(f"{self.name}_pack", writer.preparation)
+        if ticks is not None:
+            places[COUNTERS] = (COUNTERS.name, 0)
+            statements = (ticks.begin(), *statements, ticks.count(ticks.rest))
+            pack = replace(pack, body=(ticks.begin(), *self._timed_packing(pack.body, ticks)))
         used, packed = free(statements)[0], free(pack.body)[0]
         main = Function(self.name, used, (*sizes, *strides), statements, "the entry")
         functions = (*writer.functions.values(), *panels.functions)
@@ -335,5 +354,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
-            tuple(self.groups), panels.layouts(),
+            tuple(self.groups), panels.layouts(), ticks,
         )  # fmt: skip

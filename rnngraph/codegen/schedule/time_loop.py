@@ -105,7 +105,12 @@ def add_pipeline(
     bodies = [joined(steps[first:last]) for first, last in plan.stages]
     effects = CallEffects((*writer.functions.values(), *writer.panels.functions))
     needs = waited_for([effects.of(body) for body in bodies], *group.buffers(chunks.time))
+    if writer.ticks is not None:  # a stage begins when it was claimed
+        waited = writer.ticks.count(writer.ticks.wait)
+        bodies = [[waited, *body] for body in bodies]
     writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, needs, memory)))
+    if writer.ticks is not None:
+        writer.count(writer.ticks.wait)
     writer.unsynchronized = "serial"  # who leaves the pipeline has seen that all is done
 
 

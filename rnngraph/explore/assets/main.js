@@ -1,12 +1,13 @@
 // Puts the page together: what is selected, searched and shown.
 
 const boxes = [...document.querySelectorAll("#picture .box")];
+let shown = []; // those of them that can be seen
 
 // What is pointed at, and what is selected -------------------------------------------------------------
 
 function lightBoxes() {
-  for (const element of boxes) {
-    const own = FACTS.boxes[element.dataset.box].own;
+  for (const element of shown) {
+    const { own } = FACTS.boxes[element.dataset.box];
     element.classList.toggle("lit", LIGHT.lit[own] === 1);
     element.classList.toggle("hover", LIGHT.hover[own] === 1);
   }
@@ -114,7 +115,7 @@ function go(graph, name, line = 0) {
   if (other) showGraph();
   state.current.show(name, line);
   soon("stages", listStages);
-  history.replaceState(null, "", `#${graph}/${name}${line ? `/${line}` : ""}`);
+  address(`#${graph}/${name}${line ? `/${line}` : ""}`);
   if (line) state.current.lines.element.focus({ preventScroll: true });
 }
 
@@ -170,6 +171,8 @@ function showPicture() {
     net.classList.toggle("shown", net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph));
   }
   byId("picture").classList.toggle("fit", byId("fit").checked);
+  shown = boxes.filter((element) => element.closest(".net.shown"));
+  lightBoxes();
 }
 
 function readyBoxes() {
@@ -177,19 +180,32 @@ function readyBoxes() {
     net.style.setProperty("--natural", net.firstElementChild.getAttribute("width"));
   }
   for (const element of boxes) {
-    const { all, own } = FACTS.boxes[element.dataset.box];
+    const { all } = FACTS.boxes[element.dataset.box];
     element.setAttribute("tabindex", "0");
     element.setAttribute("role", "button");
-    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[own]); });
-    element.addEventListener("focus", () => point(SETS[own]));
+    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[all]); });
+    element.addEventListener("focus", () => point(SETS[all]));
     element.addEventListener("click", (event) => { event.stopPropagation(); select(SETS[all], element); });
     element.addEventListener("keydown", (event) => {
+      if (event.key === "o") open(element);
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
       select(SETS[all], element);
     });
+    element.addEventListener("dblclick", (event) => { event.stopPropagation(); open(element); });
   }
   byId("picture").addEventListener("pointerleave", () => point([]));
+}
+
+// Shows a box with more of what is in it; from the last level of detail, closed again.
+function open(element) {
+  const { details } = FACTS;
+  state.detail = details[(details.indexOf(state.detail) + 1) % details.length];
+  showPicture();
+  refreshDetails();
+  const same = boxes.find((box) => box.dataset.box === element.dataset.box && box.dataset.graph === element.dataset.graph && box.closest(".level.shown"));
+  same?.focus();
+  same?.scrollIntoView({ block: "nearest" });
 }
 
 function choices(into, names, get, set) {
@@ -218,7 +234,7 @@ const refreshGraphs = choices("graphs", FACTS.graphs.map((graph) => graph.name),
   const wanted = state.panes.map((pane) => pane.stage.name);
   state.graph = name;
   showGraph();
-  soon("show", () => state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered")));
+  state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered"));
   soon("stages", listStages);
   soon("status", tell);
 });
@@ -320,9 +336,7 @@ function bars(counts, label) {
 function arrayRow(item) {
   const about = made("div", "", item.name);
   const range = item.range ? `${item.range.join(" … ")}${item.wrong ? `, ${item.wrong} not finite` : ""}` : "";
-  const facts = made("div", "", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`);
-  facts.style.color = "var(--soft)";
-  about.append(facts);
+  about.append(made("div", "soft", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`));
   const picture = made("div");
   picture.append(bars(item.counts, `histogram of ${item.name}, ${range}`), range);
   return { cells: [about, picture], set: item.set };
@@ -365,7 +379,9 @@ function showTimes() {
     const bar = made("span", "share");
     bar.style.width = `${Math.max(1, 100 * item.share)}%`;
     share.append(bar, `${item.microseconds.toPrecision(3)} µs`);
-    return { cells: [item.name, share, item.bound], set: item.set };
+    const name = made("div", "", item.name);
+    name.append(made("div", "soft", item.layers.join(", ")));
+    return { cells: [name, share, item.bound], set: item.set };
   });
   byId("tab-time").replaceChildren(made("p", "empty", `No times of ${state.graph} are given.`));
   table("tab-time", [["kernel"], ["time", 1], ["what bounds it"]], items);

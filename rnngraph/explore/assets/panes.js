@@ -8,6 +8,13 @@ const graphOf = (name) => FACTS.graphs.find((graph) => graph.name === name);
 const stageOf = (graph, name) => graphOf(graph).stages.find((stage) => stage.name === name);
 const textOf = (graph, name) => texts.get(`${graph}/${name}`);
 
+// The place that is shown, as the page's address; frames of notebooks have none.
+function address(hash) {
+  try {
+    history.replaceState(null, "", hash);
+  } catch {}
+}
+
 // A pane with one stage.
 class Pane {
   constructor() {
@@ -29,7 +36,7 @@ class Pane {
     this.lines = new Lines(list, "Text of the stage", {
       onPoint: (set) => point(SETS[set]),
       onPick: (row) => this.pick(row),
-      onCursor: (number) => this.address(number),
+      onCursor: (number) => this.told(number),
     });
     this.element.addEventListener("focusin", () => makeCurrent(this));
     this.ruler.addEventListener("click", (event) => {
@@ -72,7 +79,7 @@ class Pane {
       if (kind === "fold") return { text: `⋯ ${last - first} lines that are the same`, number: "", set: 0, kind, language, fold: first };
       const of = kind === "delete" ? before : text;
       const sign = { insert: "+", delete: "−", numbered: "~" }[kind] ?? " ";
-      return { text: of.line(first), number: kind === "delete" ? "" : first + 1, set: of.sets[first], kind, sign, language, heat: HEAT[of.sets[first]], line: kind === "delete" ? -1 : first };
+      return { text: of.line(first), number: kind === "delete" ? "" : first + 1, set: of.sets[first], kind, sign, language, heat: kind === "delete" ? 0 : HEAT[of.sets[first]], line: kind === "delete" ? -1 : first };
     };
     this.lines.wanted = state.wanted;
     this.lines.cursor = -1;
@@ -113,29 +120,40 @@ class Pane {
     }
     select(sameLayers(SETS[row.set]), this);
   }
-  address(number) {
+  told(number) {
     const { line } = this.lines.rows.at(number);
-    if (line >= 0) history.replaceState(null, "", `#${this.graph}/${this.stage.name}/${line + 1}`);
+    if (line >= 0) address(`#${this.graph}/${this.stage.name}/${line + 1}`);
   }
   toggle() {
     if (!this.stage.changes) return;
     this.diff = !this.diff;
     this.layOut();
   }
-  // Rows that are lit, or that hold what is searched.
-  marked() {
-    const found = state.wanted ? new Set(state.found.get(`${this.graph}/${this.stage.name}`) ?? []) : null;
-    const rows = [];
-    const { count } = this.lines.rows;
+  // Lines that are lit, or that hold what is searched.
+  markedLines() {
     const text = textOf(this.graph, this.stage.name);
-    for (let number = 0; text && number < count; number++) {
-      const line = this.rows ? (this.rows[number].kind === "delete" || this.rows[number].kind === "fold" ? -1 : this.rows[number].first) : number;
-      if (line >= 0 && (found ? found.has(line) : LIGHT.lit[text.sets[line]])) rows.push(number);
-    }
+    if (!text) return [];
+    if (state.wanted) return state.found.get(`${this.graph}/${this.stage.name}`) ?? [];
+    const lines = [];
+    if (LIGHT.selected) for (let line = 0; line < text.count; line++) if (LIGHT.lit[text.sets[line]]) lines.push(line);
+    return lines;
+  }
+  // Their rows.
+  marked() {
+    const lines = this.markedLines();
+    if (!this.rows || !lines.length) return lines;
+    const wanted = new Set(lines);
+    const rows = [];
+    this.rows.forEach(({ kind, first }, row) => kind !== "delete" && kind !== "fold" && wanted.has(first) && rows.push(row));
     return rows;
   }
+  // Shows the first of them, also where they are all folded.
   toFirst() {
-    const rows = this.marked();
+    let rows = this.marked();
+    if (!rows.length && this.rows) {
+      const [line] = this.markedLines();
+      if (line !== undefined) rows = [this.rowOf(line)];
+    }
     if (rows.length) {
       if (!rows.some((row) => this.lines.isSeen(row))) this.lines.reveal(rows[0], true);
     } else if (this.lines.rows.count * HEIGHT < this.lines.top) this.lines.reveal(0, true);
@@ -204,7 +222,7 @@ const script = new Lines(byId("script"), "Script", {
   onPoint: (set, row) => point(row < 0 ? [] : placesOfLine(script.file, row + 1)),
   onPick: (_, number) => {
     select(placesOfLine(script.file, number + 1));
-    history.replaceState(null, "", `#script/${number + 1}`);
+    address(`#script/${number + 1}`);
   },
 });
 

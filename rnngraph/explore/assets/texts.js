@@ -161,7 +161,7 @@ class Lines {
     const label = made("span", row.narrow ? "number narrow" : "number", row.number);
     if (row.heat > 0.005) {
       const bar = made("span", "heat");
-      bar.style.width = `${Math.max(3, 40 * row.heat)}px`;
+      bar.style.width = `${Math.max(2, 10 * Math.min(1, row.heat))}px`;
       bar.title = `${(100 * row.heat).toFixed(1)} % of the time`;
       label.append(bar);
     }
@@ -177,7 +177,9 @@ class Lines {
   mark(element, set, number) {
     const kind = element.dataset.kind;
     const lit = LIGHT.lit[set] ? " lit" : "";
-    element.className = `line ${kind}${lit}${LIGHT.hover[set] ? " hover" : ""}${number === this.cursor ? " cursor" : ""}`;
+    const name = `line ${kind}${lit}${LIGHT.hover[set] ? " hover" : ""}${number === this.cursor ? " cursor" : ""}`;
+    if (element.className === name) return;
+    element.className = name;
     element.setAttribute("aria-selected", lit ? "true" : "false");
   }
   // Lights the lines in view anew, whose texts stay.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import count
 from mmap import mmap
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
@@ -17,6 +20,9 @@ from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
+
+if TYPE_CHECKING:
+    from ...codegen.schedule.plan import Plan
 
 Fixed = tuple[tuple[str, Dim | None], ...]
 """Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
@@ -64,6 +70,20 @@ class CompiledGraph(OptimizedGraph):
         found.used = next(self._clock)
         self.last_sizes = dict(sizes)
         return found
+
+    def timed_entry(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int]
+    ) -> tuple[NativeEntry, Plan, np.ndarray]:  # fmt: skip
+        """Code as of ``entry`` that also counts what time its parts take; as ``compile_timed`` gives it. Not kept."""
+        from ...codegen.compile import compile_timed
+
+        with self._lock:
+            if self._key(outputs, sizes, False) not in self._entries:
+                sizes = self._shared_sizes(outputs, sizes)
+            graph, options = self.sized(outputs, sizes), self.options
+            with options.notices.compiling():
+                code, plan, counters = compile_timed(graph, options.target, self.kind, options.threads.parts)
+        return NativeEntry(code, options.target), plan, counters
 
     def _key(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> EntryKey:
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rnngraph.codegen.buffers.memory import Memory
 from rnngraph.codegen.buffers.views import View
-from rnngraph.codegen.kernels.kernel_plan import _read
+from rnngraph.codegen.kernels.kernel_plan import values_read
 from rnngraph.codegen.loop_ir.nodes import Buffer
 from rnngraph.ir.graph import make
 from rnngraph.ir.types import TensorType
@@ -18,4 +18,4 @@ def test_what_is_computed_in_place_is_looked_through_once() -> None:
         value = make("add", value, value)
     member = make("tanh", value)
     views = {source: View(Buffer("x", "float32"), 0, (1,), (3,))}
-    assert _read([member], Memory(None, None, views)) == [source]  # type: ignore[arg-type]
+    assert values_read([member], Memory(None, None, views)) == [source]  # type: ignore[arg-type]

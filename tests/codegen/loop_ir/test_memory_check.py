@@ -32,6 +32,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Renaming,
     Statement,
     Store,
+    Tick,
     Uses,
     Value,
     When,
@@ -196,6 +197,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Call: Call("reads", ((A, N),), (N + 1,)),
     Barrier: Barrier(TEAM, N, N + 1),
     Pipeline: Pipeline("i", N, N + 1, (PipelineStage((call(READS, A),), (), 0),), 1, B, TEAM),
+    Tick: Tick(A, N, N + 1),
 }
 
 

@@ -24,6 +24,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     PipelineStage,
     Statement,
     Store,
+    Tick,
     Value,
     When,
     origins_in,
@@ -47,6 +48,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Call("f", ((M, 0),), ()),
     Barrier(M, 0, 1),
     Pipeline("i", 3, 1, (PipelineStage((), (), 0),), 1, M, M),
+    Tick(M, 0, 1),
 )
 
 

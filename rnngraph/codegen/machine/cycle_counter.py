@@ -1,0 +1,106 @@
+"""The processor's counter of time, which code that is profiled reads: LLVM's text, and a function for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from ...errors import GraphError
+from .engine import Code, object_code
+from .target import Target, host
+
+_TIME_STAMP = ("call i64 @llvm.readcyclecounter()", "declare i64 @llvm.readcyclecounter()", ())
+_VIRTUAL_COUNT = (
+    "call i64 @llvm.read_volatile_register.i64(metadata !99999)",
+    "declare i64 @llvm.read_volatile_register.i64(metadata)",
+    ('!99999 = !{!"CNTVCT_EL0"}',),
+)
+_TEXTS = {"x86_64": _TIME_STAMP, "amd64": _TIME_STAMP, "aarch64": _VIRTUAL_COUNT, "arm64": _VIRTUAL_COUNT}
+"""By the first part of a triple. Both counters run at one rate, whatever the clock of the core does; the cycle counter
+of 64-bit ARM itself is the system's alone."""
+
+READINGS = 4096
+"""By which the cost of one is measured."""
+
+
+def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
+    """LLVM's text of an instruction that reads the counter, its declaration, and metadata of the module.
+
+    Raises ``GraphError`` for a processor that programs can't ask how much time has passed.
+    """
+    found = _TEXTS.get(target.triple.partition("-")[0])
+    if found is None:
+        raise GraphError(
+            f"code for {target.name} can't be profiled: programs on {target.triple.partition('-')[0]} have no counter "
+            "of time that is read in one instruction; profile the same net on x86-64 or 64-bit ARM"
+        )
+    return found
+
+
+def counter_text(target: Target) -> str:
+    """A module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which does so many times what a
+    tick does: it reads the counter and adds to two numbers.
+    """
+    call, declaration, metadata = cycle_counter(target)
+    return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])
+
+
+_FUNCTIONS = """
+define void @now(ptr %place, i64 %unused, i64 %unused2) {{
+entry:
+  %now = {call}
+  store i64 %now, ptr %place
+  ret void
+}}
+
+define void @ticks(ptr %clock, i64 %times, i64 %unused) {{
+entry:
+  %sum = getelementptr i64, ptr %clock, i64 8
+  %count = getelementptr i64, ptr %clock, i64 9
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %now = {call}
+  %before = load volatile i64, ptr %clock
+  %passed = sub i64 %now, %before
+  %sum.before = load volatile i64, ptr %sum
+  %sum.after = add i64 %sum.before, %passed
+  store volatile i64 %sum.after, ptr %sum
+  %count.before = load volatile i64, ptr %count
+  %count.after = add i64 %count.before, 1
+  store volatile i64 %count.after, ptr %count
+  store volatile i64 %now, ptr %clock
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %times
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}}
+"""
+
+
+class Counter:
+    """This machine's counter. cost: of one tick, in its units."""
+
+    def __init__(self) -> None:
+        code = Code(object_code(counter_text(host()), host()), host())
+        self._memory = np.zeros(16, np.int64)
+        self._address = self._memory.ctypes.data
+        self._now, self._ticks = code.entry("now"), code.entry("ticks")
+        self.cost = min(self._tick_cost() for _ in range(9))
+
+    def now(self) -> int:
+        """A reading."""
+        self._now(self._address, 0, 0)
+        return int(self._memory[0])
+
+    def _tick_cost(self) -> float:
+        begin = self.now()
+        self._ticks(self._address, READINGS, 0)
+        return (self.now() - begin) / READINGS
+
+
+counter: Callable[[], Counter] = lru_cache(maxsize=1)(Counter)
+"""The one of this process."""

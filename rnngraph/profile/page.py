@@ -1,0 +1,37 @@
+"""A profile as HTML, as notebooks show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Any
+
+from .breakdown import Part
+
+Column = tuple[str, bool, Callable[[Any], str]]
+"""A heading, whether it stands to the right, and a part's text."""
+Titled = tuple[str, Sequence[Column], Sequence[Part]]
+"""A table: its title, its columns and its rows."""
+
+BAR = "background:linear-gradient(90deg,rgba(80,140,220,.35) {0:.1f}%,transparent {0:.1f}%)"
+
+
+def html_of(headline: str, tables: Iterable[Titled]) -> str:
+    """A profile's tables, each part's share as a bar behind its name."""
+    found = [f"<p>{escape(headline)}</p>"]
+    for title, columns, parts in tables:
+        heads = "".join(f'<th style="text-align:{_side(right)}">{escape(head)}</th>' for head, right, _ in columns)
+        rows = []
+        for part in parts:
+            cells = [
+                f'<td style="text-align:{_side(right)};{BAR.format(100 * part.share) if not number else ""}">'
+                f"{escape(text(part))}</td>"
+                for number, (_, right, text) in enumerate(columns)
+            ]
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+        found.append(f"<p><b>{title}</b></p><table><tr>{heads}</tr>{''.join(rows)}</table>")
+    return "".join(found)
+
+
+def _side(right: bool) -> str:
+    return "right" if right else "left"

@@ -1,0 +1,164 @@
+"""What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, bytes that it reads and writes.
+
+Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a
+scan, and once where all steps are computed together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..codegen.buffers.memory import Memory
+from ..codegen.kernels.active_rows import ActiveSteps
+from ..codegen.kernels.kernel_plan import values_read
+from ..codegen.kernels.product_plan import dot_width_of
+from ..codegen.schedule.ticks import COPY, PACK, Timed
+from ..ir.graph import Node
+from ..ir.ops import OPS
+from ..ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
+
+PRODUCTS = ("matmul", "outer_sum")
+"""Ops whose multiply-adds are their work; other contractions add up what they read."""
+PICKS = ("slice", "gather")
+"""Ops that read of their first operand what they give."""
+Sizes = Mapping[str, int]
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Products:
+    """One product of a kernel. flops: of one run; a multiply-add is two. weights: bytes of its right operand,
+    where that is the same for all rows. dot_width: how many numbers an instruction multiplies in each lane.
+    """
+
+    node: Node
+    flops: float
+    weights: int
+    dot_width: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a kernel does in a call.
+
+    runs: how often: for each step of a scan. share: of the rows and steps that are computed, where others have ended.
+    products, elements: of one run; elements: of each elementwise op, and those that a reduction adds up. moved: bytes
+    of one run that are no weights.
+    """
+
+    runs: float = 1.0
+    share: float = 1.0
+    products: tuple[Products, ...] = ()
+    elements: tuple[tuple[Node, int], ...] = ()
+    moved: int = 0
+
+    @property
+    def times(self) -> float:
+        """Runs, of which each computes all rows."""
+        return self.runs * self.share
+
+    @property
+    def flops(self) -> float:
+        """Of a call, elementwise ops among them, each of which counts as one, and a multiply-add as two."""
+        own = sum(item.flops for item in self.products)
+        return self.times * (own + sum((1 + (node.op == "fma")) * count for node, count in self.elements))
+
+    @property
+    def weights(self) -> int:
+        """Bytes of weights that one run reads."""
+        return sum(item.weights for item in self.products)
+
+    @property
+    def bytes(self) -> float:
+        """Of a call: weights of all runs, and what is moved besides."""
+        return self.runs * self.weights + self.times * self.moved
+
+
+def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
+    """What the kernel or copy of a slot does in a call of these sizes. feeds: tell which rows end early."""
+    runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
+    share = active_share(timed.active, sizes, feeds)
+    if timed.kind == PACK:
+        return Work(moved=2 * sum(_bytes(node, sizes) for node in timed.nodes))
+    if timed.kind == COPY:
+        nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
+        read = [node for node in nodes if node.op not in ("broadcast", "constant")]
+        return Work(runs, share, moved=sum(_bytes(node, sizes) for node in [*nodes, *read]))
+    if timed.plan is None or timed.memory is None:
+        return Work(runs, share)
+    members = _computed(timed.nodes, timed.memory)
+    products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))
+    elements = tuple(_elementwise(members, sizes))
+    rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
+    picked = {node.operands[0]: node for node in members if node.op in PICKS}
+    read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
+    stored = [node for node in members if node in timed.memory.stores]
+    moved = [*(picked.get(node, node) for node in read), *stored]
+    return Work(runs, share, products, elements, sum(_bytes(node, sizes) for node in moved))
+
+
+def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
+    """What a kernel computes: its ops, and values that lie nowhere and are computed where they are used."""
+    found = dict.fromkeys(nodes)
+    pending = [item for node in nodes for item in node.operands]
+    for node in pending:  # which grows
+        if node not in found and node not in memory.views:
+            found[node] = None
+            pending += node.operands
+    return [node for node in found if _is_tensor(node)]
+
+
+def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:
+    """The share of rows and steps that are computed; 1 where lengths are not fed."""
+    if active is None:
+        return 1.0
+    mask = active.table.mask
+    lengths, steps = _fed(mask.lengths, feeds), evaluate(mask.length, sizes)
+    if lengths is None or not lengths.size or steps <= 0:
+        return 1.0
+    running = np.clip(lengths, 0, steps)
+    return float(running.mean() if active.table.by_rows else running.max()) / steps
+
+
+def _fed(node: Node, feeds: Feeds) -> np.ndarray | None:
+    while node.op in ("cast", "reshape", "broadcast") and node.operands:
+        node = node.operands[0]
+    return feeds.get(str(node["label"])) if node.op == "input" else None
+
+
+def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
+    read: set[Node] = set()
+    for node in nodes:
+        left, right = node.operands[:2]
+        count = _count(node.shape, sizes)
+        if node.op == "outer_sum":
+            yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
+            continue
+        again = right in read  # of parts of one row, which are multiplied at once
+        weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
+        read.add(right)
+        yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))
+
+
+def _elementwise(members: Iterable[Node], sizes: Sizes) -> Iterable[tuple[Node, int]]:
+    for node in members:
+        kind = OPS[node.op].kind
+        if kind == "elementwise":
+            yield node, _count(node.shape, sizes)
+        elif kind == "reduction" or (kind == "contraction" and node.op not in PRODUCTS):
+            yield node, max(_count(item.shape, sizes) for item in node.operands)
+
+
+def _is_tensor(node: Node) -> bool:
+    return isinstance(node.type, TensorType)
+
+
+def _count(shape: Iterable[Dim], sizes: Sizes) -> int:
+    return max(0, evaluate(product(tuple(shape)), sizes))
+
+
+def _bytes(node: Node, sizes: Sizes) -> int:
+    return _count(node.shape, sizes) * ITEM_BYTES[node.dtype]

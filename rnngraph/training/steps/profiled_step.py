@@ -1,0 +1,47 @@
+"""A profile of a trainer's steps, which come to no effect: parameters, optimizer and generator stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from ...errors import Where
+from ...passes.lowering.lowered import SHOWN
+from ...profile.calls import checked_seconds, profile_of
+from ...profile.profile import Profile
+from ...runtime.calls.prepared_call import SEED
+from ...runtime.native.entry import NativeEntry
+from .step_runner import NativeStep
+from .stepper import Stepper
+
+
+def profile_step(
+    stepper: Stepper, arrays: dict[str, np.ndarray], seed: int | None, seconds: float, where: Where | None
+) -> Profile:  # fmt: skip
+    """What steps with these feeds take: forward, backward and update, and packing the weights anew.
+
+    arrays: converted feeds, to which the counters of masks are added. Of a trainer that accumulates, the update of what
+    was added up is not among them.
+    """
+    state, program, spent = stepper.state, stepper.state.program, checked_seconds(seconds, where)
+    with stepper.lock:
+        arrays.update(program.training.counters(0 if seed is None else seed))
+        variant = stepper.variant(SHOWN)
+        compiled, outputs = variant.native.compiled, variant.native.outputs
+        plain, sized = variant.entry(state, arrays, where)
+        step = NativeStep(state, compiled, outputs, state.inputs)  # with memory that goes when all is measured
+        shares = [name for name in arrays if name in program.parts.lowered.keep_probs]
+
+        def calls(entry: NativeEntry) -> Callable[[], object]:
+            fed = {name: array for name, array in arrays.items() if name != SEED}
+            names = {name: name for name in fed}
+            call = step.prepared(entry, entry.sized(sized.sizes), names, arrays, SEED in arrays, shares)
+            return partial(step.run, call, fed, lambda: int(arrays.get(SEED, 0)), None)
+
+        slots = dict(state.slots)  # while these are held, steps write to copies
+        try:
+            return profile_of("step", compiled, outputs, sized.sizes, arrays, calls, calls(plain), spent)
+        finally:
+            state.slots.update(slots)

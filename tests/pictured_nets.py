@@ -1,0 +1,80 @@
+"""Nets that pictures and pages are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rnngraph as rg
+
+HOSTILE = """</script><script>alert("x")</script>'&<!--\x01"""
+"""A name that would be markup, and holds a character that XML does not have."""
+
+
+class Gated(rg.Cell):
+    """A cell of the user's own."""
+
+    def __init__(self, units: int) -> None:
+        self.units = units
+
+    def state(self) -> Any:
+        return {"h": self.units}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.units, state["h"]
+        f = rg.sigmoid(x @ p.kernel("w_f", (x.width, n)) + h @ p.kernel("u_f", (n, n)) + p.bias("b_f", (n,)))
+        c = rg.tanh(x @ p.kernel("w_c", (x.width, n)) + (f * h) @ p.kernel("u_c", (n, n)))
+        h = (1 - f) * h + f * c
+        return h, {"h": h}
+
+
+def dropped_stack(layers: int = 3, units: int = 7, with_loss: bool = True) -> rg.Program:
+    """The README's net: a stack in which every layer drops its inputs."""
+    x = rg.placeholder("x", shape=(None, None, 5))
+    cells = [rg.DropoutWrapper(rg.BasicRNNCell(units), input_keep_prob=0.5) for _ in range(layers)]
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    logits = rg.dense(outputs[:, -1], 3)
+    y = rg.placeholder("y", shape=(None,), dtype="int64")
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits) if with_loss else None
+    return rg.compile({"logits": logits, "states": states}, loss=loss, cache=False)
+
+
+def both_ways() -> rg.Program:
+    """A bidirectional driver over sequences with ends, wrappers around each other, and dropout beside it."""
+    x = rg.placeholder("x", shape=(None, None, 6))
+    n = rg.placeholder("n", shape=(None,), dtype="int64")
+    cells = [rg.ResidualWrapper(rg.DropoutWrapper(rg.BasicLSTMCell(6), output_keep_prob=0.8)) for _ in range(2)]
+    (forward, backward), _ = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n)
+    both = rg.concat([forward, backward], axis=2)
+    dropped = rg.dropout(both, keep_prob=0.5)
+    return rg.compile({"scores": rg.dense(dropped, 2)}, cache=False)
+
+
+def decoder() -> rg.Program:
+    """An attentive decoder with a teacher in training."""
+    memory = rg.placeholder("memory", shape=(None, None, 4))
+    lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
+    wanted = rg.placeholder("wanted", shape=(None, 5), dtype="int64")
+    table = rg.parameter("table", (6, 3))
+    attention = rg.LuongAttention(4, memory, memory_sequence_length=lengths)
+    cell = rg.AttentionWrapper(rg.GRUCell(4), attention, attention_layer_size=4)
+    scores, _, steps = rg.dynamic_decode(
+        cell, table[0], lambda out, _: rg.gather(table, rg.argmax(out)), 5,
+        teacher=rg.gather(table, wanted),
+    )  # fmt: skip
+    loss = rg.reduce_mean(scores)
+    return rg.compile({"scores": scores, "steps": steps}, loss=loss, cache=False)
+
+
+def own_cells() -> rg.Program:
+    """The user's cell, once dropped and once not, below a built-in one."""
+    x = rg.placeholder("x", shape=(None, None, 3))
+    cells = [rg.DropoutWrapper(Gated(5), input_keep_prob=0.9), Gated(2), rg.LSTMCell(3, use_peepholes=True)]
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    return rg.compile(outputs, cache=False)
+
+
+def hostile() -> rg.Program:
+    """Names that would be markup."""
+    x = rg.placeholder("x", shape=(None, None, 2))
+    outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(2), output_keep_prob=0.5), x)
+    return rg.compile({HOSTILE: rg.tap("seen", outputs)}, cache=False)
