@@ -24,8 +24,8 @@ HIDDEN = {"graph": "of make walk read_inputs users output with_comments live"}
 
 
 GIVEN = (
-    "Memory", "MemoryUsage", "Net", "NonFinite", "Program", "Result", "Scope", "Stream", "StreamHandle", "StreamPool",
-    "Tensor",
+    "Memory", "MemoryUsage", "Net", "NonFinite", "Profile", "Program", "Result", "Scope", "Stream", "StreamHandle",
+    "StreamPool", "Tensor",
 )  # fmt: skip
 """Public classes whose objects are given as well, so that how they are made is nothing to read."""
 
