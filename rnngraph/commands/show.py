@@ -7,17 +7,17 @@ that it is the same for all stages.
 
 from __future__ import annotations
 
-import difflib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from ..display.colours import THEME, coloured
 from ..errors import Where, did_you_mean
+from ..explore.stages import changes_between
 from ..program.callable_graph import CallableGraph
 from ..runtime.native.stages import change_of
 from ..stage_text import StageLine, StageText
@@ -139,17 +139,31 @@ def _around(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 # Comparing ---------------------------------------------------------------------------------------
 
 
-def _changes(before: Sequence[StageLine], after: Sequence[StageLine]) -> Iterable[StageLine]:
-    old, new = ([_parted(item.text)[0] for item in lines] for lines in (before, after))
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for group in matcher.get_grouped_opcodes(CONTEXT):
-        yield StageLine(f"@ line {group[0][3] + 1}")
-        for kind, first, last, begin, end in group:
-            if kind == "equal":
-                yield from (StageLine(f"  {item.text}", item.origins) for item in after[begin:end])
-                continue
-            yield from (StageLine(f"- {item.text}", item.origins) for item in before[first:last])
-            yield from (StageLine(f"+ {item.text}", item.origins) for item in after[begin:end])
+def _changes(before: Sequence[StageLine], after: Sequence[StageLine]) -> Iterator[StageLine]:
+    """Lines that went and that came, each group with what stands around it. A line of which only numbers behind names
+    changed counts as the same.
+    """
+    changes = changes_between([item.text for item in before], [item.text for item in after]) or ()
+    rows: list[tuple[str, StageLine, int]] = []  # mark, line, how many lines of the text after stand before it
+    for kind, first, last, begin, end in changes:
+        if kind in ("equal", "numbered"):
+            rows += [(" ", after[place], place) for place in range(begin, end)]
+            continue
+        rows += [("-", item, begin) for item in before[first:last]]
+        rows += [("+", after[place], place) for place in range(begin, end)]
+    near = {
+        place + distance
+        for place, (mark, *_) in enumerate(rows)
+        if mark != " "
+        for distance in range(-CONTEXT, CONTEXT + 1)
+    }
+    last = -1
+    for place in sorted(near & {*range(len(rows))}):
+        mark, item, number = rows[place]
+        if place > last + 1 or last < 0:
+            yield StageLine(f"@ line {number + 1}")
+        yield StageLine(f"{mark} {item.text}", item.origins)
+        last = place
 
 
 def _parted(text: str) -> tuple[str, str]:
