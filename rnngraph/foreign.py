@@ -35,10 +35,14 @@ _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dty
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
 _SKLEARN = "rnngraph.sklearn.SequenceClassifier(cell=..., units=...)"
 _ENGINES = "nothing; programs pickle, and Ray, Dask, joblib and pools of processes take them as they are"
+_PROFILE = "program.inference.profile(feeds), of training and of a Trainer too"
 _PLOT = 'program.plot("net.svg")'
 _SEED = "seed= of rg.compile, and seed= of program.training"
 
 NAMES: dict[str, str] = {
+    # Looking
+    "profile": _PROFILE, "profiler": _PROFILE, "Profiler": _PROFILE, "record_function": _PROFILE,
+    "start_trace": _PROFILE, "ProfilerActivity": _PROFILE,
     # Layers and cells
     "RNN": _RNN, "SimpleRNN": _RNN, "RNNBase": _RNN, "LSTM": _LSTM, "CuDNNLSTM": _LSTM, "GRU": _GRU, "CuDNNGRU": _GRU,
     "OptimizedLSTMCell": "rg.LSTMCell(units)", "SimpleCell": "rg.BasicRNNCell(units)", "MGUCell": _OWN,

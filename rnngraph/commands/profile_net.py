@@ -18,8 +18,6 @@ from ..runtime.calls.random_feeds import random_feeds
 from ..training.trainer import Trainer
 from .command_error import CommandError
 
-GRAPHS = ("inference", "training", "step")
-
 
 def profile_net(
     script: Path, program: Program, left: Mapping[str, Any], graph: str, batch: int, steps: int, seconds: float,
@@ -28,16 +26,21 @@ def profile_net(
     """Prints the profile of one graph, or of a trainer's steps. left: names that the script left, ``trainer`` among
     them perhaps.
     """
-    called: Any = program.inference if graph == "inference" else program.training
+    if plot is not None and plot.suffix != ".svg":
+        raise CommandError(f"{plot}: a profile is drawn as .svg")
+    of = program.inference if graph == "inference" else program.training
+    called: Any = of
     try:
         if graph == "step":
             trainer = left.get("trainer")
             called = trainer if isinstance(trainer, Trainer) else Trainer(program)
-        of = program.inference if graph == "inference" else program.training
         profile: Profile = called.profile(random_feeds(of.full_graph(), batch, steps), seconds=seconds)
     except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
         raise CommandError(f"{script}: {graph}: {error.what}") from error
-    profile.print_to(console())
+    if sys.stdout.isatty():
+        profile.print_to(console())
+    else:
+        sys.stdout.write(f"{profile}\n")
     if plot is not None:
         profile.plot(plot)
 

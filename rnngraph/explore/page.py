@@ -26,7 +26,7 @@ from .places import Places
 from .stages import stages_of_graph
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("light.js", "texts.js", "panes.js", "main.js")
+SCRIPTS = ("light.js", "texts.js", "panes.js", "picture.js", "tables.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Where the times of other graphs are shown."""

@@ -13,13 +13,15 @@ COLOURS = {
     "input": ("#e8f1fb", "#4a7fb5"), "output": ("#e6f4ea", "#3f8f5b"), "loss": ("#fdeceb", "#b5504a"),
     "layer": ("#f6f6f4", "#8b8b86"), "driver": ("#f1eefb", "#7a68b3"), "stack": ("#f1eefb", "#7a68b3"),
     "wrapper": ("#fdf6e6", "#b58a3f"), "cell": ("#ffffff", "#7a68b3"), "dropout": ("#ffd9a8", "#c86f12"),
+    "ground": ("#ffffff", "none"),
 }  # fmt: skip
-"""(fill, line) of each kind of box, on a light ground."""
+"""(fill, line) of each kind of box, and of what is behind them, by day."""
 
 DARK = {
     "input": ("#16283a", "#6ea3d8"), "output": ("#15301f", "#6cbf8a"), "loss": ("#3a1a18", "#e08a84"),
     "layer": ("#2a2a28", "#8f8f8a"), "driver": ("#231f35", "#9d8cd6"), "stack": ("#231f35", "#9d8cd6"),
     "wrapper": ("#332a15", "#d3a95c"), "cell": ("#1a1a22", "#9d8cd6"), "dropout": ("#5a3a10", "#f0a64a"),
+    "ground": ("#17171a", "none"),
 }  # fmt: skip
 
 INKS = {
@@ -77,6 +79,7 @@ def svg_text(drawing: Drawing, styled: bool = True) -> str:
     ]
     if styled:
         lines.append(f"<style>{style_text()}</style>")
+        lines.append(f'<rect class="ground" width="{width}" height="{height}"/>')  # viewers have one of any colour
     for figure in drawing.figures:
         lines += _figure(figure)
     return "\n".join([*lines, "</svg>"]) + "\n"

@@ -19,7 +19,7 @@ from ..codegen.machine.target import Target, cache_bytes, host
 from ..ir.node import DRAW, INSTRUCTION
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, size
-from ..runtime.native.aligned_memory import address
+from ..runtime.native.aligned_memory import address, aligned_bytes
 
 PAGE = 4096
 READS = 8
@@ -148,14 +148,14 @@ def _sums(target: Target) -> int:
     return 12 if target.registers > 16 else 10
 
 
-@lru_cache(maxsize=4)
 def _block(size_bytes: int) -> np.ndarray:
     """Written memory that begins a page.
 
     Pages that nobody wrote to are all one page of zeros, which the first cache holds, and a vector across two cache
     lines is read at half the rate.
     """
-    whole = np.ones(size_bytes + PAGE, np.uint8)
+    whole = aligned_bytes(size_bytes + PAGE, "the memory to measure reads with")
+    whole.fill(1)
     start = -address(whole) % PAGE
     return whole[start : start + size_bytes].view(np.float32)
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich import box
 from rich.console import Console
@@ -65,17 +66,17 @@ class Profile(Mapping[str, Part]):
     def __len__(self) -> int:
         return len(self.layers)
 
-    @property
+    @cached_property
     def layers(self) -> dict[str, Part]:
         """By layer; what is none's stands in parentheses."""
         return _ordered(grouped(self.kernels, layer_of))
 
-    @property
+    @cached_property
     def phases(self) -> dict[str, Part]:
         """By ``forward``, ``backward`` and ``update``."""
         return _ordered(grouped(self.kernels, phase_of))
 
-    @property
+    @cached_property
     def lines(self) -> dict[str, Part]:
         """By line of the script, such as ``net.py:12``."""
         return _ordered(grouped(self.kernels, line_of))
@@ -113,7 +114,8 @@ class Profile(Mapping[str, Part]):
         """Title, columns and rows of each table."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
-        layer = "layer", False, _of_kernel(lambda kernel: [name.removeprefix(self._around) for name in kernel.layers])
+        around = self._around()
+        layer = "layer", False, _of_kernel(lambda kernel: [name.removeprefix(around) for name in kernel.layers])
         yield "kernels", [("kernel", False, _name), layer, *OF_KERNELS, *passes, *FIGURES], self._shown_kernels()
         if self._has_passes:
             yield "passes", [("pass", False, _name), *FIGURES], [*self.phases.values()]
@@ -123,7 +125,6 @@ class Profile(Mapping[str, Part]):
     def _has_passes(self) -> bool:
         return len([name for name in self.phases if not name.startswith("(")]) > 1
 
-    @property
     def _around(self) -> str:
         """What the paths of all layers begin with."""
         paths = [name.split("/")[:-1] for name in self.layers if "/" in name]

@@ -70,8 +70,8 @@ class ValueEmitter:
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
-        found = self._found(node, at)
-        pending = [] if found is not None else [(node, aligned(node.shape, at), self.block.origin)]
+        found, origin_around = self._found(node, at), self.block.origin
+        pending = [] if found is not None else [(node, aligned(node.shape, at), origin_around)]
         while pending:  # a stack of its own: long chains of ops would exhaust Python's
             item, place, reader = pending[-1]
             if self.outer is not None and self.outer.knows(place):
@@ -89,9 +89,10 @@ class ValueEmitter:
             pending.pop()
             found = self._found(item, place)
             if found is None:
-                with self.block.at(origin):
-                    found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                self.block.origin = origin
+                found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
                 self.known[item, place] = found
+        self.block.origin = origin_around
         assert found is not None
         return found
 
@@ -129,12 +130,13 @@ class ValueEmitter:
     def store(self, value: Operand, view: View, at: Coordinates) -> None:
         index, unit, stride = place(view, at)
         if unit is None:
-            self.block.add(Store(value, view.buffer, index))
+            self.block.statements.append(Store(value, view.buffer, index, origin=self.block.origin))
             return
         valid = None if _roomy(view, unit, at) else unit.valid
         value = self.spread(value, unit.lanes)
         full = valid is None or valid >= unit.lanes
-        self.block.add(Store(value, view.buffer, index, None if full else valid, stride))
+        valid = None if full else valid
+        self.block.statements.append(Store(value, view.buffer, index, valid, stride, origin=self.block.origin))
 
     # Computation ---------------------------------------------------------------------------------
 

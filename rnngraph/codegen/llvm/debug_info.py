@@ -2,7 +2,7 @@
 them of what LLVM makes of it.
 
 A layer in a phase is a function that seems inlined: a kernel's instruction is at the script's line in
-``rnn/cell_0/lstm_cell forward``, which stands in ``scan2``. What several layers share names all of them, at the line
+``encoder/cell_0 forward``, which stands in ``scan2``. What several layers share names all of them, at the line
 of the first. No instruction is another one with metadata than without.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...errors import ArgumentError
 from ...ir.sizes.polynomial import Floor, Size
@@ -11,6 +11,8 @@ from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
 from ..loop_ir.origins import Origins, StatementOrigins
 from ..machine.target import Target
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
+
+_NOWHERE = nullcontext()
 
 
 class FunctionBuilder:
@@ -43,9 +45,12 @@ class FunctionBuilder:
         self.origins: Origins = ()
         self.marks: list[tuple[int, Origins]] = []
 
-    @contextmanager
-    def at(self, origins: Origins) -> Iterator[None]:
+    def at(self, origins: Origins) -> AbstractContextManager[None]:
         """What is written here comes from ``origins``, if there are any."""
+        return _NOWHERE if self.statement_origins is None else self._at(origins)
+
+    @contextmanager
+    def _at(self, origins: Origins) -> Iterator[None]:
         outer = self.origins
         self._mark(origins or outer)
         yield

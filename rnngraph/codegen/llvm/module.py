@@ -121,7 +121,9 @@ class _FunctionWriter(FunctionBuilder):
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
         """The whole function. What it does for all that it computes is at its first line; an entry is of no layer."""
-        every = self.statement_origins.all if self.statement_origins is not None else ()
+        if self.statement_origins is None:  # nobody asks for a line by itself
+            return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
+        every = self.statement_origins.all
         self.own = every[:1] if is_internal else tuple(origin.of("") for origin in every[:1])
         body = map(StageLine, self.lines, self.line_origins())
         if every:

@@ -35,7 +35,7 @@ class StatementOrigins:
 
 
 def origins_text(origins: Origins) -> str:
-    """Lines, each with its layers and phase: ``net.py:12 rnn/cell_0/lstm_cell, rnn/cell_1/lstm_cell forward``."""
+    """Lines, each with its layers and phase: ``net.py:12 encoder/cell_0, encoder/cell_1 forward``."""
     layers: dict[tuple[str, str], dict[str, None]] = {}
     for origin in origins:
         layers.setdefault((str(origin), origin.phase), {})[origin.layer] = None
@@ -44,7 +44,7 @@ def origins_text(origins: Origins) -> str:
 
 
 def layers_text(origins: Origins) -> str:
-    """Layers, by phase: ``rnn/cell_0/lstm_cell, rnn/cell_1/lstm_cell forward``."""
+    """Layers, by phase: ``encoder/cell_0, encoder/cell_1 forward``."""
     phases: dict[str, dict[str, None]] = {}
     for origin in origins:
         phases.setdefault(origin.phase, {})[origin.layer] = None

@@ -41,7 +41,7 @@ def _function_lines(function: Function) -> Iterator[StageLine]:
     buffers = [f"{buffer.name}: {SHORT_NAMES[buffer.dtype]}*" for buffer in function.buffers]
     sizes = [f"{name}: size" for name in function.sizes]
     head = [f"# {function.comment}"] if function.comment else []
-    head += [f"# {text}" for text in [layers_text(origins.all)] if text]
+    head += [f"# {line}" for line in textwrap.wrap(layers_text(origins.all), 110, break_on_hyphens=False)]
     head += _wrapped(f"function {function.name}({', '.join([*buffers, *sizes])})", "")
     yield from (StageLine(line, origins.all) for line in head)
     yield from _lines(function.body, "  ", origins)

@@ -10,7 +10,10 @@ const LIGHT = { lit: new Uint8Array(SETS.length), hover: new Uint8Array(SETS.len
 const SAME = new Map();
 const OF_LINE = new Map();
 PLACES.forEach(([file, line, layer], number) => {
-  for (const [table, key] of [[SAME, `${file}:${line}:${layer}`], [OF_LINE, `${file}:${line}`]]) {
+  for (const [table, key] of [
+    [SAME, `${file}:${line}:${layer}`],
+    [OF_LINE, `${file}:${line}`],
+  ]) {
     if (!table.has(key)) table.set(key, []);
     table.get(key).push(number);
   }

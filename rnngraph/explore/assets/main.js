@@ -1,7 +1,4 @@
-// Puts the page together: what is selected, searched and shown.
-
-const boxes = [...document.querySelectorAll("#picture .box")];
-let shown = []; // those of them that can be seen
+// Puts the page together: what is selected and searched, stages, addresses, keys.
 
 // What is pointed at, and what is selected -------------------------------------------------------------
 
@@ -22,11 +19,12 @@ function relight() {
 
 let pending = null;
 function point(places) {
-  if (pending === null) requestAnimationFrame(() => {
-    fill(LIGHT.hover, pending);
-    pending = null;
-    relight();
-  });
+  if (pending === null)
+    requestAnimationFrame(() => {
+      fill(LIGHT.hover, pending);
+      pending = null;
+      relight();
+    });
   pending = places?.length ? sameLayers(places) : [];
 }
 
@@ -42,7 +40,7 @@ function select(places, from = null) {
   soon("stages", listStages);
   soon("status", tell);
   const box = () => document.querySelector("#picture .net.shown .box.lit");
-  if (LIGHT.selected && !from?.classList) soon("picture", () => box()?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+  if (LIGHT.selected && !from?.closest?.("#picture")) soon("picture", () => box()?.scrollIntoView(NEAREST));
 }
 
 function tell() {
@@ -55,7 +53,8 @@ function litCounts() {
   const graph = graphOf(state.graph);
   const parts = graph.stages.map((stage) => [litLines(graph.name, stage.name), stage.name]).filter(([count]) => count);
   const shown = parts.filter(([, name]) => ["lowered", "loops", "llvm", "asm"].includes(name));
-  return `${shown.map(([count, name]) => `${name}: ${count.toLocaleString("en")} lines`).join(", ") || "nothing"} of ${graph.name}`;
+  const counts = shown.map(([count, name]) => `${name}: ${count.toLocaleString("en")} lines`).join(", ");
+  return `${counts || "nothing"} of ${graph.name}`;
 }
 
 function litLines(graph, name) {
@@ -79,8 +78,13 @@ function listStages() {
     button.append(stage.name);
     const found = state.found.get(`${graph.name}/${stage.name}`)?.length ?? 0;
     const lit = state.wanted ? found : litLines(graph.name, stage.name);
-    const badge = made("span", `badge${lit ? (state.wanted ? " found" : " lit") : ""}`, lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "");
-    if (lit) badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
+    const badge = made(
+      "span",
+      `badge${lit ? (state.wanted ? " found" : " lit") : ""}`,
+      lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "",
+    );
+    if (lit)
+      badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
     button.append(badge);
     if (stage === current) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => go(graph.name, stage.name));
@@ -162,115 +166,14 @@ function follow() {
   if (text && line > 0 && line <= text.count) select(sameLayers(SETS[text.sets[line - 1]]), state.current);
 }
 
-// The picture --------------------------------------------------------------------------------------------
-
-function showPicture() {
-  const beside = byId("beside").checked;
-  for (const level of document.querySelectorAll("#picture .level")) level.classList.toggle("shown", level.dataset.detail === state.detail);
-  for (const net of document.querySelectorAll("#picture .net")) {
-    net.classList.toggle("shown", net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph));
-  }
-  byId("picture").classList.toggle("fit", byId("fit").checked);
-  shown = boxes.filter((element) => element.closest(".net.shown"));
-  lightBoxes();
-}
-
-function readyBoxes() {
-  for (const net of document.querySelectorAll("#picture .net")) {
-    net.style.setProperty("--natural", net.firstElementChild.getAttribute("width"));
-  }
-  for (const element of boxes) {
-    const { all } = FACTS.boxes[element.dataset.box];
-    element.setAttribute("tabindex", "0");
-    element.setAttribute("role", "button");
-    element.addEventListener("pointerover", (event) => { event.stopPropagation(); point(SETS[all]); });
-    element.addEventListener("focus", () => point(SETS[all]));
-    element.addEventListener("click", (event) => { event.stopPropagation(); select(SETS[all], element); });
-    element.addEventListener("keydown", (event) => {
-      if (event.key === "o") open(element);
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      select(SETS[all], element);
-    });
-    element.addEventListener("dblclick", (event) => { event.stopPropagation(); open(element); });
-  }
-  byId("picture").addEventListener("pointerleave", () => point([]));
-}
-
-// Shows a box with more of what is in it; from the last level of detail, closed again.
-function open(element) {
-  const { details } = FACTS;
-  state.detail = details[(details.indexOf(state.detail) + 1) % details.length];
-  showPicture();
-  refreshDetails();
-  const same = boxes.find((box) => box.dataset.box === element.dataset.box && box.dataset.graph === element.dataset.graph && box.closest(".level.shown"));
-  same?.focus();
-  same?.scrollIntoView({ block: "nearest" });
-}
-
-function choices(into, names, get, set) {
-  const buttons = names.map((name) => {
-    const button = made("button", "", name);
-    button.type = "button";
-    button.setAttribute("role", "radio");
-    button.addEventListener("click", () => set(name));
-    return button;
-  });
-  byId(into).replaceChildren(...buttons);
-  byId(into).addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    set(names[(names.indexOf(get()) + by + names.length) % names.length]);
-    buttons[names.indexOf(get())].focus();
-  });
-  return () => buttons.forEach((button, at) => {
-    button.setAttribute("aria-checked", String(names[at] === get()));
-    button.tabIndex = names[at] === get() ? 0 : -1;
-  });
-}
-
-const refreshGraphs = choices("graphs", FACTS.graphs.map((graph) => graph.name), () => state.graph, (name) => {
-  const wanted = state.panes.map((pane) => pane.stage.name);
-  state.graph = name;
-  showGraph();
-  state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered"));
-  soon("stages", listStages);
-  soon("status", tell);
-});
-const refreshDetails = choices("details", FACTS.details, () => state.detail, (name) => {
-  state.detail = name;
-  showPicture();
-  refreshDetails();
-});
-
-function showGraph() {
-  refreshGraphs();
-  showPicture();
-  if (Object.keys(FACTS.times).length) soon("heat", showHeat);
-  if (FILES.length && !script.rows) showFile(0);
-  if (state.wanted) soon("find", () => find(state.wanted));
-}
-
-function showHeat() {
-  heatBy(state.graph);
-  for (const element of boxes) {
-    const heat = HEAT[FACTS.boxes[element.dataset.box].own];
-    element.classList.toggle("heated", heat > 0);
-    element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
-  }
-  if (FILES.length) showFile(script.file);
-  state.panes.forEach((pane) => pane.lines.render(true));
-  showTimes();
-}
-
 // Search ---------------------------------------------------------------------------------------------------
 
 function find(wanted) {
   state.wanted = wanted.toLowerCase();
   state.found = new Map();
   if (byId("search").value !== wanted) byId("search").value = wanted;
-  if (state.wanted) for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
+  if (state.wanted)
+    for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
   const counts = [...state.found].filter(([id]) => id.startsWith(`${state.graph}/`)).map(([, lines]) => lines.length);
   const sum = counts.reduce((most, count) => most + count, 0);
   byId("found").textContent = state.wanted ? `${sum.toLocaleString("en")} lines` : "";
@@ -283,109 +186,6 @@ function find(wanted) {
   script.wanted = state.wanted;
   script.render(true);
   soon("stages", listStages);
-}
-
-// Tables ---------------------------------------------------------------------------------------------------
-
-function table(into, heads, items) {
-  if (!items.length) return;
-  const element = made("table");
-  const head = element.createTHead().insertRow();
-  heads.forEach(([name, right]) => head.append(Object.assign(made("th", right ? "right" : "", name), { scope: "col" })));
-  const body = element.createTBody();
-  for (const { cells, set } of items) {
-    const row = body.insertRow();
-    cells.forEach((cell, at) => {
-      const place = row.insertCell();
-      if (heads[at][1]) place.className = "right";
-      place.append(cell);
-    });
-    if (!set) continue;
-    row.tabIndex = 0;
-    row.dataset.set = set;
-    row.addEventListener("click", () => select(SETS[set], row));
-    row.addEventListener("keydown", (event) => event.key === "Enter" && select(SETS[set], row));
-    row.addEventListener("pointerenter", () => point(SETS[set]));
-    row.addEventListener("pointerleave", () => point([]));
-  }
-  byId(into).replaceChildren(element);
-}
-
-function rows() {
-  for (const row of document.querySelectorAll("tr[data-set]")) {
-    row.classList.toggle("lit", LIGHT.lit[row.dataset.set] === 1);
-    row.classList.toggle("hover", LIGHT.hover[row.dataset.set] === 1);
-  }
-}
-
-const SVG = "http://www.w3.org/2000/svg";
-function bars(counts, label) {
-  const picture = document.createElementNS(SVG, "svg");
-  const [width, height, most] = [130, 30, Math.max(1, ...counts)];
-  Object.entries({ class: "bars", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }).forEach((pair) => picture.setAttribute(...pair));
-  counts.forEach((count, at) => {
-    const bar = document.createElementNS(SVG, "rect");
-    const tall = count ? Math.max(1, (height * count) / most) : 0;
-    const facts = { x: (at * width) / counts.length, y: height - tall, width: width / counts.length - 0.5, height: tall };
-    Object.entries(facts).forEach((pair) => bar.setAttribute(...pair));
-    picture.append(bar);
-  });
-  return picture;
-}
-
-function arrayRow(item) {
-  const about = made("div", "", item.name);
-  const range = item.range ? `${item.range.join(" … ")}${item.wrong ? `, ${item.wrong} not finite` : ""}` : "";
-  about.append(made("div", "soft", `${item.type} · ${item.bytes.toLocaleString("en")} bytes`));
-  const picture = made("div");
-  picture.append(bars(item.counts, `histogram of ${item.name}, ${range}`), range);
-  return { cells: [about, picture], set: item.set };
-}
-
-function tabs() {
-  const given = { script: 1, parameters: FACTS.parameters.length, taps: FACTS.taps.length, time: Object.keys(FACTS.times).length };
-  const names = Object.keys(given).filter((name) => given[name]);
-  const show = (name) => names.forEach((other) => {
-    byId(`tab-${other}`).hidden = other !== name;
-    byId(`of-${other}`).setAttribute("aria-selected", String(other === name));
-    byId(`of-${other}`).tabIndex = other === name ? 0 : -1;
-  });
-  const buttons = names.map((name) => {
-    const button = made("button", "", name);
-    Object.assign(button, { type: "button", id: `of-${name}` });
-    button.setAttribute("role", "tab");
-    button.setAttribute("aria-controls", `tab-${name}`);
-    button.addEventListener("click", () => show(name));
-    return button;
-  });
-  byId("tabs").replaceChildren(...buttons);
-  byId("tabs").addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    const at = names.findIndex((name) => !byId(`tab-${name}`).hidden);
-    const next = names[(at + by + names.length) % names.length];
-    show(next);
-    byId(`of-${next}`).focus();
-  });
-  show("script");
-  table("tab-parameters", [["parameter"], ["values"]], FACTS.parameters.map(arrayRow));
-  table("tab-taps", [["tap"], ["values"]], FACTS.taps.map(arrayRow));
-}
-
-function showTimes() {
-  const times = FACTS.times[state.graph];
-  const items = (times?.rows ?? []).map((item) => {
-    const share = made("div", "", `${(100 * item.share).toFixed(1)} %`);
-    const bar = made("span", "share");
-    bar.style.width = `${Math.max(1, 100 * item.share)}%`;
-    share.append(bar, `${item.microseconds.toPrecision(3)} µs`);
-    const name = made("div", "", item.name);
-    name.append(made("div", "soft", item.layers.join(", ")));
-    return { cells: [name, share, item.bound], set: item.set };
-  });
-  byId("tab-time").replaceChildren(made("p", "empty", `No times of ${state.graph} are given.`));
-  table("tab-time", [["kernel"], ["time", 1], ["what bounds it"]], items);
-  rows();
 }
 
 // Keys and widths ---------------------------------------------------------------------------------------------
@@ -401,13 +201,19 @@ const KEYS = {
   s: split,
   p: () => document.querySelector("main").classList.toggle("picture"),
   "?": () => byId("help").click(),
-  Escape: () => { find(""); select([]); },
+  Escape: () => {
+    find("");
+    select([]);
+  },
 };
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input[type=search]")) {
-    if (event.key === "Escape") { find(""); event.target.blur(); }
+    if (event.key === "Escape") {
+      find("");
+      event.target.blur();
+    }
     if (event.key === "Enter") state.current.next(event.shiftKey ? -1 : 1);
     return;
   }
@@ -441,7 +247,9 @@ byId("help").addEventListener("click", () => {
   byId("keys").hidden = !byId("keys").hidden;
   byId("help").setAttribute("aria-expanded", String(!byId("keys").hidden));
 });
-byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+byId("theme").addEventListener("click", () =>
+  theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"),
+);
 function theme(name) {
   document.documentElement.dataset.theme = name;
   const style = getComputedStyle(document.documentElement);
@@ -473,10 +281,11 @@ async function start() {
   state.current.show("lowered");
   listStages();
   const order = FACTS.graphs.toSorted((one, other) => (other.name === state.graph) - (one.name === state.graph));
-  for (const graph of order) for (const stage of graph.stages) {
-    texts.set(`${graph.name}/${stage.name}`, await unpacked(`text-${graph.name}-${stage.name}`));
-    if (stage === state.current.stage) state.current.layOut();
-  }
+  for (const graph of order)
+    for (const stage of graph.stages) {
+      texts.set(`${graph.name}/${stage.name}`, await unpacked(`text-${graph.name}-${stage.name}`));
+      if (stage === state.current.stage) state.current.layOut();
+    }
   document.documentElement.dataset.ready = "yes";
   if (location.hash.length > 1) follow();
 }

@@ -1,7 +1,14 @@
 // Panes: the script, the picture, and one or two stages, of which one is current.
 
 const byId = (id) => document.getElementById(id);
-const state = { graph: FACTS.graphs.at(-1).name, detail: FACTS.detail, panes: [], current: null, wanted: "", found: new Map() };
+const state = {
+  graph: FACTS.graphs.at(-1).name,
+  detail: FACTS.detail,
+  panes: [],
+  current: null,
+  wanted: "",
+  found: new Map(),
+};
 const texts = new Map(); // unpacked, by their ids
 
 const graphOf = (name) => FACTS.graphs.find((graph) => graph.name === name);
@@ -74,12 +81,30 @@ class Pane {
     this.rows = before && this.diff ? diffRows(stage.changes, this.open_) : null;
     const language = { llvm: "llvm", asm: "asm" }[stage.name] ?? "ir";
     const at = (number) => {
-      if (!this.rows) return { text: text.line(number), number: number + 1, set: text.sets[number], language, heat: HEAT[text.sets[number]], line: number };
+      if (!this.rows)
+        return {
+          text: text.line(number),
+          number: number + 1,
+          set: text.sets[number],
+          language,
+          heat: HEAT[text.sets[number]],
+          line: number,
+        };
       const { kind, first, last } = this.rows[number];
-      if (kind === "fold") return { text: `⋯ ${last - first} lines that are the same`, number: "", set: 0, kind, language, fold: first };
+      if (kind === "fold")
+        return { text: `⋯ ${last - first} lines that are the same`, number: "", set: 0, kind, language, fold: first };
       const of = kind === "delete" ? before : text;
       const sign = { insert: "+", delete: "−", numbered: "~" }[kind] ?? " ";
-      return { text: of.line(first), number: kind === "delete" ? "" : first + 1, set: of.sets[first], kind, sign, language, heat: kind === "delete" ? 0 : HEAT[of.sets[first]], line: kind === "delete" ? -1 : first };
+      return {
+        text: of.line(first),
+        number: kind === "delete" ? "" : first + 1,
+        set: of.sets[first],
+        kind,
+        sign,
+        language,
+        heat: kind === "delete" ? 0 : HEAT[of.sets[first]],
+        line: kind === "delete" ? -1 : first,
+      };
     };
     this.lines.wanted = state.wanted;
     this.lines.cursor = -1;
@@ -144,7 +169,9 @@ class Pane {
     if (!this.rows || !lines.length) return lines;
     const wanted = new Set(lines);
     const rows = [];
-    this.rows.forEach(({ kind, first }, row) => kind !== "delete" && kind !== "fold" && wanted.has(first) && rows.push(row));
+    this.rows.forEach(
+      ({ kind, first }, row) => kind !== "delete" && kind !== "fold" && wanted.has(first) && rows.push(row),
+    );
     return rows;
   }
   // Shows the first of them, also where they are all folded.
@@ -161,7 +188,8 @@ class Pane {
   next(step) {
     const rows = this.marked();
     if (!rows.length) return;
-    const after = step > 0 ? rows.find((row) => row > this.lines.cursor) : rows.findLast((row) => row < this.lines.cursor);
+    const after =
+      step > 0 ? rows.find((row) => row > this.lines.cursor) : rows.findLast((row) => row < this.lines.cursor);
     this.lines.move(after ?? (step > 0 ? rows[0] : rows.at(-1)));
     this.lines.reveal(this.lines.cursor, true);
   }
@@ -239,11 +267,20 @@ function showFile(number, line = 0) {
     if (of === number) heats.set(at, (heats.get(at) ?? 0) + share);
   }
   const last = Math.max(0, ...sets.keys());
-  const text = file.lines ?? Array.from({ length: last }, (_, at) => (sets.has(at + 1) ? "(the text of this line is not known here)" : ""));
+  const text =
+    file.lines ??
+    Array.from({ length: last }, (_, at) => (sets.has(at + 1) ? "(the text of this line is not known here)" : ""));
   script.show({
     count: text.length,
     widest: text.reduce((most, row) => Math.max(most, row.length), 0),
-    at: (row) => ({ text: text[row], number: row + 1, set: sets.get(row + 1) ?? 0, narrow: true, language: file.lines ? "python" : "none", heat: heats.get(row + 1) ?? 0 }),
+    at: (row) => ({
+      text: text[row],
+      number: row + 1,
+      set: sets.get(row + 1) ?? 0,
+      narrow: true,
+      language: file.lines ? "python" : "none",
+      heat: heats.get(row + 1) ?? 0,
+    }),
   });
   if (line) script.reveal(line - 1);
 }

@@ -22,7 +22,8 @@ class StageText {
   constructor(ends, sets, text) {
     Object.assign(this, { ends, sets, text, count: ends.length });
     this.widest = 0;
-    for (let line = 0, start = 0; line < this.count; start = ends[line++]) this.widest = Math.max(this.widest, ends[line] - start);
+    for (let line = 0, start = 0; line < this.count; start = ends[line++])
+      this.widest = Math.max(this.widest, ends[line] - start);
   }
   start(line) {
     return line ? this.ends[line - 1] : 0;
@@ -54,9 +55,15 @@ class StageText {
 }
 
 const WORDS = {
-  python: "and as assert async await break class continue def del elif else except finally for from if import in is lambda None not or pass raise return True False try while with yield",
-  ir: "graph declared output next emit carry over with given function for fold when gives tile row store call in step unroll scan driver group kernel initial copy reads writes computes",
-  llvm: "define declare internal private call br label ret phi load store getelementptr icmp fcmp select freeze insertelement extractelement shufflevector to align noalias attributes target source_filename switch",
+  python: `
+    and as assert async await break class continue def del elif else except finally for from if import in is lambda
+    None not or pass raise return True False try while with yield`,
+  ir: `
+    graph declared output next emit carry over with given function for fold when gives tile row store call in
+    step unroll scan driver group kernel initial copy reads writes computes`,
+  llvm: `
+    define declare internal private call br label ret phi load store getelementptr icmp fcmp select freeze
+    insertelement extractelement shufflevector to align noalias attributes target source_filename switch`,
   asm: "",
 };
 const TOKENS = {
@@ -65,7 +72,7 @@ const TOKENS = {
   llvm: /(?<c>;.*$)|(?<s>"[^"]*")|(?<t>\b(?:i\d+|float|double|ptr|void|half|bfloat|x)\b)|(?<v>[%@#!][\w.]+)|(?<n>-?\b\d[\w.+]*)|(?<w>[A-Za-z_][\w.]*)/g,
   asm: /(?<c>#.*$)|(?<s>"[^"]*")|(?<v>%\w+)|(?<t>^[\w.$]+:)|(?<k>^\s*\.\w+)|(?<o>^\s+[a-z]\w*)|(?<n>\$?-?\b(?:0x)?\d[\w]*)/g,
 };
-const KEYWORDS = Object.fromEntries(Object.entries(WORDS).map(([name, text]) => [name, new Set(text.split(" "))]));
+const KEYWORDS = Object.fromEntries(Object.entries(WORDS).map(([name, text]) => [name, new Set(text.trim().split(/\s+/))]));
 
 // Adds a line to an element, coloured; wanted: a text in lower case that is marked.
 function colour(element, text, language, wanted) {
@@ -105,15 +112,21 @@ class Lines {
   constructor(element, label, { onPoint, onPick, onCursor }) {
     Object.assign(this, { element, onPoint, onPick, onCursor, rows: null, cursor: -1, wanted: "" });
     this.id = `lines${Lines.made++}`;
-    Object.entries({ role: "listbox", tabindex: "0", "aria-label": label }).forEach((pair) => element.setAttribute(...pair));
+    Object.entries({ role: "listbox", tabindex: "0", "aria-label": label }).forEach((pair) =>
+      element.setAttribute(...pair),
+    );
     this.space = made("div", "space");
     this.body = made("div", "rows");
     this.space.append(this.body);
     element.replaceChildren(this.space);
-    element.addEventListener("scroll", () => {
-      this.top = element.scrollTop;
-      this.later();
-    }, { passive: true });
+    element.addEventListener(
+      "scroll",
+      () => {
+        this.top = element.scrollTop;
+        this.later();
+      },
+      { passive: true },
+    );
     this.height = this.top = 0; // as they were seen last: to ask for them would lay the page out
     new ResizeObserver(([seen]) => {
       this.height = seen.contentRect.height;
@@ -144,7 +157,10 @@ class Lines {
     const first = Math.max(0, Math.min(Math.floor(this.top / HEIGHT) - 4, this.rows.count - 1));
     const last = Math.min(this.rows.count, first + Math.ceil(this.height / HEIGHT) + 8);
     if (!anew && first === this.first && last === this.last) return;
-    const kept = anew || this.first < 0 ? new Map() : new Map([...this.body.children].map((row) => [Number(row.dataset.row), row]));
+    const kept =
+      anew || this.first < 0
+        ? new Map()
+        : new Map([...this.body.children].map((row) => [Number(row.dataset.row), row]));
     [this.first, this.last] = [first, last];
     const shown = [];
     for (let number = first; number < last; number++) shown.push(kept.get(number) ?? this.row(number));
@@ -156,7 +172,12 @@ class Lines {
     const element = made("div", "line");
     element.id = `${this.id}-${number}`;
     element.dataset.row = number;
-    const facts = { role: "option", "aria-posinset": number + 1, "aria-setsize": this.rows.count, "aria-selected": "false" };
+    const facts = {
+      role: "option",
+      "aria-posinset": number + 1,
+      "aria-setsize": this.rows.count,
+      "aria-selected": "false",
+    };
     Object.entries(facts).forEach((pair) => element.setAttribute(...pair));
     const label = made("span", row.narrow ? "number narrow" : "number", row.number);
     if (row.heat > 0.005) {
