@@ -132,7 +132,7 @@ def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str])
     assert shown(capsys, "--diff", "unroll").splitlines()[1:] == ["# nothing changed"]
 
 
-@pytest.mark.parametrize("width", [60, 100, 160])
+@pytest.mark.parametrize("width", [60, 160])
 def test_comments_stand_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     columns = set()
     for arguments in (("--stage", "graph"), ("--stage", "fission"), ("--diff", "fission"), ("--layer", "cell_1")):
