@@ -24,13 +24,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.highlighter import RegexHighlighter
-from rich.syntax import Syntax
 from rich.table import Table
-from rich.text import Text
-from rich.theme import Theme
 
 from .commands.command_error import CommandError
+from .commands.show import show_change, show_stage
 from .errors import RnnGraphError
 from .ir.axes import time_sizes
 from .program.callable_graph import CallableGraph
@@ -80,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     which = show.add_mutually_exclusive_group()
     which.add_argument("--stage", default="graph", help="graph (default), plan, loops, llvm, asm, a pass, …")
     which.add_argument("--stages", action="store_true", help="list the stages, in order")
+    which.add_argument("--diff", metavar="PASS", help="what a pass changed")
+    show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
+    show.add_argument("--line", metavar="LINE", help="what comes from a line of a script: 39, or net.py:39")
+    show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
     show.set_defaults(command=_show)
 
     run = commands.add_parser("run", help="run a graph script as Python does")
@@ -226,13 +227,10 @@ def _show(options: argparse.Namespace) -> None:
     if options.stages:
         print("\n".join(graph.stages))
         return
-    if options.stage not in graph.stages:
-        raise CommandError(f"no stage is named {options.stage!r}; there are {', '.join(graph.stages)}")
-    text = graph.show(options.stage)
-    if not sys.stdout.isatty():
-        sys.stdout.write(text)
-        return
-    Console(theme=_THEME).print(coloured(text, options.stage), soft_wrap=True, end="")
+    if options.diff is not None:
+        show_change(graph, options.diff, not options.no_pager)
+    else:
+        show_stage(graph, options.stage, options.layer, options.line, not options.no_pager)
 
 
 def _explore(options: argparse.Namespace) -> None:
@@ -269,41 +267,6 @@ def _verify(options: argparse.Namespace) -> int:
     program, fixed = _program(options.script), dict(options.fixed)
     batches, steps = options.batch or BATCHES, options.steps or STEPS
     return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
-
-
-class _Highlighter(RegexHighlighter):
-    """Colours of graphs and loops. Later patterns win, so that commentary is commentary throughout."""
-
-    base_style = "ir."
-    highlights = [  # noqa: RUF012  (rich declares it so)
-        r"(?m)^ *(?P<value>[%\w.]+(, %[\w.]+)*) = (?P<op>\w+)",
-        r"(?m)(?P<type>\b(f32|f64|i32|i64|bool)(x\d+|\*|\[[^\]\n]*\])?)",
-        r"(?m)^ *(?P<keyword>graph|declared|output|next|emit|carry|over|with|given|function|for|fold|when|gives"
-        r"|tile|row|store|call)\b",
-        r"(?m)\b(?P<keyword>in|step|unroll|scan|driver)\b",
-        r"(?P<text>'[^'\n]*')",
-        r"(?m)(?P<comment>#.*$)",
-    ]
-
-
-_THEME = Theme(
-    {
-        "ir.value": "cyan",
-        "ir.op": "bold",
-        "ir.type": "green",
-        "ir.keyword": "magenta",
-        "ir.text": "yellow",
-        "ir.comment": "not bold bright_black",
-    }
-)
-
-
-def coloured(text: str, stage: str) -> Text:
-    """The text of a stage, with styles."""
-    lexer = {"llvm": "llvm", "asm": "gas"}.get(stage)
-    if lexer is None:
-        return _Highlighter()(Text(text))
-    return Syntax("", lexer, theme="ansi_dark", tab_size=8).highlight(text)
 
 
 # Timing ------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import os
+import re
 import reprlib
 import sys
 import warnings
@@ -30,6 +31,18 @@ Phase = Literal["forward", "backward", "update"]
 """What a computation is a part of: of values, of gradients, or of a trainer's update."""
 
 
+_CELL = re.compile(r"In \[\d+\]")
+
+
+def _cell_of(file: str) -> str | None:
+    """The number of the cell that IPython keeps under the name of a temporary file; None for all other files."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    format_code_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    told = format_code_name(file) if format_code_name is not None else None  # ("Cell", "In[3]")
+    found = re.search(r"\d+", told[1]) if told else None
+    return found[0] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """A line of the user's code; of a computation also its layer, such as ``rnn/multi_rnn_cell/cell_0/lstm_cell``, as
@@ -42,11 +55,16 @@ class Where:
     phase: Phase = "forward"
 
     def __str__(self) -> str:
-        return f"{self.shown_file}:{self.line}"
+        file = self.shown_file
+        return f"{file}, line {self.line}" if _CELL.fullmatch(file) else f"{file}:{self.line}"
 
     @property
     def shown_file(self) -> str:
-        """The file as messages show it: below the working directory without the way there."""
+        """The file as messages show it: below the working directory without the way there, a notebook's cell by its
+        number.
+        """
+        if number := _cell_of(self.file):
+            return f"In [{number}]"
         try:
             relative = os.path.relpath(self.file)
         except ValueError:  # another drive on Windows

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from .display.html import code
 from .errors import Where
 
 
@@ -27,6 +28,12 @@ class StageText(str):
         made = super().__new__(cls, "".join(f"{line.text}\n" for line in given))
         made.lines = given
         return made
+
+    def _repr_html_(self) -> str:
+        return code(str(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
     def __getnewargs__(self) -> tuple[tuple[StageLine, ...]]:  # type: ignore[override]
         return (self.lines,)

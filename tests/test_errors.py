@@ -7,15 +7,37 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.errors import Where
+
+
+def test_lines_of_notebooks_are_named_by_their_cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As IPython tells them, also in what is saved and read where there is no notebook."""
+    cells = {"/tmp/ipykernel_7/123.py": ("Cell", "In[12]")}
+    shell = SimpleNamespace(compile=SimpleNamespace(format_code_name=cells.get))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    where = Where("/tmp/ipykernel_7/123.py", 2)
+    assert str(where) == "In [12], line 2"
+    assert str(rg.ShapeError("sizes differ", where)) == "In [12], line 2: sizes differ"
+    assert str(Where("/tmp/elsewhere.py", 2)) == "/tmp/elsewhere.py:2"
+    names: dict[str, Any] = {"rg": rg}
+    source = 'x = rg.placeholder("x", (None, 2))\nprogram = rg.compile(rg.tanh(x))\n'
+    exec(compile(source, "/tmp/ipykernel_7/123.py", "exec"), names)
+    assert "# In [12], line 1" in str(names["program"].inference.graph)
+    names["program"].save(tmp_path / "net")
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert "# In [12], line 1" in str(rg.load(tmp_path / "net").inference.graph)
+
 
 Case = tuple[Callable[[], Any], type[Exception], tuple[str, ...]]
 CASES: dict[str, Case] = {}

@@ -18,7 +18,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
-    "version", "foreign", "errors", "arguments", "allocation", "public", "stage_text",
+    "version", "foreign", "errors", "arguments", "allocation", "public", "display", "stage_text",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
@@ -52,6 +52,7 @@ LATE = {
     ("", "foreign"): "only an error asks what other frameworks call a thing",
     ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
     ("public", "foreign"): "only an error asks what other frameworks call a thing",
+    ("display.html", "display.colours"): "rich: few look at a stage in a notebook",
     ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("codegen.llvm.elementwise", "codegen.llvm.instructions"): "for one op",
     ("cli", "commands.explore_net"): "readers of other formats, which few commands need",
@@ -79,6 +80,7 @@ LATE = {
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
     ("program.program", "explore.page"): "few look",
     ("program.program", "picture.pictures"): "few draw",
+    ("program.html_forms", "picture.pictures"): "few draw",
     ("picture.pictures", "picture.png"): "matplotlib, which is an extra",
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",

@@ -90,8 +90,10 @@ def stack_bidirectional_dynamic_rnn(
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
     """Layers of ``bidirectional_dynamic_rnn``: each reads both outputs of the one below, side by side.
 
-    cells_fw, cells_bw: one cell a layer. initial_states_fw, initial_states_bw: one state a layer. The scope is
-    ``stack_bidirectional_rnn`` with ``cell_0/bidirectional_rnn/fw`` … under it.
+    cells_fw, cells_bw: one cell a layer.
+    initial_states_fw, initial_states_bw: one state a layer.
+
+    The scope is ``stack_bidirectional_rnn`` with ``cell_0/bidirectional_rnn/fw`` … under it.
 
     Returns (outputs [batch, time, both widths] of the last layer, states_fw, states_bw), the states one a layer.
     """

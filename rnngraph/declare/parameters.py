@@ -87,8 +87,9 @@ def parameter(
 ) -> Tensor:
     """A trained array that stands by itself in the graph.
 
-    name: as it appears in ``program.parameters``. initializer: a name (``zeros``, ``ones``,
-    ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of (shape, generator).
+    name: as it appears in ``program.parameters``.
+    initializer: a name (``zeros``, ``ones``, ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of
+        (shape, generator).
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
@@ -100,10 +101,11 @@ def parameter(
 def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     """x itself; a step of a ``Trainer`` that counts sets ``parameter`` to ``value``, as that step computes it.
 
-    parameter: an ``rg.parameter(…, trainable=False)``, which the step reads as it was before. value: of its shape and
-    dtype; no gradient passes to what it is made of. The loss of the training graph must read x. Neither calls of graphs
-    nor ``gradients`` make the update, nor a step whose loss or gradients are not finite; with ``accumulate`` every step
-    does. Not within a cell's ``step``.
+    parameter: an ``rg.parameter(…, trainable=False)``, which the step reads as it was before.
+    value: of its shape and dtype; no gradient passes to what it is made of.
+
+    The loss of the training graph must read x. Neither calls of graphs nor ``gradients`` make the update, nor a step
+    whose loss or gradients are not finite; with ``accumulate`` every step does. Not within a cell's ``step``.
     """
     where = user_line()
     if not isinstance(x, Tensor):

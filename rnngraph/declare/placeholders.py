@@ -41,7 +41,9 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
 
     ``initial_state=rg.state_placeholder("state0", cell)`` is fed as ``state0=nest``, in that structure or as plain
     tuples, such as the state that another call gave. Each leaf has a name of its own too: ``state0.c``, in a stack
-    ``state0.1.h``. A cell with one state has ``state0`` itself. dtype: that of the driver's inputs.
+    ``state0.1.h``. A cell with one state has ``state0`` itself.
+
+    dtype: that of the driver's inputs.
     """
     check_cell(cell, "state_placeholder")
     placeholder(name, ())  # the name is held to the same rules

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..allocation import reserve
 from ..arguments import checked_name
+from ..display.html import headed
 from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
@@ -79,6 +80,10 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<Tensor {self.name} {public_type(self.type)}>"
+
+    def _repr_html_(self) -> str:
+        where = f", declared at {self._node.where}" if self._node.where else ""
+        return headed(f"Tensor {self.name}", f"{public_type(self.type)} by {self._node.op}{where}")
 
     def __reduce__(self) -> Never:
         raise GraphError(

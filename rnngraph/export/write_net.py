@@ -56,8 +56,11 @@ EXPORTS = Writer(
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. files: paths, by their names. state_size: bytes of an instance's memory, 0 of a net for whole
-    sequences. needs: which processor runs the code.
+    """What was written.
+
+    files: paths, by their names.
+    state_size: bytes of an instance's memory, 0 of a net for whole sequences.
+    needs: which processor runs the code.
     """
 
     directory: Path

@@ -156,7 +156,9 @@ def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 @api
 def to_onnx(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
     """What a node of ONNX takes for one direction: {``W``, ``R``, ``B``, and ``P`` of peepholes}, each with the axis of
-    directions, of size 1, in front. parameters: {name under the cell: array}.
+    directions, of size 1, in front.
+
+    parameters: {name under the cell: array}.
     """
     order, layer = ORDERS["onnx"][kind_of(cell)], layer_of(cell, parameters)
     if layer.projection is not None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..display.html import code
 from ..errors import Where
 from ..stage_text import StageText
+from .dot import dot_text
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
 from .node import topological as topological
-from .printer import dot_text, graph_text, networkx_graph
+from .printer import graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
 
 if TYPE_CHECKING:
@@ -64,8 +66,9 @@ def _same_type(one: Node, other: Node) -> bool:
 class Graph:
     """A graph: inputs in order, nodes in topological order (inputs among them), named outputs.
 
-    ``comments`` is commentary for readers (what a pass took out and where it was declared). live: whether it is known
-    that the outputs need all nodes but inputs.
+    ``comments`` is commentary for readers (what a pass took out and where it was declared).
+
+    live: whether it is known that the outputs need all nodes but inputs.
     """
 
     name: str
@@ -144,7 +147,7 @@ class Graph:
         return networkx_graph(self.name, self.nodes, self.outputs)
 
     def dot(self) -> str:
-        """The graph in Graphviz's language; a scan's body is a cluster."""
+        """The graph in Graphviz's language: layers and scans as clusters, what a step hands to the next as an edge."""
         return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:
@@ -153,6 +156,9 @@ class Graph:
     def text(self) -> StageText:
         """The printed form, with what each line comes from."""
         return graph_text(self.name, self.nodes, self.outputs, self.comments)
+
+    def _repr_html_(self) -> str:
+        return code(str(self))
 
 
 def _ordered_symbols(kind: Type) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The printed form of a graph: complete, so that ``text.parser`` reads it back. Text after ``#`` is commentary.
 
-Graphs print themselves with these functions, which therefore take nodes and outputs. The same graph is drawn for
-Graphviz and for networkx.
+Graphs print themselves with these functions, which therefore take nodes and outputs. The same graph is there for
+networkx; ``dot`` draws it for Graphviz.
 """
 
 from __future__ import annotations
@@ -167,33 +167,6 @@ def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Ite
         text = f"  output {attribute_text(name)} = {operand_text(node, names)}"
         shown.append(StageLine(text, (node.where,) if node.where else ()))
     return StageText(shown)
-
-
-def dot_text(name: str, nodes: Sequence[Node], outputs: Outputs) -> str:
-    """The graph in Graphviz's language; a scan's body is a cluster."""
-    names = names_of(walk(nodes))
-    lines = [f'digraph "{name}" {{', "  rankdir=TB; node [shape=box, fontname=monospace];"]
-
-    def emit(part: Iterable[Node], indent: str) -> None:
-        for node in part:
-            if is_literal(node):
-                continue
-            label = f"{names[node]} = {node.op}\\n{node.type}"
-            lines.append(f'{indent}{names[node]} [label="{label}"];')
-            for operand in node.operands:
-                if not is_literal(operand):
-                    lines.append(f"{indent}{names[operand]} -> {names[node]};")
-            if node.op == "scan":
-                lines.append(f'{indent}subgraph "cluster_{names[node]}" {{ label="{names[node]}";')
-                emit(node["body"].nodes, indent + "  ")
-                lines.append(f"{indent}}}")
-
-    emit(nodes, "  ")
-    for name, node in outputs:
-        if is_literal(node):
-            continue
-        lines.append(f'  "output {name}" [shape=ellipse]; {names[node]} -> "output {name}";')
-    return "\n".join([*lines, "}"]) + "\n"
 
 
 def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.MultiDiGraph[str]:

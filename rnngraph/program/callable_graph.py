@@ -12,6 +12,7 @@ import numpy as np
 from ..allocation import bytes_of, reserve
 from ..arguments import flag, whole_number
 from ..declare.nest import paths
+from ..display.html import headed
 from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.axes import lengths_of
 from ..ir.graph import Graph
@@ -72,6 +73,13 @@ class CallableGraph(Generic[Given]):
         """The program's name for this graph."""
         return self.compiled.lowered.name
 
+    def __repr__(self) -> str:
+        return f"<the {self.part} graph of {', '.join(self._types) or 'no inputs'}; .show() is its text>"
+
+    def _repr_html_(self) -> str:
+        stages = ", ".join(self.stages)
+        return headed(f"The {self.part} graph", f"stages to show: {stages}", self.show("graph")._repr_html_())
+
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(self.part)
 
@@ -124,7 +132,9 @@ class CallableGraph(Generic[Given]):
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> MemoryUsage:
         """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
 
-        batch: of every size that is not a length; time: of every length. sizes: others, by name.
+        batch: of every size that is not a length.
+        time: of every length.
+        sizes: others, by name.
         """
         from .memory_report import memory_of
 
@@ -208,7 +218,10 @@ class CallableGraph(Generic[Given]):
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
         own: frozenset[str] = frozenset(),
     ) -> dict[str, int]:  # fmt: skip
-        """The size of every axis, after all checks of shapes. own: inputs that do not come from the caller."""
+        """The size of every axis, after all checks of shapes.
+
+        own: inputs that do not come from the caller.
+        """
         needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays and name not in own]
         if missing:

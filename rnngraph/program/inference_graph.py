@@ -117,7 +117,11 @@ class InferenceGraph(CallableGraph[Given]):
         """The graph as a function of a table: a mapping from column to array that may have further columns.
 
         columns: inputs that are fed from the columns of their names, or a mapping from input to column; none for all
-        inputs. keep: columns that go along into the result. The function pickles.
+            inputs.
+        keep: columns that go along into the result.
+
+        The function pickles.
+
         Raises ``NameLookupError`` for what is no input, ``ArgumentError`` where a result has a column's name.
         """
         where = user_line()
@@ -157,15 +161,17 @@ class InferenceGraph(CallableGraph[Given]):
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
         directory: None for ``NAME-export``. Files that no export wrote, or that were changed since, are never replaced:
-        then nothing is written. name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``,
-        ``NAME_test.c``, ``NAME.json``, ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the
-        tools for the target are found a static and a shared library, with a Python module that loads it (for
-        WebAssembly ``NAME.wasm``). batch: rows of a stream's instance, None for one; of sequences, None for any number.
+            then nothing is written.
+        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
+            ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the tools for the target are
+            found a static and a shared library, with a Python module that loads it (for WebAssembly ``NAME.wasm``).
+        batch: rows of a stream's instance, None for one; of sequences, None for any number.
         target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
-        weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
-        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``, run
-        step by step, or ``sequence``, which takes whole sequences and can be made of any graph. debug: whether
-        debuggers and profilers find the script's lines and layers in the object; its code is the same.
+        weights: ``embedded`` in the object as they are now, or ``external``, given at run time.
+        dispatch: code for x86-64-v2, v3 and v4 in one object, chosen at run time.
+        link: whether libraries are made.
+        form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
+        debug: whether debuggers and profilers find the script's lines and layers in the object; its code is the same.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
         known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.

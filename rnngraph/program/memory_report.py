@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ..codegen.compile import planned
+from ..display.html import table
 from ..ir.types import ITEM_BYTES, evaluate, product
 from ..runtime.native.compiled_graph import CompiledGraph
 
@@ -14,8 +15,9 @@ from ..runtime.native.compiled_graph import CompiledGraph
 class MemoryUsage:
     """Bytes of one call; ``str()`` is a table.
 
-    arena: all temporaries, of which residuals are what the forward part keeps for the derivative. panels: packed
-    weights and what else is computed from parameters when they change. parameters: the parameters themselves.
+    arena: all temporaries, of which residuals are what the forward part keeps for the derivative.
+    panels: packed weights and what else is computed from parameters when they change.
+    parameters: the parameters themselves.
     feeds, results: the caller's arrays, none of which is copied.
     """
 
@@ -29,6 +31,11 @@ class MemoryUsage:
     @property
     def total(self) -> int:
         return self.arena + self.panels + self.parameters + self.feeds + self.results
+
+    def _repr_html_(self) -> str:
+        rows = [(item.name, f"{getattr(self, item.name):,}") for item in fields(self)]
+        rows[0], rows[1] = rows[1], (f"of them {rows[0][0]}", rows[0][1])
+        return table(("a call's memory", "bytes"), [*rows, ("total", f"{self.total:,}")], last_is_sum=True)
 
     def __str__(self) -> str:
         rows = [(item.name, getattr(self, item.name)) for item in fields(self)]

@@ -14,6 +14,7 @@ from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
+from ..ir.types import evaluate, product
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
@@ -29,6 +30,7 @@ from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
+from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
 from .parts import ProgramParts, Reduced
 from .seeds import SeedGenerator
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ..explore.page import Page
     from ..profile.profile import Profile
     from .saved.save_load import SavedSettings, SavedSource
+    from .summary import Summary
 
 
 PROGRAM = "program"
@@ -83,15 +86,19 @@ def compile(  # the field's name for it
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
-    outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
-    masks drawn without a seed. target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
-    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
-    its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
-    is kept for later processes, in the user's cache directory or in the one that is given here.
+    outputs: a Tensor, or a dict of (nests of) Tensors.
+    loss: a scalar Tensor.
+    seed: of initial values and of masks drawn without a seed.
+    target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length).
+    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added.
+    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
+        here.
 
-    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does
-    not see it. activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are
-    multiplied with to 8 bits; else they keep 16 bits or more.
+    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
+        see it.
+    activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
+        with to 8 bits; else they keep 16 bits or more.
 
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
     files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros
@@ -118,8 +125,11 @@ def load(
 ) -> Program[Any]:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
-    threads, target, cache: as for ``compile``. weights, activations: likewise; without ``weights`` both are as saved.
+    threads, target, cache: as for ``compile``.
+    weights, activations: likewise; without ``weights`` both are as saved.
+
     Needs none of the user's classes, and executes nothing of what it reads.
+
     Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
@@ -131,8 +141,13 @@ def load(
 def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Any:
     """What ``rg.dumps`` wrote, and what is called to unpickle: a program, one of its graphs, or a stream.
 
-    It shares nothing with the one that was written. cache: as for ``compile``; None as it was written. Executes nothing
-    of what it reads. Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
+    It shares nothing with the one that was written.
+
+    cache: as for ``compile``; None as it was written.
+
+    Executes nothing of what it reads.
+
+    Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
     """
     from .saved.byte_form import from_bytes  # the parser and what checks files: few load or save
 
@@ -321,8 +336,8 @@ class Program(Generic[Given]):
         """What ``inference`` gives, over any number of examples: as if each had been run alone, bit for bit.
 
         examples, lengths: as for ``Trainer.fit``, or for a graph with one input its array or list alone; what only
-        training takes is left aside. batch_size: how many run together, which has no effect on results; batches of an
-        iterable are run as they come.
+            training takes is left aside.
+        batch_size: how many run together, which has no effect on results; batches of an iterable are run as they come.
 
         The first axis of every result numbers the examples, in their order. Where an open length of time gave them
         different shapes it is a list of arrays instead, each cut to its own example. What is the same for all examples
@@ -367,11 +382,19 @@ class Program(Generic[Given]):
 
         write_program(self.parts.source, self.parameters, _settings(self.parts), path)
 
+    def __repr__(self) -> str:
+        count = sum(evaluate(product(spec.type.shape), {}) for spec in self.parts.lowered.slots)
+        inputs, target = ", ".join(self.inputs) or "nothing", self.target.name
+        return f"<Program of {inputs}: {len(self.parameters)} parameters with {count:,} numbers, for {target}>"
+
+    def _repr_html_(self) -> str:
+        return program_html(self.parts, TwoGraphs(self.inference, self.training), self.summary())
+
     def __reduce__(self) -> Reduced:
         return self.parts.reduced(PROGRAM)
 
     @api
-    def summary(self) -> str:
+    def summary(self) -> Summary:
         """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
 
         A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
@@ -380,9 +403,9 @@ class Program(Generic[Given]):
         the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
         """
-        from .summary import summary_text
+        from .summary import summary_of
 
-        return summary_text(self.inference.graph, self.parameters, self.target, self.options.reduced)
+        return summary_of(self.inference.graph, self.parameters, self.target, self.options.reduced)
 
 
 def _steps_per_turn(unroll: Any) -> int | None:

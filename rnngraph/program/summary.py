@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..codegen.machine.target import Target
+from ..display.html import table
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
@@ -46,7 +47,39 @@ class Layer:
         return max(multiplying, reading) + self.operations / lanes
 
 
-def summary_text(graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None) -> str:
+HEAD = ("layer", "parameters", "bytes", "FMAs a step", "about")
+
+
+class Summary(str):
+    """The table of layers as text; a notebook shows it as a table, with the shapes of each layer's parameters.
+
+    rows: of the table, a tuple of texts each, the sum last. shapes: of parameters by layer.
+    """
+
+    __slots__ = ("rows", "shapes")
+    rows: Sequence[tuple[str, ...]]
+    shapes: Mapping[str, str]
+
+    @staticmethod
+    def of(rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str]) -> Summary:
+        width = max(len(name) for name, *_ in rows)
+        lines = (f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}" for name, *cells in (HEAD, *rows))
+        made = Summary("\n".join(lines))
+        made.rows, made.shapes = rows, shapes
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Summary.of, (self.rows, self.shapes)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, self.shapes.get(name, ""), *cells) for name, *cells in self.rows]
+        return table((HEAD[0], "shapes", *HEAD[1:]), rows, last_is_sum=True)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+def summary_of(graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None) -> Summary:
     """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
     layers = layers_of(graph, parameters)
     if reduced is not None:
@@ -55,13 +88,17 @@ def summary_text(graph: Graph, parameters: Parameters, target: Target, reduced: 
     weights = sum(layer.bytes for layer in layers.values())
     total = Layer(*(sum(getattr(layer, name) for layer in layers.values()) for name in COUNTS))
     times = [layer.seconds(target, weights) for layer in layers.values()]
-    rows = [*zip(layers.items(), times, strict=True), (("in all", total), sum(times))]
-    width = max(len(name) for (name, _), _ in rows)
-    lines = [f"{'layer':<{width}}  {'parameters':>14}  {'bytes':>14}  {'FMAs a step':>14}  {'about':>14}"]
-    for (name, layer), seconds in rows:
-        counts = f"{layer.parameters:>14,}  {layer.bytes:>14,}  {layer.multiply_adds:>14,}"
-        lines.append(f"{name:<{width}}  {counts}  {seconds * 1e6:>11.3f} us")
-    return "\n".join(lines)
+    rows = [_row(name, layer, seconds) for (name, layer), seconds in zip(layers.items(), times, strict=True)]
+    shapes: dict[str, list[str]] = {}
+    for name, array in parameters.items():
+        owner = parameters.layer(name)
+        shapes.setdefault(owner, []).append(f"{name.removeprefix(f'{owner}/')} {list(array.shape)}")
+    return Summary.of([*rows, _row("in all", total, sum(times))], {key: ", ".join(of) for key, of in shapes.items()})
+
+
+def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
+    counts = (f"{count:,}" for count in (layer.parameters, layer.bytes, layer.multiply_adds))
+    return (name, *counts, f"{seconds * 1e6:.3f} us")
 
 
 def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:

@@ -167,8 +167,10 @@ class Parameters(Mapping[str, np.ndarray]):
     ) -> None:
         """Takes values from a mapping, an ``.npz`` or a ``.safetensors`` file; all or nothing.
 
-        rename: their names by ours, ours by theirs, or a function from theirs to ours. strict: every
-        parameter must be there and nothing else. TensorFlow's ``:0`` at the end of a name is ignored.
+        rename: their names by ours, ours by theirs, or a function from theirs to ours.
+        strict: every parameter must be there and nothing else.
+
+        TensorFlow's ``:0`` at the end of a name is ignored.
         """
         flag(strict, "strict")
         found = _read(source)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, Where, warn
-from ..ir.fingerprint import fingerprint
+from ..ir.text.fingerprint import fingerprint
 from ..program.program import Program
 from ..storage.checkpoint_file import read, unpacked, write
 from .fit.history import History

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arguments import flag, positive_or_none, whole_number
 from ..batching.sources import GivenExamples
+from ..display.html import folded, headed, table
 from ..errors import ArgumentError, DtypeError, FileError, GraphError, RnnGraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
@@ -66,8 +67,9 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
 class Trainer:
     """Trains a program's parameters; both of its graphs, and its live streams, use the new values at once.
 
-    optimizer: ``Adam(1e-3)`` by default. clip_norm: the norm of all gradients together is at most this
-    (Pascanu et al. 2013). clip_value: each element of a gradient is within ±clip_value, before the norm.
+    optimizer: ``Adam(1e-3)`` by default.
+    clip_norm: the norm of all gradients together is at most this (Pascanu et al. 2013).
+    clip_value: each element of a gradient is within ±clip_value, before the norm.
     only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
     accumulate: steps whose gradients are averaged for one update.
 
@@ -81,9 +83,10 @@ class Trainer:
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay; with
     ``skip_non_finite=False`` it is made, as TensorFlow 1 does.
 
-    updates, skipped: steps' updates that were made, and that were left out. epochs: of all fits. gradient_norm:
-    of the last step's gradients together, after ``clip_value`` and before ``clip_norm``. trained: names of the
-    parameters that updates change.
+    updates, skipped: steps' updates that were made, and that were left out.
+    epochs: of all fits.
+    gradient_norm: of the last step's gradients together, after ``clip_value`` and before ``clip_norm``.
+    trained: names of the parameters that updates change.
     """
 
     def __init__(
@@ -141,10 +144,12 @@ class Trainer:
     ) -> Any:  # fmt: skip
         """One batch: forward, backward, clip and update. Gives the loss before the update.
 
-        feeds: as in ``program.training``. carry: states start where the last step's ended, and no gradient
-        passes to that step; without one they start as declared. seed: of the masks; None draws the next from
-        the program's generator. fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's
-        outputs: the step gives (loss, {the same with arrays}), as this very call computed them before the update.
+        feeds: as in ``program.training``.
+        carry: states start where the last step's ended, and no gradient passes to that step; without one they start as
+            declared.
+        seed: of the masks; None draws the next from the program's generator.
+        fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's outputs: the step gives
+            (loss, {the same with arrays}), as this very call computed them before the update.
         """
         if excess:
             no_more("step", excess)
@@ -219,24 +224,28 @@ class Trainer:
         lengths: the placeholder of each row's steps, which is filled in, or an array of them; None finds the
         placeholder by its use as ``sequence_length``, if there is just one.
 
-        window: steps of truncated backpropagation through time; states are carried from window to window of a
-        batch. warm_up: first steps of each sequence that run forward only.
+        window: steps of truncated backpropagation through time; states are carried from window to window of a batch.
+        warm_up: first steps of each sequence that run forward only.
 
         class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
         ``weights=``; 1 where one is left out. A validation counts all alike.
 
-        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
-        are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
-        feeds) that give a number, or one a row; without a validation they are measured on the examples.
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics are
+            measured on them without dropout.
+        metrics: by name, Tensors of the declaration, or functions of (result, feeds) that give a number, or one a row;
+            without a validation they are measured on the examples.
 
-        patience: epochs without a better ``monitor`` before the fit stops. monitor: the loss, of validation if there
-        is one, or another column of the history; ``mode`` is ``"min"`` or ``"max"``. keep_best: whether the
-        parameters of the best epoch are put back at the end; by default where there is a validation or a patience.
+        patience: epochs without a better ``monitor`` before the fit stops.
+        monitor: the loss, of validation if there is one, or another column of the history; ``mode`` is ``"min"`` or
+            ``"max"``.
+        keep_best: whether the parameters of the best epoch are put back at the end; by default where there is a
+            validation or a patience.
         callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
 
-        checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
-        a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
-        beginning. progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
+        checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates.
+        resume: whether a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then
+            counts from its beginning.
+        progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
 
         Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
         """
@@ -307,6 +316,16 @@ class Trainer:
         parts = {"program": program, "checkpoint": checkpoint}
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in parts.items()}
         return loads_trainer, (b"".join(packed(PICKLED, arrays, {}, PICKLED)), *cache)
+
+    def __repr__(self) -> str:
+        return f"<Trainer with {self.optimizer}: {self.updates} updates of {len(self.trained)} parameters>"
+
+    def _repr_html_(self) -> str:
+        told = ("learning_rate", "updates", "skipped", "epochs", "gradient_norm", "clip_norm", "clip_value")
+        rows = [(name.replace("_", " "), shown(getattr(self, name))) for name in told]
+        names = table(("name",), ([name] for name in self.trained))
+        trained = folded(f"{len(self.trained)} parameters are trained", names)
+        return headed("Trainer", repr(self.optimizer), table(("what", "now"), rows), trained)
 
     # State ---------------------------------------------------------------------------------------
 

@@ -112,9 +112,11 @@ class LSTMCell(LSTMLike):
 
     use_peepholes: i and f see the old c, o the new (``w_i_diag``, ``w_f_diag``, ``w_o_diag`` [units]).
     cell_clip: c' is limited to +-cell_clip before the output gate sees it, and carried so.
-    num_proj: h' is projected to this width by ``projection/kernel`` [units, num_proj], without a bias, then
-    limited to +-proj_clip. recurrent_activation: of the gates. State: LSTMStateTuple(c [units],
-    h [num_proj or units]).
+    num_proj: h' is projected to this width by ``projection/kernel`` [units, num_proj], without a bias, then limited to
+        +-proj_clip.
+    recurrent_activation: of the gates.
+
+    State: LSTMStateTuple(c [units], h [num_proj or units]).
     """
 
     def __init__(

@@ -19,7 +19,9 @@ class UGRNNCell(Cell):
     """The update gate cell (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), the output too.
 
     Parameters: kernel [inputs + units, 2 units] with columns g, c, and bias [2 units]. State: [batch, units].
-    initializer: of the kernel. recurrent_activation: of the gate, s.
+
+    initializer: of the kernel.
+    recurrent_activation: of the gate, s.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class IntersectionRNNCell(Cell):
 
         s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
 
-    with gh and gy = s(. + forget_bias). Parameters: kernel [2 units, 4 units] with columns gh, h, gy, y, and bias
-    [4 units]. Inputs are as wide as num_units, or num_in_proj=num_units projects them by ``in_projection/kernel``
-    [inputs, units] and ``in_projection/bias``; as in TensorFlow, inputs of that width are not projected. State:
-    [batch, units]. initializer: of the kernels. recurrent_activation: of the gates, s.
+    with gh and gy = s(. + forget_bias). Parameters: kernel [2 units, 4 units] with columns gh, h, gy, y, and bias [4
+    units]. Inputs are as wide as num_units, or num_in_proj=num_units projects them by ``in_projection/kernel`` [inputs,
+    units] and ``in_projection/bias``; as in TensorFlow, inputs of that width are not projected. State: [batch, units].
+
+    initializer: of the kernels.
+    recurrent_activation: of the gates, s.
     """
 
     def __init__(
@@ -130,8 +134,11 @@ class SRUCell(Cell):
         f, r = s([f; r] + bias);  c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
 
     Parameters: kernel [inputs, 4 units] with columns x~, f, r, x_t, and bias [2 units]. As in TensorFlow the highway
-    carries x_t, the input projected, so that any width goes. recurrent_activation: of the gates, s. State: c
-    [batch, units].
+    carries x_t, the input projected, so that any width goes.
+
+    recurrent_activation: of the gates, s.
+
+    State: c [batch, units].
     """
 
     def __init__(

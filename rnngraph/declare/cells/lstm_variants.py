@@ -32,11 +32,14 @@ class LayerNormBasicLSTMCell(LSTMLike):
         c' = N(c s(N(f) + forget_bias) + s(N(i)) d(a(N(j))));  h' = a(c') s(N(o))
 
     The normed c' is carried. Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o; ``gamma``
-    (norm_gain) and ``beta`` (norm_shift) [units] under ``input``, ``transform``, ``forget``, ``output`` and
-    ``state``. With ``layer_norm=False`` there is a bias [4 units] in their place, Glorot-uniform as in TensorFlow.
-    recurrent_activation: of the gates, s. State: LSTMStateTuple(c, h). dropout_keep_prob: as in
-    ``rg.DropoutWrapper``, in the training graph only, drawn anew at every step; dropout_prob_seed: an int that changes
-    the masks.
+    (norm_gain) and ``beta`` (norm_shift) [units] under ``input``, ``transform``, ``forget``, ``output`` and ``state``.
+    With ``layer_norm=False`` there is a bias [4 units] in their place, Glorot-uniform as in TensorFlow.
+
+    recurrent_activation: of the gates, s.
+    dropout_keep_prob: as in ``rg.DropoutWrapper``, in the training graph only, drawn anew at every step.
+    dropout_prob_seed: an int that changes the masks.
+
+    State: LSTMStateTuple(c, h).
     """
 
     def __init__(
@@ -84,9 +87,13 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         c' = s(f + forget_bias + w_f c) c + (1 - s(f + forget_bias + w_f c)) a(j);  h' = s(o + w_o c') a(c')
 
     Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
-    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. layer_norm: j, f, o and c' are
-    normed as in LayerNormBasicLSTMCell, under ``transform``, ``forget``, ``output`` and ``state``, and ``B`` is there
-    but not added, as in TensorFlow. initializer: of the matrices and peepholes. recurrent_activation: of the gates, s.
+    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj].
+
+    layer_norm: j, f, o and c' are normed as in LayerNormBasicLSTMCell, under ``transform``, ``forget``, ``output`` and
+        ``state``, and ``B`` is there but not added, as in TensorFlow.
+    initializer: of the matrices and peepholes.
+    recurrent_activation: of the gates, s.
+
     State: LSTMStateTuple(c [units], h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
     """
 

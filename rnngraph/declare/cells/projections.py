@@ -37,8 +37,10 @@ class _Projection(Wrapper):
 class InputProjectionWrapper(_Projection):
     """The cell gets activation(x kernel + bias), of width num_proj; the state is the cell's.
 
-    Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, and the
-    cell's under the same name. activation: a name, a function, or None for none.
+    Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, and the cell's
+    under the same name.
+
+    activation: a name, a function, or None for none.
     """
 
     def __init__(self, cell: Cell, num_proj: int, activation: Activation = None) -> None:
@@ -52,7 +54,9 @@ class OutputProjectionWrapper(_Projection):
     """The output is activation(y kernel + bias) of the cell's output y, of width output_size; the state is the cell's.
 
     Parameters: ``kernel`` [cell's output, output_size] and ``bias`` [output_size] under ``output_projection_wrapper``,
-    and the cell's under the same name. activation: a name, a function, or None for none.
+    and the cell's under the same name.
+
+    activation: a name, a function, or None for none.
     """
 
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None) -> None:

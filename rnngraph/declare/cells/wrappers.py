@@ -25,8 +25,9 @@ class DropoutWrapper(Wrapper):
     step, row and unit; with ``variational_recurrent`` one mask for each row and unit serves all steps
     (Gal & Ghahramani 2016). Memory (an LSTM's c) is never dropped.
 
-    keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar float placeholder. 1.0 makes no
-    node. seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
+    keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar float placeholder. 1.0 makes no node.
+
+    seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
     """
 
     def __init__(
@@ -133,9 +134,9 @@ class ZoneoutWrapper(Wrapper):
     inference graph has the expectation, old + state_keep_prob * (new - old). Where the cell's output is one of its new
     states, as an LSTM's h, the output is what that state became, as in the paper's equations; else it is the cell's.
 
-    state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like
-    the cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node. seed: an int that
-    changes the masks of this wrapper.
+    state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like the
+        cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node.
+    seed: an int that changes the masks of this wrapper.
     """
 
     def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:

@@ -383,7 +383,10 @@ def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
 def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     """The output at each row's last real step.
 
-    outputs: [batch, time, width]; lengths: int [batch], at least 1. Gives [batch, width].
+    outputs: [batch, time, width].
+    lengths: int [batch], at least 1.
+
+    Gives [batch, width].
     """
     if outputs.rank != 3:
         raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")

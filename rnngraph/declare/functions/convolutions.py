@@ -42,13 +42,15 @@ def conv1d(
 ) -> Tensor:
     """activation(convolution of x over time + bias): x [batch, time, width] gives [batch, steps, filters].
 
-    padding: ``causal``: an output reads its own step and ``dilation * (kernel_size - 1)`` before it, zeros before
-    the first. ``same``: ceil(time / strides) outputs, with as many zeros
-    before as after, the odd one after. ``reflect``: as ``same``, with the sequence mirrored in place of zeros.
-    ``valid``: only where all steps are there. (before, after): so many zeros.
-    strides: steps from one output to the next. dilation: steps from one entry of the kernel to the next.
+    padding: ``causal``: an output reads its own step and ``dilation * (kernel_size - 1)`` before it, zeros before the
+        first. ``same``: ceil(time / strides) outputs, with as many zeros before as after, the odd one after.
+        ``reflect``: as ``same``, with the sequence mirrored in place of zeros. ``valid``: only where all steps are
+        there. (before, after): so many zeros.
+    strides: steps from one output to the next.
+    dilation: steps from one entry of the kernel to the next.
     groups: equal parts of the width, each of which makes as large a part of the filters; as many as the width is wide:
-    a depthwise convolution.
+        a depthwise convolution.
+
     Owns ``conv1d/kernel`` [kernel_size, width / groups, filters] and ``conv1d/bias`` [filters]; ``name`` replaces
     ``conv1d``.
     """
@@ -61,8 +63,9 @@ def conv1d(
 def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: str = "valid") -> Tensor:
     """The largest of ``pool_size`` steps: x [batch, time, width] gives [batch, steps, width].
 
-    strides: steps from one output to the next; ``pool_size`` if not given. padding: ``valid``: whole windows only.
-    ``same``: ceil(time / strides) outputs, of what there is. Where several are largest, they share the gradient evenly.
+    strides: steps from one output to the next; ``pool_size`` if not given.
+    padding: ``valid``: whole windows only. ``same``: ceil(time / strides) outputs, of what there is. Where several are
+        largest, they share the gradient evenly.
     """
     scope = ScopeName("max_pool1d", False, user_line())
     with within(scope.layer):

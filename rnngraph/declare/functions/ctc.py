@@ -48,9 +48,12 @@ def ctc_loss(
     """-log of the probability that the labels come out, over all alignments (Graves et al. 2006, eq. 8 and 14).
 
     labels: int [batch, longest], ``longest`` a declared int; what stands past a row's length does not count.
-    logits: [batch, time, classes]. label_lengths, logit_lengths: int [batch]; None: all of them. blank_index: the
-    class that stands for no label. The loss of labels that don't fit into their row's time is infinite; its
-    gradient is zero. ``mean`` divides by the sum of weights, one a row.
+    logits: [batch, time, classes].
+    label_lengths, logit_lengths: int [batch]; None: all of them.
+    blank_index: the class that stands for no label.
+
+    The loss of labels that don't fit into their row's time is infinite; its gradient is zero. ``mean`` divides by the
+    sum of weights, one a row.
     """
     _check(labels, logits, blank_index)
     longest = int(str(labels.shape[1]))

@@ -72,7 +72,11 @@ def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
 def sparse_softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+    """-log softmax(logits)[label].
+
+    labels: int [...].
+    logits: [..., classes].
+    """
     labels = _class_labels(labels, logits)
     if lengths is not None:  # whatever stands past a row's length is no label
         labels = where(real_steps(labels, lengths), labels, 0)
@@ -138,8 +142,11 @@ def huber_loss(
 def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
     """The share of ``argmax(logits)`` that are the label: a scalar of the logits' dtype.
 
-    labels: int [...]; logits: [..., classes]. weights and lengths count as in losses: hits times weights over
-    the sum of weights, over real steps. A label that is no class is never hit. Without a gradient.
+    labels: int [...].
+    logits: [..., classes]. weights and lengths count as in losses: hits times weights over the sum of weights, over
+        real steps.
+
+    A label that is no class is never hit. Without a gradient.
     """
     hit = equal(argmax(logits), _class_labels(labels, logits))
     return reduce_loss(cast(hit, logits.dtype), weights, lengths, "mean")

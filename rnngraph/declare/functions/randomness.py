@@ -40,8 +40,11 @@ def _filled(value: Any, kind: Tensor) -> Tensor:
 def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     """x with units dropped at random in the training graph; x itself in the inference graph.
 
-    A kept unit is divided by keep_prob. x: [rows, units], or [rows, steps, …] with a mask of its own at every step;
-    inside a cell's ``step`` it is drawn anew at every step. keep_prob, seed: as in ``rg.DropoutWrapper``.
+    A kept unit is divided by keep_prob.
+
+    x: [rows, units], or [rows, steps, …] with a mask of its own at every step; inside a cell's ``step`` it is drawn
+        anew at every step.
+    keep_prob, seed: as in ``rg.DropoutWrapper``.
     """
     where = user_line()
     _check_random(x, "dropout", where)

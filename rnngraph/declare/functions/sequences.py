@@ -19,8 +19,10 @@ from .basic import cast, concat, dimension, filled_like, gather, known_by, one_a
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
     """Sums along ``axis`` of all entries so far.
 
-    exclusive: without the entry itself. reverse: from the end on. Along an axis of open size it is a loop, which
-    a stream runs step by step unless reversed; x is a float then.
+    exclusive: without the entry itself.
+    reverse: from the end on.
+
+    Along an axis of open size it is a loop, which a stream runs step by step unless reversed; x is a float then.
     """
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
@@ -91,7 +93,8 @@ def _zeros(x: Tensor, axis: int, count: int) -> Tensor:
 def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     """Each row's steps from its last real one to the first; what stands past its length stays.
 
-    x: [batch, time, …]; lengths: int [batch], each in 0..time.
+    x: [batch, time, …].
+    lengths: int [batch], each in 0..time.
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"reverse_sequence needs a Tensor [batch, time, …], not {x!r}")

@@ -97,9 +97,10 @@ class BahdanauAttention(Attention):
     """score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
 
     Parameters: ``memory_layer/kernel`` of its own, and under the wrapper's scope ``bahdanau_attention/`` with
-    ``query_layer/kernel`` [depth, num_units] and ``attention_v`` [num_units]. normalize: v is g v / |v|, with
-    ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b`` [num_units] in the tanh (Salimans and
-    Kingma 2016).
+    ``query_layer/kernel`` [depth, num_units] and ``attention_v`` [num_units].
+
+    normalize: v is g v / |v|, with ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b``
+        [num_units] in the tanh (Salimans and Kingma 2016).
     """
 
     name = "bahdanau_attention"
@@ -159,10 +160,13 @@ class AttentionWrapper(Wrapper):
         y, cell_state' = cell([x; attention], cell_state);   context = softmax(score(y)) over the memory
         attention' = [y; context] A with attention_layer_size, else the context
 
-    The output is attention', or y with ``output_attention=False``. State: AttentionWrapperState(cell_state,
-    attention). initial_cell_state: a nest like the cell's state of Tensors [batch, width] that it starts from, such
-    as an encoder's final state; attention starts from zeros. Parameters are under ``attention_wrapper``: those of the
-    cell, of the attention, and ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
+    The output is attention', or y with ``output_attention=False``. State: AttentionWrapperState(cell_state, attention).
+
+    initial_cell_state: a nest like the cell's state of Tensors [batch, width] that it starts from, such as an encoder's
+        final state; attention starts from zeros.
+
+    Parameters are under ``attention_wrapper``: those of the cell, of the attention, and ``attention_layer/kernel``
+    [cell's output + memory's width, attention_layer_size].
 
     ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] is what each step attended to.
     """

@@ -41,17 +41,22 @@ def dynamic_decode(
 ) -> tuple[Tensor, Any, Tensor]:
     """Runs ``cell`` on its own outputs: step 0 reads ``first_input``, step t+1 what ``next_input`` makes of step t.
 
-    first_input: float [batch, width], or [width] for all rows. next_input: a function of (output, x_t) that gives
-    [batch, width]; output is the cell's at step t, and x_t is ``inputs[:, t]``, or None without ``inputs``. max_steps:
-    how many steps there are at most, an int; None takes the length of ``inputs``. inputs: [batch, max_steps, features].
+    first_input: float [batch, width], or [width] for all rows.
+    next_input: a function of (output, x_t) that gives [batch, width]; output is the cell's at step t, and x_t is
+        ``inputs[:, t]``, or None without ``inputs``.
+    max_steps: how many steps there are at most, an int; None takes the length of ``inputs``.
+    inputs: [batch, max_steps, features].
     initial_state: a nest like ``cell.state_size`` of Tensors [batch, width]; default zeros, or the cell's own.
 
     stop: a function of the output that gives a bool for each row. The step that stops a row is its last: its output
     and state count, later outputs are 0 and the state is held. The loop ends when all rows have stopped.
 
     teacher: [batch, max_steps, width]; in the training graph ``teacher[:, t]`` is fed after step t in place of
-    ``next_input``'s value, with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio and
-    others 2015). teacher_prob: a float in [0, 1] or a scalar float placeholder. The inference graph has neither.
+        ``next_input``'s value, with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio and
+        others 2015).
+    teacher_prob: a float in [0, 1] or a scalar float placeholder.
+
+    The inference graph has neither.
 
     Returns (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the steps that each row
     took, the one that stopped it included, as a ``sequence_length`` counts them. Parameters are under ``decoder``.

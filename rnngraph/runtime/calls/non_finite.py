@@ -25,10 +25,14 @@ from ...passes.gradients.autodiff import PREFIX
 class NonFinite:
     """The first value that is not finite; ``str()`` says it in one line.
 
-    node: its name in the printed graph. op: what computes it. value: ``"nan"``, ``"inf"`` or ``"-inf"``.
-    step, row: counted from 0 in the arrays that were fed, whichever way a loop runs; None where the node has
-    none. index: of the element in the node's own array. phase: ``"feed"``, ``"parameter"``, ``"forward"`` or
-    ``"backward"``. where: the user's line. name: the feed, the parameter or the output, if it is one.
+    node: its name in the printed graph.
+    op: what computes it.
+    value: ``"nan"``, ``"inf"`` or ``"-inf"``.
+    step, row: counted from 0 in the arrays that were fed, whichever way a loop runs; None where the node has none.
+    index: of the element in the node's own array.
+    phase: ``"feed"``, ``"parameter"``, ``"forward"`` or ``"backward"``.
+    where: the user's line.
+    name: the feed, the parameter or the output, if it is one.
     """
 
     node: str

@@ -12,8 +12,8 @@ import numpy as np
 from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
 from ...declare.description import Described
-from ...ir.fingerprint import fingerprint
 from ...ir.graph import Graph
+from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
 from ...passes.pipeline import Pass
 from .compile_options import CompileOptions

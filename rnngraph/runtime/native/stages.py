@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
@@ -42,6 +42,30 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
 
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
     return StageText(found)
+
+
+class PassChange(NamedTuple):
+    """What a pass was given and what it made of it. law: the sentence that says what it keeps."""
+
+    before: StageText
+    after: StageText
+    law: str
+
+
+def change_of(compiled: CompiledGraph, name: str) -> PassChange:
+    """What the pass of this name changed. Raises ``NameLookupError`` where there is none."""
+    passes = {single.name: single for single in compiled.pipeline}
+    if name not in passes:
+        raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")
+    graphs: list[Graph] = [compiled.lowered]
+    names = [*passes]
+
+    def seen(_: str, graph: Graph) -> None:
+        graphs.append(graph)
+
+    run(compiled.lowered, compiled.pipeline[: names.index(name) + 1], forbidden(compiled.kind), seen)
+    law = " ".join((type(passes[name]).__doc__ or "").split())
+    return PassChange(graphs[-2].text(), graphs[-1].text(), law[law.find("Law: ") :].removeprefix("Law: "))
 
 
 def _native_text(compiled: CompiledGraph, stage: str) -> StageText:

@@ -102,7 +102,9 @@ class StreamPool(Generic[Given]):
 
     @api
     def open(self, feeds: Mapping[Any, Any] | None = None, /, *, state: Any = None, **held: Any) -> StreamHandle:
-        """A new stream. feeds, held: what has no time axis, of this stream alone, with or without an axis of one row.
+        """A new stream.
+
+        feeds, held: what has no time axis, of this stream alone, with or without an axis of one row.
 
         state: of ``pool.state`` or ``pool.state_bytes``, also of another process, or of a ``Stream`` of one row; None
         for the initial one.
@@ -162,8 +164,9 @@ class StreamPool(Generic[Given]):
 
     @api
     def flush(self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, **left: Any) -> Given:
-        """What is still owed of a sequence that ends here, and back to the initial state. feeds, left: entries that are
-        left for no whole step of ``rate``, with their time axis.
+        """What is still owed of a sequence that ends here, and back to the initial state.
+
+        feeds, left: entries that are left for no whole step of ``rate``, with their time axis.
         """
         where = user_line()
         arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)

@@ -97,7 +97,10 @@ class Stream(Generic[Given]):
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
     ) -> Given:
-        """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
+        """A chunk of steps: sequence placeholders with their time axis.
+
+        rows: as for ``step``.
+        """
         if excess:
             no_more("process", excess)
         prepared = self._prepared_chunk
@@ -234,8 +237,8 @@ class Stream(Generic[Given]):
     def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> Given:
         """What is still owed of sequences that end here, and back to the initial state.
 
-        feeds: entries that are left for no whole step of ``rate``, with their time axis. rows: as for ``step``; the
-        others' results are 0, and they go on.
+        feeds: entries that are left for no whole step of ``rate``, with their time axis.
+        rows: as for ``step``; the others' results are 0, and they go on.
         """
         where = user_line()
         chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...arguments import one_of, whole_number
+from ...display.charts import Line, panels
+from ...display.html import headed, table
 from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
 from ...public import api
 from ...storage.atomic_file import as_path, replace_file
@@ -70,7 +72,10 @@ class History(Mapping[str, np.ndarray]):
 
     @api
     def row(self, epoch: int) -> dict[str, float]:
-        """One epoch by column, as callbacks get it. epoch: as the column ``"epoch"`` counts, or -1 for the last."""
+        """One epoch by column, as callbacks get it.
+
+        epoch: as the column ``"epoch"`` counts, or -1 for the last.
+        """
         number = whole_number(epoch, "an epoch")
         known = self._epochs()
         if number < 0 and -number <= self._rows:
@@ -179,6 +184,20 @@ class History(Mapping[str, np.ndarray]):
             with replace_file(path) as file:
                 figure.savefig(file, format=path.suffix[1:], dpi=150)
         return figure
+
+    def _repr_html_(self) -> str:
+        epochs = np.array(self._epochs(), np.float64)
+        drawn = {
+            title: [Line("validation" if name.startswith(VALIDATION) else "training", self[name]) for name in names]
+            for title, names in self._panels().items()
+        }
+        rows = [[f"{column[at]:.5g}" for column in self._columns.values()] for at in range(self._rows)]
+        skipped = len(rows) - ROWS_SHOWN
+        if skipped > 0:
+            rows = [*rows[: ROWS_SHOWN // 2], ["…"] * len(self), *rows[-ROWS_SHOWN // 2 :]]
+        note = f"{self._rows} epochs{f'; {self.stopped}' if self.stopped else ''}"
+        parts = [panels("epoch", epochs, drawn), table([*self], rows)] if self._rows else []
+        return headed("History", note, *parts)
 
     def _panels(self) -> dict[str, list[str]]:
         """Columns that one panel draws, by what they measure; the loss comes first."""

@@ -97,12 +97,16 @@ class SGD(Optimizer):
 class RMSProp(Optimizer):
     """v = decay · v + (1 − decay) · g²; p = p − rate · g / (√v + epsilon).
 
-    Tieleman & Hinton 2012; centered: v − (mean of g)² under the root (Graves 2013, eq. 38); momentum as in torch:
-    b = momentum · b + g / (√v + epsilon), p = p − rate · b.
+    Tieleman & Hinton 2012.
 
-    initial_square: what v begins with. epsilon_in_root: √(v + epsilon) in place of √v + epsilon. rate_in_momentum:
-    b = momentum · b + rate · g / …, p = p − b, which differs where the rate changes. TensorFlow 1's optimizer is that
-    with initial_square=1, both of these and epsilon=1e-10.
+    centered: v − (mean of g)² under the root (Graves 2013, eq. 38); momentum as in torch: b = momentum · b + g / (√v +
+        epsilon), p = p − rate · b.
+
+    initial_square: what v begins with.
+    epsilon_in_root: √(v + epsilon) in place of √v + epsilon.
+    rate_in_momentum: b = momentum · b + rate · g / …, p = p − b, which differs where the rate changes.
+
+    TensorFlow 1's optimizer is that with initial_square=1, both of these and epsilon=1e-10.
     """
 
     learning_rate: Rate

@@ -172,9 +172,13 @@ class ReduceOnPlateau(Schedule):
     ``fit`` puts the schedule that follows in this one's place after each epoch. In a loop of your own do the same:
     ``trainer.learning_rate = schedule = schedule.measured(value)``.
 
-    monitor: a column of the history; None: the loss, of validation if there is one. mode: ``"min"``, or ``"max"`` where
-    more is better. min_delta: an improvement is larger than this. cooldown: epochs after a reduction that do not count
-    towards the next. final: the rate never falls below. The arithmetic is that of Keras's ``ReduceLROnPlateau``.
+    monitor: a column of the history; None: the loss, of validation if there is one.
+    mode: ``"min"``, or ``"max"`` where more is better.
+    min_delta: an improvement is larger than this.
+    cooldown: epochs after a reduction that do not count towards the next.
+    final: the rate never falls below.
+
+    The arithmetic is that of Keras's ``ReduceLROnPlateau``.
 
     rate, best, waited, resting: where it stands: the present rate (``initial`` to begin with), the best value so far,
     epochs since, and epochs of the cooldown that are left.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...arguments import whole_number
 from ...errors import ArgumentError, GraphError, Where
-from ...ir.fingerprint import fingerprint
+from ...ir.text.fingerprint import fingerprint
 from ..optimization.optimizers import Optimizer, optimizer_text
 from ..optimization.pruning import prune_text
 from ..steps.stepper import Stepper

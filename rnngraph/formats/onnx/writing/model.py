@@ -36,9 +36,11 @@ MOST_NAMED = 40
 def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLike[str], opset: int = 17) -> None:
     """Writes the inference graph as an ONNX file, which other runtimes load.
 
-    program: a Program, or one of its graphs without dropout, such as ``program.evaluation``. path: of the file. An
-    earlier file of this function's is replaced, once the new one is whole. opset: the version of ONNX's operators, 13
-    to 22.
+    program: a Program, or one of its graphs without dropout, such as ``program.evaluation``.
+    path: of the file.
+    opset: the version of ONNX's operators, 13 to 22.
+
+    An earlier file of this function's is replaced, once the new one is whole.
 
     Inputs and outputs have the names of placeholders and outputs, open sizes stay open. Layers that are ONNX's LSTM,
     GRU or RNN become such nodes, with their weights in ONNX's order; other loops become Scan nodes. Weights are

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Node
-from .types import Size, TensorType
+from ..graph import Graph, Node
+from ..types import Size, TensorType
 
 
 def fingerprint(graph: Graph) -> str:

@@ -1,0 +1,87 @@
+"""Writes ``docs/guides/words.md`` from ``rnngraph/foreign.py``: ``python docs/site_parts/words.py``.
+
+The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rnngraph.foreign import _COMMON, KEYWORDS, NAMES, NUMPY
+
+PAGE = Path(__file__).resolve().parents[1] / "guides" / "words.md"
+
+HEAD = """# Words of other frameworks
+
+What Keras, torch, TensorFlow, JAX and NumPy call a thing, and what is written here. The same tables answer mistakes:
+`rg.LSTM` and `rg.dense(x, units, bias=False)` raise errors that say what to write. Ways in for programs and files:
+
+- from Keras: [keras.md](../keras.md) reads `.keras` and `.h5` files; models become functions of Tensors, `Model.fit`
+  becomes `rg.Trainer(program).fit`, and dropout is a wrapper of the cell that only the training graph has;
+- from torch: `rg.read_torch(module, example)` reads an `nn.Module` ([api.md](../api.md#nets-from-elsewhere)),
+  `rg.weights.from_torch` one layer's arrays, and `module.eval()` is the inference graph;
+- from TensorFlow 1: [tf1.md](../tf1.md) runs whole programs unchanged, and leads from `Session` to `rg.compile`.
+
+This page is written by `python docs/site_parts/words.py`.
+"""
+
+TITLES = {
+    "cell": "Arguments of cells", "optimizer": "Arguments of optimizers", "driver": "Arguments of drivers",
+    "loss": "Arguments of losses", "Trainer": "Arguments of `Trainer`", "fit": "Arguments of `fit`",
+    "compile": "Arguments of `compile`", "predict": "Arguments of `predict`", "evaluate": "Arguments of `evaluate`",
+    "wrapper": "Arguments of wrappers",
+}  # fmt: skip
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Names\n", _table(NAMES), "## NumPy's functions of arrays\n"]
+    parts += ["Of Tensors these are written with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
+    same = ", ".join(f"`{name}`" for name, ours in NUMPY.items() if name == ours)
+    parts += [f"By the same name: {same}.\n", "## Arguments of everything\n", _table(_COMMON)]
+    for group, words in KEYWORDS.items():
+        parts += [f"## {TITLES.get(group, f'Arguments of `{group}`')}\n", _table(words)]
+    return "\n".join(parts)
+
+
+def _table(words: Mapping[str, str]) -> str:
+    """Words by what is written for them: a row for each remedy, in the order in which they come first."""
+    theirs: dict[str, list[str]] = {}
+    for word, ours in words.items():
+        theirs.setdefault(ours, []).append(f"`{word}`")
+    rows = (f"| {', '.join(names)} | {_text(ours)} |" for ours, names in theirs.items())
+    return "\n".join(["| theirs | here |", "|---|---|", *rows]) + "\n"
+
+
+def _text(remedy: str) -> str:
+    """A remedy as Markdown, names of this package with what they are called with in back quotes."""
+    parts, place = [], 0
+    for start in _NAME.finditer(remedy):
+        if start.start() < place:
+            continue
+        end = _end_of_call(remedy, start.end())
+        parts += [remedy[place : start.start()], f"`{remedy[start.start() : end]}`"]
+        place = end
+    return "".join([*parts, remedy[place:]]).replace("|", "\\|")
+
+
+_NAME = re.compile(r"\b(rg|program|rnngraph)\.\w+(\.\w+)*")
+
+
+def _end_of_call(text: str, place: int) -> int:
+    """Where the brackets end that open at ``place``, and what is called or indexed of the result."""
+    while text[place : place + 1] in ("(", "["):
+        depth = 1
+        while depth and place < len(text) - 1:
+            place += 1
+            depth += (text[place] in "([") - (text[place] in ")]")
+        place += 1
+        if more := re.match(r"\.\w+", text[place:]):
+            place += more.end()
+    return place
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,68 @@
+"""Colours of the texts of stages: graphs, plans and loops by rules of our own, LLVM IR and assembly by Pygments'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.syntax import Syntax
+from rich.text import Text
+from rich.theme import Theme
+
+LEXERS = {"llvm": "llvm", "asm": "gas"}
+
+THEME = Theme(
+    {
+        "ir.value": "cyan",
+        "ir.op": "bold",
+        "ir.type": "green",
+        "ir.keyword": "magenta",
+        "ir.text": "yellow",
+        "ir.comment": "not bold bright_black",
+        "ir.gone": "red",
+        "ir.new": "green",
+    }
+)
+
+
+class _Highlighter(RegexHighlighter):
+    """Later patterns win, so that commentary is commentary throughout."""
+
+    base_style = "ir."
+    highlights = [  # noqa: RUF012  (rich declares it so)
+        r"(?m)^ *(?P<value>[%\w.]+(, %[\w.]+)*) = (?P<op>\w+)",
+        r"(?m)(?P<type>\b(f32|f64|i32|i64|bool)(x\d+|\*|\[[^\]\n]*\])?)",
+        r"(?m)^ *(?P<keyword>graph|declared|output|next|emit|carry|over|with|given|function|for|fold|when|gives"
+        r"|tile|row|store|call)\b",
+        r"(?m)\b(?P<keyword>in|step|unroll|scan|driver)\b",
+        r"(?P<text>'[^'\n]*')",
+        r"(?m)(?P<comment>#.*$)",
+    ]
+
+
+def coloured(text: str, stage: str) -> Text:
+    """The text of a stage, with styles of ``THEME`` or of Pygments."""
+    lexer = LEXERS.get(stage)
+    if lexer is None:
+        return _Highlighter()(Text(text))
+    return Syntax("", lexer, theme="ansi_dark", tab_size=8).highlight(text)
+
+
+def stage_of(text: str) -> str:
+    """``llvm`` or ``asm`` for texts in those languages, else ``graph``, whose rules are those of all others."""
+    if re.search(r"^define ", text, re.MULTILINE):
+        return "llvm"
+    return "asm" if re.search(r"^\t\.text", text, re.MULTILINE) else "graph"
+
+
+def styled_pieces(text: str) -> Iterator[tuple[str, str, bool]]:
+    """The text of a stage as (piece, a terminal's name of its colour or "", whether it is bold)."""
+    console = Console(theme=THEME, color_system="standard", force_terminal=True, width=10**6)
+    for segment in coloured(text, stage_of(text)).render(console):
+        style = segment.style
+        name = style.color.name if style is not None and style.color is not None else ""
+        name = "bright_black" if style is not None and style.dim else name
+        plain = name if name == "bright_black" else name.removeprefix("bright_")
+        yield segment.text, plain, bool(style and style.bold)

@@ -1,0 +1,104 @@
+"""Fragments of HTML for notebooks. Whatever comes from a user, a file or a script passes ``escaped``.
+
+Colours are those of the front end's own theme where it has named them, as JupyterLab does for light and dark; else
+shades that can be read on both.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+
+MOST_COLOURED = 1000
+"""Lines of which each word may get an element of its own; what is longer stays plain, so that notebooks stay small."""
+
+_CODE = "font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.35"
+_TEXT = "font-family:var(--jp-ui-font-family,sans-serif);font-size:13px"
+_RULE = "1px solid var(--jp-border-color2,#bbb)"
+_FAINT = "color:var(--jp-ui-font-color2,#757575)"
+
+_COLOURS = {
+    "red": "var(--jp-error-color1,#d32f2f)",
+    "green": "var(--jp-mirror-editor-number-color,#2e8540)",
+    "yellow": "var(--jp-mirror-editor-string-color,#ba5b21)",
+    "blue": "var(--jp-mirror-editor-def-color,#3974d6)",
+    "magenta": "var(--jp-mirror-editor-keyword-color,#a64aa6)",
+    "cyan": "var(--jp-mirror-editor-variable-color,#1f7f8f)",
+    "bright_black": "var(--jp-mirror-editor-comment-color,#757575)",
+}
+"""By the terminal's name of a colour, each with a class of one letter."""
+
+_CLASSES = dict(zip(_COLOURS, "rgydmvc", strict=True))
+_SHEET = "".join(f".rnngraph-code .{_CLASSES[name]}{{color:{colour}}}" for name, colour in _COLOURS.items())
+
+
+def escaped(text: object) -> str:
+    """Text that stands for itself in HTML, within elements and attributes."""
+    return escape(str(text), quote=True)
+
+
+def code(text: str) -> str:
+    """The text of a stage in its colours, in a frame that scrolls."""
+    inner = escaped(text) if text.count("\n") > MOST_COLOURED else _spans(text)
+    sheet = f"<style>{_SHEET}.rnngraph-code .b{{font-weight:bold}}</style>"
+    frame = f'<pre style="{_CODE};max-height:40em;overflow:auto;margin:0">{inner}</pre>'
+    return f'<div class="rnngraph-code">{sheet}{frame}</div>'
+
+
+def _spans(text: str) -> str:
+    """Text with its styles as elements. Pieces of one style that follow each other are one."""
+    from .colours import styled_pieces  # rich, which nothing but a display needs
+
+    parts: list[tuple[str, str]] = []
+    for piece, colour, is_bold in styled_pieces(text):
+        look = " ".join(filter(None, (_CLASSES.get(colour, ""), "b" if is_bold else "")))
+        if parts and parts[-1][0] == look:
+            parts[-1] = (look, parts[-1][1] + piece)
+        else:
+            parts.append((look, piece))
+    return "".join(f'<span class="{look}">{escaped(piece)}</span>' if look else escaped(piece) for look, piece in parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bool = False) -> str:
+    """A table; numbers stand on the right. last_is_sum: whether a rule parts the last row from the others."""
+    cell = "padding:2px 10px 2px 0"
+    lines = [f'<table style="{_TEXT};border-collapse:collapse;margin:4px 0"><thead><tr>']
+    rows = [list(row) for row in rows]
+    right = [all(_is_number(row[place]) for row in rows) and bool(rows) for place in range(len(head))]
+    aligns = ["right" if is_right else "left" for is_right in right]
+    for name, align in zip(head, aligns, strict=True):
+        lines.append(f'<th scope="col" style="{cell};text-align:{align};border-bottom:{_RULE}">{escaped(name)}</th>')
+    lines.append("</tr></thead><tbody>")
+    for number, row in enumerate(rows):
+        rule = f";border-top:{_RULE}" if last_is_sum and number == len(rows) - 1 else ""
+        cells = (
+            f'<td style="{cell};text-align:{align}{rule};font-variant-numeric:tabular-nums">{escaped(value)}</td>'
+            for value, align in zip(row, aligns, strict=True)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    lines.append("</tbody></table>")
+    return "".join(lines)
+
+
+def _is_number(value: object) -> bool:
+    """A number, also one with its unit, such as ``1,024`` or ``0.5 us``, or what stands for numbers left out."""
+    return str(value).lstrip("-~≈ ")[:1].isdigit() or value in ("", "…", "nan")
+
+
+def folded(title: str, inner: str, is_open: bool = False) -> str:
+    """A part that a click opens. inner: HTML."""
+    summary = f'<summary style="cursor:pointer;{_TEXT}">{escaped(title)}</summary>'
+    return f'<details{" open" if is_open else ""}>{summary}<div style="margin:4px 0 8px 14px">{inner}</div></details>'
+
+
+def picture(svg: str, alt: str) -> str:
+    """An SVG document as an image, so that neither its styles nor its names reach the page around it."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escaped(alt)}" style="max-width:100%;background:#fff">'
+
+
+def headed(title: str, note: str, *parts: str) -> str:
+    """A whole output: what it is, a few words on it, and its parts. parts: HTML."""
+    faint = f' <span style="{_FAINT}">{escaped(note)}</span>' if note else ""
+    return f'<div style="{_TEXT}"><div><b>{escaped(title)}</b>{faint}</div>{"".join(parts)}</div>'

@@ -1,0 +1,108 @@
+"""The site's pages are true and whole, as far as can be told without building it; CONTRIBUTING.md has the command."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import rnngraph as rg
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+REFERENCE = sorted((DOCS / "reference").glob("*.md"))
+
+
+def part(name: str) -> ModuleType:
+    """A file of docs/site_parts as a module."""
+    spec = importlib.util.spec_from_file_location(f"site_{name}", DOCS / "site_parts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def listed(page: Path) -> list[str]:
+    """The names whose docstrings a page of the reference shows."""
+    found = re.findall(r"^```\{reference\}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return "\n".join(found).split()
+
+
+def test_every_public_name_is_on_one_page_of_the_reference() -> None:
+    names = [name for page in REFERENCE for name in listed(page)]
+    assert len(names) == len(set(names))
+    known = {name.partition(".")[0] for name in names}
+    assert set(rg.__all__) - known - {"__version__"} == set()
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_the_reference_has_an_example_of_every_name(page: Path) -> None:
+    """The page's script, which another test runs, uses what the page lists."""
+    script = "\n".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    own = part("docstrings").OBJECTS
+    used = set(re.findall(r"\brg\.(\w+)", script))
+    assert [name for name in listed(page) if name not in own and name.partition(".")[0] not in used] == []
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_all_that_is_listed_has_a_text(page: Path) -> None:
+    docstrings = part("docstrings")
+    for name in listed(page):
+        lines = [*docstrings.described(name, docstrings.found(name), name)]
+        assert len("".join(lines[1:-1]).strip()) > 3, name
+        assert sum(line.startswith("```") for line in lines) % 2 == 0, name
+
+
+def test_arguments_stand_one_a_line() -> None:
+    docstrings = part("docstrings")
+
+    def call(shape: Any, dtype: Any, first: Any, last: Any) -> None:
+        """Makes a thing: of two kinds.
+
+        shape: each entry an int; one is enough. dtype: as NumPy's, such as
+        ``float32``. first, last: of a range. Raises ``ValueError``: never.
+
+        More on it, with other: words.
+        """
+
+    text, arguments = docstrings.parted(inspect.getdoc(call), {"shape", "dtype", "first", "last"})
+    paragraphs = ["Makes a thing: of two kinds.", "Raises ``ValueError``: never.", "More on it, with other: words."]
+    assert [part.strip() for part in text.split("\n\n")] == paragraphs
+    assert arguments == [
+        ("shape", "each entry an int; one is enough."),
+        ("dtype", "as NumPy's, such as ``float32``."),
+        ("first, last", "of a range."),
+    ]
+    lines = [*docstrings.described("call", call, "rg.call")]
+    assert lines[0].endswith("{py:function} rg.call(shape, dtype, first, last)")
+    assert "- `first`, `last`: of a range." in lines
+
+
+def test_the_page_of_words_is_what_errors_say() -> None:
+    words = part("words")
+    assert words.PAGE.read_text() == words.page(), "run python docs/site_parts/words.py"
+    assert words._text("x, or rg.dense(x, (1, 2)).name | y") == "x, or `rg.dense(x, (1, 2)).name` \\| y"
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#here">1</a><a href="b.html#there">2</a><a href="c.html">3</a><a href="https://x.y">4</a>'
+        '<img src="no.svg"><a href="#top">5</a><p id="top">'
+    )
+    (tmp_path / "b.html").write_text('<p id="here"><a href="a.html?x=1">1</a>')
+    broken = part("whole").broken(tmp_path)
+    assert [line.split()[1] for line in broken] == ["b.html#there", "c.html", "no.svg"]
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    toctrees = "\n".join(
+        re.findall(r"^```\{toctree\}\n(.*?)^```$", (DOCS / "index.md").read_text(), re.MULTILINE | re.DOTALL)
+    )
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+    missing = pages - set(toctrees.split()) - {"index"}
+    assert {page for page in missing if not re.fullmatch(r"decisions/\d+.*", page)} == set()
