@@ -33,7 +33,8 @@ class Graph:
 
     owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
-    so that later ones can share their variables. named: Tensors and operations by name. holder: the session whose
+    so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
+    parameters of the steps are made with that are being traced, the innermost last. named: Tensors and operations by name. holder: the session whose
     values the variables have now. labels, renamed: names of placeholders, and those that are not the first of theirs.
     """
 
@@ -45,6 +46,8 @@ class Graph:
         self.by_name: dict[str, Variable] = {}
         self.extra: dict[str, Any] = {}
         self.scopes: dict[str, ScopeName] = {}
+        self.cells: dict[Any, Any] = {}
+        self.steps: list[Any] = []
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None

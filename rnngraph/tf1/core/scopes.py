@@ -197,15 +197,6 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     return made
 
 
-def refuse_reuse(what: Any, reuse: Any) -> None:
-    """An error for a cell that is to find its variables where the open scope makes new ones."""
-    if reuse and not present_scope().reuse:
-        raise ArgumentError(
-            f"{what!r}: reuse={reuse!r} needs a variable scope that reuses; open it with reuse=True, or use "
-            "rg.shared(cell) for one set of parameters"
-        )
-
-
 def _text(name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise DtypeError(f"a variable scope has a name, not {shown(name)}")

@@ -22,6 +22,7 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram
+from ..core.rolled import Rolled
 
 FOUND = "found/"
 
@@ -72,7 +73,8 @@ def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, st
 def _gradient_program(graph: Any, loss: Tensor, stand_ins: tuple[Node, ...], asked: Asked) -> GradientProgram:
     key = "gradients", loss.node, stand_ins, asked.fed, graph.version
     if key not in graph.plans:
-        graph.plans[key] = GradientProgram(graph, asked.cut.tensor(loss), targets_of(graph, stand_ins, asked.cut))
+        cut = Rolled(graph.cut(asked.fed), [loss.node], [node["gradient"].target for node in stand_ins])
+        graph.plans[key] = GradientProgram(graph, cut.tensor(loss), targets_of(graph, stand_ins, cut))
     found: GradientProgram = graph.plans[key]
     return found
 
