@@ -65,6 +65,10 @@ from .core.variables import global_variables as all_variables
 from .core.variables import global_variables_initializer as initialize_all_variables
 from .core.variables import local_variables_initializer as initialize_local_variables
 from .core.variables import variables_initializer as initialize_variables
+from .flow.branches import case, cond, switch_case
+from .flow.functional import foldl, foldr, map_fn, scan
+from .flow.tensor_array import TensorArray
+from .flow.while_loops import while_loop
 from .ops import nest
 from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
 from .ops.arithmetic import slice_of as slice

@@ -58,6 +58,15 @@ def as_dim(item: Any) -> Dim:
     return item if isinstance(item, Size) else int(item)
 
 
+def known_size(node: Node) -> Dim | None:
+    """The size that a scalar is, of which runs need nothing but what they are fed; None where it is none."""
+    if node.shape:
+        return None
+    found = _elements(node)
+    whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
+    return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
+
+
 def _read(tensor: Tensor) -> np.ndarray:
     """The elements of a Tensor that is made of sizes and numbers."""
     found = _elements(tensor.node)
