@@ -31,6 +31,9 @@ class Counts:
             if node.op == "cast":
                 node = node.operands[0]
                 continue
+            if node.op == "select" and _from_the_end(node):  # an index, which counts from the end where it is below 0
+                found = self.number(node.operands[2])
+                return None if found is None or not isinstance(found, int) or found < 0 else found + added
             if node.op not in ("add", "sub"):
                 return None
             one, other = node.operands
@@ -84,6 +87,11 @@ def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
     if not isinstance(first, int) or not isinstance(left, int) or first < 0 or left < 0:
         return None
     return take_slice(table, (slice(first, -left if left else None),))
+
+
+def _from_the_end(node: Node) -> bool:
+    condition, _, number = node.operands
+    return condition.op == "less" and condition.operands[0] is number and _known_int(condition.operands[1]) == 0
 
 
 def _plain(node: Node) -> Node:
