@@ -14,7 +14,7 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..public import api as _api
-from . import compat, contrib, errors, initializers, layers, losses, nn, train
+from . import compat, contrib, errors, initializers, layers, losses, nn, random, train
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -152,7 +152,7 @@ from .ops.initializers import (
     zeros_initializer,
 )
 from .ops.inputs import placeholder, placeholder_with_default
-from .ops.random import random_normal, random_uniform, truncated_normal
+from .ops.random import multinomial, random_normal, random_shuffle, random_uniform, truncated_normal
 from .ops.shapes import (
     add_n,
     broadcast_to,

@@ -45,6 +45,14 @@ class Counts:
             added, node = added + (step if node.op == "add" else -step), one
         return None
 
+    def limits(self, condition: Node) -> list[Tensor]:
+        """What a condition compares numbers with that follows from sizes."""
+        if condition.op == "and":
+            return [item for operand in condition.operands for item in self.limits(operand)]
+        if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1])) is None:
+            return []
+        return [Tensor(condition.operands[1])]
+
     def bounds(self, condition: Node) -> Iterator[Dim | None]:
         """After how many steps each part of a condition ends the loop; None where that depends on values."""
         if condition.op == "and":

@@ -14,7 +14,7 @@ from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Dim, meet_declared
 from ...public import api
 from ..core.names import dtype_name
-from ..core.sizes import size_tensor, sizes_in
+from ..core.sizes import anchored, size_tensor, sizes_in
 from ..ops.functions import constant as tf_constant
 
 
@@ -34,7 +34,7 @@ class Entries:
 class TensorArray:
     """``tf.TensorArray``. It never changes: what writes gives another one, which has to be used from there on.
 
-    size: the number of entries, of which some sizes may be open. origin: within a step of a loop, the array that the
+    count: the number of entries, which may be an open size, and what was given for it. origin: within a step of a loop, the array that the
     step was given, and was_read whether steps read it.
     """
 
@@ -49,6 +49,7 @@ class TensorArray:
         if len(count) != 1 or count[0] is None or (isinstance(count[0], int) and count[0] < 0):
             raise ShapeError(f"tf.TensorArray has a size of 0 or more, not {shown(size)}")
         self.count: Dim = count[0]
+        self.given = size
         self.grows = bool(dynamic_size)
         self.entries = Entries(written={})
         self.origin: TensorArray | None = None
@@ -59,6 +60,7 @@ class TensorArray:
         """Of all entries, which stand along the first axis of a Tensor."""
         made: TensorArray = cls.__new__(cls)
         made._dtype, made.count, made.grows, made.origin = array.dtype, array.type.shape[0], False, None
+        made.given = array
         made.was_read = False
         made.entries = Entries(array)
         return made
@@ -67,7 +69,7 @@ class TensorArray:
         """The same array with other entries."""
         made: TensorArray = TensorArray.__new__(TensorArray)
         made._dtype, made.grows, made.entries, made.origin = self._dtype, self.grows, entries, self.origin
-        made.was_read = False
+        made.given, made.was_read = self.given, False
         made.count = self.count if count is None else count
         return made
 
@@ -109,7 +111,7 @@ class TensorArray:
         array = self.entries.array
         if array is not None and array.rank:
             return size_tensor(array, self.count, "int32")
-        return functions.dimension(self.count, "int32")
+        return anchored(functions.dimension(self.count, "int32"), self.given)
 
     def identity(self) -> TensorArray:
         """The array itself."""

@@ -13,7 +13,7 @@ from ...ir.graph import Node, topological
 from ...ir.types import Dim, TensorType
 from ...public import api
 from ..core.absent import GUIDE
-from ..core.sizes import known_size, sizes_in
+from ..core.sizes import anchored, known_size, sizes_in
 from .counting import Counts, counter, steps_of
 from .loop import Function, Loop, as_value, called, inside_of, substituted
 from .tensor_array import TensorArray, written
@@ -53,6 +53,7 @@ class _While:
         self.nest, self.leaves = nest, [_leaf(leaf) for leaf in flatten(nest)]
         self.formals = [self._formal(leaf, number) for number, leaf in enumerate(self.leaves)]
         self.most: list[Dim] = [] if maximum is None else [_bound(maximum)]
+        self.sources: list[Any] = [maximum, *(leaf.given for leaf in self.leaves if isinstance(leaf, TensorArray))]
 
     def _formal(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
         if isinstance(leaf, TensorArray):
@@ -154,6 +155,7 @@ class _While:
         self, condition: Node, following: dict[int, Node], carried: Sequence[int], writes: dict[int, tuple[Dim, Node]]
     ) -> list[Any]:
         loop, counts = self.loop, self.counts
+        sources = [*self.sources, *counts.limits(condition)]
         bounds = [*counts.bounds(condition)]
         known = [*self.most, *(bound for bound in bounds if bound is not None)]
         fixed = [bound for bound in known if isinstance(bound, int)]
@@ -183,8 +185,8 @@ class _While:
                     f"{_WHAT}: how many entries an array has that grows is known at run time only; give it a size, the "
                     f"most that there are, and no dynamic_size ({GUIDE})"
                 )
-            found[place] = written(before, begins, values)  # type: ignore[arg-type]
-        return pack(self.nest, found)
+            found[place] = written(before, begins, anchored(values, sources))  # type: ignore[arg-type]
+        return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in found])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
         """The name of whether a step runs: at first by what the variables begin with, then by their next values."""
