@@ -14,7 +14,7 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..public import api as _api
-from . import compat, contrib, errors, initializers, layers, losses, nn, train
+from . import compat, contrib, errors, initializers, layers, losses, nn, random, train
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -65,6 +65,10 @@ from .core.variables import global_variables as all_variables
 from .core.variables import global_variables_initializer as initialize_all_variables
 from .core.variables import local_variables_initializer as initialize_local_variables
 from .core.variables import variables_initializer as initialize_variables
+from .flow.branches import case, cond, switch_case
+from .flow.functional import foldl, foldr, map_fn, scan
+from .flow.tensor_array import TensorArray
+from .flow.while_loops import while_loop
 from .ops import nest
 from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
 from .ops.arithmetic import slice_of as slice
@@ -148,7 +152,7 @@ from .ops.initializers import (
     zeros_initializer,
 )
 from .ops.inputs import placeholder, placeholder_with_default
-from .ops.random import random_normal, random_uniform, truncated_normal
+from .ops.random import multinomial, random_normal, random_shuffle, random_uniform, truncated_normal
 from .ops.shapes import (
     add_n,
     broadcast_to,

@@ -46,6 +46,8 @@ MODULES: dict[str, ModuleType] = {
     "python.ops.rnn_cell": tf1.nn.rnn_cell,
     "python.ops.rnn_cell_impl": tf1.nn.rnn_cell,
     "python.ops.variable_scope": tf1,
+    "python.ops.random_ops": tf1,
+    "random": tf1.random,
     "train": tf1.train,
 }
 """By the path under ``tensorflow`` that scripts import."""

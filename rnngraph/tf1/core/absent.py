@@ -34,7 +34,6 @@ INSTEAD: dict[str, str] = {
     "argmin": "use tf.argmax(-x, axis)",
     "assert_equal": "sizes that meet are checked at each run; leave it out",
     "clip_by_average_norm": "use tf.clip_by_norm or tf.clip_by_global_norm",
-    "cond": "use tf.where, which computes both and selects",
     "contrib.crf": "compute the sum over paths with a subclass of rg.Cell, and decode in Python",
     "contrib.cudnn_rnn": "use tf.nn.rnn_cell.LSTMCell, or rg.GRUCell(units, reset_after=True) for cuDNN's GRU",
     "contrib.data": _BATCHES,
@@ -84,7 +83,6 @@ INSTEAD: dict[str, str] = {
     "logging": _PYTHON,
     "lookup": _TABLE,
     "losses": "write it with tf.reduce_mean and the functions of tf",
-    "map_fn": _LOOP,
     "nn.batch_normalization": _BATCH_NORM,
     "nn.fused_batch_norm": _BATCH_NORM,
     "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
@@ -105,12 +103,10 @@ INSTEAD: dict[str, str] = {
     "QueueBase": _QUEUE,
     "rnn": _DRIVER,
     "saved_model": _META,
-    "scan": _LOOP,
     "scatter_update": "run the session, change the array, and tf.assign it",
     "sparse_placeholder": "use tf.placeholder with dense arrays",
     "string": f"text is Python's: {_TABLE}",
     "summary": _SUMMARY,
-    "TensorArray": _LOOP,
     "test": _PYTHON,
     "train.batch": _QUEUE,
     "train.Checkpoint": "use tf.train.Saver, or the save and load methods of an rg.Trainer",
@@ -137,7 +133,6 @@ INSTEAD: dict[str, str] = {
     "train.SyncReplicasOptimizer": _LOCAL,
     "train.write_graph": _META,
     "train": f"use an optimizer, a Saver or a learning rate that tf.train has; else {_COMPILED}rg.Trainer(program)",
-    "while_loop": _LOOP,
 }
 """Of a path or of all paths under it, whichever is longer."""
 

@@ -36,6 +36,7 @@ class Graph:
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. named: Tensors and operations by name. holder: the session whose
     values the variables have now. labels, renamed: names of placeholders, and those that are not the first of theirs.
+    within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
     @api
@@ -63,6 +64,8 @@ class Graph:
         self._compiled = 0
         self._entered = 0  # owners whose variables are in by_name
         self.scope_names: set[str] = set()
+        self.within: list[Tensor] | None = None
+        self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
@@ -74,8 +77,9 @@ class Graph:
     # Declaring -----------------------------------------------------------------------------------
 
     def own(self, *tensors: Tensor) -> None:
-        """Notes Tensors that were declared with variables of their own."""
-        self.owners += tensors
+        """Notes Tensors that were declared with variables of their own. In a step of a loop it is the loop that has them."""
+        for tensor in tensors:
+            (self.owners if self.within is None or isinstance(tensor, Variable) else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
         """Notes a placeholder. One whose label another has is renamed where both are compiled."""

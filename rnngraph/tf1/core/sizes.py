@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, stack
-from ...declare.tensor import Tensor, constant
+from ...declare.tensor import Tensor, build, constant
 from ...errors import ShapeError, shown
 from ...ir.graph import Node
 from ...ir.types import Dim, Size
@@ -56,6 +56,26 @@ def _size(item: Any) -> Any:
 def as_dim(item: Any) -> Dim:
     """A size that was computed, as an int or as an open one."""
     return item if isinstance(item, Size) else int(item)
+
+
+def anchored(value: Tensor, given: Any) -> Tensor:
+    """A Tensor whose sizes were read off those that are given: a run knows these by what they are made of, also where
+    nothing else reads it.
+    """
+    for item in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
+            one = cast(item, "float32") if not item.rank else reduce_sum(cast(item, "float32"))
+            value = known_by(build("broadcast", one, shape=value.type.shape), value)
+    return value
+
+
+def known_size(node: Node) -> Dim | None:
+    """The size that a scalar is, of which runs need nothing but what they are fed; None where it is none."""
+    if node.shape:
+        return None
+    found = _elements(node)
+    whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
+    return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
 
 
 def _read(tensor: Tensor) -> np.ndarray:

@@ -16,7 +16,7 @@ from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
-from ..core.sizes import sizes_in
+from ..core.sizes import anchored, sizes_in
 from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
@@ -170,7 +170,7 @@ def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     sizes = sizes_in(shape)
     if all(isinstance(size, int) for size in sizes):
         return constant(value, dtype, sizes)
-    return build("broadcast", make_constant(value, dtype), shape=tuple(sizes))
+    return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
 
 
 @operation
