@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ...declare.cell import Cell, InnerCell, Scope
@@ -23,14 +24,15 @@ def call_cell(self: Cell, inputs: Tensor, state: Any, scope: Any = None) -> tupl
     """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it."""
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
-    if graph.steps:
-        done: tuple[Tensor, Any] = InnerCell(graph.steps[-1]._trace, "", self, variables, "")(inputs, state)
-        return done
     where = user_line()
     if not isinstance(inputs, Tensor):
         raise DtypeError(f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where)
     if inputs.rank != 2:
         raise ShapeError(f"{self!r} is called with inputs [batch, width], not with {inputs!r}", where)
+    if graph.steps:
+        trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
+        done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
+        return done
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)

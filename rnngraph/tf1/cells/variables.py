@@ -80,9 +80,8 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         elif isinstance(scope, str) and scope:
             found = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
-            count = present.layers[first]
-            present.layers[first] += 1
-            found = CellVariables(present.name, present.reuse, first, f"{first}_{count}" if count else first)
+            renamed = present.free(first) if first else ""
+            found = CellVariables(present.name, present.reuse, first, renamed)
         else:
             raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
         if first:

@@ -63,7 +63,6 @@ class Graph:
         self._program: Program[Any] | None = None
         self._compiled = 0
         self._entered = 0  # owners whose variables are in by_name
-        self.scope_names: set[str] = set()
         self.within: list[Tensor] | None = None
         self.draws = 0
 

@@ -38,6 +38,7 @@ from ..ops.losses import (
     sparse_softmax_cross_entropy_with_logits,
 )
 from ..ops.shapes import bias_add, l2_loss, xw_plus_b
+from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell
 
 

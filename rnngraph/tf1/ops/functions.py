@@ -14,6 +14,7 @@ from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, build, power
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError
+from ...ir.types import Size
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
@@ -277,9 +278,19 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
-    """A tensor repeated ``multiples[a]`` times along each axis a."""
-    return functions.tile(input, multiples)
+def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+    """A tensor repeated ``multiples[a]`` times along each axis a, ints or what ``tf.shape`` gives."""
+    x = input if isinstance(input, Tensor) else constant(input)
+    counts = sizes_in(multiples)
+    if len(counts) != x.rank:
+        raise ShapeError(f"tf.tile takes a count for each axis of {x!r}, not {len(counts)}")
+    for axis, count in enumerate(counts):
+        if isinstance(count, Size):  # known at run time: copies along an axis of their own, which is then joined
+            before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
+            apart = build("reshape", x, shape=(*before, 1, size, *after))
+            x = build("broadcast", apart, shape=(*before, count, size, *after))
+            x = anchored(build("reshape", x, shape=(*before, count * size, *after)), multiples)
+    return functions.tile(x, [1 if isinstance(count, Size) else count for count in counts])
 
 
 @operation
