@@ -9,13 +9,17 @@ from typing import Any
 
 from ...declare.cell import Cell, InnerCell, Scope
 from ...declare.driver import Run
-from ...declare.nest import flatten
+from ...declare.nest import flatten, map_leaves
 from ...declare.parameters import ScopeName
-from ...declare.tensor import Tensor, build
+from ...declare.state import public
+from ...declare.tensor import Tensor, build, constant
 from ...errors import DtypeError, ShapeError, shown, user_line
+from ...ir.types import Size
 from ...public import api
 from ..core.graph import Graph, get_default_graph
+from ..core.names import dtype_name
 from ..core.scopes import VariableScope, present_scope
+from ..core.sizes import anchored, known_size
 from .variables import CellVariables, own_name, variables_of
 
 
@@ -88,9 +92,27 @@ def _trainable_variables(self: Cell) -> list[Any]:
     return [item for item in _variables(self) if item.trainable]
 
 
+_zero_state = Cell.zero_state
+
+
+@api
+def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
+    """Zeros [batch_size, width], in the structure of the state. batch_size: an int, or a Tensor that says it: one of
+    ``tf.shape``, or any other, in whose place the zeros have the batch of what they meet.
+    """
+    rows = known_size(batch_size.node) if isinstance(batch_size, Tensor) else None
+    if not isinstance(rows, Size):
+        return _zero_state(self, batch_size, dtype)
+    zero = constant(0.0, dtype_name(dtype))
+    return map_leaves(
+        lambda leaf: anchored(build("broadcast", zero, shape=(rows, leaf.width)), batch_size), public(self)
+    )
+
+
 def extend() -> None:
     """Gives cells what programs ask of them, as ``core.tensors`` does for Tensors."""
     setattr(Cell, "__call__", call_cell)  # noqa: B010  (mypy knows no such method)
+    setattr(Cell, "zero_state", zero_state)  # noqa: B010
     for names, method in (
         (("variables", "weights"), _variables), (("trainable_variables", "trainable_weights"), _trainable_variables),
     ):  # fmt: skip

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions.truths import reduce_all
-from ...declare.nest import flatten, pack
-from ...declare.tensor import Tensor, as_tensor, build
+from ...declare.nest import flatten, map_leaves, pack
+from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...errors import DtypeError, NotOfferedError, ShapeError, shown
 from ...ir.graph import Node, topological
 from ...ir.types import INTEGERS, Dim, TensorType
@@ -105,8 +105,7 @@ def _from(array: Tensor, first: int) -> Tensor:
     """Entries from ``first`` on, with zeros behind, which steps read once all rows are finished."""
     if not first:
         return array
-    blank = functions.filled_like(array[:first], 0)
-    return functions.concat([array[first:], blank], 0)
+    return functions.concat([array[first:], zeros_like(array[:first])], 0)
 
 
 def _bounds(finished: Node, counts: Counts) -> Iterator[int]:
@@ -164,5 +163,5 @@ def held(finished: Tensor, old: Any, new: Any) -> Any:
 
 def zeros_like(nest: Any) -> Any:
     """Zeros in the shapes of a nest's Tensors."""
-    return pack(nest, [functions.filled_like(leaf, 0) for leaf in flatten(nest)])
+    return map_leaves(lambda leaf: build("broadcast", constant(0, leaf.dtype), shape=leaf.type.shape), nest)
 
