@@ -35,7 +35,7 @@ ROOMS = (
     "formats.onnx.writing.recognition", "formats.onnx.writing",
     "formats.rolling", "formats.torch.tracing", "formats.torch.meanings", "formats.torch",
     "sklearn",
-    "tf1.core", "tf1.train", "tf1.ops", "tf1.flow", "tf1.nn", "tf1.contrib", "tf1",
+    "tf1.core", "tf1.summary", "tf1.train", "tf1.ops", "tf1.flow", "tf1.nn", "tf1.contrib", "tf1",
     "",
     "commands", "cli", "__main__",
 )  # fmt: skip

@@ -48,6 +48,7 @@ MODULES: dict[str, ModuleType] = {
     "python.ops.variable_scope": tf1,
     "python.ops.random_ops": tf1,
     "random": tf1.random,
+    "summary": tf1.summary,
     "train": tf1.train,
 }
 """By the path under ``tensorflow`` that scripts import."""

@@ -106,6 +106,8 @@ INSTEAD: dict[str, str] = {
     "scatter_update": "run the session, change the array, and tf.assign it",
     "sparse_placeholder": "use tf.placeholder with dense arrays",
     "string": f"text is Python's: {_TABLE}",
+    "summary.audio": _SUMMARY,
+    "summary.tensor_summary": _SUMMARY,
     "summary": _SUMMARY,
     "test": _PYTHON,
     "train.batch": _QUEUE,
