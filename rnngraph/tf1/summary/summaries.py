@@ -215,9 +215,11 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     # Of empty buckets in a row the last one stays; those that hold something all do.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
     kept = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
+    with np.errstate(over="ignore"):
+        total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
         min=flat.min() if flat.size else np.finfo(np.float64).max, max=flat.max() if flat.size else -np.finfo(np.float64).max,
-        num=flat.size, sum=flat.sum(), sum_squares=np.square(flat).sum(), bucket_limit=edges[kept], bucket=counts[kept],
+        num=flat.size, sum=total, sum_squares=squares, bucket_limit=edges[kept], bucket=counts[kept],
     )  # fmt: skip
 
 
