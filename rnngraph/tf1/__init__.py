@@ -14,7 +14,7 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..public import api as _api
-from . import compat, contrib, errors, initializers, layers, losses, nn, random, train
+from . import compat, contrib, errors, initializers, io, keras, layers, losses, nn, random, summary, train
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -165,6 +165,15 @@ from .ops.shapes import (
     size,
     squared_difference,
     stop_gradient,
+)
+from .platform import app, flags, gfile, logging
+from .summary.messages import Event, HistogramProto, Summary, SummaryMetadata
+from .summary.summaries import (
+    histogram_summary,
+    image_summary,
+    merge_all_summaries,
+    merge_summary,
+    scalar_summary,
 )
 from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
 
