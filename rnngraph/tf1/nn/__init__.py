@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..labelling.ctc import ctc_greedy_decoder, ctc_loss
 from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,

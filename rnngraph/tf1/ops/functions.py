@@ -139,6 +139,8 @@ def identity(input: Any, name: str | None = None) -> Tensor:
 @operation
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
+    if hasattr(x, "cast_to"):  # a sparse Tensor
+        return x.cast_to(dtype_name(dtype))  # type: ignore[no-any-return]
     return functions.cast(x, dtype_name(dtype))
 
 
