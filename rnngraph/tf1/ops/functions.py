@@ -190,7 +190,9 @@ def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
 
 @operation
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A number everywhere in a shape."""
+    """A number everywhere in a shape, or a scalar Tensor."""
+    if isinstance(value, Tensor) and value.node.op != "constant":
+        return anchored(build("broadcast", value, shape=tuple(sizes_in(dims))), dims)
     return filled(value, dims, constant(value).dtype)
 
 
