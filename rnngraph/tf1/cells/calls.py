@@ -30,7 +30,9 @@ def call_cell(self: Cell, inputs: Tensor, state: Any, scope: Any = None) -> tupl
     variables = variables_of(graph, self, scope)
     where = user_line()
     if not isinstance(inputs, Tensor):
-        raise DtypeError(f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where)
+        raise DtypeError(
+            f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where
+        )
     if inputs.rank != 2:
         raise ShapeError(f"{self!r} is called with inputs [batch, width], not with {inputs!r}", where)
     if graph.steps:

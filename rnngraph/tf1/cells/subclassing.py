@@ -1,4 +1,4 @@
-"""``RNNCell``: cells that programs write themselves, with ``call(inputs, state)`` and variables of ``tf.get_variable``."""
+"""``RNNCell``: cells that programs write themselves, with ``call(inputs, state)`` and variables of their own."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
         """The name of its scope."""
         return self._name or _snake_case(type(self).__name__)
 
-    scope_name = name  # type: ignore[assignment]  # a property of this class, an attribute of others
+    scope_name = name  # a property of this class, an attribute of others
 
     @property
     def dtype(self) -> str | None:
@@ -92,7 +92,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
 
     @property
     def adds_scope(self) -> bool:  # type: ignore[override]  # an attribute of others
-        return type(self).__call__ is call_cell  # type: ignore[attr-defined]
+        return type(self).__call__ is call_cell
 
     def state(self) -> Any:
         size = _widths(self.state_size)

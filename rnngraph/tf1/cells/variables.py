@@ -19,8 +19,8 @@ class CellVariables(Specs):
     """The variables of a cell or driver, by their paths under its scope.
 
     prefix: the scope's full name. first, renamed: the cell's own name, and the one that it has under a scope in which
-    another cell of the name ran before. named_later: whether names are settled when all is compiled, as those of drivers
-    are: a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
+    another cell of the name ran before. named_later: whether names are settled when all is compiled, as of drivers, of
+    which a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
     """
 
     def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:

@@ -31,8 +31,8 @@ class Step(Operation):
 class Asked:
     """Tensors that are asked for together, and the Tensors that are fed in their stead.
 
-    nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these. reads: placeholders that they
-    depend on, gradients' stand-ins too.
+    nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these.
+    reads: placeholders that they depend on, gradients' stand-ins too.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:

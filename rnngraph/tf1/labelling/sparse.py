@@ -30,7 +30,7 @@ from ..ops.inputs import placeholder
 
 @api
 class SparseTensorValue(NamedTuple):
-    """What is fed to a sparse Tensor, and what a run gives of one: places [n, 2], values [n] and the dense shape [2]."""
+    """What a sparse Tensor is fed, and what a run gives of one: places [n, 2], values [n] and the dense shape [2]."""
 
     indices: Any
     values: Any
@@ -101,7 +101,8 @@ class SparseTensor(Sparse):
         return SparseTensorValue(*values)
 
     def cast_to(self, dtype: str) -> SparseTensor:
-        made: SparseTensor = SparseTensor(*self.parts)
+        indices, values, shape = self.parts
+        made: SparseTensor = SparseTensor(indices, values, shape)
         made.dtype = dtype
         return made
 
@@ -185,8 +186,10 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     """A sparse matrix that is fed: as a ``tf.SparseTensorValue``, or as (indices, values, dense_shape)."""
     base = name or "SparsePlaceholder"
     kinds = ("indices", "int64", [None, 2]), ("values", dtype_name(dtype), [None]), ("shape", "int64", [2])
-    parts = [placeholder(kind, size, f"{base}/{what}" if name else None) for what, kind, size in kinds]
-    return SparseTensor(*parts, name=base)
+    indices, values, dense_shape = (
+        placeholder(kind, size, f"{base}/{what}" if name else None) for what, kind, size in kinds
+    )
+    return SparseTensor(indices, values, dense_shape, base)
 
 
 @api
@@ -260,5 +263,3 @@ def _dense(parts: Sequence[Any], default: Any) -> np.ndarray:
     found[...] = default
     found[places[:, 0], places[:, 1]] = values
     return found
-
-

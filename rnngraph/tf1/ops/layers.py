@@ -81,7 +81,8 @@ class Dense:
             self._scope = layer_scope("dense", given, self._reuse)
         names = ("kernel", "bias") if self.use_bias else ("kernel",)
         made = layers.affine(inputs, self.units, self.activation, self._scope, names, _starts(*self._starts))
-        return _owned(made, self._scope, **dict(zip(("kernel", "bias"), self._penalties, strict=True))) if first else made
+        kernel, bias = self._penalties
+        return _owned(made, self._scope, kernel=kernel, bias=bias) if first else made
 
     apply = __call__
 

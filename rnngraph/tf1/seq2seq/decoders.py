@@ -18,7 +18,7 @@ from ..core.graph import get_default_graph
 from ..core.scopes import variable_scope
 from ..ops.functions import transpose
 from .helpers import Helper, TrainingHelper
-from .stepping import Stepping, held, selected, zeros_like
+from .stepping import Stepping, held, zeros_like
 
 _WHAT = "tf.contrib.seq2seq.dynamic_decode"
 
@@ -54,13 +54,15 @@ class Decoder:
 
 
 class BasicDecoder(Decoder):
-    """A cell that reads what a helper says. output_layer: a layer of the cell's output, such as a ``tf.layers.Dense``."""
+    """A cell that reads what a helper says. output_layer: of the cell's output, such as a ``tf.layers.Dense``."""
 
     @api
     def __init__(self, cell: Cell, helper: Helper, initial_state: Any, output_layer: Any = None) -> None:
         self.cell: Any = check_cell(cell, "BasicDecoder")
         if not isinstance(helper, Helper):
-            raise DtypeError(f"BasicDecoder takes a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}")
+            raise DtypeError(
+                f"BasicDecoder takes a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}"
+            )
         if output_layer is not None and not callable(output_layer):
             raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         self.helper, self.initial_state, self.output_layer = helper, initial_state, output_layer
@@ -77,9 +79,7 @@ class BasicDecoder(Decoder):
         outputs, after = self.cell(inputs, state)
         outputs = outputs if self.output_layer is None else self.output_layer(outputs)
         sample = self.helper.sample(time=time, outputs=outputs, state=after)
-        finished, following, after = self.helper.next_inputs(
-            time=time, outputs=outputs, state=after, sample_ids=sample
-        )
+        finished, following, after = self.helper.next_inputs(time=time, outputs=outputs, state=after, sample_ids=sample)
         return BasicDecoderOutput(outputs, sample), after, following, finished
 
 
@@ -122,7 +122,7 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
         emits = flatten(outputs)
         if impute:
             after = held(done, before, after)
-            emits = [selected(done, blank, item) for blank, item in zip(flatten(zeros_like(outputs)), emits, strict=True)]
+            emits = flatten(held(done, zeros_like(outputs), outputs))
         return [following, after, lengths], then, emits
 
     lengths = functions.cast(finished, "int32") * 0

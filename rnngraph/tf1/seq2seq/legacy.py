@@ -31,8 +31,8 @@ Decoded = tuple[list[Tensor], Any]
 
 
 def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
-    """The embedding of a step's likeliest symbol. projection: (weights, biases) from outputs to symbols. update: whether
-    gradients pass to the embedding.
+    """The embedding of a step's likeliest symbol. projection: (weights, biases) from outputs to symbols. update:
+    whether gradients pass to the embedding.
     """
 
     def following(previous: Tensor, step: int) -> Tensor:
@@ -149,13 +149,14 @@ def embedding_tied_rnn_seq2seq(
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_tied_rnn_seq2seq", dtype=kind) as within:
         embedding = get_variable("embedding", [num_symbols, embedding_size])
-        steps = [[embedding_lookup(embedding, item) for item in items] for items in (encoder_inputs, decoder_inputs)]
+        encoder = [embedding_lookup(embedding, item) for item in encoder_inputs]
+        decoder = [embedding_lookup(embedding, item) for item in decoder_inputs]
         if output_projection is None:
             cell = OutputProjectionWrapper(cell, num_decoder_symbols or num_symbols)
 
         def decode(feeds: bool, update: bool) -> Decoded:
             loop = fed_back(embedding, output_projection, update) if feeds else None
-            return tied_rnn_seq2seq(*steps, cell, loop, within.dtype)
+            return tied_rnn_seq2seq(encoder, decoder, cell, loop, within.dtype)
 
         return chosen(feed_previous, decode)
 
@@ -198,7 +199,9 @@ def model_with_buckets(
         ("targets", targets, longest[1]), ("weights", weights, longest[1]),
     ):  # fmt: skip
         if not isinstance(items, list | tuple) or len(items) < least:
-            raise ArgumentError(f"model_with_buckets: {what} must be a list of {least} Tensors or more, for all buckets")
+            raise ArgumentError(
+                f"model_with_buckets: {what} must be a list of {least} Tensors or more, for all buckets"
+            )
     outputs, losses = [], []
     loss = sequence_loss_by_example if per_example_loss else legacy_sequence_loss
     with name_scope(name, "model_with_buckets"):
@@ -210,5 +213,3 @@ def model_with_buckets(
                     loss(found, targets[:second], weights[:second], softmax_loss_function=softmax_loss_function)
                 )
     return outputs, losses
-
-

@@ -1,4 +1,4 @@
-"""Decoders of ``tf.contrib.legacy_seq2seq`` that attend to their encoder (Vinyals et al. 2015; Bahdanau et al. 2015)."""
+"""Decoders of ``tf.contrib.legacy_seq2seq`` that attend to their encoder (Vinyals et al. 2015)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from ...declare.nest import flatten
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, ShapeError
 from ...public import api
+from ..cells.subclassing import RNNCell
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope
 from ..core.variables import get_variable
 from ..ops.contrib_cells import OutputProjectionWrapper
 from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reduce_sum, reshape, softmax, tanh, zeros
 from ..ops.initializers import zeros_initializer
+from ..ops.inputs import static_rnn
 from ..ops.shapes import shape
 from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back
 from .losses import check_lists
@@ -35,7 +37,7 @@ class _Heads:
     """What attends: contexts of a state, one for each head. Variables are of the scope that is open."""
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
-        self.states, self.size = states, states.width
+        self.states, self.size, self.count = states, states.width, count
         self._heads = []
         for head in range(count):
             kernel = get_variable(f"AttnW_{head}", [1, 1, self.size, self.size], dtype)
@@ -59,6 +61,30 @@ class _Heads:
         return found
 
 
+class _Attending(RNNCell):
+    """A step of a decoder that attends. Its state is the cell's, and the contexts of the step before."""
+
+    def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
+        super().__init__()
+        self._cell, self._heads, self._width, self._has_attended = cell, heads, width, has_attended
+
+    @property
+    def state_size(self) -> Any:
+        return self._cell.state_size, (self._heads.size,) * self._heads.count
+
+    @property
+    def output_size(self) -> int:
+        return self._width
+
+    def __call__(self, inputs: Tensor, state: Any, scope: Any = None) -> tuple[Tensor, Any]:
+        before, contexts = state
+        output, after = self._cell(_linear([inputs, *contexts], inputs.width), before)
+        with variable_scope(get_variable_scope(), reuse=True if self._has_attended else None):
+            contexts = tuple(self._heads.contexts(after))
+        with variable_scope("AttnOutputProjection"):
+            return _linear([output, *contexts], self._width), (after, contexts)
+
+
 @api
 def attention_decoder(
     decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, output_size: int | None = None,
@@ -72,7 +98,7 @@ def attention_decoder(
     contexts, of the initial state.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
-    call: Any = check_cell(cell, "attention_decoder")
+    check_cell(cell, "attention_decoder")
     if num_heads < 1:
         raise ArgumentError(f"attention_decoder has num_heads of 1 or more, not {num_heads}")
     if attention_states.rank != 3 or attention_states.shape[2] is None:
@@ -83,20 +109,19 @@ def attention_decoder(
         contexts = heads.none(shape(decoder_inputs[0])[0])
         if initial_state_attention:
             contexts = heads.contexts(initial_state)
-        outputs: list[Tensor] = []
-        state = initial_state
-        for step, given in enumerate(decoder_inputs):
-            if step:
+        step = _Attending(cell, heads, width, initial_state_attention)
+        if loop_function is None:
+            outputs, (state, _) = static_rnn(step, list(decoder_inputs), (initial_state, tuple(contexts)), scope=within)
+            return outputs, state
+        outputs, state = [], (initial_state, tuple(contexts))
+        for number, given in enumerate(decoder_inputs):
+            if number:
                 get_variable_scope().reuse_variables()
-            if loop_function is not None and outputs:
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], step)
-            output, state = call(_linear([given, *contexts], given.width), state)
-            with variable_scope(get_variable_scope(), reuse=True if initial_state_attention else None):
-                contexts = heads.contexts(state)
-            with variable_scope("AttnOutputProjection"):
-                outputs.append(_linear([output, *contexts], width))
-    return outputs, state
+                    given = loop_function(outputs[-1], number)
+            output, state = step(given, state)
+            outputs.append(output)
+    return outputs, state[0]
 
 
 @api

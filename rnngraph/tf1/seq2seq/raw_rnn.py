@@ -47,7 +47,11 @@ def raw_rnn(
                     f"{_WHAT}: loop_fn gives {len(flatten(emitted))} Tensors a step, and {len(blank)} at time 0"
                 )
             emits = [selected(done, a, b) for a, b in zip(blank, flatten(emitted), strict=True)]
-            return [following, held(done, before, after), kept if then_kept is None else then_kept], logical_or(done, then), emits
+            return (
+                [following, held(done, before, after), kept if then_kept is None else then_kept],
+                logical_or(done, then),
+                emits,
+            )
 
         (_, state, kept), emits = Stepping(_WHAT, carried, finished).run(body)
     arrays = [TensorArray.of(item) for item in emits]

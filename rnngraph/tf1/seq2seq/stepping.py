@@ -57,9 +57,12 @@ class Stepping:
         given = flatten(after)
         if len(given) != len(leaves):
             raise ShapeError(f"{self.what}: a step makes {len(given)} Tensors of the {len(leaves)} that it carries")
-        following = [loop.following(value, formal, number) for number, (value, formal) in enumerate(zip(given, formals))]
+        following = [
+            loop.following(value, formal, number) for number, (value, formal) in enumerate(zip(given, formals))
+        ]
         finished = loop.following(finished, done, "of finished rows")
-        first, bounds = self.finished, [*_bounds(finished.node, Counts({time.node: 0}))]
+        first = self.finished
+        bounds: list[Dim] = [*_bounds(finished.node, Counts({time.node: 0}))]
         if maximum is not None:
             most, size = _at_most(maximum, self.what)
             bounds += [] if size is None else [size]
@@ -68,7 +71,9 @@ class Stepping:
         roots = [item.node for item in (*following, finished, *emits)]
         roots, length = self._settled(roots, time, [*formals, done], bounds)
         *following, finished = map(Tensor, roots[: len(leaves) + 1])
-        for formal, value, begins in zip((*formals, done), (*following, finished), (*leaves, self.finished), strict=True):
+        for formal, value, begins in zip(
+            (*formals, done), (*following, finished), (*leaves, self.finished), strict=True
+        ):
             loop.carry(formal, value, begins)
         runs = loop.formal("runs", TensorType("bool", ()))
         loop.carry(runs, *(functions.logical_not(reduce_all(item)) for item in (finished, first)))
@@ -97,7 +102,7 @@ class Stepping:
         for node, first in reads.items():
             array = Tensor(node.operands[0])
             if array.type.shape[0] == length:
-                named[node] = self.loop.element(_from(array, int(first))).node  # type: ignore[arg-type]
+                named[node] = self.loop.element(_from(array, int(first))).node
         return substituted(roots, named), length
 
 
@@ -153,7 +158,7 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
     if not new.rank:
         return new
     shape = (*finished.type.shape, *[1] * (new.rank - 1))
-    return functions.where(functions.reshape(finished, shape), old, new)
+    return functions.where(build("reshape", finished, shape=shape), old, new)
 
 
 def held(finished: Tensor, old: Any, new: Any) -> Any:
@@ -164,4 +169,3 @@ def held(finished: Tensor, old: Any, new: Any) -> Any:
 def zeros_like(nest: Any) -> Any:
     """Zeros in the shapes of a nest's Tensors."""
     return map_leaves(lambda leaf: build("broadcast", constant(0, leaf.dtype), shape=leaf.type.shape), nest)
-
