@@ -102,8 +102,9 @@ def variable_scope(
     if isinstance(name_or_scope, VariableScope):
         base, name = name_or_scope, name_or_scope.name
     elif name_or_scope is not None:
-        base, name = outer, outer.under(_text(name_or_scope))
-        outer.layers[_text(name_or_scope)] += 1
+        text = _text(name_or_scope)
+        base, name = outer, outer.under(text) if text else outer.name
+        outer.layers[text] += 1
     elif default_name is not None:
         base, name = outer, outer.under(outer.free(_text(default_name)))
     else:
@@ -210,6 +211,6 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
 
 
 def _text(name: Any) -> str:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise DtypeError(f"a variable scope has a name, not {shown(name)}")
     return name.rstrip("/")

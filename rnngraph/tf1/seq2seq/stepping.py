@@ -57,9 +57,8 @@ class Stepping:
         given = flatten(after)
         if len(given) != len(leaves):
             raise ShapeError(f"{self.what}: a step makes {len(given)} Tensors of the {len(leaves)} that it carries")
-        following = [
-            loop.following(value, formal, number) for number, (value, formal) in enumerate(zip(given, formals))
-        ]
+        pairs = enumerate(zip(given, formals, strict=True))
+        following = [loop.following(value, formal, number) for number, (value, formal) in pairs]
         finished = loop.following(finished, done, "of finished rows")
         first = self.finished
         bounds: list[Dim] = [*_bounds(finished.node, Counts({time.node: 0}))]
