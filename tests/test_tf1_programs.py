@@ -31,9 +31,12 @@ def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.nda
         return sessions, file["fetched"]
 
 
+EVERY = [*CASES, *((name, dtype) for name in FLOW for dtype in DTYPES)]
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in [*CASES, *((name, dtype) for name in FLOW for dtype in DTYPES)]],
+    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in EVERY],
 )
 def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     """Every fetched number over all steps; differences are relative to the largest number of what was fetched at once

@@ -18,7 +18,9 @@ _MOST = 1 << 31
 def to_categorical(y: Any, num_classes: int | None = None, dtype: Any = "float32") -> np.ndarray:
     """Classes as vectors of a 1 and zeros, along a new last axis; an axis of 1 at the end is no axis of rows."""
     numbers = array_of(y, "classes")
-    if numbers.dtype.kind not in "iub" and not (numbers.dtype.kind == "f" and np.array_equal(numbers, np.floor(numbers))):
+    if numbers.dtype.kind not in "iub" and not (
+        numbers.dtype.kind == "f" and np.array_equal(numbers, np.floor(numbers))
+    ):
         raise ArgumentError("to_categorical takes classes as whole numbers")
     classes = numbers.astype(np.int64)
     shape = classes.shape[:-1] if classes.ndim > 1 and classes.shape[-1] == 1 else classes.shape

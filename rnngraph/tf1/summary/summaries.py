@@ -99,7 +99,9 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
 
 
 @api
-def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None) -> SummaryOp:
+def image(
+    name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
+) -> SummaryOp:
     """Pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
     given, most = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
     if given.rank != 4 or given.shape[3] not in (1, 3, 4) or given.dtype == "bool":
@@ -218,7 +220,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     with np.errstate(over="ignore"):
         total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
-        min=flat.min() if flat.size else np.finfo(np.float64).max, max=flat.max() if flat.size else -np.finfo(np.float64).max,
+        min=flat.min(initial=edges[-1]), max=flat.max(initial=edges[0]),
         num=flat.size, sum=total, sum_squares=squares, bucket_limit=edges[kept], bucket=counts[kept],
     )  # fmt: skip
 

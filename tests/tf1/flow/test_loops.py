@@ -49,7 +49,7 @@ def test_a_loop_is_the_driver_of_its_cell(shape: tuple[int, ...], session: Any) 
 
 
 def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
-    x, outputs, loss = recurrence()
+    _x, outputs, loss = recurrence()
     program = rg.compile({"y": outputs}, loss=loss)
     feed = np.random.RandomState(1).randn(3, 5, 3).astype(np.float32)
     found = program.inference(x=feed)["y"]
@@ -91,8 +91,9 @@ def test_bounds_of_loops(session: Any) -> None:
         return tf.while_loop(cond, lambda i, s: (i + 1, s + 0.5), (tf.constant(2), tf.constant(0.0)), **options)[0]
 
     counts = [
-        steps(lambda i, s: i < 6), steps(lambda i, s: 6 >= i), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
-        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1), steps(lambda i, s: s < 1.6, maximum_iterations=9),
+        steps(lambda i, s: i < 6), steps(lambda i, s: i <= 6), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
+        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1),
+        steps(lambda i, s: s < 1.6, maximum_iterations=9),
         steps(lambda i, s: True, maximum_iterations=3), steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
         steps(lambda i, s: i < 8, maximum_iterations=tf.shape(x)[0]),
     ]  # fmt: skip

@@ -45,7 +45,9 @@ def found(folder: str, name: str) -> str:
     for path in (os.path.join(folder, f"{name}.gz"), os.path.join(folder, name)):
         if os.path.isfile(path):
             return path
-    raise NotFoundError(f"there is no {os.path.join(folder, name)}.gz; nothing is downloaded: put MNIST's four files there")
+    raise NotFoundError(
+        f"there is no {os.path.join(folder, name)}.gz; nothing is downloaded: put MNIST's four files there"
+    )
 
 
 class DataSet:
@@ -78,7 +80,9 @@ class DataSet:
         return self._epochs
 
     @api
-    def next_batch(self, batch_size: int, fake_data: bool = False, shuffle: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def next_batch(
+        self, batch_size: int, fake_data: bool = False, shuffle: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The next images and their labels. At the end of an epoch those that are left, and the first of the next."""
         count = whole_number(batch_size, "batch_size", 1)
         if count > self.num_examples:

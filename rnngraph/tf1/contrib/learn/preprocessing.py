@@ -142,7 +142,11 @@ class VocabularyProcessor:
     @api
     def fit_transform(self, raw_documents: Any, unused_y: Any = None) -> Iterator[np.ndarray]:
         """``fit`` and ``transform``."""
-        texts = list(raw_documents) if hasattr(raw_documents, "__iter__") and not isinstance(raw_documents, str) else raw_documents
+        texts = (
+            list(raw_documents)
+            if hasattr(raw_documents, "__iter__") and not isinstance(raw_documents, str)
+            else raw_documents
+        )
         return self.fit(texts).transform(texts)
 
     @api
@@ -153,7 +157,11 @@ class VocabularyProcessor:
     @api
     def save(self, filename: str) -> None:
         """Writes the vocabulary, as JSON: TensorFlow's own files are pickles, which nothing here reads or writes."""
-        held = {"length": self.max_document_length, "min_frequency": self.min_frequency, "words": self.vocabulary_._words}
+        held = {
+            "length": self.max_document_length,
+            "min_frequency": self.min_frequency,
+            "words": self.vocabulary_._words,
+        }
         with replace_file(as_path(filename)) as file:
             file.write(json.dumps(held).encode())
 
@@ -168,14 +176,14 @@ class VocabularyProcessor:
         except OSError as error:
             raise FileError(f"can't read {os.fspath(path)}: {error.strerror or error}") from None
         try:
-            held = json.loads(data) if len(data) <= _LARGEST else None
+            held: Any = json.loads(data) if len(data) <= _LARGEST else None
             made = cls(held["length"], held["min_frequency"])
             words = held["words"]
             if not words or not all(isinstance(word, str) for word in words):
                 raise ValueError
         except (ValueError, TypeError, KeyError, RecursionError):
             raise FileError(
-                f"{os.fspath(path)} is no vocabulary that save wrote; TensorFlow's own files are pickles, which may run "
+                f"{os.fspath(path)} is no vocabulary that save wrote; TensorFlow's own are pickles, which may run "
                 "anything: make the vocabulary anew with fit"
             ) from None
         made.vocabulary_ = CategoricalVocabulary(words[0])

@@ -17,7 +17,7 @@ def pad_sequences(
     sequences: Any, maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre", truncating: str = "pre",
     value: Any = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """Sequences as one array [sequences, maxlen, …]: shorter ones filled up, longer ones cut, at the front by default."""
+    """Sequences as one array [sequences, maxlen, …]: short ones filled up, long ones cut, at the front by default."""
     if not isinstance(sequences, list | tuple | np.ndarray):
         raise DtypeError(f"pad_sequences takes a list of sequences, not {shown(sequences)}")
     one_of(padding, "padding", ("pre", "post"))
