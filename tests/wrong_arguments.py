@@ -26,8 +26,9 @@ SECONDS = 60
 """After which a call counts as one that never ends."""
 MOST_CHARACTERS = 1000
 MODULES = (
-    "contrib", "crf", "framework", "initializers", "layers", "legacy_seq2seq", "losses", "nest", "nn", "rnn",
-    "rnn_cell", "seq2seq", "train",
+    "contrib", "crf", "datasets", "flags", "framework", "gfile", "initializers", "keras", "layers", "learn",
+    "legacy_seq2seq", "logging", "losses", "nest", "nn", "preprocessing", "random", "rnn", "rnn_cell", "seq2seq",
+    "sequence", "summary", "train", "utils",
 )  # fmt: skip
 """Modules of ``rnngraph.tf1`` with public names."""
 RUDE = "whose repr raises"

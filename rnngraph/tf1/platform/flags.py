@@ -12,7 +12,6 @@ from typing import Any
 
 from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 from ...public import api
-from ..core.names import missing as _missing
 
 _TRUE, _FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
 
@@ -304,7 +303,3 @@ def mark_flags_as_required(flag_names: Sequence[str], flag_values: Any = None) -
     """Flags that a command line must give."""
     for name in flag_names:
         mark_flag_as_required(name)
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("flags", name)

@@ -58,11 +58,11 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
     np.testing.assert_array_equal(rg.load(tmp_path / "net").inference(x=feed)["y"], found)
     values = {**dict(program.parameters), "x": feed}
     np.testing.assert_allclose(interpret(program.inference.graph, values)["y"], found, atol=1e-6)
-    before = program.evaluate(x=feed)
+    before = program.evaluate(x=feed)["loss"]
     trainer = rg.Trainer(program, rg.Adam(0.05))
     for _ in range(10):
         trainer.step(x=feed)
-    assert program.evaluate(x=feed) < before
+    assert program.evaluate(x=feed)["loss"] < before
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         program.inference.stream()
 

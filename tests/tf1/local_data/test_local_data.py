@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
-from rnngraph.tf1.contrib.learn import datasets as input_data
+from rnngraph.tf1.local_data import digits as input_data
 
 
 @pytest.fixture

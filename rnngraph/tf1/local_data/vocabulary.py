@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import whole_number
-from ....errors import ArgumentError, DtypeError, FileError, shown
-from ....public import api
-from ....storage.atomic_file import as_path, replace_file
-from ...core.names import missing as _missing
+from ...arguments import whole_number
+from ...errors import ArgumentError, DtypeError, FileError, shown
+from ...public import api
+from ...storage.atomic_file import as_path, replace_file
 
 _WORDS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+(?=[A-Z])|['\w\-]+")
 _LARGEST = 1 << 30
@@ -191,7 +190,3 @@ class VocabularyProcessor:
             made.vocabulary_.get(word)
         made.vocabulary_.freeze()
         return made
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("contrib.learn.preprocessing", name)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import whole_number
-from ....errors import ArgumentError, FileError
-from ....storage.atomic_file import as_path
-from ...core.errors import NotFoundError
+from ...arguments import whole_number
+from ...errors import ArgumentError, FileError
+from ...storage.atomic_file import as_path
+from ..core.errors import NotFoundError
 
 FOLDER = os.path.join("~", ".keras", "datasets")
 LARGEST = 1 << 32
