@@ -176,6 +176,8 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
         if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
         elif callable(value) and getattr(value, "__module__", "").startswith("rnngraph"):
+            if name in GIVEN or (isinstance(value, type) and issubclass(value, Exception)):
+                continue
             yield f"{path}.{name}", value
 
 

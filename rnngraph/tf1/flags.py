@@ -15,8 +15,6 @@ from .platform.flags import (
     DEFINE_list,
     DEFINE_string,
     Error,
-    Flag,
-    FlagValues,
     mark_flag_as_required,
     mark_flags_as_required,
 )

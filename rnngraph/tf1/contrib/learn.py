@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import Namespace
+from ..core.names import Namespace as _Namespace
 from ..core.names import missing as _missing
 from ..local_data.digits import DataSet, read_data_sets
 from ..local_data.vocabulary import CategoricalVocabulary, VocabularyProcessor, tokenizer
 
-preprocessing = Namespace(
+preprocessing = _Namespace(
     "contrib.learn.preprocessing",
     {
         "VocabularyProcessor": VocabularyProcessor, "CategoricalVocabulary": CategoricalVocabulary,
         "tokenizer": tokenizer,
     },
 )  # fmt: skip
-datasets = Namespace(
+datasets = _Namespace(
     "contrib.learn.datasets",
-    {"mnist": Namespace("contrib.learn.datasets.mnist", {"read_data_sets": read_data_sets, "DataSet": DataSet})},
+    {"mnist": _Namespace("contrib.learn.datasets.mnist", {"read_data_sets": read_data_sets, "DataSet": DataSet})},
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
-from ...errors import ArgumentError, FileError
+from ...arguments import array_of, whole_number
+from ...errors import ArgumentError, FileError, ShapeError
 from ...public import api
 from ...storage.atomic_file import as_path
 from ..core.errors import NotFoundError
@@ -52,10 +52,14 @@ def _found(folder: str, name: str) -> str:
 class DataSet:
     """Examples that ``next_batch`` gives in a new order in each epoch."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, seed: Any = None) -> None:
+    @api
+    def __init__(self, images: Any, labels: Any, seed: int | None = None) -> None:
+        images, labels = array_of(images, "images are arrays"), array_of(labels, "labels are arrays")
+        if not images.ndim or not labels.ndim or len(images) != len(labels):
+            raise ShapeError(f"as many labels as images, not {np.shape(labels)} and {np.shape(images)}")
         self._images, self._labels = images, labels
         self._order = np.arange(len(images))
-        self._draw = np.random.RandomState(None if seed is None else int(seed) & 0xFFFFFFFF)
+        self._draw = np.random.RandomState(None if seed is None else whole_number(seed, "seed") & 0xFFFFFFFF)
         self._next = self._epochs = 0
 
     @property

@@ -31,7 +31,7 @@ def pad_sequences(
     inner = next((row.shape[1:] for row in rows if len(row)), ())
     try:
         made = np.full((len(rows), longest, *inner), value, dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DtypeError(f"pad_sequences: {error}") from None
     for place, row in enumerate(rows):
         if not len(row) or not longest:
@@ -62,6 +62,9 @@ def to_categorical(y: Any, num_classes: int | None = None, dtype: Any = "float32
         raise ArgumentError(f"a class of {flat.max() if flat.max() >= count else flat.min()} is none of {count}")
     if flat.size * max(count, 1) > _MOST:
         raise ArgumentError(f"{flat.size} vectors of {count} numbers are too many; use sparse labels")
-    made = np.zeros((flat.size, count), dtype)
+    try:
+        made = np.zeros((flat.size, count), dtype)
+    except TypeError:
+        raise DtypeError(f"vectors of classes are of a dtype of NumPy's, not of {shown(dtype)}") from None
     made[np.arange(flat.size), flat] = 1
     return made.reshape(*shape, count)

@@ -22,9 +22,16 @@ _LARGEST = 1 << 30
 Tokenizer = Callable[[Iterable[str]], Iterable[Sequence[str]]]
 
 
+@api
 def tokenizer(iterator: Iterable[str]) -> Iterator[list[str]]:
     """The words of each text."""
-    for text in iterator:
+    if isinstance(iterator, str | bytes) or not hasattr(iterator, "__iter__"):
+        raise DtypeError(f"texts are given as a list of them, not as {shown(iterator)}")
+    return _words(iterator)
+
+
+def _words(texts: Iterable[str]) -> Iterator[list[str]]:
+    for text in texts:
         if not isinstance(text, str):
             raise DtypeError(f"a text is a str, not {shown(text)}")
         yield _WORDS.findall(text)

@@ -14,7 +14,7 @@ from ...declare.initializers import initializer_of
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError
 from ...public import taking
-from ..core.names import dtype_name, refuse
+from ..core.names import dtype_name, initializer_from, refuse
 from ..core.scopes import present_scope, refuse_reuse
 
 
@@ -44,13 +44,18 @@ class TensorFlowCell(Cell):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        self._initializers = tuple(None if item is None else initializer_of(item) for item in (kernel, bias))  # type: ignore[assignment]
+        self._initializers = _start(kernel), _start(bias)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
             raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
         kernel, bias = self._initializers
         return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
+
+
+def _start(given: Any) -> Any:
+    """An initializer of a program's, or None."""
+    return None if given is None else initializer_of(initializer_from(given))
 
 
 def tanh_for_none(activation: Activation) -> Activation:

@@ -230,7 +230,7 @@ def _list(value: Any) -> list[str]:
 def _define(name: Any, default: Any, help: Any, kind: str, convert: Callable[[Any], Any]) -> None:
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
         raise DtypeError(f"a flag's name is a word, not {shown(name)}")
-    FLAGS.define(Flag(name, default, str(help or ""), kind, convert))
+    FLAGS.define(Flag(name, default, help if isinstance(help, str) else shown(help), kind, convert))
 
 
 @api

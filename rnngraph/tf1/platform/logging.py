@@ -103,5 +103,6 @@ def get_verbosity() -> int:
     return _logger().getEffectiveLevel()
 
 
+@api
 def flush() -> None:
     """Nothing is kept back."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
+from ...arguments import array_of, whole_number
 from ...declare.tensor import Tensor, as_tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS
@@ -58,9 +58,16 @@ def _added(
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
     made = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
     tag = made.full if family is None else f"{family}/{made.full}"
-    for key in [GraphKeys.SUMMARIES] if collections is None else collections:
-        get_default_graph().add_to_collection(key, made)
+    _collect(made, [GraphKeys.SUMMARIES] if collections is None else collections)
     return made
+
+
+def _collect(made: SummaryOp, collections: Any) -> None:
+    """Adds a summary to collections of the graph."""
+    if not isinstance(collections, list | tuple | set):
+        raise DtypeError(f"collections is a list of names, not {shown(collections)}")
+    for key in collections:
+        get_default_graph().add_to_collection(key, made)
 
 
 def _numeric(value: Any, what: str) -> Tensor:
@@ -120,7 +127,7 @@ def image(
 @api
 def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
     """A text, or an array of texts: of Python's, as there are no Tensors of texts."""
-    array = np.asarray(tensor) if isinstance(tensor, str | list | tuple | np.ndarray) else None
+    array = array_of(tensor, "texts of one summary") if isinstance(tensor, str | list | tuple | np.ndarray) else None
     if array is None or array.dtype.kind not in "US":
         raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
     texts = [item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1).tolist()]
@@ -151,8 +158,7 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
         return found
 
     made = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
-    for key in collections or ():
-        get_default_graph().add_to_collection(key, made)
+    _collect(made, () if collections is None else collections)
     return made
 
 
