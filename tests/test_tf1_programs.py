@@ -43,7 +43,6 @@ def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     beside it.
     """
     values, wanted = recorded(name, dtype)
-    tf.reset_default_graph()
     run = Run(str(tmp_path), values or [{}])
     (PROGRAMS | FLOW | CELLS)[name](tf, run, dtype)
     found = run.result()

@@ -39,7 +39,6 @@ class DriverOperands(NamedTuple):
     captured: Sequence[Node]
 
 
-
 @dataclass(frozen=True, eq=False)
 class Driver:
     """A traced driver. Inputs of the body: a step of each of ``sequences``, ``states``, then what is captured from
@@ -217,7 +216,10 @@ def drive(
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     row = (batch, output.shape[-1]) if has_rows else output.shape
-    joined = [output.tensor.with_shape((length, *row)), *(item.tensor.with_shape((length, *item.shape)) for item in emits)]
+    joined = [
+        output.tensor.with_shape((length, *row)),
+        *(item.tensor.with_shape((length, *item.shape)) for item in emits),
+    ]
     result = TupleType((*(item.tensor for item in states), *joined))
     operands = [
         *(sequence.node for _, sequence in sequences),

@@ -409,7 +409,9 @@ def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Ten
         kept = [item for item in index[:place] if item is None or isinstance(item, slice)]
         axis = len(kept)
         if behind and behind[0] < place:
-            axis = result.rank - 1 - len([item for item in index[place + 1 :] if item is None or isinstance(item, slice)])
+            axis = (
+                result.rank - 1 - len([item for item in index[place + 1 :] if item is None or isinstance(item, slice)])
+            )
         size = build("cast", build("dimension", size=result.type.shape[axis], where=where), dtype=number.dtype)
         number = build("select", number < 0, number + size, number, where=where)
         order = (axis, *(other for other in range(result.rank) if other != axis))

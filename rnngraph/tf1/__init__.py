@@ -14,7 +14,24 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..public import api as _api
-from . import compat, contrib, errors, initializers, io, keras, layers, losses, nn, random, summary, train
+from . import (
+    app,
+    compat,
+    contrib,
+    errors,
+    flags,
+    gfile,
+    initializers,
+    io,
+    keras,
+    layers,
+    logging,
+    losses,
+    nn,
+    random,
+    summary,
+    train,
+)
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -168,7 +185,6 @@ from .ops.shapes import (
     squared_difference,
     stop_gradient,
 )
-from .platform import app, flags, gfile, logging
 from .summary.messages import Event, HistogramProto, Summary, SummaryMetadata
 from .summary.summaries import (
     histogram_summary,

@@ -13,6 +13,7 @@ from .. import tf1
 from ..errors import Where, is_ours
 from .core.absent import GUIDE, remedy
 from .core.errors import NotImportableError
+from .local_data import digits
 
 MODULES: dict[str, ModuleType] = {
     "": tf1,
@@ -23,7 +24,7 @@ MODULES: dict[str, ModuleType] = {
     "contrib.framework": tf1.contrib.framework,
     "contrib.layers": tf1.contrib.layers,
     "contrib.learn": tf1.contrib.learn,
-    "contrib.learn.python.learn.datasets.mnist": tf1.contrib.learn.datasets,
+    "contrib.learn.python.learn.datasets.mnist": digits,
     "contrib.legacy_seq2seq": tf1.contrib.legacy_seq2seq,
     "contrib.rnn": tf1.contrib.rnn,
     "contrib.crf.python.ops.crf": tf1.contrib.crf,
@@ -39,12 +40,12 @@ MODULES: dict[str, ModuleType] = {
     "contrib.seq2seq.python.ops.helper": tf1.contrib.seq2seq,
     "contrib.seq2seq.python.ops.loss": tf1.contrib.seq2seq,
     "errors": tf1.errors,
-    "examples.tutorials.mnist.input_data": tf1.contrib.learn.datasets,
+    "examples.tutorials.mnist.input_data": digits,
     "initializers": tf1.initializers,
     "keras": tf1.keras,
     "keras.datasets": tf1.keras.datasets,
     "keras.preprocessing": tf1.keras.preprocessing,
-    "keras.preprocessing.sequence": tf1.keras.preprocessing.sequence,
+    "keras.preprocessing.sequence": tf1.keras.sequence,
     "keras.utils": tf1.keras.utils,
     "layers": tf1.layers,
     "losses": tf1.losses,
@@ -54,7 +55,7 @@ MODULES: dict[str, ModuleType] = {
     "python.framework.ops": tf1,
     "python.keras.datasets": tf1.keras.datasets,
     "python.keras.preprocessing": tf1.keras.preprocessing,
-    "python.keras.preprocessing.sequence": tf1.keras.preprocessing.sequence,
+    "python.keras.preprocessing.sequence": tf1.keras.sequence,
     "python.keras.utils": tf1.keras.utils,
     "python.layers.core": tf1.layers,
     "python.ops.array_ops": tf1,

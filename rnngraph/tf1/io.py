@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import gfile
 from .core.names import missing as _missing
-from .platform import gfile
 
 
 def __getattr__(name: str) -> Any:

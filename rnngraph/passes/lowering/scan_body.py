@@ -118,7 +118,9 @@ class Steps:
             return sequences, list(operands.initial)
         sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
         what = "its initial_state"
-        return sequences, [self._fitting(item, 0, self.batch, what) if item.shape else item for item in operands.initial]
+        return sequences, [
+            self._fitting(item, 0, self.batch, what) if item.shape else item for item in operands.initial
+        ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
         """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""

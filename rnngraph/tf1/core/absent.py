@@ -73,7 +73,7 @@ INSTEAD: dict[str, str] = {
     "import_graph_def": _META,
     "int8": _DTYPE,
     "int16": _DTYPE,
-    "keras.datasets.cifar10": "its files are pickles, which may run anything; read them where you trust them, as arrays",
+    "keras.datasets.cifar10": "its files are pickles, which may run anything; save them as arrays where you trust them",
     "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
     "layers.BatchNormalization": _BATCH_NORM,
     "layers.dropout": "use tf.nn.dropout(x, keep_prob=…), with a placeholder that is fed 1.0 to evaluate",

@@ -96,7 +96,7 @@ class Graph:
     # Declaring -----------------------------------------------------------------------------------
 
     def own(self, *tensors: Tensor) -> None:
-        """Notes Tensors that were declared with variables of their own. In a step of a loop it is the loop that has them."""
+        """Notes Tensors that were declared with variables of their own; in a step of a loop the loop has them."""
         for tensor in tensors:
             (self.owners if self.within is None or isinstance(tensor, Variable) else self.within).append(tensor)
 

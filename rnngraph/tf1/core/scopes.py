@@ -11,6 +11,7 @@ from ...declare.parameters import ScopeName
 from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...public import api
 from .graph import Graph, get_default_graph
+from .names import initializer_from
 
 AUTO_REUSE = "auto_reuse"
 
@@ -22,11 +23,12 @@ class VariableScope:
     without a name of their own were declared since it was opened, by the name that they take.
     """
 
+    @api
     def __init__(
         self, name: str, reuse: Any = False, initializer: Any = None, regularizer: Any = None, dtype: str = "float32"
     ) -> None:
         self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
-            name, reuse, initializer, regularizer, dtype,
+            name, reuse, initializer_from(initializer), regularizer, dtype,
         )  # fmt: skip
         self.layers: Counter[str] = Counter()
 
@@ -41,7 +43,7 @@ class VariableScope:
 
     def set_initializer(self, initializer: Any) -> None:
         """Of variables that have none of their own."""
-        self.initializer = initializer
+        self.initializer = initializer_from(initializer)
 
     def set_regularizer(self, regularizer: Any) -> None:
         """Of variables that have none of their own."""

@@ -27,6 +27,7 @@ MOST_RUNS = 1000
 class ConfigProto(types.SimpleNamespace):
     """``tf.ConfigProto``: taken, and of no effect; there is one device."""
 
+    @api
     def __init__(self, **options: Any) -> None:
         options.setdefault("gpu_options", types.SimpleNamespace(allow_growth=False))
         options.setdefault("graph_options", types.SimpleNamespace())
@@ -35,6 +36,10 @@ class ConfigProto(types.SimpleNamespace):
 
 class GPUOptions(types.SimpleNamespace):
     """``tf.GPUOptions``: taken, and of no effect."""
+
+    @api
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
 
 class BaseSession:

@@ -12,6 +12,9 @@ from ...errors import ShapeError, shown
 from ...ir.graph import Node
 from ...ir.types import Dim, Size
 
+MOST_AXES, LARGEST = 32, 1 << 62
+"""Axes of an array, and what a size may be."""
+
 
 def shape_tensor(x: Tensor, dtype: str) -> Tensor:
     """The sizes of x as a vector."""
@@ -33,9 +36,12 @@ def sizes_in(given: Any) -> list[Any]:
     """
     if isinstance(given, Tensor):
         return [as_dim(item) for item in _read(given).reshape(-1)]
-    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__"):
+    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
         return [_size(given)]
-    return [_size(item) for item in given]
+    found = [_size(item) for item in given]
+    if len(found) > MOST_AXES:
+        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MOST_AXES} axes at most")
+    return found
 
 
 def _size(item: Any) -> Any:
@@ -48,8 +54,11 @@ def _size(item: Any) -> Any:
     if value is None or isinstance(value, Size):
         return value
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        whole = int(value)
+        if whole != value or abs(whole) > LARGEST:
+            raise ValueError
+        return whole
+    except (TypeError, ValueError, OverflowError):
         raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
 
 

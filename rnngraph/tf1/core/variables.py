@@ -16,7 +16,7 @@ from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_
 from ...ir.types import FLOATS, TensorType
 from ...public import api
 from .graph import GraphKeys, get_default_graph
-from .names import dtype_name
+from .names import dtype_name, initializer_from
 from .operations import Assign, Group, Initialize, Operation
 from .scopes import AUTO_REUSE, present_scope
 from .sizes import sizes_in
@@ -151,8 +151,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
-    if getattr(start, "makes_initializer", False):
-        start = start()
+    start = initializer_from(start)
     if callable(start) and (given := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **given), kind)
         if settled[0].shape != shape:

@@ -35,7 +35,7 @@ def case(
     pred_fn_pairs: Any, default: Function | None = None, exclusive: bool = False, strict: bool = False,
     name: str = "case",
 ) -> Any:  # fmt: skip
-    """What the function of the first condition that holds gives, or ``default``, or the last function; all are computed."""
+    """What the function of the first condition that holds gives, or ``default``, or the last; all are computed."""
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
         raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")

@@ -67,8 +67,8 @@ def map_fn(
         leaves = flatten(result)
         if len(leaves) != len(wanted):
             raise StructureError(
-                f"{what}: fn gives {len(leaves)} Tensors, and {len(wanted)} are wanted; give dtype= in the nest of what "
-                "fn gives"
+                f"{what}: fn gives {len(leaves)} Tensors, and {len(wanted)} are wanted; give dtype= in the nest of "
+                "what fn gives"
             )
         kinds = [None] * len(leaves) if dtype is None else wanted
         values = [as_value(leaf, kind, f"{what}: what fn gives") for leaf, kind in zip(leaves, kinds, strict=True)]
@@ -113,8 +113,8 @@ class _Fold:
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(
-                f"{self.what}: fn gives {len(leaves)} Tensors, and {len(before)} stand before the first entry; it gives "
-                "what it takes first"
+                f"{self.what}: fn gives {len(leaves)} Tensors, and {len(before)} stand before the first entry; it "
+                "gives what it takes first"
             )
         for place, (value, formal, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
             following = loop.following(value, formal, place)

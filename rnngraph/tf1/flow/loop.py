@@ -89,7 +89,9 @@ class Loop:
             )
         return found
 
-    def declared(self, length: Dim, reverse: bool = False, when: Node | None = None) -> tuple[list[Tensor], list[Tensor]]:
+    def declared(
+        self, length: Dim, reverse: bool = False, when: Node | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Final values of what is carried, and what steps gave, each with a first axis of steps.
 
         when: the name of what is carried that says whether a step runs.
@@ -110,8 +112,8 @@ class Loop:
         for node in topological(roots):
             if node.op == "input" and node.get("gradient") is not None and node["serial"] > self.scope.serial:
                 raise GraphError(
-                    f"{self.what}: tf.gradients within a step of a loop is not offered; take gradients of what the loop "
-                    f"gives ({GUIDE})",
+                    f"{self.what}: tf.gradients within a step of a loop is not offered; take gradients of what the "
+                    f"loop gives ({GUIDE})",
                     node.where,
                 )
 

@@ -34,8 +34,8 @@ class Entries:
 class TensorArray:
     """``tf.TensorArray``. It never changes: what writes gives another one, which has to be used from there on.
 
-    count: the number of entries, which may be an open size, and what was given for it. origin: within a step of a loop, the array that the
-    step was given, and was_read whether steps read it.
+    count: the number of entries, which may be an open size; given: what was given for it. origin: within a step of a
+    loop, the array that the step was given, and was_read whether steps read it.
     """
 
     @api
@@ -176,7 +176,9 @@ class TensorArray:
                 return index
             index = int(index.node["value"])
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < 1 << 31:
-            raise DtypeError(f"an entry of a tf.TensorArray is read and written by an int from 0 on, not {shown(index)}")
+            raise DtypeError(
+                f"an entry of a tf.TensorArray is read and written by an int from 0 on, not {shown(index)}"
+            )
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
@@ -245,7 +247,7 @@ class TensorArray:
         if array.rank < 2:
             raise ShapeError(f"tf.TensorArray.concat joins entries with an axis, and has {array!r}")
         rows, inner, *rest = array.type.shape
-        return functions.reshape(array, (rows * inner, *rest))
+        return build("reshape", array, shape=(rows * inner, *rest))
 
     @api
     def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
@@ -269,10 +271,7 @@ def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
     """The array after a loop that wrote ``values`` [steps, …] from the entry ``first`` on."""
     steps = values.type.shape[0]
     end = steps + first
-    if first == 0 and (end == array.count or array.grows):
-        whole = values
-    else:
-        whole = _placed(array, first, end, values)
+    whole = values if first == 0 and (end == array.count or array.grows) else _placed(array, first, end, values)
     return array.with_entries(Entries(whole), whole.type.shape[0])
 
 

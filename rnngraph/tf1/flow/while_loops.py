@@ -67,8 +67,9 @@ class _While:
             results = called(body, "body", *given)
         after = self._results(results)
         tensors = [place for place, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
-        unchanged = {self._node(place): self.leaves[place].node for place in tensors  # type: ignore[union-attr]
-                     if after[place].node is self._node(place)}  # fmt: skip
+        nodes = [self._node(place) for place in tensors]
+        same = [place for place, node in zip(tensors, nodes, strict=True) if after[place].node is node]
+        unchanged = {self._node(place): self._initial(place) for place in same}
         following, condition = self._settled(after, tensors, condition, unchanged)
         first = {
             self._node(place): begins
@@ -77,7 +78,9 @@ class _While:
         }
         self.counts = Counts(first)
         carried = [place for place in tensors if self._node(place) not in unchanged and self._node(place) not in first]
-        writes = {place: self._write(place, array) for place, array in enumerate(after) if isinstance(array, TensorArray)}
+        writes = {
+            place: self._write(place, array) for place, array in enumerate(after) if isinstance(array, TensorArray)
+        }
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _node(self, place: int) -> Node:
@@ -105,13 +108,13 @@ class _While:
         for place, (formal, value) in enumerate(zip(self.formals, after, strict=True)):
             if isinstance(formal, TensorArray) != isinstance(value, TensorArray):
                 raise StructureError(f"{_WHAT}: variable {place} is no tf.TensorArray before or after a step")
-            found.append(value if isinstance(value, TensorArray) else self.loop.following(value, formal, place))
+            found.append(self.loop.following(value, formal, place) if isinstance(formal, Tensor) else value)
         return found
 
     def _settled(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Next values and the condition, with what steps leave unchanged as what it is; arrays' entries are kept too."""
+        """Next values and the condition, with what steps leave unchanged as what it is; so are arrays' entries."""
         self.entries = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
         }
@@ -122,7 +125,7 @@ class _While:
         following = {place: next(new) for place in tensors}
         numbers, values = [next(new) for _ in numbers], [next(new) for _ in values]
         pairs = iter([*zip(numbers, values, strict=True)])
-        self.entries = {  # type: ignore[assignment]
+        self.entries = {
             place: tuple((Tensor(a), Tensor(b)) for a, b in (next(pairs) for _ in changed))
             for place, changed in self.entries.items()
         }
@@ -131,7 +134,8 @@ class _While:
     def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
         """(entry at the first step, value) of what each step writes to an array; None where it writes nothing."""
         formal, before = self.formals[place], self.leaves[place]
-        assert isinstance(formal, TensorArray) and isinstance(before, TensorArray)
+        assert isinstance(formal, TensorArray)
+        assert isinstance(before, TensorArray)
         changed = self.entries[place]
         if array.origin is not formal or (not changed and array.entries.array is not before.entries.array):
             raise StructureError(f"{_WHAT}: variable {place} is to be what the array that the step was given wrote")
@@ -140,8 +144,8 @@ class _While:
         number = self.counts.number(changed[0][0].node)
         if len(changed) > 1 or number is None:
             raise NotOfferedError(
-                f"{_WHAT}: a step writes entries of an array that don't follow from the step's number; write one entry a "
-                f"step, by a number that the loop counts up by 1 ({GUIDE})"
+                f"{_WHAT}: a step writes entries of an array that don't follow from the step's number; write one entry "
+                f"a step, by a number that the loop counts up by 1 ({GUIDE})"
             )
         if formal.was_read:
             raise NotOfferedError(
@@ -159,7 +163,10 @@ class _While:
         bounds = [*counts.bounds(condition)]
         known = [*self.most, *(bound for bound in bounds if bound is not None)]
         fixed = [bound for bound in known if isinstance(bound, int)]
-        known = [*([min(fixed)] if fixed else []), *dict.fromkeys(bound for bound in known if not isinstance(bound, int))]
+        known = [
+            *([min(fixed)] if fixed else []),
+            *dict.fromkeys(bound for bound in known if not isinstance(bound, int)),
+        ]
         stops = None in bounds or len(known) > 1
         roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
         length = known[0] if known else self._by_entries(roots, writes)
@@ -238,8 +245,8 @@ class _While:
             if first is not None:
                 return node.operands[0].shape[0] - first
         raise NotOfferedError(
-            f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may be, or "
-            f"compare a number that the loop counts up by 1 with an int or a size ({GUIDE})"
+            f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may be, "
+            f"or compare a number that the loop counts up by 1 with an int or a size ({GUIDE})"
         )
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
-from . import datasets as datasets
-from . import preprocessing as preprocessing
-from . import utils as utils
+from . import datasets, preprocessing, utils
 
 
 def __getattr__(name: str) -> Any:

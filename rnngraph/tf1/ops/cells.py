@@ -20,7 +20,7 @@ from ...public import taking
 from ..cells.calls import within_step
 from ..cells.variables import reusing
 from ..core.graph import get_default_graph
-from ..core.names import dtype_name, refuse
+from ..core.names import dtype_name, initializer_from, refuse
 from ..core.scopes import present_scope
 
 
@@ -54,7 +54,7 @@ class TensorFlowCell(Cell):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        self._initializers = tuple(None if item is None else initializer_of(item) for item in (kernel, bias))  # type: ignore[assignment]
+        self._initializers = _start(kernel), _start(bias)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
@@ -77,6 +77,11 @@ class TensorFlowCell(Cell):
         kernel, bias = self._initializers
         with reusing(p, self._reuse):
             return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
+
+
+def _start(given: Any) -> Any:
+    """An initializer of a program's, or None."""
+    return None if given is None else initializer_of(initializer_from(given))
 
 
 def tanh_for_none(activation: Activation) -> Activation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from ...declare.functions.basic import Axis
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, build, power
 from ...declare.tensor import constant as make_constant
-from ...errors import ArgumentError, DtypeError, ShapeError
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Size
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
@@ -21,6 +22,8 @@ from ..core.sizes import anchored, sizes_in
 from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
+_WRITTEN_OUT = 1 << 20
+"""Elements of a constant of one number that is an array; a larger one is made in the run."""
 
 
 def _unary(function: Callable[[Any], Tensor]) -> Function:
@@ -171,8 +174,11 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     """A value everywhere in a shape, whose sizes may be open."""
     sizes = sizes_in(shape)
-    if all(isinstance(size, int) for size in sizes):
-        return constant(value, dtype, sizes)
+    fixed = [size for size in sizes if isinstance(size, int)]
+    if None in sizes or any(size < 0 for size in fixed):
+        raise ShapeError(f"{shown(shape)} is no shape of a tensor; give sizes of 0 or more")
+    if len(fixed) == len(sizes) and math.prod(fixed) <= _WRITTEN_OUT:
+        return constant(value, dtype, fixed)
     return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
 
 

@@ -16,7 +16,7 @@ from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, make
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.names import refuse
+from ..core.names import initializer_from, refuse
 from ..core.scopes import layer_scope, present_scope
 from .functions import relu, reshape
 
@@ -134,8 +134,7 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
 
 
 def _start(given: Any, usual: str) -> Initializer:
-    given = given() if getattr(given, "makes_initializer", False) else given
-    return initializer_of(usual if given is None else given)
+    return initializer_of(usual if given is None else initializer_from(given))
 
 
 def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:

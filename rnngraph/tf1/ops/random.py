@@ -118,7 +118,7 @@ def _cut_normal(u: Tensor) -> Tensor:
     total: Any = _INVERSE_ERF[0]
     for coefficient in _INVERSE_ERF[1:]:
         total = total * w + coefficient
-    return total * x * math.sqrt(2.0)  # type: ignore[no-any-return]
+    return total * x * math.sqrt(2.0)
 
 
 def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
@@ -218,10 +218,10 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
             raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}: there are none")
         fixed: Any = sizes
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
-    low, high = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))
-    count = high - low
+    begin, end = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))
+    count = end - begin
     drawn = functions.cast(_unit(what, sizes, "float64", seed) * functions.cast(count, "float64"), kind)
-    return functions.minimum(drawn, count - 1) + low
+    return functions.minimum(drawn, count - 1) + begin
 
 
 @operation

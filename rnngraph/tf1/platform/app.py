@@ -8,8 +8,7 @@ from typing import Any, Never
 
 from ...errors import ArgumentError, DtypeError, is_ours, shown
 from ...public import api
-from ..core.names import missing as _missing
-from . import flags as flags
+from .flags import FLAGS
 
 
 @api
@@ -18,7 +17,7 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | No
 
     main: by default the function of this name in the file that calls.
     """
-    rest = flags.FLAGS(argv)
+    rest = FLAGS(argv)
     function = _main_of_caller() if main is None else main
     if not callable(function):
         raise DtypeError(f"tf.app.run takes a function, not {shown(main)}")
@@ -33,7 +32,3 @@ def _main_of_caller() -> Any:
     if found is None:
         raise ArgumentError("tf.app.run() finds no function main in the file that calls it; give it one")
     return found
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("app", name)

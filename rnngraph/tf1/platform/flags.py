@@ -12,7 +12,6 @@ from typing import Any
 
 from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 from ...public import api
-from ..core.names import missing as _missing
 
 _TRUE, _FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
 
@@ -231,7 +230,7 @@ def _list(value: Any) -> list[str]:
 def _define(name: Any, default: Any, help: Any, kind: str, convert: Callable[[Any], Any]) -> None:
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
         raise DtypeError(f"a flag's name is a word, not {shown(name)}")
-    FLAGS.define(Flag(name, default, str(help or ""), kind, convert))
+    FLAGS.define(Flag(name, default, help if isinstance(help, str) else shown(help), kind, convert))
 
 
 @api
@@ -304,7 +303,3 @@ def mark_flags_as_required(flag_names: Sequence[str], flag_values: Any = None) -
     """Flags that a command line must give."""
     for name in flag_names:
         mark_flag_as_required(name)
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("flags", name)

@@ -14,7 +14,6 @@ from ...errors import ArgumentError, FileError, shown
 from ...public import api
 from ...storage.atomic_file import as_path
 from ..core.errors import NotFoundError
-from ..core.names import missing as _missing
 
 _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for binary in ("", "b")}
 
@@ -228,7 +227,3 @@ def Walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], 
 
 exists, isdir, mkdir, makedirs, listdir, glob = Exists, IsDirectory, MkDir, MakeDirs, ListDirectory, Glob
 remove, rmtree, copy, rename, stat, walk = Remove, DeleteRecursively, Copy, Rename, Stat, Walk
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("gfile", name)

@@ -9,7 +9,6 @@ from typing import Any
 from ...arguments import whole_number
 from ...errors import DtypeError, shown
 from ...public import api
-from ..core.names import missing as _missing
 
 DEBUG, INFO, WARN, ERROR, FATAL = (
     _logging.DEBUG, _logging.INFO, _logging.WARNING, _logging.ERROR, _logging.CRITICAL,
@@ -104,9 +103,6 @@ def get_verbosity() -> int:
     return _logger().getEffectiveLevel()
 
 
+@api
 def flush() -> None:
     """Nothing is kept back."""
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("logging", name)

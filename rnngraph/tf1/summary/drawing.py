@@ -52,7 +52,7 @@ class GraphDef(Message):
 
 
 def graph_def(graph: Graph) -> bytes:
-    """What a graph declares, node by node, as TensorBoard reads it. Names are those of the program where it gave some."""
+    """What a graph declares, node by node, as TensorBoard reads it. Names are the program's where it gave some."""
     given, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}

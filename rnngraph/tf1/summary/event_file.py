@@ -78,7 +78,9 @@ class FileWriter:
         if isinstance(summary, bytes):
             summary = Summary.FromString(summary)
         if not isinstance(summary, Summary):
-            raise DtypeError(f"add_summary takes what session.run of a summary gave, or a tf.Summary, not {shown(summary)}")
+            raise DtypeError(
+                f"add_summary takes what session.run of a summary gave, or a tf.Summary, not {shown(summary)}"
+            )
         self.add_event(Event(wall_time=time.time(), summary=summary, **_step(global_step)))
 
     @api

@@ -37,7 +37,7 @@ class Repeated(list[Any]):
 
 
 class Message:
-    """Base of messages. FIELDS: (number, kind) by name; a kind is a word of the above, a class, or a list of a class."""
+    """Base of messages. FIELDS: (number, kind) by name; a kind is a word of the above, a class or one in a list."""
 
     FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {}
 
@@ -170,7 +170,7 @@ def _written(number: int, kind: Any, value: Any) -> bytes:
 
 def _read(kind: Any, value: Any) -> Any:
     if isinstance(kind, type):
-        return kind.FromString(value)
+        return kind.FromString(value)  # type: ignore[attr-defined]
     if kind in (TEXT, BYTES):
         if not isinstance(value, bytes):
             raise ValueError("a number in place of bytes")
@@ -222,7 +222,11 @@ class Shape(Message):
 class Text(Message):
     """``TensorProto`` of strings, one behind the other."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {"dtype": (1, INT), "tensor_shape": (2, Shape), "string_val": (8, STRINGS)}
+    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
+        "dtype": (1, INT),
+        "tensor_shape": (2, Shape),
+        "string_val": (8, STRINGS),
+    }
 
 
 class PluginData(Message):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
+from ...arguments import array_of, whole_number
 from ...declare.tensor import Tensor, as_tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS
@@ -58,9 +58,16 @@ def _added(
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
     made = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
     tag = made.full if family is None else f"{family}/{made.full}"
-    for key in [GraphKeys.SUMMARIES] if collections is None else collections:
-        get_default_graph().add_to_collection(key, made)
+    _collect(made, [GraphKeys.SUMMARIES] if collections is None else collections)
     return made
+
+
+def _collect(made: SummaryOp, collections: Any) -> None:
+    """Adds a summary to collections of the graph."""
+    if not isinstance(collections, list | tuple | set):
+        raise DtypeError(f"collections is a list of names, not {shown(collections)}")
+    for key in collections:
+        get_default_graph().add_to_collection(key, made)
 
 
 def _numeric(value: Any, what: str) -> Tensor:
@@ -99,7 +106,9 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
 
 
 @api
-def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None) -> SummaryOp:
+def image(
+    name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
+) -> SummaryOp:
     """Pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
     given, most = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
     if given.rank != 4 or given.shape[3] not in (1, 3, 4) or given.dtype == "bool":
@@ -118,7 +127,7 @@ def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None,
 @api
 def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
     """A text, or an array of texts: of Python's, as there are no Tensors of texts."""
-    array = np.asarray(tensor) if isinstance(tensor, str | list | tuple | np.ndarray) else None
+    array = array_of(tensor, "texts of one summary") if isinstance(tensor, str | list | tuple | np.ndarray) else None
     if array is None or array.dtype.kind not in "US":
         raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
     texts = [item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1).tolist()]
@@ -149,8 +158,7 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
         return found
 
     made = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
-    for key in collections or ():
-        get_default_graph().add_to_collection(key, made)
+    _collect(made, () if collections is None else collections)
     return made
 
 
@@ -218,7 +226,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     with np.errstate(over="ignore"):
         total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
-        min=flat.min() if flat.size else np.finfo(np.float64).max, max=flat.max() if flat.size else -np.finfo(np.float64).max,
+        min=flat.min(initial=edges[-1]), max=flat.max(initial=edges[0]),
         num=flat.size, sum=total, sum_squares=squares, bucket_limit=edges[kept], bucket=counts[kept],
     )  # fmt: skip
 

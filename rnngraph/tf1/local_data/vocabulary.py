@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import whole_number
-from ....errors import ArgumentError, DtypeError, FileError, shown
-from ....public import api
-from ....storage.atomic_file import as_path, replace_file
-from ...core.names import missing as _missing
+from ...arguments import whole_number
+from ...errors import ArgumentError, DtypeError, FileError, shown
+from ...public import api
+from ...storage.atomic_file import as_path, replace_file
 
 _WORDS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+(?=[A-Z])|['\w\-]+")
 _LARGEST = 1 << 30
@@ -23,9 +22,16 @@ _LARGEST = 1 << 30
 Tokenizer = Callable[[Iterable[str]], Iterable[Sequence[str]]]
 
 
+@api
 def tokenizer(iterator: Iterable[str]) -> Iterator[list[str]]:
     """The words of each text."""
-    for text in iterator:
+    if isinstance(iterator, str | bytes) or not hasattr(iterator, "__iter__"):
+        raise DtypeError(f"texts are given as a list of them, not as {shown(iterator)}")
+    return _words(iterator)
+
+
+def _words(texts: Iterable[str]) -> Iterator[list[str]]:
+    for text in texts:
         if not isinstance(text, str):
             raise DtypeError(f"a text is a str, not {shown(text)}")
         yield _WORDS.findall(text)
@@ -142,7 +148,11 @@ class VocabularyProcessor:
     @api
     def fit_transform(self, raw_documents: Any, unused_y: Any = None) -> Iterator[np.ndarray]:
         """``fit`` and ``transform``."""
-        texts = list(raw_documents) if hasattr(raw_documents, "__iter__") and not isinstance(raw_documents, str) else raw_documents
+        texts = (
+            list(raw_documents)
+            if hasattr(raw_documents, "__iter__") and not isinstance(raw_documents, str)
+            else raw_documents
+        )
         return self.fit(texts).transform(texts)
 
     @api
@@ -153,7 +163,11 @@ class VocabularyProcessor:
     @api
     def save(self, filename: str) -> None:
         """Writes the vocabulary, as JSON: TensorFlow's own files are pickles, which nothing here reads or writes."""
-        held = {"length": self.max_document_length, "min_frequency": self.min_frequency, "words": self.vocabulary_._words}
+        held = {
+            "length": self.max_document_length,
+            "min_frequency": self.min_frequency,
+            "words": self.vocabulary_._words,
+        }
         with replace_file(as_path(filename)) as file:
             file.write(json.dumps(held).encode())
 
@@ -168,14 +182,14 @@ class VocabularyProcessor:
         except OSError as error:
             raise FileError(f"can't read {os.fspath(path)}: {error.strerror or error}") from None
         try:
-            held = json.loads(data) if len(data) <= _LARGEST else None
+            held: Any = json.loads(data) if len(data) <= _LARGEST else None
             made = cls(held["length"], held["min_frequency"])
             words = held["words"]
             if not words or not all(isinstance(word, str) for word in words):
                 raise ValueError
         except (ValueError, TypeError, KeyError, RecursionError):
             raise FileError(
-                f"{os.fspath(path)} is no vocabulary that save wrote; TensorFlow's own files are pickles, which may run "
+                f"{os.fspath(path)} is no vocabulary that save wrote; TensorFlow's own are pickles, which may run "
                 "anything: make the vocabulary anew with fit"
             ) from None
         made.vocabulary_ = CategoricalVocabulary(words[0])
@@ -183,7 +197,3 @@ class VocabularyProcessor:
             made.vocabulary_.get(word)
         made.vocabulary_.freeze()
         return made
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("contrib.learn.preprocessing", name)

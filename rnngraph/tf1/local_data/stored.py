@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import whole_number
-from ....errors import ArgumentError, FileError
-from ....storage.atomic_file import as_path
-from ...core.errors import NotFoundError
+from ...arguments import whole_number
+from ...errors import ArgumentError, FileError
+from ...storage.atomic_file import as_path
+from ..core.errors import NotFoundError
 
 FOLDER = os.path.join("~", ".keras", "datasets")
 LARGEST = 1 << 32
@@ -45,9 +45,9 @@ def arrays_of(path: str, names: tuple[str, ...]) -> list[np.ndarray]:
 
 
 _CONVERT = (
-    "its rows are pickled objects, which may run anything. Where you trust the file, convert it once: read it with NumPy "
-    "with pickles allowed, and np.savez it with every array of rows as two, NAME = np.concatenate(rows) and NAME_lengths "
-    "= [len(row) for row in rows]"
+    "its rows are pickled objects, which may run anything. Where you trust the file, convert it once: read it with "
+    "NumPy with pickles allowed, and np.savez it with every array of rows as two, NAME = np.concatenate(rows) and "
+    "NAME_lengths = [len(row) for row in rows]"
 )
 
 
@@ -69,8 +69,8 @@ def rows_of(path: str, name: str) -> list[list[int]]:
 
 
 def words_of(
-    parts: list[tuple[list[list[int]], np.ndarray]], seed: int, num_words: int | None, skip_top: int, maxlen: int | None,
-    start_char: int | None, oov_char: int | None, index_from: int | None,
+    parts: list[tuple[list[list[int]], np.ndarray]], seed: int, num_words: int | None, skip_top: int,
+    maxlen: int | None, start_char: int | None, oov_char: int | None, index_from: int | None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Texts as ids as Keras makes them: shuffled, with a first id, rare and frequent words as one id or left out."""
     draw = np.random.RandomState(whole_number(seed, "seed", 0) & 0xFFFFFFFF)
