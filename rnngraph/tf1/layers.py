@@ -13,6 +13,7 @@ from .ops.layers import (
     flatten,
     max_pooling1d,
 )
+from .ops.layers import layer_dropout as dropout
 
 
 def __getattr__(name: str) -> Any:
