@@ -62,7 +62,8 @@ FUNCTIONS: dict[str, Any] = {
         lambda a, b, c, i: tf.einsum("btd,td->b", c, a), lambda a, b, c, i: np.einsum("btd,td->b", c, a),
     ),
     "einsum of three": (
-        lambda a, b, c, i: tf.einsum("btd,td,te->bet", c, a, b), lambda a, b, c, i: np.einsum("btd,td,te->bet", c, a, b),
+        lambda a, b, c, i: tf.einsum("btd,td,te->bet", c, a, b),
+        lambda a, b, c, i: np.einsum("btd,td,te->bet", c, a, b),
     ),
     "einsum implicit": (lambda a, b, c, i: tf.einsum("ij,kj", a, b), lambda a, b, c, i: np.einsum("ij,kj", a, b)),
     "einsum of one": (lambda a, b, c, i: tf.einsum("btd->db", c), lambda a, b, c, i: np.einsum("btd->db", c)),
@@ -155,7 +156,8 @@ def test_refusals() -> None:
     x = tf.placeholder(tf.float32, [None, 3])
     for call in (
         lambda: tf.einsum("ii->i", tf.ones([3, 3])), lambda: tf.einsum("ij,jk", x), lambda: tf.einsum("ij->ik", x),
-        lambda: tf.tensordot(x, tf.ones([2, 3]), 1), lambda: tf.tensordot(x, x, [[0, 0], [1, 1]]), lambda: tf.gather_nd(x, [[0.5]]),
+        lambda: tf.tensordot(x, tf.ones([2, 3]), 1), lambda: tf.tensordot(x, x, [[0, 0], [1, 1]]),
+        lambda: tf.gather_nd(x, [[0.5]]),
         lambda: tf.gather_nd(x, [[1, 2, 3]]), lambda: tf.reduce_prod(x, 0), lambda: tf.norm(x, 3), lambda: tf.eye(-1),
         lambda: tf.linspace(0.0, 1.0, 0), lambda: tf.losses.cosine_distance(x, x),
     ):  # fmt: skip
