@@ -88,6 +88,8 @@ from .flow.branches import case, cond, switch_case
 from .flow.functional import foldl, foldr, map_fn, scan
 from .flow.tensor_array import TensorArray
 from .flow.while_loops import while_loop
+from .labelling.ctc import edit_distance
+from .labelling.sparse import SparseTensor, SparseTensorValue, sparse, sparse_placeholder, sparse_tensor_to_dense
 from .ops import nest
 from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
 from .ops.arithmetic import l2_normalize as _l2_normalize

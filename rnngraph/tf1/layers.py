@@ -6,6 +6,7 @@ from typing import Any
 
 from .core.names import missing as _missing
 from .ops.layers import (
+    Dense,
     average_pooling1d,
     batch_normalization,
     conv1d,

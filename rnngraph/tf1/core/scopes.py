@@ -57,6 +57,20 @@ class VariableScope:
         """The variables under it that are trained."""
         return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
 
+    def set_dtype(self, dtype: Any) -> None:
+        """Of variables that have none of their own."""
+        self.dtype = dtype
+
+    def free(self, name: str) -> str:
+        """A name that nothing has taken within it: ``dense``, then ``dense_1``."""
+        count, found = self.layers[name], name
+        while count and self.layers[found := f"{name}_{count}"]:
+            count += 1
+        self.layers[name] += 1
+        if found != name:
+            self.layers[found] += 1
+        return found
+
     def under(self, name: str) -> str:
         """A full name under it."""
         return f"{self.original_name_scope}{name}"
@@ -90,9 +104,11 @@ def variable_scope(
     if isinstance(name_or_scope, VariableScope):
         base, name = name_or_scope, name_or_scope.name
     elif name_or_scope is not None:
-        base, name = outer, outer.under(_text(name_or_scope))
+        text = _text(name_or_scope)
+        base, name = outer, outer.under(text) if text else outer.name
+        outer.layers[text] += 1
     elif default_name is not None:
-        base, name = outer, _free(graph, outer.under(_text(default_name)))
+        base, name = outer, outer.under(outer.free(_text(default_name)))
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     if custom_getter is not None:
@@ -102,7 +118,6 @@ def variable_scope(
         base.dtype if dtype is None else dtype,
     )  # fmt: skip
     graph.variable_scope = inner
-    graph.scope_names.add(name)
     last = name.rpartition("/")[2]
     if auxiliary_name_scope and last:
         graph.name_scope = f"{graph.unique(outer_names + last)}/"
@@ -180,9 +195,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     elif isinstance(name, str) and name:
         full = present.under(name)
     elif name is None:
-        count = present.layers[base] if numbered else 0
-        present.layers[base] += 1
-        full = present.under(f"{base}_{count}" if count else base)
+        full = present.under(present.free(base) if numbered else base)
     else:
         raise DtypeError(f'a scope must be a string such as "decoder", not {shown(name)}', where)
     how, known = reuse if reuse else present.reuse, graph.scopes.get(full)
@@ -199,25 +212,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     return made
 
 
-def refuse_reuse(what: Any, reuse: Any) -> None:
-    """An error for a cell that is to find its variables where the open scope makes new ones."""
-    if reuse and not present_scope().reuse:
-        raise ArgumentError(
-            f"{what!r}: reuse={reuse!r} needs a variable scope that reuses; open it with reuse=True, or use "
-            "rg.shared(cell) for one set of parameters"
-        )
-
-
 def _text(name: Any) -> str:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise DtypeError(f"a variable scope has a name, not {shown(name)}")
     return name.rstrip("/")
-
-
-def _free(graph: Graph, name: str) -> str:
-    """A scope's name that no scope had before."""
-    count, found = 0, name
-    while found in graph.scope_names:
-        count += 1
-        found = f"{name}_{count}"
-    return found

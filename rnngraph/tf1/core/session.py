@@ -177,6 +177,10 @@ class BaseSession:
         if isinstance(key, Tensor):
             yield key.node, value
             return
+        if hasattr(key, "places"):  # a sparse Tensor, of three parts
+            for part, array in key.places(value):
+                yield part.node, array
+            return
         if is_leaf(key):
             raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
         keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...declare.cell import Cell
+from ...declare.cell import Cell, Scope
 from ...declare.driver import Carry, drive
 from ...declare.functions import basic as functions
-from ...declare.parameters import ScopeName
+from ...declare.parameters import ScopeName, Specs
 from ...declare.tensor import Tensor, constant
 from ...declare.trace import Trace, tracing
 from ...errors import DtypeError, GraphError, ShapeError, shown, user_line
@@ -46,6 +46,7 @@ class Loop:
     def __init__(self, what: str, base: str) -> None:
         self.what, self.where = what, user_line()
         self.scope = ScopeName(base, False, self.where)
+        self.trace = Trace("float32", self.where)
         self.sequences: list[tuple[Node, Tensor]] = []
         self.carried: list[Carry] = []
         self.emits: list[Node] = []
@@ -70,11 +71,13 @@ class Loop:
         """Within it, functions of the program declare a step."""
         graph = get_default_graph()
         outer, graph.within = graph.within, self._owners
+        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called are parts of the step
         try:
             with tracing(self.what):
                 yield
         finally:
             graph.within = outer
+            graph.steps.pop()
 
     def following(self, value: Any, formal: Tensor, place: Any) -> Tensor:
         """What a step makes of a value that it hands on, which keeps dtype and shape. place: names it in errors."""
@@ -96,7 +99,7 @@ class Loop:
         self._check()
         output, *others = self.emits or [constant(0.0).node]
         items = drive(
-            LoopStep(self.what), Trace("float32", self.where), self.scope, reverse, (length, 1), self.sequences, None,
+            LoopStep(self.what), self.trace, self.scope, reverse, (length, 1), self.sequences, None,
             self.carried, output, when, emits=others, has_rows=False,
         )  # fmt: skip
         if self._owners:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..labelling.ctc import ctc_greedy_decoder, ctc_loss
 from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,
@@ -41,6 +42,7 @@ from ..ops.losses import (
 )
 from ..ops.numbers import log_sigmoid
 from ..ops.shapes import bias_add, l2_loss, xw_plus_b
+from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell
 
 

@@ -15,6 +15,7 @@ from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, build, power
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import Size
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
@@ -141,6 +142,8 @@ def identity(input: Any, name: str | None = None) -> Tensor:
 @operation
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
+    if hasattr(x, "cast_to"):  # a sparse Tensor
+        return x.cast_to(dtype_name(dtype))  # type: ignore[no-any-return]
     return functions.cast(x, dtype_name(dtype))
 
 
@@ -193,7 +196,9 @@ def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
 
 @operation
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A number everywhere in a shape."""
+    """A number everywhere in a shape, or a scalar Tensor."""
+    if isinstance(value, Tensor) and value.node.op != "constant":
+        return anchored(build("broadcast", value, shape=tuple(sizes_in(dims))), dims)
     return filled(value, dims, constant(value).dtype)
 
 
@@ -283,9 +288,19 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
-    """A tensor repeated ``multiples[a]`` times along each axis a."""
-    return functions.tile(input, multiples)
+def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+    """A tensor repeated ``multiples[a]`` times along each axis a, ints or what ``tf.shape`` gives."""
+    x = input if isinstance(input, Tensor) else constant(input)
+    counts = sizes_in(multiples)
+    if len(counts) != x.rank:
+        raise ShapeError(f"tf.tile takes a count for each axis of {x!r}, not {len(counts)}")
+    for axis, count in enumerate(counts):
+        if isinstance(count, Size):  # known at run time: copies along an axis of their own, which is then joined
+            before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
+            apart = build("reshape", x, shape=(*before, 1, size, *after))
+            x = build("broadcast", apart, shape=(*before, count, size, *after))
+            x = anchored(build("reshape", x, shape=(*before, count * size, *after)), multiples)
+    return functions.tile(x, [1 if isinstance(count, Size) else count for count in counts])
 
 
 @operation

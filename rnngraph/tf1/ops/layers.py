@@ -45,6 +45,69 @@ def dense(
     return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
+class Dense:
+    """``tf.layers.Dense``: a layer that can be called again and again, with one set of variables.
+
+    Its scope is ``dense``, or ``name``, under the variable scope in which it is first called.
+    """
+
+    @api
+    def __init__(
+        self, units: int, activation: Activation = None, use_bias: bool = True, kernel_initializer: Any = None,
+        bias_initializer: Any = None, kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None, _scope: Any = None,
+    ) -> None:  # fmt: skip
+        what = "tf.layers.Dense"
+        refuse(
+            what, _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+        self.units, self.activation, self.use_bias = units, activation, use_bias
+        self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
+        self._name, self._reuse, self._given = name, _reuse, _scope
+        self._scope: ScopeName | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its scope."""
+        return self._name or "dense"
+
+    @api
+    def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
+        """activation(inputs kernel + bias) on the last axis."""
+        first = self._scope is None
+        if self._scope is None:
+            given = self._given or scope or present_scope().free(self.name)
+            self._scope = layer_scope("dense", given, self._reuse)
+        names = ("kernel", "bias") if self.use_bias else ("kernel",)
+        made = layers.affine(inputs, self.units, self.activation, self._scope, names, _starts(*self._starts))
+        kernel, bias = self._penalties
+        return _owned(made, self._scope, kernel=kernel, bias=bias) if first else made
+
+    apply = __call__
+
+    @property
+    def variables(self) -> list[Any]:
+        """Its variables; none before it is first called."""
+        graph = get_default_graph()
+        graph.all_variables()
+        return [] if self._scope is None else [graph.variables[spec] for spec in self._scope.specs.values()]
+
+    weights = trainable_variables = trainable_weights = variables
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel [inputs, units]."""
+        return self.variables[0]
+
+    @property
+    def bias(self) -> Any:
+        """The bias [units]; None without."""
+        return self.variables[1] if self.use_bias else None
+
+
 @api
 def fully_connected(
     inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,

@@ -11,7 +11,7 @@ from ...arguments import number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
-from ...ir.types import Size, product
+from ...ir.types import FLOATS, Size, product
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import shape_tensor, size_tensor, sizes_in
@@ -103,7 +103,8 @@ def negative(x: Any, name: str | None = None) -> Tensor:
 @operation
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     """A tensor through which no gradient passes."""
-    return functions.stop_gradient(input)
+    x = as_tensor(input)
+    return functions.stop_gradient(x) if x.dtype in FLOATS else x
 
 
 @operation

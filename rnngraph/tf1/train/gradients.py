@@ -22,6 +22,7 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram
+from ..core.rolled import Rolled
 
 FOUND = "found/"
 
@@ -76,8 +77,9 @@ def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, st
 def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], asked: Asked) -> GradientProgram:
     key = "gradients", loss.node, asked.nodes, asked.fed, graph.version
     if key not in graph.plans:
-        targets = targets_of(graph, stand_ins, asked.cut)
-        graph.plans[key] = GradientProgram(graph, asked.cut.tensor(loss), targets, asked.tensors)
+        cut = Rolled(graph.cut(asked.fed), [loss.node], [node["gradient"].target for node in stand_ins])
+        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(asked.nodes)}
+        graph.plans[key] = GradientProgram(graph, cut.tensor(loss), targets_of(graph, stand_ins, cut), tensors)
     found: GradientProgram = graph.plans[key]
     return found
 
