@@ -14,6 +14,7 @@ from .ops.layers import (
     flatten,
     max_pooling1d,
 )
+from .ops.layers import layer_dropout as dropout
 
 
 def __getattr__(name: str) -> Any:

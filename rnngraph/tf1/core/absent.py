@@ -30,7 +30,6 @@ _SUMMARY = "fetch the value with session.run, and log it in Python"
 INSTEAD: dict[str, str] = {
     "Print": "fetch it with session.run, and print what that gives",
     "Assert": "sizes that meet are checked at each run; leave it out",
-    "argmin": "use tf.argmax(-x, axis)",
     "assert_equal": "sizes that meet are checked at each run; leave it out",
     "clip_by_average_norm": "use tf.clip_by_norm or tf.clip_by_global_norm",
     "contrib.crf": "use tf.contrib.crf.crf_log_likelihood, crf_decode or viterbi_decode",
@@ -76,10 +75,8 @@ INSTEAD: dict[str, str] = {
     "keras.datasets.cifar10": "its files are pickles, which may run anything; save them as arrays where you trust them",
     "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
     "layers.BatchNormalization": _BATCH_NORM,
-    "layers.dropout": "use tf.nn.dropout(x, keep_prob=…), with a placeholder that is fed 1.0 to evaluate",
     "lookup": _TABLE,
     "losses": "write it with tf.reduce_mean and the functions of tf",
-    "nn.batch_normalization": _BATCH_NORM,
     "nn.fused_batch_norm": _BATCH_NORM,
     "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
     "nn.ctc_beam_search_decoder": _DECODER,

@@ -234,7 +234,7 @@ class Current(threading.local):
 
 
 CURRENT = Current()
-"""With the pool of threads and the counter of declarations all module state that there is."""
+"""With the pool of threads, the counter of declarations and flags of the command line all state of the process."""
 
 
 @contextmanager

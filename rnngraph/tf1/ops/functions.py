@@ -322,9 +322,15 @@ def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims
 def gather(
     params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
 ) -> Tensor:
-    """Rows of ``params`` at ``indices``."""
-    refuse("tf.gather", "transpose the table first", axis=axis or None)
-    return functions.gather(params, indices)
+    """Rows of ``params`` at ``indices``, or entries of another axis."""
+    table, index = functions.identity(params), functions.identity(indices)
+    if not axis:
+        return functions.gather(table, index)
+    place = functions.one_axis(table.rank, axis)
+    order = (place, *(other for other in range(table.rank) if other != place))
+    found = functions.gather(functions.transpose(table, order), index)
+    before = range(index.rank, index.rank + place)
+    return functions.transpose(found, (*before, *range(index.rank), *range(index.rank + place, found.rank)))
 
 
 @operation
@@ -342,8 +348,12 @@ def one_hot(
     indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
     dtype: Any = None, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """on_value (1) at each index and off_value (0) elsewhere, on a new last axis."""
-    refuse("tf.one_hot", "the new axis is the last; move it with tf.transpose", axis=None if axis == -1 else axis)
+    """on_value (1) at each index and off_value (0) elsewhere, on a new axis, by default the last."""
+    if axis is not None and axis != -1:
+        found = one_hot(indices, depth, on_value, off_value, None, dtype)
+        place = functions.one_axis(found.rank, axis)
+        order = [*range(place), found.rank - 1, *range(place, found.rank - 1)]
+        return functions.transpose(found, order)
     kind = "float32" if dtype is None else dtype_name(dtype)
     if on_value is None and off_value is None:
         return functions.one_hot(indices, depth, kind)

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from ...declare.cells.basic import Activation
-from ...declare.functions import convolutions, layers
+from ...declare.functions import basic, convolutions, layers
+from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer, initializer_of
 from ...declare.parameters import ScopeName
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, constant
 from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, make
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.names import initializer_from, refuse
+from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope
-from .functions import relu, reshape
+from .functions import dropout, relu, reshape
 
 _PENALTY = "add the penalty to the loss"
 
@@ -260,3 +262,31 @@ def _single(value: Any) -> Any:
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
+
+
+@operation
+def normalized(
+    x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
+) -> Tensor:
+    """(x - mean) / sqrt(variance + variance_epsilon), times scale, plus offset, where these are given."""
+    x = basic.identity(x)
+    mean, variance = (_beside(value, x) for value in (mean, variance))
+    found = (x - mean) / basic.sqrt(variance + variance_epsilon)
+    found = found if scale is None else found * _beside(scale, x)
+    return found if offset is None else found + _beside(offset, x)
+
+
+def _beside(value: Any, x: Tensor) -> Tensor:
+    """A Tensor, or numbers in the dtype of x."""
+    return value if isinstance(value, Tensor) else constant(value, x.dtype)
+
+
+@operation
+def layer_dropout(
+    inputs: Tensor, rate: KeepProb = 0.5, noise_shape: Any = None, seed: int | None = None, training: Any = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
+    if isinstance(training, Tensor):
+        return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
+    return dropout(inputs, None, noise_shape, seed, None, rate) if training else basic.identity(inputs)

@@ -117,7 +117,9 @@ def test_losses_of_sequences() -> None:
     logits = DRAW.normal(size=(3, LONGEST, SYMBOLS))
     weights = (np.arange(LONGEST) < LENGTHS[:, None]) * 1.0
     shifted = np.exp(logits - logits.max(2, keepdims=True))
-    losses = -np.log(np.take_along_axis(shifted / shifted.sum(2, keepdims=True), TARGETS[:, :, None], 2))[:, :, 0] * weights
+    losses = (
+        -np.log(np.take_along_axis(shifted / shifted.sum(2, keepdims=True), TARGETS[:, :, None], 2))[:, :, 0] * weights
+    )
     given = [tf.constant(item) for item in (logits, TARGETS, weights)]
     lists = [tf.unstack(item, axis=1) for item in given]
     fetches = [
