@@ -142,7 +142,8 @@ class Cell:
             return pack(public(self), leaves)
         if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
             batch_size = int(batch_size.node["value"])
-        if not isinstance(batch_size, int | np.integer) or not 0 < batch_size <= MOST_UNITS:
+        is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+        if not is_int or not 0 < batch_size <= MOST_UNITS:
             raise DtypeError(
                 f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
                 "a driver without initial_state starts from zeros of any batch"

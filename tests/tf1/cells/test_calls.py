@@ -97,6 +97,21 @@ def test_scopes_and_objects_name_variables() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*drops units")
+def test_cells_in_steps_of_loops() -> None:
+    x = tf.placeholder(tf.float64, [None, 5, 3])
+    cell = tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.LSTMCell(4), output_keep_prob=tf.constant(1.0, tf.float64))
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)
+    steps, zero = tf.transpose(x, (1, 0, 2)), cell.zero_state(tf.shape(x)[0], tf.float64)
+    scanned = tf.scan(lambda state, item: cell(item, state)[1], steps, initializer=zero)
+    _, looped = tf.while_loop(lambda t, _: t < 5, lambda t, state: (t + 1, cell(steps[t], state)[1]), (0, zero))
+    assert len(tf.trainable_variables()) == 2
+    found = evaluated([whole, last, scanned, looped], {x: DATA})
+    np.testing.assert_allclose(found[2].h, found[0].transpose(1, 0, 2), rtol=1e-12)
+    for one, other in zip(found[1], found[3], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 class Plain(tf.nn.rnn_cell.RNNCell):
     """A cell with ``__call__`` of its own, which names its scope itself."""
 
