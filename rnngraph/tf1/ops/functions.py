@@ -143,7 +143,7 @@ def identity(input: Any, name: str | None = None) -> Tensor:
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
     if hasattr(x, "cast_to"):  # a sparse Tensor
-        return x.cast_to(dtype_name(dtype))  # type: ignore[no-any-return]
+        return x.cast_to(dtype_name(dtype))
     return functions.cast(x, dtype_name(dtype))
 
 
