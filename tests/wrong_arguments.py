@@ -145,6 +145,10 @@ GIVEN = (
 """Classes of which users get objects, and make none."""
 
 
+REMOVING = ("DeleteRecursively", "rmtree")
+"""Functions of ``tf.gfile`` that would take the folder away in which all others are called."""
+
+
 def surface(world: World) -> dict[str, Callable[..., Any]]:
     """Everything that can be called, by what a message calls it."""
     found: dict[str, Callable[..., Any]] = {}
@@ -176,7 +180,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
         if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
         elif callable(value) and getattr(value, "__module__", "").startswith("rnngraph"):
-            if name in GIVEN or (isinstance(value, type) and issubclass(value, Exception)):
+            if name in (*GIVEN, *REMOVING) or (isinstance(value, type) and issubclass(value, Exception)):
                 continue
             yield f"{path}.{name}", value
 
