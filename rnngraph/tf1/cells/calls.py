@@ -42,6 +42,8 @@ def call_cell(self: Cell, inputs: Tensor, state: Any, scope: Any = None) -> tupl
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
+    if variables.has_layers:
+        graph.own(outputs)
     return _one(outputs, new), new
 
 
@@ -61,14 +63,17 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
     parts of the step. name: its scope's path.
     """
     graph, outer = get_default_graph(), present_scope()
-    names = graph.name_scope
+    names, owners = graph.name_scope, graph.within
+    graph.within = [] if owners is None else owners
     graph.steps.append(p)
     graph.variable_scope = _scope_of(graph, p, name, outer)
     try:
         yield
     finally:
+        if graph.within and isinstance(p._specs, CellVariables):
+            p._specs.has_layers = True
         graph.steps.pop()
-        graph.variable_scope, graph.name_scope = outer, names
+        graph.variable_scope, graph.name_scope, graph.within = outer, names, owners
 
 
 def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> VariableScope:

@@ -182,12 +182,11 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
         graph.collections["control_inputs"] = outer
 
 
-def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) -> ScopeName:
-    """The scope of a layer or driver under the variable scope that is open.
+def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
+    """The scope of a layer under the variable scope that is open.
 
-    base: its name where it has none of its own; a second one without a name is ``base_1``, and where it is not
-    ``numbered``, as drivers are not, finds the variables of the first, if it reuses. reuse: the layer's own, which
-    outweighs the scope's.
+    base: its name where it has none of its own; a second one without a name is ``base_1``. reuse: the layer's own,
+    which outweighs the scope's.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):
@@ -195,7 +194,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     elif isinstance(name, str) and name:
         full = present.under(name)
     elif name is None:
-        full = present.under(present.free(base) if numbered else base)
+        full = present.under(present.free(base))
     else:
         raise DtypeError(f'a scope must be a string such as "decoder", not {shown(name)}', where)
     how, known = reuse if reuse else present.reuse, graph.scopes.get(full)

@@ -143,6 +143,7 @@ def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any
         ScopeName("decoder", False, where, own), where,
     )  # fmt: skip
     outputs, state = run.over(decoder.cell, decoder.initial_state)
+    get_default_graph().own(outputs)
     outputs = outputs if decoder.output_layer is None else decoder.output_layer(outputs)
     sample = helper.sample(time=None, outputs=outputs, state=state)
     real = transpose(real_steps(functions.cast(transpose(sample), "float32"), lengths if impute else longest))

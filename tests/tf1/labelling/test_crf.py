@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
 
 def path_score(scores: np.ndarray, table: np.ndarray, path: Any) -> float:
     steps = [scores[step, tag] for step, tag in enumerate(path)]
-    return float(sum(steps) + sum(table[a, b] for a, b in zip(path, path[1:], strict=False)))
+    return float(sum(steps) + sum(table[a, b] for a, b in pairwise(path)))
 
 
 def test_transitions_are_a_variable_of_the_scope() -> None:

@@ -15,7 +15,9 @@ ROWS = [[1, 1, 2], [0], [2, 1, 0, 1], []]
 LENGTHS = np.array([7, 2, 5, 6])
 LOGITS = np.random.default_rng(5).normal(size=(7, 4, CLASSES))
 SPARSE = tf.SparseTensorValue(
-    [(row, column) for row, labels in enumerate(ROWS) for column in range(len(labels))], sum(ROWS, []), (4, 4)
+    [(row, column) for row, labels in enumerate(ROWS) for column in range(len(labels))],
+    [label for row in ROWS for label in row],
+    (4, 4),
 )
 
 

@@ -151,8 +151,8 @@ def test_lists_of_symbols() -> None:
             return legacy_seq2seq.embedding_tied_rnn_seq2seq(encoder, decoder, cell, 6, 3, feed_previous=feeds)[0]
 
     ways = [outputs(False, None), outputs(True, True), outputs(own, True)]
-    assert [item.op.name for item in tf.trainable_variables()][0] == "embedding_tied_rnn_seq2seq/embedding"
-    assert len(tf.trainable_variables()) == 7
+    variables = tf.trainable_variables()
+    assert (variables[0].op.name, len(variables)) == ("embedding_tied_rnn_seq2seq/embedding", 7)
     feed = {item: DRAW.integers(0, 6, 4) for item in [*encoder, *decoder]}
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
