@@ -175,7 +175,7 @@ def _setter(thing: Any, name: str) -> Callable[..., Any]:
 def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in dir(space):
         value = getattr(space, name)
-        if name.startswith("_") or (isinstance(value, ModuleType) and value.__name__.split(".")[-1] not in MODULES):
+        if name.startswith("_") or (isinstance(value, ModuleType) and not _is_path(value)):
             continue
         if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
@@ -183,6 +183,11 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
             if name in (*GIVEN, *REMOVING) or (isinstance(value, type) and issubclass(value, Exception)):
                 continue
             yield f"{path}.{name}", value
+
+
+def _is_path(module: ModuleType) -> bool:
+    """Whether programs import it: then it says of names that it does not have what to use instead."""
+    return module.__name__.split(".")[-1] in MODULES and "__getattr__" in vars(module)
 
 
 # Values ----------------------------------------------------------------------------------------------

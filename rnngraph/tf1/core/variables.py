@@ -14,7 +14,7 @@ from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.types import FLOATS, TensorType
-from ...public import api
+from ...public import api, taking
 from .graph import GraphKeys, get_default_graph
 from .names import dtype_name, initializer_from
 from .operations import Assign, Group, Initialize, Operation
@@ -122,7 +122,7 @@ def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
         return
     if not callable(penalty):
         raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
-    loss = penalty(made)
+    loss = taking(penalty, "a regularizer", "variable", where=where)(made)
     if loss is not None:
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, convolutions, layers
 from ...declare.functions.randomness import KeepProb
@@ -279,4 +280,6 @@ def layer_dropout(
     """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
-    return dropout(inputs, None, noise_shape, seed, None, rate) if training else basic.identity(inputs)
+    if not flag(training, "training"):
+        return basic.identity(inputs)
+    return dropout(inputs, None, noise_shape, seed, None, rate)
