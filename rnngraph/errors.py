@@ -36,7 +36,7 @@ class Where:
     def __str__(self) -> str:
         try:
             relative = os.path.relpath(self.file)
-        except ValueError:  # another drive on Windows
+        except (ValueError, OSError):  # another drive on Windows, or a working folder that is gone
             relative = self.file
         return f"{self.file if relative.startswith('..') else relative}:{self.line}"
 

@@ -575,7 +575,6 @@ def test_losses(name: str) -> None:
         ("train.Checkpoint", "save and load methods of an rg.Trainer"),
         ("contrib.opt.AdamWOptimizer", "rg.AdamW"),
         ("nn.ctc_beam_search_decoder", "session.run"),
-        ("layers.dropout", "tf.nn.dropout"),
         ("contrib.rnn.stack_bidirectional_rnn", "stack_bidirectional_dynamic_rnn"),
         ("nn.conv1d", "tf.layers.conv1d"),
         ("contrib.layers.batch_norm", "tf.layers.batch_normalization"),

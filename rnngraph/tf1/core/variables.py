@@ -14,7 +14,7 @@ from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.types import FLOATS, TensorType
-from ...public import api
+from ...public import api, taking
 from .graph import GraphKeys, get_default_graph
 from .names import dtype_name, initializer_from
 from .operations import Assign, Group, Initialize, Operation
@@ -83,7 +83,7 @@ def get_variable(
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     made = _made(full, *settled, trainable is not False, collections)
-    _penalize(made, scope.regularizer if regularizer is None else regularizer)
+    penalize(made, scope.regularizer if regularizer is None else regularizer)
     return made
 
 
@@ -112,17 +112,17 @@ def cell_variable(
         )
     graph.unique(full)
     made = _made(full, kind, initializer_of(initializer), None, trainable, None)
-    _penalize(made, present_scope().regularizer)
+    penalize(made, present_scope().regularizer)
     return made.spec
 
 
-def _penalize(made: GraphVariable, penalty: Any) -> None:
-    """Collects the penalty of a variable. penalty: a function of it, or None."""
+def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
+    """Collects the penalty of a variable. penalty: a function of it, or None. where: of an error."""
     if penalty is None:
         return
     if not callable(penalty):
-        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}")
-    loss = penalty(made)
+        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
+    loss = taking(penalty, "a regularizer", "variable", where=where)(made)
     if loss is not None:
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 

@@ -15,6 +15,7 @@ from ...declare.trace import Trace, tracing
 from ...errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ...ir.graph import Node, make, remake, topological
 from ...ir.types import Dim, TensorType, meet_declared
+from ...public import taking
 from ..core.absent import GUIDE
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
@@ -135,7 +136,8 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
     """What a function of the program gives."""
     if not callable(function):
         raise DtypeError(f"{what} is a function, not {shown(function)}")
-    return function(*arguments)
+    names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
+    return taking(function, what, *names)(*arguments)
 
 
 def fits(one: Tensor, other: Tensor) -> bool:

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, convolutions, layers
 from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer, initializer_of
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, constant
-from ...errors import ArgumentError, DtypeError, shown
-from ...ir.graph import Node, make
+from ...errors import ArgumentError, shown
 from ...public import api
-from ..core.graph import GraphKeys, get_default_graph
+from ..core.graph import get_default_graph
 from ..core.names import initializer_from, refuse
 from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope
+from ..core.variables import penalize
 from .functions import dropout, relu, reshape
 
 _PENALTY = "add the penalty to the loss"
@@ -145,19 +146,9 @@ def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     graph.own(made)
     for name, penalty in penalties.items():
         penalty = present_scope().regularizer if penalty is None and name in ("kernel", "weights") else penalty
-        if penalty is not None and not callable(penalty):
-            raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", scope.where)
-        if penalty is not None and name in scope.specs:
-            loss = penalty(Tensor(make_parameter(scope, name)))
-            if loss is not None:
-                graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
+        if name in scope.specs:
+            penalize(layers.parameter_of(scope, name), penalty, scope.where)
     return made
-
-
-def make_parameter(scope: ScopeName, name: str) -> Node:
-    """The node of a layer's variable."""
-    spec = scope.specs[name]
-    return make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope)
 
 
 @api
@@ -289,4 +280,6 @@ def layer_dropout(
     """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
-    return dropout(inputs, None, noise_shape, seed, None, rate) if training else basic.identity(inputs)
+    if not flag(training, "training"):
+        return basic.identity(inputs)
+    return dropout(inputs, None, noise_shape, seed, None, rate)

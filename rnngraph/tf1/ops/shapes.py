@@ -70,7 +70,10 @@ def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
 @operation
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """A tensor repeated to a shape."""
-    return build("broadcast", as_tensor(input), shape=tuple(sizes_in(shape)))
+    sizes = sizes_in(shape)
+    if None in sizes:
+        raise ShapeError(f"tf.broadcast_to needs every size, not {shown(shape)}; read open ones off tf.shape")
+    return build("broadcast", as_tensor(input), shape=tuple(sizes))
 
 
 @operation

@@ -38,6 +38,10 @@ class Decoder:
     (outputs, next state, next inputs, finished).
     """
 
+    @api
+    def __init__(self) -> None:
+        """Nothing to be given."""
+
     tracks_own_finished = False
 
     @api

@@ -26,6 +26,10 @@ class Helper:
     ``next_inputs(time, outputs, state, sample_ids)`` gives (finished, next inputs, next state).
     """
 
+    @api
+    def __init__(self) -> None:
+        """Nothing to be given."""
+
     batch_size: Any = None
     sample_ids_dtype: Any = "int32"
     sample_ids_shape: Any = ()

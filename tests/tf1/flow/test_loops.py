@@ -33,7 +33,14 @@ def recurrence(steps: int | None = None) -> tuple[Any, Any, Any]:
     return x, tf.transpose(array.stack(), [1, 0, 2]), tf.reduce_mean(tf.square(last))
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 7, 3), (17, 25, 3)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((1, 1, 3), marks=pytest.mark.exhaustive),
+        (2, 7, 3),
+        pytest.param((17, 25, 3), marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_loop_is_the_driver_of_its_cell(shape: tuple[int, ...], session: Any) -> None:
     """The same bits, and the same gradients, as a cell under a driver."""
     x, outputs, loss = recurrence()
@@ -161,6 +168,8 @@ REFUSED: dict[str, Any] = {
         lambda i, a: i < 5, lambda i, a: (i + 1, a.write(i, 1.0)), (0, tf.TensorArray(tf.float32, 2))
     ),
     "fn gives 2 Tensors": lambda: tf.map_fn(lambda v: (v, v), X),
+    "fn is called with": lambda: tf.map_fn(lambda v, w: v, X),
+    "body is called with": lambda: tf.while_loop(lambda *_: True, lambda i: i, (0, X)),
     "is a function": lambda: tf.scan("fn", X),
     "has none": lambda: tf.map_fn(lambda v: v, 3.0),
     "tf.gradients within": lambda: tf.map_fn(lambda v: tf.gradients(tf.reduce_sum(v * v), v)[0], tf.constant(X)),
