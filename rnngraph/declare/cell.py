@@ -143,7 +143,7 @@ class Cell:
         if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
             batch_size = int(batch_size.node["value"])
         is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-        if not is_int or not 0 < batch_size <= MOST_UNITS:
+        if isinstance(batch_size, Tensor) or not is_int or not 0 < batch_size <= MOST_UNITS:
             raise DtypeError(
                 f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
                 "a driver without initial_state starts from zeros of any batch"

@@ -44,10 +44,6 @@ class Decoder:
 
     tracks_own_finished = False
 
-    @api
-    def __init__(self) -> None:
-        """Nothing of its own."""
-
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
         """(whether each row is finished, first inputs, first state)."""
         raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")

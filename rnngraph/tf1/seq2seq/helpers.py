@@ -34,10 +34,6 @@ class Helper:
     sample_ids_dtype: Any = "int32"
     sample_ids_shape: Any = ()
 
-    @api
-    def __init__(self) -> None:
-        """Nothing of its own."""
-
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
         """(whether each row is finished, first inputs)."""
         raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
