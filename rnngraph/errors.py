@@ -67,7 +67,7 @@ class Where:
             return f"In [{number}]"
         try:
             relative = os.path.relpath(self.file)
-        except ValueError:  # another drive on Windows
+        except (ValueError, OSError):  # another drive on Windows, or a working folder that is gone
             relative = self.file
         return self.file if relative.startswith("..") else relative
 

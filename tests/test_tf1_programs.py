@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.tensorflow_programs import CASES, PROGRAMS, Run
+from fixtures.tensorflow_cells import PROGRAMS as CELLS
+from fixtures.tensorflow_flow import PROGRAMS as FLOW
+from fixtures.tensorflow_programs import CASES, DTYPES, PROGRAMS, Run
 
 from rnngraph import tf1 as tf
 
 FIXTURES = Path(__file__).parent / "fixtures"
-QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64")}
+QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64"),
+         ("loops", "float64"), ("folds", "float32")}  # fmt: skip
+LATER = [(name, dtype) for name in FLOW | CELLS for dtype in DTYPES]
+ALL = [*CASES, *(case for case in LATER if case != ("recognizer", "float64"))]
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -31,16 +36,15 @@ def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.nda
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in CASES],
+    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in ALL],
 )
 def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     """Every fetched number over all steps; differences are relative to the largest number of what was fetched at once
     beside it.
     """
     values, wanted = recorded(name, dtype)
-    tf.reset_default_graph()
     run = Run(str(tmp_path), values or [{}])
-    PROGRAMS[name](tf, run, dtype)
+    (PROGRAMS | FLOW | CELLS)[name](tf, run, dtype)
     found = run.result()
     assert found.shape == wanted.shape
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])

@@ -26,8 +26,9 @@ SECONDS = 60
 """After which a call counts as one that never ends."""
 MOST_CHARACTERS = 1000
 MODULES = (
-    "contrib", "crf", "framework", "initializers", "layers", "legacy_seq2seq", "losses", "nest", "nn", "rnn",
-    "rnn_cell", "seq2seq", "train",
+    "contrib", "crf", "datasets", "flags", "framework", "gfile", "initializers", "keras", "layers", "learn",
+    "legacy_seq2seq", "logging", "losses", "nest", "nn", "preprocessing", "random", "rnn", "rnn_cell", "seq2seq",
+    "sequence", "summary", "train", "utils",
 )  # fmt: skip
 """Modules of ``rnngraph.tf1`` with public names."""
 RUDE = "whose repr raises"
@@ -146,6 +147,10 @@ GIVEN = (
 """Classes of which users get objects, and make none."""
 
 
+REMOVING = ("DeleteRecursively", "rmtree")
+"""Functions of ``tf.gfile`` that would take the folder away in which all others are called."""
+
+
 def surface(world: World) -> dict[str, Callable[..., Any]]:
     """Everything that can be called, by what a message calls it."""
     found: dict[str, Callable[..., Any]] = {}
@@ -172,12 +177,19 @@ def _setter(thing: Any, name: str) -> Callable[..., Any]:
 def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in dir(space):
         value = getattr(space, name)
-        if name.startswith("_") or (isinstance(value, ModuleType) and value.__name__.split(".")[-1] not in MODULES):
+        if name.startswith("_") or (isinstance(value, ModuleType) and not _is_path(value)):
             continue
         if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
         elif callable(value) and getattr(value, "__module__", "").startswith("rnngraph"):
+            if name in (*GIVEN, *REMOVING) or (isinstance(value, type) and issubclass(value, Exception)):
+                continue
             yield f"{path}.{name}", value
+
+
+def _is_path(module: ModuleType) -> bool:
+    """Whether programs import it: then it says of names that it does not have what to use instead."""
+    return module.__name__.split(".")[-1] in MODULES and "__getattr__" in vars(module)
 
 
 # Values ----------------------------------------------------------------------------------------------

@@ -16,11 +16,10 @@ from ..ir.graph import Node
 from ..ir.types import TensorType, size
 from ..public import api, taking
 from .carried import state_leaves, with_rows
-from .initializers import initializer_of
 from .layer import joined, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
-from .parameters import ParameterSpec, check_shape, parameter_node
+from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, build, check_dtype, constant, declared
 from .trace import States, Trace, driven, of_inner_cells
@@ -67,7 +66,7 @@ class Cell:
         def remember(self: Cell, *arguments: Any, **keywords: Any) -> None:
             if "where" not in self.__dict__:
                 self.where = user_line()
-                self.call = _call_text(type(self).__name__, arguments, keywords)
+                self.written = _call_text(type(self).__name__, arguments, keywords)
             original(self, *arguments, **keywords)
 
         remember.__doc__, remember.__wrapped__ = original.__doc__, original  # type: ignore[attr-defined]
@@ -76,7 +75,7 @@ class Cell:
         cls.__init__ = api(remember) if ours else remember  # type: ignore[method-assign, assignment]
 
     where: Where | None = None
-    call: str = ""
+    written: str = ""
 
     def state(self) -> Any:
         raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a method state()")
@@ -144,7 +143,8 @@ class Cell:
             return pack(public(self), leaves)
         if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
             batch_size = int(batch_size.node["value"])
-        if not isinstance(batch_size, int | np.integer) or not 0 < batch_size <= MOST_UNITS:
+        is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+        if isinstance(batch_size, Tensor) or not is_int or not 0 < batch_size <= MOST_UNITS:
             raise DtypeError(
                 f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
                 "a driver without initial_state starts from zeros of any batch"
@@ -154,7 +154,7 @@ class Cell:
         return pack(public(self), leaves)
 
     def __repr__(self) -> str:
-        return self.call or type(self).__name__
+        return self.written or type(self).__name__
 
 
 def _call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> str:
@@ -251,13 +251,13 @@ class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
-        self.specs: dict[str, ParameterSpec] = {}
+        self.specs = Specs()
 
 
 class Scope:
     """Makes or finds a cell's parameters by name, and runs inner cells. Handed to ``step`` as ``p``."""
 
-    def __init__(self, trace: Trace, position: str, path: str, specs: dict[str, ParameterSpec], at: str) -> None:
+    def __init__(self, trace: Trace, position: str, path: str, specs: Specs, at: str) -> None:
         self._trace = trace
         self._position = position  # where the cell stands, without its own name
         self._path = path  # where its parameters live
@@ -278,17 +278,15 @@ class Scope:
         path = joined(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
-        spec = self._specs.get(key)
-        if spec is None:
-            spec = ParameterSpec(kind, initializer_of(initializer), trainable, self._trace.where, within=name)
-            self._specs[key] = spec
+        spec = self._specs.found(key, kind, initializer, trainable, self._trace.where, name)
         if spec.type != kind:
             raise ShapeError(
                 f"parameter {path} has {spec.type} and is asked for as {kind}; "
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )
-        self._trace.parameters.setdefault(spec, path)
+        if spec.name is None:  # else it has its name from elsewhere, as a parameter of its own does
+            self._trace.parameters.setdefault(spec, path)
         tensor = Tensor(parameter_node(spec, path))
         source: ParameterSpec | Node = spec
         for mapped in self._maps:
@@ -342,7 +340,7 @@ class InnerCell:
         trace: Trace,
         position: str,
         cell: Cell,
-        specs: dict[str, ParameterSpec],
+        specs: Specs,
         at: str,
         maps: tuple[ParameterMap, ...] = (),
     ) -> None:

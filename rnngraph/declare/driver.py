@@ -39,10 +39,6 @@ class DriverOperands(NamedTuple):
     initial: Sequence[Node]
     captured: Sequence[Node]
 
-    @property
-    def batch(self) -> Dim:
-        return self.sequences[0].shape[1] if self.sequences else self.initial[0].shape[0]
-
 
 @dataclass(frozen=True, eq=False)
 class Driver:
@@ -52,6 +48,8 @@ class Driver:
     lengths, mask: whether rows have ends, and steps at which they hold what they are. last: the state that is given
     where the mask does not hold, one of the cell's or one beside them; None: 0 is.
     when: the state that says whether a step runs; None where all do. live: the state that says it of each row.
+    emits: what steps give beside the output. has_rows: whether the first axis of states, of steps and of the output
+    counts rows, as of all cells; where it doesn't, they may have any shape.
     time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
     functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has.
     """
@@ -77,6 +75,8 @@ class Driver:
     inner: tuple[Driver, ...]
     inner_steps: int
     where: Where | None
+    emits: tuple[Node, ...] = ()
+    has_rows: bool = True
     serial: int = field(default_factory=lambda: next(declared))
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
@@ -94,6 +94,12 @@ class Driver:
         lengths = rest.pop(0) if self.lengths else None
         mask = rest.pop(0) if self.mask else None
         return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
+
+    def batch(self, given: DriverOperands) -> Dim:
+        """How many rows there are; 1 where nothing counts them."""
+        if not self.has_rows:
+            return 1
+        return given.sequences[0].shape[1] if given.sequences else given.initial[0].shape[0]
 
     def kept(self, states: Any) -> Any:
         """The nest of what a stream keeps between calls. states: the cell's, with ``Columns`` as leaves."""
@@ -173,17 +179,18 @@ def drive(
     cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
     sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
     when: Node | None = None, live: Node | None = None, mask: Tensor | None = None, last: Carry | None = None,
-    time_major: bool = False,
+    time_major: bool = False, emits: Sequence[Node] = (), has_rows: bool = True,
 ) -> list[Tensor]:  # fmt: skip
-    """The node of a traced driver, and what it gives: final values of all that is carried, then the outputs.
+    """The node of a traced driver, and what it gives: final values of all that is carried, the outputs, then ``emits``.
 
     extent: (length, batch). sequences: the name of a step in the body, and the sequence [length, batch, …].
     carried: the cell's states first. output: of a step, [batch, width]. mask: [length, batch, 1]. last: of what is
-    carried that which is the output where the mask does not hold.
+    carried that which is the output where the mask does not hold. emits: of a step, of any shape. has_rows: as of
+    ``Driver``; without rows the batch is 1, and the output has any shape too.
     """
     where, (length, batch) = trace.where, extent
     states = tuple(item.formal for item in carried)
-    roots = (output, *(item.following for item in carried))
+    roots = (output, *(item.following for item in carried), *emits)
     steps = tuple(formal for formal, _ in sequences)
     captured = _captured(roots, (*steps, *states), scope)
     inside = topological(roots, known=captured)
@@ -207,13 +214,18 @@ def drive(
         )
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
-        cell, scope, reverse, length, steps, states, output, roots[1:], captured,
+        cell, scope, reverse, length, steps, states, output, roots[1 : 1 + len(carried)], captured,
         lengths is not None, mask is not None, None if last is None else last.formal, when, live, time_major,
         tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
-        tuple(nested), inner_steps, where,
+        tuple(nested), inner_steps, where, tuple(emits), has_rows,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
-    result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))
+    row = (batch, output.shape[-1]) if has_rows else output.shape
+    joined = [
+        output.tensor.with_shape((length, *row)),
+        *(item.tensor.with_shape((length, *item.shape)) for item in emits),
+    ]
+    result = TupleType((*(item.tensor for item in states), *joined))
     operands = [
         *(sequence.node for _, sequence in sequences),
         *(item.node for item in (lengths, mask) if item is not None),
@@ -224,7 +236,7 @@ def drive(
         "driver", *operands, where=in_layer(where), name=snake_case(type(cell).__name__), meet=meet_declared,
         driver=driver, result=result,
     )  # fmt: skip
-    names = [*(str(item["label"]) for item in states), "outputs"]
+    names = [*(str(item["label"]) for item in states), *["outputs"] * len(joined)]
     return [build("get", Tensor(node), index=index, name=name, where=where) for index, name in enumerate(names)]
 
 

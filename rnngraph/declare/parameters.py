@@ -33,6 +33,19 @@ class ParameterSpec:
     serial: int = field(default_factory=lambda: next(declared))
 
 
+class Specs(dict[str, ParameterSpec]):
+    """The parameters of a driver or of a shared cell, by path."""
+
+    def found(
+        self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
+    ) -> ParameterSpec:
+        """The parameter at a path: made at the first call, found at the next."""
+        spec = self.get(path)
+        if spec is None:
+            spec = self[path] = ParameterSpec(kind, initializer_of(initializer), trainable, where, within=within)
+        return spec
+
+
 @dataclass(frozen=True, eq=False)
 class ScopeName:
     """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``.
@@ -43,7 +56,7 @@ class ScopeName:
     base: str
     explicit: bool
     where: Where | None
-    specs: dict[str, ParameterSpec] = field(default_factory=dict)
+    specs: Specs = field(default_factory=Specs)
     serial: int = field(default_factory=lambda: next(declared))
 
     def __post_init__(self) -> None:

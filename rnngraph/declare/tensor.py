@@ -348,8 +348,10 @@ def _of_arrays(name: str) -> DtypeError:
 
 
 def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
-    """NumPy's basic indexing: ints, slices, ``...`` and None."""
+    """NumPy's basic indexing: ints, slices, ``...`` and None; also scalar int Tensors, that stand for an int."""
     where = user_line()
+    if any(isinstance(item, Tensor) for item in index):
+        return _take_numbers(x, index, where)
     named = [item for item in index if item is not None and item is not Ellipsis]
     if len(named) > x.rank:
         raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}", where)
@@ -397,6 +399,30 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
             final.append(dim)
     if len(final) != result.rank or any(entry == 1 for entry in shape):
         result = build("reshape", result, shape=tuple(final), where=where)
+    return result
+
+
+def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Tensor:
+    """``take_slice`` where a run alone knows some of the ints, of which those below 0 count from the end."""
+    result = take_slice(x, tuple(slice(None) if isinstance(item, Tensor) else item for item in index))
+    behind = [number for number, item in enumerate(index) if item is Ellipsis]
+    for place in reversed(range(len(index))):
+        number = index[place]
+        if not isinstance(number, Tensor):
+            continue
+        if number.rank or number.dtype not in INTEGERS:
+            raise DtypeError(f"can't index with {shown(number)}; use a scalar int, or rg.gather", where)
+        kept = [item for item in index[:place] if item is None or isinstance(item, slice)]
+        axis = len(kept)
+        if behind and behind[0] < place:
+            axis = (
+                result.rank - 1 - len([item for item in index[place + 1 :] if item is None or isinstance(item, slice)])
+            )
+        size = build("cast", build("dimension", size=result.type.shape[axis], where=where), dtype=number.dtype)
+        number = build("select", number < 0, number + size, number, where=where)
+        order = (axis, *(other for other in range(result.rank) if other != axis))
+        turned = build("transpose", result, order=order, where=where) if axis else result
+        result = build("gather", turned, number, where=where)
     return result
 
 

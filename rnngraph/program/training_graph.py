@@ -127,8 +127,11 @@ class TrainingGraph(CallableGraph[Given]):
 
     def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
         """A call of another form, over the same inputs and parameters."""
+        calls = self._cache(form[:2])
+        if (result := calls.run(feeds, {}, seed)) is not None:
+            return result
         where = user_line()
-        return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where)
+        return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where, None, calls, feeds)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""

@@ -5,7 +5,8 @@ TensorFlow 1.15; or what it declares is compiled by ``rg.compile``. What is not 
 which names what to use instead.
 
 ``core`` has graphs, scopes, variables and sessions, ``train`` optimizers and checkpoints, ``ops`` functions, layers and
-cells. ``nn``, ``layers``, ``losses``, ``initializers``, ``nest``, ``errors`` and ``contrib`` are what programs import.
+cells, ``flow`` loops and branches, ``summary`` logs, ``platform`` flags and files, ``local_data`` datasets. ``nn``,
+``layers``, ``losses``, ``keras``, ``contrib`` and the other files here are what programs import.
 """
 
 from __future__ import annotations
@@ -14,7 +15,24 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..public import api as _api
-from . import compat, contrib, errors, initializers, layers, losses, nn, train
+from . import (
+    app,
+    compat,
+    contrib,
+    errors,
+    flags,
+    gfile,
+    initializers,
+    io,
+    keras,
+    layers,
+    logging,
+    losses,
+    nn,
+    random,
+    summary,
+    train,
+)
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -27,6 +45,7 @@ from .core.graph import (
     set_random_seed,
 )
 from .core.names import DType, as_dtype
+from .core.names import Namespace as _Namespace
 from .core.names import missing as _missing
 from .core.operations import Operation, group, no_op
 from .core.operations import tuple_of as tuple
@@ -65,10 +84,18 @@ from .core.variables import global_variables as all_variables
 from .core.variables import global_variables_initializer as initialize_all_variables
 from .core.variables import local_variables_initializer as initialize_local_variables
 from .core.variables import variables_initializer as initialize_variables
+from .flow.branches import case, cond, switch_case
+from .flow.functional import foldl, foldr, map_fn, scan
+from .flow.tensor_array import TensorArray
+from .flow.while_loops import while_loop
+from .labelling.ctc import edit_distance
+from .labelling.sparse import SparseTensor, SparseTensorValue, sparse, sparse_placeholder, sparse_tensor_to_dense
 from .ops import nest
 from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
+from .ops.arithmetic import l2_normalize as _l2_normalize
 from .ops.arithmetic import slice_of as slice
 from .ops.arithmetic import truediv as realdiv
+from .ops.contractions import einsum, gather_nd, tensordot
 from .ops.functions import (
     abs,
     add,
@@ -148,7 +175,32 @@ from .ops.initializers import (
     zeros_initializer,
 )
 from .ops.inputs import placeholder, placeholder_with_default
-from .ops.random import random_normal, random_uniform, truncated_normal
+from .ops.numbers import (
+    argmin,
+    ceil,
+    cosh,
+    count_nonzero,
+    div_no_nan,
+    eye,
+    floor,
+    floordiv,
+    floormod,
+    identity_n,
+    is_finite,
+    is_inf,
+    is_nan,
+    linspace,
+    log_sigmoid,
+    logical_xor,
+    norm,
+    reduce_logsumexp,
+    reduce_prod,
+    round,
+    scalar_mul,
+    sinh,
+    tan,
+)
+from .ops.random import multinomial, random_normal, random_shuffle, random_uniform, truncated_normal
 from .ops.shapes import (
     add_n,
     broadcast_to,
@@ -162,10 +214,50 @@ from .ops.shapes import (
     squared_difference,
     stop_gradient,
 )
+from .summary.messages import Event, HistogramProto, Summary, SummaryMetadata
+from .summary.summaries import (
+    histogram_summary,
+    image_summary,
+    merge_all_summaries,
+    merge_summary,
+    scalar_summary,
+)
 from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 newaxis = None
+mod, ceiling, rint, lin_space = floormod, ceil, round, linspace
+mul, sub, neg, select, pack, unpack, batch_matmul, concat_v2 = (  # as before TensorFlow 1.0
+    multiply, subtract, negative, where, stack, unstack, matmul, concat,
+)  # fmt: skip
+accumulate_n = add_n
+RunOptions = RunMetadata = GraphOptions = OptimizerOptions = GPUOptions
+math = _Namespace(
+    "math",
+    {
+        **{name: globals()[name] for name in (
+            "abs", "add", "add_n", "argmax", "argmin", "atan", "ceil", "cos", "cosh", "count_nonzero", "cumsum",
+            "divide", "equal", "erf", "exp", "expm1", "floor", "floordiv", "floormod", "greater", "greater_equal",
+            "is_finite", "is_inf", "is_nan", "less", "less_equal", "log", "log1p", "log_sigmoid", "logical_and",
+            "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "multiply", "negative", "not_equal",
+            "pow", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean",
+            "reduce_min", "reduce_prod", "reduce_sum", "rint", "round", "rsqrt", "scalar_mul", "sigmoid", "sign",
+            "sin", "sinh", "sqrt", "square", "squared_difference", "subtract", "tan", "tanh", "truediv",
+        )},
+        **{name: getattr(nn, name) for name in ("in_top_k", "l2_normalize", "log_softmax", "softmax", "softplus")},
+    },
+)  # fmt: skip
+linalg = _Namespace(
+    "linalg",
+    {
+        "matmul": matmul,
+        "norm": norm,
+        "l2_normalize": _l2_normalize,
+        "eye": eye,
+        "einsum": einsum,
+        "tensordot": tensordot,
+    },
+)
 
 
 @_api

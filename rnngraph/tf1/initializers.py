@@ -11,6 +11,10 @@ from .core.variables import variables_initializer as variables
 from .ops.initializers import constant_initializer as constant
 from .ops.initializers import glorot_normal_initializer as glorot_normal
 from .ops.initializers import glorot_uniform_initializer as glorot_uniform
+from .ops.initializers import he_normal_initializer as he_normal
+from .ops.initializers import he_uniform_initializer as he_uniform
+from .ops.initializers import lecun_normal_initializer as lecun_normal
+from .ops.initializers import lecun_uniform_initializer as lecun_uniform
 from .ops.initializers import ones_initializer as ones
 from .ops.initializers import orthogonal_initializer as orthogonal
 from .ops.initializers import random_normal_initializer as random_normal

@@ -6,6 +6,7 @@ from typing import Any
 
 from .core.names import missing as _missing
 from .ops.layers import (
+    Dense,
     average_pooling1d,
     batch_normalization,
     conv1d,
@@ -13,6 +14,7 @@ from .ops.layers import (
     flatten,
     max_pooling1d,
 )
+from .ops.layers import layer_dropout as dropout
 
 
 def __getattr__(name: str) -> Any:

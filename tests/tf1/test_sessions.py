@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import threading
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,6 @@ import rnngraph as rg
 from rnngraph import tf1 as tf
 
 HERE = r"test_sessions\.py:\d+: "
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    tf.reset_default_graph()
-    yield
-    tf.reset_default_graph()
 
 
 def begun(**options: Any) -> Any:
@@ -429,8 +421,6 @@ def test_random_numbers_are_new_in_every_run() -> None:
     assert np.abs(found[0][2]).max() <= 2
     with tf.Session() as sess:
         np.testing.assert_array_equal(sess.run(noise), found[0][0])
-    with pytest.raises(rg.ShapeError, match="draw in NumPy"):
-        tf.random_normal([tf.shape(tf.placeholder(tf.float32, [None]))[0]])
 
 
 # Graphs ----------------------------------------------------------------------------------------------
@@ -504,3 +494,22 @@ def test_declarations_still_compile_by_themselves() -> None:
     w = tf.get_variable("w", [2, 2], initializer=tf.ones_initializer())
     program = rg.compile({"y": tf.matmul(x, w)})
     np.testing.assert_array_equal(program.inference(x=[[1, 2]])["y"], [[3, 3]])
+
+
+def test_initializers_may_be_given_as_what_makes_them() -> None:
+    """In place of an initializer a program may give TensorFlow's class: of variables, layers, cells and scopes."""
+    x = tf.placeholder(tf.float32, [None, 2, 3])
+    with tf.variable_scope("scope", initializer=tf.ones_initializer):
+        tf.get_variable("a", [2])
+        tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicRNNCell(2), x, dtype=tf.float32)
+    tf.get_variable("b", [2], initializer=tf.ones_initializer)
+    tf.layers.dense(x, 2, kernel_initializer=tf.ones_initializer, bias_initializer=tf.ones_initializer)
+    cell = tf.nn.rnn_cell.GRUCell(2, kernel_initializer=tf.ones_initializer, bias_initializer=tf.ones_initializer)
+    tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+    lstm = tf.nn.rnn_cell.LSTMCell(2, initializer=tf.ones_initializer, num_proj=1)
+    tf.nn.dynamic_rnn(lstm, x, dtype=tf.float32, scope="lstm")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        values = {item.name: session.run(item) for item in tf.global_variables()}
+    biases = {"scope/rnn/basic_rnn_cell/bias:0", "lstm/lstm_cell/bias:0"}
+    assert {name for name, value in values.items() if not (value == 1).all()} == biases

@@ -127,6 +127,8 @@ def cast(x: Any, dtype: Any) -> Tensor:
 def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.rank))
+    if not isinstance(axis, int | np.integer) and not hasattr(axis, "__iter__"):
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {x.rank}")
     given = [axis] if isinstance(axis, int | np.integer) else list(axis)
     return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
 

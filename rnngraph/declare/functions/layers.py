@@ -32,6 +32,12 @@ def owned(
         scope.specs[name] = spec
     if spec.type != kind:
         raise ShapeError(f"parameter {scope.base}/{name} has {spec.type} and is asked for as {kind}", scope.where)
+    return parameter_of(scope, name)
+
+
+def parameter_of(scope: ScopeName, name: str) -> Tensor:
+    """A parameter that a layer of a scope has made."""
+    spec = scope.specs[name]
     return Tensor(make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope))
 
 

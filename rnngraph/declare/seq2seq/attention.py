@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from ...arguments import flag, units
-from ...errors import DtypeError, ShapeError, user_line
+from ...errors import DtypeError, ShapeError, Where, user_line
 from ...ir.types import FLOATS
 from ...public import api, taking
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
@@ -60,9 +60,13 @@ class Attention:
             self.real = real_steps(reduce_sum(memory, 2), memory_sequence_length)
             memory = where(expand_dims(self.real, 2), memory, 0.0)
         self.memory = memory
-        keys = affine(memory, self.num_units, None, ScopeName("memory_layer", False, where_declared), ("kernel",))
+        keys = affine(memory, self.num_units, None, self.memory_scope(where_declared), ("kernel",))
         # Entries last: all of them are scored side by side.
         self.keys = transpose(keys, (0, 2, 1))
+
+    def memory_scope(self, where: Where | None) -> ScopeName:
+        """The scope of the memory's product."""
+        return ScopeName("memory_layer", False, where)
 
     @property
     def width(self) -> int:
@@ -152,6 +156,10 @@ class AttentionWrapperState(NamedTuple):
 
     cell_state: Any
     attention: Any
+
+    def clone(self, **replaced: Any) -> AttentionWrapperState:
+        """The same with other entries, as in ``zero_state(…).clone(cell_state=encoder_state)``."""
+        return self._replace(**replaced)
 
 
 class AttentionWrapper(Wrapper):

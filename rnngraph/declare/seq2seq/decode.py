@@ -154,7 +154,7 @@ class _Decode:
         stop = None if stop is None else taking(stop, "stop", "output", where=self.where)
         probability = self._probability(teacher_prob)
         trace = Trace(self.first.dtype, self.where, self.scope.layer)
-        inner = InnerCell(trace, "", self.cell, {}, "")
+        inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
         structure = public(self.cell)
         kinds = [TensorType(self.first.dtype, (self.batch, leaf.width)) for leaf in flatten(structure)]
         states = [self._formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]

@@ -202,7 +202,7 @@ class Lowering:
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
         given = driver.given([self.new[operand] for operand in node.operands])
-        time, batch, initial = driver.length, given.batch, given.initial
+        time, batch, initial = driver.length, driver.batch(given), given.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):
                 if not self.nodes.roles.get(symbol, "").isupper():
@@ -211,7 +211,7 @@ class Lowering:
         structure = driver.kept(public(driver.cell))
         own = len(flatten(structure))
         begins = topological(initial[:own])
-        if self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
+        if own and self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
             self.named.append(pack(driver.kept(named(driver.cell)), labels))

@@ -71,7 +71,7 @@ class Steps:
                 x = new[formal]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
                 new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
-        inner = topological((driver.output, *driver.next_states), known=new)
+        inner = topological((driver.output, *driver.next_states, *driver.emits), known=new)
         self.assigned = assigned_names(inner, beside=driver.where)
         written: dict[Node, Sequence[Node]] = {}  # what drivers within the step give
         for node in inner:
@@ -89,6 +89,9 @@ class Steps:
                     new[node] = self._inner(node, operands)
         output = self._full(new[driver.output])
         states = [self._full(new[node]) for node in driver.next_states]
+        if not driver.has_rows:
+            pairs = zip(states, before, strict=True)
+            states = [self.nodes.in_type_of(after, first, "what a step carries", self.where) for after, first in pairs]
         if live is None:
             return output, states
         zero = self.make("constant", value=np.zeros((), output.dtype))
@@ -101,12 +104,23 @@ class Steps:
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""
-        if not node.tensor.rank:
+        if not node.tensor.rank or not self.driver.has_rows:
             return node
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.make("broadcast", node, shape=shape, where=self.where)
         return self._fitting(node, 0, self.batch, "what its step gives")
+
+    def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
+        """Sequences, of this many steps and rows, and states before the first step."""
+        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
+        if not self.driver.has_rows:
+            return sequences, list(operands.initial)
+        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        what = "its initial_state"
+        return sequences, [
+            self._fitting(item, 0, self.batch, what) if item.shape else item for item in operands.initial
+        ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
         """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""
@@ -227,11 +241,7 @@ class Body(Steps):
 
     def scan(self, operands: DriverOperands, name: str) -> Node:
         driver = self.driver
-        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
-        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
-        initial = [
-            self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in operands.initial
-        ]
+        sequences, initial = self._fed(operands)
         new: dict[Node, Node] = {
             formal: self.over(str(formal["label"]), actual)
             for formal, actual in zip(driver.sequences, sequences, strict=True)
@@ -254,12 +264,12 @@ class Body(Steps):
             carries=[*map(Carry, carries, initial, labels, states)],
             sequences=self.sequences,
             invariants=self.constants,
-            emits=[("output", output), *seen],
+            emits=[("output", output), *(("output", new[node]) for node in driver.emits), *seen],
             length=self.time,
             reverse=driver.reverse,
             when=None if driver.when is None else new[driver.when],
         ).made(self.where, name, self.make)
-        for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1):
+        for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1 + len(driver.emits)):
             steps = self.make("get", scan, where=node.where, index=number)
             self.context.tapped[self.context.taps[node]] = self._by_row(steps, rows)
         return scan
@@ -304,7 +314,7 @@ class WrittenOut(Steps):
         driver: Driver = node["driver"]
         assert isinstance(driver.length, int)
         self.operands = driver.given(operands)
-        super().__init__(outer.context, driver, driver.length, self.operands.batch, node.where)
+        super().__init__(outer.context, driver, driver.length, driver.batch(self.operands), node.where)
         self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
         self.now = 0
         self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # axis of rows, and the value of each step
@@ -313,14 +323,10 @@ class WrittenOut(Steps):
     def results(self) -> list[Node]:
         """What the driver gives: final values of all that it carries, then outputs [length, batch, width]."""
         driver, given = self.driver, self.operands
-        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in given.sequences]
-        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
-        states = [
-            self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in given.initial
-        ]
+        sequences, states = self._fed(given)
         mask = None if given.mask is None else self._fitting(given.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
-        outputs: dict[int, Node] = {}  # by step
+        outputs: dict[int, list[Node]] = {}  # by step
         for now in range(self.steps)[:: -1 if driver.reverse else 1]:
             self.now = now
             new = dict(zip(driver.captured, given.captured, strict=True))
@@ -328,10 +334,13 @@ class WrittenOut(Steps):
             new.update(zip(driver.states, states, strict=True))
             within = None if given.lengths is None else self._live(given.lengths)
             output, states = self.step(new, states, within, None if mask is None else self._at(mask))
-            outputs[now] = output
+            outputs[now] = [output, *(new[node] for node in driver.emits)]
         for tap, (rows, values) in self.tapped.items():
             self.outer.show(tap, self._joined(values), self._outer_rows(rows))
-        return [*states, self._joined(outputs) if outputs else self._nothing()]
+        if not outputs:
+            return [*states, *map(self._nothing, (driver.output, *driver.emits))]
+        every = range(1 + len(driver.emits))
+        return [*states, *(self._joined({step: row[place] for step, row in outputs.items()}) for place in every)]
 
     def _at(self, sequence: Node) -> Node:
         """A sequence's element at this step."""
@@ -346,10 +355,11 @@ class WrittenOut(Steps):
         parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in every]
         return parts[0] if len(parts) == 1 else self.make("concat", *parts, where=self.where, axis=0)
 
-    def _nothing(self) -> Node:
-        """Outputs of no steps."""
-        zero = self.make("constant", value=np.zeros((), self.driver.output.dtype))
-        return self.make("broadcast", zero, where=self.where, shape=(0, self.batch, *self.driver.output.shape[1:]))
+    def _nothing(self, output: Node) -> Node:
+        """What no steps give in place of an output of each."""
+        zero = self.make("constant", value=np.zeros((), output.dtype))
+        shape = (self.batch, *output.shape[1:]) if self.driver.has_rows else output.shape
+        return self.make("broadcast", zero, where=self.where, shape=(0, *shape))
 
     def _live(self, lengths: Node) -> Node:
         limit = self.make("reshape", lengths, shape=(self.batch, 1))

@@ -8,6 +8,7 @@ from ..core.names import missing as _missing
 from . import crf as crf
 from . import framework as framework
 from . import layers as layers
+from . import learn as learn
 from . import legacy_seq2seq as legacy_seq2seq
 from . import rnn as rnn
 from . import seq2seq as seq2seq

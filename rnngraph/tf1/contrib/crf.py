@@ -1,10 +1,19 @@
-"""TensorFlow 1.x's ``tf.contrib.crf``, of which nothing is offered: each name says what to use."""
+"""TensorFlow 1.x's ``tf.contrib.crf``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..labelling.crf import (
+    crf_binary_score,
+    crf_decode,
+    crf_log_likelihood,
+    crf_log_norm,
+    crf_sequence_score,
+    crf_unary_score,
+    viterbi_decode,
+)
 
 
 def __getattr__(name: str) -> Any:

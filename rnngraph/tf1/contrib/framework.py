@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's ``tf.contrib.framework``: nests."""
+"""TensorFlow 1.x's ``tf.contrib.framework``: nests, and the global step."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.names import missing as _missing
 from ..ops import nest
+from ..train.schedules import create_global_step, get_global_step, get_or_create_global_step
 
 
 def __getattr__(name: str) -> Any:

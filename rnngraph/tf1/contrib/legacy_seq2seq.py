@@ -1,10 +1,22 @@
-"""TensorFlow 1.x's ``tf.contrib.legacy_seq2seq``, of which nothing is offered: each name says what to use."""
+"""TensorFlow 1.x's ``tf.contrib.legacy_seq2seq``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..seq2seq.legacy import (
+    basic_rnn_seq2seq,
+    embedding_rnn_decoder,
+    embedding_rnn_seq2seq,
+    embedding_tied_rnn_seq2seq,
+    model_with_buckets,
+    rnn_decoder,
+    tied_rnn_seq2seq,
+)
+from ..seq2seq.legacy_attention import attention_decoder, embedding_attention_decoder, embedding_attention_seq2seq
+from ..seq2seq.losses import legacy_sequence_loss as sequence_loss
+from ..seq2seq.losses import sequence_loss_by_example
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import HighwayWrapper, MultiRNNCell
+from ..cells.subclassing import LayerRNNCell, RNNCell
 from ..core.names import missing as _missing
 from ..ops.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
 from ..ops.contrib_cells import (

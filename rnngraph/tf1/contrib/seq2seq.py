@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's ``tf.contrib.seq2seq``: attention."""
+"""TensorFlow 1.x's ``tf.contrib.seq2seq``: attention, helpers, decoders and the loss of sequences."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Any
 from ...declare.seq2seq.attention import AttentionWrapperState
 from ..core.names import missing as _missing
 from ..ops.seq2seq import AttentionWrapper, BahdanauAttention, LuongAttention
+from ..seq2seq.decoders import BasicDecoder, BasicDecoderOutput, Decoder, dynamic_decode
+from ..seq2seq.helpers import (
+    CustomHelper,
+    GreedyEmbeddingHelper,
+    Helper,
+    InferenceHelper,
+    SampleEmbeddingHelper,
+    ScheduledEmbeddingTrainingHelper,
+    ScheduledOutputTrainingHelper,
+    TrainingHelper,
+)
+from ..seq2seq.losses import sequence_loss
 
 
 def __getattr__(name: str) -> Any:

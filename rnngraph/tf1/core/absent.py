@@ -11,12 +11,12 @@ _COMPILED = "program = rg.compile(outputs, loss=loss), then "
 _BATCHES = "feed NumPy arrays to session.run in a loop, or let the fit method of an rg.Trainer make batches"
 _OWN_CELL = "write its equations as a class with state() and step(p, x, state), a subclass of rg.Cell"
 _DRIVER = "use tf.nn.dynamic_rnn"
-_LOOP = "write one step as a subclass of rg.Cell and run it with tf.nn.dynamic_rnn"
 _PYTHON = "it has no part in a declaration; use Python's own means"
 _BY_STEP = (
     "run a decoder step by step, fetching its state and feeding it back, or use program.inference.stream(), which "
     "keeps it"
 )
+_SEARCH = f"search in Python over runs of one step; {_BY_STEP}"
 _DECODER = "decode what session.run gives in Python: argmax over classes, drop repeats, then blanks"
 _DTYPE = "use tf.float32, tf.float64, tf.int32, tf.int64 or tf.bool"
 _BATCH_NORM = "use tf.layers.batch_normalization(x, training=True)"
@@ -30,12 +30,9 @@ _SUMMARY = "fetch the value with session.run, and log it in Python"
 INSTEAD: dict[str, str] = {
     "Print": "fetch it with session.run, and print what that gives",
     "Assert": "sizes that meet are checked at each run; leave it out",
-    "app": _PYTHON,
-    "argmin": "use tf.argmax(-x, axis)",
     "assert_equal": "sizes that meet are checked at each run; leave it out",
     "clip_by_average_norm": "use tf.clip_by_norm or tf.clip_by_global_norm",
-    "cond": "use tf.where, which computes both and selects",
-    "contrib.crf": "compute the sum over paths with a subclass of rg.Cell, and decode in Python",
+    "contrib.crf": "use tf.contrib.crf.crf_log_likelihood, crf_decode or viterbi_decode",
     "contrib.cudnn_rnn": "use tf.nn.rnn_cell.LSTMCell, or rg.GRUCell(units, reset_after=True) for cuDNN's GRU",
     "contrib.data": _BATCHES,
     "contrib.distribute": _LOCAL,
@@ -45,7 +42,7 @@ INSTEAD: dict[str, str] = {
     "contrib.layers.embed_sequence": "use tf.nn.embedding_lookup(tf.get_variable(name, [vocabulary, width]), ids)",
     "contrib.layers.optimize_loss": "use an optimizer of tf.train and its minimize",
     "contrib.learn": _STEPS,
-    "contrib.legacy_seq2seq": _BY_STEP,
+    "contrib.legacy_seq2seq": "use tf.contrib.legacy_seq2seq.rnn_decoder, or another of its functions that are there",
     "contrib.lookup": _TABLE,
     "contrib.opt": f"{_COMPILED}rg.Trainer(program, rg.AdamW(rate, weight_decay=weight_decay)) or another optimizer",
     "contrib.rnn.BasicRNN": "use tf.contrib.rnn.BasicRNNCell",
@@ -59,8 +56,8 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.stack_bidirectional_rnn": "use tf.contrib.rnn.stack_bidirectional_dynamic_rnn",
     "contrib.rnn.static_state_saving_rnn": _DRIVER,
     "contrib.rnn": _OWN_CELL,
-    "contrib.seq2seq.BeamSearchDecoder": f"search in Python over runs of one step; {_BY_STEP}",
-    "contrib.seq2seq.sequence_loss": "use rg.sparse_softmax_cross_entropy(labels, logits, lengths=lengths)",
+    "contrib.seq2seq.BeamSearchDecoder": _SEARCH,
+    "contrib.seq2seq.tile_batch": f"it is for beam search: {_SEARCH}",
     "contrib.seq2seq": _BY_STEP,
     "contrib.training": _BATCHES,
     "data": _BATCHES,
@@ -69,32 +66,20 @@ INSTEAD: dict[str, str] = {
     "FIFOQueue": _QUEUE,
     "PaddingFIFOQueue": _QUEUE,
     "RandomShuffleQueue": _QUEUE,
-    "flags": _PYTHON,
     "float16": _DTYPE,
-    "gfile": _PYTHON,
     "GraphDef": _META,
     "half": _DTYPE,
     "import_graph_def": _META,
     "int8": _DTYPE,
     "int16": _DTYPE,
+    "keras.datasets.cifar10": "its files are pickles, which may run anything; save them as arrays where you trust them",
     "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
     "layers.BatchNormalization": _BATCH_NORM,
-    "layers.dropout": "use tf.nn.dropout(x, keep_prob=…), with a placeholder that is fed 1.0 to evaluate",
-    "layers.Dense": "use tf.layers.dense",
-    "logging": _PYTHON,
     "lookup": _TABLE,
     "losses": "write it with tf.reduce_mean and the functions of tf",
-    "map_fn": _LOOP,
-    "nn.batch_normalization": _BATCH_NORM,
     "nn.fused_batch_norm": _BATCH_NORM,
     "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
     "nn.ctc_beam_search_decoder": _DECODER,
-    "nn.ctc_greedy_decoder": _DECODER,
-    "nn.ctc_loss": (
-        "use rg.ctc_loss(labels, logits, label_lengths, logit_lengths, blank_index=classes - 1) with labels that are "
-        "padded ints and logits [batch, time, classes]"
-    ),
-    "nn.raw_rnn": _LOOP,
     "nn.rnn": _DRIVER,
     "nn.rnn_cell.DeviceWrapper": "there are no devices to choose; leave it out",
     "nn.rnn_cell": _OWN_CELL,
@@ -105,12 +90,12 @@ INSTEAD: dict[str, str] = {
     "QueueBase": _QUEUE,
     "rnn": _DRIVER,
     "saved_model": _META,
-    "scan": _LOOP,
     "scatter_update": "run the session, change the array, and tf.assign it",
-    "sparse_placeholder": "use tf.placeholder with dense arrays",
+    "sparse": "use tf.sparse_placeholder, tf.SparseTensor or tf.sparse_tensor_to_dense, for labels of tf.nn.ctc_loss",
     "string": f"text is Python's: {_TABLE}",
+    "summary.audio": _SUMMARY,
+    "summary.tensor_summary": _SUMMARY,
     "summary": _SUMMARY,
-    "TensorArray": _LOOP,
     "test": _PYTHON,
     "train.batch": _QUEUE,
     "train.Checkpoint": "use tf.train.Saver, or the save and load methods of an rg.Trainer",
@@ -137,7 +122,6 @@ INSTEAD: dict[str, str] = {
     "train.SyncReplicasOptimizer": _LOCAL,
     "train.write_graph": _META,
     "train": f"use an optimizer, a Saver or a learning rate that tf.train has; else {_COMPILED}rg.Trainer(program)",
-    "while_loop": _LOOP,
 }
 """Of a path or of all paths under it, whichever is longer."""
 

@@ -1,29 +1,36 @@
-"""Declarations with placeholders in place of some of their nodes: any Tensor can be fed in a run."""
+"""Declarations with other nodes in place of some, such as placeholders: any Tensor can be fed in a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ...declare.tensor import Tensor, declared
 from ...ir.graph import Node, make, remake, topological
 from ...ir.types import meet_declared
 
 
-class Cut:
-    """A declaration that begins at ``places``, too, which become placeholders."""
+class Replaced:
+    """A declaration in which some nodes are replaced by others."""
 
-    def __init__(self, places: Iterable[Node]) -> None:
-        self.placeholders = {node: _stand_in(node) for node in places}
-        self._new = dict(self.placeholders)
+    def __init__(self, replaced: Mapping[Node, Node]) -> None:
+        self._new = dict(replaced)
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """A node over placeholders; itself where it reaches none."""
+        """A node over what is there now; itself where it reaches nothing that was replaced."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
                 self._new[node] = remake(node, [self._new[item] for item in node.operands], meet_declared)
         return self._new[root]
+
+
+class Cut(Replaced):
+    """A declaration that begins at ``places``, too, which become placeholders."""
+
+    def __init__(self, places: Iterable[Node]) -> None:
+        self.placeholders = {node: _stand_in(node) for node in places}
+        super().__init__(self.placeholders)
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """``__call__`` for a Tensor."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
+from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
 from ...ir.graph import Node
 from ...program.program import Program, compile
 from ...public import api
 from .cuts import Cut
+from .errors import InvalidArgumentError
 from .variable import Variable
 
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
@@ -28,13 +30,32 @@ class Holder(Protocol):
         """Takes the values of the graph's variables with it."""
 
 
+@dataclass(frozen=True)
+class Derived:
+    """What a placeholder is fed that stands for what is made of others. name: of what these are parts of."""
+
+    name: str
+    sources: Sequence[Node]
+    function: Callable[[Sequence[Any]], Any]
+
+    def value(self, fed: Mapping[Node, Any]) -> Any:
+        """Its array. fed: what a run is fed, by declared node."""
+        missing = [node for node in self.sources if node.op != "constant" and node not in fed]
+        if missing:
+            raise InvalidArgumentError(f"{self.name} is not fed", user_line())
+        return self.function([node["value"] if node.op == "constant" else fed[node] for node in self.sources])
+
+
 class Graph:
     """``tf.Graph``: what was declared while it was current. It holds no values: sessions do.
 
     owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
-    so that later ones can share their variables. named: Tensors and operations by name. holder: the session whose
+    so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
+    parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
+    what is made of other feeds. named: Tensors and operations by name. holder: the session whose
     values the variables have now. labels, renamed: names of placeholders, and those that are not the first of theirs.
+    within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
     @api
@@ -45,6 +66,9 @@ class Graph:
         self.by_name: dict[str, Variable] = {}
         self.extra: dict[str, Any] = {}
         self.scopes: dict[str, ScopeName] = {}
+        self.cells: dict[Any, Any] = {}
+        self.steps: list[Any] = []
+        self.derived: dict[Node, Derived] = {}
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
@@ -59,7 +83,8 @@ class Graph:
         self._program: Program[Any] | None = None
         self._compiled = 0
         self._entered = 0  # owners whose variables are in by_name
-        self.scope_names: set[str] = set()
+        self.within: list[Tensor] | None = None
+        self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
@@ -71,8 +96,9 @@ class Graph:
     # Declaring -----------------------------------------------------------------------------------
 
     def own(self, *tensors: Tensor) -> None:
-        """Notes Tensors that were declared with variables of their own."""
-        self.owners += tensors
+        """Notes Tensors that were declared with variables of their own; in a step of a loop the loop has them."""
+        for tensor in tensors:
+            (self.owners if self.within is None or isinstance(tensor, Variable) else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
         """Notes a placeholder. One whose label another has is renamed where both are compiled."""
@@ -208,7 +234,7 @@ class Current(threading.local):
 
 
 CURRENT = Current()
-"""With the pool of threads and the counter of declarations all module state that there is."""
+"""With the pool of threads, the counter of declarations and flags of the command line all state of the process."""
 
 
 @contextmanager

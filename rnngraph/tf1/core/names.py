@@ -67,6 +67,11 @@ def dtype_name(dtype: Any) -> str:
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)
 
 
+def initializer_from(given: Any) -> Any:
+    """An initializer, of what programs give for one: itself, or the function of TensorFlow's that makes it."""
+    return given() if getattr(given, "makes_initializer", False) else given
+
+
 class Namespace:
     """A path of TensorFlow's. A name that is not offered raises an error that names what to use instead."""
 

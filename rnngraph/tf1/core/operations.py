@@ -25,7 +25,10 @@ class Operation:
     before: operations that run first. where: the user's line.
     """
 
+    @api
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise DtypeError(f"an operation's name is a str, not {shown(name)}")
         graph = get_default_graph()
         self.where = user_line()
         self.graph = graph

@@ -14,6 +14,7 @@ from ...program.program import Program, compile
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
 from .operations import Operation
+from .rolled import Rolled
 
 Values = Mapping[Node, Any]
 """What a run is fed, by the declared node."""
@@ -30,14 +31,14 @@ class Step(Operation):
 class Asked:
     """Tensors that are asked for together, and the Tensors that are fed in their stead.
 
-    nodes: declared ones, each once. cut: those that are fed and are no placeholders. reads: placeholders that they
-    depend on, gradients' stand-ins too.
+    nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these.
+    reads: placeholders that they depend on, gradients' stand-ins too.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
         self.graph, self.nodes = graph, tuple(nodes)
         self.fed = frozenset(node for node in fed if node.op != "input")
-        self.cut = graph.cut(self.fed)
+        self.cut = Rolled(graph.cut(self.fed), self.nodes)
         self.tensors = {str(number): Tensor(self.cut(node)) for number, node in enumerate(self.nodes)}
         self.reads = [
             node for node in topological([tensor.node for tensor in self.tensors.values()]) if node.op == "input"
@@ -74,6 +75,10 @@ class FetchProgram:
             found = self.inputs.get(cut.fed_by(node))
             if found is not None:
                 given[found[0]] = as_fed(value, found[1], node)
+        for node, derived in session.graph.derived.items() if len(given) < len(self.inputs) else ():
+            found = self.inputs.get(cut.fed_by(node))
+            if found is not None and found[0] not in given:
+                given[found[0]] = as_fed(derived.value(values), found[1], node)
         if len(given) < len(self.inputs):
             for node, (name, kind) in self.inputs.items():
                 drawn = node.get("drawn")

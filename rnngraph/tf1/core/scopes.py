@@ -11,6 +11,7 @@ from ...declare.parameters import ScopeName
 from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...public import api
 from .graph import Graph, get_default_graph
+from .names import initializer_from
 
 AUTO_REUSE = "auto_reuse"
 
@@ -22,11 +23,12 @@ class VariableScope:
     without a name of their own were declared since it was opened, by the name that they take.
     """
 
+    @api
     def __init__(
         self, name: str, reuse: Any = False, initializer: Any = None, regularizer: Any = None, dtype: str = "float32"
     ) -> None:
         self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
-            name, reuse, initializer, regularizer, dtype,
+            name, reuse, initializer_from(initializer), regularizer, dtype,
         )  # fmt: skip
         self.layers: Counter[str] = Counter()
 
@@ -41,7 +43,7 @@ class VariableScope:
 
     def set_initializer(self, initializer: Any) -> None:
         """Of variables that have none of their own."""
-        self.initializer = initializer
+        self.initializer = initializer_from(initializer)
 
     def set_regularizer(self, regularizer: Any) -> None:
         """Of variables that have none of their own."""
@@ -54,6 +56,20 @@ class VariableScope:
     def trainable_variables(self) -> list[Any]:
         """The variables under it that are trained."""
         return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
+
+    def set_dtype(self, dtype: Any) -> None:
+        """Of variables that have none of their own."""
+        self.dtype = dtype
+
+    def free(self, name: str) -> str:
+        """A name that nothing has taken within it: ``dense``, then ``dense_1``."""
+        count, found = self.layers[name], name
+        while count and self.layers[found := f"{name}_{count}"]:
+            count += 1
+        self.layers[name] += 1
+        if found != name:
+            self.layers[found] += 1
+        return found
 
     def under(self, name: str) -> str:
         """A full name under it."""
@@ -88,9 +104,11 @@ def variable_scope(
     if isinstance(name_or_scope, VariableScope):
         base, name = name_or_scope, name_or_scope.name
     elif name_or_scope is not None:
-        base, name = outer, outer.under(_text(name_or_scope))
+        text = _text(name_or_scope)
+        base, name = outer, outer.under(text) if text else outer.name
+        outer.layers[text] += 1
     elif default_name is not None:
-        base, name = outer, _free(graph, outer.under(_text(default_name)))
+        base, name = outer, outer.under(outer.free(_text(default_name)))
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     if custom_getter is not None:
@@ -100,7 +118,6 @@ def variable_scope(
         base.dtype if dtype is None else dtype,
     )  # fmt: skip
     graph.variable_scope = inner
-    graph.scope_names.add(name)
     last = name.rpartition("/")[2]
     if auxiliary_name_scope and last:
         graph.name_scope = f"{graph.unique(outer_names + last)}/"
@@ -165,12 +182,11 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
         graph.collections["control_inputs"] = outer
 
 
-def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) -> ScopeName:
-    """The scope of a layer or driver under the variable scope that is open.
+def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
+    """The scope of a layer under the variable scope that is open.
 
-    base: its name where it has none of its own; a second one without a name is ``base_1``, and where it is not
-    ``numbered``, as drivers are not, finds the variables of the first, if it reuses. reuse: the layer's own, which
-    outweighs the scope's.
+    base: its name where it has none of its own; a second one without a name is ``base_1``. reuse: the layer's own,
+    which outweighs the scope's.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):
@@ -178,9 +194,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     elif isinstance(name, str) and name:
         full = present.under(name)
     elif name is None:
-        count = present.layers[base] if numbered else 0
-        present.layers[base] += 1
-        full = present.under(f"{base}_{count}" if count else base)
+        full = present.under(present.free(base))
     else:
         raise DtypeError(f'a scope must be a string such as "decoder", not {shown(name)}', where)
     how, known = reuse if reuse else present.reuse, graph.scopes.get(full)
@@ -197,25 +211,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) 
     return made
 
 
-def refuse_reuse(what: Any, reuse: Any) -> None:
-    """An error for a cell that is to find its variables where the open scope makes new ones."""
-    if reuse and not present_scope().reuse:
-        raise ArgumentError(
-            f"{what!r}: reuse={reuse!r} needs a variable scope that reuses; open it with reuse=True, or use "
-            "rg.shared(cell) for one set of parameters"
-        )
-
-
 def _text(name: Any) -> str:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise DtypeError(f"a variable scope has a name, not {shown(name)}")
     return name.rstrip("/")
-
-
-def _free(graph: Graph, name: str) -> str:
-    """A scope's name that no scope had before."""
-    count, found = 0, name
-    while found in graph.scope_names:
-        count += 1
-        found = f"{name}_{count}"
-    return found

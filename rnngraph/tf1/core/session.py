@@ -27,6 +27,7 @@ MOST_RUNS = 1000
 class ConfigProto(types.SimpleNamespace):
     """``tf.ConfigProto``: taken, and of no effect; there is one device."""
 
+    @api
     def __init__(self, **options: Any) -> None:
         options.setdefault("gpu_options", types.SimpleNamespace(allow_growth=False))
         options.setdefault("graph_options", types.SimpleNamespace())
@@ -35,6 +36,10 @@ class ConfigProto(types.SimpleNamespace):
 
 class GPUOptions(types.SimpleNamespace):
     """``tf.GPUOptions``: taken, and of no effect."""
+
+    @api
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
 
 class BaseSession:
@@ -171,6 +176,10 @@ class BaseSession:
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
             yield key.node, value
+            return
+        if hasattr(key, "places"):  # a sparse Tensor, of three parts
+            for part, array in key.places(value):
+                yield part.node, array
             return
         if is_leaf(key):
             raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, stack
-from ...declare.tensor import Tensor, constant
+from ...declare.tensor import Tensor, build, constant
 from ...errors import ShapeError, shown
 from ...ir.graph import Node
 from ...ir.types import Dim, Size
+
+MOST_AXES, LARGEST = 32, 1 << 62
+"""Axes of an array, and what a size may be."""
 
 
 def shape_tensor(x: Tensor, dtype: str) -> Tensor:
@@ -33,9 +36,12 @@ def sizes_in(given: Any) -> list[Any]:
     """
     if isinstance(given, Tensor):
         return [as_dim(item) for item in _read(given).reshape(-1)]
-    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__"):
+    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
         return [_size(given)]
-    return [_size(item) for item in given]
+    found = [_size(item) for item in given]
+    if len(found) > MOST_AXES:
+        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MOST_AXES} axes at most")
+    return found
 
 
 def _size(item: Any) -> Any:
@@ -48,14 +54,37 @@ def _size(item: Any) -> Any:
     if value is None or isinstance(value, Size):
         return value
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        whole = int(value)
+        if whole != value or abs(whole) > LARGEST:
+            raise ValueError
+        return whole
+    except (TypeError, ValueError, OverflowError):
         raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
 
 
 def as_dim(item: Any) -> Dim:
     """A size that was computed, as an int or as an open one."""
     return item if isinstance(item, Size) else int(item)
+
+
+def anchored(value: Tensor, given: Any) -> Tensor:
+    """A Tensor whose sizes were read off those that are given: a run knows these by what they are made of, also where
+    nothing else reads it.
+    """
+    for item in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
+            one = cast(item, "float32") if not item.rank else reduce_sum(cast(item, "float32"))
+            value = known_by(build("broadcast", one, shape=value.type.shape), value)
+    return value
+
+
+def known_size(node: Node) -> Dim | None:
+    """The size that a scalar is, of which runs need nothing but what they are fed; None where it is none."""
+    if node.shape:
+        return None
+    found = _elements(node)
+    whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
+    return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
 
 
 def _read(tensor: Tensor) -> np.ndarray:

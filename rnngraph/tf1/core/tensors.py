@@ -14,6 +14,7 @@ import numpy as np
 
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
+from ...public import api
 from .graph import get_default_graph
 from .operations import Assign, Initialize, Operation
 from .session import present_session
@@ -54,6 +55,7 @@ class TensorShape(tuple[Any, ...]):
 
     __slots__ = ()
 
+    @api
     def __new__(cls, dims: Any = ()) -> TensorShape:
         sizes = [dims] if isinstance(dims, int | np.integer) else dims
         if sizes is not None and not isinstance(sizes, list | tuple):
@@ -112,9 +114,10 @@ class TensorShape(tuple[Any, ...]):
     __str__ = __repr__
 
 
-def dimension(size: Any = None) -> Any:
+@api
+def dimension(value: Any = None) -> Any:
     """``tf.Dimension``: of an int, of None, or of a size that a Tensor has."""
-    value = getattr(size, "value", size)
+    value = getattr(value, "value", value)
     return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()
 
 

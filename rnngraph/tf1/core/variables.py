@@ -12,11 +12,11 @@ from ...arguments import checked_name
 from ...declare.initializers import Constant, Initializer, initializer_of, zeros
 from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.types import FLOATS, TensorType
-from ...public import api
+from ...public import api, taking
 from .graph import GraphKeys, get_default_graph
-from .names import dtype_name
+from .names import dtype_name, initializer_from
 from .operations import Assign, Group, Initialize, Operation
 from .scopes import AUTO_REUSE, present_scope
 from .sizes import sizes_in
@@ -83,14 +83,48 @@ def get_variable(
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     made = _made(full, *settled, trainable is not False, collections)
-    penalty = scope.regularizer if regularizer is None else regularizer
-    if penalty is not None and not callable(penalty):
-        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}")
-    if penalty is not None:
-        loss = penalty(made)
-        if loss is not None:
-            graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
+    penalize(made, scope.regularizer if regularizer is None else regularizer)
     return made
+
+
+def cell_variable(
+    full: str, kind: TensorType, initializer: Any, trainable: bool, reuse: Any, where: Where | None
+) -> ParameterSpec:
+    """The parameter of a cell by its full name: made, or found where the scope of the cell reuses."""
+    graph = get_default_graph()
+    if reuse:
+        graph.name_new_variables()
+    known = graph.by_name.get(full)
+    if known is not None and not reuse:
+        raise ArgumentError(
+            f"the variable {full} is there already; call one cell object again and again, open the scope with "
+            "reuse=tf.AUTO_REUSE, or give this cell a scope of its own",
+            where,
+        )
+    if known is not None:
+        found: ParameterSpec = known.spec
+        return found
+    if reuse and reuse != AUTO_REUSE:
+        raise ArgumentError(
+            f"the variable {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE, or "
+            "rg.shared(cell) for one set of variables?",
+            where,
+        )
+    graph.unique(full)
+    made = _made(full, kind, initializer_of(initializer), None, trainable, None)
+    penalize(made, present_scope().regularizer)
+    return made.spec
+
+
+def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
+    """Collects the penalty of a variable. penalty: a function of it, or None. where: of an error."""
+    if penalty is None:
+        return
+    if not callable(penalty):
+        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
+    loss = taking(penalty, "a regularizer", "variable", where=where)(made)
+    if loss is not None:
+        get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 
 
 Settled = tuple[TensorType, Initializer, Tensor | None]
@@ -117,8 +151,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
-    if getattr(start, "makes_initializer", False):
-        start = start()
+    start = initializer_from(start)
     if callable(start) and (given := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **given), kind)
         if settled[0].shape != shape:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..labelling.ctc import ctc_greedy_decoder, ctc_loss
 from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,
@@ -31,13 +32,17 @@ from ..ops.inputs import (
     static_bidirectional_rnn,
     static_rnn,
 )
+from ..ops.layers import normalized as batch_normalization
 from ..ops.losses import (
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits_v2,
     sparse_softmax_cross_entropy_with_logits,
+    weighted_cross_entropy_with_logits,
 )
+from ..ops.numbers import log_sigmoid
 from ..ops.shapes import bias_add, l2_loss, xw_plus_b
+from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell
 
 

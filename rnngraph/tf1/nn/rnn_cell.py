@@ -6,6 +6,7 @@ from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import MultiRNNCell
+from ..cells.subclassing import RNNCell
 from ..core.names import missing as _missing
 from ..ops.cells import (
     BasicLSTMCell,

@@ -8,10 +8,11 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.tensor import Tensor, as_tensor, like
-from ...errors import ArgumentError, DtypeError, ShapeError
+from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
 from ..core.operations import operation
 from ..core.sizes import sizes_in
+from .numbers import floordiv
 
 
 @operation
@@ -25,11 +26,9 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 @operation
 def div(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y of floats."""
+    """x / y; of ints rounded down."""
     x, y = _pair(x, y)
-    if x.dtype not in FLOATS:
-        raise DtypeError(f"tf.div of {x.dtype} rounds down, which is not offered; convert with tf.cast first")
-    return x / y
+    return x / y if x.dtype in FLOATS else floordiv(x, y)
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:

@@ -11,11 +11,17 @@ from ...declare.cells import wrappers
 from ...declare.cells.basic import Activation
 from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import initializer_of
+from ...declare.nest import flatten, pack
+from ...declare.state import public, resolve, stated
 from ...declare.tensor import Tensor
+from ...declare.trace import States
 from ...errors import ArgumentError, DtypeError
 from ...public import taking
-from ..core.names import dtype_name, refuse
-from ..core.scopes import present_scope, refuse_reuse
+from ..cells.calls import within_step
+from ..cells.variables import reusing
+from ..core.graph import get_default_graph
+from ..core.names import dtype_name, initializer_from, refuse
+from ..core.scopes import present_scope
 
 
 class _Initialized(Scope):
@@ -33,24 +39,49 @@ class _Initialized(Scope):
 
 
 class TensorFlowCell(Cell):
-    """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers."""
+    """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers.
+
+    A subclass of a program's own may give ``call(inputs, state)``, which may call this one's.
+    """
 
     _dtype: str | None = None
     _initializers: tuple[Any, Any] = (None, None)
+    _reuse: Any = None
 
     def take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
-        refuse_reuse(self, reuse)
+        self._reuse = reuse
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        self._initializers = tuple(None if item is None else initializer_of(item) for item in (kernel, bias))  # type: ignore[assignment]
+        self._initializers = _start(kernel), _start(bias)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
             raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
+        if type(self).call is TensorFlowCell.call:
+            return self._core(p, x, state)
+        with within_step(p, p._path):
+            output, new = self.call(x, pack(public(self), flatten(state)))
+        return output, new
+
+    def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step, of which that of a subclass is made."""
+        steps = get_default_graph().steps
+        if not steps:
+            raise ArgumentError(f"{self!r}.call belongs to a step; call the cell itself: cell(inputs, state)")
+        output, new = self._core(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
+        return output, pack(public(self), flatten(new))
+
+    def _core(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         kernel, bias = self._initializers
-        return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
+        with reusing(p, self._reuse):
+            return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
+
+
+def _start(given: Any) -> Any:
+    """An initializer of a program's, or None."""
+    return None if given is None else initializer_of(initializer_from(given))
 
 
 def tanh_for_none(activation: Activation) -> Activation:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.cell import Cell
+from ...declare.cell import Cell, Scope
 from ...declare.cells import gated_variants, lstm_variants, projections
 from ...declare.cells.basic import Activation
 from ...declare.functions.randomness import KeepProb
-from ..core.scopes import refuse_reuse
+from ...declare.tensor import Tensor
+from ..cells.variables import reusing
 from .cells import TensorFlowCell, refuse_shards, tanh_for_none
 
 
@@ -203,7 +204,11 @@ class InputProjectionWrapper(projections.InputProjectionWrapper):
         reuse: bool | None = None,
     ) -> None:
         super().__init__(cell, num_proj, activation)
-        refuse_reuse(self, reuse)
+        self._reuse = reuse
+
+    def projected(self, p: Scope, x: Tensor) -> Tensor:
+        with reusing(p, self._reuse):
+            return super().projected(p, x)
 
 
 class OutputProjectionWrapper(projections.OutputProjectionWrapper):
@@ -211,4 +216,8 @@ class OutputProjectionWrapper(projections.OutputProjectionWrapper):
 
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None, reuse: bool | None = None) -> None:
         super().__init__(cell, output_size, activation)
-        refuse_reuse(self, reuse)
+        self._reuse = reuse
+
+    def projected(self, p: Scope, x: Tensor) -> Tensor:
+        with reusing(p, self._reuse):
+            return super().projected(p, x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,13 +14,16 @@ from ...declare.functions.basic import Axis
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, build, power
 from ...declare.tensor import constant as make_constant
-from ...errors import ArgumentError, DtypeError, ShapeError
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import Size
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
-from ..core.sizes import sizes_in
+from ..core.sizes import anchored, sizes_in
 from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
+_WRITTEN_OUT = 1 << 20
+"""Elements of a constant of one number that is an array; a larger one is made in the run."""
 
 
 def _unary(function: Callable[[Any], Tensor]) -> Function:
@@ -138,6 +142,8 @@ def identity(input: Any, name: str | None = None) -> Tensor:
 @operation
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
+    if hasattr(x, "cast_to"):  # a sparse Tensor
+        return x.cast_to(dtype_name(dtype))
     return functions.cast(x, dtype_name(dtype))
 
 
@@ -168,9 +174,12 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     """A value everywhere in a shape, whose sizes may be open."""
     sizes = sizes_in(shape)
-    if all(isinstance(size, int) for size in sizes):
-        return constant(value, dtype, sizes)
-    return build("broadcast", make_constant(value, dtype), shape=tuple(sizes))
+    fixed = [size for size in sizes if isinstance(size, int)]
+    if None in sizes or any(size < 0 for size in fixed):
+        raise ShapeError(f"{shown(shape)} is no shape of a tensor; give sizes of 0 or more")
+    if len(fixed) == len(sizes) and math.prod(fixed) <= _WRITTEN_OUT:
+        return constant(value, dtype, fixed)
+    return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
 
 
 @operation
@@ -187,7 +196,9 @@ def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
 
 @operation
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A number everywhere in a shape."""
+    """A number everywhere in a shape, or a scalar Tensor."""
+    if isinstance(value, Tensor) and value.node.op != "constant":
+        return anchored(build("broadcast", value, shape=tuple(sizes_in(dims))), dims)
     return filled(value, dims, constant(value).dtype)
 
 
@@ -277,9 +288,19 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
-    """A tensor repeated ``multiples[a]`` times along each axis a."""
-    return functions.tile(input, multiples)
+def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+    """A tensor repeated ``multiples[a]`` times along each axis a, ints or what ``tf.shape`` gives."""
+    x = input if isinstance(input, Tensor) else constant(input)
+    counts = sizes_in(multiples)
+    if len(counts) != x.rank:
+        raise ShapeError(f"tf.tile takes a count for each axis of {x!r}, not {len(counts)}")
+    for axis, count in enumerate(counts):
+        if isinstance(count, Size):  # known at run time: copies along an axis of their own, which is then joined
+            before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
+            apart = build("reshape", x, shape=(*before, 1, size, *after))
+            x = build("broadcast", apart, shape=(*before, count, size, *after))
+            x = anchored(build("reshape", x, shape=(*before, count * size, *after)), multiples)
+    return functions.tile(x, [1 if isinstance(count, Size) else count for count in counts])
 
 
 @operation
@@ -301,9 +322,15 @@ def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims
 def gather(
     params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
 ) -> Tensor:
-    """Rows of ``params`` at ``indices``."""
-    refuse("tf.gather", "transpose the table first", axis=axis or None)
-    return functions.gather(params, indices)
+    """Rows of ``params`` at ``indices``, or entries of another axis."""
+    table, index = functions.identity(params), functions.identity(indices)
+    if not axis:
+        return functions.gather(table, index)
+    place = functions.one_axis(table.rank, axis)
+    order = (place, *(other for other in range(table.rank) if other != place))
+    found = functions.gather(functions.transpose(table, order), index)
+    before = range(index.rank, index.rank + place)
+    return functions.transpose(found, (*before, *range(index.rank), *range(index.rank + place, found.rank)))
 
 
 @operation
@@ -321,8 +348,12 @@ def one_hot(
     indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
     dtype: Any = None, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """on_value (1) at each index and off_value (0) elsewhere, on a new last axis."""
-    refuse("tf.one_hot", "the new axis is the last; move it with tf.transpose", axis=None if axis == -1 else axis)
+    """on_value (1) at each index and off_value (0) elsewhere, on a new axis, by default the last."""
+    if axis is not None and axis != -1:
+        found = one_hot(indices, depth, on_value, off_value, None, dtype)
+        place = functions.one_axis(found.rank, axis)
+        order = [*range(place), found.rank - 1, *range(place, found.rank - 1)]
+        return functions.transpose(found, order)
     kind = "float32" if dtype is None else dtype_name(dtype)
     if on_value is None and off_value is None:
         return functions.one_hot(indices, depth, kind)

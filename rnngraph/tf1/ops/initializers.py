@@ -115,6 +115,30 @@ def variance_scaling_initializer(
     return _scaled(scale, mode.lower(), distribution)
 
 
+@maker
+def he_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Truncated normal, of variance 2 / fan_in."""
+    return _scaled(2.0, "fan_in", "truncated_normal")
+
+
+@maker
+def he_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Uniform, of variance 2 / fan_in."""
+    return _scaled(2.0, "fan_in", "uniform")
+
+
+@maker
+def lecun_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Truncated normal, of variance 1 / fan_in."""
+    return _scaled(1.0, "fan_in", "truncated_normal")
+
+
+@maker
+def lecun_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Uniform, of variance 1 / fan_in."""
+    return _scaled(1.0, "fan_in", "uniform")
+
+
 def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
     """He et al. 2015 and kin: of variance scale / fan, the fan that ``mode`` names."""
     kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")

@@ -16,9 +16,9 @@ from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...public import api
+from ..cells.variables import driver_scope
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
-from ..core.scopes import layer_scope
 from .functions import constant
 
 
@@ -68,7 +68,7 @@ def dynamic_rnn(
 ) -> tuple[Tensor, Any]:  # fmt: skip
     """``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    within: Any = layer_scope("rnn", scope, numbered=False)
+    within: Any = driver_scope(cell, "rnn", scope)
     return _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, within))
 
 
@@ -83,7 +83,7 @@ def bidirectional_dynamic_rnn(
     return _owned(
         drivers.bidirectional_dynamic_rnn(
             cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major,
-            layer_scope("bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
+            driver_scope(cell_fw, "bidirectional_rnn", scope, "fw"),  # type: ignore[arg-type]
         )
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def stack_bidirectional_dynamic_rnn(
     return _owned(
         drivers.stack_bidirectional_dynamic_rnn(
             cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
-            layer_scope("stack_bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
+            driver_scope(None, "stack_bidirectional_rnn", scope),  # type: ignore[arg-type]
         )
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def static_rnn(
 ) -> tuple[list[Tensor], Any]:  # fmt: skip
     """``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    within: Any = layer_scope("rnn", scope, numbered=False)
+    within: Any = driver_scope(cell, "rnn", scope)
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import flag
 from ...declare.cells.basic import Activation
-from ...declare.functions import convolutions, layers
+from ...declare.functions import basic, convolutions, layers
+from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer, initializer_of
 from ...declare.parameters import ScopeName
-from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown
-from ...ir.graph import Node, make
+from ...declare.tensor import Tensor, constant
+from ...errors import ArgumentError, shown
 from ...public import api
-from ..core.graph import GraphKeys, get_default_graph
-from ..core.names import refuse
+from ..core.graph import get_default_graph
+from ..core.names import initializer_from, refuse
+from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope
-from .functions import relu, reshape
+from ..core.variables import penalize
+from .functions import dropout, relu, reshape
 
 _PENALTY = "add the penalty to the loss"
 
@@ -41,6 +44,69 @@ def dense(
     names = ("kernel", "bias") if use_bias else ("kernel",)
     made = layers.affine(inputs, units, activation, scope, names, starts)
     return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
+
+
+class Dense:
+    """``tf.layers.Dense``: a layer that can be called again and again, with one set of variables.
+
+    Its scope is ``dense``, or ``name``, under the variable scope in which it is first called.
+    """
+
+    @api
+    def __init__(
+        self, units: int, activation: Activation = None, use_bias: bool = True, kernel_initializer: Any = None,
+        bias_initializer: Any = None, kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None, _scope: Any = None,
+    ) -> None:  # fmt: skip
+        what = "tf.layers.Dense"
+        refuse(
+            what, _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+        self.units, self.activation, self.use_bias = units, activation, use_bias
+        self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
+        self._name, self._reuse, self._given = name, _reuse, _scope
+        self._scope: ScopeName | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its scope."""
+        return self._name or "dense"
+
+    @api
+    def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
+        """activation(inputs kernel + bias) on the last axis."""
+        first = self._scope is None
+        if self._scope is None:
+            given = self._given or scope or present_scope().free(self.name)
+            self._scope = layer_scope("dense", given, self._reuse)
+        names = ("kernel", "bias") if self.use_bias else ("kernel",)
+        made = layers.affine(inputs, self.units, self.activation, self._scope, names, _starts(*self._starts))
+        kernel, bias = self._penalties
+        return _owned(made, self._scope, kernel=kernel, bias=bias) if first else made
+
+    apply = __call__
+
+    @property
+    def variables(self) -> list[Any]:
+        """Its variables; none before it is first called."""
+        graph = get_default_graph()
+        graph.all_variables()
+        return [] if self._scope is None else [graph.variables[spec] for spec in self._scope.specs.values()]
+
+    weights = trainable_variables = trainable_weights = variables
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel [inputs, units]."""
+        return self.variables[0]
+
+    @property
+    def bias(self) -> Any:
+        """The bias [units]; None without."""
+        return self.variables[1] if self.use_bias else None
 
 
 @api
@@ -71,8 +137,7 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
 
 
 def _start(given: Any, usual: str) -> Initializer:
-    given = given() if getattr(given, "makes_initializer", False) else given
-    return initializer_of(usual if given is None else given)
+    return initializer_of(usual if given is None else initializer_from(given))
 
 
 def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
@@ -81,19 +146,9 @@ def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     graph.own(made)
     for name, penalty in penalties.items():
         penalty = present_scope().regularizer if penalty is None and name in ("kernel", "weights") else penalty
-        if penalty is not None and not callable(penalty):
-            raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", scope.where)
-        if penalty is not None and name in scope.specs:
-            loss = penalty(Tensor(make_parameter(scope, name)))
-            if loss is not None:
-                graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
+        if name in scope.specs:
+            penalize(layers.parameter_of(scope, name), penalty, scope.where)
     return made
-
-
-def make_parameter(scope: ScopeName, name: str) -> Node:
-    """The node of a layer's variable."""
-    spec = scope.specs[name]
-    return make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope)
 
 
 @api
@@ -198,3 +253,33 @@ def _single(value: Any) -> Any:
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
+
+
+@operation
+def normalized(
+    x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
+) -> Tensor:
+    """(x - mean) / sqrt(variance + variance_epsilon), times scale, plus offset, where these are given."""
+    x = basic.identity(x)
+    mean, variance = (_beside(value, x) for value in (mean, variance))
+    found = (x - mean) / basic.sqrt(variance + variance_epsilon)
+    found = found if scale is None else found * _beside(scale, x)
+    return found if offset is None else found + _beside(offset, x)
+
+
+def _beside(value: Any, x: Tensor) -> Tensor:
+    """A Tensor, or numbers in the dtype of x."""
+    return value if isinstance(value, Tensor) else constant(value, x.dtype)
+
+
+@operation
+def layer_dropout(
+    inputs: Tensor, rate: KeepProb = 0.5, noise_shape: Any = None, seed: int | None = None, training: Any = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
+    if isinstance(training, Tensor):
+        return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
+    if not flag(training, "training"):
+        return basic.identity(inputs)
+    return dropout(inputs, None, noise_shape, seed, None, rate)

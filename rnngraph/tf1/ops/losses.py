@@ -194,6 +194,60 @@ def huber_loss(
     return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction, loss_collection)
 
 
+@operation
+def log_loss(
+    labels: Any, predictions: Tensor, weights: Any = 1.0, epsilon: float = 1e-7, scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """Binary cross-entropy of probabilities, over all elements."""
+    p = as_tensor(predictions)
+    values = -(labels * functions.log(p + epsilon)) - (1.0 - as_tensor(labels)) * functions.log(1.0 - p + epsilon)
+    return _reduced(values, weights, reduction, loss_collection)
+
+
+@operation
+def hinge_loss(
+    labels: Any, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """How far logits are on the wrong side of 1, of labels 0 and 1."""
+    sides = as_tensor(labels) * 2.0 - 1.0
+    return _reduced(functions.maximum(1.0 - sides * logits, 0.0), weights, reduction, loss_collection)
+
+
+@operation
+def cosine_distance(
+    labels: Any, predictions: Tensor, axis: int | None = None, weights: Any = 1.0, scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS, dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """1 less the product of unit vectors, which stand along an axis."""
+    along = dim if axis is None else axis
+    if along is None:
+        raise ArgumentError("tf.losses.cosine_distance needs an axis")
+    values = 1.0 - functions.reduce_sum(as_tensor(labels) * predictions, along, True)
+    return _reduced(values, weights, reduction, loss_collection)
+
+
+@operation
+def compute_weighted_loss(
+    losses: Any, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """Losses of one's own, weighted and reduced as the others are."""
+    return _reduced(as_tensor(losses), weights, reduction, loss_collection)
+
+
+@operation
+def weighted_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
+) -> Tensor:
+    """As ``sigmoid_cross_entropy_with_logits``, with a weight on the positive part."""
+    logits = as_tensor(logits)
+    wanted = like(labels if targets is None else targets, logits)
+    falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
+    return (1.0 - wanted) * logits + (1.0 + (like(pos_weight, logits) - 1.0) * wanted) * falling
+
+
 # The collection of losses ---------------------------------------------------------------------------
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from ...declare.nest import flatten as _flatten
 from ...declare.structures import map_structure
-from ...public import api
+from ...public import api as _api
 from ..core.names import missing as _missing
 
 
-@api
+@_api
 def flatten(structure: Any) -> list[Any]:
     """The leaves of a nest, in order."""
     return _flatten(structure)

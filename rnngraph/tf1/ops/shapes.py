@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...arguments import number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
-from ...ir.types import Size, product
+from ...ir.types import FLOATS, Size, product
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import shape_tensor, size_tensor, sizes_in
 from .functions import constant
+
+_MOST = 1 << 28
+"""Numbers of a range of floats."""
 
 
 @operation
@@ -42,25 +45,35 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     """start, start + delta, … up to limit; limits may be of ``tf.shape``."""
     if limit is None:
         start, limit = 0, start
-    step = sizes_in([delta])[0]
-    if isinstance(start, float) or isinstance(limit, float) or isinstance(delta, float):
-        return constant(np.arange(start, limit, delta), dtype or "float32")
+    if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
+        begin, end, step = (number(item, "a limit of tf.range") for item in (start, limit, delta))
+        return _floats(begin, end, step, dtype)
+    every = sizes_in([delta])[0]
     first, last = sizes_in([start, limit])
-    if not isinstance(step, int) or not step:
+    if not isinstance(every, int) or not every:
         raise ArgumentError(f"tf.range takes a delta of ints other than 0, not {shown(delta)}")
     count = last - first
-    if isinstance(count, Size) and step != 1:
+    if isinstance(count, Size) and every != 1:
         raise ShapeError("tf.range over an open size takes delta=1")
     if not isinstance(count, Size):
-        count = len(builtins.range(first, last, step))
+        count = max(0, -(-count // every))
     offset = functions.dimension(first, "int64")
-    return functions.cast(build("iota", size=count) * step + offset, "int32" if dtype is None else dtype_name(dtype))
+    return functions.cast(build("iota", size=count) * every + offset, "int32" if dtype is None else dtype_name(dtype))
+
+
+def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
+    if not delta or not abs(limit - start) / abs(delta) < _MOST:
+        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} has no end, or too many numbers")
+    return constant(np.arange(start, limit, delta), dtype or "float32")
 
 
 @operation
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """A tensor repeated to a shape."""
-    return build("broadcast", as_tensor(input), shape=tuple(sizes_in(shape)))
+    sizes = sizes_in(shape)
+    if None in sizes:
+        raise ShapeError(f"tf.broadcast_to needs every size, not {shown(shape)}; read open ones off tf.shape")
+    return build("broadcast", as_tensor(input), shape=tuple(sizes))
 
 
 @operation
@@ -93,7 +106,8 @@ def negative(x: Any, name: str | None = None) -> Tensor:
 @operation
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     """A tensor through which no gradient passes."""
-    return functions.stop_gradient(input)
+    x = as_tensor(input)
+    return functions.stop_gradient(x) if x.dtype in FLOATS else x
 
 
 @operation

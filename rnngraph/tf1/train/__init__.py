@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
+from ..summary.event_file import FileWriter as SummaryWriter
+from ..summary.event_file import summary_iterator
 from .checkpoints import CheckpointReader as NewCheckpointReader
 from .checkpoints import (
     checkpoint_exists,

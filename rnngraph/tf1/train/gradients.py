@@ -22,6 +22,7 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram
+from ..core.rolled import Rolled
 
 FOUND = "found/"
 
@@ -39,12 +40,16 @@ class Derivative:
         return None if found is None else found.full
 
     def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """What is asked for, gradients first: one native call for those of each loss, and one for the rest."""
+        """What is asked for, in one native call; where gradients are of several losses, in one for each, and one."""
         graph, known = session.graph, dict(values)
-        for loss, stand_ins in _by_loss(asked.reads).items():
-            program = _gradient_program(graph, loss, tuple(stand_ins), asked)
-            for node, array in zip(stand_ins, program.values(session, asked.cut, values, seed), strict=True):
-                known[node] = array
+        by_loss = _by_loss(asked.reads)
+        if len(by_loss) == 1:
+            ((loss, stand_ins),) = by_loss.items()
+            return _gradient_program(graph, loss, stand_ins, asked).values(session, asked.cut, values, seed)
+        for loss, stand_ins in by_loss.items():
+            alone = Asked(graph, stand_ins, asked.fed)
+            program = _gradient_program(graph, loss, stand_ins, alone)
+            known.update(zip(stand_ins, program.values(session, asked.cut, values, seed), strict=True))
         return asked.program().run(session, asked.cut, known, seed)
 
 
@@ -69,37 +74,42 @@ def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, st
     return found
 
 
-def _gradient_program(graph: Any, loss: Tensor, stand_ins: tuple[Node, ...], asked: Asked) -> GradientProgram:
-    key = "gradients", loss.node, stand_ins, asked.fed, graph.version
+def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], asked: Asked) -> GradientProgram:
+    key = "gradients", loss.node, asked.nodes, asked.fed, graph.version
     if key not in graph.plans:
-        graph.plans[key] = GradientProgram(graph, asked.cut.tensor(loss), targets_of(graph, stand_ins, asked.cut))
+        cut = Rolled(graph.cut(asked.fed), [loss.node], [node["gradient"].target for node in stand_ins])
+        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(asked.nodes)}
+        graph.plans[key] = GradientProgram(graph, cut.tensor(loss), targets_of(graph, stand_ins, cut), tensors)
     found: GradientProgram = graph.plans[key]
     return found
 
 
 class GradientProgram(FetchProgram):
-    """Gradients of one loss as arrays."""
+    """Tensors that are made of gradients of one loss, as arrays. targets: what these are of, by their stand-ins."""
 
-    def __init__(self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node]) -> None:
+    def __init__(
+        self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], asked: Mapping[str, Tensor]
+    ) -> None:
         variables = {f"variable/{name}": graph.by_name[name] for name in targets.values() if isinstance(name, str)}
         places = {f"stand_in/{number}": Tensor(node) for number, node in enumerate(targets)}
-        super().__init__(graph, {"loss_itself": loss, **variables, **places}, loss)
+        given = {f"given/{name}": tensor for name, tensor in asked.items()}
+        super().__init__(graph, {"loss_itself": loss, **variables, **places, **given}, loss)
         self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
-        replaced = AppliedGradients({f"{FOUND}{number}": node for number, node in enumerate(targets)}, targets)
+        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in asked.items()}, targets)
         source, parts = self.program.parts.source, self.program.parts
         lowered = source.with_states(INNER, replaced.declared())
-        self._names = tuple(f"gradient/{FOUND}{number}" for number in range(len(targets)))
-        self._compiled = CompiledGraph(
+        self._names = tuple(f"gradient/{FOUND}{name}" for name in asked)
+        compiled = CompiledGraph(
             lowered.graph, "training", parts.options, source.described, replaced.wrt(()),
             then=(replaced.replacing(lowered.placeholders),),
         )  # fmt: skip
+        self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """The gradients in the order of their stand-ins."""
+        """What was asked for, in order."""
         self.check(session)
         self.tell()
-        training = self.program.training
-        found = training.run_form(by_name(self._compiled, self._names), self.feeds(session, cut, values, seed), seed)
+        found = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
         return [found[name] for name in self._names]
 
 

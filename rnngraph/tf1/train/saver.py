@@ -38,6 +38,8 @@ class Saver:
         filename: str | None = None,
     ) -> None:  # fmt: skip
         found = get_default_graph().all_variables() if var_list is None else var_list
+        if not isinstance(found, Mapping | list | tuple | set):
+            raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(found)}")
         named = dict(found) if isinstance(found, Mapping) else {getattr(item, "full", ""): item for item in found}
         for item in named.values():
             if not isinstance(item, Variable | ExtraVariable):

@@ -14,6 +14,7 @@ from ...passes.train_step import SLOT
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.programs import Asked, FetchProgram, Step, as_fed
+from ..core.rolled import Rolled
 from ..core.variable import ExtraVariable, Variable
 from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded
@@ -137,8 +138,11 @@ class TrainProgram:
 
     def __init__(self, op: TrainOp, asked: Asked, earlier: TrainProgram | None) -> None:
         """earlier: one that lacks what is asked for."""
-        graph, cut = op.graph, asked.cut
+        graph = op.graph
         self.op, self.version = op, graph.version
+        gradients = [gradient.node for gradient, _ in op.pairs]
+        by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *asked.nodes]))]
+        self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
         loss = cut.tensor(op.loss)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
         made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
@@ -161,6 +165,7 @@ class TrainProgram:
         state.slots = op.kept.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
+        self._fetched: dict[Asked, dict[str, Tensor]] = {}
 
     def knows(self, asked: Asked) -> bool:
         """Whether all that is asked for reads what the program has."""
@@ -183,7 +188,11 @@ class TrainProgram:
         if not asked.tensors:
             self.trainer.step(feeds, seed=seed)
             return []
-        _, found = self.trainer.step(feeds, seed=seed, fetch=asked.tensors)
+        fetched = self._fetched.get(asked)
+        if fetched is None:
+            fetched = {str(number): Tensor(self.cut(node)) for number, node in enumerate(asked.nodes)}
+            self._fetched[asked] = fetched
+        _, found = self.trainer.step(feeds, seed=seed, fetch=fetched)
         return list(found.values())
 
 

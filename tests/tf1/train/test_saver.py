@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ import rnngraph as rg
 from rnngraph import tf1 as tf
 
 HERE = r"test_saver\.py:\d+: "
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    tf.reset_default_graph()
-    yield
-    tf.reset_default_graph()
 
 
 def begun() -> Any:

@@ -1,0 +1,13 @@
+"""TensorFlow 1.x's ``tf.app``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import flags
+from .core.names import missing as _missing
+from .platform.app import run
+
+
+def __getattr__(name: str) -> Any:
+    raise _missing("app", name)

@@ -1,0 +1,130 @@
+"""``cell(x, state)``: one step of a cell, outside of drivers and within the steps of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from ...declare.cell import Cell, InnerCell, Scope
+from ...declare.driver import Run
+from ...declare.nest import flatten, map_leaves
+from ...declare.parameters import ScopeName
+from ...declare.state import public
+from ...declare.tensor import Tensor, build, constant
+from ...errors import DtypeError, ShapeError, shown, user_line
+from ...ir.types import Size
+from ...public import api
+from ..core.graph import Graph, get_default_graph
+from ..core.names import dtype_name
+from ..core.scopes import VariableScope, present_scope
+from ..core.sizes import anchored, known_size
+from .variables import CellVariables, own_name, variables_of
+
+
+@api
+def call_cell(self: Cell, inputs: Tensor, state: Any, scope: Any = None) -> tuple[Tensor, Any]:
+    """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it."""
+    graph = get_default_graph()
+    variables = variables_of(graph, self, scope)
+    where = user_line()
+    if not isinstance(inputs, Tensor):
+        raise DtypeError(
+            f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where
+        )
+    if inputs.rank != 2:
+        raise ShapeError(f"{self!r} is called with inputs [batch, width], not with {inputs!r}", where)
+    if graph.steps:
+        trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
+        done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
+        return done
+    step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
+    name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
+    outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
+    if variables.has_layers:
+        graph.own(outputs)
+    return _one(outputs, new), new
+
+
+def _one(outputs: Tensor, state: Any) -> Tensor:
+    """The output of the only step: one of the new states where it is the same, as in TensorFlow."""
+    driver = outputs.node.operands[0]["driver"]
+    for following, leaf in zip(driver.next_states, flatten(state), strict=True):
+        if following is driver.output:
+            same: Tensor = leaf
+            return same
+    return build("reshape", outputs, shape=outputs.type.shape[1:])
+
+
+@contextmanager
+def within_step(p: Scope, name: str) -> Iterator[None]:
+    """While a cell's step runs as TensorFlow code: the variable scope is that of the cell, and cells that it calls are
+    parts of the step. name: its scope's path.
+    """
+    graph, outer = get_default_graph(), present_scope()
+    names, owners = graph.name_scope, graph.within
+    graph.within = [] if owners is None else owners
+    graph.steps.append(p)
+    graph.variable_scope = _scope_of(graph, p, name, outer)
+    try:
+        yield
+    finally:
+        if graph.within and isinstance(p._specs, CellVariables):
+            p._specs.has_layers = True
+        graph.steps.pop()
+        graph.variable_scope, graph.name_scope, graph.within = outer, names, owners
+
+
+def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> VariableScope:
+    variables = p._specs
+    if not isinstance(variables, CellVariables):  # of rg.shared: variables are its own
+        return VariableScope(outer.under(path), outer.reuse, outer.initializer, outer.regularizer, outer.dtype)
+    full = variables.full(path)
+    reuse = True if path in variables.ran else variables.reuse
+    variables.ran.add(path)
+    return VariableScope(full, reuse, outer.initializer, outer.regularizer, outer.dtype)
+
+
+def _variables(self: Cell) -> list[Any]:
+    """The cell's variables; none before it first ran."""
+    graph = get_default_graph()
+    variables = graph.cells.get(self)
+    prefix = None if variables is None else variables.full(own_name(self))
+    return [] if prefix is None else graph.get_collection("variables", f"{prefix}/" if prefix else None)
+
+
+def _trainable_variables(self: Cell) -> list[Any]:
+    """Those that are trained."""
+    return [item for item in _variables(self) if item.trainable]
+
+
+_zero_state = Cell.zero_state
+
+
+@api
+def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
+    """Zeros [batch_size, width], in the structure of the state. batch_size: an int, or a Tensor that says it: one of
+    ``tf.shape``, or any other, in whose place the zeros have the batch of what they meet.
+    """
+    rows = known_size(batch_size.node) if isinstance(batch_size, Tensor) else None
+    if not isinstance(rows, Size):
+        return _zero_state(self, batch_size, dtype)
+    zero = constant(0.0, dtype_name(dtype))
+    return map_leaves(
+        lambda leaf: anchored(build("broadcast", zero, shape=(rows, leaf.width)), batch_size), public(self)
+    )
+
+
+def extend() -> None:
+    """Gives cells what programs ask of them, as ``core.tensors`` does for Tensors."""
+    setattr(Cell, "__call__", call_cell)  # noqa: B010  (mypy knows no such method)
+    setattr(Cell, "zero_state", zero_state)  # noqa: B010
+    for names, method in (
+        (("variables", "weights"), _variables), (("trainable_variables", "trainable_weights"), _trainable_variables),
+    ):  # fmt: skip
+        for name in names:
+            setattr(Cell, name, property(method))
+
+
+extend()

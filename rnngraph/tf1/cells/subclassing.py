@@ -1,0 +1,135 @@
+"""``RNNCell``: cells that programs write themselves, with ``call(inputs, state)`` and variables of their own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...declare.cell import Cell, Scope
+from ...declare.nest import flatten
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError
+from ..core.names import dtype_name
+from ..core.tensors import TensorShape
+from ..core.variables import get_variable
+from .calls import call_cell, within_step
+
+
+class _AnyCell(type):
+    """Whatever is a cell is an instance of ``tf.nn.rnn_cell.RNNCell``."""
+
+    def __instancecheck__(cls, item: Any) -> bool:
+        return isinstance(item, Cell) if cls is RNNCell else type.__instancecheck__(cls, item)
+
+
+class RNNCell(Cell, metaclass=_AnyCell):
+    """``tf.nn.rnn_cell.RNNCell``: a subclass gives ``state_size``, ``output_size`` and ``call(inputs, state)``, or
+    ``__call__(inputs, state, scope=None)``, which returns (output, new state).
+
+    Variables are made in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``. They
+    are named as in TensorFlow, under the class's name where ``call`` is given. It runs in drivers, in wrappers and
+    stacks, and step by step.
+    """
+
+    built = False
+    trainable = True
+    _reuse: Any = None
+    _name: str | None = None
+    _dtype: str | None = None
+
+    def __init__(
+        self, trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        self.trainable, self._name, self._reuse = trainable, name, _reuse
+        self._dtype = None if dtype is None else dtype_name(dtype)
+
+    # What a program writes ------------------------------------------------------------------------
+
+    @property
+    def state_size(self) -> Any:
+        """Width of the state: an int, or a nest of them."""
+        raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a property state_size")
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output."""
+        raise ArgumentError(f"{type(self).__name__} does not say how wide its output is; give it output_size")
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes variables, before the first step."""
+        self.built = True
+
+    def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step."""
+        raise ArgumentError(f"{type(self).__name__} has no equations; give it a method call(inputs, state)")
+
+    # What it uses for that ------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of its scope."""
+        return self._name or _snake_case(type(self).__name__)
+
+    scope_name = name  # a property of this class, an attribute of others
+
+    @property
+    def dtype(self) -> str | None:
+        """The dtype of its variables, if it was given."""
+        return self._dtype
+
+    def add_variable(
+        self, name: str, shape: Any, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
+        trainable: bool = True, **options: Any,
+    ) -> Tensor:  # fmt: skip
+        """A variable under the cell's scope."""
+        kind = self._dtype if dtype is None else dtype
+        return get_variable(name, shape, kind, initializer, regularizer, trainable)
+
+    add_weight = add_variable
+
+    # What drivers ask -----------------------------------------------------------------------------
+
+    @property
+    def adds_scope(self) -> bool:  # type: ignore[override]  # an attribute of others
+        return type(self).__call__ is call_cell
+
+    def state(self) -> Any:
+        size = _widths(self.state_size)
+        return {"h": size} if isinstance(size, int) else size
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
+        given = state["h"] if single else state
+        with within_step(p, p._path):
+            if self.adds_scope:
+                if not self.built:
+                    self.build(TensorShape(x.shape))
+                    self.built = True
+                output, new = self.call(x, given)
+            else:
+                output, new = self(x, given)  # type: ignore[operator]
+        return output, {"h": flatten(new)[0] if isinstance(new, tuple | list) else new} if single else new
+
+
+LayerRNNCell = RNNCell
+
+
+def _widths(size: Any) -> Any:
+    """``state_size`` with ints at the leaves."""
+    if isinstance(size, TensorShape):
+        return _widths(size.as_list()[-1])
+    if isinstance(size, dict):
+        return {key: _widths(item) for key, item in size.items()}
+    if isinstance(size, tuple) and hasattr(size, "_fields"):
+        return type(size)(*map(_widths, size))
+    if isinstance(size, tuple | list):
+        return tuple(map(_widths, size))
+    return int(getattr(size, "value", size))
+
+
+def _snake_case(name: str) -> str:
+    """A class's name as TensorFlow puts it into those of variables."""
+    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+    return f"private{words}" if words.startswith("_") else words

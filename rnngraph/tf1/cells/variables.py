@@ -1,0 +1,114 @@
+"""Where the variables of cells are: under the scope in which a cell first ran, by TensorFlow's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...declare.cell import Cell, Scope, Wrapper, snake_case
+from ...declare.parameters import ParameterSpec, ScopeName, Specs
+from ...errors import DtypeError, Where, shown, user_line
+from ...ir.types import TensorType
+from ..core.graph import Graph, get_default_graph
+from ..core.scopes import VariableScope, present_scope
+from ..core.variables import cell_variable
+
+
+class CellVariables(Specs):
+    """The variables of a cell or driver, by their paths under its scope.
+
+    prefix: the scope's full name. first, renamed: the cell's own name, and the one that it has under a scope in which
+    another cell of the name ran before. named_later: whether names are settled when all is compiled, as of drivers, of
+    which a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
+    has_layers: whether layers in its steps own variables, which are named with all that is declared.
+    """
+
+    def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:
+        super().__init__()
+        self.prefix, self.reuse = prefix, reuse
+        self.first, self.renamed = first, renamed or first
+        self.named_later = named_later
+        self.ran: set[str] = set()
+        self.has_layers = False
+
+    def full(self, path: str) -> str:
+        """The full name of a variable or of a scope."""
+        first, slash, rest = path.partition("/")
+        name = f"{self.renamed}{slash}{rest}" if first and first == self.first else path
+        return "/".join(part for part in (self.prefix, name) if part)
+
+    def found(
+        self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
+    ) -> ParameterSpec:
+        if self.named_later and not self.reuse:
+            return super().found(path, kind, initializer, trainable, where, within)
+        spec = self.get(path)
+        if spec is None:
+            spec = self[path] = cell_variable(self.full(path), kind, initializer, trainable, self.reuse, where)
+        return spec
+
+
+def driver_scope(cell: Any, base: str, scope: Any, part: str = "") -> ScopeName:
+    """The scope of a driver, with the variables of its cell: those that it has already, where it ran before.
+
+    base: the name where the program gives none. part: of a driver with several cells, this one's position.
+    """
+    where, present = user_line(), present_scope()
+    if isinstance(scope, VariableScope):
+        prefix, reuse = scope.name, scope.reuse
+    elif scope is None or (isinstance(scope, str) and scope):
+        prefix, reuse = present.under(base if scope is None else scope), present.reuse
+    else:
+        raise DtypeError(f'a scope must be a string such as "decoder", not {shown(scope)}', where)
+    graph, first = get_default_graph(), own_name(cell)
+    found = graph.cells.get(cell) if not part else None
+    if found is not None:
+        return ScopeName(prefix or base, False, where, found)
+    later = bool(prefix) and not reuse and present.regularizer is None
+    found = CellVariables(prefix, reuse, first, named_later=later)
+    if first and not part:  # one without a scope of its own makes variables wherever it runs
+        graph.cells[cell] = found
+    return ScopeName(prefix or base, later and scope is not None, where, found)
+
+
+def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
+    """The variables of a cell that a program calls: under the scope that was open when it first was."""
+    found: CellVariables | None = graph.cells.get(cell)
+    if found is None:
+        present, first = present_scope(graph), own_name(cell)
+        if isinstance(scope, VariableScope):
+            found = CellVariables(scope.name.rpartition("/")[0], scope.reuse, first, scope.name.rpartition("/")[2])
+        elif isinstance(scope, str) and scope:
+            found = CellVariables(present.name, present.reuse, first, scope)
+        elif scope is None:
+            renamed = present.free(first) if first else ""
+            found = CellVariables(present.name, present.reuse, first, renamed)
+        else:
+            raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
+        if first:
+            graph.cells[cell] = found
+    return found
+
+
+@contextmanager
+def reusing(p: Scope, reuse: Any) -> Iterator[None]:
+    """While a cell makes variables that was itself told to find those that there are."""
+    variables = p._specs
+    if not reuse or not isinstance(variables, CellVariables):
+        yield
+        return
+    before, variables.reuse = variables.reuse, reuse
+    try:
+        yield
+    finally:
+        variables.reuse = before
+
+
+def own_name(cell: Any) -> str:
+    """The name of the outermost cell that adds one to those of its variables."""
+    while isinstance(cell, Wrapper) and not cell.adds_scope:
+        cell = cell.cell
+    if not isinstance(cell, Cell) or not cell.adds_scope:
+        return ""
+    return cell.scope_name or snake_case(type(cell).__name__)

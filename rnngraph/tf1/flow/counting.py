@@ -1,0 +1,115 @@
+"""How many steps a loop has that says only when it goes on, and what its steps choose by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...declare.tensor import Tensor, take_slice
+from ...ir.graph import Node
+from ...ir.types import Dim
+from ..core.sizes import known_size
+
+LONGEST = 1000
+"""Additions through which a number is followed."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Names of a step that are ``first`` at the first step and 1 more at each later one, by their nodes."""
+
+    first: Mapping[Node, Dim]
+
+    def number(self, node: Node) -> Dim | None:
+        """What a scalar is at the first step, if it is one more at each later step."""
+        added: Dim = 0
+        for _ in range(LONGEST):
+            if node in self.first:
+                return self.first[node] + added
+            if node.op == "cast":
+                node = node.operands[0]
+                continue
+            if node.op == "select" and _from_the_end(node):  # an index, which counts from the end where it is below 0
+                found = self.number(node.operands[2])
+                return None if found is None or not isinstance(found, int) or found < 0 else found + added
+            if node.op not in ("add", "sub"):
+                return None
+            one, other = node.operands
+            step = _known_int(other)
+            if step is None and node.op == "add":
+                one, step = other, _known_int(one)
+            if step is None:
+                return None
+            added, node = added + (step if node.op == "add" else -step), one
+        return None
+
+    def limits(self, condition: Node) -> list[Tensor]:
+        """What a condition compares numbers with that follows from sizes."""
+        if condition.op == "and":
+            return [item for operand in condition.operands for item in self.limits(operand)]
+        if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1])) is None:
+            return []
+        return [Tensor(condition.operands[1])]
+
+    def bounds(self, condition: Node) -> Iterator[Dim | None]:
+        """After how many steps each part of a condition ends the loop; None where that depends on values."""
+        if condition.op == "and":
+            for operand in condition.operands:
+                yield from self.bounds(operand)
+            return
+        if condition.op == "constant" and np.all(condition["value"]):
+            return
+        if condition.op not in ("less", "less_equal") or condition.shape:
+            yield None
+            return
+        count, limit = (_plain(operand) for operand in condition.operands)
+        begins, ends = self.number(count), known_size(limit)
+        if begins is None or ends is None:
+            yield None
+        else:
+            yield ends - begins + (condition.op == "less_equal")
+
+    def chosen(self, node: Node) -> Dim | None:
+        """The entry of the first axis of a table that a ``gather`` takes at the first step, if it takes the next one at
+        each later step.
+        """
+        return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
+
+
+def counter(formal: Node, following: Node) -> bool:
+    """Whether what a step hands on is 1 more than what it was given."""
+    if formal.shape or following.op != "add":
+        return False
+    one, other = following.operands
+    return (one is formal and _known_int(other) == 1) or (other is formal and _known_int(one) == 1)
+
+
+def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
+    """The entries of a table from ``first`` on, one for each step; None where it is not known that it has them."""
+    size = table.type.shape[0]
+    left = size - length - first
+    if first == 0 and isinstance(left, int) and left == 0:
+        return table
+    if not isinstance(first, int) or not isinstance(left, int) or first < 0 or left < 0:
+        return None
+    return take_slice(table, (slice(first, -left if left else None),))
+
+
+def _from_the_end(node: Node) -> bool:
+    condition, _, number = node.operands
+    return condition.op == "less" and condition.operands[0] is number and _known_int(condition.operands[1]) == 0
+
+
+def _plain(node: Node) -> Node:
+    while node.op == "cast":
+        node = node.operands[0]
+    return node
+
+
+def _known_int(node: Node) -> int | None:
+    node = _plain(node)
+    if node.op != "constant" or node.shape or node["value"].dtype.kind not in "iu":
+        return None
+    return int(node["value"])

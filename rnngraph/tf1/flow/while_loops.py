@@ -1,0 +1,274 @@
+"""``tf.while_loop`` as a driver: of as many steps as its condition counts, or of as many as there may be at most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.nest import flatten, pack
+from ...declare.tensor import Tensor, build, constant
+from ...errors import DtypeError, NotOfferedError, ShapeError, StructureError
+from ...ir.graph import Node, topological
+from ...ir.types import Dim, TensorType
+from ...public import api
+from ..core.absent import GUIDE
+from ..core.sizes import anchored, known_size, sizes_in
+from .counting import Counts, counter, steps_of
+from .loop import Function, Loop, as_value, called, inside_of, substituted
+from .tensor_array import TensorArray, written
+
+_WHAT = "tf.while_loop"
+
+
+@api
+def while_loop(
+    cond: Function, body: Function, loop_vars: Any, shape_invariants: Any = None, parallel_iterations: int = 10,
+    back_prop: bool = True, swap_memory: bool = False, name: str | None = None, maximum_iterations: Any = None,
+    return_same_structure: bool = False,
+) -> Any:  # fmt: skip
+    """Runs ``body`` as long as ``cond`` holds, on what the step before gave.
+
+    cond: of the variables, a scalar bool. body: of the variables, their next values, of the same dtypes and shapes.
+    loop_vars: a nest of Tensors, numbers and ``tf.TensorArray``. maximum_iterations: the most steps there are.
+
+    How many steps there are must follow from ``cond``, as where it compares a number that counts steps with an int or
+    a size; or there must be a bound to it: ``maximum_iterations``, a part of ``cond``, or an array of one entry a step.
+    """
+    several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
+    nest = list(loop_vars) if several else [loop_vars]
+    if not nest:
+        raise DtypeError(f"{_WHAT} needs variables that its steps change")
+    found = _While(nest, maximum_iterations).run(cond, body)
+    if len(nest) == 1 and not (return_same_structure and several):
+        return found[0]
+    return type(loop_vars)(found) if several else found
+
+
+class _While:
+    """One loop. formals: of each leaf of the variables its name in the step."""
+
+    def __init__(self, nest: list[Any], maximum: Any) -> None:
+        self.loop = Loop(_WHAT, "while")
+        self.nest, self.leaves = nest, [_leaf(leaf) for leaf in flatten(nest)]
+        self.formals = [self._formal(leaf, number) for number, leaf in enumerate(self.leaves)]
+        self.most: list[Dim] = [] if maximum is None else [_bound(maximum)]
+        self.sources: list[Any] = [maximum, *(leaf.given for leaf in self.leaves if isinstance(leaf, TensorArray))]
+
+    def _formal(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
+        if isinstance(leaf, TensorArray):
+            return leaf.within_step()
+        return self.loop.formal(f"variable_{number}", leaf.type)
+
+    def run(self, cond: Function, body: Function) -> list[Any]:
+        with self.loop.step():
+            given = pack(self.nest, self.formals)
+            condition = _condition(called(cond, "cond", *given))
+            results = called(body, "body", *given)
+        after = self._results(results)
+        tensors = [place for place, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
+        nodes = [self._node(place) for place in tensors]
+        same = [place for place, node in zip(tensors, nodes, strict=True) if after[place].node is node]
+        unchanged = {self._node(place): self._initial(place) for place in same}
+        following, condition = self._settled(after, tensors, condition, unchanged)
+        first = {
+            self._node(place): begins
+            for place in tensors
+            if counter(self._node(place), following[place]) and (begins := known_size(self._initial(place))) is not None
+        }
+        self.counts = Counts(first)
+        carried = [place for place in tensors if self._node(place) not in unchanged and self._node(place) not in first]
+        writes = {
+            place: self._write(place, array) for place, array in enumerate(after) if isinstance(array, TensorArray)
+        }
+        return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
+
+    def _node(self, place: int) -> Node:
+        found = self.formals[place]
+        assert isinstance(found, Tensor), "arrays have none"
+        return found.node
+
+    def _initial(self, place: int) -> Node:
+        found = self.leaves[place]
+        assert isinstance(found, Tensor), "arrays have none"
+        return found.node
+
+    def _results(self, results: Any) -> list[Any]:
+        """What the step makes of each leaf."""
+        if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
+            results = [results]
+        nest = list(results) if isinstance(results, list | tuple) else results
+        after = flatten(nest)
+        if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
+            raise StructureError(
+                f"{_WHAT}: body returns the next value of each variable in their nest, {len(self.leaves)} in all, not "
+                f"{'nothing' if results is None else len(after)}"
+            )
+        found: list[Any] = []
+        for place, (formal, value) in enumerate(zip(self.formals, after, strict=True)):
+            if isinstance(formal, TensorArray) != isinstance(value, TensorArray):
+                raise StructureError(f"{_WHAT}: variable {place} is no tf.TensorArray before or after a step")
+            found.append(self.loop.following(value, formal, place) if isinstance(formal, Tensor) else value)
+        return found
+
+    def _settled(
+        self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
+    ) -> tuple[dict[int, Node], Node]:
+        """Next values and the condition, with what steps leave unchanged as what it is; so are arrays' entries."""
+        self.entries = {
+            place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
+        }
+        numbers = [place.node for changed in self.entries.values() for place, _ in changed]
+        values = [value.node for changed in self.entries.values() for _, value in changed]
+        roots = substituted([*(after[place].node for place in tensors), *numbers, *values, condition], unchanged)
+        new = iter(roots)
+        following = {place: next(new) for place in tensors}
+        numbers, values = [next(new) for _ in numbers], [next(new) for _ in values]
+        pairs = iter([*zip(numbers, values, strict=True)])
+        self.entries = {
+            place: tuple((Tensor(a), Tensor(b)) for a, b in (next(pairs) for _ in changed))
+            for place, changed in self.entries.items()
+        }
+        return following, next(new)
+
+    def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
+        """(entry at the first step, value) of what each step writes to an array; None where it writes nothing."""
+        formal, before = self.formals[place], self.leaves[place]
+        assert isinstance(formal, TensorArray)
+        assert isinstance(before, TensorArray)
+        changed = self.entries[place]
+        if array.origin is not formal or (not changed and array.entries.array is not before.entries.array):
+            raise StructureError(f"{_WHAT}: variable {place} is to be what the array that the step was given wrote")
+        if not changed:
+            return None
+        number = self.counts.number(changed[0][0].node)
+        if len(changed) > 1 or number is None:
+            raise NotOfferedError(
+                f"{_WHAT}: a step writes entries of an array that don't follow from the step's number; write one entry "
+                f"a step, by a number that the loop counts up by 1 ({GUIDE})"
+            )
+        if formal.was_read:
+            raise NotOfferedError(
+                f"{_WHAT}: steps read an array that they write; carry what the next steps read as a variable ({GUIDE})"
+            )
+        return number, changed[0][1].node
+
+    # The driver ------------------------------------------------------------------------------------
+
+    def _declared(
+        self, condition: Node, following: dict[int, Node], carried: Sequence[int], writes: dict[int, tuple[Dim, Node]]
+    ) -> list[Any]:
+        loop, counts = self.loop, self.counts
+        sources = [*self.sources, *counts.limits(condition)]
+        bounds = [*counts.bounds(condition)]
+        known = [*self.most, *(bound for bound in bounds if bound is not None)]
+        fixed = [bound for bound in known if isinstance(bound, int)]
+        known = [
+            *([min(fixed)] if fixed else []),
+            *dict.fromkeys(bound for bound in known if not isinstance(bound, int)),
+        ]
+        stops = None in bounds or len(known) > 1
+        roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
+        length = known[0] if known else self._by_entries(roots, writes)
+        if isinstance(length, int) and length <= 0:
+            return pack(self.nest, self.leaves)
+        roots = self._by_number(roots, length)
+        for place in carried:
+            loop.carry(self.formals[place], Tensor(roots.pop(0)), self.leaves[place])  # type: ignore[arg-type]
+        loop.emits = [roots.pop(0) for _ in writes]
+        when = self._while_it_holds(condition, following) if stops else None
+        finals, emitted = loop.declared(length, when=when)
+        taken = finals[-1] if stops and counts.first else None
+        found: list[Any] = list(self.leaves)
+        for place, value in zip(carried, finals, strict=False):
+            found[place] = value
+        for node, begins in counts.first.items():
+            place = [leaf.node if isinstance(leaf, Tensor) else None for leaf in self.formals].index(node)
+            found[place] = self._last(begins, length, taken, node.dtype, finals + emitted)
+        for (place, (begins, _)), values in zip(writes.items(), emitted, strict=True):
+            before = self.leaves[place]
+            if stops and before.grows:  # type: ignore[union-attr]
+                raise NotOfferedError(
+                    f"{_WHAT}: how many entries an array has that grows is known at run time only; give it a size, the "
+                    f"most that there are, and no dynamic_size ({GUIDE})"
+                )
+            found[place] = written(before, begins, anchored(values, sources))  # type: ignore[arg-type]
+        return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in found])
+
+    def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
+        """The name of whether a step runs: at first by what the variables begin with, then by their next values."""
+        loop, counts = self.loop, self.counts
+        taken = loop.formal("taken", TensorType("int64", ()))
+        after = {self._node(place): node for place, node in following.items()}
+        for node in counts.first:
+            after[node] = (Tensor(node) + 1).node
+        before = {self._node(place): self._initial(place) for place in following}
+        runs = loop.formal("runs", TensorType("bool", ()))
+        (at_first,), (then,) = substituted([condition], before), substituted([condition], after)
+        (then,) = substituted([then], self.named)
+        loop.carry(runs, Tensor(then), Tensor(at_first))
+        if counts.first:
+            loop.carry(taken, taken + 1, constant(0))
+        return runs.node
+
+    def _last(self, begins: Dim, length: Dim, taken: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
+        """What counts steps, after the last one."""
+        if taken is not None:
+            return functions.cast(taken + functions.dimension(begins, "int64"), dtype)
+        return functions.dimension(begins + length, dtype)
+
+    def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
+        """Values of a step, in which numbers that count steps, and what is chosen by them, are sequences."""
+        loop, counts = self.loop, self.counts
+        names = [formal.node for formal in self.formals if isinstance(formal, Tensor)]
+        inside = inside_of(roots, names)
+        self.named: dict[Node, Node] = {}
+        for node in topological(roots):
+            first = counts.chosen(node)
+            if first is None or node.operands[0] in inside:
+                continue
+            steps = steps_of(Tensor(node.operands[0]), first, length)
+            if steps is not None:
+                self.named[node] = loop.element(steps).node
+        for node, begins in counts.first.items():
+            self.named[node] = loop.element(_numbers(begins, length, node.dtype)).node
+        return substituted(roots, self.named)
+
+    def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim:
+        """The most steps that there may be where steps read or write an entry each."""
+        for place, (begins, _) in writes.items():
+            array = self.leaves[place]
+            if isinstance(array, TensorArray) and not array.grows:
+                return array.count - begins
+        for node in topological(roots):
+            first = self.counts.chosen(node)
+            if first is not None:
+                return node.operands[0].shape[0] - first
+        raise NotOfferedError(
+            f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may be, "
+            f"or compare a number that the loop counts up by 1 with an int or a size ({GUIDE})"
+        )
+
+
+def _numbers(first: Dim, length: Dim, dtype: str) -> Tensor:
+    line = build("iota", size=length)
+    return functions.cast(line + functions.dimension(first, "int64") if first != 0 else line, dtype)
+
+
+def _leaf(leaf: Any) -> Tensor | TensorArray:
+    return leaf if isinstance(leaf, TensorArray) else as_value(leaf, None, f"{_WHAT}: a variable")
+
+
+def _condition(value: Any) -> Node:
+    found = as_value(value, None, f"{_WHAT}: what cond gives")
+    if found.dtype != "bool" or any(size != 1 for size in found.shape):
+        raise DtypeError(f"{_WHAT}: cond gives one bool, not {found!r}")
+    return found.node if not found.rank else functions.reshape(found, ()).node
+
+
+def _bound(maximum: Any) -> Dim:
+    found = sizes_in(maximum)
+    if len(found) != 1 or found[0] is None:
+        raise ShapeError(f"{_WHAT}: maximum_iterations is an int or a size, not {maximum!r}")
+    size: Dim = found[0]
+    return size

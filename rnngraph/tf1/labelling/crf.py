@@ -1,0 +1,220 @@
+"""Linear-chain conditional random fields: ``tf.contrib.crf`` (Lafferty et al. 2001).
+
+Sums and maxima over all paths are recurrences over time, so they are cells like any other, with their gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...declare.cell import Cell, Scope
+from ...declare.driver import Run
+from ...declare.functions import basic as functions
+from ...declare.functions.losses import real_steps
+from ...declare.parameters import ScopeName
+from ...declare.tensor import Tensor, as_tensor, build
+from ...errors import DtypeError, ShapeError, shown, user_line
+from ...ir.types import FLOATS, INTEGERS
+from ...public import api
+from ..core.operations import operation
+from ..core.variables import get_variable
+
+
+@operation
+def crf_log_likelihood(
+    inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any = None
+) -> tuple[Tensor, Tensor]:
+    """(log of the probability of each row's tags [batch], transitions).
+
+    inputs: scores of tags [batch, time, tags]. tag_indices: int [batch, time]. transition_params: scores of a tag after
+    another [tags, tags]; None makes the variable ``transitions``.
+    """
+    inputs = _scores(inputs)
+    if transition_params is None:
+        transition_params = get_variable("transitions", [inputs.width, inputs.width], inputs.dtype)
+    score = crf_sequence_score(inputs, tag_indices, sequence_lengths, transition_params)
+    return score - crf_log_norm(inputs, sequence_lengths, transition_params), as_tensor(transition_params)
+
+
+@operation
+def crf_sequence_score(
+    inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any
+) -> Tensor:  # fmt: skip
+    """The score of each row's tags [batch], which is not normalized."""
+    unary = crf_unary_score(tag_indices, sequence_lengths, inputs)
+    return unary + crf_binary_score(tag_indices, sequence_lengths, transition_params)
+
+
+@operation
+def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) -> Tensor:
+    """The sum of each row's scores of its tags [batch]."""
+    inputs = _scores(inputs)
+    tags, real = _tags(tag_indices, sequence_lengths)
+    hit = build("equal", functions.expand_dims(tags, -1), build("iota", size=inputs.width), within="tag_indices")
+    hit = functions.logical_and(hit, functions.expand_dims(real, -1))
+    return functions.reduce_sum(functions.reduce_sum(functions.where(hit, inputs, 0.0), 2), 1)
+
+
+@operation
+def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
+    """The sum of each row's transitions [batch]."""
+    table = _transitions(transition_params, None)
+    tags, real = _tags(tag_indices, sequence_lengths)
+    if tags.type.shape[1] == 1:
+        return build("broadcast", as_tensor(np.zeros((), table.dtype)), shape=tags.type.shape[:1])
+    pairs = tags[:, :-1] * table.width + tags[:, 1:]
+    found = functions.gather(functions.reshape(table, (table.width * table.width, 1)), pairs)
+    return functions.reduce_sum(functions.where(real[:, 1:], functions.squeeze(found, 2), 0.0), 1)
+
+
+@operation
+def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
+    """log of the sum of exp(score) over all tags of each row [batch]; 0 of a row of length 0."""
+    inputs = _scores(inputs)
+    cell = _Paths(_transitions(transition_params, inputs))
+    _, last = _over(cell, inputs, sequence_lengths)
+    longest = functions.stop_gradient(functions.reduce_max(last, 1))
+    total = longest + functions.log(functions.reduce_sum(functions.exp(last - functions.expand_dims(longest, 1)), 1))
+    return functions.where(functions.greater(_lengths(sequence_lengths), 0), total, 0.0)
+
+
+@operation
+def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any) -> tuple[Tensor, Tensor]:
+    """(the best tags, int32 [batch, time], 0 past a row's end; their scores [batch]).
+
+    potentials: scores of tags [batch, time, tags] (Viterbi 1967).
+    """
+    inputs = _scores(potentials)
+    table = _transitions(transition_params, inputs)
+    sources, last = _over(_Best(table), inputs, sequence_length)
+    best = functions.cast(functions.expand_dims(functions.argmax(last, 1), 1), inputs.dtype)
+    steps = build("iota", size=inputs.type.shape[1])
+    end = functions.maximum(_lengths(sequence_length) - 1, 0)
+    tags = functions.where(functions.equal(steps, functions.expand_dims(end, 1)), best, 0.0)
+    if sources is not None:
+        before, _ = _run(_Back(inputs.width), sources, end, best, reverse=True)
+        tags = tags + _one_more(functions.squeeze(before, 2))
+    return functions.cast(tags, "int32"), functions.reduce_max(last, 1)
+
+
+def _one_more(x: Tensor) -> Tensor:
+    """[batch, time] with a step of zeros behind."""
+    zero = build("broadcast", as_tensor(np.zeros((), x.dtype)), shape=(x.type.shape[0], 1))
+    return functions.concat([x, zero], 1)
+
+
+@api
+def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
+    """(the best tags, their score) of one row, in NumPy. score: [time, tags]; transition_params: [tags, tags]."""
+    score, table = np.asarray(score), np.asarray(transition_params)
+    if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
+        raise ShapeError(
+            f"viterbi_decode takes scores [time, tags] and transitions [tags, tags], not {score.shape} and "
+            f"{table.shape}; give it what session.run gives, one row at a time"
+        )
+    trellis, sources = score[0], []
+    for row in score[1:]:
+        paths = trellis[:, None] + table
+        sources.append(np.argmax(paths, 0))
+        trellis = row + np.max(paths, 0)
+    tags = [int(np.argmax(trellis))]
+    for source in reversed(sources):
+        tags.append(int(source[tags[-1]]))
+    return tags[::-1], np.max(trellis)
+
+
+# Recurrences -----------------------------------------------------------------------------------------
+
+
+class _Paths(Cell):
+    """log of the sum over all paths to each tag: alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
+
+    def __init__(self, transitions: Tensor) -> None:
+        self.transitions, self.tags = transitions, transitions.width
+
+    def state(self) -> dict[str, int]:
+        return {"alpha": self.tags}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        paths = functions.expand_dims(state["alpha"], 2) + self.transitions
+        longest = functions.stop_gradient(functions.reduce_max(paths, 1, keepdims=True))
+        total = functions.log(functions.reduce_sum(functions.exp(paths - longest), 1))
+        alpha = x + functions.squeeze(longest, 1) + total
+        return alpha, {"alpha": alpha}
+
+
+class _Best(_Paths):
+    """The best path to each tag; the output is the tag that it comes from."""
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        paths = functions.expand_dims(state["alpha"], 2) + self.transitions
+        source = functions.cast(functions.argmax(paths, 1), x.dtype)
+        return source, {"alpha": x + functions.reduce_max(paths, 1)}
+
+
+class _Back(Cell):
+    """From a tag to the one before it. x: where each tag's best path comes from."""
+
+    def __init__(self, tags: int) -> None:
+        self.tags = tags
+
+    def state(self) -> dict[str, int]:
+        return {"tag": 1}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        places = functions.cast(build("iota", size=self.tags), x.dtype)
+        hit = functions.equal(places, state["tag"])
+        before = functions.reduce_sum(functions.where(hit, x, 0.0), 1, keepdims=True)
+        return before, {"tag": before}
+
+
+def _over(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Tensor | None, Tensor]:
+    """(outputs from the second step on, final state) of a cell that begins with the first step's scores."""
+    if inputs.type.shape[1] == 1:
+        return None, inputs[:, 0]
+    return _run(cell, inputs[:, 1:], functions.maximum(_lengths(lengths) - 1, 0), inputs[:, 0])
+
+
+def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor]:
+    where = user_line()
+    run = Run(inputs, lengths, None, False, None, False, ScopeName("crf", False, where), where)
+    return run.over(cell, initial, reverse=reverse)
+
+
+# Arguments -------------------------------------------------------------------------------------------
+
+
+def _scores(inputs: Any) -> Tensor:
+    found = as_tensor(inputs)
+    if found.rank != 3 or found.dtype not in FLOATS or not isinstance(found.type.shape[2], int):
+        raise ShapeError(f"scores of tags are a float Tensor [batch, time, tags] of a fixed width, not {found!r}")
+    return found
+
+
+def _transitions(given: Any, inputs: Tensor | None) -> Tensor:
+    table = as_tensor(given)
+    tags = table.type.shape[-1] if inputs is None else inputs.width
+    if table.type.shape != (tags, tags):
+        raise ShapeError(f"transitions between {tags} tags are a Tensor [{tags}, {tags}], not {table!r}")
+    if inputs is not None and table.dtype != inputs.dtype:
+        raise DtypeError(f"transitions are {table.dtype} and scores {inputs.dtype}; convert one with tf.cast")
+    return table
+
+
+def _tags(given: Any, lengths: Any) -> tuple[Tensor, Tensor]:
+    """Tags as int64, 0 past a row's end, and which steps are real."""
+    tags = as_tensor(given)
+    if tags.rank != 2 or tags.dtype not in INTEGERS:
+        raise DtypeError(f"tag_indices are an int Tensor [batch, time], not {shown(tags)}")
+    tags = functions.cast(tags, "int64")
+    real = real_steps(tags, _lengths(lengths))
+    return functions.where(real, tags, 0), real
+
+
+def _lengths(given: Any) -> Tensor:
+    lengths = as_tensor(given)
+    if lengths.rank != 1 or lengths.dtype not in INTEGERS:
+        raise DtypeError(f"sequence_lengths are an int Tensor [batch], not {shown(lengths)}")
+    return functions.cast(lengths, "int64")

@@ -1,0 +1,265 @@
+"""TensorFlow 1.x's elementwise functions that are made of several of ours, and sums and counts of that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import activations
+from ...declare.functions import basic as functions
+from ...declare.functions.basic import Axis
+from ...declare.tensor import Tensor, as_tensor, constant, like
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import FLOATS
+from ..core.names import dtype_name
+from ..core.operations import operation
+
+_WHOLE = {"float32": 2.0**23, "float64": 2.0**52}
+"""From which on all floats are whole."""
+_MOST_FACTORS = 1000
+
+
+def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    first = x if isinstance(x, Tensor) else like(x, as_tensor(y))
+    return first, like(y, first)
+
+
+def _floor(x: Tensor) -> Tensor:
+    if x.dtype not in FLOATS:
+        return x
+    x = functions.stop_gradient(x)
+    limit = _WHOLE[x.dtype]
+    small = functions.abs(x) < limit
+    cut = functions.cast(functions.cast(functions.where(small, x, 0.0), "int64"), x.dtype)
+    return functions.where(small, cut - functions.cast(x < cut, x.dtype), x)
+
+
+@operation
+def floor(x: Any, name: str | None = None) -> Tensor:
+    """The largest whole number that is not above x."""
+    return _floor(as_tensor(x))
+
+
+@operation
+def ceil(x: Any, name: str | None = None) -> Tensor:
+    """The smallest whole number that is not below x."""
+    return -_floor(-as_tensor(x))
+
+
+@operation
+def round(x: Any, name: str | None = None) -> Tensor:
+    """The nearest whole number; of two the even one."""
+    x = as_tensor(x)
+    if x.dtype not in FLOATS:
+        return x
+    low = _floor(x)
+    over = functions.stop_gradient(x) - low
+    is_odd = functions.not_equal(low * 0.5, _floor(low * 0.5))
+    up = functions.logical_or(over > 0.5, functions.logical_and(functions.equal(over, 0.5), is_odd))
+    return low + functions.cast(up, low.dtype)
+
+
+@operation
+def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y, rounded down."""
+    x, y = _pair(x, y)
+    if x.dtype in FLOATS:
+        return _floor(x / y)
+    return functions.cast(_floor(functions.cast(x, "float64") / functions.cast(y, "float64")), x.dtype)
+
+
+@operation
+def floormod(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """What is left of x where y is taken from it as often as possible; of y's sign."""
+    x, y = _pair(x, y)
+    return x - floordiv(x, y) * y
+
+
+@operation
+def is_nan(x: Any, name: str | None = None) -> Tensor:
+    """Where x is not a number."""
+    x = as_tensor(x)
+    return functions.not_equal(x, x)
+
+
+@operation
+def is_inf(x: Any, name: str | None = None) -> Tensor:
+    """Where x is infinite."""
+    return functions.equal(functions.abs(x), float("inf"))
+
+
+@operation
+def is_finite(x: Any, name: str | None = None) -> Tensor:
+    """Where x is a number, and not infinite."""
+    return functions.abs(x) < float("inf")
+
+
+@operation
+def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y, and 0 where y is 0."""
+    x, y = _pair(x, y)
+    zero = functions.equal(y, 0)
+    return functions.where(zero, 0.0, x / functions.where(zero, 1.0, y))
+
+
+@operation
+def logical_xor(x: Any, y: Any, name: str = "LogicalXor") -> Tensor:
+    """Where one of two holds and the other does not."""
+    return functions.logical_and(functions.logical_or(x, y), functions.logical_not(functions.logical_and(x, y)))
+
+
+@operation
+def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
+    """log(sigmoid(x))."""
+    return -activations.softplus(-as_tensor(x))
+
+
+@operation
+def tan(x: Any, name: str | None = None) -> Tensor:
+    """Tangent of radians."""
+    return functions.sin(x) / functions.cos(x)
+
+
+@operation
+def sinh(x: Any, name: str | None = None) -> Tensor:
+    """Hyperbolic sine."""
+    x = as_tensor(x)
+    return (functions.expm1(x) - functions.expm1(-x)) * 0.5
+
+
+@operation
+def cosh(x: Any, name: str | None = None) -> Tensor:
+    """Hyperbolic cosine."""
+    x = as_tensor(x)
+    return (functions.exp(x) + functions.exp(-x)) * 0.5
+
+
+@operation
+def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
+    """A number times a tensor."""
+    return as_tensor(x) * scalar
+
+
+@operation
+def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
+    """The tensors themselves."""
+    if not isinstance(input, list | tuple):
+        raise DtypeError(f"tf.identity_n takes a list of Tensors, not {shown(input)}")
+    return [as_tensor(item) for item in input]
+
+
+# Along axes --------------------------------------------------------------------------------------------
+
+
+def _kept(keepdims: Any, keep_dims: Any) -> bool:
+    return bool(keepdims or keep_dims)
+
+
+@operation
+def argmin(
+    input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
+    output_type: Any = "int64",
+) -> Tensor:  # fmt: skip
+    """Index of the first smallest entry along an axis, by default the first axis."""
+    along = next((item for item in (axis, dimension) if item is not None), 0)
+    return functions.cast(functions.argmax(-as_tensor(input), along), dtype_name(output_type))
+
+
+@operation
+def count_nonzero(
+    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, dtype: Any = "int64", name: str | None = None,
+    reduction_indices: Axis = None, keep_dims: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """How many entries are not 0 along axes."""
+    hit = functions.cast(functions.not_equal(as_tensor(input_tensor), 0), dtype_name(dtype))
+    return functions.reduce_sum(hit, reduction_indices if axis is None else axis, _kept(keepdims, keep_dims))
+
+
+@operation
+def reduce_logsumexp(
+    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
+    reduction_indices: Axis = None, keep_dims: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """log(sum(exp(x))) along axes, which does not overflow."""
+    x, along = as_tensor(input_tensor), reduction_indices if axis is None else axis
+    top = functions.stop_gradient(functions.reduce_max(x, along, True))
+    top = functions.where(is_finite(top), top, 0.0)
+    kept = functions.log(functions.reduce_sum(functions.exp(x - top), along, True)) + top
+    return kept if _kept(keepdims, keep_dims) else functions.reduce_max(kept, along)
+
+
+@operation
+def reduce_prod(
+    input_tensor: Any, axis: int | None = None, keepdims: bool | None = None, name: str | None = None,
+    reduction_indices: int | None = None, keep_dims: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """The product along an axis of a fixed size."""
+    x, along = as_tensor(input_tensor), reduction_indices if axis is None else axis
+    if along is None:
+        x, along = functions.reshape(x, (-1,)), 0
+    if isinstance(along, list | tuple) and len(along) == 1:
+        along = along[0]
+    place = functions.one_axis(x.rank, along)
+    count = x.type.shape[place]
+    if not isinstance(count, int) or count > _MOST_FACTORS:
+        raise ShapeError(f"tf.reduce_prod needs an axis of a fixed size of at most {_MOST_FACTORS}, and has {x!r}")
+    parts = [x[(slice(None),) * place + (slice(number, number + 1),)] for number in range(count)]
+    if not parts:
+        raise ShapeError(f"tf.reduce_prod along an axis without entries of {x!r}")
+    while len(parts) > 1:
+        parts = [a * b for a, b in zip(parts[::2], parts[1::2], strict=False)] + parts[len(parts) & ~1 :]
+    return parts[0] if _kept(keepdims, keep_dims) else functions.squeeze(parts[0], place)
+
+
+@operation
+def norm(
+    tensor: Any, ord: Any = "euclidean", axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
+    keep_dims: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """The norm along axes: euclidean, 1 or inf."""
+    x, kept = as_tensor(tensor), _kept(keepdims, keep_dims)
+    if isinstance(ord, str | int | float) and ord in ("euclidean", 2):
+        return functions.sqrt(functions.reduce_sum(functions.square(x), axis, kept))
+    if isinstance(ord, int | float) and ord == 1:
+        return functions.reduce_sum(functions.abs(x), axis, kept)
+    if isinstance(ord, float) and ord == float("inf"):
+        return functions.reduce_max(functions.abs(x), axis, kept)
+    raise ArgumentError(f"tf.norm: ord={shown(ord)} is not offered; use 'euclidean', 1 or np.inf")
+
+
+# Constants ----------------------------------------------------------------------------------------------
+
+
+@operation
+def eye(
+    num_rows: int, num_columns: int | None = None, batch_shape: Any = None, dtype: Any = "float32",
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Ones on the diagonal of a matrix."""
+    rows, columns = num_rows, num_rows if num_columns is None else num_columns
+    if batch_shape is not None or not all(isinstance(size, int) and 0 < size <= 1 << 14 for size in (rows, columns)):
+        raise ArgumentError(f"tf.eye takes numbers of rows and columns, and no batch, not {shown((rows, columns))}")
+    return constant(np.eye(rows, columns), dtype_name(dtype))
+
+
+@operation
+def linspace(start: float, stop: float, num: int, name: str | None = None) -> Tensor:
+    """Numbers at equal distances."""
+    if not isinstance(num, int) or not 0 < num <= 1 << 28 or isinstance(num, bool):
+        raise ArgumentError(f"tf.linspace gives 1 number or more, not {shown(num)}")
+    try:
+        return constant(np.linspace(float(start), float(stop), num), "float32")
+    except (TypeError, ValueError, OverflowError):
+        raise DtypeError(f"tf.linspace goes from a number to another, not {shown((start, stop))}") from None
+
+
+def extend() -> None:
+    """Gives Tensors ``//`` and ``%``, as TensorFlow's have them."""
+    for name, function in (("floordiv", floordiv), ("mod", floormod)):
+        setattr(Tensor, f"__{name}__", lambda self, other, function=function: function(self, other))
+        setattr(Tensor, f"__r{name}__", lambda self, other, function=function: function(other, self))
+
+
+extend()

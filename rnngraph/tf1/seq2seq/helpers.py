@@ -1,0 +1,267 @@
+"""What decoders of ``tf.contrib.seq2seq`` read next: the helpers, which choose a step's sample and the next input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.functions.truths import reduce_all
+from ...declare.tensor import Tensor, as_tensor
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import FLOATS, INTEGERS
+from ...public import api
+from ..flow.tensor_array import TensorArray
+from ..ops.functions import argmax, concat, embedding_lookup, zeros_like
+from ..ops.random import multinomial, random_uniform
+from ..ops.shapes import shape
+
+NOT_SAMPLED = -1
+
+
+class Helper:
+    """Base of helpers, for a program's own too.
+
+    ``initialize()`` gives (finished [batch], first inputs); ``sample(time, outputs, state)`` a step's sample, and
+    ``next_inputs(time, outputs, state, sample_ids)`` gives (finished, next inputs, next state).
+    """
+
+    @api
+    def __init__(self) -> None:
+        """Nothing to be given."""
+
+    batch_size: Any = None
+    sample_ids_dtype: Any = "int32"
+    sample_ids_shape: Any = ()
+
+    def initialize(self, name: str | None = None) -> tuple[Any, Any]:
+        """(whether each row is finished, first inputs)."""
+        raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
+        """A step's sample."""
+        raise ArgumentError(f"{type(self).__name__} does not sample; give it a method sample(time, outputs, state)")
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Any, Any, Any]:
+        """(whether each row is finished, next inputs, next state)."""
+        raise ArgumentError(f"{type(self).__name__} has no next_inputs(time, outputs, state, sample_ids)")
+
+
+class TrainingHelper(Helper):
+    """Reads inputs as they are given. inputs: [batch, time, width], or [time, batch, width] with ``time_major``;
+    sequence_length: int [batch]. The sample is the likeliest class.
+    """
+
+    @api
+    def __init__(self, inputs: Tensor, sequence_length: Any, time_major: bool = False, name: str | None = None) -> None:
+        given = as_tensor(inputs)
+        if given.rank != 3 or given.dtype not in FLOATS:
+            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {given!r}")
+        lengths = as_tensor(sequence_length)
+        if lengths.rank != 1 or lengths.dtype not in INTEGERS:
+            raise DtypeError(f"{type(self).__name__}: sequence_length is an int Tensor [batch], not {shown(lengths)}")
+        self.steps = given if time_major else functions.transpose(given, (1, 0, 2))
+        self.sequence_length = functions.cast(lengths, "int32")
+        self.inputs = given
+        self.batch_size = shape(lengths)[0]
+        self._entries = TensorArray.of(self.steps)
+
+    def initialize(self, name: str | None = None) -> tuple[Tensor, Tensor]:
+        return functions.equal(self.sequence_length, 0), self.steps[0]
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
+        found: Tensor = argmax(outputs, -1, output_type="int32")
+        return found
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        finished = self.sequence_length <= time + 1
+        read: Tensor = self._entries.read(time + 1)
+        return finished, functions.where(reduce_all(finished), zeros_like(read), read), state
+
+
+class ScheduledEmbeddingTrainingHelper(TrainingHelper):
+    """Reads the embedding of a sample of its own in place of an input, with a probability for each row and step (Bengio
+    et al. 2015).
+    """
+
+    @api
+    def __init__(
+        self, inputs: Tensor, sequence_length: Any, embedding: Any, sampling_probability: Any,
+        time_major: bool = False, seed: int | None = None, scheduling_seed: int | None = None, name: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(inputs, sequence_length, time_major)
+        self._embed = embedding_function(embedding)
+        self._probability = _probability(sampling_probability)
+        self._seed, self._scheduling_seed = seed, scheduling_seed
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
+        drawn = multinomial(outputs, 1, self._seed)[:, 0]
+        return functions.where(
+            _chosen(outputs, self._probability, self._scheduling_seed), functions.cast(drawn, "int32"), NOT_SAMPLED
+        )
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        finished, base, state = super().next_inputs(time, outputs, state, sample_ids)
+        own = self._embed(functions.maximum(sample_ids, 0))
+        sampled = functions.logical_and(sample_ids > NOT_SAMPLED, functions.logical_not(reduce_all(finished)))
+        return finished, functions.where(functions.expand_dims(sampled, 1), own, base), state
+
+
+class ScheduledOutputTrainingHelper(TrainingHelper):
+    """Reads its own output in place of an input, with a probability for each row and step.
+
+    next_inputs_fn: makes an input of an output. auxiliary_inputs: joined with every input.
+    """
+
+    @api
+    def __init__(
+        self, inputs: Tensor, sequence_length: Any, sampling_probability: Any, time_major: bool = False,
+        seed: int | None = None, next_inputs_fn: Callable[[Tensor], Tensor] | None = None,
+        auxiliary_inputs: Any = None, name: str | None = None,
+    ) -> None:  # fmt: skip
+        self._beside = None
+        if auxiliary_inputs is not None:
+            beside = as_tensor(auxiliary_inputs)
+            self._beside = TensorArray.of(beside if time_major else functions.transpose(beside, (1, 0, 2)))
+            inputs = concat([inputs, beside], 2)
+        super().__init__(inputs, sequence_length, time_major)
+        self._probability, self._seed = _probability(sampling_probability), seed
+        self._next = next_inputs_fn
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
+        return functions.cast(_chosen(outputs, self._probability, self._seed), "int32")
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        finished, base, state = super().next_inputs(time, outputs, state, sample_ids)
+        own = outputs if self._next is None else self._next(outputs)
+        if self._beside is not None:
+            own = concat([own, self._beside.read(time + 1)], 1)
+        sampled = functions.logical_and(sample_ids > 0, functions.logical_not(reduce_all(finished)))
+        return finished, functions.where(functions.expand_dims(sampled, 1), own, base), state
+
+
+class GreedyEmbeddingHelper(Helper):
+    """Reads the embedding of its own likeliest class, until that is ``end_token``.
+
+    embedding: a table, or a function of ids. start_tokens: int [batch]. end_token: an int.
+    """
+
+    @api
+    def __init__(self, embedding: Any, start_tokens: Any, end_token: Any) -> None:
+        tokens = as_tensor(start_tokens)
+        if tokens.rank != 1 or tokens.dtype not in INTEGERS:
+            raise DtypeError(f"{type(self).__name__}: start_tokens is an int Tensor [batch], not {shown(tokens)}")
+        self._embed = embedding_function(embedding)
+        self.start_tokens = functions.cast(tokens, "int32")
+        self.end_token = end_token
+        self.batch_size = shape(tokens)[0]
+        self._begin = self._embed(self.start_tokens)
+
+    def initialize(self, name: str | None = None) -> tuple[Tensor, Tensor]:
+        return functions.less(self.start_tokens * 0, 0), self._begin
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
+        found: Tensor = argmax(outputs, -1, output_type="int32")
+        return found
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        return functions.equal(sample_ids, functions.cast(self.end_token, "int32")), self._embed(sample_ids), state
+
+
+class SampleEmbeddingHelper(GreedyEmbeddingHelper):
+    """Reads the embedding of a class that it draws by its probability, until that is ``end_token``.
+
+    softmax_temperature: what logits are divided by, a float or a scalar Tensor.
+    """
+
+    @api
+    def __init__(
+        self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None,
+        seed: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(embedding, start_tokens, end_token)
+        self._temperature, self._seed = softmax_temperature, seed
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
+        logits = outputs if self._temperature is None else outputs / self._temperature
+        return functions.cast(multinomial(logits, 1, self._seed)[:, 0], "int32")
+
+
+class CustomHelper(Helper):
+    """A helper of three functions: ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time,
+    outputs, state, sample_ids)``.
+    """
+
+    @api
+    def __init__(
+        self, initialize_fn: Callable[..., Any], sample_fn: Callable[..., Any], next_inputs_fn: Callable[..., Any],
+        sample_ids_shape: Any = None, sample_ids_dtype: Any = None,
+    ) -> None:  # fmt: skip
+        self._initialize, self._sample, self._next = initialize_fn, sample_fn, next_inputs_fn
+
+    def initialize(self, name: str | None = None) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = self._initialize()
+        return found
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
+        return self._sample(time=time, outputs=outputs, state=state)
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Any, Any, Any]:
+        found: tuple[Any, Any, Any] = self._next(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
+        return found
+
+
+class InferenceHelper(Helper):
+    """Reads what functions make of its own samples: ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and
+    ``next_inputs_fn(sample_ids)``, without which samples are inputs.
+    """
+
+    @api
+    def __init__(
+        self, sample_fn: Callable[[Tensor], Any], sample_shape: Any, sample_dtype: Any, start_inputs: Any,
+        end_fn: Callable[[Any], Any], next_inputs_fn: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
+        self._sample, self._end, self._next = sample_fn, end_fn, next_inputs_fn
+        self._begin = as_tensor(start_inputs)
+        self.batch_size = shape(self._begin)[0]
+
+    def initialize(self, name: str | None = None) -> tuple[Tensor, Tensor]:
+        return functions.less(functions.reduce_sum(self._begin, 1) * 0, 0), self._begin
+
+    def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
+        return self._sample(outputs)
+
+    def next_inputs(
+        self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
+    ) -> tuple[Any, Any, Any]:
+        following = sample_ids if self._next is None else self._next(sample_ids)
+        return self._end(sample_ids), following, state
+
+
+def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
+    """A function of ids from one, or from a table."""
+    return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+
+
+def _probability(given: Any) -> Tensor:
+    found = as_tensor(given)
+    if found.rank or found.dtype not in FLOATS:
+        raise DtypeError(f"sampling_probability is a float or a scalar float Tensor, not {shown(given)}")
+    return functions.cast(found, "float32")
+
+
+def _chosen(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
+    """Which rows read what they gave: bool [batch]."""
+    return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

@@ -1,0 +1,168 @@
+"""Decoders of ``tf.contrib.legacy_seq2seq`` that attend to their encoder (Vinyals et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...declare.cell import Cell, check_cell
+from ...declare.functions import basic as functions
+from ...declare.nest import flatten
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, ShapeError
+from ...public import api
+from ..cells.subclassing import RNNCell
+from ..core.names import dtype_name
+from ..core.scopes import get_variable_scope, variable_scope
+from ..core.variables import get_variable
+from ..ops.contrib_cells import OutputProjectionWrapper
+from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reduce_sum, reshape, softmax, tanh, zeros
+from ..ops.initializers import zeros_initializer
+from ..ops.inputs import static_rnn
+from ..ops.shapes import shape
+from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back
+from .losses import check_lists
+
+
+def _linear(values: Sequence[Tensor], width: int) -> Tensor:
+    """[values] kernel + bias, variables of the scope that is open."""
+    joined = values[0] if len(values) == 1 else concat(list(values), 1)
+    kernel = get_variable("kernel", [joined.width, width], joined.dtype)
+    bias = get_variable("bias", [width], joined.dtype, zeros_initializer())
+    found: Tensor = matmul(joined, kernel) + bias
+    return found
+
+
+class _Heads:
+    """What attends: contexts of a state, one for each head. Variables are of the scope that is open."""
+
+    def __init__(self, states: Tensor, count: int, dtype: str) -> None:
+        self.states, self.size, self.count = states, states.width, count
+        self._heads = []
+        for head in range(count):
+            kernel = get_variable(f"AttnW_{head}", [1, 1, self.size, self.size], dtype)
+            keys = matmul(states, reshape(kernel, [self.size, self.size]))
+            self._heads.append((keys, get_variable(f"AttnV_{head}", [self.size], dtype)))
+
+    def none(self, rows: Any) -> list[Tensor]:
+        """Contexts before the first step."""
+        return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
+
+    def contexts(self, state: Any) -> list[Tensor]:
+        """Contexts [batch, size]."""
+        leaves = flatten(state)
+        query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
+        found = []
+        for head, (keys, v) in enumerate(self._heads):
+            with variable_scope(f"Attention_{head}"):
+                asked = expand_dims(_linear([query], self.size), 1)
+                weights = softmax(reduce_sum(v * tanh(keys + asked), 2))
+                found.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
+        return found
+
+
+class _Attending(RNNCell):
+    """A step of a decoder that attends. Its state is the cell's, and the contexts of the step before."""
+
+    def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
+        super().__init__()
+        self._cell, self._heads, self._width, self._has_attended = cell, heads, width, has_attended
+
+    @property
+    def state_size(self) -> Any:
+        return self._cell.state_size, (self._heads.size,) * self._heads.count
+
+    @property
+    def output_size(self) -> int:
+        return self._width
+
+    def __call__(self, inputs: Tensor, state: Any, scope: Any = None) -> tuple[Tensor, Any]:
+        before, contexts = state
+        output, after = self._cell(_linear([inputs, *contexts], inputs.width), before)
+        with variable_scope(get_variable_scope(), reuse=True if self._has_attended else None):
+            contexts = tuple(self._heads.contexts(after))
+        with variable_scope("AttnOutputProjection"):
+            return _linear([output, *contexts], self._width), (after, contexts)
+
+
+@api
+def attention_decoder(
+    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, output_size: int | None = None,
+    num_heads: int = 1, loop_function: Next = None, dtype: Any = None, scope: Any = None,
+    initial_state_attention: bool = False,
+) -> Decoded:  # fmt: skip
+    """A cell over a list of inputs that attends to ``attention_states`` [batch, entries, width] at every step.
+
+    Each step reads its input joined with the contexts of the step before, and gives a projection of its output joined
+    with its own. loop_function: makes the next input of an output. initial_state_attention: whether the first step has
+    contexts, of the initial state.
+    """
+    check_lists("attention_decoder", decoder_inputs=decoder_inputs)
+    check_cell(cell, "attention_decoder")
+    if num_heads < 1:
+        raise ArgumentError(f"attention_decoder has num_heads of 1 or more, not {num_heads}")
+    if attention_states.rank != 3 or attention_states.shape[2] is None:
+        raise ShapeError(f"attention_states is [batch, entries, width] of a fixed width, not {attention_states!r}")
+    width = cell.output_size if output_size is None else output_size
+    with variable_scope(scope or "attention_decoder", dtype=None if dtype is None else dtype_name(dtype)) as within:
+        heads = _Heads(attention_states, num_heads, within.dtype)
+        contexts = heads.none(shape(decoder_inputs[0])[0])
+        if initial_state_attention:
+            contexts = heads.contexts(initial_state)
+        step = _Attending(cell, heads, width, initial_state_attention)
+        if loop_function is None:
+            outputs, (state, _) = static_rnn(step, list(decoder_inputs), (initial_state, tuple(contexts)), scope=within)
+            return outputs, state
+        outputs, state = [], (initial_state, tuple(contexts))
+        for number, given in enumerate(decoder_inputs):
+            if number:
+                get_variable_scope().reuse_variables()
+                with variable_scope("loop_function", reuse=True):
+                    given = loop_function(outputs[-1], number)
+            output, state = step(given, state)
+            outputs.append(output)
+    return outputs, state[0]
+
+
+@api
+def embedding_attention_decoder(
+    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, num_symbols: int,
+    embedding_size: int, num_heads: int = 1, output_size: int | None = None, output_projection: Any = None,
+    feed_previous: bool = False, update_embedding_for_previous: bool = True, dtype: Any = None, scope: Any = None,
+    initial_state_attention: bool = False,
+) -> Decoded:  # fmt: skip
+    """``attention_decoder`` over symbols: ints [batch], one a step."""
+    check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
+    kind = None if dtype is None else dtype_name(dtype)
+    with variable_scope(scope or "embedding_attention_decoder", dtype=kind):
+        embedding = get_variable("embedding", [num_symbols, embedding_size])
+        loop = fed_back(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
+        embedded = [embedding_lookup(embedding, item) for item in decoder_inputs]
+        return attention_decoder(
+            embedded, initial_state, attention_states, cell, output_size, num_heads, loop,
+            initial_state_attention=initial_state_attention,
+        )  # fmt: skip
+
+
+@api
+def embedding_attention_seq2seq(
+    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
+    embedding_size: int, num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False,
+    dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
+) -> Decoded:  # fmt: skip
+    """``embedding_rnn_seq2seq`` whose decoder attends to the encoder's outputs."""
+    kind = None if dtype is None else dtype_name(dtype)
+    with variable_scope(scope or "embedding_attention_seq2seq", dtype=kind) as within:
+        outputs, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
+        states = functions.stack(outputs, 1)
+        size = num_decoder_symbols if output_projection is None else None
+        if output_projection is None:
+            cell = OutputProjectionWrapper(cell, num_decoder_symbols)
+
+        def decode(feeds: bool, update: bool) -> Decoded:
+            return embedding_attention_decoder(
+                decoder_inputs, state, states, cell, num_decoder_symbols, embedding_size, num_heads, size,
+                output_projection, feeds, update, initial_state_attention=initial_state_attention,
+            )  # fmt: skip
+
+        return chosen(feed_previous, decode)

@@ -1,0 +1,103 @@
+"""Losses of sequences: of lists of steps, as ``legacy_seq2seq`` has them, and of whole Tensors, as ``seq2seq`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ..core.operations import operation
+from ..ops.functions import cast, reshape
+from ..ops.losses import sparse_softmax_cross_entropy_with_logits
+from ..ops.shapes import add_n, shape
+
+Loss = Callable[..., Tensor] | None
+
+
+def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
+    """One value for each label. function: the program's own, of (labels, logits)."""
+    if function is None:
+        return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    if not callable(function):
+        raise DtypeError(f"softmax_loss_function is a function of labels= and logits=, not {shown(function)}")
+    return function(labels=labels, logits=logits)
+
+
+def check_lists(what: str, **lists: Any) -> None:
+    """Lists of one Tensor a step, of one length."""
+    sizes = set()
+    for name, items in lists.items():
+        if not isinstance(items, list | tuple) or not items:
+            raise DtypeError(f"{what} takes {name} as a list of Tensors, one a step, not {shown(items)}")
+        sizes.add(len(items))
+    if len(sizes) > 1:
+        given = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
+        raise ArgumentError(f"{what} is given {given}; give one of each a step")
+
+
+@operation
+def sequence_loss_by_example(
+    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
+    average_across_timesteps: bool = True, softmax_loss_function: Loss = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Weighted cross-entropy of each row [batch], summed over steps, by default divided by the sum of its weights.
+
+    logits: one [batch, classes] a step; targets, weights: one [batch] a step.
+    """
+    check_lists("sequence_loss_by_example", logits=logits, targets=targets, weights=weights)
+    steps = []
+    for logit, target, weight in zip(logits, targets, weights, strict=True):
+        target = target if softmax_loss_function is not None else reshape(target, [-1])
+        steps.append(_cross_entropy(target, logit, softmax_loss_function) * weight)
+    total = add_n(steps)
+    return total / (add_n(list(weights)) + 1e-12) if average_across_timesteps else total
+
+
+@operation
+def legacy_sequence_loss(
+    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
+    average_across_timesteps: bool = True, average_across_batch: bool = True, softmax_loss_function: Loss = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """The sum of ``sequence_loss_by_example``, by default divided by the number of rows."""
+    cost = functions.reduce_sum(
+        sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
+    )
+    return cost / cast(shape(targets[0])[0], cost.dtype) if average_across_batch else cost
+
+
+legacy_sequence_loss.__name__ = legacy_sequence_loss.__qualname__ = "sequence_loss"
+
+
+@operation
+def sequence_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, average_across_timesteps: bool = True,
+    average_across_batch: bool = True, softmax_loss_function: Loss = None, name: str | None = None,
+    sum_over_timesteps: bool = False, sum_over_batch: bool = False,
+) -> Tensor:  # fmt: skip
+    """Weighted cross-entropy of sequences, averaged over what is said.
+
+    logits: [batch, time, classes]. targets: int [batch, time]. weights: [batch, time], 1 for real steps and 0 past a
+    row's end. Over both: divided by the sum of weights; over one, by the weights of each row or step.
+    """
+    logits, targets, weights = as_tensor(logits), as_tensor(targets), as_tensor(weights)
+    if logits.rank != 3 or targets.rank != 2 or weights.rank != 2:
+        raise ShapeError(
+            "sequence_loss takes logits [batch, time, classes], targets [batch, time] and weights [batch, time], not "
+            f"{logits!r}, {targets!r} and {weights!r}"
+        )
+    if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):
+        raise ArgumentError("sequence_loss averages over an axis or sums over it, not both")
+    flat = _cross_entropy(reshape(targets, [-1]), reshape(logits, [-1, logits.width]), softmax_loss_function)
+    weighted = reshape(flat * reshape(weights, [-1]), shape(targets))
+    if average_across_timesteps and average_across_batch:
+        return functions.reduce_sum(weighted) / (functions.reduce_sum(weights) + 1e-12)
+    if average_across_timesteps or average_across_batch:
+        axis = 1 if average_across_timesteps else 0
+        found = functions.reduce_sum(weighted, axis) / (functions.reduce_sum(weights, axis) + 1e-12)
+        summed = sum_over_batch if average_across_timesteps else sum_over_timesteps
+        return functions.reduce_sum(found) if summed else found
+    axes = [axis for axis, summed in ((0, sum_over_batch), (1, sum_over_timesteps)) if summed]
+    return functions.reduce_sum(weighted, tuple(axes)) if axes else weighted

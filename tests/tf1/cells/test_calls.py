@@ -1,0 +1,189 @@
+"""Cells that are called step by step, and subclasses of `RNNCell`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import tf1 as tf
+from rnngraph.ir.graph import topological
+from rnngraph.tf1.core.rolled import Rolled
+
+DATA = np.random.default_rng(3).normal(size=(2, 5, 3))
+
+
+def drivers(*tensors: Any, kept: Any = ()) -> list[Any]:
+    """Lengths of the drivers by which a run computes these."""
+    rolled = Rolled(tf.get_default_graph().cut(), [item.node for item in tensors], [item.node for item in kept])
+    nodes = topological([rolled(item.node) for item in tensors])
+    return [node["driver"].length for node in nodes if node.op == "driver"]
+
+
+def evaluated(fetches: Any, feed: Any) -> Any:
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        return session.run(fetches, feed)
+
+
+def stepped(cell: Any, x: Any, state: Any, steps: int = 5) -> tuple[list[Any], list[Any]]:
+    """Outputs and states of a cell that is called for each step."""
+    outputs, states = [], []
+    for step in range(steps):
+        output, state = cell(x[:, step], state)
+        outputs.append(output)
+        states.append(state)
+    return outputs, states
+
+
+def test_a_loop_is_the_driver_of_the_same_cell() -> None:
+    x = tf.placeholder(tf.float64, [None, 5, 3])
+    cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(2)])
+    with tf.variable_scope("loop"):
+        outputs, states = stepped(cell, x, cell.zero_state(tf.shape(x)[0], tf.float64))
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)  # finds the variables of the loop
+    names = [variable.name for variable in tf.trainable_variables()]
+    assert names[0] == "loop/multi_rnn_cell/cell_0/lstm_cell/kernel:0"
+    assert len(names) == 6
+    assert [variable.name for variable in cell.variables] == names
+    losses = [tf.reduce_sum(tf.square(item)) for item in (tf.stack(outputs, 1), whole)]
+    gradients = [tf.gradients(loss, tf.trainable_variables()) for loss in losses]
+    found = evaluated([tf.stack(outputs, 1), states[-1], gradients[0]], {x: DATA})
+    wanted = evaluated([whole, last, gradients[1]], {x: DATA})
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_equal_steps_become_one_driver() -> None:
+    x = tf.placeholder(tf.float32, [None, 5, 3])
+    cell = tf.nn.rnn_cell.LSTMCell(4)
+    outputs, states = stepped(cell, x, cell.zero_state(2, tf.float32))
+    assert drivers(*outputs, states[-1].c) == [5]
+    assert drivers(outputs[2]) == [3]  # what is not asked for needs no feed
+    assert drivers(outputs[-1], states[1].c) == [2, 3]  # c of a step between is that of a last one
+    assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by it reaches the steps behind
+    above = tf.nn.rnn_cell.LSTMCell(4)
+    again, _ = stepped(above, tf.stack(outputs, 1), above.zero_state(2, tf.float32))
+    assert drivers(*again) == [5, 5]
+    output, state = x[:, 0], cell.zero_state(2, tf.float32)
+    for _ in range(3):
+        output, state = cell(output[:, :3], state)
+    assert drivers(output) == [1, 1, 1]  # each reads what the one before gave
+
+
+def test_scopes_and_objects_name_variables() -> None:
+    x = tf.placeholder(tf.float32, [None, 3])
+
+    def step(cell: Any) -> Any:
+        return cell(x, cell.zero_state(1, tf.float32))
+
+    cell = tf.nn.rnn_cell.GRUCell(2)
+    step(cell), step(cell), step(tf.nn.rnn_cell.GRUCell(2)), step(tf.nn.rnn_cell.GRUCell(2, name="named"))
+    with tf.variable_scope("again", reuse=tf.AUTO_REUSE):
+        step(tf.nn.rnn_cell.GRUCell(2))
+    with tf.variable_scope("again", reuse=True):
+        step(tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.GRUCell(2)))
+        with pytest.raises(rg.ArgumentError, match=r"test_calls\.py:\d+: the variable again/lstm_cell/kernel"):
+            step(tf.nn.rnn_cell.LSTMCell(2))
+    with tf.variable_scope("again"), pytest.raises(rg.ArgumentError, match=r"there already; .*AUTO_REUSE"):
+        step(tf.nn.rnn_cell.GRUCell(2))
+    step(tf.nn.rnn_cell.GRUCell(2, reuse=tf.AUTO_REUSE, name="named"))
+    kernels = [variable.op.name for variable in tf.global_variables() if variable.op.name.endswith("gates/kernel")]
+    assert [name.removesuffix("/gates/kernel") for name in kernels] == [
+        "gru_cell", "gru_cell_1", "named", "again/gru_cell", "named_1",
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*drops units")
+def test_cells_in_steps_of_loops() -> None:
+    x = tf.placeholder(tf.float64, [None, 5, 3])
+    cell = tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.LSTMCell(4), output_keep_prob=tf.constant(1.0, tf.float64))
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)
+    steps, zero = tf.transpose(x, (1, 0, 2)), cell.zero_state(tf.shape(x)[0], tf.float64)
+    scanned = tf.scan(lambda state, item: cell(item, state)[1], steps, initializer=zero)
+    _, looped = tf.while_loop(lambda t, _: t < 5, lambda t, state: (t + 1, cell(steps[t], state)[1]), (0, zero))
+    assert len(tf.trainable_variables()) == 2
+    found = evaluated([whole, last, scanned, looped], {x: DATA})
+    np.testing.assert_allclose(found[2].h, found[0].transpose(1, 0, 2), rtol=1e-12)
+    for one, other in zip(found[1], found[3], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+class Plain(tf.nn.rnn_cell.RNNCell):
+    """A cell with ``__call__`` of its own, which names its scope itself."""
+
+    state_size = output_size = 2
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> Any:
+        with tf.variable_scope(scope or "Plain"):
+            kernel = tf.get_variable("kernel", [int(inputs.get_shape()[1]) + 2, 2], inputs.dtype)
+            new = tf.tanh(tf.matmul(tf.concat([inputs, state], 1), kernel))
+        return new, new
+
+
+def test_a_cell_that_calls_itself_by_call() -> None:
+    x = tf.placeholder(tf.float64, [None, 5, 3])
+    cell = Plain()
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)
+    outputs = []
+    with tf.variable_scope("rnn", reuse=True):
+        state = cell.zero_state(2, tf.float64)
+        for step in range(5):
+            output, state = cell(x[:, step], state)
+            outputs.append(output)
+    assert [variable.name for variable in tf.global_variables()] == ["rnn/Plain/kernel:0"]
+    found = evaluated([whole, tf.stack(outputs, 1), last, state], {x: DATA})
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-13)
+    np.testing.assert_allclose(found[2], found[3], rtol=1e-13)
+    assert isinstance(tf.nn.rnn_cell.LSTMCell(3), tf.nn.rnn_cell.RNNCell)
+
+
+class Doubled(tf.nn.rnn_cell.BasicLSTMCell):
+    """A subclass of one of TensorFlow's cells."""
+
+    def call(self, inputs: Any, state: Any) -> Any:
+        output, new = super().call(inputs, state)
+        return output * 2.0, new
+
+
+def test_a_subclass_of_a_built_in_cell() -> None:
+    x = tf.placeholder(tf.float64, [None, 5, 3])
+    doubled, plain = Doubled(4), tf.nn.rnn_cell.BasicLSTMCell(4)
+    with tf.variable_scope("net", reuse=tf.AUTO_REUSE):
+        outputs, state = tf.nn.dynamic_rnn(doubled, x, dtype=tf.float64)
+    assert state._fields == ("c", "h")
+    with tf.variable_scope("net/rnn", reuse=True):
+        wanted, _ = stepped(tf.nn.rnn_cell.BasicLSTMCell(4, name="doubled"), x, plain.zero_state(2, tf.float64))
+    found, other = evaluated([outputs, tf.stack(wanted, 1)], {x: DATA})
+    np.testing.assert_allclose(found, 2 * other, rtol=1e-13)
+
+
+class Wordless(tf.nn.rnn_cell.RNNCell):
+    """Says nothing."""
+
+
+class Sized(Wordless):
+    state_size = output_size = 2
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (lambda x: tf.nn.dynamic_rnn(Wordless(), x, dtype=tf.float32), "state_size"),
+        (lambda x: tf.nn.dynamic_rnn(Sized(), x, dtype=tf.float32), r"call\(inputs, state\)"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x, x[:, 0]), r"inputs \[batch, width\]"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(3, x[:, 0]), "a state, not"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], x[:, 0]), "width 2"),
+        (lambda x: tf.nn.rnn_cell.LSTMCell(2)(x[:, 0], x[:, 0]), "takes a nest"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], tf.zeros([1, 2]), scope=3), "scope is a string"),
+    ],
+)
+def test_mistakes_name_the_line(declare: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(rg.RnnGraphError, match=rf"test_calls\.py:\d+: .*{message}"):
+        declare(tf.placeholder(tf.float32, [None, 5, 3]))
