@@ -8,7 +8,7 @@ from typing import Any
 
 from ...declare.cell import Cell, Scope, Wrapper, snake_case
 from ...declare.parameters import ParameterSpec, ScopeName, Specs
-from ...errors import DtypeError, Where, shown, user_line
+from ...errors import ArgumentError, DtypeError, Where, shown, user_line
 from ...ir.types import TensorType
 from ..core.graph import Graph, get_default_graph
 from ..core.scopes import VariableScope, present_scope
@@ -82,13 +82,25 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         elif isinstance(scope, str) and scope:
             found = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
-            renamed = present.free(first) if first else ""
+            reuses = getattr(_named(cell), "_reuse", None)  # by its own name, as in TensorFlow
+            renamed = present.free(first) if first and not reuses else first
             found = CellVariables(present.name, present.reuse, first, renamed)
         else:
             raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
         if first:
             graph.cells[cell] = found
     return found
+
+
+def checked_reuse(cell: Any, reuse: Any) -> Any:
+    """Whether a cell finds its variables, as it is told; an error where there are none to find."""
+    graph = get_default_graph()
+    if reuse is True and not (present_scope(graph).reuse or graph.owners):
+        raise ArgumentError(
+            f"{cell!r}: reuse=True, and nothing was declared whose variables it could find; leave it out, or use "
+            "rg.shared(cell) for one set of parameters"
+        )
+    return reuse
 
 
 @contextmanager
@@ -107,8 +119,14 @@ def reusing(p: Scope, reuse: Any) -> Iterator[None]:
 
 def own_name(cell: Any) -> str:
     """The name of the outermost cell that adds one to those of its variables."""
-    while isinstance(cell, Wrapper) and not cell.adds_scope:
-        cell = cell.cell
+    cell = _named(cell)
     if not isinstance(cell, Cell) or not cell.adds_scope:
         return ""
     return cell.scope_name or snake_case(type(cell).__name__)
+
+
+def _named(cell: Any) -> Any:
+    """The outermost cell that adds a name, or the innermost one."""
+    while isinstance(cell, Wrapper) and not cell.adds_scope:
+        cell = cell.cell
+    return cell

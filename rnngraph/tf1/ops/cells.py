@@ -18,7 +18,7 @@ from ...declare.trace import States
 from ...errors import ArgumentError, DtypeError
 from ...public import taking
 from ..cells.calls import within_step
-from ..cells.variables import reusing
+from ..cells.variables import checked_reuse, reusing
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name, initializer_from, refuse
 from ..core.scopes import present_scope
@@ -49,7 +49,7 @@ class TensorFlowCell(Cell):
     _reuse: Any = None
 
     def take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
-        self._reuse = reuse
+        self._reuse = checked_reuse(self, reuse)
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name

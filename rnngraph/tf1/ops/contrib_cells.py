@@ -9,7 +9,7 @@ from ...declare.cells import gated_variants, lstm_variants, projections
 from ...declare.cells.basic import Activation
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor
-from ..cells.variables import reusing
+from ..cells.variables import checked_reuse, reusing
 from .cells import TensorFlowCell, refuse_shards, tanh_for_none
 
 
@@ -204,7 +204,7 @@ class InputProjectionWrapper(projections.InputProjectionWrapper):
         reuse: bool | None = None,
     ) -> None:
         super().__init__(cell, num_proj, activation)
-        self._reuse = reuse
+        self._reuse = checked_reuse(self, reuse)
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         with reusing(p, self._reuse):
@@ -216,7 +216,7 @@ class OutputProjectionWrapper(projections.OutputProjectionWrapper):
 
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None, reuse: bool | None = None) -> None:
         super().__init__(cell, output_size, activation)
-        self._reuse = reuse
+        self._reuse = checked_reuse(self, reuse)
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         with reusing(p, self._reuse):

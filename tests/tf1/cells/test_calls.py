@@ -91,9 +91,13 @@ def test_scopes_and_objects_name_variables() -> None:
     with tf.variable_scope("again"), pytest.raises(rg.ArgumentError, match=r"there already; .*AUTO_REUSE"):
         step(tf.nn.rnn_cell.GRUCell(2))
     step(tf.nn.rnn_cell.GRUCell(2, reuse=tf.AUTO_REUSE, name="named"))
+    with tf.variable_scope("again"):
+        step(tf.nn.rnn_cell.GRUCell(2, reuse=True))
+        with pytest.raises(rg.ArgumentError, match="again/lstm_cell/kernel is to be reused"):
+            step(tf.nn.rnn_cell.LSTMCell(2, reuse=True))
     kernels = [variable.op.name for variable in tf.global_variables() if variable.op.name.endswith("gates/kernel")]
     assert [name.removesuffix("/gates/kernel") for name in kernels] == [
-        "gru_cell", "gru_cell_1", "named", "again/gru_cell", "named_1",
+        "gru_cell", "gru_cell_1", "named", "again/gru_cell",
     ]  # fmt: skip
 
 
