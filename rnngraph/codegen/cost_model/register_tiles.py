@@ -39,14 +39,11 @@ class TileShape:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Lanes of a vector: the narrowest float decides; no more than the units need."""
+    """Lanes of a vector: the narrowest float decides; no more than the units need, where their number is known."""
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
     sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
-    sizes = sizes or [8]
-    if not isinstance(width, int):
-        return 1
-    lanes = target.lanes(min(sizes))
-    while lanes > 1 and lanes // 2 >= width:
+    lanes = target.lanes(min(sizes or [8]))
+    while isinstance(width, int) and lanes > 1 and lanes // 2 >= width:
         lanes //= 2
     return lanes
 

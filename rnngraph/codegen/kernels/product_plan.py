@@ -10,7 +10,7 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
-from ..cost_model.register_tiles import OPEN_DEPTH, TileShape, accumulators, tile_shape
+from ..cost_model.register_tiles import OPEN_DEPTH, OPEN_ROWS, TileShape, accumulators, tile_shape
 from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
@@ -61,7 +61,8 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
     rows = region.extent(shape, axis) if axis is not None else 1
-    blocks = -(-int(str(shape[-1])) // lanes)
+    columns = shape[-1] if isinstance(shape[-1], int) else OPEN_ROWS
+    blocks = -(-columns // lanes)
     if partition.axis == len(shape) - 1:
         blocks = -(-blocks // region.workers.parts)
     if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
@@ -90,7 +91,7 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
     if between_lanes != 1:
         return True
     pitch = distance if isinstance(distance, int) else right.shape[-1]
-    extent = right.shape[-2] * int(str(pitch)) * ITEM_BYTES[product.dtype]
+    extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
     return (not isinstance(rows, int) or rows > 2 * tile.rows) and extent > region.target.first_cache // 2
 
 
@@ -189,7 +190,9 @@ def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
     """Whether some memory that the kernel touches ends where the units end, without padding."""
-    memory, width = region.memory, int(str(kernel.shape[-1]))
+    memory, width = region.memory, kernel.shape[-1]
+    if not isinstance(width, int):
+        return True
     if width % lanes == 0:
         return False
     if any(item.packed for item in contractions):

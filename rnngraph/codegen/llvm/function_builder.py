@@ -127,6 +127,10 @@ class FunctionBuilder:
         is_number = not handle.text.startswith("%")
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
 
+    def lane_count(self, valid: Index) -> Handle:
+        """How many lanes are in bounds, in 32 bits."""
+        return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
+
     def _sized(self, x: Handle, element: str) -> Handle:
         if x.element == element:
             return x

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...ir.types import Dim, size
-from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Value
+from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
 
 
 @dataclass
@@ -39,11 +39,11 @@ class Block:
         buffer: Buffer,
         index: Index,
         lanes: int,
-        valid: int | None = None,
+        valid: Valid = None,
         stride: Index = 1,
     ) -> Value:
         value = Value(self.fresh(name), buffer.dtype, lanes)
-        self.add(Load(value, buffer, index, valid if valid is None or valid < lanes else None, stride))
+        self.add(Load(value, buffer, index, None if isinstance(valid, int) and valid >= lanes else valid, stride))
         return value
 
     def let(

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ...ir.types import Dim
+from ...ir.types import Dim, Size
 
 Index = Dim
 Place = tuple["Buffer", Index]
 """An element of a buffer."""
+Valid = Index | None
+"""How many lanes of a vector are in bounds, from the first one on; None: all."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class Renaming:
     def place(self, place: Place) -> Place:
         return self.buffer(place[0]), self.index(place[1])
 
+    def valid(self, valid: Valid) -> Valid:
+        return None if valid is None else self.index(valid)
+
 
 class Uses(NamedTuple):
     """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
@@ -76,6 +81,11 @@ class Uses(NamedTuple):
     reads: Sequence[Buffer] = ()
     writes: Sequence[Buffer] = ()
     bodies: Sequence[Body] = ()
+
+
+def _sizes_in(*valid: Valid) -> Iterator[Index]:
+    """How many lanes are in bounds, where it is known at run time only."""
+    return (item for item in valid if isinstance(item, Size))
 
 
 class BaseStatement(ABC):
@@ -97,21 +107,23 @@ class BaseStatement(ABC):
 
 @dataclass(frozen=True)
 class Load(BaseStatement):
-    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0). ``stride`` is the
-    distance of lanes: 1, or more for a gather; a scalar is loaded by one lane.
+    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0), a number or a size that is
+    known at run time; None: all are. ``stride`` is the distance of lanes: 1, or more for a gather; a scalar is loaded
+    by one lane.
     """
 
     value: Value
     buffer: Buffer
     index: Index
-    valid: int | None = None
+    valid: Valid = None
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride), reads=(self.buffer,))
+        return Uses((self.index, self.stride, *_sizes_in(self.valid)), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
-        return Load(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+        valid = by.valid(self.valid)
+        return Load(self.value, by.buffer(self.buffer), by.index(self.index), valid, by.index(self.stride))
 
 
 @dataclass(frozen=True)
@@ -121,14 +133,15 @@ class Store(BaseStatement):
     value: Operand
     buffer: Buffer
     index: Index
-    valid: int | None = None
+    valid: Valid = None
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride), writes=(self.buffer,))
+        return Uses((self.index, self.stride, *_sizes_in(self.valid)), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
-        return Store(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+        valid = by.valid(self.valid)
+        return Store(self.value, by.buffer(self.buffer), by.index(self.index), valid, by.index(self.stride))
 
 
 @dataclass(frozen=True)
@@ -194,7 +207,7 @@ class Contract(BaseStatement):
     right: tuple[tuple[Buffer, Index], ...]
     right_stride: Index
     lane_stride: Index
-    valid: tuple[int | None, ...]
+    valid: tuple[Valid, ...]
     unroll: int
     comment: str = ""
     dot_width: int = 1
@@ -203,7 +216,7 @@ class Contract(BaseStatement):
 
     def uses(self) -> Uses:
         places = (*self.left, *self.right)
-        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride)
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid))
         return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
 
     def renamed(self, by: Renaming) -> Contract:
@@ -215,6 +228,7 @@ class Contract(BaseStatement):
             right_stride=by.index(self.right_stride),
             lane_stride=by.index(self.lane_stride),
             depth=by.index(self.depth),
+            valid=tuple(map(by.valid, self.valid)),
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from ...errors import ShapeError, Where
-from ...ir.axes import lengths_of
+from ...ir.axes import lengths_of, time_sizes
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
@@ -26,15 +26,18 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that are columns of a product somewhere: tiles are made for a number of them."""
-    products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]
-    dims = [dim for node in products for dim in (node.shape if node.op == "outer_sum" else node.shape[-1:])]
+    """Names of sizes that are rows or columns of a sum of outer products: tiles are made for a number of them."""
+    dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that compiled code leaves open: lengths, where tiles don't count them."""
-    return lengths_of(graph) - tiled_sizes(graph)
+    """Names of sizes that compiled code leaves open: lengths, and steps of what is fed that are columns of a product, as
+    those of an attention to all steps, but for those that tiles count.
+    """
+    columns = [node.shape[-1] for node in graph.walk() if node.op == "matmul"]
+    attended = time_sizes(graph) & set().union(*map(symbols_of, columns))
+    return (lengths_of(graph) | attended) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
