@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from ...errors import ShapeError, Where
-from ...ir.axes import lengths_of, time_sizes
+from ...ir.axes import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
@@ -32,23 +32,21 @@ def tiled_sizes(graph: Graph) -> set[str]:
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that compiled code leaves open: lengths, and steps of what is fed that are columns of a product, as
-    those of an attention to all steps, but for those that tiles count.
+    """Names of sizes that compiled code leaves open: lengths, and steps that are attended to, but for those that tiles
+    count.
     """
-    columns = [node.shape[-1] for node in graph.walk() if node.op == "matmul"]
-    attended = time_sizes(graph) & set().union(*map(symbols_of, columns))
-    return (lengths_of(graph) | attended) - tiled_sizes(graph)
+    return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Names of sizes on which the order of a sum depends: of last axes that are folded, which is done in vectors where
-    the size is known, and of the depths of products.
+    """Names of sizes on which the order of a sum depends: of last axes that are folded, in vectors of which there are
+    no more than are needed where the size is known, and of the depths and columns of products.
     """
     found: set[str] = set()
     for node in graph.walk():
-        if (
-            OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]
-        ) or node.op == "matmul":
+        if node.op == "matmul":
+            found |= symbols_of(node.operands[0].shape[-1]) | symbols_of(node.shape[-1])
+        elif OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]:
             found |= symbols_of(node.operands[0].shape[-1])
     return found
 
