@@ -40,16 +40,30 @@ class Tiles:
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
+        """Weights of one group of blocks of units stay in the caches for all rows; of matrices with a right operand
+        each, which nobody reads again, one is computed after the other.
+        """
         share = self.share if self.units_shared else None
-        for block, start, valid in groups(
-            self.block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share
-        ):
-            self._rows(block, start, valid)
 
-    def _rows(self, block: Block, start: Index, valid: list[Valid]) -> None:
-        """Tiles over all rows for one group of blocks of units."""
+        def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
+            for inner, start, valid in groups(
+                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share
+            ):
+                self._rows(inner, at, start, valid)
+
+        if self.plan.by_matrix:
+            self._over_matrices(self.block, each_group)
+        else:
+            each_group(self.block)
+
+    def _over_matrices(self, block: Block, body: Callable[[Block, list[Coordinate]], None]) -> None:
+        """``body`` at all places of the axes around rows and units."""
+        others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
+        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
+
+    def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
+        """Tiles over all rows for one group of blocks of units. matrix: of which rows, or of all one after the other."""
         axis = self.plan.row_axis
-        others = [other for other in range(len(self.shape) - 1) if other != axis]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             for contraction in self.plan.contractions:
@@ -84,7 +98,10 @@ class Tiles:
                 return
             self._row_loop(nested, at, axis, whole, end, 1, start, valid)
 
-        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
+        if matrix is None:
+            self._over_matrices(block, tiles)
+        else:
+            tiles(block, matrix)
 
     def _pack(
         self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[Valid]

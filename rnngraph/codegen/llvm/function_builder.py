@@ -103,7 +103,7 @@ class FunctionBuilder:
         if varying != 0:
             pointer = self.pointer(kind, pointer, self.index(varying))
             if self.target.triple.startswith(("x86_64", "amd64")):
-                pointer = self._frozen(pointer)
+                pointer = self.frozen(pointer)
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
@@ -140,9 +140,9 @@ class FunctionBuilder:
         """A pointer that LLVM's passes over loops take as it is. For WebAssembly they would give each load an addition
         of its own, for want of a proof that the sum does not wrap.
         """
-        return self._frozen(pointer) if self.target.triple.startswith("wasm") else pointer
+        return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
-    def _frozen(self, pointer: str) -> str:
+    def frozen(self, pointer: str) -> str:
         """The pointer as a value that LLVM knows no sum for, once in a scope."""
         key = ("freeze", pointer)
         for scope in self.known:

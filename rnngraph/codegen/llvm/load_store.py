@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...ir.types import ITEM_BYTES, Size
-from ..loop_ir.nodes import Index, Load, Store, Valid
-from .function_builder import FunctionBuilder
-from .instructions import LLVM_TYPES, Handle, memory_element, overload_suffix, vector_type
+from ..loop_ir.nodes import Index, Load, Place, Store, Valid
+from .function_builder import FunctionBuilder, ascends
+from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overload_suffix, vector_type
 
 
 def read(
@@ -62,6 +62,22 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
     b.intrinsics[full] = f"declare void @{full}({value.type}, {places.rpartition(' ')[0]}, i32, {mask.type})"
     given = f"{value.type} {value.text}, {places}, i32 {size}, {mask.type} {mask.text}"
     builder.lines.append(f"  call void @{full}({given})")
+
+
+def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
+    """Where a row's element or a column's first lane lies at step k + offset."""
+    buffer, index = place
+    kind = LLVM_TYPES[element_of(buffer.dtype)]
+    constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
+    pointer = builder.address(buffer, index - constant)
+    if k != "0":
+        step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
+        pointer = builder.fixed(builder.pointer(kind, pointer, step))
+    behind = constant + stride * offset
+    if behind != 0:
+        onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
+        pointer = builder.pointer(kind, pointer, builder.index(behind), onward)
+    return pointer
 
 
 def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
