@@ -205,9 +205,7 @@ def groups(
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 
 
-def _open_groups(
-    block: Block, width: Dim, lanes: int, blocks: int
-) -> Iterator[tuple[Block, Index, list[Valid]]]:
+def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, Index, list[Valid]]]:
     """Groups that cover a width that is known at run time only: whole ones, then vectors one by one, then the last,
     of which some lanes exist.
     """

@@ -46,9 +46,7 @@ class Tiles:
         share = self.share if self.units_shared else None
 
         def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
-            for inner, start, valid in groups(
-                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share
-            ):
+            for inner, start, valid in groups(block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share):
                 self._rows(inner, at, start, valid)
 
         if self.plan.by_matrix:
@@ -62,7 +60,7 @@ class Tiles:
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
 
     def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
-        """Tiles over all rows for one group of blocks of units. matrix: of which rows, or of all one after the other."""
+        """Tiles over all rows for one group of blocks of units. matrix: of which, or of all in turn."""
         axis = self.plan.row_axis
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:

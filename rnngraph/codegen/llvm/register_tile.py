@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex
+from ..loop_ir.nodes import Contract, Index, LetIndex
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer

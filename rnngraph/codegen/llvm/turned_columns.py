@@ -85,8 +85,8 @@ def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
 
 
 def _turned_pieces(builder: FunctionBuilder, vectors: list[Handle], width: int = 1) -> list[Handle]:
-    """As many vectors as a piece has elements, with each piece turned: of the first halves of pieces, then of the second
-    ones, groups of ``width`` elements of two vectors take turns.
+    """As many vectors as a piece has elements, with each piece turned: of the first halves of pieces, then of the
+    second ones, groups of ``width`` elements of two vectors take turns.
     """
     if len(vectors) == 1:
         return vectors
