@@ -6,7 +6,7 @@ each question says where a number is trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from .graph import Graph, Node
 from .scan import ScanParts
@@ -25,25 +25,18 @@ def time_sizes(graph: Graph) -> set[str]:
 
     Where nothing recurs, the place of an axis tells: the second one of what is fed, as in [batch, time, …].
     """
-    return lengths_of(graph) if _scans(graph) else _second_axes(graph)
+    if _scans(graph):
+        return lengths_of(graph)
+    fed = [node.shape for node in graph.inputs if node.op == "input"]
+    return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
 
 
 def attended_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that count steps and are columns of a product, as those of an attention's scores are: steps of
-    scans, or what the second axis of a feed counts, if no state has as many rows.
+    """Names of sizes that are columns of a product, as the steps that an attention's scores are of, but for those that
+    count rows of states.
     """
     columns = [node.shape[-1] for node in graph.walk() if node.op == "matmul"]
-    steps = lengths_of(graph) | _second_axes(graph)
-    return (steps & _names_in(columns)) - _names_in(state_rows(graph))
-
-
-def _second_axes(graph: Graph) -> set[str]:
-    """Names of sizes that what is fed has second."""
-    return _names_in(node.shape[1] for node in graph.inputs if node.op == "input" and node.tensor.rank > 1)
-
-
-def _names_in(dims: Iterable[Dim]) -> set[str]:
-    return set().union(*map(symbols_of, dims))
+    return set().union(*map(symbols_of, columns)).difference(*map(symbols_of, state_rows(graph)))
 
 
 def declared_lengths(graph: Graph) -> set[Dim]:

@@ -32,9 +32,7 @@ def tiled_sizes(graph: Graph) -> set[str]:
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that compiled code leaves open: lengths, and steps that are attended to, but for those that tiles
-    count.
-    """
+    """Names of sizes that compiled code leaves open: lengths, and what is attended to, if no tiles count them."""
     return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
