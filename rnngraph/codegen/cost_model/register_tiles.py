@@ -40,7 +40,11 @@ class TileShape:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Lanes of a vector: the narrowest float decides; no more than the units need, where their number is known."""
+    """Lanes of a vector: the narrowest float decides; no more than the units need. One row of as many as a call tells
+    is not worth the code of a last vector.
+    """
+    if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
+        return 1
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
     sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
     lanes = target.lanes(min(sizes or [8]))
