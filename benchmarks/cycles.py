@@ -30,8 +30,8 @@ OTHER_ARITHMETIC = re.compile(r"^(v?(add|sub|mul|div)ps|f(add|sub|mul|div)|v(add
 class Processor:
     """One that llvm-mca knows, which runs code for ``target``.
 
-    multiply_add: a pattern of such instructions. alone: one that adds to register {0}. sums: how many registers there are
-    to add to, which is enough for none to wait.
+    multiply_add: a pattern of such instructions, with the register that is added to. alone: one that adds to register
+    {0}. sums: how many registers there are to add to, which is enough for none to wait.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Processor:
 
 
 def _arm(name: str) -> Processor:
-    return Processor(name, "aarch64-linux", "aarch64", r"fmla\s+v", "fmla v{0}.4s, v30.4s, v31.s[0]", 30)
+    return Processor(name, "aarch64-linux", "aarch64", r"fmla\s+(v\d+)", "fmla v{0}.4s, v30.4s, v31.s[0]", 30)
 
 
 def _x86(name: str) -> Processor:
     alone = "vfmadd231ps %ymm14, %ymm15, %ymm{0}"
-    return Processor(name, "x86-64-v3", "x86-64", r"vfn?madd\d+ps\s.*%ymm", alone, 14)
+    return Processor(name, "x86-64-v3", "x86-64", r"vfn?madd\d+ps\s.*(%ymm\d+)$", alone, 14)
 
 
 PROCESSORS = (
     _arm("neoverse-v2"), _arm("apple-m1"), _arm("cortex-a72"),
-    Processor("cortex-m7", "thumbv7em-none-eabihf", "thumb", r"v(fma|mla)\.f32", "vfma.f32 s{0}, s30, s31", 30),
+    Processor("cortex-m7", "thumbv7em-none-eabihf", "thumb", r"v(?:fma|mla)\.f32\s+(s\d+)", "vfma.f32 s{0}, s30, s31", 30),
     _x86("haswell"), _x86("skylake"), _x86("znver3"),
 )  # fmt: skip
 
@@ -89,8 +89,8 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which(options.mca) is None:
         parser.error(f"{options.mca} is not installed: apt install llvm")
-    print(f"Multiply-adds of the loop over k that has most of them, its cycles, and how far it is used; wanted: {WANTED}\n")
-    print("| processor | net | multiply-adds | cycles | used | |\n|---|---|---|---|---|---|")
+    print(f"The loop over k with the most sums, its multiply-adds, cycles, and how far it is used; wanted: {WANTED}\n")
+    print("| processor | net | sums | multiply-adds | cycles | used | |\n|---|---|---|---|---|---|---|")
     for processor in PROCESSORS:
         peak = _peak(options.mca, processor)
         for name, net in NETS.items():
@@ -100,12 +100,15 @@ def main() -> None:
 
 def _row(mca: str, processor: Processor, peak: float, name: str, assembly: str) -> None:
     bodies = [body for body in inner_loops(assembly) if not OTHER_ARITHMETIC.search(body)]
-    loops = {body: len(re.findall(processor.multiply_add, body)) for body in bodies}
-    body = max(loops, key=loops.__getitem__)
-    cycles = _cycles(mca, processor, body)
-    used = loops[body] / peak / cycles
+    sums = {body: re.findall(processor.multiply_add, body, re.MULTILINE) for body in bodies}
+    body = max(sums, key=lambda body: len({*sums[body]}))
+    cycles, count = _cycles(mca, processor, body), len(sums[body])
+    used = count / peak / cycles
     mark = "" if used >= WANTED else "below"
-    print(f"| {processor.name} | {name} | {loops[body]} | {cycles:.1f} | {used:.2f} | {mark} |", flush=True)
+    print(
+        f"| {processor.name} | {name} | {len({*sums[body]})} | {count} | {cycles:.1f} | {used:.2f} | {mark} |",
+        flush=True,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -283,6 +283,16 @@ def test_workers_share_matrices() -> None:
     assert "axis 0" in plan
 
 
+@pytest.mark.parametrize(("rows", "turns"), [(1, True), (7, True), (130, False)])
+def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None:
+    """Else a tile's columns are turned into a panel, which the tiles of all rows read."""
+    q, k = rg.placeholder("q", (3, rows, 63)), rg.placeholder("k", (3, 25, 63))
+    program = rg.compile(q @ swapped(k), target="x86-64-v3")
+    loops = program.inference.show("loops")
+    assert ("lanes by" in loops) == turns
+    assert ("call turn" in loops) != turns
+
+
 def test_text_is_read_back() -> None:
     x = rg.placeholder("x", (None, 5, 4))
     graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph

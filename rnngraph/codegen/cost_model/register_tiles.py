@@ -74,8 +74,12 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
     """Whether accumulators, broadcasts and weights stay in registers."""
     if rows == 1:  # weights come straight from memory as operands
         return columns * accumulators + 2 <= target.registers
-    spread = min(rows, columns) if target.registers > 16 else rows
-    return rows * columns * accumulators + spread + 1 <= target.registers
+    beside = (min(rows, columns) if target.registers > 16 else rows) + 1
+    if (
+        not target.takes_operands_from_memory
+    ):  # what is loaded for the k of one accumulator waits for those of the others
+        beside *= accumulators
+    return rows * columns * accumulators + beside <= target.registers
 
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
