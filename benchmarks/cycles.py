@@ -3,9 +3,9 @@
     apt install llvm-19                    # llvm-mca; from version 16 on it knows the Neoverse V2
     python benchmarks/cycles.py [--mca llvm-mca-19] [--only TEXT]
 
-A loop is used to its full if it takes no more cycles than its multiply-adds alone would, each waiting for none. All that
-is read counts as found in the first cache, and a loop's begin and end not at all: what a model can't tell is measured on a
-machine.
+A loop is used to its full if it takes no more cycles than its multiply-adds alone would, each waiting for none. All
+that is read counts as found in the first cache, and a loop's begin and end not at all: what a model can't tell is
+measured on a machine.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _x86(name: str) -> Processor:
 
 PROCESSORS = (
     _arm("neoverse-v2"), _arm("apple-m1"), _arm("cortex-a72"),
-    Processor("cortex-m7", "thumbv7em-none-eabihf", "thumb", r"v(?:fma|mla)\.f32\s+(s\d+)", "vfma.f32 s{0}, s30, s31", 30),
+    Processor(
+        "cortex-m7", "thumbv7em-none-eabihf", "thumb", r"v(?:fma|mla)\.f32\s+(s\d+)", "vfma.f32 s{0}, s30, s31", 30
+    ),
     _x86("haswell"), _x86("skylake"), _x86("znver3"),
 )  # fmt: skip
 
@@ -104,11 +106,8 @@ def _row(mca: str, processor: Processor, peak: float, name: str, assembly: str) 
     body = max(sums, key=lambda body: len({*sums[body]}))
     cycles, count = _cycles(mca, processor, body), len(sums[body])
     used = count / peak / cycles
-    mark = "" if used >= WANTED else "below"
-    print(
-        f"| {processor.name} | {name} | {len({*sums[body]})} | {count} | {cycles:.1f} | {used:.2f} | {mark} |",
-        flush=True,
-    )
+    figures = f"{len({*sums[body]})} | {count} | {cycles:.1f} | {used:.2f} | {'' if used >= WANTED else 'below'}"
+    print(f"| {processor.name} | {name} | {figures} |", flush=True)
 
 
 @lru_cache(maxsize=1)

@@ -72,12 +72,9 @@ def _matrices(dtype: str) -> dict[str, Any]:
     score = rg.softmax(parts @ rg.transpose(parts, (0, 1, 3, 2)))
     every = rg.transpose(outputs, (1, 0, 2))
     shares = rg.softmax(every @ rg.transpose(every, (0, 2, 1)))
-    few = rg.parameter("few", (1, 6, 9), dtype=dtype) @ rg.transpose(
-        rg.parameter("keys", (1, 5, 9), dtype=dtype), (0, 2, 1)
-    )
     return {
         "read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own),
-        "steps": shares @ every, "largest": rg.reduce_max(shares, 2), "few": few + rg.reduce_sum(outputs),
+        "steps": shares @ every, "largest": rg.reduce_max(shares, 2), "few": outputs[:, :1] @ rg.transpose(outputs, (0, 2, 1)),
     }  # fmt: skip
 
 

@@ -75,9 +75,7 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
     if rows == 1:  # weights come straight from memory as operands
         return columns * accumulators + 2 <= target.registers
     beside = (min(rows, columns) if target.registers > 16 else rows) + 1
-    if (
-        not target.takes_operands_from_memory
-    ):  # what is loaded for the k of one accumulator waits for those of the others
+    if not target.takes_operands_from_memory:  # the k of all accumulators are loaded together
         beside *= accumulators
     return rows * columns * accumulators + beside <= target.registers
 

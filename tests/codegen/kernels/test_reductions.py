@@ -45,7 +45,7 @@ def test_every_width(width: int, dtype: str) -> None:
 @pytest.mark.parametrize("target", ["host", pytest.param("x86-64-v2", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
-    """One code for every width: of the last vector the lanes behind the width are left out, whatever they would give."""
+    """One code for every width: of the last vector lanes behind the width are left out, whatever they hold."""
     x = given(dtype, 3, 2, size("n"))
     outputs = [
         (f"{op}_{''.join(map(str, axes))}_{keep}", make(op, squares(x), axes=axes, keepdims=keep))
