@@ -74,7 +74,8 @@ def _matrices(dtype: str) -> dict[str, Any]:
     shares = rg.softmax(every @ rg.transpose(every, (0, 2, 1)))
     return {
         "read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own),
-        "steps": shares @ every, "largest": rg.reduce_max(shares, 2), "few": outputs[:, :1] @ rg.transpose(outputs, (0, 2, 1)),
+        "steps": shares @ every, "largest": rg.reduce_max(shares, 2),
+        "few": outputs[:, :1] @ rg.transpose(outputs, (0, 2, 1)),
     }  # fmt: skip
 
 
