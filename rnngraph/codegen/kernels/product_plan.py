@@ -71,12 +71,12 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         rows = -(-rows // region.workers.parts)
     depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
     depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
-    accumulators = max(_accumulators(region.target, node) for node in products)
+    split = max(_accumulators(region.target, node) for node in products)
 
     def tile_of(depth: int) -> TileShape:
         return tile_shape(
             region.target, _gates(contractions, products), blocks, rows, depth,
-            max(len(item.lefts) for item in contractions), accumulators,
+            max(len(item.lefts) for item in contractions), split,
             region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
         )  # fmt: skip
 
@@ -84,7 +84,7 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     if by_matrix and isinstance(rows, int) and rows:
         whole = tile_of(0)  # a matrix that one tile of rows reads passes once, from wherever it comes
         tile = whole if whole.rows >= rows else tile
-        turning = turning_tile(region.target, rows, accumulators)
+        turning = turning_tile(region.target, rows, split)
         if lanes > 1 and turning is not None and [_is_turned(region, item) for item in contractions] == [True]:
             return ProductPlan(contractions, turning, axis, _masked(region, kernel, lanes, contractions), by_matrix)
     contractions = tuple(
