@@ -62,13 +62,21 @@ def _whole(dtype: str) -> dict[str, Any]:
 
 
 def _matrices(dtype: str) -> dict[str, Any]:
-    """Products matrix by matrix, in a loop and outside of it, and a normalization by averages."""
+    """Products matrix by matrix, in a loop and outside of it, some with columns that are steps or rows of an operand,
+    and a normalization by averages.
+    """
     x = rg.placeholder("x", (None, None, 7), dtype)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), rg.batch_normalization(x), time_major=True)
     own = rg.parameter("own", (3, 7, 5), dtype=dtype)
     parts = rg.transpose(rg.reshape(rg.dense(outputs, 21), (None, None, 3, 7)), (1, 2, 0, 3))
     score = rg.softmax(parts @ rg.transpose(parts, (0, 1, 3, 2)))
-    return {"read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own)}
+    every = rg.transpose(outputs, (1, 0, 2))
+    shares = rg.softmax(every @ rg.transpose(every, (0, 2, 1)))
+    return {
+        "read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own),
+        "steps": shares @ every, "largest": rg.reduce_max(shares, 2),
+        "few": outputs[:, :1] @ rg.transpose(outputs, (0, 2, 1)),
+    }  # fmt: skip
 
 
 def _front(dtype: str) -> dict[str, Any]:

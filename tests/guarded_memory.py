@@ -235,10 +235,17 @@ def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
     turned = rg.transpose(b, (0, 2, 1))
     score = a @ turned
     own = rg.tanh(rg.parameter("own", (3, size, 7), dtype=dtype))
-    outputs = {"score": score, "read": rg.tanh(score) @ b, "row": a[:, :1] @ turned, "own": b @ own}
+    c = rg.placeholder("c", (None, "steps", size), dtype)
+    seen = rg.softmax(c @ rg.transpose(c, (0, 2, 1)))
+    outputs = {
+        "score": score, "read": rg.tanh(score) @ b, "row": a[:, :1] @ turned, "own": b @ own, "steps": seen @ c,
+        "least": rg.reduce_min(seen, -1), "beside": b[:, :, :1] @ rg.transpose(c[..., :1], (0, 2, 1)),
+    }  # fmt: skip
     loss = sum((rg.reduce_sum(value) for value in outputs.values()), rg.reduce_sum(rg.transpose(a, (0, 2, 1)) @ a))
     program = guarded_program(guard, outputs, loss)
-    run_all(guard, program, {"a": _normal((3, 5, size), dtype), "b": _normal((3, 9, size), dtype)}, False)
+    for steps in (1, 5, 33):
+        shapes = {"a": (3, 5, size), "b": (3, 9, size), "c": (3, steps, size)}
+        run_all(guard, program, {name: _normal(shape, dtype) for name, shape in shapes.items()}, False)
 
 
 def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:

@@ -283,6 +283,38 @@ def test_workers_share_matrices() -> None:
     assert "axis 0" in plan
 
 
+@pytest.mark.parametrize(("rows", "turns"), [(1, True), (7, True), (130, False)])
+def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None:
+    """Else a tile's columns are turned into a panel, which the tiles of all rows read."""
+    q, k = rg.placeholder("q", (3, rows, 63)), rg.placeholder("k", (3, 25, 63))
+    program = rg.compile(q @ swapped(k), target="x86-64-v3")
+    loops = program.inference.show("loops")
+    assert ("lanes by" in loops) == turns
+    assert ("call turn" in loops) != turns
+
+
+@pytest.mark.parametrize("depth", [3, 513])
+def test_turned_columns_of_any_depth(depth: int) -> None:
+    """Of as many k as a block of a sum has, and more: the bits of what lies otherwise."""
+    left, right = normal(0, (2, 3, depth)), normal(1, (2, 19, depth))
+    a, b, c = declared("a", left), declared("b", right), rg.placeholder("c", (2, depth, 19))
+    found = rg.compile(a @ swapped(b)).inference(a=left, b=right)
+    np.testing.assert_array_equal(found, rg.compile(a @ c).inference(a=left, c=np.ascontiguousarray(swapped(right))))
+    np.testing.assert_allclose(found, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
+
+
+def test_turned_columns_of_a_depth_that_a_call_tells() -> None:
+    a, b = rg.placeholder("a", (2, 3, 4)), rg.placeholder("b", (2, 4, "steps"))
+    c = rg.placeholder("c", (2, 19, "steps"))
+    program = rg.compile(a @ b @ swapped(c))
+    assert "lanes by" in program.inference.show("loops")
+    for steps in (1, 6, 1027):
+        feeds = {"a": normal(0, (2, 3, 4)), "b": normal(1, (2, 4, steps)), "c": normal(2, (2, 19, steps))}
+        expected = feeds["a"].astype(float) @ feeds["b"] @ swapped(feeds["c"])
+        np.testing.assert_allclose(program.inference(feeds), expected, rtol=1e-4, atol=1e-3)
+    assert len(program.inference.compiled._entries) == 1
+
+
 def test_text_is_read_back() -> None:
     x = rg.placeholder("x", (None, 5, 4))
     graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph

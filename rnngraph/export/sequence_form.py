@@ -15,7 +15,7 @@ from ..ir.axes import rows_and_steps
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
 from ..passes.simplify import Simplify
-from ..runtime.native.optimized_graph import OptimizedGraph, tiled_sizes
+from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.native.size_bounds import Bounds, Most, bounds_of
 from .c_interface.nets import ExportedSequence, SizeArgument
 from .c_interface.ports import Port
@@ -85,7 +85,6 @@ def sequence_form(
     fixed = {rows.symbol: batch} if batch is not None and isinstance(rows, Size) and rows.symbol else {}
     names = _names([name for name in graph.symbols if name not in likely], rows, steps)
     plan_graph = with_sizes(about.optimized(outputs), {**likely, **fixed})
-    _refuse_columns(plan_graph)
     plan = planned(Simplify()(plan_graph) if likely else plan_graph, target, "sequence", 1)
     in_c: dict[str, Dim] = {name: size(symbol) for name, symbol in names.items()}
     in_c |= {name: substitute(dim, in_c) for name, dim in likely.items()}
@@ -145,19 +144,6 @@ def _arguments(
     first = SizeArgument(BATCH, known), SizeArgument(STEPS, steps if isinstance(steps, int) else None)
     others = [SizeArgument(symbol) for symbol in names.values() if symbol not in (BATCH, STEPS)]
     return (*first, *others)
-
-
-def _refuse_columns(graph: Graph) -> None:
-    """Raises ``ShapeError`` where an open size counts columns of a product, for which tiles are made."""
-    open_columns = tiled_sizes(graph)
-    for node in graph.walk():
-        dims = node.type.symbols if isinstance(node.type, TensorType) and node.op in ("matmul", "outer_sum") else set()
-        if found := sorted(dims & open_columns):
-            raise ShapeError(
-                f"the size {', '.join(found)} counts columns of a product, for which code is made; an exported net "
-                "needs it as a number: declare the placeholder with an int in its place",
-                node.where,
-            )
 
 
 def _port(

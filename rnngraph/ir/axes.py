@@ -31,6 +31,14 @@ def time_sizes(graph: Graph) -> set[str]:
     return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
 
 
+def attended_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that are columns of a product, as the steps that an attention's scores are of, but for those that
+    count rows of states.
+    """
+    columns = [node.shape[-1] for node in graph.walk() if node.op == "matmul"]
+    return set().union(*map(symbols_of, columns)).difference(*map(symbols_of, state_rows(graph)))
+
+
 def declared_lengths(graph: Graph) -> set[Dim]:
     """Lengths of scans that are numbers."""
     return {node["length"] for node in _scans(graph) if isinstance(node["length"], int)}
@@ -38,7 +46,8 @@ def declared_lengths(graph: Graph) -> set[Dim]:
 
 def state_rows(graph: Graph) -> set[Dim]:
     """Numbers of rows of states: of the first that each scan carries."""
-    return {scan.carries[0].inside.shape[0] for scan in map(ScanParts.of, _scans(graph)) if scan.carries}
+    carried = (scan.carries[0].inside.shape[:1] for scan in map(ScanParts.of, _scans(graph)) if scan.carries)
+    return {dim for shape in carried for dim in shape}
 
 
 def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:

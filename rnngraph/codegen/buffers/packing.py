@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ...errors import Where
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
+from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Place, Store, Value
 from ..machine.alignment import padded
 from .views import View
 
@@ -97,7 +97,8 @@ class Panels:
 
     def packs(self, view: View) -> bool:
         """Whether a right operand is one matrix of parameters alone, and not of a step, so that it is packed ahead."""
-        return view.buffer in self.parameters and isinstance(view.offset, int) and len(view.shape) == 2
+        known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
+        return known and view.buffer in self.parameters and len(view.shape) == 2
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
         """Memory for a value that is computed from parameters when they change."""
@@ -241,7 +242,7 @@ def _groups(
         inner = block.nested()
         for item in slices:
             source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
-            transposing.turn(inner, source, target, item.view.strides[1], per_k, (lanes, item.valid, panel.depth))
+            transposing.turn(inner, source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
@@ -303,34 +304,40 @@ class TransposingPackers:
     """
 
     def __init__(self) -> None:
-        self.functions: dict[tuple[str, int, int, int], Function] = {}
+        self.functions: dict[tuple[str, int, int | None, int], Function] = {}
 
     def turn(
-        self, block: Block, source: tuple[Buffer, Index], target: tuple[Buffer, Index], distance: Index, per_k: int,
-        extent: tuple[int, int, int],
+        self, block: Block, source: Place, target: Place, distance: Index, per_k: int, lanes: int, valid: Index,
+        depth: int,
     ) -> None:  # fmt: skip
         """Adds a call that transposes a slice. distance: between units of the source. per_k: between rows of the
-        target. extent: lanes, how many of them there are, and the depth.
+        target. valid: how many of the lanes there are. What is in the others of the target is a number if the source
+        holds numbers only, and no more is known of it.
         """
-        key = (target[0].dtype, *extent)
+        known = valid if isinstance(valid, int) else None
+        key = (target[0].dtype, lanes, known, depth)
         if key in self.functions:
             self.functions[key] = self.functions[key].called_for(block.origin)
         else:
             self.functions[key] = _turning(f"turn{len(self.functions)}", *key, block.origin)
-        block.add(Call(self.functions[key].name, (source, target), (distance, per_k)))
+        behind = () if known is not None else (valid,)
+        block.add(Call(self.functions[key].name, (source, target), (distance, per_k, *behind)))
 
 
-def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int, origin: Where | None) -> Function:
+def _turning(name: str, dtype: str, lanes: int, valid: int | None, depth: int, origin: Where | None) -> Function:
     """Transposes ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of
-    both
-    the rows lie at distances that are given.
+    both the rows lie at distances that are given. valid: None where it is given with a call; the last row then stands
+    for those that there are not.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
+    places: list[Index] = [size("n0") * lane for lane in range(lanes if valid is None else valid)]
+    if valid is None:
+        places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(lanes)]
 
     def turned(inner: Block, k: Index, count: int) -> None:
         rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
-        for lane in range(valid):
-            rows[lane] = inner.load("w", source, size("n0") * lane + k, lanes, count)
+        for lane, place in enumerate(places):
+            rows[lane] = inner.load("w", source, place + k, lanes, count)
         for number, value in enumerate(transposed(inner, rows)[:count]):
             inner.add(Store(value, target, size("n1") * (k + number)))
 
@@ -341,7 +348,9 @@ def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int, origin: 
         inner.add(LetIndex("first", "min", size("k"), depth - lanes))
         turned(inner, size("first"), lanes)
         block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
-    return Function(name, (source, target), ("n0", "n1"), tuple(block.statements), f"turns {valid} rows of {depth}")
+    sizes = ("n0", "n1") if valid is not None else ("n0", "n1", "n2")
+    rows_text = "rows" if valid is None else f"{valid} rows"
+    return Function(name, (source, target), sizes, tuple(block.statements), f"turns {rows_text} of {depth}")
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:

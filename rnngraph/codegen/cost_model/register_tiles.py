@@ -25,6 +25,7 @@ OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
 FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
 SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
+TURNED_TOGETHER = 4  # k of a block of float32 that a tile turns as it reads them
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 OPEN_DEPTH = 256  # and of a number of k
 
@@ -39,14 +40,15 @@ class TileShape:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Lanes of a vector: the narrowest float decides; no more than the units need."""
+    """Lanes of a vector: the narrowest float decides; no more than the units need. One row of as many as a call tells
+    is not worth the code of a last vector.
+    """
+    if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
+        return 1
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
     sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
-    sizes = sizes or [8]
-    if not isinstance(width, int):
-        return 1
-    lanes = target.lanes(min(sizes))
-    while lanes > 1 and lanes // 2 >= width:
+    lanes = target.lanes(min(sizes or [8]))
+    while isinstance(width, int) and lanes > 1 and lanes // 2 >= width:
         lanes //= 2
     return lanes
 
@@ -72,8 +74,10 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
     """Whether accumulators, broadcasts and weights stay in registers."""
     if rows == 1:  # weights come straight from memory as operands
         return columns * accumulators + 2 <= target.registers
-    spread = min(rows, columns) if target.registers > 16 else rows
-    return rows * columns * accumulators + spread + 1 <= target.registers
+    beside = (min(rows, columns) if target.registers > 16 else rows) + 1
+    if not target.takes_operands_from_memory:  # the k of all accumulators are loaded together
+        beside *= accumulators
+    return rows * columns * accumulators + beside <= target.registers
 
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
@@ -111,6 +115,15 @@ def cheapest(
             if total < cost * 0.999:
                 best, cost = TileShape(height, width, unroll(height * parts * width * gates, accumulators)), total
     return _evened(target, count, best, blocks, gates, depth, parts, accumulators, groups), cost
+
+
+def turning_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
+    """A tile of all ``rows`` that turns columns as it reads them, a block at a time: shuffles leave time for sums that
+    wait for each other. None where registers don't hold it, with the k that are turned together.
+    """
+    if rows * accumulators + TURNED_TOGETHER + 2 > target.registers:
+        return None
+    return TileShape(rows, 1, unroll(rows, accumulators))
 
 
 def unroll(sums: int, accumulators: int = 1) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...ir.types import Dim, size
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Fold, For, Index, Operand, Value, When
+from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When
 from ..loop_ir.workers import WORKER, WORKERS
 from .values import Strip
 
@@ -106,8 +106,8 @@ def folds(
 def strips(
     block: Block, width: Dim | None, lanes: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, Strip]]:
-    """Runs of units that cover ``width``: a loop over full ones, then the rest. share: a part of the full ones, and
-    of the parts the last one takes the rest.
+    """Runs of units that cover ``width``: a loop over full ones, then the rest, which a width that is known at run time
+    may have. share: a part of the full ones, and of the parts the last one takes the rest.
     """
     if share is not None:
         yield from _sliced_strips(block, width, lanes, share)
@@ -116,9 +116,8 @@ def strips(
         yield block, Strip(0, 1)
         return
     if not isinstance(width, int):
-        variable, inner = block.fresh_index("u"), block.nested()
-        yield inner, Strip(size(variable), 1)
-        block.add(For(variable, 0, width, 1, tuple(inner.statements)))
+        for nested, start, (valid,) in _open_groups(block, width, lanes, 1):
+            yield nested, Strip(start, lanes, valid)
         return
     full = width // lanes
     if full == 1:
@@ -167,12 +166,17 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
 
 
 def groups(
-    block: Block, width: int, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None
-) -> Iterator[tuple[Block, Index, list[int | None]]]:
+    block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None
+) -> Iterator[tuple[Block, Index, list[Valid]]]:
     """Groups of ``blocks`` vectors that cover ``width``: a loop over full ones, then the rest, each with its start and,
-    of each vector, how many of its lanes exist, None for all. masked: whether that is to be known of the last vector.
-    share: a part of the groups, of which the last part has the rest.
+    of each vector, how many of its lanes exist, None for all. masked: whether that is to be known of the last vector,
+    as it always is where the width is known at run time only. share: a part of the groups of a known width, of which
+    the last part has the rest.
     """
+    if not isinstance(width, int):
+        assert share is None, "columns are cut between workers where their number is known"
+        yield from _open_groups(block, width, lanes, blocks)
+        return
     count, span = -(-width // lanes), blocks * lanes
     edge = width % lanes if masked else 0
     full = (count - bool(edge)) // blocks
@@ -191,7 +195,7 @@ def groups(
         block.add(For(variable, low * span, high * span, span, tuple(inner.statements)))
     if not behind:
         return
-    valid: list[int | None] = [None] * behind
+    valid: list[Valid] = [None] * behind
     valid[-1] = edge or None
     if share is None:
         yield block, full * span, valid
@@ -199,3 +203,20 @@ def groups(
     rest = block.nested()
     yield rest, full * span, valid
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
+
+
+def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, Index, list[Valid]]]:
+    """Groups that cover a width that is known at run time only: whole ones, then vectors one by one, then the last,
+    of which some lanes exist.
+    """
+    begin: Index = 0
+    for count in dict.fromkeys((blocks, 1)):
+        end = block.let_index("whole", "floor", width, count * lanes) if count * lanes > 1 else width
+        variable, inner = block.fresh_index("u"), block.nested()
+        yield inner, size(variable), [None] * count
+        block.add(For(variable, begin, end, count * lanes, tuple(inner.statements)))
+        begin = end
+    if lanes > 1:
+        rest = block.nested()
+        yield rest, begin, [width - begin]
+        block.add(When(width - begin, 1, lanes, tuple(rest.statements)))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from ...ir.graph import Node
-from ...ir.types import size
+from ...ir.types import Dim, size
 from ..analysis.node_kinds import label_of
+from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Value, When
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Valid, Value, When
 from .active_rows import ActiveRows
 from .epilogue import Epilogue, TileRows
 from .kernel_plan import KernelPlan
@@ -32,23 +33,35 @@ class Tiles:
         self.plan, self.lanes, self.share = plan.products, plan.lanes, share
         self.members = set(plan.kernel.members)
         self.shape = plan.kernel.shape
-        self.width = int(str(self.shape[-1]))
+        self.width = self.shape[-1]
         self.tile = self.plan.tile
         self.units_shared = share is not None and share.axis == len(self.shape) - 1
         self.rows_shared = share is not None and share.axis == self.plan.row_axis
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
+        """Weights of one group of blocks of units stay in the caches for all rows; of matrices with a right operand
+        each, which nobody reads again, one is computed after the other.
+        """
         share = self.share if self.units_shared else None
-        for block, start, valid in groups(
-            self.block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share
-        ):
-            self._rows(block, start, valid)
 
-    def _rows(self, block: Block, start: Index, valid: list[int | None]) -> None:
-        """Tiles over all rows for one group of blocks of units."""
+        def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
+            for inner, start, valid in groups(block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share):
+                self._rows(inner, at, start, valid)
+
+        if self.plan.by_matrix:
+            self._over_matrices(self.block, each_group)
+        else:
+            each_group(self.block)
+
+    def _over_matrices(self, block: Block, body: Callable[[Block, list[Coordinate]], None]) -> None:
+        """``body`` at all places of the axes around rows and units."""
+        others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
+        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
+
+    def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
+        """Tiles over all rows for one group of blocks of units. matrix: of which, or of all in turn."""
         axis = self.plan.row_axis
-        others = [other for other in range(len(self.shape) - 1) if other != axis]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             for contraction in self.plan.contractions:
@@ -83,10 +96,13 @@ class Tiles:
                 return
             self._row_loop(nested, at, axis, whole, end, 1, start, valid)
 
-        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
+        if matrix is None:
+            self._over_matrices(block, tiles)
+        else:
+            tiles(block, matrix)
 
     def _pack(
-        self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[int | None]
+        self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[Valid]
     ) -> None:
         """Packs columns of one matrix as tiles read them. matrix: its leading axes."""
         panel, base = self._panels[contraction]
@@ -99,9 +115,9 @@ class Tiles:
         ]
         if all(view.strides[-2] == 1 for view in views):
             for number, (view, source, limit) in enumerate(slices):
-                target, extent = (panel, base + number * lanes), (lanes, limit or lanes, depth)
+                target, count = (panel, base + number * lanes), lanes if limit is None else limit
                 turn = self.memory.panels.transposing.turn
-                turn(block, (view.buffer, source), target, view.strides[-1], per_k, extent)
+                turn(block, (view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
             return
 
         def row(inner: Block, k: Index) -> None:
@@ -126,7 +142,7 @@ class Tiles:
         return found
 
     def _active_rows(
-        self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[int | None]
+        self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
     ) -> None:  # fmt: skip
         """Tiles over the active rows; the last one may look at others, of which it stores nothing."""
         share = self.share if self.rows_shared else None
@@ -169,7 +185,7 @@ class Tiles:
 
     def _left_over(
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, start: Index,
-        valid: list[int | None],
+        valid: list[Valid],
     ) -> None:  # fmt: skip
         """Rows that are too few for a whole tile, as one tile of their own height: all of a call may be such."""
         most = min(self.tile.rows, MOST_LEFT_OVER)
@@ -185,7 +201,7 @@ class Tiles:
 
     def _row_loop(
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
-        start: Index, valid: list[int | None], active: Index | None = None,
+        start: Index, valid: list[Valid], active: Index | None = None,
     ) -> None:  # fmt: skip
         """active: how many rows are, which stand first in an order of their own; of the others nothing is stored."""
 
@@ -202,7 +218,7 @@ class Tiles:
         loop(block, "r", end, body, begin, height)
 
     def _tile(
-        self, block: Block, rows: TileRows, others: Sequence[Coordinate], start: Index, valid: list[int | None]
+        self, block: Block, rows: TileRows, others: Sequence[Coordinate], start: Index, valid: list[Valid]
     ) -> None:
         """others: coordinates that all rows share."""
         strips = tuple(Strip(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
@@ -233,7 +249,7 @@ class Tiles:
 
     def _contract(
         self, emitter: ValueEmitter, contraction: Contraction, rows: Sequence[Sequence[Coordinate]],
-        cells: list[list[Coordinates]], start: Index, valid: list[int | None],
+        cells: list[list[Coordinates]], start: Index, valid: list[Valid],
     ) -> None:  # fmt: skip
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
         dot_width = contraction.dot_width
@@ -272,14 +288,15 @@ class Tiles:
         )  # fmt: skip
 
     def _right(
-        self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[int | None]
-    ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[int | None, ...]]:
+        self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[Valid]
+    ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[Valid, ...]]:
         """Where the right operands' columns lie: in a packed panel, or in rows as they are. matrix: its leading axes,
         where there are several.
         """
         panels, lanes, blocks = self.memory.panels, self.lanes, len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
         if all(map(panels.packs, views)):
+            assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
             panel, gates = panels.panel(tuple(views), self.width, lanes, self.tile.blocks, contraction.dot_width)
             in_group = panel.group_blocks(start, lanes)
             of_unit, of_vector = panel.depth * panel.gates, lanes * panel.dot_width
@@ -299,12 +316,16 @@ class Tiles:
             places = tuple((packed, first + number * lanes) for number in range(len(views) * blocks))
             return places, len(places) * lanes, 1, (None,) * len(places)
         columns: list[tuple[Buffer, Index]] = []
-        limits: list[int | None] = []
+        limits: list[Valid] = []
         for view in views:
             for number in range(blocks):
                 at = (*aligned(view.shape[:-2], matrix), 0, start + number * lanes)
                 columns.append((view.buffer, place(view, at)[0]))
-                roomy = view.room is not None and view.room >= -(-self.width // lanes) * lanes
-                limits.append(None if roomy else valid[number])
+                limits.append(None if _roomy(view, self.width, lanes) else valid[number])
         right_stride, lane_stride = views[0].strides[-2:]
         return tuple(columns), right_stride, lane_stride, tuple(limits)
+
+
+def _roomy(view: View, width: Dim, lanes: int) -> bool:
+    """Whether a row of columns may be read in whole vectors."""
+    return view.room is not None and isinstance(width, int) and view.room >= -(-width // lanes) * lanes

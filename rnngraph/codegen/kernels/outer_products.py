@@ -18,7 +18,7 @@ from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Valid, Value
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
@@ -239,17 +239,18 @@ class _Sum:
 
             def pack(
                 nested: Block, place: list[Index], turn: Index, start: Index = start,
-                valid: Sequence[int | None] = valid,
+                valid: Sequence[Valid] = valid,
             ) -> None:  # fmt: skip
                 for number, limit in enumerate(valid):
                     source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
                     target = self.right_base + turn * (len(valid) * lanes) + number * lanes
-                    self._copy(nested, view, source, limit or lanes, self.right_panel, target)
+                    there = limit if isinstance(limit, int) else lanes
+                    self._copy(nested, view, source, there, self.right_panel, target)
 
             depth = self._each_row(inner, at, first, count, pack)
             self._rows(inner, column + start, valid, depth)
 
-    def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
+    def _rows(self, block: Block, start: Index, valid: Sequence[Valid], depth: Index) -> None:
         for offset, height, behind in self._tiles():
 
             def body(inner: Block, row: Index, height: int = height) -> None:
@@ -257,9 +258,7 @@ class _Sum:
 
             loop(block, "r", behind, body, offset, height)
 
-    def _tile(
-        self, block: Block, row: Index, height: int, start: Index, valid: Sequence[int | None], depth: Dim
-    ) -> None:
+    def _tile(self, block: Block, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim) -> None:
         node, lanes = self.node, self.lanes
         emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [

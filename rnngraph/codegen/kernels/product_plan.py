@@ -10,7 +10,7 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
-from ..cost_model.register_tiles import OPEN_DEPTH, TileShape, accumulators, tile_shape
+from ..cost_model.register_tiles import OPEN_DEPTH, OPEN_ROWS, TileShape, accumulators, tile_shape, turning_tile
 from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
@@ -38,12 +38,14 @@ class ProductPlan:
 
     contractions: in an order in which each starts from what is there. row_axis: the axis that tiles run along, or None
     where there is one row. masked: whether some memory ends where the units end, so that lanes behind them are masked.
+    by_matrix: whether each matrix has a right operand of its own.
     """
 
     contractions: tuple[Contraction, ...]
     tile: TileShape
     row_axis: int | None
     masked: bool
+    by_matrix: bool = False
 
     @property
     def parts(self) -> int:
@@ -61,22 +63,34 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
     rows = region.extent(shape, axis) if axis is not None else 1
-    blocks = -(-int(str(shape[-1])) // lanes)
+    columns = shape[-1] if isinstance(shape[-1], int) else OPEN_ROWS
+    blocks = -(-columns // lanes)
     if partition.axis == len(shape) - 1:
         blocks = -(-blocks // region.workers.parts)
     if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
         rows = -(-rows // region.workers.parts)
     depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
     depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
-    tile = tile_shape(
-        region.target, _gates(contractions, products), blocks, rows, depth,
-        max(len(item.lefts) for item in contractions), max(_accumulators(region.target, node) for node in products),
-        region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
-    )  # fmt: skip
+    split = max(_accumulators(region.target, node) for node in products)
+
+    def tile_of(depth: int) -> TileShape:
+        return tile_shape(
+            region.target, _gates(contractions, products), blocks, rows, depth,
+            max(len(item.lefts) for item in contractions), split,
+            region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
+        )  # fmt: skip
+
+    tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
+    if by_matrix and isinstance(rows, int) and rows:
+        whole = tile_of(0)  # a matrix that one tile of rows reads passes once, from wherever it comes
+        tile = whole if whole.rows >= rows else tile
+        turning = turning_tile(region.target, rows, split)
+        if lanes > 1 and turning is not None and [_is_turned(region, item) for item in contractions] == [True]:
+            return ProductPlan(contractions, turning, axis, _masked(region, kernel, lanes, contractions), by_matrix)
     contractions = tuple(
         replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
     )
-    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes, contractions))
+    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes, contractions), by_matrix)
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
@@ -90,8 +104,15 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
     if between_lanes != 1:
         return True
     pitch = distance if isinstance(distance, int) else right.shape[-1]
-    extent = right.shape[-2] * int(str(pitch)) * ITEM_BYTES[product.dtype]
+    extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
     return (not isinstance(rows, int) or rows > 2 * tile.rows) and extent > region.target.first_cache // 2
+
+
+def _is_turned(region: Region, contraction: Contraction) -> bool:
+    """Whether the right operand is one of matrices whose k lie side by side, and whose columns don't."""
+    (product, *others), *more = contraction.products
+    distance, between_lanes = region.memory.views[product.operands[1]].strides[-2:]
+    return is_batched_product(product) and not others and not more and distance == 1 and between_lanes != 1
 
 
 def dot_width_of(product: Node) -> int:
@@ -189,7 +210,9 @@ def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
     """Whether some memory that the kernel touches ends where the units end, without padding."""
-    memory, width = region.memory, int(str(kernel.shape[-1]))
+    memory, width = region.memory, kernel.shape[-1]
+    if not isinstance(width, int):
+        return True
     if width % lanes == 0:
         return False
     if any(item.packed for item in contractions):

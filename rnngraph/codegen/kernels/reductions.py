@@ -172,7 +172,8 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 @dataclass(frozen=True)
 class _Units:
     """Folds ``source`` over its last axis, and others around it, in several vectors at once: what one operation
-    takes until its result is there would bound a single one. How many there are follows from the shape alone.
+    takes until its result is there would bound a single one. How many there are follows from the shape alone. Units
+    that fill no vector are folded one by one, or, where their number is known at run time only, as a part of one.
     """
 
     node: Node
@@ -208,11 +209,15 @@ class _Units:
         return width // self.lanes if isinstance(width, int) and self.lanes > 1 else 0
 
     def _rest(self) -> Dim:
-        """Units of a row that fill no vector."""
-        return self.source.shape[-1] - self._full() * self.lanes
+        """Units of a row that are folded one by one."""
+        return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
+
+    def _is_open(self) -> bool:
+        """Whether there are vectors, and it is known at run time only how many."""
+        return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
-        return 4 if self._full() >= 4 else min(self._full(), 2)
+        return 4 if self._full() >= 4 or self._is_open() else min(self._full(), 2)
 
     def _over(
         self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
@@ -236,7 +241,25 @@ class _Units:
         def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
+        def part(nested: Block, index: Index, before: Operand) -> Operand:
+            """The last units, fewer than a vector has; the other lanes are left as they are."""
+            inner, width = emitter.within(nested), self.source.shape[-1]
+            value = inner.spread(self.read(inner, (*at[:-1], Strip(index, lanes, width - index)), lanes), lanes)
+            units = nested.let("unit", (), "int64", lanes, index=index)
+            behind = inner.spread(nested.let("index", (), "int64", 1, index=width), lanes)
+            exists = nested.let("less", [units, behind], "bool", lanes)
+            neutral = Literal(self.neutral, self.node.dtype, lanes)
+            value = nested.let("select", [exists, value, neutral], self.node.dtype, lanes)
+            return self._fold(nested, before, value)
+
         vectors, rest = list(carried[:count]), list(carried[count:])
+        if self._is_open():
+            width = self.source.shape[-1]
+            several = block.let_index("several", "floor", width, count * lanes)
+            whole = block.let_index("whole", "floor", width, lanes)
+            first, *others = folds(block, vectors, several, count * lanes, turn)
+            first = fold(block, first, whole, lanes, lambda *now: turn(now[0], now[1], [now[2]])[0], several)
+            return [fold(block, first, width, lanes, part, whole), *others]
         if count:
             whole = full // count * count
             vectors = folds(block, vectors, whole * lanes, count * lanes, turn)

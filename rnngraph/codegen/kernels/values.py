@@ -14,16 +14,16 @@ from ...ir.types import Dim, Shape, size
 from ..analysis.node_kinds import is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Value
+from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Value
 
 
 @dataclass(frozen=True)
 class Strip:
-    """``lanes`` units from ``start`` on, of which ``valid`` exist."""
+    """``lanes`` units from ``start`` on, of which ``valid`` exist: a number, or a size where the width is one."""
 
     start: Index
     lanes: int
-    valid: int | None = None
+    valid: Valid = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ValueEmitter:
             return
         valid = None if _roomy(view, unit, at) else unit.valid
         value = self.spread(value, unit.lanes)
-        full = valid is None or valid >= unit.lanes
+        full = isinstance(valid, int) and valid >= unit.lanes
         valid = None if full else valid
         self.block.statements.append(Store(value, view.buffer, index, valid, stride, origin=self.block.origin))
 

@@ -142,7 +142,7 @@ class FunctionBuilder:
         if varying != 0:
             pointer = self.pointer(kind, pointer, self.index(varying))
             if self.target.triple.startswith(("x86_64", "amd64")):
-                pointer = self._frozen(pointer)
+                pointer = self.frozen(pointer)
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
@@ -166,6 +166,10 @@ class FunctionBuilder:
         is_number = not handle.text.startswith("%")
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
 
+    def lane_count(self, valid: Index) -> Handle:
+        """How many lanes are in bounds, in 32 bits."""
+        return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
+
     def _sized(self, x: Handle, element: str) -> Handle:
         if x.element == element:
             return x
@@ -175,9 +179,9 @@ class FunctionBuilder:
         """A pointer that LLVM's passes over loops take as it is. For WebAssembly they would give each load an addition
         of its own, for want of a proof that the sum does not wrap.
         """
-        return self._frozen(pointer) if self.target.triple.startswith("wasm") else pointer
+        return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
-    def _frozen(self, pointer: str) -> str:
+    def frozen(self, pointer: str) -> str:
         """The pointer as a value that LLVM knows no sum for, once in a scope."""
         key = ("freeze", pointer)
         for scope in self.known:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ...ir.types import ITEM_BYTES
-from ..loop_ir.nodes import Index, Load, Store
-from .function_builder import FunctionBuilder
-from .instructions import LLVM_TYPES, Handle, memory_element, overload_suffix, vector_type
+from ...ir.types import ITEM_BYTES, Size
+from ..loop_ir.nodes import Index, Load, Place, Store, Valid
+from .function_builder import FunctionBuilder, ascends
+from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overload_suffix, vector_type
 
 
 def read(
-    builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: int | None, stride: Index, name: str
+    builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
     """Lanes from memory; those that are not valid become 0 and are not touched."""
     b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
         return b.emit(f"load {kind}, ptr {pointer}, align {size}", element, lanes, name)
-    mask = b.first_lanes(lanes if valid is None else valid, lanes)
+    mask = _first_lanes(builder, valid, lanes)
     if stride == 1:
         form, places, where = "load", f"ptr {pointer}", "p0"
     else:
@@ -52,7 +52,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
     if lanes == 1 or (statement.valid is None and statement.stride == 1):
         builder.lines.append(f"  store {value.type} {value.text}, ptr {pointer}, align {size}")
         return
-    mask = b.first_lanes(lanes if statement.valid is None else statement.valid, lanes)
+    mask = _first_lanes(builder, statement.valid, lanes)
     if statement.stride == 1:
         form, places, where = "store", f"ptr {pointer}", "p0"
     else:
@@ -62,6 +62,31 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
     b.intrinsics[full] = f"declare void @{full}({value.type}, {places.rpartition(' ')[0]}, i32, {mask.type})"
     given = f"{value.type} {value.text}, {places}, i32 {size}, {mask.type} {mask.text}"
     builder.lines.append(f"  call void @{full}({given})")
+
+
+def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
+    """Where a row's element or a column's first lane lies at step k + offset."""
+    buffer, index = place
+    kind = LLVM_TYPES[element_of(buffer.dtype)]
+    constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
+    pointer = builder.address(buffer, index - constant)
+    if k != "0":
+        step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
+        pointer = builder.fixed(builder.pointer(kind, pointer, step))
+    behind = constant + stride * offset
+    if behind != 0:
+        onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
+        pointer = builder.pointer(kind, pointer, builder.index(behind), onward)
+    return pointer
+
+
+def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
+    """The mask of the lanes that are in bounds."""
+    b = builder.b
+    if not isinstance(valid, Size):
+        return b.first_lanes(lanes if valid is None else valid, lanes)
+    count = b.splat(builder.lane_count(valid), lanes)
+    return b.compare("ult", b.lane_numbers(lanes, "i32"), count)
 
 
 def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex
-from .function_builder import FunctionBuilder, ascends
+from ..loop_ir.nodes import Contract, Index, LetIndex
+from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
-from .load_store import read
+from .load_store import read, step_pointer
+from .turned_columns import are_turned, read_together, turned
 
 Sums = list[list[Handle]]
 """The sums of a tile: of each row one for each column and accumulator."""
@@ -21,6 +22,9 @@ Sums = list[list[Handle]]
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
     """The sums of a tile over all k."""
     columns = len(tile.results[0])
+    if are_turned(tile):
+        together = read_together(tile)
+        tile = replace(tile, unroll=-(-tile.unroll // together) * together)
     if tile.comment:
         builder.lines.append(f"  ; {tile.comment}")
     starts = [[builder.operand(item) for item in row] for row in tile.starts]
@@ -168,14 +172,22 @@ def _steps(
     origins = known_columns or ((),) * len(columns)
 
     def left(r: int, offset: int) -> Handle:
-        pointer = _pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
+        pointer = step_pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
             return b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes)
         return b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes)
 
+    ready: dict[tuple[int, int], Handle] = {}
+
     def right(j: int, offset: int) -> Handle:
-        pointer = _pointer(builder, tile.right[j], k, tile.right_stride, known + offset)
+        if are_turned(tile):
+            if (j, offset) not in ready:
+                together = range(offset, min(offset + read_together(tile), offsets.stop))
+                vectors = turned(builder, tile, j, k, known + offset, len(together))
+                ready.update(zip([(j, number) for number in together], vectors, strict=True))
+            return ready[j, offset]
+        pointer = step_pointer(builder, tile.right[j], k, tile.right_stride, known + offset)
         dtype = "int32" if narrow else tile.right[j][0].dtype
         return _widened(builder, read(builder, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
 
@@ -210,22 +222,6 @@ def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
     if x.element == "bf16":
         return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
     return x
-
-
-def _pointer(builder: FunctionBuilder, place: tuple[Buffer, Index], k: str, stride: Index, offset: int) -> str:
-    """Where a row's element or a column's first lane lies at step k + offset."""
-    buffer, index = place
-    kind = LLVM_TYPES[element_of(buffer.dtype)]
-    constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
-    pointer = builder.address(buffer, index - constant)
-    if k != "0":
-        step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
-        pointer = builder.fixed(builder.pointer(kind, pointer, step))
-    behind = constant + stride * offset
-    if behind != 0:
-        onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
-        pointer = builder.pointer(kind, pointer, builder.index(behind), onward)
-    return pointer
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:

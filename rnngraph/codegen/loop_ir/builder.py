@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import Where
 from ...ir.types import Dim, size
-from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Value
+from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
 
 
 @dataclass
@@ -54,11 +54,11 @@ class Block:
         buffer: Buffer,
         index: Index,
         lanes: int,
-        valid: int | None = None,
+        valid: Valid = None,
         stride: Index = 1,
     ) -> Value:
         value = Value(self.fresh(name), buffer.dtype, lanes)
-        some = valid if valid is None or valid < lanes else None
+        some = None if isinstance(valid, int) and valid >= lanes else valid
         self.statements.append(Load(value, buffer, index, some, stride, origin=self.origin))
         return value
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from ...errors import Where
-from ...ir.types import Dim
+from ...ir.types import Dim, Size
 
 Index = Dim
 Place = tuple["Buffer", Index]
 """An element of a buffer."""
+Valid = Index | None
+"""How many lanes of a vector are in bounds, from the first one on; None: all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Renaming:
     def place(self, place: Place) -> Place:
         return self.buffer(place[0]), self.index(place[1])
 
+    def valid(self, valid: Valid) -> Valid:
+        return None if valid is None else self.index(valid)
+
 
 class Uses(NamedTuple):
     """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
@@ -77,6 +82,11 @@ class Uses(NamedTuple):
     reads: Sequence[Buffer] = ()
     writes: Sequence[Buffer] = ()
     bodies: Sequence[Body] = ()
+
+
+def _sizes_in(*valid: Valid) -> Iterator[Index]:
+    """How many lanes are in bounds, where it is known at run time only."""
+    return (item for item in valid if isinstance(item, Size))
 
 
 @dataclass(frozen=True)
@@ -101,22 +111,23 @@ class BaseStatement(ABC):
 
 @dataclass(frozen=True)
 class Load(BaseStatement):
-    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0). ``stride`` is the
-    distance of lanes: 1, or more for a gather; a scalar is loaded by one lane.
+    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0), a number or a size that is
+    known at run time; None: all are. ``stride`` is the distance of lanes: 1, or more for a gather; a scalar is loaded
+    by one lane.
     """
 
     value: Value
     buffer: Buffer
     index: Index
-    valid: int | None = None
+    valid: Valid = None
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride), reads=(self.buffer,))
+        return Uses((self.index, self.stride, *_sizes_in(self.valid)), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
         place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
-        return Load(self.value, *place, self.valid, stride, origin=self.origin)
+        return Load(self.value, *place, by.valid(self.valid), stride, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -126,15 +137,15 @@ class Store(BaseStatement):
     value: Operand
     buffer: Buffer
     index: Index
-    valid: int | None = None
+    valid: Valid = None
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride), writes=(self.buffer,))
+        return Uses((self.index, self.stride, *_sizes_in(self.valid)), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
         place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
-        return Store(self.value, *place, self.valid, stride, origin=self.origin)
+        return Store(self.value, *place, by.valid(self.valid), stride, origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -203,7 +214,7 @@ class Contract(BaseStatement):
     right: tuple[tuple[Buffer, Index], ...]
     right_stride: Index
     lane_stride: Index
-    valid: tuple[int | None, ...]
+    valid: tuple[Valid, ...]
     unroll: int
     comment: str = ""
     dot_width: int = 1
@@ -213,7 +224,7 @@ class Contract(BaseStatement):
 
     def uses(self) -> Uses:
         places = (*self.left, *self.right)
-        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride)
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid))
         return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
 
     def renamed(self, by: Renaming) -> Contract:
@@ -225,6 +236,7 @@ class Contract(BaseStatement):
             right_stride=by.index(self.right_stride),
             lane_stride=by.index(self.lane_stride),
             depth=by.index(self.depth),
+            valid=tuple(map(by.valid, self.valid)),
         )
 
 

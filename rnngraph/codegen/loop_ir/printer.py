@@ -25,6 +25,7 @@ from .nodes import (
     Statement,
     Store,
     Tick,
+    Valid,
     Value,
     When,
 )
@@ -55,9 +56,9 @@ def _operand(value: Operand) -> str:
     return f"%{value.name}" if isinstance(value, Value) else f"{value.value!r}"
 
 
-def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: int | None = None) -> str:
+def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: Valid = None) -> str:
     by = f" by {dim_text(stride)}" if stride != 1 else ""
-    some = f" first {valid}" if valid is not None else ""
+    some = f" first {dim_text(valid)}" if valid is not None else ""
     return f"{buffer.name}[{dim_text(index)}]{by}{some}"
 
 

@@ -62,6 +62,11 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     @property
+    def takes_operands_from_memory(self) -> bool:
+        """Whether an instruction can read one operand where it lies, so that it needs no register."""
+        return self.triple.startswith(("x86_64", "amd64"))
+
+    @property
     def grows_stack(self) -> bool:
         """Whether a stack grows as its pages are touched, in order: Windows. LLVM would call a library for that."""
         return "-windows" in self.triple

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from ...errors import ShapeError, Where
-from ...ir.axes import lengths_of
+from ...ir.axes import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
@@ -26,26 +26,25 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that are columns of a product somewhere: tiles are made for a number of them."""
-    products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]
-    dims = [dim for node in products for dim in (node.shape if node.op == "outer_sum" else node.shape[-1:])]
+    """Names of sizes that are rows or columns of a sum of outer products: tiles are made for a number of them."""
+    dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that compiled code leaves open: lengths, where tiles don't count them."""
-    return lengths_of(graph) - tiled_sizes(graph)
+    """Names of sizes that compiled code leaves open: lengths, and what is attended to, if no tiles count them."""
+    return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Names of sizes on which the order of a sum depends: of last axes that are folded, which is done in vectors where
-    the size is known, and of the depths of products.
+    """Names of sizes on which the order of a sum depends: of last axes that are folded, in vectors of which there are
+    no more than are needed where the size is known, and of the depths and columns of products.
     """
     found: set[str] = set()
     for node in graph.walk():
-        if (
-            OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]
-        ) or node.op == "matmul":
+        if node.op == "matmul":
+            found |= symbols_of(node.operands[0].shape[-1]) | symbols_of(node.shape[-1])
+        elif OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]:
             found |= symbols_of(node.operands[0].shape[-1])
     return found
 

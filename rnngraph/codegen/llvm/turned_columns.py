@@ -1,0 +1,102 @@
+"""Columns of a register tile whose k lie side by side: read by rows of memory, and turned in registers.
+
+The lanes of a vector are such rows. Of each, pieces of 16 bytes are read, several k together, and joined to vectors of
+which each 16 bytes are turned by themselves: shuffles within 16 bytes are the cheapest everywhere. Nothing is read that
+is not there, and what is multiplied is the same as if the lanes lay side by side.
+"""
+
+from __future__ import annotations
+
+from ...ir.types import FLOATS, ITEM_BYTES, Dim, Size, size
+from ..loop_ir.nodes import Contract, LetIndex
+from .function_builder import FunctionBuilder
+from .instructions import LLVM_TYPES, Handle, element_of
+from .load_store import read, step_pointer
+
+PIECE_BYTES = 16
+FROM_ONE_POINTER = 8
+"""Rows that are reached from one pointer, by multiples of their distance: more would take registers for these."""
+
+
+def are_turned(tile: Contract) -> bool:
+    """Whether the k of a tile's columns lie side by side, and their lanes don't."""
+    is_float = tile.right[0][0].dtype in FLOATS
+    return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
+
+
+def read_together(tile: Contract) -> int:
+    """How many k are read together."""
+    first = tile.results[0][0]
+    return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
+
+
+def turned(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int) -> list[Handle]:
+    """Vectors of ``count`` k, the first of which is k + offset; lanes that are not there are 0, or as the last one."""
+    b, lanes, length = builder.b, tile.results[0][0].lanes, read_together(tile)
+    dtype = tile.right[column][0].dtype
+    valid = None if count == length else count
+    pieces = [
+        read(builder, at, dtype, length, valid, 1, "row") for at in _row_pointers(builder, tile, column, k, offset)
+    ]
+    pieces += [b.constant(0.0, pieces[0])] * (lanes - len(pieces))
+    return _turned_pieces(builder, [_joined(builder, pieces[number::length]) for number in range(length)])[:count]
+
+
+def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
+    """Where the rows lie, at k + offset: that of each lane, or of those lanes that there are."""
+    (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
+    lanes = tile.results[0][0].lanes
+    if isinstance(stride, int) and not isinstance(valid, Size):
+        there = range(lanes if valid is None else valid)
+        return [step_pointer(builder, (buffer, index + stride * lane), k, 1, offset) for lane in there]
+    kind, found = LLVM_TYPES[element_of(buffer.dtype)], []
+    base = builder.frozen(step_pointer(builder, (buffer, index), k, 1, 0))
+    for lane in range(lanes if valid is None or isinstance(valid, Size) else valid):
+        number: Dim = lane
+        if isinstance(valid, Size):
+            number = _at_most(builder, lane, valid - 1)
+        elif lane and lane % FROM_ONE_POINTER == 0:
+            base = builder.frozen(builder.pointer(kind, base, builder.index(stride * FROM_ONE_POINTER)))
+        if isinstance(number, int):
+            number %= FROM_ONE_POINTER
+        row = builder.pointer(kind, base, builder.index(stride * number)) if number != 0 else base
+        found.append(builder.pointer(kind, row, str(offset)) if offset else row)
+    return found
+
+
+def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
+    """The number of a lane, or of the last one that is there; found once in a scope."""
+    key = ("lane", lane, last)
+    for scope in builder.known:
+        if key in scope:
+            return size(scope[key])
+    builder.b.count += 1
+    builder.known[-1][key] = name = f"lane.{builder.b.count}"
+    builder.let_index(LetIndex(name, "min", lane, last))
+    return size(name)
+
+
+def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
+    """Pieces side by side."""
+    while len(pieces) > 1:
+        wide = range(2 * pieces[0].lanes)
+        pieces = [builder.b.shuffle(x, y, wide) for x, y in zip(pieces[::2], pieces[1::2], strict=True)]
+    return pieces[0]
+
+
+def _turned_pieces(builder: FunctionBuilder, vectors: list[Handle], width: int = 1) -> list[Handle]:
+    """As many vectors as a piece has elements, with each piece turned: of the first halves of pieces, then of the
+    second ones, groups of ``width`` elements of two vectors take turns.
+    """
+    if len(vectors) == 1:
+        return vectors
+    lanes, length = vectors[0].lanes, width * len(vectors)
+    found = []
+    for half in range(2):
+        order: list[int] = []
+        for piece in range(half * length // 2, lanes, length):
+            for group in range(piece, piece + length // 2, width):
+                order += [*range(group, group + width), *range(group + lanes, group + lanes + width)]
+        joined = [builder.b.shuffle(x, y, order) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
+        found += _turned_pieces(builder, joined, 2 * width)
+    return found
