@@ -17,7 +17,8 @@ import pytest
 from rnngraph.codegen import compile as code
 from rnngraph.codegen.buffers.arena import lifetimes
 from rnngraph.codegen.loop_ir.effects import has_barrier
-from rnngraph.codegen.loop_ir.nodes import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store, nested
+from rnngraph.codegen.loop_ir.functions import nested
+from rnngraph.codegen.loop_ir.nodes import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.ir.types import ITEM_BYTES, size
 

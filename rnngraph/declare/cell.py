@@ -20,8 +20,9 @@ from .layer import joined, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
+from .public_types import check_dtype
 from .state import named, public, resolve, specification_of, stated, widths
-from .tensor import Tensor, build, check_dtype, constant, declared
+from .tensor import Tensor, build, constant, declared
 from .trace import States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]

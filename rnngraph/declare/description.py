@@ -14,7 +14,7 @@ from ..stage_text import StageLine, StageText
 from .cell import Cell, Wrapper
 from .driver import Driver
 from .placeholders import placeholder_names
-from .tensor import public_type
+from .public_types import public_type
 
 if TYPE_CHECKING:
     import networkx as nx

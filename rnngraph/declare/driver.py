@@ -15,8 +15,9 @@ from .layer import in_layer, joined, within
 from .nest import flatten, matched, pack, paths
 from .parameter_maps import RANDOM
 from .parameters import ParameterSpec, ScopeName
+from .public_types import check_dtype
 from .state import Columns, named, public, specification_of
-from .tensor import Tensor, build, check_dtype, constant, declared
+from .tensor import Tensor, build, constant, declared
 from .trace import Trace, tracing
 
 MOST_INNER_STEPS = 1000

@@ -14,7 +14,8 @@ from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..public import api
 from .initializers import Initializer, initializer_of
-from .tensor import Tensor, build, check_dtype, declared, like
+from .public_types import check_dtype
+from .tensor import Tensor, build, declared, like
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,9 @@ from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
 from .cell import Cell, check_cell
 from .nest import pack, paths
+from .public_types import check_dtype
 from .state import public
-from .tensor import Tensor, check_dtype, declared
+from .tensor import Tensor, declared
 
 RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients", "fetch")
 """Names that calls take for themselves, so that no placeholder can have them."""

@@ -18,18 +18,14 @@ from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
-    DTYPES,
     INTEGERS,
-    SHORT_NAMES,
     Dim,
     TensorType,
-    TupleType,
-    Type,
-    dim_text,
     meet_declared,
 )
 from ..public import api
 from .layer import in_layer
+from .public_types import check_dtype, public_dim, public_type
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -179,21 +175,6 @@ class Tensor:
         return take_slice(self, index if isinstance(index, tuple) else (index,))
 
 
-def public_dim(dim: Dim) -> int | str | None:
-    if isinstance(dim, int):
-        return dim
-    return None if any(name.startswith("_") for name in dim.symbols) else dim_text(dim)
-
-
-def public_type(kind: Type) -> str:
-    """A type as users read it: a size that has no name yet is ``?``."""
-    if isinstance(kind, TupleType):
-        return f"({', '.join(map(public_type, kind.items))})"
-    dims = [public_dim(dim) for dim in kind.shape]
-    shape = ",".join("?" if dim is None else str(dim) for dim in dims)
-    return f"{SHORT_NAMES[kind.dtype]}[{shape}]"
-
-
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
     """A new Tensor; a mismatch becomes an error at the user's line."""
     where = in_layer(where or user_line())
@@ -247,15 +228,6 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
 def as_tensor(x: Any) -> Tensor:
     """x itself, or a constant of a number or an array."""
     return x if isinstance(x, Tensor) else constant(x)
-
-
-def check_dtype(dtype: Any) -> str:
-    text = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
-    if not isinstance(text, str) or text not in DTYPES:
-        hint = {"float": "float32", "int": "int64"}.get(text) if isinstance(text, str) else None
-        remedy = f"write {hint}" if hint else f"use one of {', '.join(DTYPES)}"
-        raise DtypeError(f"dtype {shown(dtype)} is not offered; {remedy}")
-    return text
 
 
 def like(value: Any, other: Tensor) -> Tensor:

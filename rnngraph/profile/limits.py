@@ -13,7 +13,8 @@ import numpy as np
 from ..codegen.cost_model.register_tiles import FMA_LATENCY
 from ..codegen.llvm.module import module_text
 from ..codegen.loop_ir.builder import Block
-from ..codegen.loop_ir.nodes import Buffer, Entry, For, Function, Store
+from ..codegen.loop_ir.functions import Entry, Function
+from ..codegen.loop_ir.nodes import Buffer, For, Store
 from ..codegen.machine.engine import Code, object_code
 from ..codegen.machine.target import Target, cache_bytes, host
 from ..ir.node import DRAW, INSTRUCTION

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from ...errors import Where
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Place, Store, Value
+from ..loop_ir.functions import Function
+from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value
 from ..machine.alignment import padded
 from .views import View
 

@@ -11,14 +11,13 @@ from typing import assert_never
 
 from ...stage_text import StageLine, StageText
 from ..loop_ir.effects import has_barrier
+from ..loop_ir.functions import Entry, Function
 from ..loop_ir.nodes import (
     Barrier,
     Call,
     Contract,
-    Entry,
     Fold,
     For,
-    Function,
     Let,
     LetIndex,
     Load,

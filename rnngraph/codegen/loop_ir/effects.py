@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .nodes import Barrier, Buffer, Call, Function, Statement, Tick, nested
+from .functions import Function, nested
+from .nodes import Barrier, Buffer, Call, Statement, Tick
 
 
 class Effects(NamedTuple):

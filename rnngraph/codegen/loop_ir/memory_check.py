@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import VerifyError
 from .effects import CallEffects, has_barrier
-from .nodes import Barrier, Buffer, Call, Function, Statement
+from .functions import Function
+from .nodes import Barrier, Buffer, Call, Statement
 
 Extent = tuple[int, int]
 """From where to where a temporary lies. Places that are formulas are numbered, in their order, behind the others."""

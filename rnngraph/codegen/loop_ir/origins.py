@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...errors import Where
-from .nodes import Contract, Function, Statement, nested, origins_in
+from .functions import Function, nested, origins_in
+from .nodes import Contract, Statement
 
 Origins = tuple[Where, ...]
 """Several where equal layers share a function."""

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from ...ir.types import SHORT_NAMES, dim_text, size
 from ...stage_text import StageLine, StageText
+from .functions import Function
 from .nodes import (
     Barrier,
     Buffer,
@@ -15,7 +16,6 @@ from .nodes import (
     Contract,
     Fold,
     For,
-    Function,
     Index,
     Let,
     LetIndex,

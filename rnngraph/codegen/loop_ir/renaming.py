@@ -7,7 +7,8 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from ...ir.types import Size, substitute
-from .nodes import Buffer, Function, Index, LetIndex, Literal, Renaming, Statement, Value
+from .functions import Function
+from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Value
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:

@@ -10,7 +10,8 @@ from ...errors import Where
 from ...ir.types import size
 from ..buffers.packing import Panels
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Barrier, Buffer, Call, Function, Index, Statement, origins_in
+from ..loop_ir.functions import Function, origins_in
+from ..loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
 from ..loop_ir.renaming import free, renamed, work_of
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
 from .ticks import Ticks, Timed

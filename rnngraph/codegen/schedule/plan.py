@@ -10,7 +10,7 @@ from ...stage_text import StageLine, StageText
 from ..buffers.arena import Arena
 from ..buffers.packing import PanelLayout
 from ..cost_model.work_sharing import Work
-from ..loop_ir.nodes import Entry, Function
+from ..loop_ir.functions import Entry, Function
 from ..loop_ir.printer import function_text
 from .arguments import Argument
 from .group_plan import GroupPlan

@@ -36,8 +36,9 @@ from ..kernels.emit import origin_of
 from ..kernels.kernel_plan import KernelPlan, plan_kernel
 from ..kernels.region import Region
 from ..loop_ir.effects import has_barrier
+from ..loop_ir.functions import Entry, Function
 from ..loop_ir.memory_check import check_memory
-from ..loop_ir.nodes import Buffer, Entry, Function, Statement
+from ..loop_ir.nodes import Buffer, Statement
 from ..loop_ir.renaming import free
 from ..loop_ir.workers import TEAM
 from ..machine.target import Target

@@ -12,7 +12,8 @@ from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon
 from ...ir.types import size as named_size
 from ...public import api
-from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like, matrix_product
+from ..public_types import check_dtype
+from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...codegen.loop_ir.nodes import Entry
+from ...codegen.loop_ir.functions import Entry
 from ...codegen.schedule.arguments import Argument
 from ...codegen.schedule.plan import Plan
 from ...ir.axes import axis_of_names

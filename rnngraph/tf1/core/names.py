@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.tensor import check_dtype
+from ...declare.public_types import check_dtype
 from ...errors import ArgumentError, NotOfferedError
 from ...public import api
 from .absent import not_offered

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rnngraph.codegen.loop_ir.effects import CallEffects, Effects, has_barrier
-from rnngraph.codegen.loop_ir.nodes import Barrier, Buffer, Call, For, Function, Literal, Load, Store, Value, When
+from rnngraph.codegen.loop_ir.functions import Function
+from rnngraph.codegen.loop_ir.nodes import Barrier, Buffer, Call, For, Literal, Load, Store, Value, When
 from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
 
 A, B, C = (Buffer(name, "float32") for name in "abc")

@@ -13,6 +13,7 @@ import rnngraph as rg
 from rnngraph.codegen.buffers import arena as arenas
 from rnngraph.codegen.buffers.arena import Arena, extents
 from rnngraph.codegen.loop_ir import nodes as loops
+from rnngraph.codegen.loop_ir.functions import Function, nested
 from rnngraph.codegen.loop_ir.memory_check import check_memory
 from rnngraph.codegen.loop_ir.nodes import (
     Barrier,
@@ -22,7 +23,6 @@ from rnngraph.codegen.loop_ir.nodes import (
     Contract,
     Fold,
     For,
-    Function,
     Let,
     LetIndex,
     Literal,
@@ -36,7 +36,6 @@ from rnngraph.codegen.loop_ir.nodes import (
     Uses,
     Value,
     When,
-    nested,
 )
 from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
 from rnngraph.errors import VerifyError

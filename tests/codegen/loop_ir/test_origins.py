@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from rnngraph.codegen.loop_ir.builder import Block
+from rnngraph.codegen.loop_ir.functions import Function, origins_in
 from rnngraph.codegen.loop_ir.nodes import (
     Barrier,
     Buffer,
@@ -15,7 +16,6 @@ from rnngraph.codegen.loop_ir.nodes import (
     Contract,
     Fold,
     For,
-    Function,
     Let,
     LetIndex,
     Literal,
@@ -27,8 +27,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Tick,
     Value,
     When,
-    origins_in,
-)  # fmt: skip
+)
 from rnngraph.codegen.loop_ir.origins import StatementOrigins, layers_text, origins_text
 from rnngraph.codegen.loop_ir.renaming import renamed, work_of
 from rnngraph.errors import Where

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen.loop_ir.nodes import Buffer, Function, Let, Literal, Load, Store, Value
+from rnngraph.codegen.loop_ir.functions import Function
+from rnngraph.codegen.loop_ir.nodes import Buffer, Let, Literal, Load, Store, Value
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.loop_ir.renaming import work_of
 
