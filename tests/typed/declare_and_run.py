@@ -34,6 +34,10 @@ assert_type(profile, rg.Profile)
 share: float = profile.layers["dense"].share
 print(share, profile["dense"].bound, [kernel.lines for kernel in profile.kernels], profile.plot().startswith("<svg"))
 
+lines = program.inference.show("loops").lines
+assert_type(lines[0].text, str)
+print({(origin.line, origin.layer, origin.phase) for line in lines for origin in line.origins})
+
 call = program.inference.on_columns("x", {"x": "pixels"}, keep=["id"])
 assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Result)
 data: bytes = rg.dumps(program)

@@ -18,6 +18,7 @@ from ..loop_ir.origins import Origins, layers_text
 DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')
 _CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
 MOST_COLUMNS = 65535
+"""The largest column that LLVM has room for; what has a larger number is told as the function's own."""
 
 
 def with_debug_info(
@@ -135,7 +136,7 @@ class _Metadata:
         if self.numbered is None:
             return ""
         number = self.numbered.setdefault(origins, len(self.numbered) + 1)
-        return f"column: {min(number, MOST_COLUMNS)}, "
+        return f"column: {number if number <= MOST_COLUMNS else 0}, "
 
     def text(self) -> list[str]:
         named = [f"!llvm.dbg.cu = !{{{self.unit}}}", f"!llvm.module.flags = !{{{', '.join(self.flags)}}}"]

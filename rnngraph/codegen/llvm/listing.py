@@ -29,7 +29,8 @@ def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> 
     of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(twin)
     lines: list[StageLine] = []
     origins: Origins = ()
-    of_function, shown, is_debug = origins, "", False
+    of_function, is_debug = origins, False
+    shown: Origins | None = None  # since the function began
     for line in assembly.removesuffix("\n").split("\n"):
         if _SECTION.match(line):
             is_debug = _DEBUG_SECTION.match(line) is not None
@@ -43,14 +44,13 @@ def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> 
             continue
         if (label := _LABEL.match(line)) and label[1] in own:
             origins = of_function = own[label[1]]
-            shown = ""
+            shown = None
         if not _INSTRUCTION.match(line):
             lines.append(StageLine(line))
             continue
-        text = origins_text(origins)
-        if text != shown:
-            shown = text
-            lines.append(StageLine(f"\t# {text}", origins))
+        if origins != shown:
+            shown = origins
+            lines.append(StageLine(f"\t# {origins_text(origins)}", origins))
         lines.append(StageLine(line, origins))
     text = "\n".join(line.text for line in lines if not _END.match(line.text))
     return StageText(line for line in lines if not (end := _END.match(line.text)) or f"{end[1]}-" in text)
