@@ -19,7 +19,7 @@ from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
 from ...script import Script
 from ...steps import Value
 from ..core.functions import ones_like
-from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
+from ..core.known import Expanded, Known, Operand, dtype_of, is_zero, known, shape_of
 from ..core.sizes import UnreadableError, texts
 from ..core.tensors import Tensors
 from ..core.values import HELD
@@ -173,11 +173,11 @@ class Steps:
     def _initial(self) -> object | None:
         """The states before the first step, or None where all are zeros."""
         items = list(self.loop.initial.values())
-        if all(map(_is_zero, items)):
+        if all(map(is_zero, items)):
             return None
         leaves: list[Value] = []
         for item, part in zip(items, self.states.values(), strict=True):
-            if _is_zero(item):
+            if is_zero(item):
                 zero = 0.0 if self.dtype == "float32" else self.tensors.script.call(constant, 0.0, dtype=self.dtype)
                 leaves.append(self.tensors.script.call(basic.broadcast_to, zero, (part.width,)))
             else:
@@ -276,11 +276,6 @@ def _rows(shapes: Sequence[Shape]) -> Dim | None:
 def _held(item: Operand) -> str:
     dtype = dtype_of(item)
     return HELD.get(dtype, dtype)
-
-
-def _is_zero(item: Operand) -> bool:
-    source = item.source if isinstance(item, Expanded) else item
-    return isinstance(source, Known) and not source.is_symbolic and not source.array.any()
 
 
 def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:

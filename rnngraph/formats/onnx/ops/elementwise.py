@@ -31,7 +31,7 @@ from ..core.functions import (
     tanh_gelu,
     thresholded_relu,
 )
-from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, number_like, shape_of
+from ..core.known import Expanded, Known, Operand, chosen, compared, dtype_of, folded, folds, number_like, shape_of
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
@@ -107,6 +107,10 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     left, right = _plain(left, right), _plain(right, left)
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
+    if isinstance(left, Known) and isinstance(right, Known):
+        truth = compared(op, left, right)
+        if truth is not None:
+            return truth
     turned = _turned_alike(call, left, right)
     if turned is not None:
         left, right, order = turned
@@ -123,8 +127,8 @@ def _plain(x: Operand, other: Operand) -> Operand:
     """x without a repetition that meeting the other value makes anyway."""
     if not isinstance(x, Expanded):
         return x
-    shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))
-    return x.source if shape[len(shape) - len(x.shape) :] == x.shape else x
+    shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))[-len(x.shape) :] if x.shape else ()
+    return x.source if all(own in (1, dim) for own, dim in zip(x.shape, shape, strict=True)) else x
 
 
 def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:

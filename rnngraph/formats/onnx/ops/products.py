@@ -9,7 +9,7 @@ from ....ir.types import FLOATS
 from ...layers import declare_dense
 from ...steps import Value
 from ..core.known import Known, Operand, dtype_of, number_like, shape_of
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from .elementwise import combined
@@ -114,20 +114,19 @@ def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
     inner = [letter for letter in first if letter in second and letter not in result]
     rows = [letter for letter in first if letter not in second]
     columns = [letter for letter in second if letter not in first]
-    if len(inner) != 1 or len(columns) > 1:
-        raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    both = [*zip(first, shape_of(left), strict=True), *zip(second, shape_of(right), strict=True)]
+    size = dict(sorted(both, key=lambda pair: isinstance(pair[1], int)))  # a number, where one of the two is
+    ahead, along, across = ([size[letter] for letter in letters] for letters in (batch, rows, columns))
+    depth = total(tuple(size[letter] for letter in inner))
     a = tensors.transpose(left, [first.index(letter) for letter in (*batch, *rows, *inner)])
     b = tensors.transpose(right, [second.index(letter) for letter in (*batch, *inner, *columns)])
-    if not columns:
-        b = tensors.expand_dims(b, [-1])
-    if batch and len(rows) != 1:
-        a = tensors.expand_dims(a, [len(batch)]) if not rows else a
-        if len(rows) > 1:
-            raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    joins_rows, joins_columns = bool(batch) and len(rows) != 1, len(columns) != 1
+    if joins_rows or len(inner) != 1:
+        a = tensors.reshape(a, [*ahead, *([total(tuple(along))] if batch else along), depth])
+    if joins_columns or len(inner) != 1:
+        b = tensors.reshape(b, [*ahead, depth, total(tuple(across))])
     found = product_of(tensors, a, b)
-    if batch and not rows:
-        found = tensors.squeeze(found, [len(batch)])
-    if not columns:
-        found = tensors.squeeze(found, [-1])
+    if joins_rows or joins_columns:
+        found = tensors.reshape(found, [*ahead, *along, *across])
     made = "".join((*batch, *rows, *columns))
     return tensors.transpose(found, [made.index(letter) for letter in result])
