@@ -212,6 +212,17 @@ def _takes(step: Step) -> bool:
     return isinstance(step.key, Index)
 
 
+def takes_entries(script: Script) -> bool:
+    """Whether entries of one axis are taken one by one, as rounds do that are written out."""
+    taken = Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
+    return max(taken.values(), default=0) >= FEWEST
+
+
+def _is_one(index: Sequence[Any]) -> bool:
+    """Whether an index takes one entry of an axis, all of others."""
+    return [type(entry) for entry in index if entry != slice(None)] == [int]
+
+
 def _family(step: Step) -> Any:
     """What steps have in common that take entries of one axis."""
     source = step.operands[0]

@@ -36,6 +36,8 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     value_of: open sizes as numbers of the example by which the steps were written out, if there are open ones. Places
     that are counted from an end of an axis of that size stay so, and all of it is the whole axis.
     """
+    if not all(step.make for step in script.steps):  # a reader's own cell, which is made where it is
+        return script
     script = _without_repeats(script)
     while True:
         steps = script.steps

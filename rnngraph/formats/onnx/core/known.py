@@ -60,6 +60,11 @@ Operand = Known | Expanded | Value
 """What a value of a file is."""
 
 
+def place_of(array: np.ndarray) -> tuple[Any, ...]:
+    """What two arrays have in common that are the same numbers of the file, laid out alike."""
+    return array.__array_interface__["data"][0], array.shape, array.strides
+
+
 def known(array: Any, dtype: str | None = None) -> Known:
     """An array as ``Known``: objects that are all numbers become numbers."""
     array = np.asarray(array)

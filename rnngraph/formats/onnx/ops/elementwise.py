@@ -104,7 +104,7 @@ def _binary(call: Call) -> Outputs:
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     """An op of two values."""
-    left, right = _plain(left, right), _plain(right, left)
+    left, right = _plain(call, left, right), _plain(call, right, left)
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):
@@ -123,9 +123,11 @@ def _is_number(*items: Known) -> bool:
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
-def _plain(x: Operand, other: Operand) -> Operand:
-    """x without a repetition that meeting the other value makes anyway."""
-    if not isinstance(x, Expanded):
+def _plain(call: Call, x: Operand, other: Operand) -> Operand:
+    """x without a repetition that meeting the other value makes anyway. A state that steps written out begin with stays
+    one, so that the first step is like the others.
+    """
+    if not isinstance(x, Expanded) or (call.tensors.shared and isinstance(other, Value)):
         return x
     shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))[-len(x.shape) :] if x.shape else ()
     return x.source if all(own in (1, dim) for own, dim in zip(x.shape, shape, strict=True)) else x
@@ -204,7 +206,7 @@ def _where(call: Call) -> Outputs:
                     return item
     tensors, dtype = call.tensors, HELD.get(dtype_of(a), dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
-    choices = [_plain(item, condition) for item in (a, b)]
+    choices = [_plain(call, item, condition) for item in (a, b)]
     values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
     if not any(isinstance(item, Value) for item in values):
         values[0] = tensors.value(choices[0])

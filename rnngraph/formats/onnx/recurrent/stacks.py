@@ -41,7 +41,8 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
         chain = [item]
         while chain[-1].node in above:
             chain.append(above[chain[-1].node])
-        found |= dict.fromkeys((one.node for one in chain), [_without_zeros(one) for one in chain])
+        layers = [_without_zeros(one) for one in chain]
+        found |= {one.node: layers for one in chain}
     return found
 
 
