@@ -9,14 +9,16 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
+from ..declare.parameters import ParameterSpec
 from ..declare.placeholders import placeholder
+from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
 from .expressions import attribute, literal, name_of
@@ -151,12 +153,22 @@ class Script:
         """The file's arrays for parameters under ``scope``."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
-    def drop_unused(self) -> None:
-        """Forgets inputs and parameters that no output needs."""
-        wanted = list(with_inner(wanted_steps(self._steps, self.outputs)))
+    def drop_unused_inputs(self) -> None:
+        """Forgets inputs that no output needs."""
+        wanted = set(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
-        names = set(settle(topological(value.tensor.node for value in self.outputs.values()), {}).specs.values())
-        self.parameters = {name: array for name, array in self.parameters.items() if name in names}
+
+    def settle_parameters(self) -> None:
+        """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
+        by its first use: by a later one, if no output needs that.
+        """
+        names = _names(value.tensor for value in self.outputs.values())
+        if set(names.values()) <= self.parameters.keys():
+            wanted = set(names.values())
+            self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
+            return
+        given = _names(tensor for step in self._steps for tensor in _tensors_in(step.thing))
+        self.parameters = {name: self.parameters[given[spec]] for spec, name in names.items()}
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""
@@ -179,3 +191,16 @@ class Script:
         writer.keep_names(arguments)
         statements = [line for text in writer.statements() for line in text.split("\n")]
         return [*statements, f"return {ast.unparse(writer.expression(result))}"]
+
+
+def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
+    """Parameters that these need, and what a program of them calls each."""
+    return settle(topological(tensor.node for tensor in tensors), {}).specs
+
+
+def _tensors_in(thing: Any) -> Iterator[Tensor]:
+    if isinstance(thing, Tensor):
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from _tensors_in(part)

@@ -178,5 +178,5 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
         script = rolled_up(script)
-    script.drop_unused()
+    script.drop_unused_inputs()
     return script
