@@ -168,7 +168,10 @@ class Script:
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
         given = _names(tensor for step in self._steps for tensor in _tensors_in(step.thing))
-        self.parameters = {name: self.parameters[given[spec]] for spec, name in names.items()}
+        held = {name: self.parameters.get(given[spec]) for spec, name in names.items()}
+        self.parameters = {
+            name: array for name, array in held.items() if array is not None
+        }  # others are given as Tensors
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""

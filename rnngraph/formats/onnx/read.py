@@ -21,7 +21,7 @@ from .core.known import Known, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
-from .core.values import HELD
+from .core.values import HELD, held
 from .graph_reader import FAILED, GraphReader, Reading
 from .loops import loop, scan
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
@@ -160,7 +160,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
         raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
         raise UnreadableError("the file does not say how many axes it has")
-    return tensors.script.input(name, [sizes(size) for size in kind.shape], HELD.get(kind.dtype, kind.dtype))
+    return tensors.script.input(name, [sizes(size) for size in kind.shape], held(kind.dtype))
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:

@@ -160,8 +160,7 @@ class Core:
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
         self._rename(scope, name)
         new.classes[name] = kind.text
-        leaves = [*state] if isinstance(state.thing, tuple) else [state]
-        for item, leaf in zip(self.carried, leaves, strict=True):
+        for item, leaf in zip(self.carried, state.leaves, strict=True):
             rolling.final[item.place] = self._shaped(new, leaf, self._tensor(item.place))
         start = 0
         for place in self.emitted:
@@ -339,8 +338,7 @@ def _cell_step(
     found: dict[Place, Value] = {(place, (0, 0)): output}
     old = step.thing[1]
     fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
-    parts = [*new] if isinstance(new.thing, tuple) else [new]
-    for number, part in enumerate(parts):
+    for number, part in enumerate(new.leaves):
         path: tuple[int | str, ...] = (1,)
         if isinstance(old, tuple):
             path = (1, fields[number] if fields else number)

@@ -269,14 +269,14 @@ class ArrayReader:
                 raise FileError(f"{self._name} is damaged: {what} holds {len(proto.raw_data)} bytes for {list(shape)}")
             flat = np.frombuffer(proto.raw_data, stored)
         else:
-            flat = self._listed(proto, dtype, what)
+            flat = self._listed(proto, dtype)
         if flat.size != math.prod(shape):
             raise FileError(f"{self._name} is damaged: {what} holds {flat.size} numbers for shape {list(shape)}")
         if dtype == "bfloat16":
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
-    def _listed(self, proto: Any, dtype: str, what: str) -> np.ndarray:
+    def _listed(self, proto: Any, dtype: str) -> np.ndarray:
         """Numbers that stand one by one in a message."""
         field_name = {
             "float32": "float_data", "float64": "double_data", "int64": "int64_data",

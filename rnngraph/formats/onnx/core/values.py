@@ -27,6 +27,11 @@ HELD = {
 """The dtype that values have here, of those that there are not."""
 
 
+def held(dtype: str) -> str:
+    """The dtype that a value of the file's has here."""
+    return HELD.get(dtype, dtype)
+
+
 class Values:
     """Declares what is known in a script."""
 
@@ -59,7 +64,7 @@ class Values:
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
             return self._sizes(x)
-        array = x.array.astype(HELD.get(x.dtype, x.dtype))
+        array = x.array.astype(held(x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
         if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
@@ -71,7 +76,7 @@ class Values:
 
     def _sizes(self, x: Known) -> Value:
         """Sizes as numbers: of an open one as many ones as there are, added up."""
-        dtype = HELD.get(x.dtype, x.dtype)
+        dtype = held(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
         return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
@@ -102,7 +107,7 @@ class Values:
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:
-        number, dtype = written(x.numbers("a number").reshape(())), HELD.get(x.dtype, x.dtype)
+        number, dtype = written(x.numbers("a number").reshape(())), held(x.dtype)
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 
     def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
@@ -125,7 +130,7 @@ class Values:
         return dim.symbol
 
     def cast(self, x: Value, dtype: str) -> Value:
-        dtype = HELD.get(dtype, dtype)
+        dtype = held(dtype)
         return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
 
     def inputs_behind(self, x: Value) -> list[str]:
@@ -147,7 +152,7 @@ class Values:
         """An operand that stands beside a value of ``rank``: one number is written as that."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
-            if HELD.get(x.dtype, x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
+            if held(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
                 return number
         return self.value(x, base)
 

@@ -36,7 +36,7 @@ from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
-from ..core.values import HELD, shortest
+from ..core.values import HELD, held, shortest
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
@@ -146,8 +146,8 @@ def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, O
 
 
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
-    tensors, dtype = call.tensors, HELD.get(dtype_of(left), dtype_of(left))
-    if HELD.get(dtype_of(right), dtype_of(right)) != dtype:
+    tensors, dtype = call.tensors, held(dtype_of(left))
+    if held(dtype_of(right)) != dtype:
         raise UnreadableError(f"it takes {dtype_of(left)} and {dtype_of(right)}")
     if isinstance(left, Known) and isinstance(right, Known):
         left = tensors.value(left)
@@ -204,7 +204,7 @@ def _where(call: Call) -> Outputs:
                 others = shape_of(b if item is a else a)
                 if all(dim == 1 for dim in others) or others == shape_of(item):
                     return item
-    tensors, dtype = call.tensors, HELD.get(dtype_of(a), dtype_of(a))
+    tensors, dtype = call.tensors, held(dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
     choices = [_plain(call, item, condition) for item in (a, b)]
     values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
@@ -224,7 +224,7 @@ def _cast(call: Call) -> Outputs:
     if isinstance(x, Expanded):
         source = cast_known(x.source, dtype) if isinstance(x.source, Known) else call.tensors.cast(x.source, dtype)
         return Expanded(source, x.shape)
-    wanted = HELD.get(dtype, dtype)
+    wanted = held(dtype)
     if dtype in HELD and wanted in INTEGERS and x.tensor.dtype != "bool":
         raise UnreadableError(f"numbers become {dtype} at run time, which would wrap")
     turned = call.tensors.turned_from(x)

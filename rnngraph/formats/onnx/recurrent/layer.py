@@ -8,7 +8,7 @@ from typing import Any
 
 from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ....ir.types import Dim
-from ...gates import ORDERS
+from ...gates import ONNX_ACTIVATIONS, ORDERS
 from ..core.known import Expanded, Operand, all_are, dtype_of, is_zero, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call
@@ -16,7 +16,6 @@ from ..core.values import shortest
 from .activations import Activation, activations_of
 from .cells import FreeLSTMCell
 
-_ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 INITIAL = (5, 6)
 """Inputs of a node that are states: h, and an LSTM's c."""
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -88,8 +87,8 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
         _check_sizes(name, shape_of(array), wanted[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
         raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
-    names = call.entries("activations") or [*_ACTIVATIONS[op]] * count
-    if len(names) != count * len(_ACTIVATIONS[op]):
+    names = call.entries("activations") or [*ONNX_ACTIVATIONS[op]] * count
+    if len(names) != count * len(ONNX_ACTIVATIONS[op]):
         raise UnreadableError(f"{len(names)} activations are given for {count} directions")
     activations = activations_of(
         names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []

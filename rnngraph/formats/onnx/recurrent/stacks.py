@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...steps import Step, Value, values_read
+from ...steps import Place, Value, values_read
 from ..core.known import Expanded
 from ..core.model import Node
 from ..core.tensors import Tensors
 from .drivers import Recurrence
 from .layer import INITIAL
-
-Place = tuple[Step, tuple[int | str, ...]]
 
 
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
