@@ -1,4 +1,4 @@
-"""Calls of a pool for the same streams again and again, with all between them that could make what is prepared wrong."""
+"""Calls of a pool for the same streams again and again, and all between them that could make what is prepared wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, UNITS = 3, 4
 def program() -> rg.Program:
     x = rg.placeholder("x", (None, None, WIDTH))
     gain = rg.placeholder("gain", (None, UNITS))
-    outputs, state = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     return rg.compile({"y": outputs * rg.expand_dims(gain, 1), "turned": rg.transpose(outputs, (1, 2, 0))}, seed=0)
 
 
