@@ -12,17 +12,9 @@ import numpy as np
 
 from ...arguments import entries
 from ...declare.nest import paths
-from ...errors import (
-    ArgumentError,
-    DtypeError,
-    ShapeError,
-    StructureError,
-    Where,
-    shown,
-    user_line,
-)
+from ...errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ...public import api, no_more
-from ..calls.feed_names import FeedNames
+from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
 from .forks import fork_lock
@@ -87,6 +79,7 @@ class StreamPool(Generic[Given]):
         self._queue: deque[np.ndarray] = deque()
         self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
         self._feeds = StepFeeds(graph)
+        self._keys = KnownKeys(names, self._feeds.names)
         self._tables: dict[Any, StreamTable] = {}
         self._places: frozenset[StreamTable | None] = frozenset()
         self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
@@ -220,7 +213,7 @@ class StreamPool(Generic[Given]):
         with self._lock:
             recent, prepared = self._recent, self._prepared
             if prepared is not None and prepared.of is recent and type(handles) is list and handles == recent[0]:
-                results = prepared.run(named) if feeds is None else None
+                results = prepared.run(named if feeds is None else self._keys.by_name(feeds, named))
                 if results is not None:
                     return self._packed(results)
             handles = entries(handles, "handles")
@@ -287,7 +280,13 @@ class StreamPool(Generic[Given]):
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
         if not feeds and all(name in self._feeds.names for name in named):
             return named
-        return self._feed_names.by_placeholder(feeds, named, user_line())
+        known = self._keys.by_name(feeds, named)
+        if known is not None:
+            return known
+        where = user_line()
+        found = self._feed_names.by_placeholder(feeds, named, where)
+        self._keys.learn(feeds or {}, where)
+        return found
 
     def _hold_rows(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> None:
         """Streams hold what is fed from here on: all of them, or none and an error."""

@@ -94,10 +94,12 @@ class PreparedRows:
         ]
         self._given = [steps.outputs[name].rows_back(steps.given[name][:count]) for name in outputs]
 
-    def run(self, named: Mapping[str, Any]) -> list[np.ndarray] | None:
-        """What the step gives; None where something is to be converted, checked or held, and nothing was done."""
+    def run(self, named: Mapping[str, Any] | None) -> list[np.ndarray] | None:
+        """What the step gives; None where something is to be converted, checked or held, and nothing was done. named:
+        None where names are not known.
+        """
         steps = self._steps
-        if len(named) != len(self._inputs) or steps.rows is not self._memory or steps.has_checks:
+        if named is None or len(named) != len(self._inputs) or steps.rows is not self._memory or steps.has_checks:
             return None
         for name, dtype, shape, _ in self._inputs:
             value = named.get(name)

@@ -91,3 +91,18 @@ def test_a_list_that_changes_names_other_streams() -> None:
     handles.append(beside.handles[3])
     for _ in range(3):
         beside.step(handles)
+
+
+def test_mappings_by_placeholder_and_by_name() -> None:
+    x = {"one": rg.placeholder("x.one", (None, None, 2)), "other": rg.placeholder("x.other", (None, None, 2))}
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), rg.concat(list(x.values()), -1))
+    program = rg.compile({"y": outputs}, seed=0)
+    pool, other = program.inference.streams(3), program.inference.streams(3)
+    handles, apart = [pool.open() for _ in range(3)], [other.open() for _ in range(3)]
+    draw = np.random.default_rng(0)
+    for turn in range(8):
+        fed = {name: draw.normal(size=(3, 2)).astype(np.float32) for name in x}
+        named = {f"x.{name}": array for name, array in fed.items()}
+        forms: list[Any] = [{x[name]: array for name, array in fed.items()}, {"x": fed}, named]
+        found = pool.step_rows(handles, forms[turn % 3])["y"]
+        assert_array_equal(found, other.step_rows(apart, named)["y"])
