@@ -56,8 +56,6 @@ class Script:
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
-        self.classes: dict[str, str] = {}
-        """Text of classes of the script's own, by their names."""
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -139,7 +137,7 @@ class Script:
     def emptied(self) -> Script:
         """A script with the names and parameters of this one, and without its steps."""
         other = Script(self.title)
-        other.parameters, other.classes = dict(self.parameters), dict(self.classes)
+        other.parameters = dict(self.parameters)
         other._scopes = self._scopes.copy()
         return other
 
@@ -185,7 +183,7 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.classes)
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
     def body(self, result: Any, arguments: Sequence[str]) -> list[str]:
         """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values."""

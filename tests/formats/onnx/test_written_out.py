@@ -105,3 +105,31 @@ def test_a_kernel_that_two_products_take_is_one_parameter() -> None:
     x = DRAW.normal(size=(3, INPUTS)).astype(np.float32)
     assert_allclose(net.program().inference(x=x)["y"], (x @ W + B) @ R @ R, atol=1e-6)
     assert "@ kernel @ kernel" in net.script()
+
+
+def test_functions_of_the_reader_stand_beside_the_step() -> None:
+    arrays: dict[str, Any] = {"R": R, "first": np.array([0]), "rest": np.array([UNITS])}
+    nodes: list[Node] = [
+        ("Shape", "x", "shape", {}), ("Gather", "shape,first", "batch", {"axis": 0}),
+        ("Concat", "batch,rest", "sizes", {"axis": 0}), ("ConstantOfShape", "sizes", "h_0", {}),
+    ]  # fmt: skip
+    for number in range(STEPS):
+        arrays[f"at_{number}"] = np.array(number)
+        nodes += [
+            ("Gather", f"x,at_{number}", f"x_{number}", {"axis": 1}), ("MatMul", f"h_{number},R", f"r_{number}", {}),
+            ("Add", f"x_{number},r_{number}", f"s_{number}", {}), ("Mish", f"s_{number}", f"h_{number + 1}", {}),
+        ]  # fmt: skip
+    built = model(nodes, ["batch", STEPS, UNITS], [f"h_{STEPS}"], arrays)
+    built.opset_import[0].version = 18
+    net = rg.read_onnx(built)
+    text = net.script()
+    assert "class Step(rg.Cell)" in text
+    assert text.count("def mish(") == 1
+    names: dict[str, Any] = {"__file__": "net.py"}
+    exec(compile(text.replace("program.parameters.load(", "print("), "net.py", "exec"), names)
+    names["program"].parameters.load(net.parameters)
+    x, h = DRAW.normal(size=(3, STEPS, UNITS)).astype(np.float32), np.zeros((3, UNITS))
+    for step in range(STEPS):
+        z = x[:, step] + h @ R
+        h = z * np.tanh(np.log1p(np.exp(z)))
+    assert_allclose(names["program"].inference(x=x)[f"h_{STEPS}"], h, atol=1e-5)
