@@ -67,8 +67,6 @@ class Values:
         array = x.array.astype(held(x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
-        if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
-            raise UnreadableError("it takes an array without entries")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
             raise UnreadableError("it takes an array without entries")
