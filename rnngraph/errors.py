@@ -230,5 +230,9 @@ def _gigabytes(count: int) -> str:
     return f"{count / 1e9:,.3g} GB" if count < 10**12 else f"{count // 10**9:,} GB"
 
 
+class RanksError(RnnGraphError, RuntimeError):
+    """Another process of a training failed, or is given something else; its text is part of this one."""
+
+
 class VerifyError(RnnGraphError, AssertionError):
     """A pass broke a rule of the IR: a defect of the compiler, never of the user."""

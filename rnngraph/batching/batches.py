@@ -19,14 +19,23 @@ BATCHES_OF_A_POOL = 50
 """Batches within which examples are sorted by length: enough to pad little, few enough to stay random."""
 
 
+ALL = slice(None)
+
+
 class Batch(NamedTuple):
     """Rows of examples that are run together."""
 
     examples: Batches
     rows: np.ndarray
 
-    def feeds(self) -> dict[str, np.ndarray]:
-        return self.examples.feeds(self.rows)
+    def feeds(self, own: slice = ALL) -> dict[str, np.ndarray]:
+        """own: which of the rows; all are padded as the whole batch is."""
+        return self.examples.feeds(self.rows, own)
+
+    @property
+    def longest(self) -> int | None:
+        """Steps of its longest row, where each row's are known."""
+        return self.examples.longest_of(self.rows)
 
 
 class Batches:
@@ -161,10 +170,11 @@ class Batches:
 
     # Feeds ---------------------------------------------------------------------------------------
 
-    def feeds(self, rows: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
-        """What is fed for a batch of ``rows``, padded with zeros to its longest example."""
+    def feeds(self, rows: np.ndarray | Sequence[int], own: slice = ALL) -> dict[str, np.ndarray]:
+        """What is fed for a batch of ``rows``, padded with zeros to its longest example. own: which of them."""
         rows = np.asarray(rows, np.intp)
         longest = {clock: int(steps[rows].max()) for clock, steps in self._steps.items()}
+        rows = rows[own]
         feeds = {name: column.take(rows, self._extent(column.spec, longest)) for name, column in self._columns.items()}
         feeds |= {whole.spec.name: whole.take(rows, self._extent(whole.spec, longest)) for whole in self._wholes}
         if self._lengths_spec is not None and self._lengths_spec.name not in feeds:
@@ -179,20 +189,27 @@ class Batches:
         clock = self._clocks.get(spec.name)
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
-    def windows(self, feeds: Mapping[str, np.ndarray], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    def longest_of(self, rows: np.ndarray) -> int | None:
+        """Steps of the longest of ``rows``; None where what is fed does not tell."""
+        return None if self._lengths is None or self._real is None else int(self._real[rows].max())
+
+    def windows(
+        self, feeds: Mapping[str, np.ndarray], first: int = 0, longest: int | None = None
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """Consecutive windows of time of one batch's feeds from step ``first`` on, the last one shorter; without
         ``window`` the rest at once.
 
-        What has no time axis goes whole to each. The lengths become those within the window; a window that no
-        row reaches is left out.
+        Each comes with its steps, those of its longest row. What has no time axis goes whole to each. The lengths
+        become those within the window; a window that no row reaches is left out. longest: steps of the batch's longest
+        row, where ``feeds`` has only some of its rows.
         """
         if self.window is None and not first:
-            yield dict(feeds)
+            yield 1, dict(feeds)
             return
-        total = self.steps(feeds)
+        total = self.steps(feeds, longest)
         span = total if self.window is None else self.window
         for start in range(first, total, span):
-            yield self.cut(feeds, start, start + span)
+            yield min(span, total - start), self.cut(feeds, start, start + span)
 
     def count_windows(self, rows: np.ndarray, first: int = 0) -> int:
         """How many windows ``windows`` gives for the batch of ``rows``."""
@@ -204,10 +221,12 @@ class Batches:
             total = min(total, int(self._real[rows].max()))
         return max(0, -(-(total - first) // (self.window or total)))
 
-    def steps(self, feeds: Mapping[str, np.ndarray]) -> int:
-        """Steps of the longest row of one batch's feeds."""
+    def steps(self, feeds: Mapping[str, np.ndarray], longest: int | None = None) -> int:
+        """Steps of the longest row of one batch, of which ``feeds`` has all rows if ``longest`` is not given."""
         total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
-        return total if self._lengths is None else min(total, int(feeds[self._lengths].max()))
+        if longest is None and self._lengths is not None:
+            longest = int(feeds[self._lengths].max())
+        return total if longest is None else min(total, longest)
 
     def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
         """Steps ``start`` to ``stop`` of one batch's feeds."""

@@ -45,10 +45,8 @@ class ProgramInputs:
 def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
     """The axes of what the training graph takes; with ``only_run`` those of what the inference graph does."""
     training, taker = inputs.training, inputs.inference if only_run else inputs.training
-    graph = training.optimized.graph
-    _, likely = training.optimized.equalities(tuple(name for name, _ in graph.outputs))
-    names = {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
-    graph = with_sizes(graph, names)  # labels of [batch, time] flattened beside logits of [batch, time]
+    names = likely_names(training.optimized)
+    graph = with_sizes(training.optimized.graph, names)
     types = {name: substitute_attribute(kind, names) for name, kind in training.types.items()}
     times = lengths_of(graph)
     declared, batches = declared_lengths(graph), state_rows(graph)
@@ -70,6 +68,12 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
         {name: types[name] for name in taker.types}, batch_axis, time_axis, inputs.defaults,
         sequence_lengths(taker.optimized), taker.optimized.kind, only_run,
     )  # fmt: skip
+
+
+def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
+    """What names of sizes most likely stand for, as of labels of [batch, time] flattened beside logits of as many."""
+    _, likely = optimized.equalities(tuple(name for name, _ in optimized.graph.outputs))
+    return {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
 
 
 def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:

@@ -6,9 +6,7 @@ from collections.abc import Set
 
 from ..ir.axes import counts
 from ..ir.graph import Graph, Node
-from ..ir.scan import ScanParts
-
-REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
+from ..ir.scan import REDUCTIONS, ends_of_loop
 
 
 def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
@@ -28,21 +26,6 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
                 return True
         if node.op == "matmul" and any(counts(item.shape[-1], batch) for item in node.operands[:2]):
             return True
-        if node.op == "scan" and _mixes(node["body"], batch, _ends(node)):
+        if node.op == "scan" and _mixes(node["body"], batch, ends_of_loop(node)):
             return True
     return False
-
-
-def _ends(scan: Node) -> set[Node]:
-    """What in a scan's body says of all rows together whether another step runs, and nothing else."""
-    body, parts = scan["body"], ScanParts.of(scan)
-    conditions = [carry.next for carry in parts.carries if carry.inside is parts.when]
-    users = body.users()
-    found, stack = set[Node](), conditions
-    while stack:
-        node = stack.pop()
-        if all(user in found for user in users[node]):
-            found.add(node)
-            if node.op not in REDUCTIONS:
-                stack += node.operands
-    return found

@@ -21,6 +21,8 @@ from .types import Dim
 
 Item = TypeVar("Item")
 
+REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
+
 
 class Carry(NamedTuple):
     """An input of the body that each step hands on. name: of what it hands on."""
@@ -127,3 +129,17 @@ def step_condition(scan: Node) -> Node | None:
 def is_final(get: Node) -> bool:
     """Whether a ``get`` is of what a scan carries, after the last step, and not of what each step emits."""
     return get["index"] < get.operands[0]["carries"]
+
+
+def ends_of_loop(scan: Node) -> set[Node]:
+    """What in a scan's body says of all rows together whether another step runs, and nothing else."""
+    body, parts = scan["body"], ScanParts.of(scan)
+    users = body.users()
+    found, stack = set[Node](), [carry.next for carry in parts.carries if carry.inside is parts.when]
+    while stack:
+        node = stack.pop()
+        if all(user in found for user in users[node]):
+            found.add(node)
+            if node.op not in REDUCTIONS:
+                stack += node.operands
+    return found

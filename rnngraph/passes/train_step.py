@@ -107,6 +107,17 @@ class AddGradients:
         return Graph.of(graph.name, outputs, [*graph.inputs, *sums.values()], graph.comments)
 
 
+@dataclass(frozen=True)
+class GiveGradients:
+    """Law: outputs unchanged, but that ``gradient/<label>`` is called ``sum/<label>``: a shard's part of a sum."""
+
+    name: str = "give_gradients"
+
+    def __call__(self, graph: Graph) -> Graph:
+        outputs = [(_as_sum(name), node) for name, node in graph.outputs]
+        return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
+
+
 def with_updates(graph: Graph, declared: Graph) -> Graph:
     """``graph`` with ``new/<label>`` for the parameters that ``declared``, of the same nodes, updates in training."""
     updates = [(NEW + label, node) for label, node in updates_of(declared).items()]
@@ -136,6 +147,16 @@ def update_graph(kinds: Mapping[str, TensorType]) -> Graph:
     sums = {label: _input(SUM + label, kind) for label, kind in kinds.items()}
     outputs = [(PREFIX + label, make("mul", node, _as(share, node))) for label, node in sums.items()]
     return Graph.of("update", outputs, [share, *sums.values()])
+
+
+def gradients_graph(kinds: Mapping[str, TensorType]) -> Graph:
+    """A graph whose gradients are inputs, ``gradient/<label>``. kinds: by label."""
+    inputs = {label: _input(PREFIX + label, kind) for label, kind in kinds.items()}
+    return Graph.of("add", [(PREFIX + label, node) for label, node in inputs.items()], [*inputs.values()])
+
+
+def _as_sum(name: str) -> str:
+    return SUM + name.removeprefix(PREFIX) if name.startswith(PREFIX) else name
 
 
 def _gradients(graph: Graph) -> dict[str, Node]:

@@ -40,6 +40,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
         "clip_value": state.clip_value,
         "accumulate": state.accumulate,
         "skip_non_finite": state.skip_non_finite,
+        "shards": state.shards,
         "trained": list(state.trained),
         "counts": {name: getattr(state, name) for name in COUNTS},
         "carries": state.carried is not None,
@@ -87,7 +88,8 @@ class Checkpoint:
         """The other arguments of a trainer, by name."""
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
-        return {**kept, "only": text["trained"], "skip_non_finite": text.get("skip_non_finite", True)}
+        kept |= {"shards": text.get("shards"), "skip_non_finite": text.get("skip_non_finite", True)}
+        return {**kept, "only": text["trained"]}
 
     def restore(self, state: TrainState) -> Position | None:
         """Sets a trainer's state, the program's parameters and its generator of seeds: all or nothing. Gives where an

@@ -24,7 +24,8 @@ from .fit.history import History
 from .fit.plan import evaluate, fit
 from .fit.position import FitSession
 from .optimization.optimizers import Adam, Optimizer, check_methods
-from .steps.stepper import Stepper
+from .ranks.ranks import Ranks
+from .ranks.start import shards_of, stepper_of
 from .steps.train_state import TrainState
 from .trainable import trained_names
 
@@ -64,6 +65,12 @@ class Trainer:
     only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
     accumulate: steps whose gradients are averaged for one update.
 
+    comm: a communicator of mpi4py whose processes train together, each with this same call; all feed the same batches.
+    shards: equal parts into which each batch is cut, whose gradients are computed apart and added up in one order; by
+    default as many as processes. What a step gives depends on the batch and on ``shards``, and not on how many
+    processes there are. A loss must then be a sum over rows, divided by what depends on feeds alone: raises
+    ``GraphError``, with the line, where it mixes rows otherwise.
+
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay; with
     ``skip_non_finite=False`` it is made, as TensorFlow 1 does.
 
@@ -82,6 +89,8 @@ class Trainer:
         clip_value: float | None = None,
         accumulate: int = 1,
         skip_non_finite: bool = True,
+        comm: Any = None,
+        shards: int | None = None,
     ) -> None:
         where = user_line()
         if not isinstance(program, Program):
@@ -97,7 +106,9 @@ class Trainer:
         trained = trained_names(program, only, where)
         skips = flag(skip_non_finite, "skip_non_finite")
         self.state = TrainState(program, chosen, trained, norm, value, together, where, skips)
-        self._stepper, self._session = Stepper(self.state), FitSession()
+        self._ranks, self._session = Ranks(comm, where), FitSession()
+        self.state.shards = shards_of(shards, self._ranks, where)
+        self._stepper = stepper_of(self.state, self._ranks, where)
 
     # Steps ---------------------------------------------------------------------------------------
 
@@ -133,7 +144,8 @@ class Trainer:
                 if (given := calls.run(feeds, named, seed)) is not None:
                     return given
             where = user_line()
-            arrays = self.program.training.gather(feeds, named, where)
+            with self._ranks.together():
+                arrays = self.program.training.gather(feeds, named, where)
             fed = feeds if plain else ()
             return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named, fetch=fetched)
 
@@ -203,7 +215,13 @@ class Trainer:
         options = dict(locals())
         del options["self"]
         return fit(
-            self._stepper, self._session, self.save, lambda callback: partial(callback, self), user_line(), **options
+            self._stepper,
+            self._session,
+            self.save,
+            lambda callback: partial(callback, self),
+            self._ranks,
+            user_line(),
+            **options,
         )
 
     @api
@@ -218,15 +236,20 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, optimizer, generator of seeds and position in the epoch, beside and renamed.
 
-        Raises ``ArgumentError`` where the optimizer or its schedule is code of the user's own.
+        Of several processes rank 0 writes, and the others do nothing. Raises ``ArgumentError`` where the optimizer or
+        its schedule is code of the user's own.
         """
+        if not self._ranks.is_first:
+            return
         with self._stepper.lock:
             save(self.state, self._session.position, path)
 
     @classmethod
     @api
-    def load(cls, path: str | os.PathLike[str], program: Program) -> Trainer:
+    def load(cls, path: str | os.PathLike[str], program: Program, *, comm: Any = None) -> Trainer:
         """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
+
+        comm: as for ``Trainer``; the number of shards is in the file, so that any number of processes goes on alike.
 
         It goes on bit for bit on the same target. Warns where the program computes its loss otherwise, dropout apart,
         with parameters of the same names and shapes. Raises ``FileError`` for a file that is damaged, is no
@@ -235,12 +258,14 @@ class Trainer:
         where = user_line()
         if not isinstance(program, Program):
             raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
-        return cls._restored(Checkpoint(path, program, where), program, os.fspath(path), where)
+        return cls._restored(Checkpoint(path, program, where), program, os.fspath(path), where, comm)
 
     @classmethod
-    def _restored(cls, checkpoint: Checkpoint, program: Program, source: str, where: Where | None) -> Trainer:
+    def _restored(
+        cls, checkpoint: Checkpoint, program: Program, source: str, where: Where | None, comm: Any = None
+    ) -> Trainer:
         try:
-            trainer = cls(program, checkpoint.optimizer(), **checkpoint.options())
+            trainer = cls(program, checkpoint.optimizer(), comm=comm, **checkpoint.options())
         except ArgumentError as error:
             raise FileError(f"can't load {source}: {error.what}", where) from None
         trainer._session.position = checkpoint.restore(trainer.state)
@@ -281,6 +306,11 @@ class Trainer:
     def accumulate(self) -> int:
         """Steps whose gradients are averaged for one update."""
         return self.state.accumulate
+
+    @property
+    def shards(self) -> int | None:
+        """Parts into which each batch is cut; None: it is computed as a whole."""
+        return self.state.shards
 
     @property
     def trained(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ...batching.sources import BatchSource
 from ...errors import ArgumentError, NonFiniteError, RnnGraphError, Where
 from ...runtime.calls.non_finite import NonFinite
 from ..optimization.schedules import Schedule, plateau_of
+from ..ranks.ranks import Ranks
+from ..ranks.start import take_changes
 from ..steps.stepper import Stepper
 from .evaluation import Evaluation
 from .history import VALIDATION, History, default_monitor
@@ -57,8 +60,9 @@ class Fit:
     so that another call goes on as if nothing had been.
     """
 
-    def __init__(self, stepper: Stepper, plan: Plan, position: Position) -> None:
+    def __init__(self, stepper: Stepper, plan: Plan, position: Position, ranks: Ranks) -> None:
         self.stepper, self.state, self.plan, self.position = stepper, stepper.state, plan, position
+        self.ranks = ranks
         self._began = time.perf_counter() - position.seconds
 
     def run(self) -> History:
@@ -77,11 +81,11 @@ class Fit:
         last = position.first + plan.epochs
         self.state.interrupt.watch()
         notices = self.state.program.options.notices
-        with FitProgress(last, plan.progress) as progress, notices.told_to(progress.compiling):
+        with FitProgress(last, plan.progress and self.ranks.is_first) as progress, notices.told_to(progress.compiling):
             self._call_back()  # those that an interruption left out
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)
-                row = self._row()
+                row = self.ranks.agreed(self._row)
                 self._end_epoch(row)
                 progress.end_epoch(row)
                 self._call_back()
@@ -120,7 +124,8 @@ class Fit:
         """Steps over the windows of a batch that are left."""
         plan, position, stepper = self.plan, self.position, self.stepper
         examples, rows = batch
-        feeds = batch.feeds()
+        own = stepper.own_rows(len(rows))
+        feeds = batch.feeds(own)
         cuts = examples.window is not None or plan.warm_up > 0
 
         def warmed() -> None:
@@ -128,13 +133,12 @@ class Fit:
 
         if plan.warm_up and not position.warmed:
             examples.check_windows(plan.where)
-            stepper.warm_up(examples.cut(feeds, 0, plan.warm_up), plan.where, warmed)
-        for number, cut in enumerate(examples.windows(feeds, plan.warm_up)):
+            stepper.warm_up(examples.cut(feeds, 0, plan.warm_up), own, len(rows), plan.where, warmed)
+        for number, (steps, cut) in enumerate(examples.windows(feeds, plan.warm_up, batch.longest)):
             if number < position.window:
                 continue
-            updates = self.state.updates
-            weight = len(rows) * examples.steps(cut) if cuts else len(rows)
-            loss = self._step(cut, rows, weight, carry=number > 0 or plan.warm_up > 0)
+            updates, weight = self.state.updates, len(rows) * steps
+            loss = self._step(cut, rows, own, weight, carry=number > 0 or plan.warm_up > 0)
             progress.step(loss, len(rows), weight)
             every = plan.checkpoint_every
             if every is not None and self.state.updates != updates and self.state.updates % every == 0:
@@ -142,7 +146,7 @@ class Fit:
         if cuts:
             stepper.reset()
 
-    def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, weight: int, carry: bool) -> float:
+    def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
         training, position = self.state.program.training, self.position
         arrays = training.gather(feeds, {}, self.plan.where)
         finite = True
@@ -154,9 +158,10 @@ class Fit:
                 position.loss, position.weight = position.loss + loss * weight, position.weight + weight
                 position.window += 1
 
-        loss = self.stepper.step(arrays, None, carry, self.plan.where, committed, self.plan.label_weights)
+        plan = self.plan
+        loss = self.stepper.step_of_fit(arrays, own, len(rows), carry, plan.where, committed, plan.label_weights)
         if not finite:
-            raise self._not_finite(loss, arrays, rows)
+            raise self._not_finite(loss, arrays, rows[own])
         return loss
 
     def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> NonFiniteError:
@@ -218,11 +223,11 @@ class Fit:
         position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
-        row = position.history.row(-1)
+        row, optimizer = position.history.row(-1), self.state.optimizer
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
                 position.calling = number + 1  # what it saves holds what it did
-                answer = bool(callback(row))
+                answer = self.ranks.agreed(partial(_answer, callback, row))
                 with interrupt:
                     position.stopping |= answer
                     if answer:
@@ -231,6 +236,8 @@ class Fit:
                 position.calling = number
                 raise
         position.calling = None
+        if self.plan.callbacks:
+            take_changes(self.state, self.ranks, optimizer)
 
     def _judge(self, row: Mapping[str, float]) -> bool:
         """Keeps the best parameters; whether the fit has waited long enough for better ones."""
@@ -250,6 +257,10 @@ class Fit:
             return False
         position.history.stopped = f"{plan.monitor} has not improved for {position.waited} epochs"
         return True
+
+
+def _answer(callback: EpochHook, row: dict[str, float]) -> bool:
+    return bool(callback(row))
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:

@@ -23,6 +23,7 @@ from ...public import taking
 from ...storage.atomic_file import as_path
 from ..optimization.optimizers import optimizer_text
 from ..optimization.schedules import plateau_of
+from ..ranks.ranks import Ranks
 from ..steps.stepper import Stepper
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
@@ -33,7 +34,7 @@ from .position import FitSession, Position
 
 def fit(
     stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
-    where: Where | None, **options: Any,
+    ranks: Ranks, where: Where | None, **options: Any,
 ) -> History:  # fmt: skip
     """``Trainer.fit``: checks all arguments before anything runs.
 
@@ -85,9 +86,17 @@ def fit(
     position = session.position = _position(stepper, session.position, data, flag(options["resume"], "resume"), where)
     if isinstance(source, Iterated):
         session.cursor = source.follow(position.first, position.begun, session.cursor)
-    history = Fit(stepper, plan, position).run()
+    _check_alike(data, plan, ranks, where)
+    history = Fit(stepper, plan, position, ranks).run()
     session.cursor = None
     return history
+
+
+def _check_alike(data: Mapping[str, Any], plan: Plan, ranks: Ranks, where: Where | None) -> None:
+    """That all processes go through as many examples, as often."""
+    if ranks.size > 1:
+        given = {**data, "epochs": plan.epochs, "callbacks": len(plan.callbacks), "warm_up": plan.warm_up}
+        ranks.check_same(given, "rank {rank} fits {other}, rank 0 {first}; give all the same", where)
 
 
 def _inputs(program: Program) -> ProgramInputs:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from ...declare.nest import flatten, matched
 from ...declare.tensor import Tensor
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph, Node, with_sizes
 from ...ir.types import TensorType
 from ...passes.gradients.autodiff import with_parameters
 from ...passes.label_weights import LabelWeights
 from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import Pass
-from ...passes.train_step import AddGradients, TrainStep, update_graph, with_updates
+from ...passes.shards.shard import Sharded, shard
+from ...passes.train_step import AddGradients, GiveGradients, TrainStep, gradients_graph, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
+from .batch_rows import BatchRows
 from .fetches import Fetch
 from .step_runner import NativeStep, StepVariant
 from .train_state import TrainState
@@ -25,26 +29,54 @@ def variant_of(
     """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels.
     fetch: what it gives beside the loss.
     """
+    lowered, graph, wrt, then = _step(state, states, label_weights, fetch)
+    then = (*then, AddGradients() if state.accumulate > 1 else _train_step(state))
+    compiled = _compiled(state, graph, wrt, then)
+    return StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
+
+
+def shard_of(
+    state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
+) -> tuple[StepVariant, Sharded]:
+    """A shard's part of a step, which gives the gradients themselves. rows: what counts them."""
+    lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
+    sharded = shard(with_sizes(graph, rows.likely), rows.names)
+    compiled = _compiled(state, sharded.graph, wrt, (GiveGradients(),))
+    variant = StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
+    return variant, sharded
+
+
+def _step(
+    state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None
+) -> tuple[Lowered, Graph, tuple[str, ...], tuple[Pass, ...]]:
+    """(lowering, graph without gradients, names of what these are of, passes behind differentiation)."""
     beside = [] if fetch is None else [*fetch.declared.items()]
     applied = [] if state.applied is None else state.applied.declared()
     lowered = state.program.parts.source.with_states(states, [*beside, *applied])
-    then: tuple[Pass, ...] = (AddGradients() if state.accumulate > 1 else _train_step(state),)
+    then: tuple[Pass, ...] = ()
     wrt = state.trained
     fetched = [] if fetch is None else fetch.labelled(lowered.graph)
     if state.applied is not None:
         fetched += [(label, lowered.graph.output(label)) for label, _ in applied]
         wrt = state.applied.wrt(wrt)
-        then = (state.applied.replacing(lowered.placeholders), *then)
+        then = (state.applied.replacing(lowered.placeholders),)
     graph = _needed_to_train(lowered, fetched, _parameter_types(state, _changed(wrt, state)))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
-    compiled = _compiled(state, graph, wrt, then)
-    return StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
+    return lowered, graph, wrt, then
 
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
     compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
+
+
+def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
+    """Adds gradients that ``given`` has, as ``gradient/<label>``, to the sums that wait for an update."""
+    graph = gradients_graph(_parameter_types(state, state.trained))
+    compiled = _compiled(state, graph, (), (AddGradients(),))
+    names = tuple(name for name, _ in compiled.graph.outputs)
+    return NativeStep(state, compiled, names, lambda: {**state.present_sums(), **given()})
 
 
 def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:

@@ -83,7 +83,21 @@ class Stepper:
             assert loss is not None, "what was converted has the signature that was looked for"
             return loss
 
-    def warm_up(self, feeds: Mapping[str, Any], where: Where | None, committed: Callable[[], None]) -> None:
+    def own_rows(self, count: int) -> slice:
+        """Which of a batch's rows this process reads in a fit: all."""
+        return slice(count)
+
+    def step_of_fit(
+        self, arrays: dict[str, np.ndarray], own: slice, count: int, carry: bool, where: Where | None,
+        on_commit: OnCommit, label_weights: tuple[float, ...],
+    ) -> float:  # fmt: skip
+        """The loss of a step. arrays: rows ``own`` of a batch of ``count``."""
+        loss: float = self.step(arrays, None, carry, where, on_commit, label_weights)
+        return loss
+
+    def warm_up(
+        self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
+    ) -> None:  # fmt: skip
         """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
         state, training = self.state, self.state.program.training
         arrays = training.gather(feeds, {}, where)

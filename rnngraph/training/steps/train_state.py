@@ -28,7 +28,8 @@ class TrainState:
     epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
-    come about. applied: what updates apply in place of gradients; None: these. interrupt: defers a Ctrl-C while
+    come about. applied: what updates apply in place of gradients; None: these. shards: parts of a
+    batch whose gradients are computed apart; None: it is one. interrupt: defers a Ctrl-C while
     something here changes.
     """
 
@@ -53,6 +54,7 @@ class TrainState:
         self.carried: dict[str, np.ndarray] | None = None
         self.drawn: int | None = None
         self.applied: AppliedGradients | None = None
+        self.shards: int | None = None
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}

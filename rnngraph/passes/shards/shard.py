@@ -1,0 +1,220 @@
+"""shard: a training graph over some of a batch's rows, whose losses and gradients add up to those of the whole batch.
+
+A mean divides by what all rows count together. So what a loss divides by, or takes a maximum of, becomes an input: it
+has to depend on what is fed alone, and is summed over all shards before. What no row has a part in, such as a penalty
+of weights, counts in the first shard only.
+Law: over shards that are cut from one batch, fed the totals, the sums of ``loss`` and of what is ``Summed`` are the
+whole graph's up to rounding; rows of the others are the whole graph's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import GraphError
+from ...ir.axes import counts
+from ...ir.graph import Graph, Node, make, remake
+from ...ir.types import Dim, Size, TensorType
+from .kinds import Kind, Numbers, Rows, Summed, Whole, factors_of, kind_of, scan_kinds
+
+TOTAL, FIRST = "total/", "first_shard"
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """graph: of a shard. totals: outputs ``total/<n>`` of a shard, which the sums over all shards are fed as; a later
+    one may read earlier ones. kinds: of the outputs, by name.
+    """
+
+    graph: Graph
+    totals: Graph
+    kinds: Mapping[str, Kind]
+
+
+def shard(graph: Graph, rows: frozenset[str]) -> Sharded:
+    """rows: names of the sizes that count the batch's rows. Raises ``GraphError``, with the line, where the loss mixes
+    rows otherwise than by sums whose factors depend on what is fed alone.
+    """
+    return _Sharding(rows).of(graph)
+
+
+@dataclass
+class _Sharding:
+    rows: frozenset[str]
+    new: dict[Node, Node] = field(default_factory=dict)
+    kinds: dict[Node, Kind] = field(default_factory=dict)
+    scans: dict[Node, list[Kind]] = field(default_factory=dict)
+    totals: dict[Node, Node] = field(default_factory=dict)
+    of_feeds: dict[Node, bool] = field(default_factory=dict)
+    first: Node | None = None
+
+    def of(self, graph: Graph) -> Sharded:
+        for node in graph.nodes:
+            self._visit(node)
+        outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
+        kinds = {name: self.kinds[node] for name, node in graph.outputs}
+        fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # whose sizes totals may need
+        made = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
+        totals = [(str(self.totals[node]["label"]), node) for node in self.totals]
+        return Sharded(made, Graph.of("totals", totals, fed), kinds)
+
+    def _output(self, name: str, node: Node) -> Node:
+        kind, value = self.kinds[node], self.new[node]
+        if name != "loss" or isinstance(kind, Summed):
+            return value
+        self.kinds[node] = Summed()
+        return self._once(value)
+
+    def _visit(self, node: Node) -> None:
+        if node.op in ("input", "parameter"):
+            self._set(node, node, self._of_input(node))
+            return
+        if node.op == "with_update":
+            raise GraphError(
+                "a value that training changes by itself, such as a batch normalization's averages, mixes the rows of "
+                "a batch, and so the batch can't be computed in shards",
+                node.where,
+            )
+        if node.op == "by_graph":
+            self._set(node, self.new[node.operands[0]], self.kinds[node.operands[0]])
+            return
+        if node.op == "get":
+            scan = node.operands[0]
+            self._set(node, remake(node, [self.new[scan]]), self.scans[scan][node["index"]])
+            return
+        kinds = [self.kinds[item] for item in node.operands]
+        if any(isinstance(kind, Summed) for kind in kinds):
+            linear = self._linear(node, kinds)
+            if linear is not None:
+                self._set(node, linear, Summed())
+                return
+            kinds = [Whole() if isinstance(kind, Summed) else kind for kind in kinds]
+            operands = [self._whole(item) for item in node.operands]
+        else:
+            operands = [self.new[item] for item in node.operands]
+        if node.op == "scan":
+            self.scans[node] = scan_kinds(node, kinds, self.rows)
+            self._set(node, remake(node, operands), Whole())
+            return
+        kind = kind_of(node, kinds, self.rows)
+        if isinstance(kind, Rows) and any(isinstance(item, Numbers) for item in kinds):
+            operands = self._counted(node, operands)
+        self._set(node, remake(node, operands), kind)
+
+    def _set(self, node: Node, new: Node, kind: Kind) -> None:
+        self.new[node], self.kinds[node] = new, kind
+
+    def _of_input(self, node: Node) -> Kind:
+        axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, self.rows)]
+        if not axes:
+            return Whole()
+        dim = node.shape[axes[0]]
+        if len(axes) > 1 or not isinstance(dim, Size) or dim.symbol not in self.rows:
+            raise GraphError(f"{node.name} has rows of a batch on several axes, and can't be cut in shards", node.where)
+        return Rows(axes[0], (dim,))
+
+    # Numbers of rows ------------------------------------------------------------------------------
+
+    def _counted(self, node: Node, operands: Sequence[Node]) -> list[Node]:
+        """Numbers of a part's rows, and where it begins in them; a row has several where rows and steps are joined."""
+        numbers, first = operands
+        (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], Numbers))
+        assert isinstance(kind, Numbers)
+        factors = factors_of(kind.size, self.rows)
+        if len(factors) > 1:
+            first = make("mul", first, _dimension(factors[1]), where=node.where)
+        return [numbers, first]
+
+    # Sums over rows -------------------------------------------------------------------------------
+
+    def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
+        """``node`` over shards' sums as they are, where it is a sum of theirs; None where it needs the totals."""
+        if any(isinstance(kind, Rows | Numbers) for kind in kinds) or node.op == "scan":
+            return None
+        if any(counts(dim, self.rows) for dim in node.shape):
+            return None
+        summed = [number for number, kind in enumerate(kinds) if isinstance(kind, Summed)]
+        match node.op:
+            case "add" | "sub" | "concat":
+                operands = [self._part(item) for item in node.operands]
+            case "select" if not all(self._is_of_feeds(self.new[node.operands[number]]) for number in summed):
+                operands = [self._whole(node.operands[0]), *map(self._part, node.operands[1:])]
+            case (
+                "neg"
+                | "reshape"
+                | "transpose"
+                | "broadcast"
+                | "slice"
+                | "reduce_sum"
+                | "reverse"
+                | "ensure_shape"
+                | "tap"
+            ):
+                operands = [self.new[node.operands[0]]]
+            case "cast" if node.dtype.startswith("float"):
+                operands = [self.new[node.operands[0]]]
+            case "mul" | "matmul" if len(node.operands) == 2:
+                kept = self._kept_of_product(node, summed)
+                operands = [self.new[item] if number == kept else self._whole(item)
+                            for number, item in enumerate(node.operands)]  # fmt: skip
+            case "div" if 0 in summed:
+                operands = [self.new[node.operands[0]], self._whole(node.operands[1])]
+            case _:
+                return None
+        return remake(node, operands)
+
+    def _kept_of_product(self, node: Node, summed: Sequence[int]) -> int:
+        """Which of two factors stays a part's sum: one that depends on parameters, if there is one."""
+        return next((number for number in summed if not self._is_of_feeds(self.new[node.operands[number]])), summed[0])
+
+    def _part(self, node: Node) -> Node:
+        """What a shard adds to the sum: of a value that is the same in all of them, the first one all."""
+        return self.new[node] if isinstance(self.kinds[node], Summed) else self._once(self.new[node])
+
+    def _once(self, value: Node) -> Node:
+        if self.first is None:
+            self.first = make("input", label=FIRST, name=FIRST, type=TensorType("bool", ()))
+        zero = make("constant", value=np.zeros((), value.dtype))
+        return make("select", self.first, value, zero, where=value.where)
+
+    def _whole(self, node: Node) -> Node:
+        """A value as the whole batch has it."""
+        value = self.new[node]
+        if not isinstance(self.kinds[node], Summed):
+            return value
+        if value not in self.totals:
+            if not self._is_of_feeds(value):
+                raise GraphError(
+                    f"{value.op} is over all rows of a batch and depends on parameters, and the loss is no sum of it; "
+                    "with shards a loss adds up what each row gives, divided by what depends on feeds alone",
+                    value.where,
+                )
+            label = f"{TOTAL}{len(self.totals)}"
+            self.totals[value] = make("input", label=label, name=label.replace("/", "_"), type=value.type)
+        return self.totals[value]
+
+    def _is_of_feeds(self, root: Node) -> bool:
+        """Whether a value depends on nothing but what is fed."""
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in self.of_feeds:
+                stack.pop()
+                continue
+            missing = [item for item in node.operands if item not in self.of_feeds]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            own = node.op != "parameter" and not (node.op == "input" and node["label"] == "seed")
+            self.of_feeds[node] = own and all(self.of_feeds[item] for item in node.operands)
+        return self.of_feeds[root]
+
+
+def _dimension(size: Dim) -> Node:
+    if isinstance(size, int):
+        return make("constant", value=np.asarray(size, np.int64))
+    return make("dimension", size=size)

@@ -1,0 +1,77 @@
+"""Sums over the shards of a batch, in an order that does not know how many processes compute them.
+
+Shards are the leaves of a binary tree: 0 and 1 are added, 2 and 3, and these two sums, and so on; where there is no
+right one, the left one goes up as it is. A process has neighbouring shards. It adds what lies within them; above that
+the sum that is on the right is sent to the process that has the left one. Rank 0 ends with the whole, and sends it to
+all. Each of ``log2(ranks)`` levels takes one message, and so does each of the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from .packed import Packed, Packing
+from .ranks import Ranks
+
+
+class ShardTree:
+    """shards: leaves. mine: those of this process."""
+
+    def __init__(self, shards: int, ranks: Ranks) -> None:
+        self.shards, self._ranks = shards, ranks
+        self._bounds = [rank * shards // ranks.size for rank in range(ranks.size + 1)]
+        self.mine = range(self._bounds[ranks.rank], self._bounds[ranks.rank + 1])
+        self._owners = [rank for rank in range(ranks.size) for _ in range(self._bounds[rank], self._bounds[rank + 1])]
+
+    def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, given: Packed) -> None:
+        """Puts the sum into ``given``, on all ranks.
+
+        leaves: (shard, its values) of those of ``mine`` that count, in order; the values are copied before the next is
+        asked for. count: shards that count, which are the first ones, of all ranks.
+        """
+        free: list[Packed] = []
+        held: dict[tuple[int, int], Packed] = {}  # by level and place in it
+        for shard, leaf in leaves:
+            value = free.pop() if free else packing.make()
+            value.take(leaf)
+            level, place = 0, shard
+            while place % 2 and (level, place - 1) in held:
+                left = held.pop((level, place - 1))
+                left.add(value)
+                free.append(value)
+                value, level, place = left, level + 1, place // 2
+            held[level, place] = value
+        for height, first, second in self._joints(count):
+            self._join(held, height, first, second, lambda: free.pop() if free else packing.make())
+        if self._ranks.is_first:
+            (root,) = held.values()
+            given.take(root)
+        self._ranks.share(given.whole)
+
+    def _joints(self, count: int) -> Iterator[tuple[int, int, int | None]]:
+        """(level, left, right) of each sum, lower levels first; no right where there is nothing to add."""
+        level, nodes = 0, count
+        while nodes > 1:
+            for left in range(0, nodes, 2):
+                yield level, left, left + 1 if left + 1 < nodes else None
+            level, nodes = level + 1, (nodes + 1) // 2
+
+    def _join(
+        self, held: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, room: Callable[[], Packed]
+    ) -> None:
+        rank, above = self._ranks.rank, (level + 1, left // 2)
+        owner = self._owners[left << level]
+        sender = owner if right is None else self._owners[right << level]
+        if rank == sender != owner and right is not None:
+            self._ranks.send(held.pop((level, right)).whole, owner)
+        if rank != owner or (level, left) not in held:  # which was added already where all of it is this rank's
+            return
+        value = held.pop((level, left))
+        if right is not None:
+            if sender == owner:
+                other = held.pop((level, right))
+            else:
+                other = room()
+                self._ranks.receive(other.whole, sender)
+            value.add(other)
+        held[above] = value

@@ -1,0 +1,221 @@
+"""Steps whose batch is cut in shards: each shard's gradients are computed apart, here or by another process, and added
+up in one order.
+
+The bits of a step depend on the batch and on the number of shards, and not on how many processes share them.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import GraphError, ShapeError, Where
+from ...passes.gradients.autodiff import PREFIX
+from ...passes.lowering.lowered import GIVEN, SHOWN
+from ...passes.shards.kinds import Rows
+from ...passes.shards.shard import FIRST
+from ...passes.train_step import SUM
+from ..steps.batch_rows import BatchRows, rows_of
+from ..steps.fetches import Fetch
+from ..steps.step_runner import NativeStep
+from ..steps.step_variants import adding_of, shard_of
+from ..steps.stepper import Stepper
+from ..steps.train_state import TrainState
+from ..steps.updates import OnCommit
+from .ranks import Ranks
+from .shard_tree import ShardTree
+from .shard_variant import LOSS, Parts, Shard, ShardCalls, ShardVariant
+
+
+class Batch(NamedTuple):
+    """What a process has of a batch of ``rows``: those from ``first`` on, at least the rows of its shards."""
+
+    arrays: dict[str, np.ndarray]
+    first: int
+    rows: int | None
+
+
+class ShardedStepper(Stepper):
+    """The steps of one trainer whose batches are cut in shards, over one process or several."""
+
+    def __init__(self, state: TrainState, ranks: Ranks, shards: int, where: Where | None) -> None:
+        super().__init__(state)
+        self.ranks, self.tree = ranks, ShardTree(shards, ranks)
+        self._rows = BatchRows.of(state.program, where)
+        self._sharded: dict[Any, ShardVariant] = {}
+        self._adding: NativeStep | None = None
+        self._found: Mapping[str, np.ndarray] = {}
+        self._steps = 0
+        if state.updated:
+            raise GraphError(
+                f"{', '.join(state.updated)} changes with each step by what all rows of a batch give, and so a batch "
+                "can't be cut in shards; train without shards",
+                where,
+            )
+        self._variant(SHOWN, (), None)  # raises here where the loss mixes rows
+
+    def step(
+        self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
+        on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
+        feeds: Any = (), named: Mapping[str, Any] | None = None, fetch: Fetch | None = None,
+    ) -> Any:  # fmt: skip
+        with self.lock:
+            self._check_alike(arrays)
+            return self._step(Batch(arrays, 0, None), seed, carry, where, on_commit, label_weights, fetch)
+
+    def own_rows(self, count: int) -> slice:
+        each, mine = self._each(count), self.tree.mine
+        return slice(min(mine.start * each, count), min(mine.stop * each, count))
+
+    def step_of_fit(
+        self, arrays: dict[str, np.ndarray], own: slice, count: int, carry: bool, where: Where | None,
+        on_commit: OnCommit, label_weights: tuple[float, ...],
+    ) -> float:  # fmt: skip
+        with self.lock:
+            loss: float = self._step(
+                Batch(arrays, own.start, count), None, carry, where, on_commit, label_weights, None
+            )
+            return loss
+
+    def _step(
+        self, batch: Batch, seed: int | None, carry: bool, where: Where | None, on_commit: OnCommit | None,
+        label_weights: tuple[float, ...], fetch: Fetch | None,
+    ) -> Any:  # fmt: skip
+        state, ranks = self.state, self.ranks
+        states = state.carried if carry else None
+        with ranks.together():
+            variant = self._variant(SHOWN if states is None else GIVEN, label_weights, fetch)
+            if carry:
+                variant.step.check_carries(where)
+            shards, used = self._cut(variant, batch, state.seed_of_step(seed), states or {}, where)
+        variant.totals.add(shards, used, self.tree, ranks, where)
+        parts = Parts(variant, where)
+        self.tree.add(parts.computed(shards), used, variant.packing, variant.given)
+        found = variant.joined(ranks.exchanged(parts.apart, parts.failure), variant.apart)
+        return self._commit(variant, found, seed, on_commit, fetch)
+
+    def warm_up(
+        self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
+    ) -> None:  # fmt: skip
+        state, training = self.state, self.state.program.training
+        with self.lock:
+            pieces: list[dict[str, np.ndarray]] = []
+            with self.ranks.together():
+                batch = Batch(training.gather(feeds, {}, where), own.start, count)
+                variant = self._variant(SHOWN, (), None)
+                variant.step.check_carries(where)
+                shards, _ = self._cut(variant, batch, state.seed_of_step(None), {}, where)
+                states, compiled = variant.step.states, variant.step.native.compiled
+                forward = ShardCalls(state, NativeStep(state, compiled, states), variant.step.own)
+                pieces += [forward.run(shard.arrays, where) for shard in shards]
+            found = variant.joined(self.ranks.exchanged(pieces), states)
+            with state.interrupt:
+                state.carried, state.drawn = found, None
+                committed()
+
+    def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:
+        key = states, label_weights, fetch
+        if key not in self._sharded:
+            self._sharded[key] = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
+        return self._sharded[key]
+
+    def _each(self, count: int) -> int:
+        """Rows of a shard."""
+        return max(1, -(-count // self.tree.shards))
+
+    def _cut(
+        self, variant: ShardVariant, batch: Batch, seed: int, states: Mapping[str, np.ndarray], where: Where | None
+    ) -> tuple[list[Shard], int]:
+        """(this rank's shards that have rows, how many have any on all ranks): equal parts, but for the last."""
+        count = self._rows.count(batch.arrays, where) if batch.rows is None else batch.rows
+        arrays = {**batch.arrays, **self.state.program.training.counters(seed)}
+        for name in states:
+            kind, array = variant.kinds[name], states[name]
+            if isinstance(kind, Rows) and array.shape[kind.axis] != count:
+                raise ShapeError(
+                    f"carry=True continues {array.shape[kind.axis]} rows, and this step feeds {count}; feed as "
+                    "many, or call reset() to begin anew",
+                    where,
+                )
+        each = self._each(count)
+        used = max(1, -(-count // each))
+        shards = []
+        for number in self.tree.mine:
+            if number >= used:
+                break
+            first, stop = number * each, min((number + 1) * each, count)
+            own = self._rows.cut(arrays, first - batch.first, stop - batch.first)
+            for name, array in states.items():
+                kind = variant.kinds[name]
+                own[name] = rows_of(array, kind.axis, first, stop) if isinstance(kind, Rows) else array
+            if "first_row" in own:
+                own["first_row"] = np.asarray(first, np.int64)
+            own[FIRST] = np.asarray(number == 0)
+            shards.append(Shard(number, own))
+        return shards, used
+
+    def _check_alike(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """That all ranks step the same batch: at first each time, later now and then, as it takes reading all."""
+        self._steps += 1
+        if self.ranks.size == 1 or self._steps & (self._steps - 1):
+            return
+        digest = 0
+        for name, array in arrays.items():
+            digest = (
+                zlib.crc32(
+                    np.ascontiguousarray(array).data.cast("B"), zlib.crc32(repr((name, array.shape)).encode(), digest)
+                )
+                if array.size
+                else digest
+            )
+        self.ranks.check_same(
+            digest,
+            "rank {rank} feeds another batch than rank 0; give all ranks the whole batch, of which each computes "
+            "its shards, and the same seed",
+            None,
+        )
+
+    def _commit(
+        self, variant: ShardVariant, found: dict[str, np.ndarray], seed: int | None, on_commit: OnCommit | None,
+        fetch: Fetch | None,
+    ) -> Any:  # fmt: skip
+        state, views = self.state, variant.given.views
+        loss, skipped = float(views[LOSS]), state.skipped
+        with state.interrupt:
+            self._take(loss, {name.removeprefix(SUM): array for name, array in views.items() if name.startswith(SUM)})
+            counts = state.skipped == skipped
+            if counts:
+                state.carried = {name: found[name] for name in variant.step.states} or None
+            if seed is None:
+                state.drawn = None
+            if on_commit is not None:
+                on_commit(loss, counts)
+        if fetch is None:
+            return loss
+        return loss, fetch.pack({**found, **{name: views[name].copy() for name in variant.summed}})
+
+    def _take(self, loss: float, gradients: Mapping[str, np.ndarray]) -> None:
+        """An update by these gradients, or one more step whose gradients wait for one."""
+        state = self.state
+        if state.skip_non_finite and not math.isfinite(loss):
+            state.skipped += 1
+            return
+        if state.accumulate == 1:
+            state.sums, state.pending = {SUM + name: array for name, array in gradients.items()}, 1
+            self.flush()
+            return
+        self._found = {PREFIX + name: array for name, array in gradients.items()}
+        if self._adding is None:
+            self._adding = adding_of(state, lambda: self._found)
+
+        def commit(results: Mapping[str, np.ndarray]) -> None:
+            if state.count(loss, results):
+                state.take_sums()
+
+        self._adding.once({}, {}, commit)
+        if state.pending >= state.accumulate:
+            self.flush()

@@ -1,0 +1,86 @@
+"""How processes begin a training: that they have one program, and that they start from the same values."""
+
+from __future__ import annotations
+
+from ...arguments import whole_number
+from ...errors import ArgumentError, GraphError, Where
+from ...ir.fingerprint import fingerprint
+from ..optimization.optimizers import Optimizer, optimizer_text
+from ..steps.stepper import Stepper
+from ..steps.train_state import TrainState
+from .ranks import Ranks
+from .sharded_stepper import ShardedStepper
+
+
+def shards_of(given: int | None, ranks: Ranks, where: Where | None) -> int | None:
+    """How many parts a batch is cut in; None: it is one."""
+    if given is None:
+        return ranks.size if ranks.size > 1 else None
+    count = whole_number(given, "shards", 1)
+    if count < ranks.size:
+        raise ArgumentError(
+            f"shards={count} leaves some of {ranks.size} processes without any; give at least as many as processes",
+            where,
+        )
+    return count
+
+
+def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
+    """What makes the steps. Raises where the processes' programs are not one and the same.
+
+    Parameters, and what seeds are drawn from, become those of rank 0.
+    """
+    if state.shards is None:
+        return Stepper(state)
+    if state.accumulate > 1 and state.applied is not None:  # sessions of TensorFlow 1 give no shards
+        raise GraphError("updates that apply something else than gradients can't be computed in shards", where)
+    with ranks.together():
+        stepper = ShardedStepper(state, ranks, state.shards, where)
+    if ranks.size > 1:
+        _check(state, ranks, where)
+        take_parameters(state, ranks)
+        seeds = state.program.parts.seeds
+        seeds.state, state.seed = ranks.agreed(lambda: (seeds.state, state.seed))
+    return stepper
+
+
+def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
+    """What callbacks on rank 0 may have changed becomes that of all: parameters, and the optimizer, which was
+    ``before``.
+    """
+    if ranks.size == 1:
+        return
+    take_parameters(state, ranks)
+    optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
+    if optimizer is not None:
+        state.optimizer = optimizer
+
+
+def take_parameters(state: TrainState, ranks: Ranks) -> None:
+    """Parameters become those of rank 0."""
+    parameters = state.program.parameters
+    shared = {name: array.copy() for name, array in parameters.items()}
+    ranks.share([*shared.values()])
+    parameters.load(shared)
+
+
+def _text(optimizer: Optimizer) -> str:
+    """What tells optimizers apart, as far as one of the user's own can be told."""
+    try:
+        return str(optimizer_text(optimizer))
+    except ArgumentError:
+        return type(optimizer).__qualname__
+
+
+def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
+    program = state.program
+    for value, what, remedy in (
+        (state.shards, "shards", "give all the same"),
+        (str(program.target), "the target", 'give all processes the same target=, such as "x86-64-v3"'),
+        (fingerprint(program.training.compiled.graph), "the program", "run one script on all processes"),
+        (tuple(state.trained), "only", "give all the same"),
+        ((_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite),
+         "the trainer's options", "give all the same"),
+    ):  # fmt: skip
+        problem = f"{what} of rank {{rank}} differs from that of rank 0; {remedy}"
+        ranks.check_same(value, problem, where)

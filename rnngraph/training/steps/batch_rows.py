@@ -1,0 +1,72 @@
+"""Which axis of what a program is fed numbers the examples of a batch, and how a batch is cut along it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...batching.input_axes import layout_of, likely_names
+from ...errors import ArgumentError, GraphError, Where
+from ...ir.axes import axis_of_sizes, lengths_of, state_rows
+from ...ir.graph import with_sizes
+from ...ir.types import Dim, Size, size
+from ...program.example_inputs import example_inputs
+from ...program.program import Program
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """names: of the sizes that count rows. likely: what other names stand for. axes: of rows, by input; None: it has
+    none, and each part of a batch takes all of it.
+    """
+
+    names: frozenset[str]
+    likely: Mapping[str, Dim]
+    axes: Mapping[str, int | None]
+
+    @staticmethod
+    def of(program: Program, where: Where | None) -> BatchRows:
+        """Raises ``GraphError`` where a batch can't be cut, as its size is declared."""
+        inputs = example_inputs(program.inference, program.evaluation, program.training)
+        layout, likely = layout_of(inputs), likely_names(inputs.training.optimized)
+        dims = {layout.types[name].shape[axis] for name, axis in layout.batch_axis.items() if axis is not None}
+        graph = with_sizes(inputs.training.optimized.graph, likely)
+        dims |= {dim for dim in state_rows(graph) if isinstance(dim, Size)} - {*map(size, lengths_of(graph))}
+        names = {dim.symbol for dim in dims if isinstance(dim, Size)} - {None}
+        if not dims or len(names) < len(dims):
+            declared = ", ".join(sorted(str(dim) for dim in dims if not isinstance(dim, Size) or dim.symbol is None))
+            raise GraphError(
+                f"a batch of {declared or 'no'} rows can't be cut in shards; declare the batch axis of what is fed as "
+                "None",
+                where,
+            )
+        counted = frozenset(str(name) for name in names)
+        sizes = {*map(size, counted)}
+        return BatchRows(
+            counted, likely, {name: axis_of_sizes(kind.shape, sizes) for name, kind in layout.types.items()}
+        )
+
+    def count(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> int:
+        """Rows of what is fed."""
+        counts = {
+            name: array.shape[axis] for name, array in arrays.items() if (axis := self.axes.get(name)) is not None
+        }
+        if not counts:
+            raise ArgumentError("nothing that is fed has a batch axis, and so there is nothing to cut in shards", where)
+        if len(set(counts.values())) > 1:
+            each = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise ArgumentError(f"what is fed has different numbers of rows: {each}", where)
+        return next(iter(counts.values()))
+
+    def cut(self, arrays: Mapping[str, np.ndarray], first: int, stop: int) -> dict[str, np.ndarray]:
+        """Rows ``first`` to ``stop`` of what is fed."""
+        return {
+            name: array if (axis := self.axes.get(name)) is None else rows_of(array, axis, first, stop)
+            for name, array in arrays.items()
+        }
+
+
+def rows_of(array: np.ndarray, axis: int, first: int, stop: int) -> np.ndarray:
+    return np.ascontiguousarray(array[(slice(None),) * axis + (slice(first, stop),)])

@@ -1,0 +1,152 @@
+"""What each process of ``test_mpi.py`` runs: ``python mpi_training.py TASK FOLDER``. Rank 0 writes what it found.
+
+Tasks: ``steps`` of all nets in several forms; ``fits`` with windows, validation, early stopping and callbacks, the
+second half of one by however many processes there are now; ``wrong``: what is to be refused; ``long``: a fit with a
+checkpoint at each update, for others to kill.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sharded_nets
+from mpi4py import MPI
+
+import rnngraph as rg
+
+WORLD = MPI.COMM_WORLD
+SHARDS = 8
+
+
+def digest(program: rg.Program, *numbers: Any) -> str:
+    """Of parameters and further numbers, bit by bit."""
+    arrays = [*map(np.asarray, numbers), *(program.parameters[name] for name in sorted(program.parameters))]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def steps(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for net in sharded_nets.NETS:
+        for options in ({}, {"accumulate": 3}, {"clip_norm": 0.5, "carry": True}, {"optimizer": Own()}):
+            if options.get("carry") and net is sharded_nets.tagger:
+                continue
+            for rows in (10, 3):
+                found[f"{net.__name__} {rows} {sorted(options)}"] = _steps(net, rows, **options)
+    return found
+
+
+def _steps(net: Any, rows: int, carry: bool = False, optimizer: Any = None, **options: Any) -> str:
+    program, feeds = net()
+    trainer = rg.Trainer(program, optimizer or rg.Adam(1e-2), comm=WORLD, shards=SHARDS, **options)
+    numbers = np.random.default_rng(0)
+    return digest(program, [trainer.step(feeds(numbers, rows), carry=carry and step > 0) for step in range(5)])
+
+
+@dataclass(frozen=True)
+class Own(rg.Optimizer):
+    """An optimizer of the user's own, whose steps are no longer than its rate."""
+
+    learning_rate: float = 1e-2
+
+    def slots(self) -> dict[str, float]:
+        return {"mean": 0.0}
+
+    def update(self, parameter: Any, gradient: Any, slots: Any, numbers: Any) -> Any:
+        mean = 0.9 * slots["mean"] + 0.1 * gradient
+        return parameter - numbers["rate"] * rg.tanh(mean), {"mean": mean}
+
+
+def examples(net: Any, count: int = 37) -> dict[str, Any]:
+    return net().feeds(np.random.default_rng(1), count)
+
+
+def fits(folder: Path) -> dict[str, Any]:
+    found = {}
+    for net in (sharded_nets.classifier, sharded_nets.tagger):
+        for options in ({}, {"window": 4, "warm_up": 1}, {"patience": 1}):
+            if net is sharded_nets.tagger and "window" in options:
+                continue
+            program = net().program
+            trainer = rg.Trainer(program, rg.Adam(3e-2), comm=WORLD, shards=SHARDS)
+            seen: list[float] = []
+
+            def lower(trainer: rg.Trainer, row: dict[str, float], seen: list[float] = seen) -> None:
+                seen.append(row["loss"])
+                trainer.learning_rate *= 0.8
+
+            history = trainer.fit(
+                examples(net), batch_size=10, epochs=3, validation=0.3, callbacks=[lower], progress=False, **options
+            )
+            assert len(seen) == (len(history["loss"]) if WORLD.Get_rank() == 0 else 0)
+            mine = digest(program, history["loss"], history["validation_loss"])
+            assert WORLD.allgather(mine) == [mine] * WORLD.Get_size()
+            found[f"{net.__name__} {sorted(options)}"] = mine
+    path = folder / "half"
+    if path.exists():
+        program = sharded_nets.classifier().program
+        trainer = rg.Trainer.load(path, program, comm=WORLD)
+    else:
+        program = sharded_nets.classifier().program
+        trainer = rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS)
+        trainer.fit(examples(sharded_nets.classifier), batch_size=7, epochs=2, progress=False, checkpoint=path)
+    trainer.fit(examples(sharded_nets.classifier), batch_size=7, epochs=2, progress=False)
+    found["resumed"] = digest(program)
+    return found
+
+
+def wrong(folder: Path) -> dict[str, Any]:
+    rank = WORLD.Get_rank()
+    program, feeds = sharded_nets.classifier()
+    trainer = rg.Trainer(program, comm=WORLD, shards=SHARDS)
+    batch = feeds(np.random.default_rng(rank), 8)
+    found = {"another batch": _error(lambda: trainer.step(batch))}
+    same = feeds(np.random.default_rng(0), 8)
+    found["an error of one"] = _error(
+        lambda: trainer.step({**same, "n": same["n"].astype("float32" if rank == 1 else "int32")})
+    )
+    other = sharded_nets.classifier(target="x86-64-v3" if rank else "x86-64-v2").program
+    found["targets"] = _error(lambda: rg.Trainer(other, comm=WORLD, shards=SHARDS))
+    found["shards"] = _error(lambda: rg.Trainer(program, comm=WORLD, shards=1))
+
+    def fails(trainer: rg.Trainer, row: dict[str, float]) -> None:
+        raise OSError("the disk is full")
+
+    again = rg.Trainer(program, comm=WORLD, shards=SHARDS)
+    found["a callback"] = _error(
+        lambda: again.fit(examples(sharded_nets.classifier), epochs=1, callbacks=[fails], progress=False)
+    )
+    everyone = WORLD.allgather(found)
+    return {name: [item[name] for item in everyone] for name in found}
+
+
+def _error(work: Callable[[], Any]) -> str:
+    try:
+        work()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def long(folder: Path) -> dict[str, Any]:
+    net, path = sharded_nets.classifier, folder / "trainer"
+    program = net().program
+    trainer = (rg.Trainer.load(path, program, comm=WORLD) if path.exists()
+               else rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS))  # fmt: skip
+    (folder / f"pid{WORLD.Get_rank()}").write_text(str(os.getpid()))
+    trainer.fit(examples(net), batch_size=5, epochs=12, progress=False, checkpoint=path, checkpoint_every=1)
+    return {"parameters": digest(program)}
+
+
+if __name__ == "__main__":
+    task, folder = sys.argv[1], Path(sys.argv[2])
+    answer = {"steps": steps, "fits": fits, "wrong": wrong, "long": long}[task](folder)
+    if WORLD.Get_rank() == 0:
+        (folder / f"{task}.json").write_text(json.dumps(answer))

