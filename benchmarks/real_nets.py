@@ -51,9 +51,9 @@ def main() -> None:
 
 def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
     from models import MADE
-    from models.checks import exports, largest_difference, microseconds, streams
+    from models.checks import exports, largest_difference, streams
     from models.fetch import NotFetchedError
-    from timing import measure
+    from timing import measure, median
 
     lines, left_out = [], []
     for family in families or MADE:
@@ -67,12 +67,13 @@ def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
             if model.timed and rounds:
                 what, our_call, their_call = model.timed
                 times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
-                ours, theirs = (f"{microseconds(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
+                ours, theirs = (f"{1e6 * median(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
             with tempfile.TemporaryDirectory() as folder:
-                exported = exports(model, Path(folder))
+                streamed = streams(model)
+                exported = exports(model, Path(folder), streamed)
             difference = f"{largest_difference(model):.1e}"
             cells = model.name, model.form, model.origin, str(model.lines), difference, model.by
-            lines.append(_line([*cells, ours, theirs, streams(model), exported]))
+            lines.append(_line([*cells, ours, theirs, streamed, exported]))
     return lines, left_out
 
 

@@ -109,6 +109,14 @@ class RandomNet:
             return self.layers.SeparableConv1D(self.size(), self.pick(1, 3), padding=padding, depth_multiplier=2)
         return self.layers.DepthwiseConv1D(self.pick(1, 3), padding=padding, depth_multiplier=self.pick(1, 2))
 
+    def spread(self) -> Any:
+        """Layers from steps to more of them, or to the same number by what all of them are."""
+        if self.chance(0.3):
+            return self.layers.GroupNormalization(-1, center=self.chance(0.7), scale=self.chance(0.7))
+        options: dict[str, Any] = {"padding": self.pick("valid", "same"), "use_bias": self.chance(0.7)}
+        options |= self.pick({"strides": 2}, {"strides": 3}, {"dilation_rate": 2})
+        return self.layers.Conv1DTranspose(self.size(), self.pick(1, 2, 3, 4), activation=self.activation(), **options)
+
     def pool(self) -> Any:
         kind = self.pick("MaxPooling1D", "AveragePooling1D")
         return getattr(self.layers, kind)(
@@ -137,7 +145,7 @@ class RandomNet:
         """A layer from steps to steps, which may change how many there are."""
         return self.pick(
             self.recurrent, self.recurrent, self.bidirectional, self.bidirectional, self.by_step, self.by_step,
-            self.by_step, self.convolution, self.separate, self.pool, self.nested,
+            self.by_step, self.convolution, self.separate, self.spread, self.pool, self.nested,
             lambda: self.layers.ZeroPadding1D(self.pick(1, (2, 1))),
             lambda: self.layers.Cropping1D(self.pick(1, (0, 2))), lambda: self.layers.UpSampling1D(2),
         )()  # fmt: skip

@@ -51,7 +51,8 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
     for number, model in enumerate(made):
         assert checks.largest_difference(model) <= model.tolerance, model.name
         if shutil.which("cc"):
-            found = checks.streams(model), checks.exports(model, tmp_path / str(number))
+            streamed = checks.streams(model)
+            found = streamed, checks.exports(model, tmp_path / str(number), streamed)
             assert found == EXPECTED[family][model.name], model.name
         (model.timed or [None, lambda: None])[1]()
 

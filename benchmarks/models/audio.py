@@ -126,6 +126,7 @@ def made() -> list[Model]:
     ]
     content, keras_model = pedal()
     read = rg.read_rtneural(content)
+    effect = read.program()
     models.append(
         Model(
             name="pedal: convolution, GRU, LSTM",
@@ -133,10 +134,15 @@ def made() -> list[Model]:
             origin="made by the test",
             by="Keras on torch",
             lines=len(read.script().splitlines()),
-            program=read.program(),
+            program=effect,
             feeds=sounds(generator),
             engine=lambda feeds: {"y": keras_model(feeds["x"], training=False).detach().numpy()},
             tolerance=1e-5,
+            timed=(
+                "64 samples, from silence",
+                lambda: effect.inference(x=block),
+                lambda: keras_model(block, training=False),
+            ),
         )
     )
     return models

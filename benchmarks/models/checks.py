@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +70,11 @@ def _carried(model: Model, feeds: Arrays) -> None:
             np.testing.assert_array_equal(result[name], called[name])
 
 
-def exports(model: Model, folder: Path) -> str:
-    """The form that was exported, once its self-test has passed; what is in the way where there is none."""
-    form = "stream" if streams(model) == "yes" else "sequence"
+def exports(model: Model, folder: Path, streamed: str) -> str:
+    """The form that was exported, once its self-test has passed; what is in the way where there is none. streamed: what
+    ``streams`` gave.
+    """
+    form = "stream" if streamed == "yes" else "sequence"
     try:
         model.program.inference.export(folder, name="net", form=form, link=False)
     except rg.RnnGraphError as error:
@@ -84,7 +85,3 @@ def exports(model: Model, folder: Path) -> str:
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("ok"), done.stdout
     return form
-
-
-def microseconds(times: Mapping[str, list[float]], name: str) -> float:
-    return 1e6 * float(np.median(times[name]))

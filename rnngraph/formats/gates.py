@@ -26,6 +26,11 @@ ORDERS: Mapping[str, Mapping[str, str]] = {
 }
 """In which order each format has the gates of a cell."""
 
+ONNX_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
+    "RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh"),
+}  # fmt: skip
+"""What ONNX's nodes have where they name no activations."""
+
 PEEPHOLES = {"i": "w_i_diag", "f": "w_f_diag", "o": "w_o_diag"}
 
 

@@ -36,6 +36,7 @@ class Net:
     """
 
     def __init__(self, script: Script) -> None:
+        script.settle_parameters()
         self._script = script
         self.inputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.inputs.items()})
         self.outputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.outputs.items()})

@@ -9,14 +9,16 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
+from ..declare.parameters import ParameterSpec
 from ..declare.placeholders import placeholder
+from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
 from .expressions import attribute, literal, name_of
@@ -54,8 +56,6 @@ class Script:
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
-        self.classes: dict[str, str] = {}
-        """Text of classes of the script's own, by their names."""
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -137,7 +137,7 @@ class Script:
     def emptied(self) -> Script:
         """A script with the names and parameters of this one, and without its steps."""
         other = Script(self.title)
-        other.parameters, other.classes = dict(self.parameters), dict(self.classes)
+        other.parameters = dict(self.parameters)
         other._scopes = self._scopes.copy()
         return other
 
@@ -151,12 +151,25 @@ class Script:
         """The file's arrays for parameters under ``scope``."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
-    def drop_unused(self) -> None:
-        """Forgets inputs and parameters that no output needs."""
-        wanted = list(with_inner(wanted_steps(self._steps, self.outputs)))
+    def drop_unused_inputs(self) -> None:
+        """Forgets inputs that no output needs."""
+        wanted = set(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
-        names = set(settle(topological(value.tensor.node for value in self.outputs.values()), {}).specs.values())
-        self.parameters = {name: array for name, array in self.parameters.items() if name in names}
+
+    def settle_parameters(self) -> None:
+        """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
+        by its first use: by a later one, if no output needs that.
+        """
+        names = _names(value.tensor for value in self.outputs.values())
+        if set(names.values()) <= self.parameters.keys():
+            wanted = set(names.values())
+            self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
+            return
+        given = _names(tensor for step in self._steps for tensor in _tensors_in(step.thing))
+        held = {name: self.parameters.get(given[spec]) for spec, name in names.items()}
+        self.parameters = {
+            name: array for name, array in held.items() if array is not None
+        }  # others are given as Tensors
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""
@@ -170,7 +183,7 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.classes)
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
     def body(self, result: Any, arguments: Sequence[str]) -> list[str]:
         """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values."""
@@ -179,3 +192,16 @@ class Script:
         writer.keep_names(arguments)
         statements = [line for text in writer.statements() for line in text.split("\n")]
         return [*statements, f"return {ast.unparse(writer.expression(result))}"]
+
+
+def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
+    """Parameters that these need, and what a program of them calls each."""
+    return settle(topological(tensor.node for tensor in tensors), {}).specs
+
+
+def _tensors_in(thing: Any) -> Iterator[Tensor]:
+    if isinstance(thing, Tensor):
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from _tensors_in(part)

@@ -50,15 +50,15 @@ class Writer:
             self._taken[name] = step = Step(None, (), {}, _nothing_written)
             self._last[step] = len(self._steps)
 
-    def text(self, title: str, has_parameters: bool, classes: Mapping[str, str]) -> str:
-        """classes: texts of the script's own by name, beside those that steps define."""
+    def text(self, title: str, has_parameters: bool) -> str:
+        """The whole script."""
         lines = self.statements()
         compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
         lines += ["", statement("program", compiled)]
         imports = ["import rnngraph as rg", ""]
-        called = [item for step in with_inner(self._steps) for item in (step.key, *_functions(step))]
-        own = Own(item for item in called if getattr(item, "__name__", None) not in classes)
-        texts = [*classes.values(), *(step.defines for step in self._steps if step.defines)]
+        all_steps = list(with_inner(self._steps))
+        called = [item for step in all_steps if not step.defines for item in (step.key, *_functions(step))]
+        own, texts = Own(called), [step.defines for step in self._steps if step.defines]
         defined = [line for text in texts for line in ("", text, "")]
         if has_parameters:
             imports = ["from pathlib import Path", "", *imports]

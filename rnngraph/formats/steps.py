@@ -62,6 +62,11 @@ class Value:
         for name, thing in zip(names, self.thing, strict=True):
             yield Value(thing, self.step, (*self.path, name))
 
+    @property
+    def leaves(self) -> list[Value]:
+        """Its parts, or itself where it is one."""
+        return list(self) if isinstance(self.thing, tuple) else [self]
+
 
 Place = tuple[Step, tuple[int | str, ...]]
 """A step, and the path to a part of what it gave."""

@@ -42,8 +42,8 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
 
 def packed(
     kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any], shown: str
-) -> tuple[memoryview, bytes, memoryview]:
-    """The bytes of a checkpoint, in three pieces. shown: what errors call it."""
+) -> tuple[bytes | memoryview, ...]:
+    """The bytes of a checkpoint, in pieces. shown: what errors call it."""
     reserve(sum(array.nbytes for array in arrays.values()), f"the bytes of {shown}")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
@@ -51,20 +51,24 @@ def packed(
     except (TypeError, ValueError) as error:
         raise DtypeError(f"can't write {shown}: {error}; a checkpoint's text is what JSON takes") from None
     metadata = {"format": FORMAT, "version": str(VERSION), "kind": kind, "document": document}
-    data = memoryview(_in_order(save(tensors, metadata | {"sha256": _BLANK.decode()})))
-    place = _place_of_digest(data)
+    saved = memoryview(save(tensors, metadata | {"sha256": _BLANK.decode()}))
+    end = _end_of_header(saved)
+    head = memoryview(_in_order(bytes(saved[8:end])))
+    place = _place_of_digest(head)
     assert place is not None
-    return data[:place], _digest(data, place), data[place + len(_BLANK) :]
+    before, after, data = head[:place], head[place + len(_BLANK) :], saved[end:]
+    return before, _digest(before, after, data), after, data
 
 
-def _in_order(data: bytes) -> bytes:
-    """The same file with its metadata in order, which safetensors leaves to chance: equal contents are equal bytes."""
-    end = _end_of_header(data)
-    header = json.loads(data[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
+def _in_order(header: bytes) -> bytes:
+    """The file's beginning with its metadata in order, which safetensors leaves to chance: equal contents are equal
+    bytes.
+    """
+    entries = json.loads(header)
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(entries, separators=(",", ":")).encode()
     text = text.ljust(-(-len(text) // 8) * 8)  # what follows is aligned
-    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(data)[end:]))
+    return len(text).to_bytes(8, "little") + text
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -79,7 +83,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
     place = _place_of_digest(data)
     if place is None:
         raise FileError(f"{shown} is no checkpoint, or its beginning is damaged; give a file that rnngraph saved")
-    if bytes(data[place : place + len(_BLANK)]) != _digest(data, place):
+    if bytes(data[place : place + len(_BLANK)]) != _digest(data[:place], data[place + len(_BLANK) :]):
         raise FileError(
             f"{shown} is damaged: its {len(data)} bytes are not those that were written; take an earlier copy"
         )
@@ -126,8 +130,9 @@ def _place_of_digest(data: memoryview) -> int | None:
     return None if found < 0 or place + len(_BLANK) > len(data) else place
 
 
-def _digest(data: memoryview, place: int) -> bytes:
-    digest = hashlib.sha256(data[:place])
-    digest.update(_BLANK)
-    digest.update(data[place + len(_BLANK) :])
+def _digest(before: memoryview, *after: memoryview) -> bytes:
+    """Of a file, by what is before the digest and after it."""
+    digest = hashlib.sha256(before)
+    for piece in (memoryview(_BLANK), *after):
+        digest.update(piece)
     return digest.hexdigest().encode()

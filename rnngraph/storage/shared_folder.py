@@ -78,7 +78,7 @@ def _new_folder(folder: Path) -> Iterator[None]:
 def _move_into(folder: Path, made: Path, name: str, writer: Writer) -> None:
     new = {path.name: _digest(path) for path in made.iterdir()}
     with locked_directory(folder):
-        listed = _read(folder / writer.manifest, writer)
+        listed = _read(folder / writer.manifest)
         before = listed.get(name, {})
         names = writer.names_of(name)
         stale = {file for file in before if file in names and file not in new}
@@ -122,7 +122,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read(path: Path, writer: Writer) -> Digests:
+def _read(path: Path) -> Digests:
     try:
         text = json.loads(path.read_text())
         if text["format"] != 1:

@@ -58,6 +58,22 @@ print(rows, array.dtype, array + 1)
 rg.write_onnx(single, "single.onnx", opset=18)
 
 
+def read_others(path: str) -> list[rg.Net]:
+    found = [rg.read_onnx(path, fixed={"sr": 16000}), rg.read_nam(path), rg.read_rtneural(path)]
+    assert_type(found[0], rg.Net)
+    sizes = {name: array.shape for net in found for name, array in net.parameters.items()}
+    inputs: list[rg.Tensor] = [tensor for net in found for tensor in (*net.inputs.values(), *net.outputs.values())]
+    found[0].save(path)
+    print(sizes, inputs, rg.read_tf1_variables(path)["step"].dtype)
+    return found
+
+
+cell = rg.GRUCell(3)
+held = {"W": np.ones((9, 2)), "R": np.ones((9, 3)), "B": np.ones(18)}
+for converted in (rg.weights.from_onnx(cell, held), rg.weights.to_onnx(cell, rg.weights.from_onnx(cell, held))):
+    print({name: array.shape for name, array in converted.items()})
+
+
 def read(path: str) -> rg.Program[rg.Result]:
     net = rg.read_keras(path)
     assert_type(net.script(), str)

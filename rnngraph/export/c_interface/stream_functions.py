@@ -132,11 +132,11 @@ class StreamWrapper(CWrapper[ExportedStream]):
             self._move_states(f, base, state, back=True)
         return self.function("step_rows", f)
 
-    def _move_states(self, f: FunctionText, base: str, state: str, back: bool) -> None:
-        """Copies a saved state to the present one, or ``back``."""
+    def _move_states(self, f: FunctionText, base: str, state: str, back: bool, by_items: bool = True) -> None:
+        """Copies a saved state to the present one, or ``back``. by_items: whether saved states are aligned as items."""
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
-        item = sizes.pop() if len(sizes) == 1 else 1  # of several sizes some may lie anywhere
+        item = sizes.pop() if by_items and len(sizes) == 1 else 1  # of several sizes some may lie anywhere
         for port in self.exported.states:
             saved, own = f.moved(state, place), present[port.name]
             source, to = (own, saved) if back else (saved, own)
@@ -203,13 +203,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _state(self, what: str) -> str:
         """``get_state`` or ``set_state``: all states one behind the other, from an instance or to it."""
         f, base = self._begin()
-        present, _ = self._copies(f, base, f.load("i64", base, TURN))
-        place = 0
-        for port in self.exported.states:
-            own, given = present[port.name], f.moved("%state", place)
-            source, to = (own, given) if what == "get_state" else (given, own)
-            f.copy(source, to, port.step_bytes)
-            place += port.step_bytes
+        self._move_states(f, base, "%state", back=what == "get_state", by_items=False)
         return self.function(what, f)
 
 

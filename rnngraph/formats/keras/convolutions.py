@@ -70,6 +70,33 @@ def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str) -> np.
     return kernel.reshape(kernel.shape[0], 1, -1)
 
 
+def _transposed(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """A convolution of the steps with zeros between them, with the kernel turned round."""
+    x = inputs.one
+    if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
+        raise Unreadable("it has output_padding, or is called more than once")
+    count, size = layer.config.count("filters", most=1 << 24), _one(layer, "kernel_size")
+    stride, dilation = _one(layer, "strides"), _one(layer, "dilation_rate")
+    span, value = dilation * (size - 1), x.value
+    if stride > 1:
+        wide = b.script.call(pad, b.script.call(expand_dims, value, 2), {2: (0, stride - 1)})
+        value = b.script.call(reshape, wide, (None, -1, x.width))
+        value = b.script.item(value, slice(None), slice(None, 1 - stride))
+    cut = max(span + 1 - stride, 0) // 2 if _padding(layer) == "same" else 0
+    after = stride - 1 + cut if _padding(layer) == "same" else max(span, stride - 1)
+    arrays = {"kernel": b.array(layer, "kernel", size, count, x.width).transpose(0, 2, 1)[::-1]}
+    if layer.config.flag("use_bias", True):
+        arrays["bias"] = b.array(layer, "bias", count)
+    name, behind = activation(b, layer)
+    options: dict[str, Any] = {"padding": (span - cut, after)}
+    options |= {} if dilation == 1 else {"dilation": dilation}
+    options |= {} if name is None else {"activation": name}
+    options |= {} if "bias" in arrays else {"use_bias": False}
+    scope = b.scope(layer)
+    b.script.own(scope, arrays)
+    return Signal(behind(b.script.call(conv1d, value, count, size, **options, name=scope)))
+
+
 def _convolution(
     b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, part: str, is_last: bool
 ) -> Value:
@@ -191,8 +218,8 @@ def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Conv1D": _conv1d, "DepthwiseConv1D": _depthwise, "SeparableConv1D": _separable, "MaxPooling1D": _pool(max_pool1d),
-    "AveragePooling1D": _pool(average_pool1d), "GlobalMaxPooling1D": _global_max,
+    "Conv1D": _conv1d, "Conv1DTranspose": _transposed, "DepthwiseConv1D": _depthwise, "SeparableConv1D": _separable,
+    "MaxPooling1D": _pool(max_pool1d), "AveragePooling1D": _pool(average_pool1d), "GlobalMaxPooling1D": _global_max,
     "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding, "Cropping1D": _cropping,
     "UpSampling1D": _up_sampling,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import layer_norm, maximum, reduce_mean, reduce_sum, sqrt, square
+from ...declare.functions.basic import layer_norm, maximum, reduce_mean, reduce_sum, reshape, sqrt, square
 from ...declare.functions.layers import batch_normalization
 from ..steps import Value
 from .activations import number
@@ -67,21 +67,48 @@ def _frozen(
     of = b.script.operation
     deviation = b.script.call(sqrt, of("+", own("moving_variance"), epsilon))
     y = of("/", of("-", x.value, own("moving_mean")), deviation)
-    y = of("*", y, own("gamma")) if "gamma" in arrays else y
-    return Signal(of("+", y, own("beta")) if "beta" in arrays else y)
+    return Signal(_scaled(b, y, {name: own(name) for name in ("gamma", "beta") if name in arrays}))
 
 
 def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if layer.config.get("rms_scaling", False):
         raise Unreadable("it has rms_scaling")
-    if _axes(layer, x.rank) != [x.rank - 1]:
-        raise Unreadable("its axis is not the last one")
-    own = [b.parameter(layer, one.name, b.array(layer, one.name, x.width)) for one in own_variables(layer)]
-    names = [one.name for one in own_variables(layer)]
-    options: dict[str, Any] = dict(zip(names, own, strict=True))
-    y = b.script.call(layer_norm, x.value, **options, epsilon=number(layer.config, "epsilon", 1e-3))
-    return Signal(y)
+    axes, epsilon = _axes(layer, x.rank), number(layer.config, "epsilon", 1e-3)
+    if axes != [*range(axes[0], x.rank)] or not all(isinstance(x.shape[axis], int) for axis in axes):
+        raise Unreadable("its axes are not the last ones, or of open size")
+    sizes = [size for size in x.shape[axes[0] :] if isinstance(size, int)]
+    own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, *sizes)) for one in own_variables(layer)}
+    if len(axes) == 1:
+        return Signal(b.script.call(layer_norm, x.value, **own, epsilon=epsilon))
+    return Signal(_scaled(b, _standard(b, x.value, tuple(axes), epsilon), own))
+
+
+def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Over all steps, and the units of a group."""
+    x, groups = inputs.one, layer.config.get("groups", 32)
+    if x.rank != 3 or _axes(layer, x.rank) != [2]:
+        raise Unreadable("its axis is not the last one of three")
+    groups = x.width if groups == -1 else groups
+    if isinstance(groups, bool) or not isinstance(groups, int) or not 0 < groups <= x.width or x.width % groups:
+        raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
+    own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, x.width)) for one in own_variables(layer)}
+    parts = b.script.call(reshape, x.value, (None, None, groups, x.width // groups))
+    standard = _standard(b, parts, (1, 3), number(layer.config, "epsilon", 1e-3))
+    return Signal(_scaled(b, b.script.call(reshape, standard, (None, None, x.width)), own))
+
+
+def _standard(b: Declaration, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
+    """x less its mean, over its deviation."""
+    of = b.script.operation
+    centred = of("-", x, b.script.call(reduce_mean, x, axes, keepdims=True))
+    variance = b.script.call(reduce_mean, b.script.call(square, centred), axes, keepdims=True)
+    return of("/", centred, b.script.call(sqrt, of("+", variance, epsilon)))
+
+
+def _scaled(b: Declaration, x: Value, own: Mapping[str, Value]) -> Value:
+    x = b.script.operation("*", x, own["gamma"]) if "gamma" in own else x
+    return b.script.operation("+", x, own["beta"]) if "beta" in own else x
 
 
 def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -136,5 +163,6 @@ def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 LAYERS: Mapping[str, Handler] = {
     "BatchNormalization": _batch_normalization, "LayerNormalization": _layer_normalization,
+    "GroupNormalization": _group_normalization,
     "RMSNormalization": _rms_normalization, "UnitNormalization": _unit_normalization, "Normalization": _normalization,
 }  # fmt: skip

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from ...declare.functions import activations as act
 from ...declare.functions import basic
-from ...declare.functions.basic import cast, clip, concat, expand_dims, logical_not, reshape, squeeze, stack, transpose
+from ...declare.functions.basic import (
+    cast,
+    clip,
+    concat,
+    expand_dims,
+    logical_not,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+)
 from ...declare.functions.truths import reduce_all, reduce_any
 from ...declare.tensor import constant
 from ..steps import Value
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
 
-Operation = Callable[[Declaration, Layer, Inputs], Value]
+Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
 
 
 def _plain(b: Declaration, item: Any) -> Any:
@@ -173,6 +185,41 @@ def _filled(value: float) -> Operation:
     return fill
 
 
+def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
+    """Parts of one axis: so many equal ones, or of Keras by where they begin, of TensorFlow by their sizes."""
+    (x,) = _operands(b, inputs, 1)
+    axis = _one_axis(_option(layer, inputs, "axis", 2, 0))
+    given = _option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
+    if not -x.tensor.rank <= axis < x.tensor.rank:
+        raise Unreadable(f"its axis is {axis}")
+    size = x.tensor.type.shape[axis]
+    if not isinstance(size, int):
+        raise Unreadable("it splits an axis of open size")
+    if isinstance(given, list | tuple) and given and all(type(entry) is int for entry in given):
+        bounds = [0, *given, size]
+        widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else given
+    elif type(given) is int and 0 < given <= size and size % given == 0:
+        widths = [size // given] * given
+    else:
+        raise Unreadable(f"its parts are {given!r}")
+    if min(widths) < 1 or sum(widths) != size:
+        raise Unreadable(f"its parts are {given!r}, of an axis of {size}")
+    return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
+
+
+def _with_number(function: Callable[..., Any], key: str, usual: float) -> Operation:
+    """An activation with a number."""
+    return lambda b, layer, inputs: b.script.call(
+        function, *_operands(b, inputs, 1), float(_option(layer, inputs, key, 1, usual))
+    )
+
+
+def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    if _option(layer, inputs, "approximate", 1, True):
+        raise Unreadable("it is approximate")
+    return b.script.call(act.gelu, *_operands(b, inputs, 1))
+
+
 def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     (x,) = _operands(b, inputs, 1)
     given = inputs.keyword("slice_spec", 1)
@@ -218,6 +265,9 @@ _OPERATIONS: Mapping[str, Operation] = {
     "Squeeze": _with_axis(squeeze, None), "Softmax": _with_axis(basic.softmax, -1),
     "LogSoftmax": _with_axis(basic.log_softmax, -1), "Reshape": _reshape, "Transpose": _transpose, "Swapaxes": _swap,
     "SwapAxes": _swap, "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1),
+    "Split": _split, "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2),
+    "Elu": _with_number(act.elu, "alpha", 1.0), "Gelu": _gelu,
+    "HardSigmoid": lambda b, _, inputs: b.script.call(act.hard_sigmoid_keras3, *_operands(b, inputs, 1)),
     "Negative": lambda b, _, inputs: b.script.operation("*", _operands(b, inputs, 1)[0], -1), "GetItem": _item,
     **dict.fromkeys(("Identity", "ConvertToTensor"), lambda b, _, inputs: _operands(b, inputs, 1)[0]),
 }  # fmt: skip
@@ -226,7 +276,7 @@ _OPERATIONS: Mapping[str, Operation] = {
 # TensorFlow's --------------------------------------------------------------------------------------
 
 
-_PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "tensor", "t", "condition")
+_PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
 """What TensorFlow calls the first operand."""
 _RENAMED = {"shape": "newshape", "perm": "axes", "clip_value_min": "x_min", "clip_value_max": "x_max"}
 _FUNCTIONS: Mapping[str, str] = {
@@ -234,7 +284,7 @@ _FUNCTIONS: Mapping[str, str] = {
     "__operators__.ne": "NotEqual", "concat": "Concatenate", "stack": "Stack", "expand_dims": "ExpandDims",
     "squeeze": "Squeeze", "reshape": "Reshape", "transpose": "Transpose", "cast": "Cast", "where": "Where",
     "clip_by_value": "Clip", "identity": "Identity", "linalg.matmul": "Matmul", "zeros_like": "ZerosLike",
-    "ones_like": "OnesLike", "stop_gradient": "StopGradient",
+    "ones_like": "OnesLike", "split": "Split", "stop_gradient": "StopGradient",
     **{f"nn.{name}": kind for name, kind in {
         "relu": "Relu", "relu6": "Relu6", "softmax": "Softmax", "log_softmax": "LogSoftmax", "silu": "Silu",
         "selu": "Selu", "softsign": "Softsign", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus",
@@ -261,7 +311,7 @@ def problem_of(layer: Layer) -> str | None:
     return None
 
 
-def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Signal | list[Signal]:
     kind = _FUNCTIONS[layer.config.text("function")]
     given = dict(inputs.keywords)
     given.pop("name", None)
@@ -274,11 +324,15 @@ def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if any(given.get(key) for key in given if key.startswith(("transpose_", "adjoint_"))):
         raise Unreadable("it transposes")
     keywords = {_RENAMED.get(key, key): item for key, item in given.items()}
-    return Signal(_OPERATIONS[kind](b, layer, Inputs(tuple(arguments), keywords)))
+    return _signals(_OPERATIONS[kind](b, layer, Inputs(tuple(arguments), keywords)))
 
 
 def _declared(operation: Operation) -> Handler:
-    return lambda b, layer, inputs: Signal(operation(b, layer, inputs))
+    return lambda b, layer, inputs: _signals(operation(b, layer, inputs))
+
+
+def _signals(found: Value | list[Value]) -> Signal | list[Signal]:
+    return [Signal(one) for one in found] if isinstance(found, list) else Signal(found)
 
 
 _LAYERS: Mapping[str, Handler] = {"TFOpLambda": _of_tensorflow, "SlicingOpLambda": _of_tensorflow}

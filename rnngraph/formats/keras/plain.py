@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...declare.functions.basic import (
     cast,
     expand_dims,
+    less,
     not_equal,
     reshape,
     transpose,
@@ -88,9 +89,27 @@ def kept(rate: float) -> float:
 def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, rate = inputs.one, _rate(layer)
     shape = layer.config.get("noise_shape", None)
-    if not rate or shape is not None:  # one mask for several entries of an axis has no counterpart
+    if not rate:
         return Signal(x.value)
-    return Signal(b.script.call(dropout, x.value, kept(rate)))
+    if shape is None:
+        return Signal(b.script.call(dropout, x.value, kept(rate)))
+    if not isinstance(shape, list) or len(shape) != x.rank:
+        raise layer.config.error(f"noise_shape of {layer} is no shape of its input's rank")
+    return _dropped_alike(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
+
+
+def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Each unit of a row at all steps, or at none."""
+    x, rate = inputs.one, _rate(layer)
+    return _dropped_alike(b, x.value, rate, [1]) if rate else Signal(x.value)
+
+
+def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
+    """x times one mask for all entries of these axes."""
+    first = b.script.item(x, *(slice(0, 1) if axis in axes else slice(None) for axis in range(x.tensor.rank)))
+    never = b.script.call(less, first, float("-inf"))
+    mask = b.script.call(dropout, b.script.call(where, never, first, 1.0), kept(rate), hint="mask")
+    return _noise(b, x, b.script.operation("*", x, mask))
 
 
 def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:
@@ -168,10 +187,11 @@ def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Dense": _dense, "Embedding": _embedding, "Masking": _masking, "Dropout": _dropout, "SpatialDropout1D": _as_it_is,
-    "AlphaDropout": _as_it_is, "ActivityRegularization": _as_it_is, "Identity": _as_it_is,
-    "GaussianNoise": _gaussian_noise, "GaussianDropout": _gaussian_dropout, "Reshape": _reshape, "Flatten": _flatten,
-    "Permute": _permute, "RepeatVector": _repeat_vector, "Rescaling": _rescaling, "InputLayer": _input,
+    "Dense": _dense, "Embedding": _embedding, "Masking": _masking, "Dropout": _dropout,
+    "SpatialDropout1D": _spatial_dropout, "AlphaDropout": _as_it_is, "ActivityRegularization": _as_it_is,
+    "Identity": _as_it_is, "GaussianNoise": _gaussian_noise, "GaussianDropout": _gaussian_dropout,
+    "Reshape": _reshape, "Flatten": _flatten, "Permute": _permute, "RepeatVector": _repeat_vector,
+    "Rescaling": _rescaling, "InputLayer": _input,
 }  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from .variables import arrays_of
 KEEPS_MASK = frozenset({
     "Activation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU", "Softmax", "PReLU", "Dense", "Dropout",
     "SpatialDropout1D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity",
-    "BatchNormalization", "LayerNormalization", "UnitNormalization", "Rescaling", "Normalization",
+    "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Rescaling",
+    "Normalization",
 })  # fmt: skip
 """Classes that support masks; others, but for those that make masks of their own, give none."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})

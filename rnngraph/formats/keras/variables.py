@@ -83,6 +83,7 @@ _OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
     "Dense": _with_bias("kernel"), "Conv1D": _with_bias("kernel"), "DepthwiseConv1D": _with_bias("kernel"),
     "SeparableConv1D": _with_bias("depthwise_kernel", "pointwise_kernel"), "Embedding": _named("embeddings"),
     "PReLU": _named("alpha"), "BatchNormalization": _batch_normalization, "LayerNormalization": _normalization,
+    "Conv1DTranspose": _with_bias("kernel"), "GroupNormalization": _normalization,
     "RMSNormalization": _named("scale"), "Normalization": _moments, "Attention": _scores, "AdditiveAttention": _scores,
     "MultiHeadAttention": _heads, "LSTM": _in_cell, "GRU": _in_cell, "SimpleRNN": _in_cell, "LSTMCell": _CELL,
     "GRUCell": _CELL, "SimpleRNNCell": _CELL, "CuDNNLSTM": _named("kernel", "recurrent_kernel", "bias"),

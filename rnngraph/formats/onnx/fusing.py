@@ -11,11 +11,7 @@ from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
 
 def with_sums(graph: Graph) -> Mapping[str, Node]:
     """The node that makes a value, where an ``Add`` that alone reads a ``MatMul`` is a third input of that."""
-    uses = Counter(name for node in graph.nodes for name in node.inputs)
-    uses.update(graph.outputs)
-    for node in graph.nodes:
-        for inner in subgraphs(node):
-            uses.update(names_within(inner))
+    uses = Counter(names_within(graph))
     makers = dict(graph.makers)
     for node in graph.nodes:
         if node.op != "Add" or node.domain not in MAIN_DOMAINS or len(node.inputs) != 2 or len(node.outputs) != 1:

@@ -13,13 +13,15 @@ from ...errors import DtypeError, NameLookupError, ShapeError, shown
 from ...public import api
 from ..net import Net
 from ..reading import not_readable
+from ..rolling.loops import takes_entries
+from ..rolling.scripts import rolled_up
 from ..script import Script
 from ..steps import Value
 from .core.known import Known, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
-from .core.values import HELD
+from .core.values import HELD, held
 from .graph_reader import FAILED, GraphReader, Reading
 from .loops import loop, scan
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
@@ -51,16 +53,17 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
     """
     model = model_of(source)
     settled = _settled(model, fixed)
-    reading, values = _read(model, settled, {}, {})
+    reading, values = _read(model, settled)
     for choices in _choices(reading):
-        reading, values = _read(model, settled, {}, choices)
+        reading, values = _read(model, settled, choices=choices)
         if not reading.problems:
             break
     if reading.problems:
         raise not_readable(model.name, reading.problems)
     stacks = stacks_in(reading.tensors, values)
-    if stacks:
-        again, values_again = _read(model, settled, stacks, reading.choices)
+    shared = frozenset(place for place, arrays in reading.tensors.products.items() if len(arrays) > 1)
+    if stacks or shared:
+        again, values_again = _read(model, settled, stacks, reading.choices, shared)
         if not again.problems:
             reading, values = again, values_again
     return Net(_finished(model, reading.tensors, values))
@@ -110,11 +113,12 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
 
 
 def _read(
-    model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]], choices: Mapping[Node, bool]
-) -> tuple[Reading, dict[str, Any]]:
-    """Reads all that the outputs need, and gives these by name."""
-    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."))
-    reading = Reading(model, tensors, stacks, choices)
+    model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]] | None = None,
+    choices: Mapping[Node, bool] | None = None, shared: frozenset[Any] = frozenset(),
+) -> tuple[Reading, dict[str, Any]]:  # fmt: skip
+    """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters."""
+    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."), shared)
+    reading = Reading(model, tensors, stacks or {}, choices or {})
     given: dict[str, Any] = {}
     sizes = _SizeNames(settled)
     for name, kind in model.graph.inputs.items():
@@ -156,7 +160,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
         raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
         raise UnreadableError("the file does not say how many axes it has")
-    return tensors.script.input(name, [sizes(size) for size in kind.shape], HELD.get(kind.dtype, kind.dtype))
+    return tensors.script.input(name, [sizes(size) for size in kind.shape], held(kind.dtype))
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
@@ -172,5 +176,7 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
             problems.append(f"output {shown(name)}: {error}")
     if problems:
         raise not_readable(model.name, problems)
-    script.drop_unused()
+    if tensors.shared or takes_entries(script):
+        script = rolled_up(script)
+    script.drop_unused_inputs()
     return script

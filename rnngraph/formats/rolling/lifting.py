@@ -382,7 +382,7 @@ class Rolling:
             inner = inner.step.operands[0]
         outputs, final = self.new.call(dynamic_rnn, inner, sequence, **options, scope=scope)
         self.lifted[place, (0, 0)] = outputs
-        leaves = [*final] if isinstance(final.thing, tuple) else [final]
+        leaves = final.leaves
         for item, leaf in zip(state, leaves, strict=True):
             assert isinstance(item, Carried)
             self.final[item.place] = leaf

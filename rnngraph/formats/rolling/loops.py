@@ -30,6 +30,8 @@ MOST_STEPS = 20_000
 """Steps of a script in which loops are looked for."""
 MOST_CANDIDATES = 200
 """Runs of equal steps that are looked at."""
+MOST_LOOKED_AT = 2_000_000
+"""Steps that are looked at in all these runs, at all places at which a round may begin."""
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
 """A step of a round by its number in it, and the path to a part of what it gives."""
@@ -212,6 +214,17 @@ def _takes(step: Step) -> bool:
     return isinstance(step.key, Index)
 
 
+def takes_entries(script: Script) -> bool:
+    """Whether entries of one axis are taken one by one, as rounds do that are written out."""
+    taken = Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
+    return max(taken.values(), default=0) >= FEWEST
+
+
+def _is_one(index: Sequence[Any]) -> bool:
+    """Whether an index takes one entry of an axis, all of others."""
+    return [type(entry) for entry in index if entry != slice(None)] == [int]
+
+
 def _family(step: Step) -> Any:
     """What steps have in common that take entries of one axis."""
     source = step.operands[0]
@@ -238,8 +251,9 @@ def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None,
                 covered = (length + period) // period * period
                 candidates.append((-covered, period, start, length + period))
     candidates.sort()
+    left = [MOST_LOOKED_AT]
     for _, period, start, length in candidates[:MOST_CANDIDATES]:
-        found = _best_of(steps, start, period, length, later)
+        found = _best_of(steps, start, period, length, later, left)
         if found is not None:
             yield found
 
@@ -251,13 +265,18 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
         yield int(start), int(stop - start)
 
 
-def _best_of(steps: Sequence[Step], start: int, period: int, length: int, later: Any) -> Loop | None:
-    """Of the places at which a round may begin the one with the most rounds, then the fewest carried values."""
+def _best_of(
+    steps: Sequence[Step], start: int, period: int, length: int, later: Any, left: list[int]
+) -> Loop | None:  # fmt: skip
+    """Of the places at which a round may begin the one with the most rounds, then the fewest carried values. left: how
+    many steps may be looked at yet.
+    """
     best: tuple[int, int, int] | None = None
     found = None
     for offset in range(min(period, length - period + 1)):
         count = (length - offset) // period
-        if best is not None and -count > best[0]:
+        left[0] -= count * period
+        if left[0] < 0 or (best is not None and -count > best[0]):
             break
         first = start + offset
         rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]

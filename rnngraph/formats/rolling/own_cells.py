@@ -150,7 +150,7 @@ class Core:
         starts = [None if item is None else self._flat(new, item, dtype) for item in initial]
         x = self._x(flat, starts)
         names = self._names()
-        name = _class_name(new, "Step")
+        name = new.scope("Step")
         kind: Any = type(name, (OwnCell,), {"scope_name": None})
         kind.core, kind.names, kind.dtype, kind.rolling = self, names, dtype, rolling
         given = [*self._given_cells(), *(rolling.value(value) for value in self.outside)]
@@ -159,9 +159,8 @@ class Core:
         options = self._initial_state(starts, names, dtype)
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
         self._rename(scope, name)
-        new.classes[name] = kind.text
-        leaves = [*state] if isinstance(state.thing, tuple) else [state]
-        for item, leaf in zip(self.carried, leaves, strict=True):
+        cell.step.defines, cell.step.inner = kind.text, kind.steps
+        for item, leaf in zip(self.carried, state.leaves, strict=True):
             rolling.final[item.place] = self._shaped(new, leaf, self._tensor(item.place))
         start = 0
         for place in self.emitted:
@@ -245,6 +244,7 @@ class OwnCell(Cell):
     dtype: str
     rolling: Any
     text: str
+    steps: Sequence[Step]
 
     def __init__(self, *given: Any) -> None:
         self.given = given
@@ -320,7 +320,7 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
     else:
         output = emitted[0] if len(emitted) == 1 else script.call(basic.concat, emitted, -1)
     lines = script.body((output, new), ("p", "x", "state", "self"))
-    kind.text = _class_text(kind, cell, names, lines)
+    kind.text, kind.steps = _class_text(kind, cell, names, lines), script.steps
     return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
@@ -339,8 +339,7 @@ def _cell_step(
     found: dict[Place, Value] = {(place, (0, 0)): output}
     old = step.thing[1]
     fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
-    parts = [*new] if isinstance(new.thing, tuple) else [new]
-    for number, part in enumerate(parts):
+    for number, part in enumerate(new.leaves):
         path: tuple[int | str, ...] = (1,)
         if isinstance(old, tuple):
             path = (1, fields[number] if fields else number)
@@ -371,14 +370,6 @@ def _cell_name(number: int, count: int) -> str:
 # Steps that only such cells have -----------------------------------------------------------------------
 
 
-def _class_name(script: Script, base: str) -> str:
-    """A name for a class that no other has."""
-    count = 0
-    while (name := f"{base}{count + 1}" if count else base) in script.classes:
-        count += 1
-    return name
-
-
 def _given(thing: Any, expression: str) -> Value:
     """Something that a function has without a step, such as an argument. expression: what it is called there."""
     written = ast.parse(expression, mode="eval").body
@@ -399,7 +390,7 @@ def _inner_step(script: Script, p: Any, name: str, cell: Value, x: Value, state:
 
 
 def _own_cell(script: Script, kind: Any, given: Sequence[Value]) -> Value:
-    """A cell of a class whose text is one of the script's ``classes``."""
+    """A cell of a class whose text its step defines, once a driver has traced it."""
 
     def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
         return ast.Call(ast.Name(kind.__name__, ast.Load()), arguments, named)

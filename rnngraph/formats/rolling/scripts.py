@@ -26,6 +26,8 @@ from .loops import (
 )
 from .parts import part_of
 
+MOST_MADE = 60_000
+"""Steps that are made anew, in all tries: files may have many that are alike and are no loop."""
 MOST_LEFT = 3
 """Steps of one cell that may stand by themselves."""
 
@@ -36,17 +38,23 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     value_of: open sizes as numbers of the example by which the steps were written out, if there are open ones. Places
     that are counted from an end of an axis of that size stay so, and all of it is the whole axis.
     """
-    script = _without_repeats(script)
-    while True:
+    if not all(step.make for step in script.steps):  # a reader's own cell, which is made where it is
+        return script
+    script, count = _without_repeats(script), 0
+    while count <= MOST_MADE:
         steps = script.steps
         outside = outside_of_loops(steps)
         inside = [step for step in steps if step not in outside]
-        loops = loops_in(without_entries(inside), readers_of(script, steps))
-        rolled = (Rolling(script, loop, value_of).script(outside, inside) for loop in loops)
-        made = next((found for found in rolled if found is not None), None)
+        made: Script | None = None
+        for loop in loops_in(without_entries(inside), readers_of(script, steps)):
+            count += len(steps)
+            made = Rolling(script, loop, value_of).script(outside, inside)
+            if made is not None or count > MOST_MADE:
+                break
         if made is None:
             return script
         script = made
+    return script
 
 
 def steps_left(script: Script) -> list[tuple[Cell, int]]:

@@ -17,6 +17,7 @@ from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
 from .meanings import (
+    activations,
     attention,
     elementwise,
     filling,
@@ -31,10 +32,12 @@ from .meanings import (
 )
 from .tracing.sizes import Sizes, SizesChanged
 from .tracing.tensors import DTYPES, Traced
-from .tracing.tracer import TORCH, Tracer
+from .tracing.tracer import TORCH, Tracer, UnreadableError
+from .tracing.values import Unknown
 
 MEANINGS = (
-    attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes, slicing,
+    activations, attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes,
+    slicing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 MOST_RUNS = 1000
@@ -151,10 +154,14 @@ class Reader:
                 self._what(), [f"{type(error).__name__}: {error}; the module must run on the example"], _line_of(error)
             ) from error
         outputs = dict(_outputs(result))
+        for name, item in outputs.items():
+            try:
+                tracer.script.outputs[name] = self._output(tracer, item)
+            except (UnreadableError, RuntimeError) as error:
+                if not isinstance(getattr(item, "value", None), Unknown):  # of which it is said already
+                    tracer.problems.append((f"output {name}: {error}", None))
         if tracer.problems:
             raise self._error(tracer)
-        for name, item in outputs.items():
-            tracer.script.outputs[name] = self._output(tracer, item)
         if not outputs:
             raise not_readable(self._what(), ["forward gives no tensor"])
         script = rolled_up(tracer.script, tracer.sizes.value)

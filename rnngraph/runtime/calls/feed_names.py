@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,9 @@ from ...declare.tensor import Tensor
 from ...errors import ArgumentError, NameLookupError, StructureError, Where, shown
 from ...passes.lowering.lowered import Lowered
 from .nested_feeds import names_under, spread
+
+MOST_KEYS = 64
+"""Keys of mappings that are remembered."""
 
 
 class FeedNames:
@@ -45,7 +48,7 @@ class FeedNames:
         """What each placeholder is fed, by its name: nests are spread over the placeholders that they stand for."""
         found: dict[str, Any] = {}
         for name, value in self.given(feeds, named, where):
-            parts = {name: value} if name not in self._nests else spread(name, value, self._nests[name], where)
+            parts = {name: value} if name not in self.nests else spread(name, value, self.nests[name], where)
             for part, item in parts.items():
                 if part in found:
                     raise ArgumentError(f"{part} is fed twice; give it once", where)
@@ -53,8 +56,36 @@ class FeedNames:
         return found
 
     @cached_property
-    def _nests(self) -> dict[str, list[str]]:
+    def nests(self) -> dict[str, list[str]]:
         """The names that stand for several placeholders together, with the placeholders' own."""
         labels = [str(node["label"]) for node in self._lowered.graph.inputs if node.op == "input"]
         tops = {label.partition(".")[0] for label in labels if "." in label}
         return {top: names_under(top, labels) for top in tops.difference(labels)}
+
+
+class KnownKeys:
+    """By what mappings feed: keys that calls were given, whose names are not looked for again."""
+
+    def __init__(self, feed_names: FeedNames, names: Iterable[str]) -> None:
+        """names: of what is fed."""
+        self._feed_names = feed_names
+        self._names: dict[Any, str] = {name: name for name in names}
+
+    def by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The feeds of a mapping and of keywords; None where a key was not met before, or one is fed twice."""
+        if type(feeds) is not dict:
+            return None
+        names = self._names
+        try:
+            given = {names[key]: value for key, value in feeds.items()}
+        except KeyError:
+            return None
+        if named:
+            given.update(named)
+        return given if len(given) == len(feeds) + len(named) else None
+
+    def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:
+        """Takes up the keys of a call that was right."""
+        if len(self._names) < MOST_KEYS:
+            names = {key: self._feed_names.name_of(key, where) for key in feeds}
+            self._names.update({key: name for key, name in names.items() if name not in self._feed_names.nests})

@@ -79,8 +79,10 @@ class RowSteps:
         self._run, _ = _run_rows()
         self._plan = np.zeros(words.JOBS, np.int64)
         self._plan_address = c_void_p(address(self._plan))
+        self._planned = 0, 0  # what the plan says: rows, and how many a worker takes at a time
         self._tables: dict[str, np.ndarray] = {}
         self.rows = np.zeros(0, np.int64)
+        self._named: np.ndarray | None = None
         self.fed: dict[str, np.ndarray] = {}
         self.given: dict[str, np.ndarray] = {}
         self.make_room(1)
@@ -92,6 +94,7 @@ class RowSteps:
 
     def make_room(self, count: int) -> None:
         """Memory for calls of so many rows."""
+        self._named = None  # who makes room writes rows
         if count <= len(self.rows):
             return
         count = max(count, min(2 * len(self.rows), 1 << 20))
@@ -104,6 +107,13 @@ class RowSteps:
         self.given = {name: arrays[name] for name in self.outputs}
         for job in self._jobs:
             self._place(job)
+
+    def name_rows(self, rows: np.ndarray) -> None:
+        """The rows that the next call is for, in an array that stays as it is."""
+        if rows is not self._named:
+            self.make_room(len(rows))
+            self.rows[: len(rows)] = rows
+            self._named = rows
 
     def set_tables(self, tables: Mapping[str, np.ndarray]) -> None:
         """tables: what is kept of all rows, rows first; steps are written to the states."""
@@ -138,9 +148,9 @@ class RowSteps:
         for job in self._jobs:
             if job.block.version != weights.version:
                 job.block.set_weights(weights)
-        plan = self._plan
-        plan[words.COUNT] = count
-        plan[words.CHUNK] = self._most if parts == 1 else min(self._most, -(-count // parts))
+        plan, chunk = self._plan, self._most if parts == 1 else min(self._most, -(-count // parts))
+        if (count, chunk) != self._planned:
+            plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
             self._run(self._plan_address, WORKER, WORKERS)
         else:  # who runs it alone after all takes all chunks, by the first job
@@ -153,6 +163,7 @@ class RowSteps:
             self._place(job)
             self._jobs.append(job)
         self._plan = np.array([0, 0, *(job.address for job in self._jobs)], np.int64)
+        self._planned = 0, 0
         self._plan_address = c_void_p(address(self._plan))
 
     def _parts(self, count: int) -> int:

@@ -20,7 +20,7 @@ from ...errors import (
 from ...ir.axes import output_row_axes
 from ...ir.types import Size, evaluate, substitute
 from ...public import api, no_more
-from ..calls.feed_names import FeedNames
+from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
@@ -35,7 +35,6 @@ from .step_graph import StepGraph
 STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10
 """Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
-MOST_KEYS = 64
 
 
 @api
@@ -70,7 +69,7 @@ class Stream(Generic[Given]):
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
         self._shown = [path for path, _ in paths(self._structure)]
-        self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
+        self._keys = KnownKeys(names, self._types)
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
 
@@ -89,7 +88,7 @@ class Stream(Generic[Given]):
         prepared = self._prepared_step
         if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
             if result is not None:
                 return result
         return self._slow_path(feeds, named, out, one_step=True, rows=rows)
@@ -106,23 +105,10 @@ class Stream(Generic[Given]):
         prepared = self._prepared_chunk
         if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
             if result is not None:
                 return result
         return self._slow_path(feeds, named, out, one_step=False, rows=rows)
-
-    def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The feeds of a mapping and of keywords by name; None where a key was not met before, or one is fed twice."""
-        if type(feeds) is not dict:
-            return None
-        names = self._names
-        try:
-            given = {names[key]: value for key, value in feeds.items()}
-        except KeyError:
-            return None
-        if named:
-            given.update(named)
-        return given if len(given) == len(feeds) + len(named) else None
 
     def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
@@ -161,8 +147,8 @@ class Stream(Generic[Given]):
             self._prepared_step = prepared
         else:
             self._prepared_chunk = prepared
-        if feeds is not None and len(self._names) < MOST_KEYS:
-            self._names.update({key: self._feed_names.name_of(key, where) for key in feeds})
+        if feeds is not None:
+            self._keys.learn(feeds, where)
         return result
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:

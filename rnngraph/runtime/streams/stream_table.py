@@ -61,11 +61,55 @@ class StreamTable:
         for name, array in zip(self.steps.states, states, strict=True):
             self._tables[name][row] = array[0]
 
+    def step(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        """Steps these rows, an array that stays as it is, by what is fed, rows first; and gives these outputs."""
+        steps, count = self.steps, len(rows)
+        steps.name_rows(rows)
+        for name, array in arrays.items():
+            steps.fed[name][:count] = array
+        steps.run(count)
+        return [steps.outputs[name].rows_back(steps.given[name][:count]).copy() for name in outputs]
+
     def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
         """held: feeds without a time axis that have rows, arrays of one row."""
         for name, array in held.items():
             if name in self._tables:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
+
+
+class PreparedRows:
+    """Steps the same rows of a table, again and again, by arrays that fit as they are.
+
+    of: how the call named its rows; another one has other rows.
+    """
+
+    def __init__(self, of: Any, table: StreamTable, rows: np.ndarray, outputs: Sequence[str]) -> None:
+        """rows: int64, an array that stays as it is."""
+        steps, count = table.steps, len(rows)
+        steps.make_room(count)
+        self.of, self._steps, self._rows, self._memory = of, steps, rows, steps.rows
+        self._inputs = [
+            (name, port.dtype, port.rows(count), port.rows_back(steps.fed[name][:count]))
+            for name, port in steps.inputs.items()
+        ]
+        self._given = [steps.outputs[name].rows_back(steps.given[name][:count]) for name in outputs]
+
+    def run(self, named: Mapping[str, Any] | None) -> list[np.ndarray] | None:
+        """What the step gives; None where something is to be converted, checked or held, and nothing was done. named:
+        None where names are not known.
+        """
+        steps = self._steps
+        if named is None or len(named) != len(self._inputs) or steps.rows is not self._memory or steps.has_checks:
+            return None
+        for name, dtype, shape, _ in self._inputs:
+            value = named.get(name)
+            if type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
+                return None
+        for name, _, _, place in self._inputs:
+            place[...] = named[name]
+        steps.name_rows(self._rows)
+        steps.run(len(self._rows))
+        return [array.copy() for array in self._given]
 
 
 def step_tables(
@@ -75,14 +119,15 @@ def step_tables(
     every: int64, the rows. arrays: what is fed, rows first.
     """
     first = tables[0]
+    if len(tables) == 1:
+        return first.step(every, arrays, outputs)
     parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
     if len(set(tables)) > 1:
         parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]
         _check_alike(first, [table for table, _ in parts])
     for table, places in parts:
         mine, steps = every[places], table.steps
-        steps.make_room(len(mine))
-        steps.rows[: len(mine)] = mine
+        steps.name_rows(mine)
         for name, array in arrays.items():
             steps.fed[name][: len(mine)] = array[places]
     for table, places in parts:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import io
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
-from keras_files import FILES, calls_of, data_of, redescribed
+from keras_files import FILES, calls_of, data_of, redescribed, zipped
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
@@ -89,3 +92,24 @@ def test_a_path_is_read_as_its_bytes_are(tmp_path: Path) -> None:
     (tmp_path / "net.keras").write_bytes(data_of("functional3"))
     assert rg.read_keras(tmp_path / "net.keras").script() == rg.read_keras(data_of("functional3")).script()
     assert rg.read_keras(str(tmp_path / "net.keras")).outputs.keys() == {"last", "mean", "bidirectional"}
+
+
+@pytest.mark.parametrize(("kind", "options"), [("SpatialDropout1D", {}), ("Dropout", {"noise_shape": [None, 1, None]})])
+def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
+    source = {"batch_shape": [None, None, 40], "dtype": "float32", "name": "x"}
+    layers = [("InputLayer", source), (kind, {"name": "drop", "rate": 0.25, **options})]
+    described = [{"class_name": name, "module": "keras.layers", "config": config} for name, config in layers]
+    whole = {"class_name": "Sequential", "module": "keras", "config": {"name": "net", "layers": described}}
+    weights = io.BytesIO()
+    h5py.File(weights, "w").close()
+    members = {"metadata.json": b'{"keras_version": "3.15.1"}', "config.json": json.dumps(whole).encode()}
+    net = rg.read_keras(zipped(members | {"model.weights.h5": weights.getvalue()}))
+    (output,) = net.outputs.values()
+    program = net.program(loss=rg.reduce_sum(output))
+    x = np.ones((3, 7, 40), np.float32)
+    np.testing.assert_array_equal(program.inference(x=x)["drop"], x)
+    drawn = program.training(x=x, seed=3)["drop"]
+    assert set(np.unique(drawn).tolist()) == {0.0, float(np.float32(1 / 0.75))}
+    np.testing.assert_array_equal(drawn, np.broadcast_to(drawn[:, :1], drawn.shape))
+    assert len({row.tobytes() for row in drawn[:, 0]}) == 3
+    program.inference.stream(batch=3).step(x=x[:, 0])

@@ -11,13 +11,11 @@ from read_modules import check
 import rnngraph as rg
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import normal  # noqa: E402  (needs torch)
+
 nn = pytest.importorskip("torch.nn", exc_type=ImportError)
 F = nn.functional
 pytestmark = pytest.mark.peers
-
-
-def normal(*shape: int) -> Any:
-    return torch.randn(*shape)
 
 
 class DeepSpeech(nn.Module):  # type: ignore[misc, name-defined]

@@ -13,6 +13,8 @@ from read_modules import check
 import rnngraph as rg
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import module, normal, whole  # noqa: E402  (needs torch)
+
 nn = pytest.importorskip("torch.nn", exc_type=ImportError)
 F = nn.functional
 pytestmark = pytest.mark.peers
@@ -25,29 +27,6 @@ def case(make: Callable[[], tuple[Any, ...]]) -> Callable[[], tuple[Any, ...]]:
     """Notes a case: a module, and arguments of two calls."""
     CASES[make.__name__] = make
     return make
-
-
-def normal(*shape: int) -> Any:
-    return torch.randn(*shape)
-
-
-def whole(high: int, *shape: int) -> Any:
-    return torch.randint(0, high, shape)
-
-
-class Function(nn.Module):  # type: ignore[misc, name-defined]
-    """A function of modules and arguments as a module."""
-
-    def __init__(self, function: Callable[..., Any], *modules: Any) -> None:
-        super().__init__()
-        self.function, self.m = function, nn.ModuleList(modules)
-
-    def forward(self, *given: Any) -> Any:
-        return self.function(self.m, *given)
-
-
-def module(function: Callable[..., Any], *modules: Any) -> Any:
-    return Function(function, *modules).eval()
 
 
 # Recurrent modules ----------------------------------------------------------------------------------

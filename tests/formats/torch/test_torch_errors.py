@@ -35,7 +35,7 @@ def test_all_of_it_is_listed_with_lines_and_paths() -> None:
     assert len(problems) == 5
     for word, problem in zip(("cumprod", "hangs on values", "gammaln", "conv2d", "randn_like"), problems, strict=True):
         assert word in problem
-        assert "test_errors.py:" in problem
+        assert "test_torch_errors.py:" in problem
     assert "(inner.0)" in problems[3]
 
 

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound_listener import data
 
 import rnngraph as rg
 
 WIDTH, UNITS = 3, 7
 Array = np.ndarray
-
-
-def data(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
 
 
 def simple(**options: Any) -> rg.Program:

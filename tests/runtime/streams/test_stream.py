@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound_listener import data
 
 import rnngraph as rg
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 BATCH, TIME, WIDTH, UNITS = 5, 9, 3, 7
 Array = np.ndarray
-
-
-def data(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
 
 
 def listener(dtype: str = "float32") -> rg.Program:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ....ir.types import Dim
+from ....ir.types import INTEGERS, Dim
 from ...steps import Value
-from .sizes import BINARY, Undecided, UnreadableError, checked, inverted
+from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 MOST_FOLDED = 1 << 26
 """Entries of an array that is computed while a file is read."""
@@ -60,6 +60,11 @@ Operand = Known | Expanded | Value
 """What a value of a file is."""
 
 
+def place_of(array: np.ndarray) -> tuple[Any, ...]:
+    """What two arrays have in common that are the same numbers of the file, laid out alike."""
+    return array.__array_interface__["data"][0], array.shape, array.strides
+
+
 def known(array: Any, dtype: str | None = None) -> Known:
     """An array as ``Known``: objects that are all numbers become numbers."""
     array = np.asarray(array)
@@ -94,6 +99,20 @@ def dtype_of(x: Operand) -> str:
     return dtype_of(x.source) if isinstance(x, Expanded) else x.dtype
 
 
+def all_are(x: Operand, entry: Dim) -> bool:
+    """Whether all entries of x are this size."""
+    source = x.source if isinstance(x, Expanded) else x
+    if not isinstance(source, Known) or source.dtype not in INTEGERS:
+        return False
+    return all(equal(have, entry) is True for have in source.array.reshape(-1).tolist())
+
+
+def is_zero(x: Operand) -> bool:
+    """Whether all entries of x are known, and 0."""
+    source = x.source if isinstance(x, Expanded) else x
+    return isinstance(source, Known) and not source.is_symbolic and not source.array.any()
+
+
 def check_count(count: int) -> int:
     """Refuses arrays that no net has."""
     if count > MOST_FOLDED:
@@ -111,6 +130,18 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "Not": np.logical_not,
 }  # fmt: skip
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
+
+
+def compared(op: str, left: Known, right: Known) -> Known | None:
+    """A comparison of sizes that the file has made floats of, if it holds for all sizes or for none."""
+    if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
+        return None
+    whole = [Known(item.array if item.is_symbolic else item.array.astype(np.int64), "int64") for item in (left, right)]
+    try:
+        found = folded(op, whole)
+    except UnreadableError:
+        return None
+    return None if found.is_symbolic else found
 
 
 def folds(op: str) -> bool:

@@ -240,9 +240,18 @@ class ArrayReader:
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
+        self._decoded: dict[int, tuple[Any, np.ndarray]] = {}
+        """Messages by their ids, with their arrays: a model may be read several times."""
 
     def array(self, proto: Any) -> np.ndarray:
-        """A message's array; float16 and bfloat16 become float32. Raises ``FileError``."""
+        """A message's array, the same object each time; float16 and bfloat16 become float32. Raises ``FileError``."""
+        if id(proto) not in self._decoded:
+            array = self._array(proto)
+            array.flags.writeable = False
+            self._decoded[id(proto)] = proto, array
+        return self._decoded[id(proto)][1]
+
+    def _array(self, proto: Any) -> np.ndarray:
         what = shown(getattr(proto, "name", "") or "an array")
         if not hasattr(proto, "data_type"):
             raise FileError(f"{self._name}: {what} is sparse, which can't be read; store it as an ordinary array")
@@ -260,14 +269,14 @@ class ArrayReader:
                 raise FileError(f"{self._name} is damaged: {what} holds {len(proto.raw_data)} bytes for {list(shape)}")
             flat = np.frombuffer(proto.raw_data, stored)
         else:
-            flat = self._listed(proto, dtype, what)
+            flat = self._listed(proto, dtype)
         if flat.size != math.prod(shape):
             raise FileError(f"{self._name} is damaged: {what} holds {flat.size} numbers for shape {list(shape)}")
         if dtype == "bfloat16":
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
-    def _listed(self, proto: Any, dtype: str, what: str) -> np.ndarray:
+    def _listed(self, proto: Any, dtype: str) -> np.ndarray:
         """Numbers that stand one by one in a message."""
         field_name = {
             "float32": "float_data", "float64": "double_data", "int64": "int64_data",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....ir.sizes.polynomial import Floor, ceil_divide, floor_divide, terms_of
+from ....ir.sizes.polynomial import Floor, floor_divide, terms_of
 from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute
 
 MOST_TERMS = 12
@@ -76,17 +76,8 @@ def inverted(entry: Entry) -> Entry:
     return not entry
 
 
-def less(left: Entry, right: Entry) -> bool:
-    return _sign(left, right) < 0
-
-
-def _sign(left: Entry, right: Entry) -> int:
-    if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise UnreadableError("whether sizes are equal is computed with")
-    found = sign_of(left - right)
-    if found is None:
-        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
-    return found
+def _less(left: Dim, right: Dim) -> bool:
+    return not _no_less(left, right)
 
 
 def _no_less(left: Dim, right: Dim) -> bool:
@@ -94,10 +85,11 @@ def _no_less(left: Dim, right: Dim) -> bool:
     difference = left - right
     if isinstance(difference, int):
         return difference >= 0
-    found = sign_of(difference + 1)  # whole numbers
-    if found is None:
+    if sign_of(difference + 1) == 1:  # whole numbers
+        return True
+    if sign_of(difference) != -1:
         raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
-    return found > 0
+    return False
 
 
 def divided(left: Dim, right: Dim) -> Dim:
@@ -152,21 +144,14 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "Max": plain(lambda a, b: a if _no_less(a, b) else b),
     "Min": plain(lambda a, b: b if _no_less(a, b) else a),
     "Equal": equal,
-    "Less": plain(less),
-    "Greater": plain(lambda a, b: less(b, a)),
+    "Less": plain(_less),
+    "Greater": plain(lambda a, b: _less(b, a)),
     "LessOrEqual": plain(lambda a, b: _no_less(b, a)),
     "GreaterOrEqual": plain(_no_less),
     "And": _both,
     "Or": lambda a, b: inverted(_both(inverted(a), inverted(b))),
 }
 """What is computed of two entries of which one is a formula."""
-
-
-def length_of(start: Dim, stop: Dim, step: int) -> Dim:
-    """Entries from ``start`` to before ``stop``."""
-    if step > 0:
-        return ceil_divide(stop - start, step)
-    return ceil_divide(start - stop, -step)
 
 
 def total(shape: tuple[Dim, ...]) -> Dim:

@@ -178,13 +178,13 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """The array of a Constant node of a graph within."""
+        """The array of a Constant node: this one, or one of a graph within."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
         found = node.attributes.get("value")
         if found is None or not (hasattr(found, "data_type") or hasattr(found, "dims")):
-            raise UnreadableError("a constant within has no array")
+            raise UnreadableError("a constant holds no array of numbers")
         return self._arrays.array(found)
 
     # Graphs within -----------------------------------------------------------------------------------

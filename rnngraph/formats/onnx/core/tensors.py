@@ -38,8 +38,8 @@ class Note:
 class Tensors(Values):
     """Declares in a script."""
 
-    def __init__(self, script: Script) -> None:
-        super().__init__(script)
+    def __init__(self, script: Script, shared: frozenset[Any] = frozenset()) -> None:
+        super().__init__(script, shared)
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
@@ -128,6 +128,8 @@ class Tensors(Values):
             return self.sorted(self._reshaped(note.parts[0], shape), note.parts[1], place)
         if note is not None and note.kind == "stack" and note.by == len(own) - 2 and shape[:-1] == own[:-2]:
             return self._joined(list(note.parts), len(shape) - 1)
+        if note is not None and note.kind == "slice" and shape == own[: note.by[0]] + own[note.by[0] + 1 :]:
+            return self._cut(note.parts[0], [*(slice(None),) * note.by[0], note.by[1]])  # one entry of an axis
         made = self._as_written(x, own, shape)
         self._notes[made.step, made.path] = Note("reshape", (x,))
         return made
@@ -317,9 +319,12 @@ class Tensors(Values):
         made = self.script.item(x, *entries)
         cut = [axis for axis, entry in enumerate(entries) if entry != slice(None)]
         entry = entries[cut[0]]
-        if len(cut) == 1 and isinstance(entry, slice) and entry.step is None and isinstance(shape_of(x)[cut[0]], int):
-            begin = entry.indices(shape_of(x)[cut[0]])[0]  # type: ignore[arg-type]
-            self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], begin))
+        if len(cut) == 1 and isinstance(entry, slice) and entry.step is None:
+            size = shape_of(x)[cut[0]]
+            if isinstance(size, int):
+                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.indices(size)[0]))
+            elif shape_of(made)[cut[0]] == 1:
+                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.start or 0))
         return made
 
     # Rows in another order -------------------------------------------------------------------------------

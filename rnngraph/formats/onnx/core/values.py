@@ -12,10 +12,10 @@ from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
 from ....ir.types import INTEGERS, Dim, Size, dim_text, size
-from ...layers import declare_parameter
+from ...layers import declare_dense, declare_parameter
 from ...script import Script
 from ...steps import Step, Value, values_read
-from .known import Expanded, Known, Operand, shape_of
+from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError
 
 MOST_WRITTEN = 16
@@ -27,32 +27,46 @@ HELD = {
 """The dtype that values have here, of those that there are not."""
 
 
+def held(dtype: str) -> str:
+    """The dtype that a value of the file's has here."""
+    return HELD.get(dtype, dtype)
+
+
 class Values:
     """Declares what is known in a script."""
 
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self._declared: dict[tuple[int, str], tuple[Known, Value]] = {}
+    def __init__(self, script: Script, shared: frozenset[Any] = frozenset()) -> None:
+        """shared: places of arrays that several products take, each of which is one parameter."""
+        self.script, self.shared = script, shared
+        self._declared: dict[Any, tuple[Operand, Value]] = {}
+        """By what tells it apart, which must not go."""
+        self.products: dict[Any, list[np.ndarray]] = {}
+        """Arrays that are a product's right side, as often as they are, by their places."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
         """A value of the script. base: what a parameter is called that x becomes."""
         if isinstance(x, Value):
             return x
-        if isinstance(x, Expanded):
-            return self._repeated(x)
-        found = self._declared.get((id(x), x.dtype))
-        if found is None:
-            found = self._declared[id(x), x.dtype] = (x, self._constant(x, base))
-        return found[1]
+        key = id(x) if isinstance(x, Expanded) or x.is_symbolic else (*place_of(x.array), x.dtype)
+        if key not in self._declared:
+            self._declared[key] = x, self._repeated(x) if isinstance(x, Expanded) else self._constant(x, base)
+        return self._declared[key][1]
+
+    def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
+        """left @ kernel, plus a bias: a dense layer, or of a kernel that several products take a product."""
+        place = place_of(kernel)
+        self.products.setdefault(place, []).append(kernel)
+        if place not in self.shared:
+            return declare_dense(self.script, left, kernel, bias)
+        found = self.script.operation("@", left, self.value(known(kernel), "kernel"))
+        return found if bias is None else self.script.operation("+", found, self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
             return self._sizes(x)
-        array = x.array.astype(HELD.get(x.dtype, x.dtype))
+        array = x.array.astype(held(x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
-            return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
-        if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
-            raise UnreadableError("it takes an array without entries")
+            return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
             raise UnreadableError("it takes an array without entries")
@@ -60,7 +74,7 @@ class Values:
 
     def _sizes(self, x: Known) -> Value:
         """Sizes as numbers: of an open one as many ones as there are, added up."""
-        dtype = HELD.get(x.dtype, x.dtype)
+        dtype = held(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
         return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
@@ -85,11 +99,13 @@ class Values:
         source = x.source
         if isinstance(source, Known) and source.array.size == 1:
             number, *dtype = self._scalar(source)
-            return self.broadcast(self.script.call(constant, number, *dtype), x.shape)
+            found = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
+            found.step.fill = float(number)
+            return found
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:
-        number, dtype = written(x.numbers("a number").reshape(())), HELD.get(x.dtype, x.dtype)
+        number, dtype = written(x.numbers("a number").reshape(())), held(x.dtype)
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 
     def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
@@ -112,7 +128,7 @@ class Values:
         return dim.symbol
 
     def cast(self, x: Value, dtype: str) -> Value:
-        dtype = HELD.get(dtype, dtype)
+        dtype = held(dtype)
         return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
 
     def inputs_behind(self, x: Value) -> list[str]:
@@ -132,11 +148,9 @@ class Values:
 
     def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
         """An operand that stands beside a value of ``rank``: one number is written as that."""
-        if isinstance(x, Expanded):
-            return self._repeated(x)
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
-            if HELD.get(x.dtype, x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
+            if held(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
                 return number
         return self.value(x, base)
 

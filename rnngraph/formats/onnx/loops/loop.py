@@ -136,12 +136,7 @@ class _Reading:
 
     def _limit(self, name: str) -> Dim | None:
         source = self._source(name)
-        if source in self.body.makers:
-            node = self.body.makers[source]
-            return _number(known(self.call.constant(node))) if node.op == "Constant" else None
-        if source in self.fixed:
-            return _number(self.fixed[source])
-        return None if source in self.body.inputs else _number(self._outside(source))
+        return _number(self.fixed[source]) if source in self.fixed else self._added(source)
 
     # What counts steps -----------------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
 from ...script import Script
 from ...steps import Value
 from ..core.functions import ones_like
-from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
+from ..core.known import Expanded, Known, Operand, dtype_of, is_zero, known, shape_of
 from ..core.sizes import UnreadableError, texts
 from ..core.tensors import Tensors
-from ..core.values import HELD
+from ..core.values import held
 
 Shape = tuple[Dim, ...]
 
@@ -119,8 +119,8 @@ class Steps:
         outputs, state = found
         if not time_major:
             outputs = tensors.turned(outputs, (1, 0, 2))
-        leaves = list(state) if isinstance(state.thing, tuple) else [state]
-        finals = [self._as_file(leaf, part) for leaf, part in zip(leaves, self.states.values(), strict=False)]
+        pairs = zip(state.leaves, self.states.values(), strict=False)
+        finals = [self._value(self.tensors, leaf, part) for leaf, part in pairs]
         return finals, self._outputs(outputs)
 
     # Outside of the steps ------------------------------------------------------------------------------
@@ -173,23 +173,16 @@ class Steps:
     def _initial(self) -> object | None:
         """The states before the first step, or None where all are zeros."""
         items = list(self.loop.initial.values())
-        if all(map(_is_zero, items)):
+        if all(map(is_zero, items)):
             return None
         leaves: list[Value] = []
         for item, part in zip(items, self.states.values(), strict=True):
-            if _is_zero(item):
+            if is_zero(item):
                 zero = 0.0 if self.dtype == "float32" else self.tensors.script.call(constant, 0.0, dtype=self.dtype)
                 leaves.append(self.tensors.script.call(basic.broadcast_to, zero, (part.width,)))
             else:
                 leaves.append(self.tensors.value(self._columns(item, part, False), "initial_state"))
         return tuple(leaves) if len(leaves) > 1 else leaves[0]
-
-    def _as_file(self, item: Operand, part: Part) -> Operand:
-        """A value [rows, width] as the file has it."""
-        tensors = self.tensors
-        if self.rows is not None and not part.has_rows:
-            item = tensors.taken(item, [slice(0, 1)])
-        return _typed(tensors, tensors.reshape(item, part.shape), part)
 
     def _outputs(self, outputs: Value) -> list[Operand]:
         """What steps gave, apart again."""
@@ -236,7 +229,7 @@ class Steps:
         return tensors.value(tensors.concat(columns_of, 1)), after
 
     def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
-        """What the step is given of rows, as the body takes it."""
+        """Rows [rows, width] as the file has the value."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.taken(columns, [slice(0, 1)])
         return _typed(tensors, tensors.reshape(columns, part.shape), part)
@@ -274,13 +267,7 @@ def _rows(shapes: Sequence[Shape]) -> Dim | None:
 
 
 def _held(item: Operand) -> str:
-    dtype = dtype_of(item)
-    return HELD.get(dtype, dtype)
-
-
-def _is_zero(item: Operand) -> bool:
-    source = item.source if isinstance(item, Expanded) else item
-    return isinstance(source, Known) and not source.is_symbolic and not source.array.any()
+    return held(dtype_of(item))
 
 
 def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:

@@ -9,17 +9,15 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
+from ....declare.placeholders import placeholder
 from ....ir.types import FLOATS, product
 from ...steps import Value
 from ..core.functions import argmin, descending_order, inverse_order
-from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
+from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.values import HELD
+from ..core.values import held
 from .shapes import counted
-
-MOST_TAKEN = 64
-"""Entries that are taken one by one."""
 
 
 @reads("Gather")
@@ -40,14 +38,27 @@ def _gather(call: Call) -> Outputs:
         raise UnreadableError(f"indices are of {dtype_of(index)}")
     source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
     table = call.tensors.value(source, "embedding")
-    size = shape_of(table)[0]
+    if not _is_place(ids):
+        size = call.shape()[axis]
+        ids = _from_front(call, ids, size if isinstance(size, int) else call.tensors.value(of_sizes([size])))
     found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
         (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
     ))  # fmt: skip
-    del size
     many = len(shape_of(ids))
     order = (*range(many, many + axis), *range(many), *range(many + axis, many + rank - 1))
     return call.tensors.transpose(found, order)
+
+
+def _is_place(ids: Value) -> bool:
+    """Whether ids are known not to be counted from the end: a call looks at what is fed, as it is or cast."""
+    while ids.step.key is basic.cast:
+        ids = ids.step.operands[0]
+    return ids.step.key in (placeholder, basic.argmax)
+
+
+def _from_front(call: Call, ids: Value, size: Any) -> Value:
+    """Indices without such as are counted from the end."""
+    return call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
 
 
 def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
@@ -96,7 +107,7 @@ def _gather_elements(call: Call) -> Outputs:
     value, ids = call.value(0), call.value(1)
     if value.tensor.dtype not in FLOATS:
         raise UnreadableError(f"entries of {value.tensor.dtype} are chosen one by one")
-    ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
+    ids = _from_front(call, ids, size)
     hits = call.script.call(basic.one_hot, ids, size, "bool")
     rank = call.rank()
     order = [*(other for other in range(rank) if other != axis), axis]
@@ -147,9 +158,8 @@ def _one_hot(call: Call) -> Outputs:
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
-    negative = call.script.operation("<", ids, 0)
-    ids = call.script.call(basic.where, negative, call.script.operation("+", ids, depth), ids)
-    dtype = HELD.get(dtype_of(values), dtype_of(values))
+    ids = _from_front(call, ids, depth)
+    dtype = held(dtype_of(values))
     if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
         found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))
     else:

@@ -10,10 +10,11 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ....ir.sizes.polynomial import ceil_divide
 from ....ir.types import Dim
 from ...steps import Value
 from ..core.known import Known, Operand, shape_of
-from ..core.sizes import UnreadableError, length_of, texts
+from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from .moving import padded
 
@@ -255,7 +256,7 @@ def _counted(call: Call, x: Value, window: _Window, before: int, after: int) -> 
     is_counted = np.zeros(before + size + after, np.float32)
     first, last = (0, before + size + window.after) if call.whole("count_include_pad", 0) else (before, before + size)
     is_counted[first:last] = 1
-    steps = length_of(0, before + size + after - window.span, window.stride)
+    steps = ceil_divide(before + size + after - window.span, window.stride)
     assert isinstance(steps, int)
     counts = [is_counted[step * window.stride :][: window.kernel].sum() for step in range(steps)]
     factors = (window.kernel / np.array(counts, np.float64)).astype(np.float32)

@@ -31,12 +31,12 @@ from ..core.functions import (
     tanh_gelu,
     thresholded_relu,
 )
-from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, number_like, shape_of
+from ..core.known import Expanded, Known, Operand, chosen, compared, dtype_of, folded, folds, number_like, shape_of
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
-from ..core.values import HELD, shortest
+from ..core.values import HELD, held, shortest
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
@@ -104,9 +104,13 @@ def _binary(call: Call) -> Outputs:
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     """An op of two values."""
-    left, right = _plain(left, right), _plain(right, left)
+    left, right = _plain(call, left, right), _plain(call, right, left)
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
+    if isinstance(left, Known) and isinstance(right, Known):
+        truth = compared(op, left, right)
+        if truth is not None:
+            return truth
     turned = _turned_alike(call, left, right)
     if turned is not None:
         left, right, order = turned
@@ -119,12 +123,14 @@ def _is_number(*items: Known) -> bool:
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
-def _plain(x: Operand, other: Operand) -> Operand:
-    """x without a repetition that meeting the other value makes anyway."""
-    if not isinstance(x, Expanded):
+def _plain(call: Call, x: Operand, other: Operand) -> Operand:
+    """x without a repetition that meeting the other value makes anyway. A state that steps written out begin with stays
+    one, so that the first step is like the others.
+    """
+    if not isinstance(x, Expanded) or (call.tensors.shared and isinstance(other, Value)):
         return x
-    shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))
-    return x.source if shape[len(shape) - len(x.shape) :] == x.shape else x
+    shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))[-len(x.shape) :] if x.shape else ()
+    return x.source if all(own in (1, dim) for own, dim in zip(x.shape, shape, strict=True)) else x
 
 
 def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
@@ -140,8 +146,8 @@ def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, O
 
 
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
-    tensors, dtype = call.tensors, HELD.get(dtype_of(left), dtype_of(left))
-    if HELD.get(dtype_of(right), dtype_of(right)) != dtype:
+    tensors, dtype = call.tensors, held(dtype_of(left))
+    if held(dtype_of(right)) != dtype:
         raise UnreadableError(f"it takes {dtype_of(left)} and {dtype_of(right)}")
     if isinstance(left, Known) and isinstance(right, Known):
         left = tensors.value(left)
@@ -198,9 +204,9 @@ def _where(call: Call) -> Outputs:
                 others = shape_of(b if item is a else a)
                 if all(dim == 1 for dim in others) or others == shape_of(item):
                     return item
-    tensors, dtype = call.tensors, HELD.get(dtype_of(a), dtype_of(a))
+    tensors, dtype = call.tensors, held(dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
-    choices = [_plain(item, condition) for item in (a, b)]
+    choices = [_plain(call, item, condition) for item in (a, b)]
     values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
     if not any(isinstance(item, Value) for item in values):
         values[0] = tensors.value(choices[0])
@@ -218,7 +224,7 @@ def _cast(call: Call) -> Outputs:
     if isinstance(x, Expanded):
         source = cast_known(x.source, dtype) if isinstance(x.source, Known) else call.tensors.cast(x.source, dtype)
         return Expanded(source, x.shape)
-    wanted = HELD.get(dtype, dtype)
+    wanted = held(dtype)
     if dtype in HELD and wanted in INTEGERS and x.tensor.dtype != "bool":
         raise UnreadableError(f"numbers become {dtype} at run time, which would wrap")
     turned = call.tensors.turned_from(x)

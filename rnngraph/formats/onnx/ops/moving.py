@@ -11,12 +11,12 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import Dim
-from ..core.known import Expanded, Known, Operand, check_count, known
+from ..core.known import Expanded, Known, Operand, all_are, check_count, known
 from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
 
-FAR = 1 << 31
-"""From here on a bound of a slice means the end."""
+FAR = (1 << 31) - 1
+"""From here on a bound of a slice means the end: the largest number of 32 bits."""
 
 
 @reads("Transpose")
@@ -99,7 +99,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
             return None if bound >= size else max(bound + size, 0) if bound < 0 else bound
         return None if bound < -size else bound - size if bound >= 0 else bound
     if isinstance(bound, int):
-        if bound >= FAR or bound < -FAR:
+        if abs(bound) >= FAR:
             is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
             if is_near != is_start:
                 raise UnreadableError("it takes nothing of an axis of open size")
@@ -205,8 +205,11 @@ def _reverse_sequence(call: Call) -> Outputs:
     batch, time = call.whole("batch_axis", 1), call.whole("time_axis", 0)
     if {batch, time} != {0, 1}:
         raise UnreadableError(f"it turns axis {time} round by axis {batch}")
+    x, shape, lengths = call.input(0), call.shape(), call.input(1)
+    if all_are(lengths, shape[time]):
+        return call.tensors.taken(x, [slice(None, None, -1 if axis == time else None) for axis in range(len(shape))])
     order = (batch, time, *range(2, call.rank()))
-    turned = call.tensors.value(call.tensors.transpose(call.input(0), order))
+    turned = call.tensors.value(call.tensors.transpose(x, order))
     return call.tensors.transpose(call.script.call(reverse_sequence, turned, call.value(1)), order)
 
 

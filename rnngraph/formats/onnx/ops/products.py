@@ -6,10 +6,9 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....ir.types import FLOATS
-from ...layers import declare_dense
 from ...steps import Value
-from ..core.known import Known, Operand, dtype_of, number_like, shape_of
-from ..core.sizes import UnreadableError
+from ..core.known import Expanded, Known, Operand, dtype_of, number_like, shape_of
+from ..core.sizes import UnreadableError, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from .elementwise import combined
@@ -19,6 +18,7 @@ from .elementwise import combined
 def _matmul(call: Call) -> Outputs:
     """A product, and with a third input what an ``Add`` behind it adds."""
     left, right, added = call.input(0), call.input(1), call.maybe(2)
+    left = call.tensors.value(left) if isinstance(left, Expanded) else left
     if isinstance(left, Value) and isinstance(right, Known) and isinstance(added, Known):
         is_bias = right.array.ndim == 2 and added.shape == right.shape[1:] and not added.is_symbolic
         if is_bias:
@@ -45,7 +45,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         return tensors.squeeze(found, [-1])
     if isinstance(right, Known) and right.array.ndim == 2 and right.array.size:
         array = right.numbers("a matrix")
-        return declare_dense(tensors.script, tensors.value(left), array, bias)
+        return tensors.times(tensors.value(left), array, bias)
     found = tensors.script.operation("@", tensors.value(left), tensors.value(right))
     return found
 
@@ -57,13 +57,16 @@ def _gemm(call: Call) -> Outputs:
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
         raise UnreadableError("it multiplies what is no matrix")
     left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
+    left = tensors.value(left) if isinstance(left, Expanded) else left
     right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
     bias, added = call.maybe(2), None
     if isinstance(right, Known):
-        right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
+        if alpha != 1:
+            right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
         is_row = isinstance(bias, Known) and bias.shape in ((), (1,), (1, 1), right.shape[1:], (1, *right.shape[1:]))
         if isinstance(bias, Known) and is_row and isinstance(left, Value):
-            row = bias.numbers("a bias").reshape(-1) * np.asarray(beta, bias.array.dtype)
+            row = bias.numbers("a bias").reshape(-1)
+            row = row if beta == 1 else row * np.asarray(beta, row.dtype)
             added = np.broadcast_to(row, right.array.shape[1:])
     found = product_of(tensors, left, right, added)
     if not isinstance(right, Known) and alpha != 1:
@@ -114,20 +117,19 @@ def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
     inner = [letter for letter in first if letter in second and letter not in result]
     rows = [letter for letter in first if letter not in second]
     columns = [letter for letter in second if letter not in first]
-    if len(inner) != 1 or len(columns) > 1:
-        raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    both = [*zip(first, shape_of(left), strict=True), *zip(second, shape_of(right), strict=True)]
+    size = dict(sorted(both, key=lambda pair: isinstance(pair[1], int)))  # a number, where one of the two is
+    ahead, along, across = ([size[letter] for letter in letters] for letters in (batch, rows, columns))
+    depth = total(tuple(size[letter] for letter in inner))
     a = tensors.transpose(left, [first.index(letter) for letter in (*batch, *rows, *inner)])
     b = tensors.transpose(right, [second.index(letter) for letter in (*batch, *inner, *columns)])
-    if not columns:
-        b = tensors.expand_dims(b, [-1])
-    if batch and len(rows) != 1:
-        a = tensors.expand_dims(a, [len(batch)]) if not rows else a
-        if len(rows) > 1:
-            raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    joins_rows, joins_columns = bool(batch) and len(rows) != 1, len(columns) != 1
+    if joins_rows or len(inner) != 1:
+        a = tensors.reshape(a, [*ahead, *([total(tuple(along))] if batch else along), depth])
+    if joins_columns or len(inner) != 1:
+        b = tensors.reshape(b, [*ahead, depth, total(tuple(across))])
     found = product_of(tensors, a, b)
-    if batch and not rows:
-        found = tensors.squeeze(found, [len(batch)])
-    if not columns:
-        found = tensors.squeeze(found, [-1])
+    if joins_rows or joins_columns:
+        found = tensors.reshape(found, [*ahead, *along, *across])
     made = "".join((*batch, *rows, *columns))
     return tensors.transpose(found, [made.index(letter) for letter in result])

@@ -18,18 +18,7 @@ from ..core.tensors import Tensors
 
 @reads("Constant")
 def _constant(call: Call) -> Outputs:
-    array = call.known_attribute("value")
-    if array is not None:
-        return array
-    for name, dtype in (
-        ("value_float", "float32"),
-        ("value_floats", "float32"),
-        ("value_int", "int64"),
-        ("value_ints", "int64"),
-    ):
-        if name in call.node.attributes:
-            return known(np.array(call.node.attributes[name], dtype))
-    raise UnreadableError("it holds no array of numbers")
+    return known(call.constant(call.node))
 
 
 @reads("Shape")

@@ -116,7 +116,7 @@ def _driven(
             given["reverse"] = True
         sequence, state = script.call(dynamic_rnn, whole, x, **given, scope=scope)
         of_layers = list(state) if is_stack else [state]
-        return [sequence], [[_leaves(item)] for item in of_layers]
+        return [sequence], [[item.leaves] for item in of_layers]
     base = "stack_bidirectional_rnn" if is_stack else "bidirectional_rnn"
     scope = script.scope(base)
     for number in range(len(layers)):
@@ -136,13 +136,9 @@ def _driven(
         ]
         tensors.note_concat(joint, [tensors.value(half) for half in halves], 2)
         pairs = zip(forward, backward, strict=True)
-        return [tensors.value(half) for half in halves], [[_leaves(one), _leaves(other)] for one, other in pairs]
+        return [tensors.value(half) for half in halves], [[one.leaves, other.leaves] for one, other in pairs]
     sequences, state = script.call(bidirectional_dynamic_rnn, cells[0][0], cells[1][0], x, **given, scope=scope)
-    return list(sequences), [[_leaves(item) for item in state]]
-
-
-def _leaves(state: Value) -> list[Value]:
-    return list(state) if isinstance(state.thing, tuple) else [state]
+    return list(sequences), [[item.leaves for item in state]]
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ....ir.types import Dim
-from ...gates import ORDERS
-from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
-from ..core.sizes import UnreadableError, equal
+from ...gates import ONNX_ACTIVATIONS, ORDERS
+from ..core.known import Expanded, Operand, all_are, dtype_of, is_zero, shape_of
+from ..core.sizes import UnreadableError
 from ..core.table import Call
 from ..core.values import shortest
 from .activations import Activation, activations_of
 from .cells import FreeLSTMCell
 
-_ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
+INITIAL = (5, 6)
+"""Inputs of a node that are states: h, and an LSTM's c."""
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
@@ -88,8 +87,8 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
         _check_sizes(name, shape_of(array), wanted[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
         raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
-    names = call.entries("activations") or [*_ACTIVATIONS[op]] * count
-    if len(names) != count * len(_ACTIVATIONS[op]):
+    names = call.entries("activations") or [*ONNX_ACTIVATIONS[op]] * count
+    if len(names) != count * len(ONNX_ACTIVATIONS[op]):
         raise UnreadableError(f"{len(names)} activations are given for {count} directions")
     activations = activations_of(
         names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []
@@ -99,8 +98,8 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     for number in range(count):
         own = activations[number * share : (number + 1) * share]
         of_one = {name: call.tensors.taken(array, _at(shape_of(array), 0, number)) for name, array in weights.items()}
-        states = {"h": 5} if op != "LSTM" else {"c": 6, "h": 5}
-        initial = [_initial(call, place, number, count, units) for place in states.values()]
+        states = INITIAL[::-1] if op == "LSTM" else INITIAL[:1]
+        initial = [_initial(call, place, number, count, units) for place in states]
         directions.append(Direction(_kind(call, op, units, own, "P" in weights), order, of_one, initial))
     time = None if x is None else x[1 if is_batch_major else 0]
     return Layer(op, directions, reversals[0], _lengths(call, time), is_batch_major)
@@ -127,7 +126,7 @@ def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
     """What one direction starts from: [batch, units], or [units] where all rows start alike."""
     given = call.maybe(place)
-    if given is None or _is_zero(given):
+    if given is None or is_zero(given):
         return None
     shape, axis = shape_of(given), 1 if call.whole("layout", 0) == 1 else 0
     if len(shape) != 3 or shape[axis] != count or shape[2] != units:
@@ -143,19 +142,12 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     return call.tensors.taken(given, _at(shape, axis, number))
 
 
-def _is_zero(x: Operand) -> bool:
-    source = x.source if isinstance(x, Expanded) else x
-    return isinstance(source, Known) and not source.is_symbolic and not np.any(source.array)
-
-
 def _lengths(call: Call, time: Dim | None) -> Operand | None:
     """``sequence_lens``, unless all rows are as long as the time axis."""
     given = call.maybe(4)
     if given is None:
         return None
-    source = given.source if isinstance(given, Expanded) else given
-    entries = source.array.reshape(-1).tolist() if isinstance(source, Known) else [None]
-    if time is not None and all(entry is not None and equal(entry, time) is True for entry in entries):
+    if time is not None and all_are(given, time):
         return None
     if dtype_of(given) not in ("int32", "int64"):
         raise UnreadableError(f"sequence_lens are of {dtype_of(given)}")

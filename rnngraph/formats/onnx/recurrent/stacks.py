@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ...steps import Step, Value, values_read
+from ...steps import Place, Value, values_read
 from ..core.known import Expanded
 from ..core.model import Node
 from ..core.tensors import Tensors
 from .drivers import Recurrence
-
-Place = tuple[Step, tuple[int | str, ...]]
+from .layer import INITIAL
 
 
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
@@ -36,12 +36,20 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
     for item in tensors.recurrences:
         if item.node in has_below or item.node not in above:
             continue
-        chain, current = [item.node], item
-        while current.node in above:
-            current = above[current.node]
-            chain.append(current.node)
-        found |= dict.fromkeys(chain, chain)
+        chain = [item]
+        while chain[-1].node in above:
+            chain.append(above[chain[-1].node])
+        layers = [_without_zeros(one) for one in chain]
+        found |= {one.node: layers for one in chain}
     return found
+
+
+def _without_zeros(item: Recurrence) -> Node:
+    """The node without initial states that are zeros, which a file may shape by what the layer below gives."""
+    if any(state is not None for direction in item.layer.directions for state in direction.initial):
+        return item.node
+    inputs = (name if place not in INITIAL else "" for place, name in enumerate(item.node.inputs))
+    return replace(item.node, inputs=tuple(inputs))
 
 
 def _place(x: Value) -> Place:

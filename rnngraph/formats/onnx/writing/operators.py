@@ -65,6 +65,12 @@ class Writer:
             return self.constant(1, "int64")
         return self.sizes.scalar(dim)
 
+    def within(self, value: str, most: Dim, node: Node) -> str:
+        """The value of a node of whole numbers, moved to between 0 and a size."""
+        limit = self.scalar(most, node)
+        limit = limit if node.dtype == "int64" else self.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
+        return self.add("Min", self.add("Max", value, self.constant(0, node.dtype, "zero")), limit)
+
 
 def hint_of(node: Node) -> str:
     return node.name or node.op
@@ -329,11 +335,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
     """Rows of a table. Numbers of rows that are fed lie within it; computed ones are moved there."""
     indices = operands[1]
     if not is_fed(node.operands[1], writer.sizes.inputs):
-        kind = node.operands[1].dtype
-        last = writer.scalar(node.operands[0].shape[0] - 1, node)
-        last = last if kind == "int64" else writer.add("Cast", last, to=ELEMENT_TYPES[kind])
-        at_least = writer.add("Max", indices, writer.constant(0, kind, "zero"))
-        indices = writer.add("Min", at_least, last)
+        indices = writer.within(indices, node.operands[0].shape[0] - 1, node.operands[1])
     return writer.add("Gather", operands[0], indices, hint=hint_of(node), axis=0)
 
 

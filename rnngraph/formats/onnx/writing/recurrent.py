@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...gates import ONNX_ACTIVATIONS
 from .operators import ELEMENT_TYPES, Writer, is_fed
 from .recognition.layer import Initial, RecurrentLayer
-
-_DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
@@ -100,7 +99,7 @@ def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
     if len(layers) > 1 or first.reverse:
         found["direction"] = "bidirectional" if len(layers) > 1 else "reverse"
     activations = [item for layer in layers for item in layer.activations]
-    if tuple(item.name for item in activations) != _DEFAULTS[first.op] * len(layers):
+    if tuple(item.name for item in activations) != ONNX_ACTIVATIONS[first.op] * len(layers):
         found["activations"] = [item.name for item in activations]
         for key in ("alpha", "beta"):
             numbers = [number for item in activations if (number := getattr(item, key)) is not None]
@@ -118,9 +117,7 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
     if not is_fed(node, writer.sizes.inputs):  # what is fed is known to be no number of steps that there are not
-        limit = writer.scalar(layer.inputs[0].shape[0], node)
-        limit = limit if node.dtype == "int64" else writer.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
-        lengths = writer.add("Min", writer.add("Max", lengths, writer.constant(0, node.dtype, "zero")), limit)
+        lengths = writer.within(lengths, layer.inputs[0].shape[0], node)
     return lengths if node.dtype == "int32" else writer.add("Cast", lengths, to=ELEMENT_TYPES["int32"])
 
 

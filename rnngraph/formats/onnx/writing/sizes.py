@@ -104,9 +104,7 @@ class Sizes:
 
     def _floor(self, floor: Floor) -> str:
         """Quotients of sizes are cut off, which is the floor where nothing is negative."""
-        if floor.dim not in self._made:
-            self._made[floor.dim] = self._sum(floor.dim) if floor.dim.symbol is None else self.of(floor.dim)
-        return self._scope.add("Div", self._made[floor.dim], self._scope.integers([floor.by], "size"))
+        return self._scope.add("Div", self.of(floor.dim), self._scope.integers([floor.by], "size"))
 
 
 def size_problem(names: Sequence[str], dim: Dim) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ....declare.functions import activations as ours
 from ....declare.functions import basic
 from ....declare.functions.randomness import dropout as drop
 from ....declare.tensor import constant
@@ -237,7 +236,7 @@ meaning("maximum")(_extreme(basic.maximum, torch.maximum))
 meaning("minimum")(_extreme(basic.minimum, torch.minimum))
 
 
-def _unary(function: Any, theirs: Any) -> Callable[..., Any]:
+def unary(function: Any, theirs: Any) -> Callable[..., Any]:
     def mean(tracer: Tracer, x: Any) -> Any:
         if isinstance(x, Filled):
             kinds = {name: kind for kind, name in DTYPES.items()}
@@ -248,15 +247,9 @@ def _unary(function: Any, theirs: Any) -> Callable[..., Any]:
 
 
 for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "sign", "square", "abs"):
-    meaning(_name)(_unary(getattr(basic, _name), getattr(torch, _name)))
-meaning("atan", "arctan")(_unary(basic.atan, torch.atan))
-meaning("absolute", "__abs__")(_unary(basic.abs, torch.abs))
-meaning("relu", "threshold_relu")(_unary(ours.relu, torch.relu))
-meaning("relu6")(_unary(ours.relu6, torch.nn.functional.relu6))
-meaning("selu")(_unary(ours.selu, torch.selu))
-meaning("silu")(_unary(ours.swish, torch.nn.functional.silu))
-meaning("softsign")(_unary(ours.softsign, torch.nn.functional.softsign))
-meaning("hardsigmoid")(_unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
+    meaning(_name)(unary(getattr(basic, _name), getattr(torch, _name)))
+meaning("atan", "arctan")(unary(basic.atan, torch.atan))
+meaning("absolute", "__abs__")(unary(basic.abs, torch.abs))
 
 
 @meaning("rsqrt")
@@ -264,45 +257,15 @@ def _rsqrt(tracer: Tracer, x: Any) -> Any:
     return tracer.script.operation("/", 1.0, tracer.call(basic.sqrt, tracer.value(x)))
 
 
-@meaning("log2", "log10")
-def _other_log(tracer: Tracer, x: Any) -> Any:
-    raise UnreadableError("write it as torch.log(x) / math.log(base)")
+def _log_of(base: float) -> Callable[..., Any]:
+    def mean(tracer: Tracer, x: Any) -> Any:
+        return tracer.script.operation("/", tracer.call(basic.log, tracer.value(x, _dtype(tracer))), math.log(base))
+
+    return mean
 
 
-@meaning("leaky_relu")
-def _leaky_relu(tracer: Tracer, x: Any, negative_slope: float = 0.01) -> Any:
-    return tracer.call(ours.leaky_relu, tracer.value(x), float(negative_slope))
-
-
-@meaning("elu")
-def _elu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
-    return tracer.call(ours.elu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
-
-
-@meaning("celu")
-def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
-    scaled = tracer.script.operation("/", tracer.value(x), float(alpha))
-    return tracer.script.operation("*", tracer.call(ours.elu, scaled), float(alpha))
-
-
-@meaning("softplus")
-def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    x = tracer.value(x)
-    if beta == 1:
-        return tracer.call(ours.softplus, x)
-    raised = tracer.call(ours.softplus, tracer.script.operation("*", x, float(beta)))
-    return tracer.script.operation("/", raised, float(beta))
-
-
-@meaning("gelu")
-def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
-    x, script = tracer.value(x), tracer.script
-    if approximate == "none":
-        return tracer.call(ours.gelu, x)
-    cubed = script.operation("*", script.operation("**", x, 3), 0.044715)
-    inner = script.operation("*", script.operation("+", x, cubed), math.sqrt(2 / math.pi))
-    grown = script.operation("+", tracer.call(basic.tanh, inner), 1.0)
-    return script.operation("*", script.operation("*", x, 0.5), grown)
+meaning("log2")(_log_of(2))
+meaning("log10")(_log_of(10))
 
 
 @meaning("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
@@ -328,56 +291,9 @@ meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
 meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 
 
-@meaning("hardswish")
-def _hardswish(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("*", x, tracer.call(ours.hard_sigmoid_keras3, x))
-
-
-@meaning("mish")
-def _mish(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("*", x, tracer.call(basic.tanh, tracer.call(ours.softplus, x)))
-
-
-@meaning("tanhshrink")
-def _tanhshrink(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("-", x, tracer.call(basic.tanh, x))
-
-
-@meaning("logsigmoid", "log_sigmoid")
-def _logsigmoid(tracer: Tracer, x: Any) -> Any:
-    negative = tracer.script.negative(tracer.value(x))
-    return tracer.script.negative(tracer.call(ours.softplus, negative))
-
-
-@meaning("softshrink", "hardshrink")
-def _shrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    raise UnreadableError("write it with torch.where")
-
-
-@meaning("threshold", "_threshold")
-def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
-    x = tracer.value(x)
-    return tracer.call(basic.where, tracer.script.operation(">", x, float(threshold)), x, float(value))
-
-
-@meaning("glu")
-def _glu(tracer: Tracer, x: Any, dim: int = -1) -> Any:
-    tracer.sizes.fix(shape_of(x)[dim])
-    half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
-    return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
-
-
-@meaning("prelu")
-def _prelu(tracer: Tracer, x: Any, weight: Any) -> Any:
-    x, alpha = tracer.value(x), tracer.parameter(weight)
-    rank = len(shape_of(x))
-    if weight.numel() > 1 and rank > 2:
-        alpha = tracer.call(basic.reshape, alpha, (-1, *(1,) * (rank - 2)))
-    positive = tracer.script.operation(">", x, 0.0)
-    return tracer.call(basic.where, positive, x, tracer.script.operation("*", alpha, x))
+@meaning("isfinite")
+def _isfinite(tracer: Tracer, x: Any) -> Any:
+    return tracer.script.operation("<", tracer.call(basic.abs, tracer.value(x)), float("inf"))
 
 
 @meaning("where")

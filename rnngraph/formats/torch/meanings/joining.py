@@ -71,9 +71,14 @@ def _stack(tracer: Tracer, tensors: Any, dim: int = 0) -> Any:
     return of_steps(tracer, items, axis_of(tracer.expected.dim(), dim), dtype)
 
 
-@meaning("hstack", "vstack", "dstack", "column_stack")
+@meaning("vstack", "dstack", "column_stack")
 def _side_by_side(tracer: Tracer, tensors: Any) -> Any:
     raise UnreadableError("write it as torch.cat")
+
+
+@meaning("hstack")
+def _hstack(tracer: Tracer, tensors: Any) -> Any:
+    return _cat(tracer, tensors, 1 if tracer.expected.dim() > 1 else 0)
 
 
 def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:

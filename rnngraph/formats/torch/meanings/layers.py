@@ -183,9 +183,21 @@ def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, 
 
 
 @meaning("lp_pool1d", "adaptive_max_pool1d_", "fractional_max_pool2d", "max_unpool1d", "conv2d", "conv3d", "max_pool2d",
-         "avg_pool2d", "conv_transpose2d", "interpolate", "grid_sample", "fold", "unfold", "pixel_shuffle")  # fmt: skip
+         "avg_pool2d", "conv_transpose2d", "grid_sample", "fold", "unfold", "pixel_shuffle")  # fmt: skip
 def _refused_layer(tracer: Tracer, *_: Any, **__: Any) -> Any:
     raise UnreadableError("layers of one axis of time are read")
+
+
+@meaning("interpolate")
+def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+                 *_: Any, **__: Any) -> Any:  # fmt: skip
+    """Each step so many times."""
+    x, factor = tracer.value(x), _one(scale_factor)
+    if mode != "nearest" or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
+        raise UnreadableError("it is read of [batch, width, time], with a whole scale_factor and mode='nearest'")
+    batch, width, time = shape_of(x)
+    apart = tracer.call(basic.tile, tracer.call(basic.expand_dims, x, -1), [1, 1, 1, int(factor)])
+    return reshaped(tracer, apart, [batch, width, time * int(factor)])
 
 
 @meaning("adaptive_avg_pool1d")

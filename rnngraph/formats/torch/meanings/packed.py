@@ -13,6 +13,8 @@ from .shapes import permuted, reshaped
 
 @meaning("sort")
 def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    if isinstance(x, Sorted) and x.what == "order" and not descending:  # places in order, and the way back
+        return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
         raise UnreadableError("only lengths that packed sequences are sorted by are read")
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
@@ -26,8 +28,12 @@ def _argsort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, st
 @meaning("scatter_")
 def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any) -> Any:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
-        return Sorted("back", index.of, index.lengths, index.shape, "int64")
+        return _back(index)
     raise UnreadableError("values are scattered into a tensor")
+
+
+def _back(order: Sorted) -> Sorted:
+    return Sorted("back", order.of, order.lengths, order.shape, "int64")
 
 
 @meaning("_pack_padded_sequence")
@@ -59,7 +65,8 @@ def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_va
     if not data.is_sorted:
         return rows, data.lengths
     lengths = Sorted("lengths", data.lengths, data.lengths, shape_of(data.lengths), dtype_of(data.lengths))
-    return Sorted("rows", rows, data.lengths, shape_of(rows), dtype_of(rows)), lengths
+    axis = 0 if batch_first else 1
+    return Sorted("rows", rows, data.lengths, shape_of(rows), dtype_of(rows), axis), lengths
 
 
 def _zeroed(tracer: Tracer, rows: Value, data: Packed, number: float) -> Value:

@@ -161,7 +161,13 @@ def _outer(tracer: Tracer, values: list[Value], terms: list[str], output: str) -
     return tracer.script.operation("*", *aligned)
 
 
-@meaning("bilinear", "cdist", "kron", "tensordot", "outer", "cross", "chain_matmul")
+@meaning("outer", "ger")
+def _every_pair(tracer: Tracer, a: Any, b: Any) -> Any:
+    column = reshaped(tracer, tracer.value(a), [*shape_of(tracer.value(a)), 1])
+    return tracer.script.operation("*", *pair(tracer, column, b, DTYPES[tracer.expected.dtype]))
+
+
+@meaning("bilinear", "cdist", "kron", "tensordot", "cross", "chain_matmul")
 def _refused_product(tracer: Tracer, *_: Any, **__: Any) -> Any:
     raise UnreadableError("write it with matmul or einsum")
 

@@ -25,7 +25,7 @@ from ...layers import scope_of
 from ...steps import Value
 from ...weights import torch_layer
 from ..tracing.tracer import Tracer, UnreadableError, array_of, module
-from ..tracing.values import Filled, Packed, Stacked, dtype_of, shape_of
+from ..tracing.values import Filled, Packed, Sorted, Stacked, dtype_of, shape_of
 from .products import same_dtype
 from .shapes import reshaped
 
@@ -78,6 +78,8 @@ class _Reading:
         shape = (data.shape[0], *shape_of(outputs)[2:])
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+        if data.is_sorted and packed.sorted_indices is None:  # by the module's own code
+            final = _sorted(final, data.lengths)
         return tuple.__new__(PackedSequence, result), final  # which would look at values
 
     # States ---------------------------------------------------------------------------------------
@@ -197,6 +199,13 @@ class _Reading:
 
 def _shape(item: Any) -> Any:
     return tuple(item.shape) if isinstance(item, torch.Tensor) else shape_of(item)
+
+
+def _sorted(final: Any, lengths: Any) -> Any:
+    """States [layers, rows, width] of rows that the module has put in the order of their lengths."""
+    if isinstance(final, tuple):
+        return tuple(_sorted(item, lengths) for item in final)
+    return Sorted("rows", final, lengths, final.shape, final.dtype, 1)
 
 
 def _field(state: Value, name: str) -> Value:

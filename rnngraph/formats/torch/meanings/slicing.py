@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ....declare.functions import basic
+from ....declare.placeholders import placeholder
 from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.sizes import dim_of
@@ -116,8 +117,24 @@ def _item(tracer: Tracer, x: Any, index: Any) -> Any:
         entries = (*entries, *(ALL,) * (rank - named))
     chosen = [entry for entry in entries if isinstance(entry, Value | Lazy | list | torch.Tensor)]
     if len(chosen) > 1:
-        raise UnreadableError("it is indexed by several tensors at once")
+        return _of_each_row(tracer, x, entries)
     return _indexed(tracer, x, entries)
+
+
+def _of_each_row(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
+    """x[torch.arange(rows), index]: one entry of each row."""
+    rows, index, *others = entries
+    places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
+    if not places or not isinstance(index, Value) or any(other != ALL for other in others):
+        raise UnreadableError("it is indexed by several tensors at once")
+    x = tracer.value(x)
+    tracer.sizes.meet(rows.count, shape_of(x)[0])
+    tracer.sizes.meet(shape_of(index)[0], shape_of(x)[0])
+    column = tracer.value(reshaped(tracer, _from_front(tracer, index, shape_of(x)[1]), [*shape_of(index), 1]))
+    hit = tracer.call(basic.equal, column, tracer.value(Positions(shape_of(x)[1], 0, 1, dtype_of(column))))
+    for _ in shape_of(x)[2:]:
+        hit = tracer.call(basic.expand_dims, hit, -1)
+    return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), 1)
 
 
 def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
@@ -230,12 +247,22 @@ def _chosen(tracer: Tracer, x: Any, axis: int, index: Any) -> Any:
             return part(tracer, x, axis, int(places[0]), int(places[-1]) + 1)
     if isinstance(x, Positions) and x.start == 0 and x.step == 1:
         return tracer.value(index, x.dtype)
-    index = tracer.value(index)
-    return gathered(tracer, tracer.value(x), axis, _from_front(tracer, index))
+    size = shape_of(x)[axis]
+    if isinstance(index, torch.Tensor) and isinstance(size, int):
+        index = torch.where(index < 0, index + size, index)
+    elif not isinstance(index, torch.Tensor) or bool((index < 0).any()):
+        index = _from_front(tracer, tracer.value(index), size)
+    return gathered(tracer, tracer.value(x), axis, tracer.value(index))
 
 
-def _from_front(tracer: Tracer, index: Value) -> Value:
-    return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
+def _from_front(tracer: Tracer, index: Value, size: Dim) -> Value:
+    """An index into an axis, without places that are counted from its end."""
+    if dtype_of(index) not in ("int32", "int64"):
+        index = tracer.cast(index, "int64")
+    if index.step.key in (placeholder, basic.argmax):  # of what is fed a call looks that it is a place
+        return index
+    behind = tracer.script.operation("+", index, tracer.number(size, dtype_of(index)))
+    return tracer.call(basic.where, tracer.script.operation("<", index, 0), behind, index)
 
 
 @meaning("index_select")
@@ -287,13 +314,17 @@ def in_order(tracer: Tracer, x: Any, axis: int, index: Sorted) -> Any:
     """Rows that are taken by their lengths' order, or put back."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":
-        return Sorted("rows", x, index.lengths, shape, dtype)
-    if isinstance(x, Sorted) and x.what in ("rows", "lengths"):
+        return Sorted("rows", x, index.lengths, shape, dtype, axis)
+    if isinstance(x, Sorted) and x.what in ("rows", "lengths") and x.axis == axis:
         return x.of
     raise UnreadableError("rows are put into another order than that of their lengths")
 
 
 def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Any]) -> Any:
-    if len(entries) == 1 and isinstance(entries[0], Sorted):
-        return in_order(tracer, x, 0, entries[0])
+    axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
+    if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
+        return in_order(tracer, x, axis, entries[axis])
+    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # a layer's state
+        inner = entry_of(tracer, x.of, 0, int(entries[0]))
+        return Sorted("rows", inner, x.lengths, shape_of(inner), x.dtype)
     raise UnreadableError("rows in the order of their lengths are read within packed sequences only")

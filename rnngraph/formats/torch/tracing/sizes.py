@@ -219,6 +219,8 @@ def _plain(other: Any) -> Any:
     return int(other) if isinstance(other, Extent) else other
 
 
-def dim_of(number: int) -> Dim:
+def dim_of(number: Dim) -> Dim:
     """The formula of a size, or the number itself."""
+    if isinstance(number, Size):
+        return number
     return number.dim if isinstance(number, Extent) else int(number)

@@ -64,7 +64,7 @@ class Sorted:
     """What belongs to rows in the order of their lengths: the lengths, their indices, or a tensor of such rows.
 
     what: ``"lengths"``, ``"order"``, ``"back"`` (the order from there back) or ``"rows"``. of: the lengths as they are,
-    or the tensor whose rows they are.
+    or the tensor whose rows they are. axis: of the rows.
     """
 
     what: str
@@ -72,6 +72,7 @@ class Sorted:
     lengths: Any
     shape: tuple[Dim, ...]
     dtype: str
+    axis: int = 0
 
 
 @dataclass(frozen=True, eq=False)

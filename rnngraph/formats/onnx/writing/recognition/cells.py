@@ -13,7 +13,7 @@ from .....ir.types import product
 from .activations import unwrapped
 from .constants import Constants
 from .layer import Activation, Initial, RecurrentLayer
-from .patterns import Op, Pattern, Variable, add, matches, mul, one_less
+from .patterns import Op, Pattern, Variable, add, is_filled, matches, mul, one_less
 from .terms import NoSumError, Step, Sum
 
 Gate = tuple[Activation, Sum]
@@ -53,7 +53,7 @@ def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentL
     if held is None or (parts.emits and held.lengths is not None and held.lengths is not quiet):
         return None
     found = _LSTM(parts, held, constants) if len(parts.carries) == 2 else _OneState(parts, held, constants)
-    return found.layer(scan)
+    return found.layer()
 
 
 def _is_state(carry: Carry) -> bool:
@@ -115,17 +115,10 @@ def quiet_lengths(scan: Node) -> Node | None:
         return None
     condition = parts.carries[0].next.operands[0]
     zeroed = all(
-        value.op == "select" and value.operands[0] is condition and is_zero(value.operands[2])
+        value.op == "select" and value.operands[0] is condition and is_filled(value.operands[2], 0)
         for _, value in parts.emits
     )
     return held.lengths if zeroed else None
-
-
-def is_zero(node: Node) -> bool:
-    """Whether all of a value is 0."""
-    while node.op in ("broadcast", "reshape", "slice", "transpose"):
-        node = node.operands[0]
-    return node.op == "constant" and not node["value"].any()
 
 
 # Cells -----------------------------------------------------------------------------------------------
@@ -154,7 +147,7 @@ class _Cell:
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def made(
-        self, scan: Node, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
+        self, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
         output: Node, reset_after: bool = False,
     ) -> RecurrentLayer | None:  # fmt: skip
         """The layer of these gates, in ONNX's order. states: h, then c. output: h after the step."""
@@ -166,7 +159,7 @@ class _Cell:
         units = sums[0].units
         if not self._fit(sources):
             return None
-        initial = [Initial(carry.initial, is_zero(carry.initial)) for carry in states]
+        initial = [Initial(carry.initial, is_filled(carry.initial, 0)) for carry in states]
         kernel = np.concatenate([_kernel(item, sources) for item in sums])
         recurrent = np.concatenate([_matrix(item) for item in sums])
         bias = np.concatenate([_vector(item.bias, units) for item in sums])
@@ -190,20 +183,18 @@ class _Cell:
 
 
 class _LSTM(_Cell):
-    def layer(self, scan: Node) -> RecurrentLayer | None:
+    def layer(self) -> RecurrentLayer | None:
         first, second = self.parts.carries
         following = dict(zip(self.parts.carries, self.held.following, strict=True))
         for h, c in ((first, second), (second, first)):
             for found in matches(NEXT_C, following[c], {"c": c.inside}):
                 for output in matches(NEXT_H, following[h], found):
-                    layer = self._layer(scan, h, c, following, output)
+                    layer = self._layer(h, c, following, output)
                     if layer is not None:
                         return layer
         return None
 
-    def _layer(
-        self, scan: Node, h: Carry, c: Carry, following: dict[Carry, Node], found: dict[str, Node]
-    ) -> RecurrentLayer | None:
+    def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], found: dict[str, Node]) -> RecurrentLayer | None:
         last = next((activation for activation, inner in unwrapped(found["a"]) if inner is following[c]), None)
         if last is None:
             return None
@@ -218,27 +209,25 @@ class _LSTM(_Cell):
         kinds, sums = zip(*(gate for gate in gates if gate is not None), strict=True)
         if len(set(kinds[:3])) > 1 or sums[3].peephole is not None:
             return None
-        return self.made(scan, "LSTM", sums, [kinds[0], kinds[3], last], [h, c], following[h])
+        return self.made("LSTM", sums, [kinds[0], kinds[3], last], [h, c], following[h])
 
 
 class _OneState(_Cell):
-    def layer(self, scan: Node) -> RecurrentLayer | None:
+    def layer(self) -> RecurrentLayer | None:
         (h,), (following,) = self.parts.carries, self.held.following
         step = self.step(h)
         for patterns, is_kept in ((KEPT, True), (REPLACED, False)):
             for pattern in patterns:
                 for found in matches(pattern, following, {"h": h.inside}):
-                    layer = self._gated(scan, h, following, found, is_kept)
+                    layer = self._gated(h, following, found, is_kept)
                     if layer is not None:
                         return layer
         gate = self.gate(step, following)
         if gate is None or gate[1].recurrent is None:
             return None
-        return self.made(scan, "RNN", [gate[1]], [gate[0]], [h], following)
+        return self.made("RNN", [gate[1]], [gate[0]], [h], following)
 
-    def _gated(
-        self, scan: Node, h: Carry, following: Node, found: dict[str, Node], is_kept: bool
-    ) -> RecurrentLayer | None:
+    def _gated(self, h: Carry, following: Node, found: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
         step = self.step(h)
         update = self.gate(step, found["u"])
         candidate = next((item for item in self.gates(step, found["n"]) if item[1].reset is not None), None)
@@ -251,7 +240,7 @@ class _OneState(_Cell):
             return None
         sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
         kinds = [update[0], candidate[0]]
-        return self.made(scan, "GRU", sums, kinds, [h], following, candidate[1].reset_after)
+        return self.made("GRU", sums, kinds, [h], following, candidate[1].reset_after)
 
 
 # Arrays ----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class Constants:
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._parameters = parameters
         self._known: dict[Node, bool] = {}
+        self._values: dict[Node, np.ndarray] = {}
 
     def has(self, node: Node) -> bool:
         """Whether a node is one, for any sizes."""
@@ -46,7 +47,9 @@ class Constants:
 
     def value(self, node: Node) -> np.ndarray:
         """The array of a node that is one."""
-        return interpret(Graph.of("constant", [("value", node)]), self._parameters)["value"]
+        if node not in self._values:
+            self._values[node] = interpret(Graph.of("constant", [("value", node)]), self._parameters)["value"]
+        return self._values[node]
 
     def labels(self, node: Node) -> list[str]:
         """Names of the parameters that a node reads."""

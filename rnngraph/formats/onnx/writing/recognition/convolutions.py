@@ -9,6 +9,7 @@ import numpy as np
 from .....declare.functions.padding import same_padding
 from .....ir.graph import Node
 from .....ir.types import Dim
+from .patterns import is_filled
 
 
 class Windows(NamedTuple):
@@ -62,7 +63,7 @@ def _within(node: Node, fill: float) -> tuple[Node, Dim, Dim]:
     """A sequence, and how many steps of ``fill`` stand before and after it."""
     if node.op != "concat" or node["axis"] != 1:
         return node, 0, 0
-    inner = [item for item in node.operands if not _is_filled(item, fill)]
+    inner = [item for item in node.operands if not is_filled(item, fill)]
     if len(inner) != 1:
         return node, 0, 0
     place = node.operands.index(inner[0])
@@ -70,10 +71,3 @@ def _within(node: Node, fill: float) -> tuple[Node, Dim, Dim]:
         sum((item.shape[1] for item in items), start=0) for items in (node.operands[:place], node.operands[place + 1 :])
     )
     return inner[0], before, after
-
-
-def _is_filled(node: Node, fill: float) -> bool:
-    """Whether a value is one number everywhere."""
-    while node.op in ("broadcast", "reshape", "slice", "transpose"):
-        node = node.operands[0]
-    return node.op == "constant" and bool((node["value"] == fill).all())

@@ -112,3 +112,10 @@ def _number(node: Node) -> Number:
 def numbers(found: Mapping[str, Any]) -> dict[str, float]:
     """Alpha and beta, as far as a pattern has them."""
     return {name: number_of(found[name]) for name in ("alpha", "beta") if name in found}
+
+
+def is_filled(node: Node, fill: float) -> bool:
+    """Whether a value is one number everywhere."""
+    while node.op in ("broadcast", "reshape", "slice", "transpose"):
+        node = node.operands[0]
+    return node.op == "constant" and bool((node["value"] == fill).all())

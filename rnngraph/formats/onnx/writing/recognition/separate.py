@@ -10,10 +10,11 @@ from .....ir.graph import Graph, Node, make, remake, rewrite
 from .....ir.types import TupleType
 from .....passes.fission import Fission
 from .....passes.split_concats import Columns
-from .cells import is_zero, layer_of, quiet_lengths
+from .cells import layer_of, quiet_lengths
 from .constants import Constants
 from .delays import turned, without_loop
 from .layer import RecurrentLayer
+from .patterns import is_filled
 
 Change = Callable[[Graph], Graph]
 
@@ -115,7 +116,7 @@ class _Separation:
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
         """What a layer's steps give past the rows' ends is 0 already."""
-        if node.op != "select" or operands[1].op != "get" or not is_zero(operands[2]):
+        if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])
         if layer is None or layer.lengths is None or operands[1]["index"] < len(layer.initial):

@@ -1,0 +1,123 @@
+"""What torch's activations mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from ....declare.functions import activations as ours
+from ....declare.functions import basic
+from ..tracing.tracer import Tracer, meaning
+from ..tracing.values import shape_of
+from .elementwise import unary
+
+meaning("relu", "threshold_relu")(unary(ours.relu, torch.relu))
+meaning("relu6")(unary(ours.relu6, torch.nn.functional.relu6))
+meaning("selu")(unary(ours.selu, torch.selu))
+meaning("silu")(unary(ours.swish, torch.nn.functional.silu))
+meaning("softsign")(unary(ours.softsign, torch.nn.functional.softsign))
+meaning("hardsigmoid")(unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
+
+
+@meaning("leaky_relu")
+def _leaky_relu(tracer: Tracer, x: Any, negative_slope: float = 0.01) -> Any:
+    return tracer.call(ours.leaky_relu, tracer.value(x), float(negative_slope))
+
+
+@meaning("elu")
+def _elu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
+    return tracer.call(ours.elu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
+
+
+@meaning("celu")
+def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
+    scaled = tracer.script.operation("/", tracer.value(x), float(alpha))
+    return tracer.script.operation("*", tracer.call(ours.elu, scaled), float(alpha))
+
+
+@meaning("softplus")
+def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    x = tracer.value(x)
+    if beta == 1:
+        return tracer.call(ours.softplus, x)
+    raised = tracer.call(ours.softplus, tracer.script.operation("*", x, float(beta)))
+    return tracer.script.operation("/", raised, float(beta))
+
+
+@meaning("gelu")
+def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
+    x, script = tracer.value(x), tracer.script
+    if approximate == "none":
+        return tracer.call(ours.gelu, x)
+    cubed = script.operation("*", script.operation("**", x, 3), 0.044715)
+    inner = script.operation("*", script.operation("+", x, cubed), math.sqrt(2 / math.pi))
+    grown = script.operation("+", tracer.call(basic.tanh, inner), 1.0)
+    return script.operation("*", script.operation("*", x, 0.5), grown)
+
+
+@meaning("hardswish")
+def _hardswish(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("*", x, tracer.call(ours.hard_sigmoid_keras3, x))
+
+
+@meaning("mish")
+def _mish(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("*", x, tracer.call(basic.tanh, tracer.call(ours.softplus, x)))
+
+
+@meaning("tanhshrink")
+def _tanhshrink(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("-", x, tracer.call(basic.tanh, x))
+
+
+@meaning("logsigmoid", "log_sigmoid")
+def _logsigmoid(tracer: Tracer, x: Any) -> Any:
+    negative = tracer.script.negative(tracer.value(x))
+    return tracer.script.negative(tracer.call(ours.softplus, negative))
+
+
+@meaning("softshrink")
+def _softshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("-", x, tracer.call(basic.clip, x, -float(lambd), float(lambd)))
+
+
+@meaning("hardshrink")
+def _hardshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
+    x = tracer.value(x)
+    far = tracer.script.operation(">", tracer.call(basic.abs, x), float(lambd))
+    return tracer.call(basic.where, far, x, 0.0)
+
+
+@meaning("rrelu")
+def _rrelu(tracer: Tracer, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+    """A net that predicts takes the middle of the slopes."""
+    return _leaky_relu(tracer, x, (lower + upper) / 2)
+
+
+@meaning("threshold", "_threshold")
+def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
+    x = tracer.value(x)
+    return tracer.call(basic.where, tracer.script.operation(">", x, float(threshold)), x, float(value))
+
+
+@meaning("glu")
+def _glu(tracer: Tracer, x: Any, dim: int = -1) -> Any:
+    tracer.sizes.fix(shape_of(x)[dim])
+    half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
+    return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
+
+
+@meaning("prelu")
+def _prelu(tracer: Tracer, x: Any, weight: Any) -> Any:
+    x, alpha = tracer.value(x), tracer.parameter(weight)
+    rank = len(shape_of(x))
+    if weight.numel() > 1 and rank > 2:
+        alpha = tracer.call(basic.reshape, alpha, (-1, *(1,) * (rank - 2)))
+    positive = tracer.script.operation(">", x, 0.0)
+    return tracer.call(basic.where, positive, x, tracer.script.operation("*", alpha, x))

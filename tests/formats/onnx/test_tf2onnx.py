@@ -1,0 +1,49 @@
+"""Files that tf2onnx wrote of nets of Keras: Keras' numbers at any sizes, drivers for all that recurs."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import rnngraph as rg
+
+pytest.importorskip("onnx")
+FOLDER = Path(__file__).parents[2] / "fixtures" / "tf2onnx"
+NUMBERS = np.load(FOLDER / "numbers.npz")
+DRIVERS = {
+    "stack": ["rg.MultiRNNCell([rg.BasicLSTMCell(4, forget_bias=0.0) for _ in range(3)])"],
+    "masked": ["class Steps(rg.Cell)", "rg.dynamic_rnn(Steps("],
+    "both_ways": ["rg.dynamic_rnn(Steps(", "rg.dynamic_rnn(Steps_1("],
+    "cells": ["rg.dynamic_rnn(Steps(", "rg.dynamic_rnn(Steps_1("],
+    "states": ["rg.GRUCell(4, reset_after=True)", "initial_state="],
+    "unrolled": ["class Step(rg.Cell)", "rg.dynamic_rnn(Step("],
+    "attention": ["rg.softmax("],
+}
+"""What stands in the script of each net."""
+
+
+def arrays(name: str, call: int, kind: str) -> list[np.ndarray]:
+    found = []
+    while (key := f"{name}/{call}/{kind}/{len(found)}") in NUMBERS:
+        found.append(NUMBERS[key])
+    return found
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_keras_numbers_and_drivers(name: str) -> None:
+    net = rg.read_onnx(gzip.decompress((FOLDER / f"{name}.onnx.gz").read_bytes()))
+    program = net.program()
+    for call in (0, 1):
+        feeds, expected = arrays(name, call, "in"), arrays(name, call, "out")
+        assert bool(feeds) == (call == 0 or name != "unrolled")  # of which the file settles the length
+        if feeds:
+            given = program.inference(dict(zip(net.inputs, feeds, strict=True)))
+            for array, wanted in zip(given.values(), expected, strict=True):
+                assert_allclose(array, wanted, atol=1e-5)
+    text = net.script()
+    for part in DRIVERS[name]:
+        assert part in text

@@ -1,0 +1,32 @@
+"""Functions of modules and tensors as modules of torch, and tensors to call them with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def normal(*shape: int) -> Any:
+    return torch.randn(*shape)
+
+
+def whole(high: int, *shape: int) -> Any:
+    return torch.randint(0, high, shape)
+
+
+class Function(nn.Module):  # type: ignore[misc, name-defined]
+    """A function of modules and arguments as a module."""
+
+    def __init__(self, function: Callable[..., Any], *modules: Any) -> None:
+        super().__init__()
+        self.function, self.m = function, nn.ModuleList(modules)
+
+    def forward(self, *given: Any) -> Any:
+        return self.function(self.m, *given)
+
+
+def module(function: Callable[..., Any], *modules: Any) -> Any:
+    return Function(function, *modules).eval()
