@@ -434,18 +434,6 @@ def _stop(entry: slice) -> Any:
     return (entry.start or 0) + 1 if entry.stop is None else entry.stop
 
 
-def readers_of(script: Script, steps: Sequence[Step]) -> dict[Step, list[tuple[Step | None, Value]]]:
-    """Who reads what each step gives."""
-    found: dict[Step, list[tuple[Step | None, Value]]] = {}
-    for step in steps:
-        for item in operands_of(step):
-            if isinstance(item, Value):
-                found.setdefault(item.step, []).append((step, item))
-    for value in script.outputs.values():
-        found.setdefault(value.step, []).append((None, value))
-    return found
-
-
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
     """A size as a number, if it is known."""
     if isinstance(dim, int):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...declare.cell import Cell
@@ -20,7 +20,6 @@ from .loops import (
     loops_in,
     operands_of,
     outside_of_loops,
-    readers_of,
     replaced,
     without_entries,
 )
@@ -46,7 +45,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
         outside = outside_of_loops(steps)
         inside = [step for step in steps if step not in outside]
         made: Script | None = None
-        for loop in loops_in(without_entries(inside), readers_of(script, steps)):
+        for loop in loops_in(without_entries(inside), _readers_of(script, steps)):
             count += len(steps)
             made = Rolling(script, loop, value_of).script(outside, inside)
             if made is not None or count > MOST_MADE:
@@ -55,6 +54,18 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
             return script
         script = made
     return script
+
+
+def _readers_of(script: Script, steps: Sequence[Step]) -> dict[Step, list[tuple[Step | None, Value]]]:
+    """Who reads what each step gives."""
+    found: dict[Step, list[tuple[Step | None, Value]]] = {}
+    for step in steps:
+        for item in operands_of(step):
+            if isinstance(item, Value):
+                found.setdefault(item.step, []).append((step, item))
+    for value in script.outputs.values():
+        found.setdefault(value.step, []).append((None, value))
+    return found
 
 
 def steps_left(script: Script) -> list[tuple[Cell, int]]:
