@@ -171,7 +171,8 @@ class InferenceGraph(CallableGraph[Given]):
         dispatch: code for x86-64-v2, v3 and v4 in one object, chosen at run time.
         link: whether libraries are made.
         form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
-        debug: whether debuggers and profilers find the script's lines and layers in the object; its instructions are the same.
+        debug: whether debuggers and profilers find the script's lines and layers in the object, whose instructions are
+        the same.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
         known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.

@@ -18,17 +18,8 @@ from ...errors import RnnGraphError
 from ...ir.types import Dim, Size, product
 from ..script import Script
 from ..steps import Step, Value
-from .loops import (
-    Carried,
-    Entries,
-    Inner,
-    Loop,
-    Place,
-    Shared,
-    operands_of,
-    replaced,
-    sized,
-)
+from .loop import Carried, Entries, Inner, Loop, Place, Shared, operands_of, replaced
+from .loops import sized
 from .own_cells import Core
 from .parts import ALL, NotRolledError, part_of, same_value, shape_entries
 

@@ -17,15 +17,7 @@ from ..expressions import identifier
 from ..layers import scope_of
 from ..script import Script
 from ..steps import Step, Value
-from .loops import (
-    Carried,
-    Entries,
-    Inner,
-    Place,
-    Shared,
-    operands_of,
-    replaced,
-)
+from .loop import Carried, Entries, Inner, Place, Shared, operands_of, replaced
 from .parts import ALL, NotRolledError, part_of, same_input, same_value, shape_entries
 
 

@@ -7,10 +7,7 @@ from typing import Any
 
 from ...ir.types import Dim
 from ..steps import Value
-from .loops import (
-    Entries,
-    Inner,
-)
+from .loop import Entries, Inner
 
 ALL = slice(None)
 

@@ -15,14 +15,8 @@ from ...ir.types import Dim
 from ..script import Script
 from ..steps import Index, Step, Value
 from .lifting import Rolling
-from .loops import (
-    code_of,
-    loops_in,
-    operands_of,
-    outside_of_loops,
-    replaced,
-    without_entries,
-)
+from .loop import code_of, operands_of, replaced
+from .loops import loops_in, outside_of_loops, without_entries
 from .parts import part_of
 
 MOST_MADE = 60_000
