@@ -242,7 +242,7 @@ def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -
     examples: dict[str, Any] = {name: sequences(lengths), "tokens": [np.arange(length) for length in lengths]}
     made = batches(examples | {"y": np.arange(len(lengths))}, "n", batch_size=9, lengths="n", window=window)
     feeds = made.feeds(np.arange(len(lengths)))
-    cut = list(made.windows(feeds))
+    cut = [part for _, part in made.windows(feeds)]
     assert made.count_windows(np.arange(len(lengths))) == len(cut)
     for first in (1, max(lengths) - 1, max(lengths)):
         assert made.count_windows(np.arange(len(lengths)), first) == len(list(made.windows(feeds, first)))
@@ -259,15 +259,15 @@ def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -
 def test_windows_that_no_row_reaches_are_left_out_and_no_window_is_the_whole() -> None:
     made = batches({"x": sequences([3, 3])}, "n", lengths="n", window=2)
     feeds = {"x": np.zeros((2, 9, 3), np.float32), "n": np.array([1, 3], np.int32)}
-    assert [part["n"].tolist() for part in made.windows(feeds)] == [[1, 2], [0, 1]]
+    assert [part["n"].tolist() for _, part in made.windows(feeds)] == [[1, 2], [0, 1]]
     made = batches({"x": sequences([3, 3])}, "n", lengths="n")
-    (part,) = made.windows(feeds)
+    ((_, part),) = made.windows(feeds)
     assert part == feeds
     assert part is not feeds
     assert (made.count_windows(np.array([0, 1])), made.count_windows(np.array([0]), 1)) == (1, 1)
     unmeasured = batches({"x": np.zeros((2, 5, 3)), "position": np.zeros((5, 3))}, window=3)
     assert unmeasured.count_windows(np.array([1])) == 2
-    assert [part["position"].shape[0] for part in unmeasured.windows(unmeasured.feeds([0, 1]))] == [3, 2]
+    assert [part["position"].shape[0] for _, part in unmeasured.windows(unmeasured.feeds([0, 1]))] == [3, 2]
 
 
 # Errors -------------------------------------------------------------------------------------------

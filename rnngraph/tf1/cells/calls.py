@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -116,6 +116,16 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     )
 
 
+class _Computed:
+    """An attribute that is computed, but where a cell of the user's own has set one of that name."""
+
+    def __init__(self, method: Callable[[Cell], Any]) -> None:
+        self._method = method
+
+    def __get__(self, cell: Cell | None, owner: type) -> Any:
+        return self if cell is None else self._method(cell)
+
+
 def extend() -> None:
     """Gives cells what programs ask of them, as ``core.tensors`` does for Tensors."""
     setattr(Cell, "__call__", call_cell)  # noqa: B010  (mypy knows no such method)
@@ -124,7 +134,7 @@ def extend() -> None:
         (("variables", "weights"), _variables), (("trainable_variables", "trainable_weights"), _trainable_variables),
     ):  # fmt: skip
         for name in names:
-            setattr(Cell, name, property(method))
+            setattr(Cell, name, _Computed(method))
 
 
 extend()

@@ -191,3 +191,24 @@ class Sized(Wordless):
 def test_mistakes_name_the_line(declare: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=rf"test_calls\.py:\d+: .*{message}"):
         declare(tf.placeholder(tf.float32, [None, 5, 3]))
+
+
+def test_cells_of_users_may_have_attributes_of_these_names() -> None:
+    class Weighted(rg.Cell):
+        """A cell with names that TensorFlow's layers compute."""
+
+        def __init__(self) -> None:
+            self.weights, self.variables = [1.0, 2.0, 3.0], {"a": 1}
+
+        def state(self) -> int:
+            return 3
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+            h = state * np.asarray(self.weights, np.float32) + x
+            return h, h
+
+    cell = Weighted()
+    assert cell.weights == [1.0, 2.0, 3.0]
+    outputs, _ = rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, 3)))
+    given = rg.compile(outputs).inference(x=np.ones((1, 2, 3)))
+    np.testing.assert_array_equal(given[0], [[1, 1, 1], [2, 3, 4]])

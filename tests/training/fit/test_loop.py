@@ -102,7 +102,8 @@ def test_windows_carry_states_within_a_batch_and_warm_up_trains_nothing() -> Non
         for rows in batches.order(epoch):
             feeds = batches.feeds(rows)
             before = trainer.updates
-            trainer._stepper.warm_up({name: array[:, :1] for name, array in feeds.items()}, None, lambda: None)
+            first = {name: array[:, :1] for name, array in feeds.items()}
+            trainer._stepper.warm_up(first, slice(2), 2, None, lambda: None)
             assert trainer.updates == before
             for start, stop in ((1, 4), (4, 7)):
                 cut = {name: array[:, start:stop] for name, array in feeds.items()}
