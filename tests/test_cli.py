@@ -73,7 +73,10 @@ def without_column(text: str) -> list[str]:
     return re.sub(r" +# ", "  # ", joined).rstrip().split("\n")
 
 
-@pytest.mark.parametrize("stage", ["declared", "graph", "loops", "llvm", "asm"])
+@pytest.mark.parametrize(
+    "stage",
+    ["graph", "asm", *(pytest.param(stage, marks=pytest.mark.exhaustive) for stage in ("declared", "loops", "llvm"))],
+)
 def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None:
     plain = rnngraph(folder, "show", "net.py", "--stage", stage).stdout
     leader, follower = pty.openpty()

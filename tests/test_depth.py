@@ -227,7 +227,7 @@ def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     everything(lambda: run(rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5)), tmp_path_factory.mktemp("a"))
 
 
-QUICK = ("stack", "a sum", "picks", "dropout", "cells in cells", "nests")
+QUICK = ("stack", "a sum", "picks", "cells in cells")
 LONG = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in QUICK]
 
 

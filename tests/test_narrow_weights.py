@@ -321,11 +321,11 @@ def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> No
 
 
 def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
-    outputs, x = stack(), normal(2, 3, 65)
+    outputs, x, kinds = stack(), normal(2, 3, 65), ({}, *FORMS.values())
+    expected = [rg.compile(outputs, seed=7, cache=False, **kind).inference(x=x) for kind in kinds]
     for _ in range(2):  # compiled, then read from disk
-        for kind in ({}, *FORMS.values()):
-            cached = rg.compile(outputs, seed=7, cache=tmp_path / "cache", **kind)
-            same(cached.inference(x=x), rg.compile(outputs, seed=7, cache=False, **kind).inference(x=x))
+        for kind, result in zip(kinds, expected, strict=True):
+            same(rg.compile(outputs, seed=7, cache=tmp_path / "cache", **kind).inference(x=x), result)
     assert len(list((tmp_path / "cache").glob("*.code"))) == 1 + len(FORMS)
 
 

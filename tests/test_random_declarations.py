@@ -120,6 +120,7 @@ def test_many_random_declarations_in_pipelines(seed: int, monkeypatch: pytest.Mo
     teams.check_turns(declare_any(seed), 2 + seed // 2 % 2, monkeypatch)
 
 
+@pytest.mark.exhaustive
 def test_the_generator_covers_what_it_says() -> None:
     text = "\n".join(declare(seed).text() for seed in range(1000))
     wanted = [

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,14 +122,20 @@ def room_of(module: str) -> str:
     return module.rpartition(".")[0]
 
 
+@cache
+def nodes_of(module: str) -> list[ast.AST]:
+    """All of a file's syntax."""
+    return [*ast.walk(ast.parse(MODULES[module].read_text()))]
+
+
 def imports(module: str) -> Iterator[str]:
     """The files of the package that a file imports: at its top, late, or for type checking only."""
-    yield from imported(module, ast.walk(ast.parse(MODULES[module].read_text())))
+    yield from imported(module, nodes_of(module))
 
 
 def late_imports(module: str) -> Iterator[str]:
     """The files that are imported within functions."""
-    for function in ast.walk(ast.parse(MODULES[module].read_text())):
+    for function in nodes_of(module):
         if isinstance(function, ast.FunctionDef):
             yield from imported(module, ast.walk(function))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alive import all_gone
 from bound_listener import LONG, UNITS, WIDTH, Array, data, fed, general, listener, same, unaligned
 from numpy.testing import assert_array_equal
 from training import compiled_once
@@ -285,8 +285,7 @@ def test_arrays_are_not_kept_alive(name: str) -> None:
             call(**feeds, out=out)
             alive = [weakref.ref(array) for array in flatten(out)]
             del out
-            gc.collect()
-            assert all(array() is None for array in alive)
+            assert all_gone(alive)
 
 
 def test_other_batches_in_turn() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tracemalloc
 import weakref
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alive import all_gone
 from bound_listener import LONG, UNITS, WIDTH, data, fed, general, listener, same, unaligned
 from numpy.testing import assert_array_equal
 from training import compiled_once
@@ -256,8 +256,7 @@ def test_old_parameters_are_not_held_by_calls_that_ended() -> None:
     old = [weakref.ref(program.parameters[name]) for name in names]
     program.initialize(3)
     program.inference(x=x)
-    gc.collect()
-    assert [array() for array in old] == [None] * len(old)
+    assert all_gone(old)
 
 
 def test_feeds_are_not_kept_alive() -> None:
@@ -267,9 +266,7 @@ def test_feeds_are_not_kept_alive() -> None:
             x = data(1, steps, WIDTH)
             alive, given = weakref.ref(x), weakref.ref(program.inference(x=x))
             del x
-            gc.collect()
-            assert alive() is None
-            assert given() is None
+            assert all_gone([alive, given])
 
 
 def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:

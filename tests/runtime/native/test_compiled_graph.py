@@ -105,7 +105,7 @@ def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program, monkeyp
         thread.start()
     for rows in range(4, 12):
         program.inference.prepare(batch=rows)
-        gc.collect()
+        gc.collect(1)
     for thread in threads:
         thread.join()
     assert not wrong

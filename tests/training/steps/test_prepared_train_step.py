@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alive import all_gone
 from bound_listener import LONG, WIDTH, data, fed, listener
 from numpy.testing import assert_array_equal
 from training import compiled_once
@@ -120,8 +121,7 @@ def test_a_large_feed_is_read_where_it_lies_and_not_kept() -> None:
         feeds["x"].flags.writeable = False
         assert ours.step(**feeds) == general(theirs, feeds)
         del feeds
-        gc.collect()
-        assert alive() is None
+        assert all_gone([alive])
     same(ours, theirs)
 
 
