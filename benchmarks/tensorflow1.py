@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,9 @@ def measured(tf: Any, cases: list[list[str]], repeats: int) -> list[tuple[float,
 def of_tensorflow(python: str, cases: list[list[str]], repeats: int) -> list[float]:
     """Seconds of each case under TensorFlow, in a process of its own."""
     command = [python, __file__, "--inside", json.dumps([cases, repeats])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Keras 3 has none of TensorFlow 1's cells.
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
     return seconds
 
