@@ -11,11 +11,12 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, build, constant
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
-from ...ir.types import Dim, meet_declared
+from ...ir.types import Dim
 from ...public import api
 from ..core.names import dtype_name
 from ..core.sizes import anchored, size_tensor, sizes_in
 from ..ops.functions import constant as tf_constant
+from .loop import fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,7 @@ class TensorArray:
         """The array with an entry set. Use what it gives from there on."""
         number, entry = self._number(index), self._entry(value)
         known = self.element()
-        if known is not None and not _fits(known, entry):
+        if known is not None and not fits(known, entry):
             raise ShapeError(f"entries of a tf.TensorArray have one shape; {entry!r} is no {known!r}")
         if self.origin is not None:
             place = number if isinstance(number, Tensor) else tf_constant(number)
@@ -299,12 +300,3 @@ def _blank(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tenso
         return before[slice(begin, last)]
     shape = (end - begin, *values.type.shape[1:])
     return build("broadcast", constant(0, values.dtype), shape=shape)
-
-
-def _fits(one: Tensor, other: Tensor) -> bool:
-    try:
-        for a, b in zip(one.type.shape, other.type.shape, strict=True):
-            meet_declared(a, b)
-    except ValueError:
-        return False
-    return True

@@ -32,7 +32,9 @@ from .shard_variant import LOSS, Parts, Shard, ShardCalls, ShardVariant
 
 
 class Batch(NamedTuple):
-    """What a process has of a batch of ``rows``: those from ``first`` on, at least the rows of its shards."""
+    """What a process has of a batch: rows from ``first`` on, at least those of its shards. rows: of the whole batch;
+    None: ``arrays`` have them all.
+    """
 
     arrays: dict[str, np.ndarray]
     first: int
@@ -165,13 +167,8 @@ class ShardedStepper(Stepper):
             return
         digest = 0
         for name, array in arrays.items():
-            digest = (
-                zlib.crc32(
-                    np.ascontiguousarray(array).data.cast("B"), zlib.crc32(repr((name, array.shape)).encode(), digest)
-                )
-                if array.size
-                else digest
-            )
+            digest = zlib.crc32(repr((name, array.shape)).encode(), digest)
+            digest = zlib.crc32(array.tobytes(), digest)
         self.ranks.check_same(
             digest,
             "rank {rank} feeds another batch than rank 0; give all ranks the whole batch, of which each computes "
@@ -186,7 +183,7 @@ class ShardedStepper(Stepper):
         state, views = self.state, variant.given.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:
-            self._take(loss, {name.removeprefix(SUM): array for name, array in views.items() if name.startswith(SUM)})
+            self._take(loss, {name: array for name, array in views.items() if name.startswith(SUM)})
             counts = state.skipped == skipped
             if counts:
                 state.carried = {name: found[name] for name in variant.step.states} or None
@@ -198,17 +195,17 @@ class ShardedStepper(Stepper):
             return loss
         return loss, fetch.pack({**found, **{name: views[name].copy() for name in variant.summed}})
 
-    def _take(self, loss: float, gradients: Mapping[str, np.ndarray]) -> None:
-        """An update by these gradients, or one more step whose gradients wait for one."""
+    def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
+        """An update by these sums over shards, or one more step whose gradients wait for one."""
         state = self.state
         if state.skip_non_finite and not math.isfinite(loss):
             state.skipped += 1
             return
         if state.accumulate == 1:
-            state.sums, state.pending = {SUM + name: array for name, array in gradients.items()}, 1
+            state.sums, state.pending = sums, 1
             self.flush()
             return
-        self._found = {PREFIX + name: array for name, array in gradients.items()}
+        self._found = {PREFIX + name.removeprefix(SUM): array for name, array in sums.items()}
         if self._adding is None:
             self._adding = adding_of(state, lambda: self._found)
 

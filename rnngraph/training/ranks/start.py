@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...arguments import whole_number
-from ...errors import ArgumentError, GraphError, Where
+from ...errors import ArgumentError, Where
 from ...ir.text.fingerprint import fingerprint
 from ..optimization.optimizers import Optimizer, optimizer_text
 from ..optimization.pruning import prune_text
@@ -33,8 +33,6 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
     """
     if state.shards is None:
         return Stepper(state)
-    if state.accumulate > 1 and state.applied is not None:  # sessions of TensorFlow 1 give no shards
-        raise GraphError("updates that apply something else than gradients can't be computed in shards", where)
     with ranks.together():
         stepper = ShardedStepper(state, ranks, state.shards, where)
     if ranks.size > 1:
