@@ -82,4 +82,53 @@ def forecaster(dtype: str = "float32") -> Net:
     return Net(rg.compile({"predictions": predictions, "state": state}, loss, seed=3), feeds)
 
 
-NETS = (classifier, tagger, forecaster)
+def translator(dtype: str = "float32") -> Net:
+    """A decoder that attends to what an encoder read, with dropout of what it reads; words are rows of tables."""
+    words, n = rg.placeholder("words", (None, None), "int32"), rg.placeholder("n", (None,), "int32")
+    given, wanted = rg.placeholder("given", (None, None), "int32"), rg.placeholder("wanted", (None, None), "int32")
+    m = rg.placeholder("m", (None,), "int32")
+    table = rg.parameter("words_table", (11, 5), dtype=dtype)
+    memory, state = rg.dynamic_rnn(rg.GRUCell(6), rg.embedding(words, table), sequence_length=n, scope="encoder")
+    cell = rg.DropoutWrapper(rg.GRUCell(6), input_keep_prob=0.7)
+    attention = rg.LuongAttention(6, memory, n)
+    table = rg.parameter("given_table", (9, 5), dtype=dtype)
+    outputs, _ = rg.dynamic_rnn(
+        rg.AttentionWrapper(cell, attention, initial_cell_state=state), rg.embedding(given, table), sequence_length=m
+    )
+    logits = rg.dense(outputs, 9)
+    loss = rg.sparse_softmax_cross_entropy(labels=wanted, logits=logits, lengths=m)
+
+    def feeds(numbers: np.random.Generator, rows: int) -> Feeds:
+        return {
+            "words": numbers.integers(0, 11, (rows, 7)).astype(np.int32),
+            "n": numbers.integers(1, 8, rows).astype(np.int32),
+            "given": numbers.integers(0, 9, (rows, 5)).astype(np.int32),
+            "wanted": numbers.integers(0, 9, (rows, 5)).astype(np.int32),
+            "m": numbers.integers(1, 6, rows).astype(np.int32),
+        }
+
+    return Net(rg.compile({"logits": logits}, loss, seed=3), feeds)
+
+
+def speller(dtype: str = "float32") -> Net:
+    """All alignments of frames with letters, behind a convolution and a cell whose outputs are added to its inputs."""
+    x, letters = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("letters", (None, 2), "int32")
+    frames, n = rg.relu(rg.conv1d(x, 5, 3)), rg.placeholder("n", (None,), "int32")
+    outputs, _ = rg.dynamic_rnn(rg.ResidualWrapper(rg.BasicLSTMCell(5)), rg.dropout(frames, 0.8), sequence_length=n)
+    logits = rg.dense(outputs, 4)
+    loss = rg.ctc_loss(letters, logits, logit_lengths=n)
+
+    def feeds(numbers: np.random.Generator, rows: int) -> Feeds:
+        return {
+            "x": numbers.normal(size=(rows, 9, 3)).astype(dtype),
+            "letters": numbers.integers(1, 4, (rows, 2)).astype(np.int32),
+            "n": numbers.integers(5, 10, rows).astype(np.int32),
+        }
+
+    return Net(rg.compile({"logits": logits}, loss, seed=3), feeds)
+
+
+NETS = (classifier, tagger, forecaster, translator, speller)
+
+CARRIED = (classifier, forecaster, speller)
+"""Those whose states go on from step to step: none runs backward or begins with states of its own."""

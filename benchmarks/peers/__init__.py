@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterable
 from types import ModuleType
 
-NAMES = ("onnxruntime", "torch", "jax", "tensorflow")
+NAMES = ("onnxruntime", "openvino", "tract", "torch", "jax", "tensorflow")
 
 THREADS = 1
 """What the frameworks may use; ``installed`` sets it before it imports them."""

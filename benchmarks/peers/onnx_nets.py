@@ -1,0 +1,102 @@
+"""Nets of ONNX that several peers run: one operator a layer; weights are initializers, so that they may be packed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import weights
+from onnx import helper, numpy_helper
+from workloads import Row
+
+OPERATORS = {"RNN": "RNN", "LSTM": "LSTM", "GRU": "GRU", "GRU before": "GRU", "peephole": "LSTM"}
+ORDERS = {"RNN": (0,), "LSTM": (0, 3, 2, 1), "GRU": (1, 0, 2)}
+"""The operators' gates, by place among those of our cells."""
+FORGET_BIAS = 1.0
+"""Our cells add it at run time; an operator has it in its bias."""
+
+
+def has(row: Row) -> bool:
+    """Whether there is an operator for it."""
+    return row.cell in OPERATORS and not row.projection
+
+
+def steps(row: Row) -> bool:
+    """Whether one for one step, with states that go on."""
+    return has(row) and not row.bidirectional and not row.ended
+
+
+def feeds(row: Row) -> dict[str, np.ndarray]:
+    """What ``model(row, carried=False)`` is fed."""
+    fed, lengths = {"x": row.time_major()}, row.lengths()
+    return fed if lengths is None else fed | {"n": lengths.astype(np.int32)}
+
+
+def joined(made: np.ndarray) -> np.ndarray:
+    """An operator gives [time, directions, batch, hidden]; directions side by side."""
+    return np.concatenate(list(np.moveaxis(made, 1, 0)), -1)
+
+
+def model(row: Row, carried: bool) -> bytes:
+    """The outputs of the last layer's operator. carried: every layer's state is fed and given, too."""
+    operator, kind = OPERATORS[row.cell], onnx.TensorProto.FLOAT
+    cells, value = weights.drawn(row), helper.make_tensor_value_info
+    state = [1, row.batch, row.units]
+    nodes, constants, last = [], {}, "x"
+    inputs = [value("x", kind, [row.time, row.batch, row.inputs])]
+    results = [value(f"y{row.layers - 1}", kind, [row.time, row.directions, row.batch, row.units])]
+    if row.ended:
+        inputs.append(value("n", onnx.TensorProto.INT32, [row.batch]))
+    for layer in range(row.layers):
+        sides = cells[layer * row.directions : (layer + 1) * row.directions]
+        named = {f"{name}{layer}": values for name, values in _operands(row, sides).items()}
+        constants |= named
+        states = [f"{name}{layer}" for name in ("hc" if operator == "LSTM" else "h")] if carried else []
+        inputs += [value(name, kind, state) for name in states]
+        results += [value(f"{name}_after", kind, state) for name in states]
+        given = [last, f"W{layer}", f"R{layer}", f"B{layer}", "n" if row.ended else "", *(states or [""])]
+        given += ["" for _ in range(7 - len(given))] + [f"P{layer}"] if f"P{layer}" in named else []
+        options: dict[str, Any] = {"direction": "bidirectional"} if row.bidirectional else {}
+        if operator == "GRU":
+            options["linear_before_reset"] = int(row.cell == "GRU")
+        made = [f"y{layer}", *(f"{name}_after" for name in states)]
+        nodes.append(helper.make_node(operator, given, made, hidden_size=row.units, **options))
+        if layer + 1 < row.layers:
+            last = f"s{layer}"
+            nodes += _joined(row, f"y{layer}", last)
+    if row.layers > 1:
+        constants["axis or shape"] = np.array([0, 0, 2 * row.units] if row.bidirectional else [1], np.int64)
+    initializers = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "g", inputs, results, initializers)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return made.SerializeToString()
+
+
+def _joined(row: Row, given: str, made: str) -> list[Any]:
+    """Directions side by side, as the next layer reads them."""
+    if not row.bidirectional:
+        return [helper.make_node("Squeeze", [given, "axis or shape"], [made])]
+    return [
+        helper.make_node("Transpose", [given], [f"{made} turned"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", [f"{made} turned", "axis or shape"], [made]),
+    ]
+
+
+def _operands(row: Row, sides: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """W, R, B and P of an operator, [directions, …]: rows, gates in its order, two biases beside each other."""
+    found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
+    for cell in sides:
+        b, c = cell["b"].copy(), np.zeros_like(cell["b"])
+        if "c" in cell:
+            c[2 * row.units :] = cell["c"]
+        if OPERATORS[row.cell] == "LSTM":
+            b[2 * row.units : 3 * row.units] += FORGET_BIAS
+        order = np.concatenate([np.arange(row.units) + gate * row.units for gate in ORDERS[OPERATORS[row.cell]]])
+        found["W"].append(cell["W"].T[order])
+        found["R"].append(cell["U"].T[order])
+        found["B"].append(np.concatenate([b[order], c[order]]))
+        if "P" in cell:
+            i, f, o = cell["P"]
+            found.setdefault("P", []).append(np.concatenate([i, o, f]))
+    return {name: np.ascontiguousarray(np.stack(values)) for name, values in found.items()}
