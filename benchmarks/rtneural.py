@@ -82,7 +82,8 @@ def timed(cell: str, inputs: int, units: int, folder: Path, build: tuple[str, li
     source, program = Path(__file__).with_suffix(".cpp"), folder / "steps"
     name, compiler = build
     done = subprocess.run(
-        [*compiler, "-std=c++17", "-march=native", *words, f"-I{folder}", str(source), str(folder / "net.o"), "-o", str(program)],
+        [*compiler, "-std=c++17", "-march=native", *words, f"-I{folder}", str(source), str(folder / "net.o"),
+         "-o", str(program)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -106,7 +107,8 @@ def main() -> None:
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    table = Table("net", "rnngraph ns", "RTNeural ns", "its over ours", "its best build", box=box.MARKDOWN if options.markdown else box.SIMPLE)  # fmt: skip
+    shown = box.MARKDOWN if options.markdown else box.SIMPLE
+    table = Table("net", "rnngraph ns", "RTNeural ns", "its over ours", "its best build", box=shown)
     for cell, inputs, units in NETS:
         if options.only not in (None, cell):
             continue
