@@ -122,7 +122,7 @@ def main() -> None:
                 warnings.warn(
                     f"{item.name} of {cell} {units} differs by {item.difference} and is left out", stacklevel=2
                 )
-        best = min(right, key=lambda item: item.ratio)
+        best = min(right, key=lambda item: item.theirs)
         table.add_row(
             f"{cell} I{inputs} H{units}", f"{best.ours:.0f}", f"{best.theirs:.0f}", f"{best.ratio:.2f}", best.name
         )
