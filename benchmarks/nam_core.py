@@ -85,9 +85,8 @@ def main() -> None:
             fast = float(run([folder / "blocks", folder / "net.nam", str(options.rounds), "fast"]).split()[2])
             if difference > CLOSE:
                 raise SystemExit(f"{layers} layers of {units} differ by {difference}")
-            table.add_row(
-                f"{layers} × LSTM {units}", f"{ours:.0f}", f"{theirs:.0f}", f"{ratio:.2f}", f"{fast:.2f}", f"{difference:.1g}"
-            )  # fmt: skip
+            figures = (f"{ours:.0f}", f"{theirs:.0f}", f"{ratio:.2f}", f"{fast:.2f}", f"{difference:.1g}")
+            table.add_row(f"{layers} × LSTM {units}", *figures)
     Console(width=140 if options.markdown else None, highlight=False).print(table)
 
 
