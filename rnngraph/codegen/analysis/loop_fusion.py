@@ -6,12 +6,12 @@ what one hands to the next stays in cache and inference memory does not grow wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...ir.graph import Graph, Node, symbols_of_node
+from ...ir.graph import Graph, Node, symbols_of_node, topological
 from ...ir.ops import OPS
-from ...ir.scan import is_final, split_inputs
+from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
 from .node_kinds import (
     adds_up,
@@ -164,14 +164,14 @@ class LoopFusion:
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
-                wanted[node] = node["reverse"]
+                wanted[node] = runs_backward(node)
                 continue
             found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
             wanted[node] = found.pop() if len(found) == 1 else None
         given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
         for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
-                given[node] = (number, node["reverse"])
+                given[node] = (number, runs_backward(node))
                 continue
             before = {given[item] for item in node.operands if item in given}
             direction = wanted[node]
@@ -179,11 +179,32 @@ class LoopFusion:
                 given[node] = max(before)  # of both directions the one that came last
             elif direction is not None:
                 given[node] = (number, direction)
+        settled = self._settled_directions(users)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else GroupKind(length, given[node][1] if node in given else False)
+            reverse = settled.get((node, length), given[node][1] if node in given else False)
+            self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
+
+    def _settled_directions(self, users: Mapping[Node, Sequence[Node]]) -> dict[tuple[Node, Dim | None], bool]:
+        """By value and length, where blocks of steps run again: what these give runs along with them, and what was there
+        before with the scan that kept their initial values.
+        """
+        found: dict[tuple[Node, Dim | None], bool] = {}
+        scans = [node for node in self.graph.nodes if node.op == "scan"]
+        for length in dict.fromkeys(scan["length"] for scan in scans if scan.get("blocks") is not None):
+            again = [scan for scan in scans if scan["length"] == length and scan.get("blocks") is not None]
+            keeping = [scan for scan in scans if scan["length"] == length and scan.get("keeps") is not None]
+            late, behind = set(again), set(keeping)
+            for node in self.graph.nodes:
+                if any(item in late for item in node.operands):
+                    late.add(node)
+                elif any(item in behind for item in node.operands):
+                    behind.add(node)
+            found |= {(node, length): runs_backward(keeping[0]) for node in (*topological(keeping), *behind)}
+            found |= {(node, length): runs_backward(again[0]) for node in late}
+        return found
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""

@@ -207,14 +207,15 @@ class _Scheduler:
         length, reverse = fusion_group.kind.length, fusion_group.kind.reverse
         assert length is not None
         active = self.tables.of_group(number, fused.kernels)
-        longest = chunk_length(self.target, fused, leaving, length)
+        block = next((steps for kernel in fused.kernels if (steps := kernel.first.get("blocks")) is not None), None)
+        longest = chunk_length(self.target, fused, leaving, length) if block is None else block
         spans = tuple((item.table.span, item.name) for item in active.values())
-        chunks = Chunks(number, length, reverse, longest, spans)
+        chunks = Chunks(number, length, reverse, longest, spans, is_first_short=block is not None)
         group = self.allocation.allocate(fused, leaving, chunks.time)
         region = replace(self._region(group), time=chunks.time)
         tags = {node: f"{number}_{place}" for place, node in enumerate(nodes)}
         kernels = self._estimated(fused, region, group, tags, active)
-        pipeline = plan_pipeline(kernels.costs, length, longest, self.writer.parts)
+        pipeline = None if block is not None else plan_pipeline(kernels.costs, length, longest, self.writer.parts)
         if pipeline is not None:
             self._make_serial(kernels)
             region = replace(region, workers=ONE_WORKER)
@@ -236,7 +237,7 @@ class _Scheduler:
 
         def run(kernel: Kernel) -> None:
             if kernel in kernels.scans:
-                kernels.scans[kernel].run(size(chunks.chunk))
+                kernels.scans[kernel].run(chunks.done)
             else:
                 call_kernel(self.writer, region, plans[kernel])
 

@@ -40,13 +40,16 @@ class Sized:
 
 @dataclass(frozen=True)
 class MadeFor:
-    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function."""
+    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function. again: steps
+    that are computed again together.
+    """
 
     outputs: tuple[str, ...]
     sizes: Mapping[str, int]
     one_step: bool
     name: str
     parts: int
+    again: int | None = None
 
 
 class NativeEntry:
