@@ -243,6 +243,8 @@ class LoopFusion:
                 return length if keeps and 0 not in node.get("axes", ()) else None
             case "concat" | "reverse":
                 return length if node["axis"] != 0 else None
+            case "broadcast":
+                return length if keeps and first.tensor.rank == node.tensor.rank else None
         return None
 
     def _after(self, operand: Node, node: Node) -> int:
