@@ -132,9 +132,9 @@ def _scan(
         kept = kept[::-1] if node["reverse"] else kept
         stacked.append(np.stack(kept) if kept else np.zeros((0, *zeros.shape), zeros.dtype))
     if keeps is not None:
-        kept = [[values[number] for values in begun] for number in range(count)]
-        stacked += [np.stack(found) if found else np.zeros((0, *first.shape), first.dtype)
-                    for found, first in zip(kept, initial, strict=True)]  # fmt: skip
+        for number, first in enumerate(initial):
+            before = [values[number] for values in begun]
+            stacked.append(np.stack(before) if before else np.zeros((0, *first.shape), first.dtype))
     return [*carried, *stacked]
 
 

@@ -1,9 +1,9 @@
 """recompute: what a derivative reads of a recurrence is computed again, a block of steps at a time, and not kept.
 
 A derivative runs against the direction of its recurrence, over what that kept of every step. Here the recurrence keeps
-what it carries before each block of steps (``keeps``); when the derivative comes to a block, the recurrence runs it once
-more (``blocks``), and with it all that is computed of its steps. So a state for each block is kept of a sequence, and all
-else is in memory for one block.
+what it carries before each block of steps (``keeps``); when the derivative comes to a block, the recurrence runs it
+once more (``blocks``), and with it all that is computed of its steps. So of a sequence a state is kept for each block,
+and all else is in memory for one block.
 
     early    what must be there before the derivative begins: the recurrences, what they need, and what is one value for
              all steps and read at each, as the sum that a mean divides by
@@ -14,7 +14,6 @@ What is early and has a step axis is there twice. Sums over time are late unless
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import GraphError
@@ -65,8 +64,8 @@ class _Cut:
         if len(directions) > 1:
             first = next(scan for scan in self.forward if scan["reverse"])
             raise GraphError(
-                "a recurrence that runs backward is differentiated beside others that run forward, and so steps can't be "
-                "computed again a block at a time; train without recompute=",
+                "a recurrence that runs backward is differentiated beside others that run forward, and so steps can't "
+                "be computed again a block at a time; train without recompute=",
                 first.where,
             )
         self.early = self._first_needed()
@@ -146,8 +145,8 @@ class _Cut:
         """A scan whose blocks begin with what was kept before each."""
         keeping, first = self.new_early[scan], len(scan["body"].outputs)
         parts = ScanParts.of(scan, [self.new_late[item] for item in scan.operands])
-        carries = [
-            carry._replace(initial=make("get", keeping, where=scan.where, name=f"kept_{carry.name}", index=first + number))
-            for number, carry in enumerate(parts.carries)
-        ]  # fmt: skip
+        carries = []
+        for number, carry in enumerate(parts.carries, first):
+            kept = make("get", keeping, where=scan.where, name=f"kept_{carry.name}", index=number)
+            carries.append(carry._replace(initial=kept))
         return replace(parts, carries=carries, blocks=self.steps).made(scan.where, f"{scan.name}_again")

@@ -175,8 +175,8 @@ class TrainingGraph(CallableGraph[Given]):
         what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
 
         recompute: steps that are computed again, a block at a time, in place of all that gradients need being kept of
-        every step: the same bits in less memory, for about a third more time. ``"auto"`` does so where temporaries would
-        take more than a quarter of the memory that is left; None never.
+        every step: the same bits in less memory, for about a third more time. ``"auto"`` does so where temporaries
+        would take more than a quarter of the memory that is left; None never.
 
         The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
         ``output_gradients``, and where a number of steps is given and steps can't be computed again.

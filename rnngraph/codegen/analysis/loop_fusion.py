@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...ir.graph import Graph, Node, symbols_of_node, topological
+from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
+from .directions import settled_directions
 from .node_kinds import (
     adds_up,
     contracted,
@@ -89,10 +90,26 @@ class LoopFusion:
         self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
-        for node in graph.nodes:
-            if node not in self.free:
-                self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+        self._order({})
+        blocks = [node for node in graph.nodes if node.op == "scan" and node.get("blocks") is not None]
+        if blocks:
+            self._order({scan: self._last_read(scan, blocks, users) for scan in blocks})
         self._delay(users)
+
+    def _order(self, least: Mapping[Node, int]) -> None:
+        """The level of each node: behind what it reads. least: levels before which some do not run."""
+        for node in self.graph.nodes:
+            if node not in self.free:
+                behind = max((self._after(item, node) for item in node.operands), default=0)
+                self.level[node] = max(behind, least.get(node, 0))
+
+    def _last_read(self, scan: Node, blocks: Sequence[Node], users: dict[Node, list[Node]]) -> int:
+        """The last level at which something reads steps of ``blocks`` that run along with ``scan``. What blocks give is
+        there until the next one runs, so all of them run no sooner.
+        """
+        alike = [other for other in blocks if self.kind[other] == self.kind[scan]]
+        readers = [reader for other in alike for get in users[other] for reader in _readers(get, users)]
+        return max(self.level[reader] for reader in readers if self.kind.get(reader) == self.kind[scan])
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
         """What is read along one time axis only runs there, where that keeps no more in memory: a lazy
@@ -179,32 +196,13 @@ class LoopFusion:
                 given[node] = max(before)  # of both directions the one that came last
             elif direction is not None:
                 given[node] = (number, direction)
-        settled = self._settled_directions(users)
+        settled = settled_directions(self.graph)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
             reverse = settled.get((node, length), given[node][1] if node in given else False)
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
-
-    def _settled_directions(self, users: Mapping[Node, Sequence[Node]]) -> dict[tuple[Node, Dim | None], bool]:
-        """By value and length, where blocks of steps run again: what these give runs along with them, and what was there
-        before with the scan that kept their initial values.
-        """
-        found: dict[tuple[Node, Dim | None], bool] = {}
-        scans = [node for node in self.graph.nodes if node.op == "scan"]
-        for length in dict.fromkeys(scan["length"] for scan in scans if scan.get("blocks") is not None):
-            again = [scan for scan in scans if scan["length"] == length and scan.get("blocks") is not None]
-            keeping = [scan for scan in scans if scan["length"] == length and scan.get("keeps") is not None]
-            late, behind = set(again), set(keeping)
-            for node in self.graph.nodes:
-                if any(item in late for item in node.operands):
-                    late.add(node)
-                elif any(item in behind for item in node.operands):
-                    behind.add(node)
-            found |= {(node, length): runs_backward(keeping[0]) for node in (*topological(keeping), *behind)}
-            found |= {(node, length): runs_backward(again[0]) for node in late}
-        return found
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""

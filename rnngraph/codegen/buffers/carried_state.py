@@ -69,7 +69,9 @@ def full_histories(
     if step_condition(scan) is not None or scan.get("blocks") is not None:
         return found
     for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
-        emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries and not is_kept(user)]
+        emits = [
+            (user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries and not is_kept(user)
+        ]
         before = [user for user, value in emits if value is formal]
         after = [user for user, value in emits if value is following]
         if following is not formal and any(map(whole, before)):

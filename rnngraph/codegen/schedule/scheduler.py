@@ -19,6 +19,7 @@ from ...ir.axes import lengths_of
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
+from ..analysis.directions import check_blocks
 from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ..analysis.loop_fusion import PLAIN, PREPARED, FusionGroup, LoopFusion
 from ..analysis.node_kinds import adds_up, is_batched_product, is_view, label_of, picks_step, stays_view
@@ -138,6 +139,7 @@ class _Scheduler:
             or node in self.allocation.outputs
             or any(user not in inside for user in self.users[node])
         }
+        check_blocks(inside, self.users, outputs)
         nodes = self.fusion.closure(group.nodes)
         copies = {node for node in nodes if self._must_copy(node, group)}
         for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along

@@ -69,7 +69,7 @@ class OptimizedGraph:
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded))
+        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt)))
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}

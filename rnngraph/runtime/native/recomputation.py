@@ -22,7 +22,7 @@ FEWEST, MOST = 16, 4096
 def checked_recompute(value: Any, where: Where | None) -> Recompute:
     """An option ``recompute=``."""
     if value is None or (isinstance(value, str) and value == AUTO):
-        return value  # type: ignore[return-value]
+        return value
     if isinstance(value, str):
         raise ArgumentError(f'recompute={shown(value)} must be a number of steps, "auto" or None', where)
     steps = whole_number(value, "recompute", 1)
