@@ -103,14 +103,18 @@ class _Cut:
         """Whether a value is computed step by step, or is a sum over the steps."""
         if node.op == "scan":
             return bool(node["length"] == self.length)
+        if node.op == "get":
+            return self._has_steps(node) and self._runs_along(node.operands[0])
         return any(map(self._has_steps, node.operands))
 
     def _read_whole(self, node: Node) -> list[Node]:
         """What is read at each step and is not of that step."""
+        whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
         if node.op == "scan":
             initial, _, invariants = split_inputs(node, node.operands)
-            return [*initial, *invariants]
-        whole = [item for item in node.operands if item.op != "scan" and not self._has_steps(item)]
+            return [*whole, *initial, *invariants]
+        if node.op == "get":
+            return []
         if OPS[node.op].kind == "elementwise" or node.op in ("outer_sum", "scatter_add"):
             return whole
         if node.op == "matmul" and self._has_steps(node.operands[1]) and node.operands[1].tensor.rank == 2:

@@ -24,8 +24,8 @@ def settled_directions(graph: Graph) -> Directions:
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
         own = [scan for scan in scans if scan["length"] == length]
-        found |= {(node, length): backward for node, backward in _of_sums(graph, own).items()}
         found |= {(node, length): backward for node, backward in _of_blocks(graph, own).items()}
+        found |= {(node, length): backward for node, backward in _of_sums(graph, own).items()}
     return found
 
 
