@@ -81,7 +81,8 @@ class _Cut:
     # What is early -------------------------------------------------------------------------------
 
     def _first_needed(self) -> set[Node]:
-        early = set(topological(self.forward))
+        final = [node for node in self.graph.nodes if node.op == "get" and is_final(node)]
+        early = set(topological([*self.forward, *(node for node in final if node.operands[0] in self.forward)]))
         pending = True
         while pending:
             more: set[Node] = set()

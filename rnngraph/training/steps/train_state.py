@@ -33,7 +33,8 @@ class TrainState:
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
     come about. applied: what updates apply in place of gradients; None: these. shards: parts of a
     batch whose gradients are computed apart; None: it is one. recompute: steps that are computed again in place of
-    being kept. prune: how blocks of weights become zero; pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
+    being kept. prune: how blocks of weights become zero;
+    pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
     Ctrl-C while something here changes.
     """
 
