@@ -51,7 +51,8 @@ class _Cut:
         for node in graph.nodes:
             found = frozenset().union(*(self.behind[item] for item in node.operands))
             self.behind[node] = found | {node} if node in scans else found
-        self.backward = [scan for scan in scans if self._is_derivative(scan)]
+        is_cut = any(scan.get("blocks") is not None for scan in scans)
+        self.backward = [scan for scan in scans if self._is_derivative(scan) and not is_cut]
         self.forward = [scan for scan in scans if scan not in self.backward]
         self.new_early: dict[Node, Node] = {}
         self.new_late: dict[Node, Node] = {}
@@ -149,9 +150,17 @@ class _Cut:
     def _again(self, scan: Node) -> Node:
         """A scan whose blocks begin with what was kept before each."""
         keeping, first = self.new_early[scan], len(scan["body"].outputs)
-        parts = ScanParts.of(scan, [self.new_late[item] for item in scan.operands])
+        parts = ScanParts.of(scan, [self.new_late[item] for item in scan.operands], _copied(scan["body"]))
         carries = []
         for number, carry in enumerate(parts.carries, first):
             kept = make("get", keeping, where=scan.where, name=f"kept_{carry.name}", index=number)
             carries.append(carry._replace(initial=kept))
         return replace(parts, carries=carries, blocks=self.steps).made(scan.where, f"{scan.name}_again")
+
+
+def _copied(body: Graph) -> Graph:
+    """The same of nodes of its own, which have names of their own in what is printed."""
+    new: dict[Node, Node] = {}
+    for node in body.nodes:
+        new[node] = replace(node, operands=tuple(new[item] for item in node.operands))
+    return Graph.of(body.name, [(name, new[node]) for name, node in body.outputs], [new[node] for node in body.inputs])

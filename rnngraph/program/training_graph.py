@@ -34,6 +34,7 @@ from .sampled_graphs import SampledGraphs
 if TYPE_CHECKING:
     from ..profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
+    from .memory_report import MemoryUsage
 
 
 class TrainingGraph(CallableGraph[Given]):
@@ -217,6 +218,23 @@ class TrainingGraph(CallableGraph[Given]):
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return first, gradients
+
+    @api
+    def memory(
+        self, batch: int = 1, time: int = 1, *, recompute: Recompute = None, **sizes: int
+    ) -> MemoryUsage:  # fmt: skip
+        """Bytes that a call of ``gradients`` needs at these sizes.
+
+        batch: of every size that is not a length.
+        time: of every length.
+        recompute: as for ``gradients``; None tells what takes memory where all that gradients need is kept.
+        sizes: others, by name.
+        """
+        again = checked_recompute(recompute, user_line())
+        compiled = self.full_graph()
+        if compiled is not self.compiled:
+            compiled = self._gradients.graph(recompute=again)
+        return self._memory_of(compiled, batch, time, sizes)
 
     @api
     def profile(

@@ -57,6 +57,7 @@ class CompiledGraph(OptimizedGraph):
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: dict[EntryKey, NativeEntry] = {}
+        self._arenas: dict[EntryKey, Dim] = {}  # of code that computes steps again
         self.last_sizes: dict[str, int] = {}
         self.marks: list[mmap] = []  # by which perf knows of the code
 
@@ -68,8 +69,11 @@ class CompiledGraph(OptimizedGraph):
         The first few sizes get code of their own, and so does what is compiled ahead; further ones share code in which
         all sizes are open. What was not asked for longest goes when there are too many; who runs it keeps it alive.
         """
-        again = None if one_step else self.steps_again(outputs, sizes)
-        found = self._entry(outputs, sizes, one_step, again, ahead)
+        known = self.recompute if isinstance(self.recompute, int) and not one_step else None
+        found = self._entry(outputs, sizes, one_step, known, ahead)
+        if self.recompute == AUTO and not one_step:
+            again = self._steps_for(outputs, sizes, found.arena_bytes)
+            found = found if again is None else self._entry(outputs, sizes, one_step, again, ahead)
         self.last_sizes = dict(sizes)
         return found
 
@@ -77,16 +81,28 @@ class CompiledGraph(OptimizedGraph):
         """How many steps a call with these sizes computes again together; None where it keeps what gradients need."""
         if self.recompute != AUTO:
             return self.recompute
+        return self._steps_for(outputs, sizes, self._arena_bytes(outputs, sizes, None))
+
+    def _steps_for(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> int | None:
+        """The same where memory decides. kept: bytes of temporaries of code that keeps what gradients need."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
-        if not exceeds_share(self._entry(outputs, sizes, False, None, False).sized(known).arena_bytes):
+        if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
         steps = steps_of(evaluate(node["length"], known) for node in scans)
-        try:
-            blocks = self.sized(outputs, sizes, again=steps)
-        except GraphError:  # one that can't be cut keeps what it needs
-            return None
-        return steps if any(node.get("blocks") is not None for node in blocks.nodes) else None
+        key = self._key(outputs, sizes, False, steps)
+        if key not in self._arenas:
+            try:
+                self._arenas[key] = self._arena_bytes(outputs, sizes, steps)
+            except GraphError:  # where steps can't be computed again, what they need is kept
+                self._arenas[key] = kept
+        return steps if evaluate(self._arenas[key], known) < bytes_kept // 2 else None
+
+    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None) -> Dim:
+        from ...codegen.compile import planned
+
+        graph = self.sized(outputs, sizes, again=again)
+        return planned(graph, self.options.target, self.kind, self.options.threads.parts).arena_bytes
 
     def _entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, ahead: bool

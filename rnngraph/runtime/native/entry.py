@@ -65,6 +65,7 @@ class NativeEntry:
         self._policy = SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
+        self.arena_bytes = interface.arena_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
         self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
         self.size_slots = interface.sizes
