@@ -30,7 +30,7 @@ def settled_directions(graph: Graph) -> Directions:
 
 
 def _of_sums(graph: Graph, scans: Sequence[Node]) -> dict[Node, bool]:
-    """Sums over time that nothing which runs over time reads go along with the derivative, others with what is
+    """Sums over time that no recurrence and no derivative needs go along with the derivative, others with what is
     differentiated, if all of that has one direction.
     """
     behind: dict[Node, frozenset[Node]] = {}
@@ -43,7 +43,7 @@ def _of_sums(graph: Graph, scans: Sequence[Node]) -> dict[Node, bool]:
         return {}
     (direction,) = directions
     sums = [node for node in graph.nodes if adds_up(node)]
-    read = {*topological([item for node in (*scans, *sums) for item in node.operands])}
+    read = {*topological([item for scan in scans for item in scan.operands])}
     return {
         node: direction if node in read and behind[node].isdisjoint(derivatives) else not direction for node in sums
     }
