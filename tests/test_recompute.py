@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from chained_drivers import declare_chain
+from declaration_checks import poisoned, taken
+from declarations import declare
+from wired_cells import declare_cell
 
 import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
@@ -135,7 +140,7 @@ def test_gradients_have_the_same_bits(name: str) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("threads", (1, 2))
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_have_the_same_bits_everywhere(name: str, threads: int) -> None:
     made = program(name, threads=threads)
@@ -165,13 +170,44 @@ def test_the_graph_has_the_same_values(name: str) -> None:
     assert all(np.array_equal(found[name], array) for name, array in expected.items())
 
 
-@pytest.mark.parametrize("name", ("pooled", "stack"))
+@pytest.mark.parametrize("name", ["pooled", "stack"])
 def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
     again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
     assert again[1] - again[0] < (kept[1] - kept[0]) / 4
     assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
+
+
+def check_random(seed: int) -> bool | None:
+    """Gradients of a random declaration, with NaNs in memory that nothing was written to. Gives whether steps can be
+    computed again; None where there are no gradients.
+    """
+    declaration = (declare, declare_chain, declare_cell)[seed % 3](seed)
+    made = declaration.compile()
+    if made.loss is None or not any(array.size for array in made.parameters.values()):
+        return None
+    feeds = taken(made.training.graph, declaration.arrays())
+    try:
+        with poisoned():
+            loss, expected = made.training.gradients(feeds, seed=7, recompute=None)
+            again, found = made.training.gradients(feeds, seed=7, recompute=2)
+    except rg.GraphError as error:
+        if "recompute=" not in str(error):
+            raise
+        return False
+    np.testing.assert_array_equal(again, loss)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=f"seed {seed}: {name}")
+    return True
+
+
+@pytest.mark.exhaustive
+def test_many_random_declarations() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [check_random(seed) for seed in range(300)]
+    assert found.count(True) > found.count(False)
 
 
 # Trainers -----------------------------------------------------------------------------------------
@@ -186,7 +222,7 @@ def _trained(name: str, carry: bool = False, **options: Any) -> tuple[list[float
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("options", ({"carry": True}, {"accumulate": 2}, {"shards": 2}), ids=str)
+@pytest.mark.parametrize("options", [{"carry": True}, {"accumulate": 2}, {"shards": 2}], ids=str)
 def test_training_has_the_same_bits(options: dict[str, Any]) -> None:
     losses, expected, _ = _trained("stack", recompute=None, **options)
     again, found, _ = _trained("stack", recompute=7, **options)
@@ -227,7 +263,7 @@ def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest
     assert np.isfinite(loss)
 
 
-@pytest.mark.parametrize(("length", "steps"), ((1, 16), (1000, 32), (100_000, 256), (1 << 40, 4096)))
+@pytest.mark.parametrize(("length", "steps"), [(1, 16), (1000, 32), (100_000, 256), (1 << 40, 4096)])
 def test_a_block_is_about_the_square_root(length: int, steps: int) -> None:
     assert recomputation.steps_of([3, length]) == steps
 
@@ -258,7 +294,7 @@ def test_all_steps_read_together_are_refused_with_their_line() -> None:
         made.training.gradients(feeds_of(made, 2, 9), recompute=4)
 
 
-@pytest.mark.parametrize("value", (0, -1, 1.5, True, "always", 1 << 30, [4]))
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "always", 1 << 30, [4]])
 def test_wrong_steps(value: Any) -> None:
     made = program("last_state")
     with pytest.raises(rg.RnnGraphError, match="recompute"):
