@@ -217,7 +217,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
 
 def _spread_outward(node: Node, operand: Node) -> Node | None:
     """A transpose moves past what spreads a value over its last axes, or writes axes of one behind it."""
-    if operand.op != "transpose":
+    if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
         return None
     order, inner = operand["order"], operand.operands[0]
     rank = len(order)
@@ -241,15 +241,8 @@ def _spread_inward(node: Node, source: Node) -> Node | None:
     if source.op == "broadcast" and own in (0, rank):
         inner = make("transpose", operand, where=node.where, order=order) if own else operand
         return make("broadcast", inner, where=source.where, name=source.name, shape=shape)
-    kept = order[:own]
-    if (
-        source.op == "reshape"
-        and own < rank
-        and sorted(kept) == [*range(own)]
-        and source.shape[own:] == (1,) * (rank - own)
-    ):
-        if source.shape[:own] != operand.shape:
-            return None
+    kept, ones = order[:own], (1,) * (rank - own)
+    if source.op == "reshape" and source.shape == (*operand.shape, *ones) and sorted(kept) == [*range(own)]:
         inner = make("transpose", operand, where=node.where, order=kept)
         return make("reshape", inner, where=source.where, name=source.name, shape=shape)
     if OPS[source.op].kind == "reduction" and not source["keepdims"] and source["axes"] == tuple(range(rank, own)):

@@ -20,7 +20,7 @@ from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, remake, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, is_final, split_inputs
-from ..ir.types import Dim
+from ..ir.types import FLOATS, Dim
 from .simplify import drop_dead
 
 
@@ -142,8 +142,10 @@ class _Cut:
             return remake(node, operands)
         if node in self.forward:
             return self._again(node)
+        # Masks and numbers of rows are small, and which rows have ended is one mask's to say.
+        is_small = self._has_steps(node) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
         computed = self._has_steps(node) and node.op not in ("input", "parameter", "constant")
-        if not computed or (node.op == "get" and is_final(node)):
+        if is_small or not computed or (node.op == "get" and is_final(node)):
             return self.new_early[node]
         return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
 

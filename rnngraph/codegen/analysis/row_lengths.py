@@ -131,7 +131,12 @@ class _SingleMask:
         """Whether a row that has ended is left as it is, and what the scan gives of it is 0 or not read."""
         body, carries, found = scan["body"], scan["carries"], self.bodies[scan]
         held = zip(body.inputs[:carries], body.outputs, strict=False)
-        gets = [user for user in self.lengths.users[scan] if not is_final(user) and not is_kept(user)]
+        if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
+            return False  # a row that begins within a block would not begin with what was kept before it
+        users = self.lengths.users
+        gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
+        if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):
+            return False  # blocks that compute all rows begin with all rows
         return all(found.get(value) is carry for carry, (_, value) in held) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )
