@@ -61,13 +61,14 @@ class _Cut:
         return any(other["reverse"] != scan["reverse"] for other in self.behind[scan])
 
     def made(self) -> Graph:
-        directions = {scan["reverse"] for scan in self.forward}
-        if len(directions) > 1:
-            first = next(scan for scan in self.forward if scan["reverse"])
+        ahead = self.forward[0]["reverse"]
+        turned = [scan for scan in self.forward if scan["reverse"] != ahead]
+        turned += [scan for scan in self.backward if scan["reverse"] == ahead]
+        if turned:
             raise GraphError(
-                "a recurrence that runs backward is differentiated beside others that run forward, and so steps can't "
-                "be computed again a block at a time; train without recompute=",
-                first.where,
+                "recurrences that run in both directions are differentiated, and so steps can't be computed again a "
+                "block at a time; train without recompute=",
+                turned[0].where,
             )
         self.early = self._first_needed()
         for node in self.graph.nodes:

@@ -39,7 +39,7 @@ def _of_sums(graph: Graph, scans: Sequence[Node]) -> dict[Node, bool]:
         behind[node] = found | {node} if node in scans else found
     derivatives = [scan for scan in scans if any(other["reverse"] != scan["reverse"] for other in behind[scan])]
     directions = {scan["reverse"] for scan in scans if scan not in derivatives}
-    if not derivatives or len(directions) > 1:
+    if not derivatives or len(directions) > 1 or not directions.isdisjoint(scan["reverse"] for scan in derivatives):
         return {}
     (direction,) = directions
     sums = [node for node in graph.nodes if adds_up(node)]
