@@ -137,6 +137,7 @@ NAMES: dict[str, str] = {
     "LearningRateScheduler": "a schedule such as rg.CosineDecay(initial, decay_steps), or rg.Adam(lambda update: rate)",
     "EarlyStopping": "patience= of the fit of an rg.Trainer",
     "ModelCheckpoint": "checkpoint= of the fit of an rg.Trainer",
+    "remat": "rg.Trainer(program, recompute=256)", "recompute_grad": "rg.Trainer(program, recompute=256)",
     "TensorBoard": "callbacks= of the fit of an rg.Trainer: functions of (trainer, row)",
     "clip_grad_norm_": _CLIP, "clip_grad_norm": _CLIP, "clip_by_global_norm": _CLIP, "clip_grad_value_": _CLIP_VALUE,
     "Sequential": _MODEL, "Model": _MODEL, "Module": _MODEL, "Session": 'program.inference(x=batch)["logits"]',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import alone, beside, compiling, convolutions, pools, products, profiles
+from . import alone, beside, compiling, convolutions, pools, products, profiles, recomputing
 from .basis import Group, Options, Record
 
 __all__ = ["GROUPS", "Group", "Options", "Record"]
@@ -32,6 +32,12 @@ GROUPS = (
     Group("pools", "A step of some of 1,024 streams", pools.pools, pools.pools_cells),
     Group("profile", "Profiles, beside the calls that they are of", profiles.profiles, profiles.profiles_cells),
     Group("memory", "Memory of a training call, as it says itself", alone.memory, alone.memory_cells),
+    Group(
+        "recompute",
+        "Gradients over long sequences, whose steps are kept or computed again, and their temporaries",
+        recomputing.recomputing,
+        recomputing.recomputing_cells,
+    ),
     Group("compile", "Compiling in a fresh process, seconds", compiling.compiling, compiling.compiling_cells),
     Group("sweep", "Inference over sizes", beside.over_sizes, beside.time_cells),
 )

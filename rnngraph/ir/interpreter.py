@@ -112,8 +112,13 @@ def _scan(
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
     nothing = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]
     emitted: list[list[np.ndarray]] = [[] for _ in nothing]
-    when = node.get("when")
-    for step in order:
+    when, keeps, blocks = node.get("when"), node.get("keeps"), node.get("blocks")
+    initial, begun = carried, list[Sequence[np.ndarray]]()
+    for turn, step in enumerate(order):
+        if blocks is not None and turn % blocks == 0:
+            carried = [values[turn // blocks] for values in initial]
+        if keeps is not None and turn % keeps == 0:
+            begun.append(carried)
         given = [*carried, *(sequence[step] for sequence in sequences), *constants]
         if when is not None and not given[when]:
             results = [*carried, *nothing]
@@ -126,6 +131,10 @@ def _scan(
     for kept, zeros in zip(emitted, nothing, strict=True):
         kept = kept[::-1] if node["reverse"] else kept
         stacked.append(np.stack(kept) if kept else np.zeros((0, *zeros.shape), zeros.dtype))
+    if keeps is not None:
+        for number, first in enumerate(initial):
+            before = [values[number] for values in begun]
+            stacked.append(np.stack(before) if before else np.zeros((0, *first.shape), first.dtype))
     return [*carried, *stacked]
 
 

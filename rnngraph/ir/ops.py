@@ -315,9 +315,11 @@ _row("with_update", "structured", 3, rule.with_update, until="split")
 _row("driver", "structured", (0, MANY), lambda types, attributes, meet: attributes["result"], until="lower")
 # A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves
 # what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
+# With ``keeps`` the scan also gives, behind what it emits, each carry as it is before every block of so many steps.
+# With ``blocks`` each block of so many steps begins anew, with its own element of the initial values.
 _row(
-    "scan", "structured", (0, MANY), rule.scan, optional=("unroll", "when"), body=may.anything,
+    "scan", "structured", (0, MANY), rule.scan, optional=("unroll", "when", "keeps", "blocks"), body=may.anything,
     carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag, unroll=may.unrolled,
-    when=may.body_input,
+    when=may.body_input, keeps=may.divisor, blocks=may.divisor,
 )  # fmt: skip
 _row("get", "structured", 1, rule.get, index=may.item)

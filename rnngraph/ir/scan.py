@@ -45,7 +45,8 @@ class ScanParts:
     """All that a scan is made of; ``made`` is the node.
 
     when: the input of the body, a carry or a step of a sequence, that says whether a step runs; None where all do.
-    unroll: steps per turn of the loop, where that is settled.
+    unroll: steps per turn of the loop, where that is settled. keeps, blocks: steps of a block, of which the scan also
+    gives the carries before it, or which begins with its own initial values; None where there are none.
     """
 
     carries: Sequence[Carry]
@@ -56,6 +57,8 @@ class ScanParts:
     reverse: bool
     when: Node | None = None
     unroll: int | None = None
+    keeps: int | None = None
+    blocks: int | None = None
 
     @staticmethod
     def of(node: Node, operands: Sequence[Node] | None = None, body: Graph | None = None) -> ScanParts:
@@ -74,6 +77,8 @@ class ScanParts:
             node["reverse"],
             None if (when := node.get("when")) is None else body.inputs[when],
             node.get("unroll"),
+            node.get("keeps"),
+            node.get("blocks"),
         )
 
     @property
@@ -105,8 +110,8 @@ class ScanParts:
         """
         formals = self.inputs
         optional: dict[str, Any] = {} if self.when is None else {"when": formals.index(self.when)}
-        if self.unroll is not None:
-            optional["unroll"] = self.unroll
+        options = {"unroll": self.unroll, "keeps": self.keeps, "blocks": self.blocks}
+        optional |= {name: value for name, value in options.items() if value is not None}
         return make(
             "scan", *self.operands, where=where, name=name, body=Graph.of("body", self.outputs, formals),
             carries=len(self.carries), sequences=len(self.sequences), length=self.length, reverse=self.reverse,
@@ -129,6 +134,19 @@ def step_condition(scan: Node) -> Node | None:
 def is_final(get: Node) -> bool:
     """Whether a ``get`` is of what a scan carries, after the last step, and not of what each step emits."""
     return get["index"] < get.operands[0]["carries"]
+
+
+def is_kept(get: Node) -> bool:
+    """Whether a ``get`` is of what a scan carries, before each block of its steps."""
+    return get["index"] >= len(get.operands[0]["body"].outputs)
+
+
+def runs_backward(scan: Node) -> bool:
+    """Whether the loop that a scan runs in takes the last steps first. One of blocks runs among those whose loops
+    go against its own direction, a block at a time.
+    """
+    reverse: bool = scan["reverse"]
+    return reverse if scan.get("blocks") is None else not reverse
 
 
 def ends_of_loop(scan: Node) -> set[Node]:

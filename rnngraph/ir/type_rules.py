@@ -311,7 +311,12 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     behind = carries + attributes["sequences"]
     sequences = types[carries:behind]
     formal = [node.tensor for node in body.inputs]
-    actual = [*types[:carries], *(item.with_shape(item.shape[1:]) for item in sequences), *types[behind:]]
+    initial, blocks = types[:carries], attributes.get("blocks")
+    if blocks is not None:
+        for item in initial:
+            meet(item.shape[0], ceil_divide(length, blocks))
+        initial = [item.with_shape(item.shape[1:]) for item in initial]
+    actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[behind:]]
     if len(formal) != len(actual):
         raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(formal)}")
     for item in sequences:
@@ -329,6 +334,10 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
         if before != after and meet is meet_strict:
             raise ValueError(f"a carried value is {before} and becomes {after}")
     emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]
+    keeps = attributes.get("keeps")
+    if keeps is not None:
+        number = ceil_divide(length, keeps)
+        emitted += [TensorType(item.dtype, (number, *item.shape)) for item in results[:carries]]
     return TupleType((*results[:carries], *emitted))
 
 

@@ -2,7 +2,8 @@
 
 A driver's sequences are time-major inside. What comes before a driver runs time-major too, down to the
 placeholders, and so does what follows it, up to the outputs; the transposition is left to the strides by
-which a feed is read or an output is stored.
+which a feed is read or an output is stored. Of a graph with gradients so does all that lies between a driver and its
+derivative, which then runs step by step along with that (``between``).
 Law: values unchanged, bit for bit.
 """
 
@@ -20,22 +21,24 @@ Order = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """Law: values unchanged, bit for bit."""
+    """Law: values unchanged, bit for bit; sums over time, with ``between``, up to their order."""
 
     name: str = "layout"
+    between: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
         previous, simplify = None, Simplify()
         while graph is not previous:
             previous = graph
-            graph = simplify(rewrite(graph, _Rule(graph)))
+            graph = simplify(rewrite(graph, _Rule(graph, self.between)))
         return graph
 
 
 class _Rule:
     """Outward where a value comes from a scan, inward where it does not."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, between: bool) -> None:
+        self.between = between
         self.late: dict[Node, bool] = {}
         for node in graph.nodes:
             self.is_late(node)
@@ -49,9 +52,18 @@ class _Rule:
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "transpose":
-            return None if self.is_late(operands[0]) else _inward(node, operands[0])
+            if self.is_late(operands[0]):
+                return None
+            return _inward(node, operands[0]) or (_spread_inward(node, operands[0]) if self.between else None)
         late = [item for item in operands if self.is_late(item)]
-        return _outward_rule(node, operands, late) if late else None
+        if not late:
+            return None
+        found = _outward_rule(node, operands, late)
+        if found is not None or not self.between:
+            return found
+        if node.op in ("outer_sum", "scatter_add"):
+            return _sum_in_order(node, operands, late)
+        return _spread_outward(node, operands[0])
 
 
 def _moved(node: Node) -> Order | None:
@@ -184,3 +196,56 @@ def _reduced(node: Node, inner: Node, order: Order) -> Node:
     kept = [axis for axis in order if axis not in axes]
     ranked = sorted(kept)
     return make("transpose", reduced, where=node.where, order=tuple(ranked.index(axis) for axis in kept))
+
+
+# Between a driver and its derivative -------------------------------------------------------------
+
+
+def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) -> Node | None:
+    """A sum over the first axes adds up in the order in which what comes from a scan lies."""
+    orders = {_moved(item) for item in late if item.tensor.rank == operands[-1].tensor.rank}
+    order = next(iter(orders)) if len(orders) == 1 else None
+    if order is None:
+        return None
+    moved = [
+        make("transpose", item, where=item.where, order=_inverse(order[: item.tensor.rank]))
+        for item in operands
+        if item.tensor.rank in (len(order), len(order) - 1)
+    ]
+    return make(node.op, *moved, where=node.where, name=node.name, **dict(node.attributes)) if len(moved) == 2 else None
+
+
+def _spread_outward(node: Node, operand: Node) -> Node | None:
+    """A transpose moves past what spreads a value over its last axes, or writes axes of one behind it."""
+    if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
+        return None
+    order, inner = operand["order"], operand.operands[0]
+    rank = len(order)
+    if node.op == "broadcast" and node.tensor.rank == rank:
+        return _outward(node, order, [inner], shape=tuple(node.shape[axis] for axis in _inverse(order)))
+    extra = node.tensor.rank - rank
+    if node.op == "reshape" and extra > 0 and node.shape == (*operand.shape, *(1,) * extra):
+        ones = (1,) * extra
+        return _outward(node, (*order, *range(rank, rank + extra)), [inner], shape=(*inner.shape, *ones))
+    return None
+
+
+def _spread_inward(node: Node, source: Node) -> Node | None:
+    """The transpose of such a value, or of a sum along its last axes, as one of a transpose."""
+    order: Order = node["order"]
+    if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
+        return None
+    operand = source.operands[0]
+    rank, own = source.tensor.rank, operand.tensor.rank
+    shape = tuple(source.shape[axis] for axis in order)
+    if source.op == "broadcast" and own in (0, rank):
+        inner = make("transpose", operand, where=node.where, order=order) if own else operand
+        return make("broadcast", inner, where=source.where, name=source.name, shape=shape)
+    kept, ones = order[:own], (1,) * (rank - own)
+    if source.op == "reshape" and source.shape == (*operand.shape, *ones) and sorted(kept) == [*range(own)]:
+        inner = make("transpose", operand, where=node.where, order=kept)
+        return make("reshape", inner, where=source.where, name=source.name, shape=shape)
+    if OPS[source.op].kind == "reduction" and not source["keepdims"] and source["axes"] == tuple(range(rank, own)):
+        inner = make("transpose", operand, where=node.where, order=(*order, *range(rank, own)))
+        return make(source.op, inner, where=source.where, name=source.name, **dict(source.attributes))
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ..ir.graph import Graph, Node
@@ -54,6 +55,11 @@ def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ())
     return (*SPLIT[kind], Autodiff(wrt, outputs), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
 
 
+def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
+    """The passes of a graph with gradients: all that lies between a driver and its derivative is time-major."""
+    return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
+
+
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
     """The passes up to the one that makes weights narrow."""
     return (*ORDER, reduced)
@@ -65,14 +71,16 @@ def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
 
 
 def optimization(
-    unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False
+    unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False,
+    differentiated: bool = False,
 ) -> tuple[Pass, ...]:  # fmt: skip
-    """The passes that make a graph fast, in order.
+    """The passes that make a graph fast, in order. differentiated: whether it has gradients.
 
     reduced: what makes its weights narrow, if they are to be. rounded: the graph is made of one that had ``rounding``,
     whose bits it keeps.
     """
     before = (Layout(),) if rounded else rounding(reduced)
+    before = between(before) if differentiated else before
     return (*before, Unroll(unroll or 1), Simplify("simplify_last"))
 
 
@@ -80,7 +88,7 @@ def pipeline(
     kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = (), reduced: ReducedWeights | None = None
 ) -> tuple[Pass, ...]:  # fmt: skip
     """All passes of the ``training`` or the ``inference`` graph, in order."""
-    return (*meaning(kind, wrt), *optimization(unroll, reduced))
+    return (*meaning(kind, wrt), *optimization(unroll, reduced, differentiated=bool(wrt)))
 
 
 def forbidden(kind: str) -> tuple[str, ...]:

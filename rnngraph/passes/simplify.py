@@ -231,7 +231,9 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     body = drop_dead(node["body"])
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
-    kept = set(needed)
+    behind = len(body.outputs)
+    blocks = {index - behind for index in needed if index >= behind}  # carries of which those before blocks are read
+    kept = {index for index in needed if index < behind} | blocks
     condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
     position = {carry.inside: index for index, carry in enumerate(scan.carries)}
@@ -246,6 +248,7 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
             kept.add(index)
             work.append(body.outputs[index][1])
     positions = {old: new for new, old in enumerate(sorted(kept))}
+    positions |= {behind + carry: len(kept) + positions[carry] for carry in blocks}
     first = len(scan.carries)
     slim = replace(
         scan,

@@ -136,9 +136,11 @@ class CallableGraph(Generic[Given]):
         time: of every length.
         sizes: others, by name.
         """
+        return self._memory_of(self.full_graph(), batch, time, sizes)
+
+    def _memory_of(self, compiled: CompiledGraph, batch: int, time: int, sizes: Mapping[str, int]) -> MemoryUsage:
         from .memory_report import memory_of
 
-        compiled = self.full_graph()
         names = self._names()
         if compiled.wrt:
             names = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))

@@ -17,6 +17,7 @@ from ..runtime.calls.feeds import solve_sizes
 from ..runtime.calls.nested_feeds import names_under
 from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.recomputation import AUTO, Recompute
 from .parts import ProgramParts
 
 
@@ -31,7 +32,7 @@ class GradientGraphs:
         parameters = parts.parameters
         self.trainable = tuple(name for name in parameters if parameters.slot(name).trainable)
         self._parts, self._lowered, self._types = parts, lowered, types
-        self._graphs: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
+        self._graphs: dict[tuple[tuple[str, ...], tuple[str, ...], Recompute], CompiledGraph] = {}
         self._moved: dict[str, TensorType] | None = None
         self._warned = False
 
@@ -46,7 +47,9 @@ class GradientGraphs:
             found += names_under(name, self._types) if name in states else [name]
         return states, tuple(dict.fromkeys(found))
 
-    def checked_graph(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
+    def checked_graph(
+        self, extra: tuple[str, ...], given: tuple[str, ...], recompute: Recompute, where: Where | None
+    ) -> CompiledGraph:
         """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs.
 
         Raises ``ArgumentError`` for what has no gradient, ``GraphError`` where there is nothing to differentiate by.
@@ -60,7 +63,7 @@ class GradientGraphs:
                 raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
         if not (self.trainable or extra):
             raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
-        compiled = self.graph(extra, given)
+        compiled = self.graph(extra, given, recompute)
         if not self._warned and not given:
             self._warned = True
             idle = [name for name in unreached(compiled.graph) if name in self.trainable]
@@ -68,9 +71,11 @@ class GradientGraphs:
                 warn(f"the loss does not depend on {', '.join(idle)}; their gradients are zero", where)
         return compiled
 
-    def graph(self, extra: tuple[str, ...] = (), given: tuple[str, ...] = ()) -> CompiledGraph:
+    def graph(
+        self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: Recompute = AUTO
+    ) -> CompiledGraph:
         """The graph that ``checked_graph`` gives, without its checks."""
-        key = (extra, given)
+        key = (extra, given, recompute)
         if key not in self._graphs:
             parts, lowered = self._parts, self._lowered
             if any(name.startswith(TAP) for name in extra):
@@ -80,7 +85,7 @@ class GradientGraphs:
             types = {name: parts.parameters.slot(name).type for name in self.trainable}
             self._graphs[key] = CompiledGraph(
                 with_parameters(lowered, types), "training", parts.options, parts.source.described,
-                (*self.trainable, *extra), given,
+                (*self.trainable, *extra), given, recompute=recompute,
             )  # fmt: skip
         return self._graphs[key]
 

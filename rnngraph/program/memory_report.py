@@ -51,7 +51,8 @@ Memory = MemoryUsage
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
     """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
     options = compiled.options
-    plan = planned(compiled.sized(outputs, sizes), options.target, compiled.kind, options.threads.parts)
+    graph = compiled.sized(outputs, sizes, again=compiled.steps_again(outputs, sizes))
+    plan = planned(graph, options.target, compiled.kind, options.threads.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:
         count[item.kind] += evaluate(product(item.shape), sizes) * ITEM_BYTES[item.dtype]

@@ -25,6 +25,7 @@ from ..runtime.calls.prepared_call import SEED
 from ..runtime.calls.results import Given, Result, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
 from .callable_graph import CallableGraph, CallForm, by_name
 from .gradients import GradientGraphs
 from .parts import ProgramParts
@@ -33,6 +34,7 @@ from .sampled_graphs import SampledGraphs
 if TYPE_CHECKING:
     from ..profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
+    from .memory_report import MemoryUsage
 
 
 class TrainingGraph(CallableGraph[Given]):
@@ -165,7 +167,7 @@ class TrainingGraph(CallableGraph[Given]):
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None,
         wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
-        **named: Any,
+        recompute: Recompute = AUTO, **named: Any,
     ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
         """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``, where
         ``"tap:name"`` is a float tap.
@@ -173,24 +175,29 @@ class TrainingGraph(CallableGraph[Given]):
         output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
         what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
 
+        recompute: steps that are computed again, a block at a time, in place of all that gradients need being kept of
+        every step: the same bits in less memory, for about a third more time. ``"auto"`` does so where temporaries
+        would take more than a quarter of the memory that is left; None never.
+
         The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
-        ``output_gradients``.
+        ``output_gradients``, and where a number of steps is given and steps can't be computed again.
         """
         if excess:
             no_more("gradients", excess)
         plain = _are_plain(seed, first_row, first_step)
-        calls = self._gradient_calls(wrt, output_gradients) if plain else None
+        calls = self._gradient_calls(wrt, output_gradients, recompute) if plain else None
         together: tuple[Any, Mapping[str, Any]] = feeds, named
         if calls is not None and output_gradients is not None:
             together = self._with_given(output_gradients, feeds, named)
         if calls is not None and (result := calls.run(*together, seed)) is not None:
             return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
+        again = checked_recompute(recompute, where)
         if output_gradients is None and self.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
         given = given_gradients(self.structure, dict(self.compiled.graph.outputs), output_gradients, where)
         states, extra = self._gradients.asked(wrt, where)
-        compiled = self._gradients.checked_graph(extra, tuple(given), where)
+        compiled = self._gradients.checked_graph(extra, tuple(given), again, where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         types = compiled.input_types() if given or extra else {}
@@ -211,6 +218,23 @@ class TrainingGraph(CallableGraph[Given]):
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return first, gradients
+
+    @api
+    def memory(
+        self, batch: int = 1, time: int = 1, *, recompute: Recompute = None, **sizes: int
+    ) -> MemoryUsage:  # fmt: skip
+        """Bytes that a call of ``gradients`` needs at these sizes.
+
+        batch: of every size that is not a length.
+        time: of every length.
+        recompute: as for ``gradients``; None tells what takes memory where all that gradients need is kept.
+        sizes: others, by name.
+        """
+        again = checked_recompute(recompute, user_line())
+        compiled = self.full_graph()
+        if compiled is not self.compiled:
+            compiled = self._gradients.graph(recompute=again)
+        return self._memory_of(compiled, batch, time, sizes)
 
     @api
     def profile(
@@ -234,9 +258,9 @@ class TrainingGraph(CallableGraph[Given]):
         form = CallForm(compiled, outputs, (None, dict.fromkeys(compiled.wrt)), outputs)
         return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn))
 
-    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache[CallPool] | None:
+    def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> CallCache[CallPool] | None:
         """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
-        key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
+        key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None, recompute, type(recompute)
         try:
             return self._cache(key) if type(key[0]) is tuple else None
         except TypeError:  # what has no hash is no placeholder

@@ -44,6 +44,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
         "accumulate": state.accumulate,
         "skip_non_finite": state.skip_non_finite,
         "shards": state.shards,
+        "recompute": state.recompute,
         "prune": prune_text(state.prune),
         "trained": list(state.trained),
         "counts": {name: getattr(state, name) for name in COUNTS},
@@ -93,6 +94,7 @@ class Checkpoint:
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
         kept |= {"shards": text.get("shards"), "skip_non_finite": text.get("skip_non_finite", True)}
+        kept |= {"recompute": text.get("recompute", "auto")}
         return {**kept, "only": text["trained"], "prune": prune_from(text.get("prune"))}
 
     def restore(self, state: TrainState) -> Position | None:

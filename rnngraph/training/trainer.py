@@ -18,6 +18,7 @@ from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
+from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
 from ..runtime.native.stages import stage_text
 from ..stage_text import StageText
 from ..storage.checkpoint_file import packed, unpacked
@@ -80,6 +81,9 @@ class Trainer:
     processes there are. A loss must then be a sum over rows, divided by what depends on feeds alone: raises
     ``GraphError``, with the line, where it mixes rows otherwise.
 
+    recompute: steps of a sequence that are computed again, a block at a time, in place of all that gradients need being
+    kept of every step; ``"auto"``, or None for never; as for ``program.training.gradients``. Parameters are the same.
+
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay; with
     ``skip_non_finite=False`` it is made, as TensorFlow 1 does.
 
@@ -102,6 +106,7 @@ class Trainer:
         prune: Prune | None = None,
         comm: Any = None,
         shards: int | None = None,
+        recompute: Recompute = AUTO,
     ) -> None:
         where = user_line()
         if not isinstance(program, Program):
@@ -117,6 +122,7 @@ class Trainer:
         trained = trained_names(program, only, where)
         skips = flag(skip_non_finite, "skip_non_finite")
         self.state = TrainState(program, chosen, trained, norm, value, together, where, skips)
+        self.state.recompute = checked_recompute(recompute, where)
         if prune is not None and not isinstance(prune, Prune):
             raise DtypeError(f"prune={shown(prune)} is no rg.Prune; give one such as rg.Prune(0.1)", where)
         if prune is not None:

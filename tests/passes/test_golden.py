@@ -23,6 +23,7 @@ from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
+from rnngraph.passes.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
@@ -35,6 +36,7 @@ DIRECTORY = Path(__file__).parent / "golden"
 PASSES: dict[str, Pass] = {
     "simplify": Simplify(),
     "layout": Layout(),
+    "layout_between": Layout(between=True),
     "columns": Columns(),
     "accumulate": Accumulate(),
     "fission": Fission(),
@@ -43,6 +45,7 @@ PASSES: dict[str, Pass] = {
     "unroll_2": Unroll(2),
     "unroll_full": Unroll("full"),
     "squeeze": Squeeze(),
+    "recompute": Recompute(2),
     "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
     "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
     "samples": Samples(3),

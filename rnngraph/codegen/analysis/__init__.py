@@ -1,6 +1,6 @@
 """What of a graph goes together, seen from the graph alone.
 
-``node_kinds`` answers questions about one node, ``loop_fusion`` groups ops over one time axis, ``kernel_fusion`` cuts a
-group into kernels, ``row_lengths`` and ``row_independence`` find rows of a batch that end, or stand alone. Knows
-neither buffers nor loops.
+``node_kinds`` answers questions about one node, ``directions`` says which way loops over time must go, ``loop_fusion``
+groups ops over one time axis, ``kernel_fusion`` cuts a group into kernels, ``row_lengths`` and ``row_independence``
+find rows of a batch that end, or stand alone. Knows neither buffers nor loops.
 """

@@ -6,13 +6,14 @@ what one hands to the next stays in cache and inference memory does not grow wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
-from ...ir.scan import is_final, split_inputs
+from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
+from .directions import settled_directions
 from .node_kinds import (
     adds_up,
     contracted,
@@ -89,10 +90,26 @@ class LoopFusion:
         self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
-        for node in graph.nodes:
-            if node not in self.free:
-                self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+        self._order({})
+        blocks = [node for node in graph.nodes if node.op == "scan" and node.get("blocks") is not None]
+        if blocks:
+            self._order({scan: self._last_read(scan, blocks, users) for scan in blocks})
         self._delay(users)
+
+    def _order(self, least: Mapping[Node, int]) -> None:
+        """The level of each node: behind what it reads. least: levels before which some do not run."""
+        for node in self.graph.nodes:
+            if node not in self.free:
+                behind = max((self._after(item, node) for item in node.operands), default=0)
+                self.level[node] = max(behind, least.get(node, 0))
+
+    def _last_read(self, scan: Node, blocks: Sequence[Node], users: dict[Node, list[Node]]) -> int:
+        """The last level at which something reads steps of ``blocks`` that run along with ``scan``. What blocks give is
+        there until the next one runs, so all of them run no sooner.
+        """
+        alike = [other for other in blocks if self.kind[other] == self.kind[scan]]
+        readers = [reader for other in alike for get in users[other] for reader in _readers(get, users)]
+        return max(self.level[reader] for reader in readers if self.kind.get(reader) == self.kind[scan])
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
         """What is read along one time axis only runs there, where that keeps no more in memory: a lazy
@@ -164,14 +181,14 @@ class LoopFusion:
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
-                wanted[node] = node["reverse"]
+                wanted[node] = runs_backward(node)
                 continue
             found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
             wanted[node] = found.pop() if len(found) == 1 else None
         given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
         for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
-                given[node] = (number, node["reverse"])
+                given[node] = (number, runs_backward(node))
                 continue
             before = {given[item] for item in node.operands if item in given}
             direction = wanted[node]
@@ -179,11 +196,13 @@ class LoopFusion:
                 given[node] = max(before)  # of both directions the one that came last
             elif direction is not None:
                 given[node] = (number, direction)
+        settled = settled_directions(self.graph)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else GroupKind(length, given[node][1] if node in given else False)
+            reverse = settled.get((node, length), given[node][1] if node in given else False)
+            self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""
@@ -222,6 +241,8 @@ class LoopFusion:
                 return length if keeps and 0 not in node.get("axes", ()) else None
             case "concat" | "reverse":
                 return length if node["axis"] != 0 else None
+            case "broadcast":
+                return length if keeps and first.tensor.rank == node.tensor.rank else None
         return None
 
     def _after(self, operand: Node, node: Node) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ...ir.graph import Graph, Node, implied
 from ...ir.ops import OPS
-from ...ir.scan import ScanParts, split_inputs, step_condition
+from ...ir.scan import ScanParts, is_final, is_kept, split_inputs, step_condition
 from ...ir.types import Dim
 from .node_kinds import is_batched_product
 
@@ -112,7 +112,7 @@ class _SingleMask:
                 self.bodies[node] = self._body(node)
             elif node.op == "get":
                 scan, index = node.operands[0], node["index"]
-                if scan in scans and index >= scan["carries"]:
+                if scan in scans and index >= scan["carries"] and not is_kept(node):
                     self.values[node] = self.bodies[scan].get(scan["body"].outputs[index][1])
             else:
                 self.values[node] = self._symbol(node) if self._fits(node) else None
@@ -131,7 +131,12 @@ class _SingleMask:
         """Whether a row that has ended is left as it is, and what the scan gives of it is 0 or not read."""
         body, carries, found = scan["body"], scan["carries"], self.bodies[scan]
         held = zip(body.inputs[:carries], body.outputs, strict=False)
-        gets = [user for user in self.lengths.users[scan] if user["index"] >= carries]
+        if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
+            return False  # a row that begins within a block would not begin with what was kept before it
+        users = self.lengths.users
+        gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
+        if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):
+            return False  # blocks that compute all rows begin with all rows
         return all(found.get(value) is carry for carry, (_, value) in held) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )

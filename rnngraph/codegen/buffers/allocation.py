@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Graph, Node
+from ...ir.scan import is_final, is_kept
 from ...ir.types import Dim, Shape, product
 from ..analysis.kernel_fusion import FusedKernels
 from ..analysis.node_kinds import is_view, label_of
@@ -115,7 +116,7 @@ class Allocation:
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
         """What a scan emits may lie where sequences lay that nothing reads after it: so it takes no memory."""
-        emitted = [user for user in self.users[scan] if user in stored and user["index"] >= scan["carries"]]
+        emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
             self.views[node], group.stores[node] = view, [view]

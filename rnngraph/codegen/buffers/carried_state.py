@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Node
-from ...ir.scan import step_condition
+from ...ir.scan import is_kept, step_condition
 from ...ir.types import Dim, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex
@@ -62,14 +62,16 @@ def full_histories(
 ) -> list[tuple[int, list[Node], list[Node]]]:
     """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).
 
-    None of a scan whose steps may not run: what these emit is not what is carried.
+    None of a scan whose steps may not run, as what these emit is not what is carried, or whose blocks begin anew.
     """
     body, carries = scan["body"], scan["carries"]
     found: list[tuple[int, list[Node], list[Node]]] = []
-    if step_condition(scan) is not None:
+    if step_condition(scan) is not None or scan.get("blocks") is not None:
         return found
     for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
-        emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries]
+        emits = [
+            (user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries and not is_kept(user)
+        ]
         before = [user for user, value in emits if value is formal]
         after = [user for user, value in emits if value is following]
         if following is not formal and any(map(whole, before)):

@@ -149,6 +149,8 @@ class Scan:
 
     def begin(self, region: Region) -> Iterator[CopyPlan]:
         """Initial values, before the first step. region: as ``before_loops`` gives it."""
+        if self.given.blocks is not None:  # each begins with values of its own
+            return
         for index, (carry, state) in enumerate(zip(self.given.carries, self.states, strict=True)):
             value = carry.initial
             comment, place = f"initial {label_of(value)}", state.first()
@@ -247,7 +249,7 @@ class Scan:
             region = Region(self.chunk.target, replace(memory, views={}), None, self.sharing.workers, rows)
             for index, users in self.results.items():
                 places = [view for user in users if user not in unread for view in memory.stores.get(user, ())]
-                if index >= self.carries and places:
+                if self.carries <= index < len(self.body.outputs) and places:
                     self._copy(region, inner, zeros_like(self.body.outputs[index][1]), list(map(at.of, places)))
 
         inner = block.nested()
@@ -275,6 +277,7 @@ class Scan:
         views: dict[Node, View] = {}
         for carry, state in zip(self.given.carries, self.states, strict=True):
             views[carry.inside] = state.before(at.slot, at.absolute)
+        self._begin_block(block, views, at)
         for binding in self.given.sequences:
             views[binding.inside] = at.of(outer[binding.outside])
         for binding in self.given.invariants:
@@ -293,6 +296,28 @@ class Scan:
         self._left_out(other, views, at)
         block.add(When(size(runs), 1, 2, tuple(one.statements)))
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
+
+    def _begin_block(self, block: Block, views: Mapping[Node, View], at: _Moment) -> None:
+        """At the first step of each block its own initial values are carried on, or what is carried is kept."""
+        given, behind = self.given, len(self.body.outputs)
+        steps = given.keeps if given.blocks is None else given.blocks
+        if steps is None:
+            return
+        turn = given.length - 1 - at.absolute if given.reverse else at.absolute
+        number, inner = block.fresh_index("block"), block.nested()
+        block.add(LetIndex(number, "divide", turn, steps))
+        for index, carry in enumerate(given.carries):
+            source, places = views[carry.inside], [views[carry.inside]]
+            if given.blocks is not None:
+                source = self.chunk.memory.views[carry.initial].first_axis(size(number))
+            else:
+                kept = [view for user in self.results.get(behind + index, ()) for view in self.group.stores[user]]
+                places = [view.first_axis(size(number)) for view in kept]
+            if places:
+                memory = self._memory({carry.inside: source})
+                self._copy(Region(self.chunk.target, memory, None, self.sharing.workers), inner, carry.inside, places)
+        self._end_part(inner, None, 0)
+        block.add(When(turn - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""

@@ -19,6 +19,7 @@ from ...ir.axes import lengths_of
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
+from ..analysis.directions import check_blocks
 from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ..analysis.loop_fusion import PLAIN, PREPARED, FusionGroup, LoopFusion
 from ..analysis.node_kinds import adds_up, is_batched_product, is_view, label_of, picks_step, stays_view
@@ -138,6 +139,7 @@ class _Scheduler:
             or node in self.allocation.outputs
             or any(user not in inside for user in self.users[node])
         }
+        check_blocks(inside, self.users, outputs)
         nodes = self.fusion.closure(group.nodes)
         copies = {node for node in nodes if self._must_copy(node, group)}
         for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
@@ -207,14 +209,15 @@ class _Scheduler:
         length, reverse = fusion_group.kind.length, fusion_group.kind.reverse
         assert length is not None
         active = self.tables.of_group(number, fused.kernels)
-        longest = chunk_length(self.target, fused, leaving, length)
+        block = next((steps for kernel in fused.kernels if (steps := kernel.first.get("blocks")) is not None), None)
+        longest = chunk_length(self.target, fused, leaving, length) if block is None else block
         spans = tuple((item.table.span, item.name) for item in active.values())
-        chunks = Chunks(number, length, reverse, longest, spans)
+        chunks = Chunks(number, length, reverse, longest, spans, is_first_short=block is not None)
         group = self.allocation.allocate(fused, leaving, chunks.time)
         region = replace(self._region(group), time=chunks.time)
         tags = {node: f"{number}_{place}" for place, node in enumerate(nodes)}
         kernels = self._estimated(fused, region, group, tags, active)
-        pipeline = plan_pipeline(kernels.costs, length, longest, self.writer.parts)
+        pipeline = None if block is not None else plan_pipeline(kernels.costs, length, longest, self.writer.parts)
         if pipeline is not None:
             self._make_serial(kernels)
             region = replace(region, workers=ONE_WORKER)
@@ -236,7 +239,7 @@ class _Scheduler:
 
         def run(kernel: Kernel) -> None:
             if kernel in kernels.scans:
-                kernels.scans[kernel].run(size(chunks.chunk))
+                kernels.scans[kernel].run(chunks.done)
             else:
                 call_kernel(self.writer, region, plans[kernel])
 

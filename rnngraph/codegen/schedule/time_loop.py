@@ -27,7 +27,8 @@ class Chunks:
     """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes.
 
     In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
-    how many steps of the sequence have active rows, and the name of how many steps of a chunk have.
+    how many steps of the sequence have active rows, and the name of how many steps of a chunk have. is_first_short:
+    whether the chunk that is short, if one is, is the first one.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Chunks:
     reverse: bool
     longest: int
     active: tuple[tuple[Index, str], ...] = ()
+    is_first_short: bool = False
 
     @property
     def time(self) -> TimeChunk:
@@ -54,15 +56,26 @@ class Chunks:
         return f"start{self.number}"
 
     @property
+    def done(self) -> Index:
+        """Steps of earlier chunks."""
+        return size(f"done{self.number}") if self.is_first_short else size(self.chunk)
+
+    @property
     def slot(self) -> str:
         """Where a pipeline's stages put what they hand on."""
         return f"buffer{self.number}"
 
     def head(self, longest: Index) -> list[Statement]:
         """The sizes of the present chunk."""
-        left = self.length - size(self.chunk)
-        first = left - size(self.steps) if self.reverse else size(self.chunk)
-        found: list[Statement] = [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
+        found: list[Statement] = []
+        if self.is_first_short:
+            whole, missing = f"whole{self.number}", size(f"whole{self.number}") - self.length
+            found.append(LetIndex(whole, "floor", self.length + (longest - 1), longest))
+            found.append(LetIndex(str(self.done), "max", size(self.chunk) - missing, 0))
+            longest = size(self.chunk) + longest - missing - self.done
+        left = self.length - self.done
+        first = left - size(self.steps) if self.reverse else self.done
+        found += [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
         for span, run in self.active:
             found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
             found.append(LetIndex(run, "max", size(f"{run}_"), 0))

@@ -12,6 +12,7 @@ import numpy as np
 from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
 from ...declare.description import Described
+from ...errors import GraphError
 from ...ir.graph import Graph
 from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
@@ -20,6 +21,7 @@ from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
+from .recomputation import AUTO, Recompute, exceeds_share, steps_of
 
 if TYPE_CHECKING:
     from ...codegen.schedule.plan import Plan
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 Fixed = tuple[tuple[str, Dim | None], ...]
 """Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
 has the size, or where it is left open."""
-EntryKey = tuple[tuple[str, ...], Fixed, bool, int]
-"""Outputs, sizes, whether it is one step, and into how many parts kernels are cut."""
+EntryKey = tuple[tuple[str, ...], Fixed, bool, int, int | None]
+"""Outputs, sizes, whether it is one step, into how many parts kernels are cut, and how many steps are computed again
+together, if any are.
+"""
 MOST_ENTRIES = 32
 """Native entries that a graph keeps; each is some 70 kB of code, with the weights as they are packed for it."""
 MOST_SPECIAL = 4
@@ -40,18 +44,20 @@ ADDRESSED = 1 << 47
 class CompiledGraph(OptimizedGraph):
     """An optimised graph with its native entries.
 
-    declared: gives the declaration that the graph is of, if it is of one.
+    declared: gives the declaration that the graph is of, if it is of one. recompute: whether gradients compute steps
+    again in place of keeping what they need.
     """
 
     def __init__(
         self, lowered: Graph, kind: str, options: CompileOptions, declared: Callable[[], Described] | None = None,
         wrt: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (), rounded: bool = False,
+        first: tuple[Pass, ...] = (), rounded: bool = False, recompute: Recompute = None,
     ) -> None:  # fmt: skip
         super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
-        self.declared = declared
+        self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: dict[EntryKey, NativeEntry] = {}
+        self._arenas: dict[EntryKey, Dim] = {}  # of code that computes steps again
         self.last_sizes: dict[str, int] = {}
         self.marks: list[mmap] = []  # by which perf knows of the code
 
@@ -63,12 +69,49 @@ class CompiledGraph(OptimizedGraph):
         The first few sizes get code of their own, and so does what is compiled ahead; further ones share code in which
         all sizes are open. What was not asked for longest goes when there are too many; who runs it keeps it alive.
         """
-        found = self._entries.get(self._key(outputs, sizes, one_step))
+        known = self.recompute if isinstance(self.recompute, int) and not one_step else None
+        found = self._entry(outputs, sizes, one_step, known, ahead)
+        if self.recompute == AUTO and not one_step:
+            again = self._steps_for(outputs, sizes, found.arena_bytes)
+            found = found if again is None else self._entry(outputs, sizes, one_step, again, ahead)
+        self.last_sizes = dict(sizes)
+        return found
+
+    def steps_again(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> int | None:
+        """How many steps a call with these sizes computes again together; None where it keeps what gradients need."""
+        if self.recompute != AUTO:
+            return self.recompute
+        return self._steps_for(outputs, sizes, self._arena_bytes(outputs, sizes, None))
+
+    def _steps_for(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> int | None:
+        """The same where memory decides. kept: bytes of temporaries of code that keeps what gradients need."""
+        known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
+        if not exceeds_share(bytes_kept := evaluate(kept, known)):
+            return None
+        scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
+        steps = steps_of(evaluate(node["length"], known) for node in scans)
+        key = self._key(outputs, sizes, False, steps)
+        if key not in self._arenas:
+            try:
+                self._arenas[key] = self._arena_bytes(outputs, sizes, steps)
+            except GraphError:  # where steps can't be computed again, what they need is kept
+                self._arenas[key] = kept
+        return steps if evaluate(self._arenas[key], known) < bytes_kept // 2 else None
+
+    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None) -> Dim:
+        from ...codegen.compile import planned
+
+        graph = self.sized(outputs, sizes, again=again)
+        return planned(graph, self.options.target, self.kind, self.options.threads.parts).arena_bytes
+
+    def _entry(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, ahead: bool
+    ) -> NativeEntry:
+        found = self._entries.get(self._key(outputs, sizes, one_step, again))
         if found is None:
             with self._lock:
-                found = self._found_or_made(outputs, sizes, one_step, ahead)
+                found = self._found_or_made(outputs, sizes, one_step, again, ahead)
         found.used = next(self._clock)
-        self.last_sizes = dict(sizes)
         return found
 
     def timed_entry(
@@ -78,23 +121,26 @@ class CompiledGraph(OptimizedGraph):
         from ...codegen.compile import compile_timed
 
         with self._lock:
-            if self._key(outputs, sizes, False) not in self._entries:
-                sizes = self._shared_sizes(outputs, sizes)
-            graph, options = self.sized(outputs, sizes), self.options
+            again = self.steps_again(outputs, sizes)
+            if self._key(outputs, sizes, False, again) not in self._entries:
+                sizes = self._shared_sizes(outputs, sizes, again)
+            graph, options = self.sized(outputs, sizes, again=again), self.options
             with options.notices.compiling():
                 code, plan, counters = compile_timed(graph, options.target, self.kind, options.threads.parts)
         return NativeEntry(code, options.target), plan, counters
 
-    def _key(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> EntryKey:
-        return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts
+    def _key(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None
+    ) -> EntryKey:  # fmt: skip
+        return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, again
 
     def _found_or_made(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, ahead: bool
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, ahead: bool
     ) -> NativeEntry:
         given = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
-        if not (ahead or one_step or self._key(outputs, sizes, one_step) in self._entries):
-            sizes = self._shared_sizes(outputs, sizes)
-        known = self._entries.get(self._key(outputs, sizes, one_step))
+        if not (ahead or one_step or self._key(outputs, sizes, one_step, again) in self._entries):
+            sizes = self._shared_sizes(outputs, sizes, again)
+        known = self._entries.get(self._key(outputs, sizes, one_step, again))
         if known is not None:
             return known
         shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
@@ -102,14 +148,16 @@ class CompiledGraph(OptimizedGraph):
         if results >= ADDRESSED:  # no memory of the caller's either can take them, and code can't count them
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
-        made = NativeEntry(self._code(outputs, sizes, one_step, parts), self.options.target)
-        made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts)
+        made = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
+        made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
         if len(self._entries) >= MOST_ENTRIES:
             del self._entries[min(self._entries, key=lambda key: self._entries[key].used)]
-        self._entries[self._key(outputs, sizes, one_step)] = made
+        self._entries[self._key(outputs, sizes, one_step, again)] = made
         return made
 
-    def _shared_sizes(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Mapping[str, int]:
+    def _shared_sizes(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None
+    ) -> Mapping[str, int]:  # fmt: skip
         """The sizes to compile in: fewer of them once enough others of these outputs have code of their own.
 
         Workers share kernels by the rows of a batch, which must be known for that.
@@ -117,7 +165,7 @@ class CompiledGraph(OptimizedGraph):
         parts = self.options.threads.parts
         if parts > 1 or self.equalities(outputs)[0]:
             return sizes
-        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts)]
+        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts, again)]
         if len(alike) < MOST_SPECIAL:
             return sizes
         graph = self.optimized(outputs)
@@ -141,12 +189,14 @@ class CompiledGraph(OptimizedGraph):
     def _name(self, one_step: bool) -> str:
         return f"{self.kind}_step" if one_step else self.kind
 
-    def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, parts: int) -> ObjectCode:
+    def _code(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, parts: int
+    ) -> ObjectCode:
         name, cache = self._name(one_step), self.options.cache
         if cache is None:
-            return self._compiled(outputs, sizes, one_step, name, parts)
+            return self._compiled(outputs, sizes, one_step, again, name, parts)
         fixed = self._fixed(outputs, sizes)
-        passes = self.options.unroll, self.reduced, self.first
+        passes = self.options.unroll, self.reduced, self.first, again
         key = key_of(fingerprint(self.pruned(outputs)), self.options.target, name, *passes, fixed, parts)
         code = cache.load(key)
         if code is not None:
@@ -154,15 +204,16 @@ class CompiledGraph(OptimizedGraph):
         with cache.compiling(key):
             code = cache.load(key)  # of a process that was compiling it
             if code is None:
-                code = self._compiled(outputs, sizes, one_step, name, parts)
+                code = self._compiled(outputs, sizes, one_step, again, name, parts)
                 if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
                     cache.store(key, code)
         return code
 
     def _compiled(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, name: str, parts: int
-    ) -> ObjectCode:
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, name: str,
+        parts: int,
+    ) -> ObjectCode:  # fmt: skip
         with self.options.notices.compiling():
             from ...codegen.compile import compile_graph  # half the package's time to import; a cache hit needs none
 
-            return compile_graph(self.sized(outputs, sizes, one_step), self.options.target, name, parts)
+            return compile_graph(self.sized(outputs, sizes, one_step, again), self.options.target, name, parts)

@@ -40,13 +40,16 @@ class Sized:
 
 @dataclass(frozen=True)
 class MadeFor:
-    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function."""
+    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function. again: steps
+    that are computed again together.
+    """
 
     outputs: tuple[str, ...]
     sizes: Mapping[str, int]
     one_step: bool
     name: str
     parts: int
+    again: int | None = None
 
 
 class NativeEntry:
@@ -62,6 +65,7 @@ class NativeEntry:
         self._policy = SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
+        self.arena_bytes = interface.arena_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
         self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
         self.size_slots = interface.sizes

@@ -17,6 +17,7 @@ from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
+from ...passes.recompute import Recompute
 from ...passes.simplify import Simplify
 from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully
@@ -68,7 +69,7 @@ class OptimizedGraph:
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded))
+        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt)))
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
@@ -158,8 +159,12 @@ class OptimizedGraph:
             self._ranges[outputs] = tuple(item for item in self.preconditions(outputs) if item.kind == "range")
         return self._ranges[outputs]
 
-    def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
-        """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
+    def sized(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: int | None = None
+    ) -> Graph:
+        """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too. again: how many
+        steps a derivative computes again together, in place of what it needs being kept of them.
+        """
         graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, open_sizes(graph))
         if one_step:
@@ -169,7 +174,7 @@ class OptimizedGraph:
             graph = Simplify()(graph)  # each of them holds by itself now
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
-        return graph
+        return graph if again is None else run(graph, (Recompute(again),), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Names of the sizes that are left open in compiled code."""

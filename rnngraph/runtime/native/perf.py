@@ -70,7 +70,7 @@ def _twin(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
     from ...codegen.compile import twin_of  # half the package's time to import; calls whose code is on disk need none
 
     made = entry.made_for
-    graph, name = compiled.sized(made.outputs, made.sizes, made.one_step), made.name
+    graph, name = compiled.sized(made.outputs, made.sizes, made.one_step, made.again), made.name
     object_code, layers = twin_of(graph, compiled.options.target, name, made.parts)
     lines = read_lines(object_code)
     offset = next(function.address for function in lines.functions if function.name == name)

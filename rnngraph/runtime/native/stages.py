@@ -84,7 +84,8 @@ def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
     graph = compiled.optimized(outputs)
     last = {name: compiled.last_sizes.get(name, 1) for name in graph.symbols}
     sizes = compiled.likely(outputs, last, compiled.last_sizes)
-    plan = planned(compiled.sized(outputs, sizes), target, kind, compiled.options.threads.parts)
+    again = compiled.steps_again(outputs, sizes)
+    plan = planned(compiled.sized(outputs, sizes, again=again), target, kind, compiled.options.threads.parts)
     settled = compiled.settled_sizes(outputs, sizes, open_sizes(graph))
     fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
     head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"

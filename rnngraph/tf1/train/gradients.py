@@ -101,7 +101,7 @@ class GradientProgram(FetchProgram):
         self._names = tuple(f"gradient/{FOUND}{name}" for name in asked)
         compiled = CompiledGraph(
             lowered.graph, "training", parts.options, source.described, replaced.wrt(()),
-            then=(replaced.replacing(lowered.placeholders),),
+            then=(replaced.replacing(lowered.placeholders),), recompute="auto",
         )  # fmt: skip
         self._form = by_name(compiled, self._names)
 

@@ -84,7 +84,9 @@ def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) 
 
 def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:
     parts = state.program.parts
-    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=then)
+    return CompiledGraph(
+        graph, "training", parts.options, parts.source.described, wrt, then=then, recompute=state.recompute
+    )  # fmt: skip
 
 
 def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ...allocation import reserve, zeros
 from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
+from ...runtime.native.recomputation import AUTO, Recompute
 from ..optimization.optimizers import Optimizer
 from ..optimization.pruning import Prune
 from .applied_gradients import AppliedGradients
@@ -31,8 +32,9 @@ class TrainState:
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
     come about. applied: what updates apply in place of gradients; None: these. shards: parts of a
-    batch whose gradients are computed apart; None: it is one. prune: how blocks of weights become
-    zero; pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
+    batch whose gradients are computed apart; None: it is one. recompute: steps that are computed again in place of
+    being kept. prune: how blocks of weights become zero;
+    pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
     Ctrl-C while something here changes.
     """
 
@@ -58,6 +60,7 @@ class TrainState:
         self.drawn: int | None = None
         self.applied: AppliedGradients | None = None
         self.shards: int | None = None
+        self.recompute: Recompute = AUTO
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}

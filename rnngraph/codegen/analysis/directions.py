@@ -1,0 +1,89 @@
+"""Directions that are settled: of sums over time beside derivatives, and of steps that run again in blocks.
+
+Gradients are sums over time. Each adds one step after the other in the direction of the derivative, whether that reads
+what was kept of the steps or what blocks of them give again: so both give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ...errors import GraphError
+from ...ir.graph import Graph, Node, topological
+from ...ir.scan import runs_backward
+from ...ir.types import Dim
+from .node_kinds import adds_up, is_view
+
+Directions = Mapping[tuple[Node, Dim | None], bool]
+"""By value and length of the loop that it may run in: whether this takes the last steps first."""
+
+
+def settled_directions(graph: Graph) -> Directions:
+    """The directions that do not follow from who reads a value."""
+    found: dict[tuple[Node, Dim | None], bool] = {}
+    scans = [node for node in graph.nodes if node.op == "scan"]
+    for length in dict.fromkeys(scan["length"] for scan in scans):
+        own = [scan for scan in scans if scan["length"] == length]
+        found |= {(node, length): backward for node, backward in _of_blocks(graph, own).items()}
+        found |= {(node, length): backward for node, backward in _of_sums(graph, own).items()}
+    return found
+
+
+def _of_sums(graph: Graph, scans: Sequence[Node]) -> dict[Node, bool]:
+    """Sums over time that no recurrence and no derivative needs go along with the derivative, others with what is
+    differentiated, if all of that has one direction.
+    """
+    behind: dict[Node, frozenset[Node]] = {}
+    for node in graph.nodes:
+        found = frozenset[Node]().union(*(behind[item] for item in node.operands))
+        behind[node] = found | {node} if node in scans else found
+    derivatives = [scan for scan in scans if any(other["reverse"] != scan["reverse"] for other in behind[scan])]
+    directions = {scan["reverse"] for scan in scans if scan not in derivatives}
+    if not derivatives or len(directions) > 1 or not directions.isdisjoint(scan["reverse"] for scan in derivatives):
+        return {}
+    (direction,) = directions
+    sums = [node for node in graph.nodes if adds_up(node)]
+    read = {*topological([item for scan in scans for item in scan.operands])}
+    return {
+        node: direction if node in read and behind[node].isdisjoint(derivatives) else not direction for node in sums
+    }
+
+
+def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
+    """What blocks of steps give, and all that is made of it, runs along with them; what was there before, with the
+    scans that kept their initial values.
+    """
+    again = [scan for scan in scans if scan.get("blocks") is not None]
+    keeping = [scan for scan in scans if scan.get("keeps") is not None]
+    late, early = _made_of(graph, again), _made_of(graph, keeping)
+    found = {node: runs_backward(keeping[0]) for node in (*topological(keeping), *early)}
+    return found | {node: runs_backward(again[0]) for node in late}
+
+
+def _made_of(graph: Graph, scans: Iterable[Node]) -> set[Node]:
+    found = set(scans)
+    for node in graph.nodes:
+        if any(item in found for item in node.operands):
+            found.add(node)
+    return found
+
+
+def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
+    """Raises ``GraphError`` where something reads all steps together of what blocks give one after the other.
+
+    inside: values of a loop over blocks.
+    """
+    for node in inside:
+        if node.op != "get" or node.operands[0].get("blocks") is None:
+            continue
+        pending = [*users[node]]
+        while pending:
+            user = pending.pop()
+            if is_view(user) and user not in outputs:
+                pending += users[user]
+            elif user not in inside and user not in outputs:
+                raise GraphError(
+                    f"{user.name or user.op} reads all steps of a recurrence together, and so these can't be computed "
+                    "again a block at a time; train without recompute=",
+                    user.where or node.where,
+                )

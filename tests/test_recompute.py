@@ -1,0 +1,358 @@
+"""Gradients whose steps are computed again have the bits of those that keep them, in less memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from chained_drivers import declare_chain
+from declaration_checks import poisoned, taken
+from declarations import declare
+from wired_cells import declare_cell
+
+import rnngraph as rg
+from rnngraph.ir.interpreter import interpret
+from rnngraph.runtime.native import recomputation
+
+Feeds = dict[str, np.ndarray]
+
+
+def _x() -> rg.Tensor:
+    return rg.placeholder("x", (None, None, 5))
+
+
+def _error(outputs: rg.Tensor, lengths: rg.Tensor | None = None) -> rg.Tensor:
+    y = rg.placeholder("y", (None, None, 3))
+    return rg.mean_squared_error(y, rg.dense(outputs, 3), lengths=lengths)
+
+
+def _entropy(logits: rg.Tensor, rank: int = 2) -> rg.Tensor:
+    labels = rg.placeholder("labels", (None,) * rank, "int64")
+    return rg.reduce_mean(rg.sparse_softmax_cross_entropy(labels=labels, logits=logits))
+
+
+def each_step() -> rg.Tensor:
+    return _entropy(rg.dense(rg.dynamic_rnn(rg.LSTMCell(9), _x())[0], 4))
+
+
+def stack() -> rg.Tensor:
+    cells = [rg.DropoutWrapper(cell, output_keep_prob=0.7) for cell in (rg.LSTMCell(8), rg.GRUCell(5))]
+    n = rg.placeholder("n", (None,), "int32")
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), _x(), n)
+    return _error(outputs, n) + 0.01 * rg.reduce_mean(rg.dense(states[-1], 2) ** 2)
+
+
+def last_step() -> rg.Tensor:
+    return _entropy(rg.dense(rg.dynamic_rnn(rg.GRUCell(6), _x())[0][:, -1], 4), 1)
+
+
+def last_state() -> rg.Tensor:
+    return _entropy(rg.dense(rg.dynamic_rnn(rg.GRUCell(6), _x())[1], 4), 1)
+
+
+def pooled() -> rg.Tensor:
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(6), _x())
+    return _entropy(rg.dense(rg.reduce_mean(outputs, 1) + rg.reduce_max(outputs, 1), 4), 1)
+
+
+def embedded() -> rg.Tensor:
+    words = rg.placeholder("words", (None, None), "int64")
+    return _entropy(rg.dense(rg.dynamic_rnn(rg.LSTMCell(6), rg.embedding(words, 10, 5))[0], 4))
+
+
+def convolved() -> rg.Tensor:
+    return _error(rg.dynamic_rnn(rg.GRUCell(6), rg.conv1d(_x(), 7, 3))[0])
+
+
+def backward() -> rg.Tensor:
+    return _error(rg.dynamic_rnn(rg.LSTMCell(6), _x(), reverse=True)[0])
+
+
+def weighted() -> rg.Tensor:
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(6), _x())
+    y, w = rg.placeholder("y", (None, None, 3)), rg.placeholder("w", (None, None))
+    each = rg.reduce_sum((rg.dense(outputs, 3) - y) ** 2, 2)
+    return rg.reduce_sum(each * w) / rg.reduce_sum(w)
+
+
+def joined() -> rg.Tensor:
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(6), _x())
+    y = rg.placeholder("y", (None, None, 3))
+    return rg.reduce_mean((rg.reshape(rg.dense(rg.reshape(outputs, (-1, 6)), 3), (-1,)) - rg.reshape(y, (-1,))) ** 2)
+
+
+def encoder_and_decoder() -> rg.Tensor:
+    _, state = rg.dynamic_rnn(rg.GRUCell(6), rg.placeholder("source", ("B", "S", 5)))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), rg.placeholder("x", ("B", "T", 5)), initial_state=state)
+    return rg.mean_squared_error(rg.placeholder("y", ("B", "T", 3)), rg.dense(outputs, 3))
+
+
+NETS: dict[str, Callable[[], rg.Tensor]] = {
+    made.__name__: made
+    for made in (
+        each_step, stack, last_step, last_state, pooled, embedded, convolved, backward, weighted, joined,
+        encoder_and_decoder,
+    )
+}  # fmt: skip
+QUICK = ("stack", "pooled")
+SIZES = ((1, 1), (3, 7), (2, 25), (17, 9))
+STEPS = (1, 4, 7, 100)
+
+
+def program(name: str, **options: Any) -> rg.Program:
+    loss = NETS[name]()
+    return rg.compile({"value": loss}, loss=loss, seed=0, **options)
+
+
+def feeds_of(made: rg.Program, rows: int, steps: int, seed: int = 0) -> Feeds:
+    numbers, found = np.random.default_rng(seed), Feeds()
+    for name, kind in made.training.input_types().items():
+        open_sizes = iter((rows, steps))
+        shape = [dim if isinstance(dim, int) else next(open_sizes) for dim in kind.shape]
+        if name == "n":
+            found[name] = numbers.permutation(np.r_[steps, numbers.integers(0, steps + 1, rows - 1)]).astype("int32")
+        elif kind.dtype.startswith("int"):
+            found[name] = numbers.integers(0, 4, shape)
+        else:
+            found[name] = numbers.standard_normal(shape).astype("float32")
+    return found
+
+
+def assert_same_gradients(made: rg.Program, feeds: Feeds, steps: int) -> None:
+    loss, expected = made.training.gradients(feeds, seed=3, recompute=None)
+    again, found = made.training.gradients(feeds, seed=3, recompute=steps)
+    assert loss == again
+    assert any(array.any() for array in expected.values())
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=f"{name}, {steps} steps a block")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_gradients_have_the_same_bits(name: str) -> None:
+    made = program(name)
+    assert_same_gradients(made, feeds_of(made, 3, 7), 4)
+    assert_same_gradients(made, feeds_of(made, 3, 25), 4)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_have_the_same_bits_everywhere(name: str, threads: int) -> None:
+    made = program(name, threads=threads)
+    for rows, steps in SIZES:
+        for together in STEPS:
+            assert_same_gradients(made, feeds_of(made, rows, steps), together)
+
+
+def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
+    """The optimised graph of all gradients, and the one that computes steps again."""
+    compiled = made.training.full_graph()
+    outputs = ("loss", *(f"gradient/{name}" for name in compiled.wrt))
+    sizes = dict.fromkeys(compiled.pruned(outputs).symbols, rows) | dict.fromkeys(compiled.lengths(outputs), 25)
+    return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, again=steps)
+
+
+@pytest.mark.parametrize("name", [name for name in NETS if name != "joined"])
+def test_the_graph_has_the_same_values(name: str) -> None:
+    made = program(name)
+    whole, cut = _cut(made, 2, 4)
+    kinds = {(node.get("keeps"), node.get("blocks")) for node in cut.nodes if node.op == "scan"}
+    assert {(4, None), (None, 4), (None, None)} <= kinds
+    _, parameters = made.parameters.snapshot()
+    counters = dict.fromkeys(("seed", "first_row", "first_step"), np.asarray(3, np.int64))
+    feeds = {**feeds_of(made, 2, 9), **counters, **parameters}
+    expected, found = interpret(whole, feeds), interpret(cut, feeds)
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize("name", ["pooled", "stack"])
+def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
+    memory = program(name).training.memory
+    kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
+    again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert again[1] - again[0] < (kept[1] - kept[0]) / 4
+    assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
+
+
+def check_random(seed: int) -> bool | None:
+    """Gradients of a random declaration, with NaNs in memory that nothing was written to. Gives whether steps can be
+    computed again; None where there are no gradients.
+    """
+    declaration = (declare, declare_chain, declare_cell)[seed % 3](seed)
+    made = declaration.compile()
+    if made.loss is None or not any(array.size for array in made.parameters.values()):
+        return None
+    feeds = taken(made.training.graph, declaration.arrays())
+    try:
+        with poisoned():
+            loss, expected = made.training.gradients(feeds, seed=7, recompute=None)
+            again, found = made.training.gradients(feeds, seed=7, recompute=2)
+    except rg.GraphError as error:
+        if "recompute=" not in str(error):
+            raise
+        return False
+    np.testing.assert_array_equal(again, loss)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=f"seed {seed}: {name}")
+    return True
+
+
+@pytest.mark.exhaustive
+def test_many_random_declarations() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [check_random(seed) for seed in range(300)]
+    assert found.count(True) > found.count(False)
+
+
+# Trainers -----------------------------------------------------------------------------------------
+
+
+def _trained(name: str, carry: bool = False, **options: Any) -> tuple[list[float], dict[str, np.ndarray], rg.Trainer]:
+    made = program(name)
+    trainer = rg.Trainer(made, rg.Adam(1e-2), clip_norm=1.0, **options)
+    losses = [trainer.step(feeds_of(made, 4, 25, seed), carry=carry) for seed in range(3)]
+    trainer.flush()
+    return losses, {name: array.copy() for name, array in made.parameters.items()}, trainer
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("options", [{"carry": True}, {"accumulate": 2}, {"shards": 2}], ids=str)
+def test_training_has_the_same_bits(options: dict[str, Any]) -> None:
+    losses, expected, _ = _trained("stack", recompute=None, **options)
+    again, found, _ = _trained("stack", recompute=7, **options)
+    assert losses == again
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_a_checkpoint_goes_on_computing_steps_again(tmp_path: Any) -> None:
+    made = program("each_step")
+    rg.Trainer(made, recompute=7).save(tmp_path / "run.safetensors")
+    trainer = rg.Trainer.load(tmp_path / "run.safetensors", made)
+    assert "7 steps at a time" in str(trainer.show("plan"))
+
+
+# When it is chosen --------------------------------------------------------------------------------
+
+
+def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = program("last_state")
+    memory = made.training.memory
+    kept, again = (memory(2, 1000, recompute=steps).arena for steps in (None, 32))
+    assert memory(2, 1000, recompute="auto").arena == kept
+    monkeypatch.setattr(recomputation, "LARGE", 0)
+    monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE, "of this test")]))
+    assert memory(2, 1000, recompute="auto").arena == kept
+    monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE - 1, "of this test")]))
+    assert memory(2, 1000, recompute="auto").arena == again
+    made.training.gradients(feeds_of(made, 2, 1000))
+    assert [entry.made_for.again for entry in made.training.full_graph().native_entries()] == [None, 32]
+
+
+def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputation, "exceeds_share", lambda _: True)
+    monkeypatch.setattr("rnngraph.runtime.native.compiled_graph.exceeds_share", lambda _: True)
+    made = _both_ways()
+    loss, _ = made.training.gradients(feeds_of(made, 2, 9))
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize(("length", "steps"), [(1, 16), (1000, 32), (100_000, 256), (1 << 40, 4096)])
+def test_a_block_is_about_the_square_root(length: int, steps: int) -> None:
+    assert recomputation.steps_of([3, length]) == steps
+
+
+# Mistakes -----------------------------------------------------------------------------------------
+
+
+def _both_ways() -> rg.Program:
+    outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(4), rg.LSTMCell(4), _x())
+    loss = _error(rg.concat(outputs, -1))
+    return rg.compile({"value": loss}, loss=loss, seed=0)
+
+
+def test_both_directions_are_refused_with_their_line() -> None:
+    made = _both_ways()
+    with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: recurrences that run in both directions"):
+        made.training.gradients(feeds_of(made, 2, 9), recompute=4)
+    with pytest.raises(rg.GraphError, match="train without recompute="):
+        rg.Trainer(made, recompute=4).step(feeds_of(made, 2, 9))
+
+
+def test_all_steps_read_together_are_refused_with_their_line() -> None:
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4), _x())
+    again = outputs[:, ::-1] * outputs
+    loss = rg.reduce_mean(again * again)
+    made = rg.compile({"value": loss}, loss=loss, seed=0)
+    with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: \w+ reads all steps of a recurrence together"):
+        made.training.gradients(feeds_of(made, 2, 9), recompute=4)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "always", 1 << 30, [4]])
+def test_wrong_steps(value: Any) -> None:
+    made = program("last_state")
+    with pytest.raises(rg.RnnGraphError, match="recompute"):
+        made.training.gradients(feeds_of(made, 2, 3), recompute=value)
+    with pytest.raises(rg.RnnGraphError, match="recompute"):
+        rg.Trainer(made, recompute=value)
+    with pytest.raises(rg.RnnGraphError, match="recompute"):
+        made.training.memory(recompute=value)
+
+
+# The memory of a process --------------------------------------------------------------------------
+
+PEAK = """
+import resource, sys
+import numpy as np
+import rnngraph as rg
+
+x, labels = rg.placeholder("x", (None, None, 8)), rg.placeholder("labels", (None, None), "int64")
+logits = rg.dense(rg.dynamic_rnn(rg.LSTMCell(int(sys.argv[1])), x)[0], 10)
+loss = rg.reduce_mean(rg.sparse_softmax_cross_entropy(labels=labels, logits=logits))
+program = rg.compile({"logits": logits}, loss=loss, seed=0)
+steps, recompute = int(sys.argv[2]), eval(sys.argv[3])
+feeds = {"x": np.zeros((1, steps, 8), np.float32), "labels": np.zeros((1, steps), np.int64)}
+for array in feeds.values():
+    array.fill(0)
+few = {name: array[:, :3] for name, array in feeds.items()}
+program.training.gradients(few, recompute=recompute)
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # what compilation took at most is forgotten
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+program.training.gradients(feeds, recompute=recompute)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((peak - before) * 1024, program.training.memory(1, steps, recompute=recompute).arena)
+"""
+
+
+def peak_of(units: int, steps: int, recompute: int | None) -> tuple[int, int]:
+    """(bytes by which a process grows for a call beside its feeds, bytes of temporaries as ``memory`` says)."""
+    command = [sys.executable, "-c", PEAK, str(units), str(steps), str(recompute)]
+    grown, said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return int(grown), int(said)
+
+
+def assert_as_said(grown: int, said: int) -> None:
+    assert abs(grown - said) < 4 << 20, f"the process grew by {grown} bytes, and memory says {said}"
+
+
+@pytest.mark.exhaustive
+def test_the_process_takes_what_memory_says() -> None:
+    kept, again = peak_of(32, 30_000, None), peak_of(32, 30_000, 128)
+    assert_as_said(*kept)
+    assert_as_said(*again)
+    assert again[1] < kept[1] / 10
+
+
+@pytest.mark.exhaustive
+def test_a_hundred_thousand_steps_take_less_than_a_hundred_megabytes() -> None:
+    kept, again = peak_of(256, 100_000, None), peak_of(256, 100_000, 256)
+    assert_as_said(*kept)
+    assert_as_said(*again)
+    assert again[0] < 100e6 < 600e6 < kept[0]
