@@ -24,7 +24,7 @@ ROOMS = (
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
     "passes.shards", "passes",
-    "codegen.machine", "codegen.loop_ir", "codegen.analysis", "codegen.threads", "codegen.cost_model",
+    "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads", "codegen.cost_model",
     "codegen.buffers", "codegen.kernels", "codegen.schedule", "codegen.llvm", "codegen",
     "storage",
     "runtime", "runtime.native", "runtime.calls", "runtime.streams",

@@ -21,6 +21,7 @@ from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
 from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
+from ..runtime.calls.direct_call import Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
@@ -64,6 +65,7 @@ class CallableGraph(Generic[Given]):
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
         self._calls: CallCache[CallPool] = CallCache(parts.options.threads)
+        self._direct: Held | None = None  # what machine code runs, in place of a call in Python
         self._caches: dict[Any, CallCache[CallPool]] = {}  # of calls that give something else, by what that is
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
@@ -281,7 +283,10 @@ class CallableGraph(Generic[Given]):
             form.compiled.range_preconditions(form.outputs), also=("loss",),
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
         )  # fmt: skip
-        return CallPool(spec, entry.weights_of(self.parts.parameters), self._draw)
+        parameters, options = self.parts.parameters, self.parts.options
+        keys = {name: key for key, name in names.items() if not isinstance(key, str)}
+        direct = None if self._draw is not None else partial(direct_call, spec, keys, parameters.counter(), options)
+        return CallPool(spec, entry.weights_of(parameters), self._draw, direct)
 
     def _profiled(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ctypes import c_int64
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -37,6 +38,12 @@ class Changes:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.version = 0
+        self.word = c_int64(0)  # the same, where machine code reads it
+
+    def count(self) -> None:
+        """Counts a change. The caller has the lock."""
+        self.version += 1
+        self.word.value = self.version
 
 
 @dataclass
@@ -144,7 +151,7 @@ class Parameters(Mapping[str, np.ndarray]):
             for name, array in changes.items():
                 array.flags.writeable = False
                 self._values[name].array = array
-            self._changes.version += 1
+            self._changes.count()
 
     @api
     @contextmanager
