@@ -27,7 +27,7 @@ ROOMS = (
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads", "codegen.cost_model",
     "codegen.buffers", "codegen.kernels", "codegen.schedule", "codegen.llvm", "codegen",
     "storage",
-    "runtime", "runtime.native", "runtime.calls", "runtime.streams",
+    "runtime", "runtime.native", "runtime.direct", "runtime.calls", "runtime.streams",
     "export.c_interface", "export.package", "export",
     "profile",
     "batching",

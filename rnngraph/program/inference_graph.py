@@ -17,7 +17,7 @@ from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_m
 from ..ir.graph import Graph
 from ..public import api, no_more
 from ..runtime.calls.results import Given
-from ..runtime.native.direct_code import DIRECT
+from ..runtime.direct.direct_code import DIRECT
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph

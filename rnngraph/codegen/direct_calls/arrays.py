@@ -91,6 +91,48 @@ single.store:
 """
 """Copies a feed that fits, or writes into the block where it lies."""
 
+WITHIN = f"""\
+define internal i1 @within(ptr %feed, ptr %block) #0 {{
+entry:
+{load_word("checked", "feed", Record.CHECKED)}{load_word("high", "feed", Record.HIGH)}\
+{load_word("memory", "feed", Record.MEMORY, "ptr")}{load_word("bytes", "feed", Record.BYTES)}\
+{load_word("item", "feed", Record.ITEM)}{load_word("slot", "feed", Record.SLOT)}\
+  %free = icmp eq i64 %checked, 0
+  br i1 %free, label %yes, label %find
+find:
+  %slot.at = getelementptr i64, ptr %block, i64 %slot
+  %is.copied = icmp ne ptr %memory, null
+  %pointed = load ptr, ptr %slot.at
+  %data = select i1 %is.copied, ptr %memory, ptr %pointed
+  %is.wide = icmp eq i64 %item, 8
+  br label %head
+head:
+  %offset = phi i64 [ 0, %find ], [ %offset.next, %next ]
+  %more = icmp ult i64 %offset, %bytes
+  br i1 %more, label %body, label %yes
+body:
+  %at = getelementptr i8, ptr %data, i64 %offset
+  br i1 %is.wide, label %wide, label %narrow
+wide:
+  %long = load i64, ptr %at
+  br label %next
+narrow:
+  %short = load i32, ptr %at
+  %extended = sext i32 %short to i64
+  br label %next
+next:
+  %value = phi i64 [ %long, %wide ], [ %extended, %narrow ]
+  %offset.next = add i64 %offset, %item
+  %fits = icmp ule i64 %value, %high
+  br i1 %fits, label %head, label %no
+yes:
+  ret i1 1
+no:
+  ret i1 0
+}}
+"""
+"""Whether all integers of a feed are in range, once it is where native code reads it."""
+
 BUILD = f"""\
 define internal ptr @build(ptr %node, ptr %leaves) #0 {{
 entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..machine.memory_text import load_word
 from .instructions import call, entry, field, record, word
-from .plan import DATA, MOST, TRY, Api, Plan, Record
+from .plan import DATA, MOST, TRY, Api, Plan, Record, Train
 
 GUARDED = f"""\
 define internal i1 @guarded(ptr %plan) #0 {{
@@ -141,20 +141,43 @@ structure:
 {load_word("root", "plan", Plan.STRUCTURE, "ptr")}\
   %whole = call ptr @build(ptr %root, ptr %fresh)
   %is.whole = icmp ne ptr %whole, null
-  br i1 %is.whole, label %guard, label %fail
+  br i1 %is.whole, label %guard, label %raise
 guard:
+{load_word("train", "plan", Plan.TRAIN, "ptr")}\
+  %trains = icmp ne ptr %train, null
+  br i1 %trains, label %prepare, label %check
+prepare:
+{load_word("preparing", "train", Train.PREPARE, "ptr")}{call("prepared", Api.PyObject_CallNoArgs, "ptr %preparing")}\
+  %is.prepared = icmp ne ptr %prepared, null
+  br i1 %is.prepared, label %let.prepared, label %drop.all
+drop.all:
+{call("dropped.all", Api.Py_DecRef, "ptr %whole", "void")}\
+  br label %raise
+raise:
+  call void @release(ptr %fresh, i64 %results)
+  call void @release(ptr %values, i64 %feeds)
+  ret ptr null
+let.prepared:
+{call("prepared.let", Api.Py_DecRef, "ptr %prepared", "void")}\
+  br label %check
+check:
+{load_word("turn.at", "plan", Plan.TURN, "ptr")}\
+  %turn = load i64, ptr %turn.at
   %holds = call i1 @guarded(ptr %plan)
-  br i1 %holds, label %fill, label %drop
+  br i1 %holds, label %check.train, label %drop
+check.train:
+  br i1 %trains, label %ready, label %fill
+ready:
+  %is.ready = call i1 @ready(ptr %train, i64 %turn)
+  br i1 %is.ready, label %fill, label %drop
 drop:
 {call("dropped", Api.Py_DecRef, "ptr %whole", "void")}\
   br label %fail
 fill:
-{load_word("turn.at", "plan", Plan.TURN, "ptr")}{load_word("first", "plan", Plan.FIRST_BLOCK, "ptr")}\
+{load_word("first", "plan", Plan.FIRST_BLOCK, "ptr")}\
 {load_word("second", "plan", Plan.SECOND_BLOCK, "ptr")}{load_word("entry.at", "plan", Plan.ENTRY, "ptr")}\
 {load_word("flips", "plan", Plan.FLIPS)}{load_word("releases", "plan", Plan.RELEASES)}\
 {load_word("busy", "plan", Plan.BUSY, "ptr")}{load_word("weights", "plan", Plan.WEIGHTS, "ptr")}\
-{call("weights.held", Api.Py_IncRef, "ptr %weights", "void")}\
-  %turn = load i64, ptr %turn.at
   %is.first = icmp eq i64 %turn, 0
   %block = select i1 %is.first, ptr %first, ptr %second
   br label %fill.head
@@ -168,7 +191,8 @@ fill.body:
   br i1 %unfed, label %fill.end, label %fill.one
 fill.one:
   call void @feed(ptr %fed.as, ptr %fed, ptr %block)
-  br label %fill.end
+  %within = call i1 @within(ptr %fed.as, ptr %block)
+  br i1 %within, label %fill.end, label %drop
 fill.end:
   %filled.next = add i64 %filled, 1
   br label %fill.head
@@ -190,7 +214,17 @@ place.end:
   %place.next = add i64 %place, 1
   br label %place.head
 run:
+{call("weights.held", Api.Py_IncRef, "ptr %weights", "void")}\
   store i64 1, ptr %busy
+  br i1 %trains, label %pack, label %start
+pack:
+{load_word("packing", "train", Train.PACK, "ptr")}\
+  %packs = icmp ne ptr %packing, null
+  br i1 %packs, label %pack.all, label %start
+pack.all:
+  call void %packing(ptr %block, i64 0, i64 1)
+  br label %start
+start:
   %is.long = icmp ne i64 %releases, 0
   br i1 %is.long, label %run.long, label %run.short
 run.long:
@@ -224,7 +258,12 @@ give.end:
 given.all:
   store i64 0, ptr %busy
 {call("weights.let", Api.Py_DecRef, "ptr %weights", "void")}\
-  br label %let
+  br i1 %trains, label %commit, label %let
+commit:
+  %loss = call ptr @commit(ptr %train, ptr %turn.at, ptr %whole)
+  call void @release(ptr %fresh, i64 %results)
+  call void @release(ptr %values, i64 %feeds)
+  ret ptr %loss
 fail:
   br label %let
 let:
@@ -240,9 +279,9 @@ no:
   ret ptr null
 }}
 """
-"""What the call gives; null, no error and nothing done, where it is left to others. Arrays and structure are made
-before anything runs, so that nothing can fail behind that; and conditions are looked at behind them, as to make objects
-may run what others wrote.
+"""What the call gives; null, no error and nothing done, where it is left to others; null and an error where what was
+written in Python raised. Arrays and structure are made before anything runs, so that nothing can fail behind that; and
+conditions are looked at behind them, as to make objects may run what others wrote.
 """
 
 CALL = f"""\
@@ -258,7 +297,11 @@ look:
 try:
   %result = call ptr @attempt(ptr %held, ptr %arguments, i64 %count, ptr %names, ptr null)
   %is.done = icmp ne ptr %result, null
-  br i1 %is.done, label %done, label %leave
+  br i1 %is.done, label %done, label %failed
+failed:
+{call("error", Api.PyErr_Occurred, "")}\
+  %is.error = icmp ne ptr %error, null
+  br i1 %is.error, label %done, label %leave
 done:
 {call("held.done", Api.Py_DecRef, "ptr %held", "void")}\
   ret ptr %result
@@ -297,7 +340,11 @@ entry:
   %feeds = getelementptr ptr, ptr %arguments, i64 1
   %result = call ptr @attempt(ptr %held, ptr %feeds, i64 1, ptr null, ptr %out)
   %is.done = icmp ne ptr %result, null
-  br i1 %is.done, label %done, label %left
+  br i1 %is.done, label %done, label %failed
+failed:
+{call("error", Api.PyErr_Occurred, "")}\
+  %is.error = icmp ne ptr %error, null
+  br i1 %is.error, label %done, label %left
 done:
   ret ptr %result
 left:

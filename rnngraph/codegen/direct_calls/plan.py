@@ -18,6 +18,7 @@ class Api(IntEnum):
     ARRAY = auto()
     DICT = auto()
     FLOAT = auto()
+    FALSE = auto()
     OUT = auto()
     """The name ``out``, interned."""
     RESULT = auto()
@@ -27,7 +28,9 @@ class Api(IntEnum):
     Py_IncRef = auto()
     Py_DecRef = auto()
     PyErr_Clear = auto()
+    PyErr_Occurred = auto()
     PyObject_GetAttr = auto()
+    PyObject_SetAttr = auto()
     PyObject_Vectorcall = auto()
     PyObject_CallNoArgs = auto()
     PyObject_CallOneArg = auto()
@@ -40,6 +43,7 @@ class Api(IntEnum):
     PyDict_GetItemWithError = auto()
     PyDict_SetItem = auto()
     PyFloat_AsDouble = auto()
+    PyFloat_FromDouble = auto()
     PyEval_SaveThread = auto()
     PyEval_RestoreThread = auto()
     PyArray_NewFromDescr = auto()
@@ -82,6 +86,60 @@ class Plan(IntEnum):
     STRUCTURE = auto()
     """Where the node of the whole result lies."""
 
+    TRAIN = auto()
+    """Where the words of a train step lie, or 0. Then it changes the turn itself, and gives the loss."""
+
+
+class Train(IntEnum):
+    """Words of a train step. Where there are two lists, one is for each turn."""
+
+    PREPARE = 0
+    """What is called before a step, and writes what it reads beside feeds."""
+    IS_LOCKED = auto()
+    """What tells that others change parameters."""
+    PACK = auto()
+    """The entry that packs weights."""
+    PRESENT = auto()
+    FIRST_PRESENT = auto()
+    SECOND_PRESENT = auto()
+    """What must be where: ``Place``s."""
+    OWNED = auto()
+    FIRST_OWNED = auto()
+    SECOND_OWNED = auto()
+    """Arrays that are written over, two words each: where it lies, and by how many it is held if nobody else does."""
+    CHANGES = auto()
+    FIRST_CHANGES = auto()
+    SECOND_CHANGES = auto()
+    """What is put where once a step counts: ``Place``s."""
+    LOSS = auto()
+    NORM = auto()
+    """Where the loss and the norm of gradients are written."""
+    LOSS_BYTES = auto()
+    NORM_BYTES = auto()
+    SKIPS = auto()
+    """1 where a step that is not finite does not count."""
+    SKIPPED = auto()
+    UPDATES = auto()
+    VERSION = auto()
+    EXPECTED = auto()
+    """Where numbers lie that count: steps that did not count, updates, changes of parameters, and these as guarded."""
+    GRADIENT_NORM = auto()
+    """Where the norm is kept, a double."""
+    STATE = auto()
+    """The object whose attributes ``CARRIED`` and ``DRAWN`` are: names, the first one 0 where nothing is carried."""
+    CARRIED = auto()
+    DRAWN = auto()
+
+
+class Place(IntEnum):
+    """Words of something that lies in an object."""
+
+    IS_ATTRIBUTE = 0
+    """1 of an attribute, 0 of an entry of a dict."""
+    OWNER = auto()
+    KEY = auto()
+    VALUE = auto()
+
 
 class Record(IntEnum):
     """Words of a feed or a result. The last ones are a feed's."""
@@ -101,6 +159,9 @@ class Record(IntEnum):
     """Bytes of the float that a Python number becomes; 0 where it takes none."""
     ITEM = auto()
     """Bytes of an element."""
+    CHECKED = auto()
+    HIGH = auto()
+    """1 where each integer must be in 0..``HIGH``."""
 
 
 class Node(IntEnum):

@@ -14,7 +14,7 @@ from ...ir.types import TensorType
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
-from .direct_call import AGAIN, OFTEN, DirectCall, Held
+from .direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
 from .signatures import converted_key, given_key, one_mapping, plain_names
 
@@ -29,7 +29,7 @@ class CallPool:
 
     def __init__(
         self, spec: CallSpec, weights: Callable[[], Weights], draw: Callable[[], int] | None = None,
-        direct: Callable[[], DirectCall | None] | None = None,
+        direct: Callable[[NativeTime], DirectCall | None] | None = None,
     ) -> None:  # fmt: skip
         """weights: gives the present ones of the spec's entry. draw: gives a seed to a call that has none. direct:
         makes a call that machine code runs, of one that is made often; None: there is none.
@@ -41,7 +41,7 @@ class CallPool:
         self._make_direct = direct
         self._direct: DirectCall | None = None
         self._until_direct = OFTEN if direct is not None else 0
-        self._lock = threading.Lock()
+        self._lock, self._time = threading.Lock(), NativeTime()
         self.held: Held | None = None
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, arrays: list[Any] | None = None) -> Any:
@@ -79,7 +79,10 @@ class CallPool:
         arena = entry.take(sized.arena_bytes)
         if block.arena() is not arena:
             block.set_arena(arena)
-        block.run()
+        if self._until_direct:
+            self._time.run(block.run)
+        else:
+            block.run()
         result = call.give() if arrays is None else call.give_into(arrays)
         entry.give_back(arena)
         self._idle.append(mine)
@@ -95,7 +98,7 @@ class CallPool:
             return
         try:
             if self._direct is None:
-                self._direct = self._make_direct()
+                self._direct = self._make_direct(self._time)
             if self._direct is not None:
                 self.held = self._direct.renew(weights)
         finally:

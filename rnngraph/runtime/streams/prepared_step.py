@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..calls.direct_call import AGAIN, OFTEN, DirectCall, Held, can_be_direct, is_ready
+from ..calls.direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime, can_be_direct, is_ready
 from ..calls.prepared_call import CallSpec, PreparedCall, whole
 from ..calls.signatures import NUMBERS
 from ..native.aligned_memory import aligned_bytes
@@ -60,8 +60,9 @@ class PreparedStep:
         self._keys = keys
         self._direct: DirectCall | None = None
         self.held: Held | None = None
+        self._time = NativeTime()
         # Now, while code is made anyway, and not in the midst of steps that somebody waits for.
-        self._may_be_direct = can_be_direct(call, bool(ranges)) and is_ready(options.cache)
+        self._may_be_direct = can_be_direct(call) and is_ready(options.cache)
         self._until_direct = OFTEN if self._may_be_direct else 0
         self._renew()
 
@@ -96,12 +97,15 @@ class PreparedStep:
                 return None
         elif self._has_checks:
             self._call.check(given)
-        if self._version != self._changes.version:
+        if self._version != self._changes.word.value:
             self._renew()
         turn = self._states.word.value
         if self._has_large:
             self._call.place(self._blocks[turn].numbers, given, arrays)
-        self._runs[turn]()
+        if self._until_direct:
+            self._time.run(self._runs[turn])
+        else:
+            self._runs[turn]()
         if kept is not None:
             self._leave(~kept, self._call.present(arrays))
         self._states.word.value = 1 - turn
@@ -122,9 +126,11 @@ class PreparedStep:
         direct = self._direct
         if direct is None:
             states, arrays = self._states, [*self._held.values(), self._arena]
+            taken = {*self.spec.feeds, *(check.label for check in self._ranges)}  # those are checked when they are held
             direct = self._direct = DirectCall(
-                self._call, self._blocks, self._keys, self._changes, self._threads, [states, arrays], states.word,
-                {name: held for name, held in self._held.items() if name not in self.spec.feeds},
+                self._call, self._blocks, self._keys, self._changes, self._threads, [states, arrays],
+                self._time.is_long, states.word,
+                {name: held for name, held in self._held.items() if name not in taken},
             )  # fmt: skip
         self.held = direct.renew(self._weights)
 

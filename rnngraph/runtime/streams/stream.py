@@ -25,7 +25,7 @@ from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
-from ..native.direct_code import DIRECT
+from ..direct.direct_code import DIRECT
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
 from .prepared_step import PreparedStep

@@ -15,8 +15,8 @@ from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
 from ...errors import RnnGraphError
-from .aligned_memory import address
-from .object_cache import Cache, key_of
+from ..native.aligned_memory import address
+from ..native.object_cache import Cache, key_of
 from .python_api import function_of, is_offered, method_of, table_of
 
 OUT = sys.intern("out")

@@ -62,7 +62,8 @@ def _word(place: int) -> int:
 def table_of(out: str, result: type) -> dict[Api, int]:
     """The table's words but for the doors. out: the interned name of the argument; result: a call's mapping."""
     objects = {
-        Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float), Api.OUT: id(out),
+        Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float), Api.FALSE: id(False),
+        Api.OUT: id(out),
         Api.RESULT: id(result), Api.HEAD: _head(),
     }  # fmt: skip
     functions = {
