@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, auto
 
 BEGIN, TRY = "direct_begin", "direct_try"
-DOORS = 4
+DOORS = 3
 """Functions ``direct_door_0`` and so on, each in place of a method in Python."""
 MOST = 32
 """Feeds, and results, of a call."""

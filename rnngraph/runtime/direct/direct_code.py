@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.direct_calls.module import direct_calls_text
-from ...codegen.direct_calls.plan import API_WORDS, BEGIN, DOORS, TRY, Api
+from ...codegen.direct_calls.plan import API_WORDS, BEGIN, TRY, Api
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
@@ -86,6 +85,8 @@ def _object(cache: Cache | None) -> ObjectCode:
     key = key_of("direct calls", target)
     code = None if cache is None else cache.load(key)
     if code is None:
+        from ...codegen.direct_calls.module import direct_calls_text  # a start from the cache needs none of it
+
         none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), {}, 0, 0, 0, 0, 1, 0, 0)
         code = ObjectCode(none, object_code(direct_calls_text(target), target))
         if cache is not None:
@@ -94,4 +95,3 @@ def _object(cache: Cache | None) -> ObjectCode:
 
 
 DIRECT = DirectCode()
-assert DOORS >= 4, "there is a door for each method"

@@ -163,13 +163,12 @@ class Stream(Generic[Given]):
         result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
-        self._direct_step = self._direct_chunk = None
         if anew:  # the others read what was held before
-            self._prepared_step = self._prepared_chunk = None
+            self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
-            self._prepared_step = prepared
+            self._prepared_step, self._direct_step = prepared, prepared.held
         else:
-            self._prepared_chunk = prepared
+            self._prepared_chunk, self._direct_chunk = prepared, prepared.held
         return result
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:

@@ -46,9 +46,7 @@ class ParameterSides:
         version, present = state.program.parameters.snapshot()
         if state.slots is not self.slots or state.spares is not self._spares:
             return False
-        if len(self.slots) != len(self.kept) or any(
-            a is not b for a, b in zip(self.slots.values(), self.kept, strict=True)
-        ):
+        if [*map(id, self.slots.values())] != [*map(id, self.kept)]:
             return False
         for turn in (0, 1):
             mine, other = self.sides[turn], self.sides[1 - turn]
