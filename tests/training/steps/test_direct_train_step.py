@@ -124,7 +124,7 @@ def test_steps_have_the_bits_of_those_in_python(name: str) -> None:
     told(plain, optimizer, **options)
 
 
-def test_all_that_users_do_between_steps_counts(tmp_path: Path) -> None:
+def test_all_that_users_do_between_steps_counts() -> None:
     def story(trainer: rg.Trainer) -> list[Any]:
         found = plain(trainer)
         held = {name: (array, array.copy()) for name, array in trainer.program.parameters.items()}
@@ -142,16 +142,26 @@ def test_all_that_users_do_between_steps_counts(tmp_path: Path) -> None:
         nothing = {"x": np.full((2, 4, 3), np.nan, np.float32), "y": np.array([0, 1])}
         assert np.isnan(trainer.step(**nothing))
         found += plain(trainer, 3, seed=4)
+        one = batches(1, seed=6)[0]
+        return [*found, trainer.step(**one, seed=7), trainer.step(one), *plain(trainer, 40, seed=5)]
+
+    told(story)
+
+
+@pytest.mark.exhaustive
+def test_steps_of_other_kinds_come_between(tmp_path: Path) -> None:
+    def story(trainer: rg.Trainer) -> list[Any]:
+        found = plain(trainer)
         path = tmp_path / f"{id(trainer)}.safetensors"
         trainer.save(path)
         found += plain(trainer, 40, seed=5)
         found += plain(rg.Trainer.load(path, trainer.program), 40, seed=5)
         one = batches(1, seed=6)[0]
-        found += [trainer.step(**one, carry=True), trainer.step(**one, seed=7), trainer.step(one)]
+        found += [trainer.step(**one, carry=True), *plain(trainer, 40, seed=7)]
         found.append(trainer.step(**one, fetch={"logits": "logits"})[0])
         found += plain(trainer, 40, seed=8)
-        found += [trainer.step(**batch) for rows in (3, 2) for batch in batches(40, rows)]
-        found += [trainer.step(**batch) for batch in (*batches(1, 2), *batches(1, 3))] * 3
+        found += [trainer.step(**batch) for rows in (1, 3, 2, 7) for batch in batches(40, rows)]
+        found += [trainer.step(**batch) for _ in range(20) for batch in (*batches(1, 2), *batches(1, 3))]
         many = {"x": np.zeros((4, 4, 3), np.float32), "y": np.zeros(4, int)}
         trainer.fit(many, epochs=1, batch_size=2, progress=False)
         return found + plain(trainer, 40, seed=9)
@@ -163,9 +173,9 @@ def test_programs_see_new_values_at_once() -> None:
     trainer = hot()
     program, x = trainer.program, batches(1)[0]["x"]
     stream = program.inference.stream(2)
+    fresh = net()
     for number in range(60):
         plain(trainer, 1 + number % 3, seed=number)
-        fresh = net()
         fresh.parameters.load(dict(program.parameters))
         if number % 20 == 7:
             assert_array_equal(program.inference(x=x)["logits"], fresh.inference(x=x)["logits"])
