@@ -25,7 +25,7 @@ PreparedStep.run = None
 stream.reset()
 one = stream.step(x=fed[0])
 stream.reset()
-assert (before(x=fed[0]) == one).all() and (before({x: fed[0]}) != one).any()
+assert (before(x=fed[0]) == one).all() and (before({'x': fed[0]}) != one).any()
 assert (program.inference(x=fed)[0] == one).all()
 print(int("rnngraph.codegen.compile" in sys.modules), int("rnngraph.codegen.direct_calls.module" in sys.modules))
 """
