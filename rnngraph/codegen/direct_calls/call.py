@@ -218,6 +218,11 @@ run:
   store i64 1, ptr %busy
   br i1 %trains, label %pack, label %start
 pack:
+{load_word("draw", "train", Train.DRAW, "ptr")}{load_word("generator", "train", Train.GENERATOR, "ptr")}\
+{load_word("seed.at", "train", Train.SEED, "ptr")}\
+  %random = call i64 %draw(ptr %generator)
+  %seed = lshr i64 %random, 1
+  store i64 %seed, ptr %seed.at
 {load_word("packing", "train", Train.PACK, "ptr")}\
   %packs = icmp ne ptr %packing, null
   br i1 %packs, label %pack.all, label %start

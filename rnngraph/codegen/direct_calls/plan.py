@@ -126,9 +126,12 @@ class Train(IntEnum):
     GRADIENT_NORM = auto()
     """Where the norm is kept, a double."""
     STATE = auto()
-    """The object whose attributes ``CARRIED`` and ``DRAWN`` are: names, the first one 0 where nothing is carried."""
     CARRIED = auto()
-    DRAWN = auto()
+    """An object and the name of its attribute that takes the states; 0 where nothing is carried."""
+    DRAW = auto()
+    GENERATOR = auto()
+    SEED = auto()
+    """A function of a generator that gives 64 random bits, and where the upper 63 of them are written."""
 
 
 class Place(IntEnum):

@@ -130,9 +130,8 @@ entry:
 {load_word("bytes", "train", Train.LOSS_BYTES)}{load_word("norm.bytes", "train", Train.NORM_BYTES)}\
 {load_word("skips", "train", Train.SKIPS)}\
 {load_word("kept.norm", "train", Train.GRADIENT_NORM, "ptr")}{load_word("state", "train", Train.STATE, "ptr")}\
-{load_word("carried", "train", Train.CARRIED, "ptr")}{load_word("drawn", "train", Train.DRAWN, "ptr")}\
+{load_word("carried", "train", Train.CARRIED, "ptr")}\
 {load_word("places", "train", Train.CHANGES)}{_of_turn("changes", "train", Train.FIRST_CHANGES, Train.SECOND_CHANGES)}\
-{word("none", Api.NONE)}\
   %loss = call double @number(ptr %loss.at, i64 %bytes)
   %norm = call double @number(ptr %norm.at, i64 %norm.bytes)
   store double %norm, ptr %kept.norm
@@ -178,7 +177,6 @@ carry.on:
   br label %end
 end:
 {call("let.states", Api.Py_DecRef, "ptr %states", "void")}\
-{call("set.drawn", Api.PyObject_SetAttr, "ptr %state, ptr %drawn, ptr %none", "i32")}\
 {call("given", Api.PyFloat_FromDouble, "double %loss")}\
   ret ptr %given
 }}

@@ -1,5 +1,5 @@
-"""Train steps that machine code runs and brings into effect, without a step in Python but for the seed and the
-optimizer's numbers.
+"""Train steps that machine code runs and brings into effect, without a step in Python but for the optimizer's
+numbers.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ def _words(
 ) -> tuple[np.ndarray, list[Any]]:  # fmt: skip
     """The words of a step, as ``Train`` lists them, and what they name that nobody else holds."""
     changes, entry = state.program.parameters.counter(), call.spec.entry
-    prepare, is_locked = _preparing(state, call), changes.lock.locked
-    names = [sys.intern(name) for name in ("carried", "drawn")]
-    none = [] if variant.states else [Located(state, names[0], None)]
+    prepare, is_locked = _preparing(state), changes.lock.locked
+    draw, generator = state.program.parts.seeds.source
+    seed = c_int64.from_address(address(call.inputs[SEED])) if call.spec.seeded else c_int64(0)
+    carried = sys.intern("carried")
+    none = [] if variant.states else [Located(state, carried, None)]
     lists = {
         Train.FIRST_PRESENT: _places(sides.present(0)), Train.SECOND_PRESENT: _places(sides.present(1)),
         Train.FIRST_CHANGES: _places([*none, *sides.changes(0)]),
@@ -86,22 +88,22 @@ def _words(
         Train.UPDATES: addressof(state.updates_word), Train.VERSION: addressof(changes.word),
         Train.EXPECTED: addressof(sides.version), Train.GRADIENT_NORM: addressof(state.norm_word),
         Train.STATE: id(state),
-        Train.CARRIED: id(names[0]) if variant.states else 0, Train.DRAWN: id(names[1]),
+        Train.CARRIED: id(carried) if variant.states else 0, Train.DRAW: draw, Train.GENERATOR: generator,
+        Train.SEED: addressof(seed),
     }  # fmt: skip
-    return np.array([values[word] for word in Train], np.int64), [prepare, is_locked, names, lists, state]
+    return np.array([values[word] for word in Train], np.int64), [prepare, is_locked, carried, lists, state, seed]
 
 
-def _preparing(state: TrainState, call: PreparedCall) -> Callable[[], None]:
-    """What writes the seed and the optimizer's numbers to where a step reads them."""
-    seed = c_int64.from_address(address(call.inputs[SEED])) if call.spec.seeded else c_int64(0)
+def _preparing(state: TrainState) -> Callable[[], None]:
+    """What writes the optimizer's numbers to where a step reads them."""
     numbers = {
         name: c_double.from_address(address(state.number_arrays[NUMBER + name]))
         for name in state.optimizer.numbers(state.updates)
     }
+    word = state.updates_word
 
     def prepare() -> None:
-        seed.value = state.seed_of_step(None)
-        for name, value in state.optimizer.numbers(state.updates).items():
+        for name, value in state.optimizer.numbers(word.value).items():
             numbers[name].value = value
 
     return prepare

@@ -60,6 +60,7 @@ class ParameterSides:
         here, there = self.sides[turn], self.sides[1 - turn]
         return [
             Located(self._state, "slots", self.slots),
+            Located(self._state, "drawn", None),  # else a seed waits for its step
             *(Located(self.slots, name, array) for name, array in self.slots.items()),
             *(Located(self._holders[name], "array", array) for name, array in here.items()),
             *(Located(self._spares, name, array) for name, array in there.items()),
