@@ -57,6 +57,8 @@ class CallableGraph(Generic[Given]):
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
     kind = "inference"
+    is_direct = False
+    """Whether machine code may stand for ``__call__``."""
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
@@ -257,25 +259,29 @@ class CallableGraph(Generic[Given]):
             calls, feeds = self._cache(form[:2]), ()
         pool, given = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
-            self._types | form.compiled.input_types(), lambda names: self._pool(form, names, arrays, where),
+            self._types | form.compiled.input_types(),
+            lambda names: self._pool(form, names, arrays, where, self.is_direct and calls is self._calls),
         )  # fmt: skip
         result = pool.run(given, int(arrays.get(SEED, 0)), None, pool.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
         return result
 
     def _pool(
-        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None
-    ) -> CallPool:
-        """Prepared calls of inputs like these. names: by what they are fed by."""
+        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
+        may_be_direct: bool,
+    ) -> CallPool:  # fmt: skip
+        """Prepared calls of inputs like these. names: by what they are fed by. may_be_direct: whether machine code
+        stands for the method that makes them.
+        """
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
         )
-        return self._pool_of(form, names, arrays, entry, sized)
+        return self._pool_of(form, names, arrays, entry, sized, may_be_direct)
 
     def _pool_of(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
-        sized: Sized,
+        sized: Sized, may_be_direct: bool = False,
     ) -> CallPool:  # fmt: skip
         """The same of calls that this entry runs."""
         spec = spec_of(
@@ -285,7 +291,7 @@ class CallableGraph(Generic[Given]):
         )  # fmt: skip
         parameters, options = self.parts.parameters, self.parts.options
         keys = {name: key for key, name in names.items() if not isinstance(key, str)}
-        direct = None if self._draw is not None else partial(direct_call, spec, keys, parameters.counter(), options)
+        direct = partial(direct_call, spec, keys, parameters.counter(), options) if may_be_direct else None
         return CallPool(spec, entry.weights_of(parameters), self._draw, direct)
 
     def _profiled(

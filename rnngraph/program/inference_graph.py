@@ -38,6 +38,7 @@ class InferenceGraph(CallableGraph[Given]):
     """The inference graph: no dropout, no random op, no loss."""
 
     kind = "inference"
+    is_direct = True
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
