@@ -31,6 +31,7 @@ class DirectCode:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._doors: list[tuple[type, str, str, str]] = []
+        self._functions: list[Any] = []
         self._is_made = False
         self._kept: list[Any] = []
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
@@ -40,6 +41,7 @@ class DirectCode:
         ``direct_call`` made for the next call, or None. signature: as for ``method_of``.
         """
         self._doors.append((owner, name, attribute, signature))
+        self._functions.append(vars(owner)[name])
 
     def ready(self, cache: Cache | None, result: type) -> bool:
         """Whether machine code may run calls; the first time it is made, or read from the cache, and takes over
@@ -58,20 +60,20 @@ class DirectCode:
             code = Code(_object(cache).binary, host())
         except RnnGraphError:  # of a processor that LLVM does not know by itself
             return
-        functions = [vars(owner)[name] for owner, name, _, _ in self._doors]
         attributes = [sys.intern(attribute) for _, _, attribute, _ in self._doors]
         table = np.zeros(API_WORDS, np.int64)
         for word, value in table_of(OUT, result).items():
             table[word] = value
-        for number, (attribute, function) in enumerate(zip(attributes, functions, strict=True)):
+        for number, (attribute, function) in enumerate(zip(attributes, self._functions, strict=True)):
             table[Api.DOOR + 2 * number : Api.DOOR + 2 * number + 2] = id(attribute), id(function)
         code.entry(BEGIN)(address(table), 0, 0)
         attempt, made = function_of(TRY, code.address(TRY))
-        self._kept += [code, functions, attributes, result, made]
+        self._kept += [code, attributes, result, made]
         for number, (owner, name, _, signature) in enumerate(self._doors):
             method, made = method_of(owner, name, code.address(f"direct_door_{number}"), signature)
             self._kept.append(made)
-            setattr(owner, name, method)
+            if vars(owner)[name] is self._functions[number]:  # else somebody put another one there
+                setattr(owner, name, method)
         self.attempt = attempt
 
 

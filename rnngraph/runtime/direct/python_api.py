@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import sysconfig
-from ctypes import c_int32, c_ssize_t, c_void_p, py_object
+from ctypes import c_int32, c_ssize_t, c_uint32, c_void_p, py_object
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ def is_offered() -> bool:
     """
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
-    return ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read()
+    return (
+        ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read() and _counts_are_as_read()
+    )
 
 
 def _arrays_are_as_read() -> bool:
@@ -48,6 +50,15 @@ def _arrays_are_as_read() -> bool:
         and _word(place + DESCR) == id(array.dtype)
         and c_int32.from_address(place + FLAGS).value == array.flags.num
     )
+
+
+def _counts_are_as_read() -> bool:
+    """Whether the lower half of an object's first word counts references, as of 3.14 others keep flags in the upper."""
+    array = np.zeros(1)
+    count = c_uint32.from_address(id(array) + _head() - 16)
+    before = count.value
+    held = [array, array]
+    return count.value == before + len(held)
 
 
 def _head() -> int:

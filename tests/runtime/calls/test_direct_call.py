@@ -442,9 +442,9 @@ def test_a_long_call_lets_other_threads_run() -> None:
 
 def test_methods_say_what_they_take() -> None:
     hot_stream()
-    functions = {name: function for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._kept[1], strict=True)}
+    functions = {name: function for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._functions, strict=True)}
     assert functions.keys() == {"step", "process", "__call__"}
-    for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._kept[1], strict=True):
+    for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._functions, strict=True):
         made = getattr(owner, name)
         taken, names = inspect.signature(made).parameters, inspect.signature(function).parameters
         assert [*taken] == [*names]
@@ -456,7 +456,7 @@ def test_methods_say_what_they_take() -> None:
 
 def test_a_method_from_before_is_direct_too() -> None:
     _, stream = hot_stream()
-    (step,) = (item for item in DIRECT._kept[1] if item.__qualname__ == "Stream.step")
+    (step,) = (item for item in DIRECT._functions if item.__qualname__ == "Stream.step")
     with direct_only():
         found = step(stream, x=data(1, WIDTH))
         step(stream, {"x": data(1, WIDTH)})
