@@ -21,6 +21,7 @@ from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
 from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
+from ..runtime.calls.direct_call import Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
@@ -56,6 +57,8 @@ class CallableGraph(Generic[Given]):
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
     kind = "inference"
+    is_direct = False
+    """Whether machine code may stand for ``__call__``."""
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
@@ -64,6 +67,7 @@ class CallableGraph(Generic[Given]):
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
         self._calls: CallCache[CallPool] = CallCache(parts.options.threads)
+        self._direct: Held | None = None  # what machine code runs, in place of a call in Python
         self._caches: dict[Any, CallCache[CallPool]] = {}  # of calls that give something else, by what that is
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
@@ -257,25 +261,29 @@ class CallableGraph(Generic[Given]):
             calls, feeds = self._cache(form[:2]), ()
         pool, given = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
-            self._types | form.compiled.input_types(), lambda names: self._pool(form, names, arrays, where),
+            self._types | form.compiled.input_types(),
+            lambda names: self._pool(form, names, arrays, where, self.is_direct and calls is self._calls),
         )  # fmt: skip
         result = pool.run(given, int(arrays.get(SEED, 0)), None, pool.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
         return result
 
     def _pool(
-        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None
-    ) -> CallPool:
-        """Prepared calls of inputs like these. names: by what they are fed by."""
+        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
+        may_be_direct: bool,
+    ) -> CallPool:  # fmt: skip
+        """Prepared calls of inputs like these. names: by what they are fed by. may_be_direct: whether machine code
+        stands for the method that makes them.
+        """
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
         )
-        return self._pool_of(form, names, arrays, entry, sized)
+        return self._pool_of(form, names, arrays, entry, sized, may_be_direct)
 
     def _pool_of(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
-        sized: Sized,
+        sized: Sized, may_be_direct: bool = False,
     ) -> CallPool:  # fmt: skip
         """The same of calls that this entry runs."""
         spec = spec_of(
@@ -283,7 +291,10 @@ class CallableGraph(Generic[Given]):
             form.compiled.range_preconditions(form.outputs), also=("loss",),
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
         )  # fmt: skip
-        return CallPool(spec, entry.weights_of(self.parts.parameters), self._draw)
+        parameters, options = self.parts.parameters, self.parts.options
+        keys = {name: key for key, name in names.items() if not isinstance(key, str)}
+        direct = partial(direct_call, spec, keys, parameters.counter(), options) if may_be_direct else None
+        return CallPool(spec, entry.weights_of(parameters), self._draw, direct)
 
     def _profiled(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,

@@ -17,6 +17,7 @@ from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_m
 from ..ir.graph import Graph
 from ..public import api, no_more
 from ..runtime.calls.results import Given
+from ..runtime.direct.direct_code import DIRECT
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
@@ -37,6 +38,7 @@ class InferenceGraph(CallableGraph[Given]):
     """The inference graph: no dropout, no random op, no loss."""
 
     kind = "inference"
+    is_direct = True
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
@@ -49,10 +51,14 @@ class InferenceGraph(CallableGraph[Given]):
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         if excess:
             no_more("inference", excess)
-        if (result := self._calls.run(feeds, named, None, out)) is None:
+        calls = self._calls
+        if (result := calls.run(feeds, named, None, out)) is not None:
+            if calls.recent is not None:
+                self._direct = calls.recent[1].held
+        else:
             where = user_line()
             arrays = self.gather(feeds, named, where)
-            result = self._run(self._form(self._names()), arrays, where, out, self._calls, feeds, named)
+            result = self._run(self._form(self._names()), arrays, where, out, calls, feeds, named)
         return result
 
     @api
@@ -185,3 +191,6 @@ class InferenceGraph(CallableGraph[Given]):
             ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
             dispatch, link, form, debug, user_line(),
         )  # fmt: skip
+
+
+DIRECT.takes_over(InferenceGraph, "__call__", "_direct", "__call__($self, feeds=None, /, *excess, out=None, **named)")

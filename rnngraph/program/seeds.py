@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,14 @@ class SeedGenerator:
         """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""
         with self._lock:
             return int(self._generator.bit_generator.random_raw()) >> 1
+
+    @property
+    def source(self) -> tuple[int, int]:
+        """Where the function lies that draws 64 bits, and what it is called with: for machine code that holds Python's
+        lock, and takes the upper 63 of them.
+        """
+        generator = self._generator.bit_generator.ctypes
+        return ctypes.cast(generator.next_uint64, ctypes.c_void_p).value or 0, generator.state_address
 
     @property
     def state(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ctypes import c_int64
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -36,7 +37,12 @@ class Changes:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.version = 0
+        self.word = c_int64(0)  # which machine code reads, and counts on
+
+    @property
+    def version(self) -> int:
+        """How many changes there were."""
+        return self.word.value
 
 
 @dataclass
@@ -91,6 +97,10 @@ class Parameters(Mapping[str, np.ndarray]):
         """What counts changes, for those who look at it so often that a property takes too long."""
         return self._changes
 
+    def holder(self, name: str) -> object:
+        """What has the present array as its attribute ``array``, for those who have replaced it before."""
+        return self._values[name]
+
     def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]
 
@@ -144,7 +154,7 @@ class Parameters(Mapping[str, np.ndarray]):
             for name, array in changes.items():
                 array.flags.writeable = False
                 self._values[name].array = array
-            self._changes.version += 1
+            self._changes.word.value += 1
 
     @api
     @contextmanager

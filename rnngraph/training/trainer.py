@@ -18,6 +18,8 @@ from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
+from ..runtime.calls.signatures import one_mapping
+from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
 from ..runtime.native.stages import stage_text
 from ..stage_text import StageText
@@ -162,10 +164,15 @@ class Trainer:
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         with stepper.lock:
+            if (held := stepper.direct) is not None and seed is None and carry is False and fetch is None:
+                loss = DIRECT.attempt(held, named if feeds is None else one_mapping(feeds, named), None)
+                if loss is not None:
+                    return loss
             fetched = None if fetch is None else stepper.fetches.of(fetch)
             if plain:
                 calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
                 if (given := calls.run(feeds, named, seed)) is not None:
+                    stepper.direct = None if calls.recent is None else calls.recent[1].held
                     return given
             where = user_line()
             with self._ranks.together():

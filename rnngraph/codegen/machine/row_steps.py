@@ -7,6 +7,7 @@ function serves all nets; it allocates nothing and calls nothing else.
 
 from __future__ import annotations
 
+from .memory_text import COPY, load_word
 from .target import Target
 
 RUN_ROWS = "run_rows"
@@ -30,56 +31,7 @@ def row_steps_text(target: Target) -> str:
     ``workers``-th.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
-    return "\n".join([head, _COPY, _MOVE, _RUN, 'attributes #0 = { nounwind "no-builtins" }', ""])
-
-
-def _copying(name: str, kind: str, size: int) -> str:
-    """Blocks of a function that copy ``size`` bytes at a time, the last ones anew if they overlap; at least so many."""
-    return f"""\
-{name}:
-  %{name}.last = sub i64 %bytes, {size}
-  br label %{name}.body
-{name}.body:
-  %{name}.at = phi i64 [ 0, %{name} ], [ %{name}.here, %{name}.body ]
-  %{name}.from = getelementptr i8, ptr %source, i64 %{name}.at
-  %{name}.to = getelementptr i8, ptr %target, i64 %{name}.at
-  %{name}.value = load {kind}, ptr %{name}.from, align 1
-  store {kind} %{name}.value, ptr %{name}.to, align 1
-  %{name}.next = add i64 %{name}.at, {size}
-  %{name}.over = icmp ugt i64 %{name}.next, %{name}.last
-  %{name}.here = select i1 %{name}.over, i64 %{name}.last, i64 %{name}.next
-  %{name}.done = icmp eq i64 %{name}.at, %{name}.last
-  br i1 %{name}.done, label %end, label %{name}.body
-"""
-
-
-_COPY = f"""\
-define internal void @copy(ptr %source, ptr %target, i64 %bytes) #0 {{
-entry:
-  %wide = icmp uge i64 %bytes, 32
-  br i1 %wide, label %vectors, label %narrow
-narrow:
-  %long = icmp uge i64 %bytes, 8
-  br i1 %long, label %words, label %short
-short:
-  %number = icmp uge i64 %bytes, 4
-  br i1 %number, label %halves, label %tiny
-tiny:
-  %any = icmp uge i64 %bytes, 1
-  br i1 %any, label %single, label %end
-{_copying("vectors", "<4 x i64>", 32)}{_copying("words", "i64", 8)}{_copying("halves", "i32", 4)}\
-{_copying("single", "i8", 1)}\
-end:
-  ret void
-}}
-"""
-
-
-def _word(name: str, pointer: str, word: int, kind: str = "i64") -> str:
-    return f"""\
-  %{name}.place = getelementptr i64, ptr %{pointer}, i64 {word}
-  %{name} = load {kind}, ptr %{name}.place
-"""
+    return "\n".join([head, COPY, _MOVE, _RUN, 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
 _MOVE = f"""\
@@ -93,10 +45,10 @@ moves.head:
 begin:
   %words = mul i64 %turn, {MOVE_WORDS}
   %one = getelementptr i64, ptr %moves, i64 %words
-{_word("outer", "one", OUTER)}{_word("inner", "one", INNER)}{_word("source", "one", SOURCE, "ptr")}\
-{_word("source.row", "one", SOURCE_ROW)}{_word("source.given", "one", SOURCE_OUTER)}\
-{_word("target", "one", TARGET, "ptr")}{_word("target.row", "one", TARGET_ROW)}\
-{_word("target.outer", "one", TARGET_OUTER)}{_word("by.table", "one", BY_TABLE)}\
+{load_word("outer", "one", OUTER)}{load_word("inner", "one", INNER)}{load_word("source", "one", SOURCE, "ptr")}\
+{load_word("source.row", "one", SOURCE_ROW)}{load_word("source.given", "one", SOURCE_OUTER)}\
+{load_word("target", "one", TARGET, "ptr")}{load_word("target.row", "one", TARGET_ROW)}\
+{load_word("target.outer", "one", TARGET_OUTER)}{load_word("by.table", "one", BY_TABLE)}\
   %close = mul i64 %inner, %count
   %source.outer = select i1 %back, i64 %close, i64 %source.given
   %named = icmp eq i64 %by.table, 1
@@ -147,13 +99,14 @@ end:
 _RUN = f"""\
 define void @{RUN_ROWS}(ptr %plan, i64 %worker, i64 %workers) #0 {{
 entry:
-{_word("total", "plan", COUNT)}{_word("chunk", "plan", CHUNK)}\
+{load_word("total", "plan", COUNT)}{load_word("chunk", "plan", CHUNK)}\
   %jobs = getelementptr i64, ptr %plan, i64 {JOBS}
   %job.place = getelementptr i64, ptr %jobs, i64 %worker
   %job = load ptr, ptr %job.place
-{_word("function", "job", ENTRY, "ptr")}{_word("block", "job", BLOCK, "ptr")}{_word("rows", "job", ROWS, "ptr")}\
-{_word("sizes", "job", SIZES)}{_word("size.places", "job", SIZE_PLACES, "ptr")}{_word("gathers", "job", GATHERS)}\
-{_word("scatters", "job", SCATTERS)}{_word("moves", "job", MOVES, "ptr")}\
+{load_word("function", "job", ENTRY, "ptr")}{load_word("block", "job", BLOCK, "ptr")}\
+{load_word("rows", "job", ROWS, "ptr")}{load_word("sizes", "job", SIZES)}\
+{load_word("size.places", "job", SIZE_PLACES, "ptr")}{load_word("gathers", "job", GATHERS)}\
+{load_word("scatters", "job", SCATTERS)}{load_word("moves", "job", MOVES, "ptr")}\
   %behind = mul i64 %gathers, {MOVE_WORDS}
   %back = getelementptr i64, ptr %moves, i64 %behind
   br label %head

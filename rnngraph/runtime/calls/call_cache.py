@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,6 +14,7 @@ from ...ir.types import TensorType
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
+from .direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
 from .signatures import converted_key, given_key, one_mapping, plain_names
 
@@ -20,16 +22,27 @@ MOST_SIGNATURES = 64
 
 
 class CallPool:
-    """Prepared calls of one signature, as many as ran at once. Safe to run from any thread."""
+    """Prepared calls of one signature, as many as ran at once. Safe to run from any thread.
+
+    held: what machine code is given that runs such calls without a step in Python; None until there were some.
+    """
 
     def __init__(
-        self, spec: CallSpec, weights: Callable[[], Weights], draw: Callable[[], int] | None = None
+        self, spec: CallSpec, weights: Callable[[], Weights], draw: Callable[[], int] | None = None,
+        direct: Callable[[NativeTime], DirectCall | None] | None = None,
     ) -> None:  # fmt: skip
-        """weights: gives the present ones of the spec's entry. draw: gives a seed to a call that has none."""
+        """weights: gives the present ones of the spec's entry. draw: gives a seed to a call that has none. direct:
+        makes a call that machine code runs, of one that is made often; None: there is none.
+        """
         self.spec, self.outs, self._weights, self._draw = spec, spec.outs, weights, draw
         self._count = len(spec.names)
         self._is_large = spec.sized.result_bytes + spec.sized.arena_bytes >= LARGE
         self._idle: deque[tuple[PreparedCall, ArgumentBlock]] = deque()
+        self._make_direct = direct
+        self._direct: DirectCall | None = None
+        self._until_direct = OFTEN if direct is not None else 0
+        self._lock, self._time = threading.Lock(), NativeTime()
+        self.held: Held | None = None
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, arrays: list[Any] | None = None) -> Any:
         """What the call gives; None, and nothing done, where feeds or ``out`` are as only the slow path takes them.
@@ -56,6 +69,8 @@ class CallPool:
         weights = self._weights()  # held until the call ends: a change makes new ones
         if block.version != weights.version:
             block.set_weights(weights)
+            if self._direct is not None:
+                self._until_direct = AGAIN
         entry, sized = self.spec.entry, self.spec.sized
         if self._is_large:
             entry.look(sized, sum(array.nbytes for array in arrays or () if array is not None))
@@ -64,11 +79,30 @@ class CallPool:
         arena = entry.take(sized.arena_bytes)
         if block.arena() is not arena:
             block.set_arena(arena)
-        block.run()
+        if self._until_direct:
+            self._time.run(block.run)
+        else:
+            block.run()
         result = call.give() if arrays is None else call.give_into(arrays)
         entry.give_back(arena)
         self._idle.append(mine)
+        if self._until_direct:
+            self._until_direct -= 1
+            if not self._until_direct:
+                self._be_direct(weights)
         return result
+
+    def _be_direct(self, weights: Weights) -> None:
+        """Lets machine code run the next calls."""
+        if self._make_direct is None or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._direct is None:
+                self._direct = self._make_direct(self._time)
+            if self._direct is not None:
+                self.held = self._direct.renew(weights)
+        finally:
+            self._lock.release()
 
 
 def run_once(
@@ -98,8 +132,8 @@ class CallCache(Generic[Kept]):
         """most: signatures that are kept."""
         self._threads, self._most = threads, most
         self._calls: dict[Any, tuple[int, Kept]] = {}  # with the parts into which kernels are cut
-        # A call is mostly like the one before, which takes less time to try than to look for its signature.
-        self._recent: tuple[int, Kept] | None = None
+        # The call before, which another one is mostly like: to try takes less time than to look for a signature.
+        self.recent: tuple[int, Kept] | None = None
         self._repeats = True
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
@@ -107,7 +141,7 @@ class CallCache(Generic[Kept]):
         given = named if feeds is None else one_mapping(feeds, named)
         if given is None:
             return None
-        tried, recent = None, self._recent
+        tried, recent = None, self.recent
         if self._repeats and recent is not None and recent[0] == self._threads.parts:
             result = recent[1].run(given, seed, out)
             if result is not None:
@@ -119,7 +153,7 @@ class CallCache(Generic[Kept]):
             return None
         if known is None or known is tried or known[0] != self._threads.parts:
             return None
-        self._repeats, self._recent = known is recent, known
+        self._repeats, self.recent = known is recent, known
         return known[1].run(given, seed, out)
 
     def prepared(

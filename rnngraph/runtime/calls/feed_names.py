@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -83,6 +83,10 @@ class KnownKeys:
         if named:
             given.update(named)
         return given if len(given) == len(feeds) + len(named) else None
+
+    def others(self, names: Collection[str]) -> dict[str, Any]:
+        """By name what else than the names feeds were given by; of several the last."""
+        return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:
         """Takes up the keys of a call that was right."""

@@ -64,6 +64,7 @@ class NativeEntry:
         self.address = self._code.address(interface.main)
         self._policy = SharingPolicy()
         self._pack = self._code.entry(interface.pack)
+        self.pack_address = self._code.address(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.arena_bytes = interface.arena_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
@@ -99,11 +100,11 @@ class NativeEntry:
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
         """A function that returns ``weights`` of these parameters, and looks for nothing but a change of theirs."""
-        changes = parameters.counter()
+        word = parameters.counter().word
 
         def present() -> Weights:
             known = self._weights
-            return known if known is not None and known.version == changes.version else self.weights(parameters)
+            return known if known is not None and known.version == word.value else self.weights(parameters)
 
         return present
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from ctypes import c_void_p
-from dataclasses import dataclass
+from ctypes import c_int64, c_void_p
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,13 +34,17 @@ def cores() -> int:
 
 @dataclass
 class ThreadCount:
-    """How many threads a program's calls may use. parts: into how many parts their kernels are cut."""
+    """How many threads a program's calls may use. parts: into how many parts their kernels are cut; word: the same,
+    where machine code reads it.
+    """
 
     count: int = 1
     parts: int = 1
+    word: c_int64 = field(default_factory=lambda: c_int64(1), repr=False, compare=False)
 
     def set(self, count: int) -> None:
         self.count, self.parts = count, max(1, min(count, cores(), MOST_WORKERS if POOL.offered else 1))
+        self.word.value = self.parts
 
 
 class Pool:

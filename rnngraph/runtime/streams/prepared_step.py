@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ..calls.direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime, can_be_direct, is_ready
 from ..calls.prepared_call import CallSpec, PreparedCall, whole
 from ..calls.signatures import NUMBERS
 from ..native.aligned_memory import aligned_bytes
+from ..native.compile_options import CompileOptions
 from ..native.entry import TEMPORARIES
 from ..native.preconditions import Precondition, check_preconditions
-from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
 from .some_rows import SomeRows
 from .states import States
@@ -25,20 +26,21 @@ class PreparedStep:
     """Steps, or chunks of one length, with feeds of one signature.
 
     What has no time axis is the stream's own copy, which all of its prepared calls read: fed again, it is written over.
+    held: what machine code is given that runs them without a step in Python; None until there were some.
     """
 
     def __init__(
         self, parameters: Parameters, spec: CallSpec, labels: Sequence[str], states: States,
         held: Mapping[str, np.ndarray], ranges: Sequence[Precondition], row_axis: Mapping[str, int | None],
-        threads: ThreadCount, graph: StepGraph | None,
+        options: CompileOptions, graph: StepGraph | None, keys: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """spec: of what has a time axis. labels: of the states. held: all without a time axis that the stream has.
         ranges: checks of all feeds. row_axis: of outputs, None: has none. graph: what some rows alone can step by;
-        None: all are computed, and others left as they were.
+        None: all are computed, and others left as they were. keys: what else mappings name feeds by.
         """
         self.spec, self.outs, self._states, self._row_axis = spec, spec.outs, states, row_axis
         self._parameters, self._changes = parameters, parameters.counter()
-        self._threads, self._parts = threads, threads.parts
+        self._options, self._threads, self._parts = options, options.threads, options.threads.parts
         self._held, self._ranges = held, ranges
         self._call = call = PreparedCall(spec)
         self._count, entry = call.count, spec.entry
@@ -55,6 +57,13 @@ class PreparedStep:
         self._has_checks, self._has_large = call.has_checks, call.has_large
         self._runs = [block.run for block in self._blocks]
         self._graph = graph
+        self._keys = keys
+        self._direct: DirectCall | None = None
+        self.held: Held | None = None
+        self._time = NativeTime()
+        # Now, while code is made anyway, and not in the midst of steps that somebody waits for.
+        self._may_be_direct = can_be_direct(call) and is_ready(options.cache)
+        self._until_direct = OFTEN if self._may_be_direct else 0
         self._renew()
 
     def _renew(self) -> None:
@@ -63,6 +72,8 @@ class PreparedStep:
         for block in self._blocks:
             block.set_weights(self._weights)
         self._version = self._weights.version
+        if self._direct is not None:
+            self._until_direct = AGAIN
 
     def run(
         self, given: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any, arrays: list[Any] | None = None
@@ -86,16 +97,42 @@ class PreparedStep:
                 return None
         elif self._has_checks:
             self._call.check(given)
-        if self._version != self._changes.version:
+        if self._version != self._changes.word.value:
             self._renew()
-        turn = self._states.turn
+        turn = self._states.word.value
         if self._has_large:
             self._call.place(self._blocks[turn].numbers, given, arrays)
-        self._runs[turn]()
+        if self._until_direct:
+            self._time.run(self._runs[turn])
+        else:
+            self._runs[turn]()
         if kept is not None:
             self._leave(~kept, self._call.present(arrays))
-        self._states.turn = 1 - turn
+        self._states.word.value = 1 - turn
+        if self._until_direct:
+            self._until_direct -= 1
+            if not self._until_direct:
+                self._be_direct()
         return self._give() if arrays is None else self._give_into(arrays)
+
+    def know(self, keys: Mapping[str, Any]) -> None:
+        """Takes what else mappings name feeds by."""
+        if keys != self._keys:
+            self._keys, self._direct, self.held = keys, None, None
+            self._until_direct = OFTEN if self._may_be_direct else 0
+
+    def _be_direct(self) -> None:
+        """Lets machine code run the next steps."""
+        direct = self._direct
+        if direct is None:
+            states, arrays = self._states, [*self._held.values(), self._arena]
+            taken = {*self.spec.feeds, *(check.label for check in self._ranges)}  # those are checked when they are held
+            direct = self._direct = DirectCall(
+                self._call, self._blocks, self._keys, self._changes, self._threads, [states, arrays],
+                self._time.is_long, states.word,
+                {name: held for name, held in self._held.items() if name not in taken},
+            )  # fmt: skip
+        self.held = direct.renew(self._weights)
 
     def _run_rows(
         self, some: SomeRows, given: Mapping[str, Any], kept: np.ndarray, arrays: list[Any] | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ctypes import c_int64
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,17 @@ class States:
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
-        self.turn = 0
+        self.word = c_int64(0)  # machine code changes it, too
+
+    @property
+    def turn(self) -> int:
+        """Which side holds the present states."""
+        return self.word.value
 
     @property
     def present(self) -> list[np.ndarray]:
         """The present states, not copied."""
-        return self.sides[self.turn]
+        return self.sides[self.word.value]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
         for held, array in zip(self.present, arrays, strict=True):

@@ -20,10 +20,12 @@ from ...errors import (
 from ...ir.axes import output_row_axes
 from ...ir.types import Size, evaluate, substitute
 from ...public import api, no_more
+from ..calls.direct_call import Held
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
+from ..direct.direct_code import DIRECT
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
 from .prepared_step import PreparedStep
@@ -72,6 +74,8 @@ class Stream(Generic[Given]):
         self._keys = KnownKeys(names, self._types)
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
+        self._direct_step: Held | None = None  # what machine code runs, in place of these methods
+        self._direct_chunk: Held | None = None
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -85,11 +89,17 @@ class Stream(Generic[Given]):
         """
         if excess:
             no_more("step", excess)
+        if (held := self._direct_step) is not None and rows is None and (feeds is None or not named):
+            # It was got as a method before it was taken over.
+            result = DIRECT.attempt(held, named if feeds is None else feeds, out)
+            if result is not None:
+                return result
         prepared = self._prepared_step
         if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
             result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
             if result is not None:
+                self._direct_step = prepared.held
                 return result
         return self._slow_path(feeds, named, out, one_step=True, rows=rows)
 
@@ -102,11 +112,17 @@ class Stream(Generic[Given]):
         """
         if excess:
             no_more("process", excess)
+        if (held := self._direct_chunk) is not None and rows is None and (feeds is None or not named):
+            # It was got as a method before it was taken over.
+            result = DIRECT.attempt(held, named if feeds is None else feeds, out)
+            if result is not None:
+                return result
         prepared = self._prepared_chunk
         if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
             result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
             if result is not None:
+                self._direct_chunk = prepared.held
                 return result
         return self._slow_path(feeds, named, out, one_step=False, rows=rows)
 
@@ -126,29 +142,33 @@ class Stream(Generic[Given]):
         anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
         held = {**self._held, **anew}
         moving = {name: array for name, array in arrays.items() if name in self._moving}
-        ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
+        ranges = self._compiled.range_preconditions(self._outputs)
+        if feeds is not None:
+            self._keys.learn(feeds, where)
         spec = spec_of(
             entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
             ranges=ranges, copied=COPIED, feed_axes=self._left_out if one_step else {},
             result_axes=self._output_left_out if one_step else {},
         )  # fmt: skip
+        keys = self._keys.others(moving)
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or anew or not prepared.is_for(spec):
             graph = self._graph if one_step else None
             prepared = PreparedStep(
-                self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads, graph
-            )
+                self._parameters, spec, self._labels, states, held, ranges, self._row_axis, self._compiled.options,
+                graph, keys,
+            )  # fmt: skip
+        else:
+            prepared.know(keys)
         result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
         if anew:  # the others read what was held before
-            self._prepared_step = self._prepared_chunk = None
+            self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
-            self._prepared_step = prepared
+            self._prepared_step, self._direct_step = prepared, prepared.held
         else:
-            self._prepared_chunk = prepared
-        if feeds is not None:
-            self._keys.learn(feeds, where)
+            self._prepared_chunk, self._direct_chunk = prepared, prepared.held
         return result
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
@@ -312,3 +332,9 @@ class Stream(Generic[Given]):
         another program, and ``ShapeError`` where it is of another batch.
         """
         self._set_state(self._form.from_bytes(data, user_line()))
+
+
+DIRECT.takes_over(Stream, "step", "_direct_step", "step($self, feeds=None, /, *excess, rows=None, out=None, **named)")
+DIRECT.takes_over(
+    Stream, "process", "_direct_chunk", "process($self, feeds=None, /, *excess, rows=None, out=None, **named)"
+)

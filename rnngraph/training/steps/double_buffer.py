@@ -35,18 +35,21 @@ def copy_shared(arrays: dict[str, np.ndarray]) -> None:
 
 
 class DoubleBuffer:
-    """The second array of each value, for the next one to be written into. What someone else holds is left to them."""
+    """The second array of each value, for the next one to be written into. What someone else holds is left to them.
+
+    arrays: by name.
+    """
 
     def __init__(self) -> None:
-        self._arrays: dict[str, np.ndarray] = {}
+        self.arrays: dict[str, np.ndarray] = {}
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
-        if name not in self._arrays or _is_shared(self._arrays, name):
-            self._arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
-        return self._arrays[name]
+        if name not in self.arrays or _is_shared(self.arrays, name):
+            self.arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
+        return self.arrays[name]
 
     def swap(self, present: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What was written for these names. Their ``present`` arrays are the next targets."""
-        written = {name: self._arrays[name] for name in present}
-        self._arrays.update(present)
+        written = {name: self.arrays[name] for name in present}
+        self.arrays.update(present)
         return written

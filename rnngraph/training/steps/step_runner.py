@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ MOST_MEMORIES = 8
 class NativeStep:
     """Runs calls of one graph in memory of the trainer's own. Each packs the weights again.
 
-    own: gives what a call reads beside parameters and what it is fed.
+    own: gives what a call reads beside parameters and what it is fed. nanoseconds: that native code took the last time.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class NativeStep:
     ) -> None:  # fmt: skip
         self.compiled, self.outputs, self._state, self._own = compiled, outputs, state, own
         self._memory: dict[NativeEntry, StepMemory] = {}
+        self.nanoseconds = 0
 
     def prepared(
         self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
@@ -65,6 +67,15 @@ class NativeStep:
         assert found is not None, "it was prepared for these inputs"
         return found
 
+    def memory(self, entry: NativeEntry) -> StepMemory:
+        """That of an entry's calls."""
+        found = self._memory.get(entry)
+        if found is None:
+            if len(self._memory) >= MOST_MEMORIES:
+                del self._memory[next(iter(self._memory))]
+            found = self._memory[entry] = StepMemory(entry)
+        return found
+
     def run(
         self, call: PreparedCall, given: Mapping[Any, Any], draw: Callable[[], int] | None, commit: Commit | None
     ) -> dict[str, np.ndarray] | None:
@@ -76,11 +87,7 @@ class NativeStep:
         if len(given) != call.count or not call.fill(given) or (call.has_checks and not call.check(given)):
             return None
         state, entry = self._state, call.spec.entry
-        memory = self._memory.get(entry)
-        if memory is None:
-            if len(self._memory) >= MOST_MEMORIES:
-                del self._memory[next(iter(self._memory))]
-            memory = self._memory[entry] = StepMemory(entry)
+        memory = self.memory(entry)
         _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
         block = memory.block(call, state, parameters, self._own())
         seed = 0 if draw is None else draw()
@@ -94,8 +101,10 @@ class NativeStep:
         found: dict[str, np.ndarray] = {}
         with state.interrupt:
             try:
+                begin = perf_counter_ns()
                 entry.pack(block)
                 block.run()
+                self.nanoseconds = perf_counter_ns() - begin
             finally:
                 if norm is None or float(norm) != NOT_RUN:
                     found = call.give()

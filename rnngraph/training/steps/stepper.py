@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import Where
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
+from ...runtime.calls.direct_call import Held
 from ...runtime.calls.prepared_call import SEED
 from .fetches import Fetch, Fetches
 from .prepared_train_step import PreparedTrainStep
@@ -33,7 +34,7 @@ class Stepper:
     """The steps of one trainer, one at a time.
 
     prepared: steps that ran before, by whether states are carried on, whether there are such, labels' weights, and what
-    is fetched.
+    is fetched. direct: what machine code runs in place of the last of them, if it can.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -42,6 +43,7 @@ class Stepper:
             partial(CallCache, state.program.options.threads, MOST_PREPARED)
         )
         self._updates = Updates(state)
+        self.direct: Held | None = None
         self.fetches = Fetches(state.program)
         self._variants: dict[tuple[str, tuple[float, ...], Fetch | None], StepVariant] = {}
         self._forward: NativeStep | None = None

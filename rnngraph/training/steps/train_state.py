@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from ctypes import c_double, c_int64
 from dataclasses import replace
 from typing import Any
 
@@ -46,8 +47,9 @@ class TrainState:
         self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
         self.skip_non_finite, self.seed, self.where = skip_non_finite, program.seed, where
-        self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
-        self.gradient_norm = math.nan
+        self.pending, self.epochs = 0, 0
+        # Words that machine code reads and writes.
+        self.updates_word, self.skipped_word, self.norm_word = c_int64(0), c_int64(0), c_double(math.nan)
         kept = sum(program.parameters[name].nbytes for name in trained) * len(optimizer.slots())
         reserve(kept, f"what {type(optimizer).__name__} keeps of each parameter", where)
         self.slots = {
@@ -67,6 +69,30 @@ class TrainState:
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
+
+    @property
+    def updates(self) -> int:
+        return self.updates_word.value
+
+    @updates.setter
+    def updates(self, count: int) -> None:
+        self.updates_word.value = count
+
+    @property
+    def skipped(self) -> int:
+        return self.skipped_word.value
+
+    @skipped.setter
+    def skipped(self, count: int) -> None:
+        self.skipped_word.value = count
+
+    @property
+    def gradient_norm(self) -> float:
+        return self.norm_word.value
+
+    @gradient_norm.setter
+    def gradient_norm(self, norm: float) -> None:
+        self.norm_word.value = norm
 
     @property
     def learning_rate(self) -> float:
@@ -128,6 +154,16 @@ class TrainState:
             label = name.removeprefix(NEW)
             return self._new_parameters.target(label, self.program.parameters[label])
         return self._new_sums.target(name, self.program.parameters[name.removeprefix(SUM)])
+
+    @property
+    def spares(self) -> dict[str, np.ndarray]:
+        """The arrays that the next parameters are written to, by name, as far as there are any."""
+        return self._new_parameters.arrays
+
+    @property
+    def number_arrays(self) -> dict[str, np.ndarray]:
+        """Where updates read the optimizer's numbers, by input."""
+        return self._number_arrays
 
     # What a step changes -------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .parameter_sides import ParameterSides
 from .step_runner import NativeStep, StepVariant
 from .step_variants import update_of
 from .train_state import TrainState
@@ -15,10 +16,14 @@ OnCommit = Callable[[float, bool], None]
 
 
 class Updates:
-    """Brings the steps of one trainer into effect. The caller has the trainer's lock."""
+    """Brings the steps of one trainer into effect. The caller has the trainer's lock.
+
+    sides: the arrays between which steps in machine code go, if there were any.
+    """
 
     def __init__(self, state: TrainState) -> None:
         self.state = state
+        self.sides: ParameterSides | None = None
         self._update: NativeStep | None = None
 
     def commit(

@@ -1,0 +1,193 @@
+"""The memory that tells direct calls what to do: words of tables, by names."""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto
+
+BEGIN, TRY = "direct_begin", "direct_try"
+DOORS = 3
+"""Functions ``direct_door_0`` and so on, each in place of a method in Python."""
+MOST = 32
+"""Feeds, and results, of a call."""
+
+
+class Api(IntEnum):
+    """Words of the table that ``direct_begin`` takes over: objects, sizes, and functions by their names in C."""
+
+    NONE = 0
+    ARRAY = auto()
+    DICT = auto()
+    FLOAT = auto()
+    FALSE = auto()
+    OUT = auto()
+    """The name ``out``, interned."""
+    RESULT = auto()
+    """The type of a call's mapping of results."""
+    HEAD = auto()
+    """Bytes of a Python object before what its type adds."""
+    Py_IncRef = auto()
+    Py_DecRef = auto()
+    PyErr_Clear = auto()
+    PyErr_Occurred = auto()
+    PyObject_GetAttr = auto()
+    PyObject_SetAttr = auto()
+    PyObject_Vectorcall = auto()
+    PyObject_CallNoArgs = auto()
+    PyObject_CallOneArg = auto()
+    PyTuple_New = auto()
+    PyTuple_GetItem = auto()
+    PyTuple_SetItem = auto()
+    PyTuple_Size = auto()
+    PyDict_New = auto()
+    PyDict_Size = auto()
+    PyDict_GetItemWithError = auto()
+    PyDict_SetItem = auto()
+    PyFloat_AsDouble = auto()
+    PyFloat_FromDouble = auto()
+    PyEval_SaveThread = auto()
+    PyEval_RestoreThread = auto()
+    PyArray_NewFromDescr = auto()
+    DOOR = auto()
+    """The first of two words of each door: the name of the attribute that holds the plan of an object, or None, and the
+    function that the door stands for.
+    """
+
+
+API_WORDS = Api.DOOR + 2 * DOORS
+
+
+class Plan(IntEnum):
+    """Words of a plan. It is what the array holds that is first in a tuple; the rest of the tuple keeps alive what the
+    plan names.
+    """
+
+    ENTRY = 0
+    FIRST_BLOCK = auto()
+    SECOND_BLOCK = auto()
+    TURN = auto()
+    """Where a word lies that is 0 where the first block's turn is, and 1 where it is the second's."""
+    FLIPS = auto()
+    """1 where each call changes the turn."""
+    RELEASES = auto()
+    """1 where the call is so long that other threads run meanwhile."""
+    BUSY = auto()
+    """Where a word lies that is 1 while a call runs."""
+    WEIGHTS = auto()
+    """An object that must live as long as a call runs; it does while the guards hold."""
+    GUARDS = auto()
+    GUARD_LIST = auto()
+    """Conditions, two words each: where a word lies, and what it must be."""
+    FEEDS = auto()
+    NEEDED = auto()
+    """So many of the feeds, the first ones, must be there."""
+    FEED_LIST = auto()
+    RESULTS = auto()
+    RESULT_LIST = auto()
+    STRUCTURE = auto()
+    """Where the node of the whole result lies."""
+
+    TRAIN = auto()
+    """Where the words of a train step lie, or 0. Then it changes the turn itself, and gives the loss."""
+
+
+class Train(IntEnum):
+    """Words of a train step. Where there are two lists, one is for each turn."""
+
+    PREPARE = 0
+    """What is called before a step, and writes what it reads beside feeds."""
+    IS_LOCKED = auto()
+    """What tells that others change parameters."""
+    PACK = auto()
+    """The entry that packs weights."""
+    PRESENT = auto()
+    FIRST_PRESENT = auto()
+    SECOND_PRESENT = auto()
+    """What must be where: ``Place``s."""
+    OWNED = auto()
+    FIRST_OWNED = auto()
+    SECOND_OWNED = auto()
+    """Arrays that are written over, two words each: where it lies, and by how many it is held if nobody else does."""
+    CHANGES = auto()
+    FIRST_CHANGES = auto()
+    SECOND_CHANGES = auto()
+    """What is put where once a step counts: ``Place``s."""
+    LOSS = auto()
+    NORM = auto()
+    """Where the loss and the norm of gradients are written."""
+    LOSS_BYTES = auto()
+    NORM_BYTES = auto()
+    SKIPS = auto()
+    """1 where a step that is not finite does not count."""
+    SKIPPED = auto()
+    UPDATES = auto()
+    VERSION = auto()
+    EXPECTED = auto()
+    """Where numbers lie that count: steps that did not count, updates, changes of parameters, and these as guarded."""
+    GRADIENT_NORM = auto()
+    """Where the norm is kept, a double."""
+    STATE = auto()
+    CARRIED = auto()
+    """An object and the name of its attribute that takes the states; 0 where nothing is carried."""
+    DRAW = auto()
+    GENERATOR = auto()
+    SEED = auto()
+    """A function of a generator that gives 64 random bits, and where the upper 63 of them are written."""
+
+
+class Place(IntEnum):
+    """Words of something that lies in an object."""
+
+    IS_ATTRIBUTE = 0
+    """1 of an attribute, 0 of an entry of a dict."""
+    OWNER = auto()
+    KEY = auto()
+    VALUE = auto()
+
+
+class Record(IntEnum):
+    """Words of a feed or a result. The last ones are a feed's."""
+
+    DTYPE = 0
+    AXES = auto()
+    SHAPE = auto()
+    BYTES = auto()
+    MEMORY = auto()
+    """Where native code has it, who copies then; 0 where it is read or written where it lies."""
+    SLOT = auto()
+    """Of the argument block, for what lies elsewhere in each call."""
+    NAME = auto()
+    KEY = auto()
+    """What else a mapping may name it by, or 0."""
+    NUMBER = auto()
+    """Bytes of the float that a Python number becomes; 0 where it takes none."""
+    ITEM = auto()
+    """Bytes of an element."""
+    CHECKED = auto()
+    HIGH = auto()
+    """1 where each integer must be in 0..``HIGH``."""
+
+
+class Node(IntEnum):
+    """Words of a node of a result's structure."""
+
+    KIND = 0
+    COUNT = auto()
+    """Of the entries; of a leaf which result it is."""
+    MAKER = auto()
+    """What makes it of nothing (a mapping) or of a tuple (a sequence); 0 for a plain dict or tuple."""
+    KEYS = auto()
+    """Where the keys of a mapping lie."""
+    PARTS = auto()
+    """Where the addresses of the entries' nodes lie."""
+    CONTAINER = auto()
+    """The type of tuples, of which callers may give one of arrays for results; 0 where they may not."""
+
+
+LEAF, MAPPING, SEQUENCE = range(3)
+
+DATA, AXES, SHAPE, STRIDES, DESCR, FLAGS = 0, 8, 16, 24, 40, 48
+"""Bytes behind an object's head at which an array holds these: ``PyArrayObject_fields`` of NumPy's
+``ndarraytypes.h``, which is part of its ABI.
+"""
+PLAIN, WRITABLE = 0x101, 0x400
+"""Flags of arrays: C-contiguous and aligned; writable."""

@@ -1,0 +1,232 @@
+"""Plans by which machine code runs a prepared call without any step in Python."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import addressof, c_int64
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...allocation import LARGE, bytes_of
+from ...codegen.direct_calls.plan import LEAF, MAPPING, MOST, SEQUENCE, Node, Plan, Record
+from ...declare.nest import fold
+from ...ir.types import evaluate
+from ..direct.direct_code import DIRECT
+from ..native.aligned_memory import address, aligned_bytes
+from ..native.argument_block import ArgumentBlock, Weights
+from ..native.compile_options import CompileOptions
+from ..native.entry import TEMPORARIES
+from ..native.object_cache import Cache
+from ..native.worker_pool import ThreadCount
+from ..parameters import Changes
+from .prepared_call import CallSpec, PreparedCall
+from .results import SHALLOW, Result
+
+OFTEN = 16
+"""Calls of one signature, with the same parameters, after which machine code is made for further ones."""
+AGAIN = 2
+"""The same after a change of the parameters."""
+MOST_KEPT = 1 << 20
+"""Bytes of temporaries up to which such calls keep some of their own."""
+LONG = 10_000
+"""Nanoseconds of a call that lets other threads run meanwhile."""
+Held = tuple[Any, ...]
+"""A plan and what it names."""
+
+
+class NativeTime:
+    """The shortest time that native code took in some calls, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.shortest = math.inf
+
+    def run(self, native: Callable[[], None]) -> None:
+        """Runs it, and takes its time."""
+        begin = perf_counter_ns()
+        native()
+        self.shortest = min(self.shortest, perf_counter_ns() - begin)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether other threads should run meanwhile."""
+        return self.shortest >= LONG
+
+
+class TrainWords(NamedTuple):
+    """Of a train step: the states that are carried on, by label, and its words, as ``Train`` lists them."""
+
+    structure: dict[str, None]
+    words: np.ndarray
+
+
+class DirectCall:
+    """A prepared call with a plan. It serves one caller at a time: another one meanwhile takes the way in Python.
+
+    held: what machine code is given.
+
+    It does not hold the weights, as calls that nobody makes any more would hold old ones.
+    """
+
+    def __init__(
+        self, call: PreparedCall, blocks: Sequence[ArgumentBlock], keys: Mapping[str, Any], changes: Changes,
+        threads: ThreadCount, also: Sequence[Any], releases: bool, turn: c_int64 | None = None,
+        optional: Mapping[str, np.ndarray] | None = None, train: TrainWords | None = None,
+    ) -> None:  # fmt: skip
+        """blocks: one, or two that take turns. turn: which of these is next, 0 or 1; each call changes it. keys: what
+        else a mapping may name feeds by. also: what the blocks name. releases: whether other threads run meanwhile.
+        optional: what may be fed beside the call's feeds, by name, which is copied there. train: of a train step, which
+        changes the turn and looks at the parameters itself.
+        """
+        self._blocks = blocks
+        self._kept: list[Any] = [call, blocks, changes, threads, turn, also, optional]
+        self._busy, still = c_int64(0), c_int64(0)
+        guards = [addressof(threads.word), threads.parts, addressof(self._busy), 0]
+        if train is None:
+            guards += [addressof(changes.word), -1]
+        self._guards = np.array(guards, np.int64)
+        spec, structure = call.spec, call.spec.structure if train is None else train.structure
+        leaves = spec.leaves if train is None else [*train.structure]
+        highs = _highs(spec)
+        feeds = [self._feed(call, name, keys.get(name), highs.get(name)) for name in spec.names.values()]
+        feeds += [self._record(held.shape, held.dtype, held, 0, name, None) for name, held in (optional or {}).items()]
+        results = [
+            self._record(*spec.results[name], call.results.get(name), spec.entry.output_slots[name]) for name in leaves
+        ]
+        plan = np.zeros(len(Plan), np.int64)
+        for word, value in {
+            Plan.ENTRY: spec.entry.address, Plan.FIRST_BLOCK: address(blocks[0].numbers),
+            Plan.SECOND_BLOCK: address(blocks[-1].numbers), Plan.BUSY: addressof(self._busy),
+            Plan.TURN: addressof(still if turn is None else turn), Plan.FLIPS: turn is not None and train is None,
+            Plan.RELEASES: releases,
+            Plan.GUARDS: self._guards.size // 2, Plan.GUARD_LIST: address(self._guards),
+            Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),
+            Plan.RESULTS: len(results), Plan.RESULT_LIST: self._words(np.array(results)),
+            Plan.STRUCTURE: self._structure(structure, None if train is not None else Result),
+            Plan.TRAIN: 0 if train is None else self._words(train.words), Plan.WEIGHTS: id(None),
+        }.items():  # fmt: skip
+            plan[word] = value
+        self._plan = plan
+        self._kept += [self._busy, still, self._guards]
+        self.held: Held = self._plan, self._kept
+
+    def renew(self, weights: Weights) -> Held | None:
+        """What machine code is given to run calls with these weights, which the entry holds until others are present.
+        None while a call runs.
+        """
+        if self._busy.value:
+            return None
+        for block in self._blocks:
+            if block.version != weights.version:
+                block.set_weights(weights)
+        self._plan[Plan.WEIGHTS] = id(weights)
+        self._guards[-1] = weights.version
+        return self.held
+
+    def _words(self, words: np.ndarray) -> int:
+        """Where words lie, which stay there."""
+        made = np.ascontiguousarray(words, np.int64)
+        self._kept.append(made)
+        return address(made)
+
+    def _object(self, held: Any) -> int:
+        """Where an object lies, which stays there."""
+        self._kept.append(held)
+        return id(held)
+
+    def _feed(self, call: PreparedCall, name: str, key: Any, high: int | None) -> list[int]:
+        feed, slots = call.spec.feeds[name], call.spec.entry.input_slots
+        slot = slots[name][0] if name in slots else self._blocks[0].numbers.size - 1
+        return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, high)
+
+    def _record(
+        self, shape: Sequence[int], dtype: Any, memory: np.ndarray | None, slot: int, name: str = "", key: Any = None,
+        high: int | None = None,
+    ) -> list[int]:  # fmt: skip
+        kind = np.dtype(dtype)
+        record = dict.fromkeys(Record, 0) | {
+            Record.DTYPE: self._object(kind), Record.AXES: len(shape), Record.SHAPE: self._words(np.array(shape)),
+            Record.BYTES: bytes_of(shape, kind), Record.MEMORY: 0 if memory is None else address(memory),
+            Record.SLOT: slot, Record.NAME: self._object(sys.intern(name)), Record.ITEM: kind.itemsize,
+            Record.CHECKED: high is not None, Record.HIGH: high or 0,
+            Record.KEY: 0 if key is None else self._object(key),
+            Record.NUMBER: kind.itemsize if not len(shape) and kind.name in ("float32", "float64") else 0,
+        }  # fmt: skip
+        return [int(record[word]) for word in Record]
+
+    def _structure(self, structure: Any, result: type | None) -> int:
+        """Where the node of a structure of results lies. result: the type of the whole where it is a mapping; None for
+        a dict.
+        """
+        leaves = iter(range(MOST))
+
+        def whole(nest: Any, parts: list[int]) -> int:
+            kind: Any = type(nest)
+            if isinstance(nest, dict):
+                made = result if nest is structure else Result if isinstance(nest, Result) else None
+                maker = 0 if made is None else self._object(made)
+                return self._node(MAPPING, parts, maker, [self._object(key) for key in nest])
+            container, make = self._object(kind), kind._make if hasattr(nest, "_fields") else kind
+            maker = 0 if make is tuple else self._object(make)
+            return self._node(SEQUENCE, parts, maker, [], container if issubclass(kind, tuple) else 0)
+
+        found: int = fold(structure, lambda leaf: self._leaf(next(leaves)), whole)
+        return found
+
+    def _leaf(self, number: int) -> int:
+        return self._words(np.array([{Node.KIND: LEAF, Node.COUNT: number}.get(word, 0) for word in Node]))
+
+    def _node(self, kind: int, parts: list[int], maker: int, keys: list[int], container: int = 0) -> int:
+        words = {
+            Node.KIND: kind, Node.COUNT: len(parts), Node.MAKER: maker, Node.KEYS: self._words(np.array(keys)),
+            Node.PARTS: self._words(np.array(parts)), Node.CONTAINER: container,
+        }  # fmt: skip
+        return self._words(np.array([words[word] for word in Node]))
+
+
+def is_ready(cache: Cache | None) -> bool:
+    """Whether there is machine code to run calls, which is made or loaded now if it was not before."""
+    return DIRECT.ready(cache, Result)
+
+
+def direct_call(
+    spec: CallSpec, keys: Mapping[str, Any], changes: Changes, options: CompileOptions, time: NativeTime
+) -> DirectCall | None:  # fmt: skip
+    """A call of its own, with temporaries of its own; None where machine code can't run such calls. time: that such
+    calls took.
+    """
+    call = PreparedCall(spec)
+    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call) or not is_ready(options.cache):
+        return None
+    block, arena = call.block(), aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
+    block.set_arena(arena)
+    return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long)
+
+
+def can_be_direct(call: PreparedCall) -> bool:
+    """Whether machine code can run such calls: alone on its thread, with feeds whose numbers it can check."""
+    spec, kinds = call.spec, {name: feed.dtype.name for name, feed in call.spec.feeds.items()}
+    if spec.shares or spec.sized.run is not spec.entry.single:
+        return False
+    if any(kinds[name] not in ("int32", "int64") or high < 0 for name, high in _highs(spec).items()):
+        return False
+    if max(len(spec.names), len(spec.leaves)) > MOST or any(feed.strides is not None for feed in spec.feeds.values()):
+        return False
+    if spec.sized.result_bytes >= LARGE:
+        return False
+    height: int = fold(spec.structure, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
+    return height <= SHALLOW
+
+
+def _highs(spec: CallSpec) -> dict[str, int]:
+    """The largest integer that each checked feed may hold. Where rows' lengths count, too, more may be right, of which
+    calls in Python know.
+    """
+    found: dict[str, int] = {}
+    for check in spec.ranges:
+        high = evaluate(check.low, spec.sized.sizes)
+        found[check.label] = min(high, found.get(check.label, high))
+    return found

@@ -1,0 +1,93 @@
+"""The two sets of arrays between which train steps in machine code go back and forth."""
+
+from __future__ import annotations
+
+from ctypes import c_int64
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .train_state import TrainState
+
+HOLDERS = 2
+"""References to an array that steps write over: where it is kept, and here."""
+
+
+class Located(NamedTuple):
+    """A value as an attribute or, of a dict, an entry of its owner."""
+
+    owner: Any
+    key: str
+    value: Any
+
+
+class ParameterSides:
+    """Arrays of the parameters that steps change, as they are at one time: the present ones and the spare ones.
+
+    All steps of one trainer that machine code runs share one of these, as it counts who holds an array. names: of the
+    parameters. turn: which side is present, 0 or 1. version: of the parameters as they are after the last step here.
+    """
+
+    def __init__(self, state: TrainState, names: tuple[str, ...], version: int) -> None:
+        parameters, spares = state.program.parameters, state.spares
+        self.names, self.turn, self.version = names, c_int64(0), c_int64(version)
+        self._state, self.slots, self._spares = state, state.slots, spares
+        self._holders = {name: parameters.holder(name) for name in parameters}
+        self.sides = {name: parameters[name] for name in names}, {name: spares[name] for name in names}
+        self.kept = [*self.slots.values()]
+        for array in self.sides[1].values():
+            array.flags.writeable = False  # as of parameters; native code asks for no leave
+
+    def is_present(self) -> bool:
+        """Whether these are the arrays of the present parameters, spares and slots. Takes over which side is whose,
+        and their version.
+        """
+        state = self._state
+        version, present = state.program.parameters.snapshot()
+        if state.slots is not self.slots or state.spares is not self._spares:
+            return False
+        if [*map(id, self.slots.values())] != [*map(id, self.kept)]:
+            return False
+        for turn in (0, 1):
+            mine, other = self.sides[turn], self.sides[1 - turn]
+            if all(present[name] is mine[name] and self._spares.get(name) is other[name] for name in self.names):
+                self.turn.value, self.version.value = turn, version
+                return True
+        return False
+
+    def present(self, turn: int) -> list[Located]:
+        """What must be where before a step of this turn."""
+        here, there = self.sides[turn], self.sides[1 - turn]
+        return [
+            Located(self._state, "slots", self.slots),
+            Located(self._state, "drawn", None),  # else a seed waits for its step
+            *(Located(self.slots, name, array) for name, array in self.slots.items()),
+            *(Located(self._holders[name], "array", array) for name, array in here.items()),
+            *(Located(self._spares, name, array) for name, array in there.items()),
+        ]
+
+    def changes(self, turn: int) -> list[Located]:
+        """What is put where behind such a step."""
+        here, there = self.sides[turn], self.sides[1 - turn]
+        return [
+            *(Located(self._holders[name], "array", array) for name, array in there.items()),
+            *(Located(self._spares, name, array) for name, array in here.items()),
+        ]
+
+    def owned(self, turn: int) -> list[np.ndarray]:
+        """What such a step writes over."""
+        return [*self.kept, *self.sides[1 - turn].values()]
+
+
+def sides_of(state: TrainState, names: tuple[str, ...], before: ParameterSides | None) -> ParameterSides | None:
+    """The sides as they are now, ``before`` if these are; None where a step in Python has to make room first."""
+    if before is not None and before.names == names and before.is_present():
+        return before
+    version, present = state.program.parameters.snapshot()
+    spares = state.spares
+    if not all(name in spares for name in names):
+        return None
+    arrays = [*state.slots.values(), *(present[name] for name in names), *(spares[name] for name in names)]
+    if any(array.base is not None for array in arrays):  # of memory that others may hold nobody can say
+        return None
+    return ParameterSides(state, names, version)

@@ -1,0 +1,47 @@
+"""Calls that are made until machine code runs them, and tests that no step in Python was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from rnngraph.runtime.calls.call_cache import CallCache
+from rnngraph.runtime.calls.direct_call import AGAIN, OFTEN
+from rnngraph.runtime.streams.prepared_step import PreparedStep
+from rnngraph.training.steps import prepared_train_step
+
+TIMES = OFTEN + 2 * AGAIN
+
+
+def heated(call: Callable[[], object]) -> None:
+    """Makes a call so often that the next ones may be direct."""
+    for _ in range(TIMES):
+        call()
+
+
+@contextmanager
+def direct_only() -> Iterator[list[str]]:
+    """Within this block nothing is run by Python; the list has what was."""
+    ran: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for owner in (PreparedStep, CallCache):
+            whole = owner.run
+
+            def run(self: Any, *arguments: Any, whole: Any = whole, **named: Any) -> Any:
+                ran.append(type(self).__name__)
+                return whole(self, *arguments, **named)
+
+            patch.setattr(owner, "run", run)
+        yield ran
+    assert ran == []
+
+
+@contextmanager
+def never_direct() -> Iterator[None]:
+    """Of trainers that are made and run within this block Python runs all steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared_train_step, "may_be_direct", lambda *_: False)
+        yield

@@ -1,0 +1,41 @@
+"""Machine code that CPython calls is kept on disk, and a process that finds it there compiles nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import sys
+import numpy as np
+import rnngraph as rg
+
+x = rg.placeholder("x", (None, None, 3))
+program = rg.compile(rg.dynamic_rnn(rg.BasicRNNCell(4), x)[0], cache=sys.argv[1])
+stream = program.inference.stream(1)
+before, fed = stream.step, np.ones((1, 1, 3), np.float32)
+for _ in range(40):
+    stream.step(x=fed[0])
+    program.inference(x=fed)
+assert type(stream.step).__name__ == "builtin_function_or_method", stream.step
+assert stream._direct_step is not None and program.inference._direct is not None
+from rnngraph.runtime.streams.prepared_step import PreparedStep
+PreparedStep.run = None
+stream.reset()
+one = stream.step(x=fed[0])
+stream.reset()
+assert (before(x=fed[0]) == one).all() and (before({'x': fed[0]}) != one).any()
+assert (program.inference(x=fed)[0] == one).all()
+print(int("rnngraph.codegen.compile" in sys.modules), int("rnngraph.codegen.direct_calls.module" in sys.modules))
+"""
+
+
+def test_a_start_from_the_cache_compiles_nothing(tmp_path: Path) -> None:
+    """A method that was got before machine code took it over is as quick."""
+    runs = [
+        subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=False)
+        for _ in range(2)
+    ]
+    assert [run.stderr for run in runs] == ["", ""]
+    assert [run.stdout.split() for run in runs] == [["1", "1"], ["0", "0"]]
