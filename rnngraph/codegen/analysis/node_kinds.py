@@ -86,6 +86,11 @@ def kind_of(node: Node) -> str:
     return node.op  # concat, scan, copy
 
 
+def is_sparse(node: Node) -> bool:
+    """Whether a product leaves out blocks of zeros of its weights: it is a kernel of its own."""
+    return node.op == "matmul" and bool(node.get("sparse"))
+
+
 def is_batched_product(node: Node) -> bool:
     """Whether a product has a right operand for each matrix of its left one."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2

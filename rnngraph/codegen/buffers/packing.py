@@ -16,6 +16,8 @@ from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value
 from ..machine.alignment import padded
+from .lane_order import side_by_side
+from .sparse_packing import SparsePanels
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
@@ -95,6 +97,7 @@ class Panels:
         self.transposing = TransposingPackers()
         self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
         self.total = 0
+        self.sparse = SparsePanels(self._place)
 
     def packs(self, view: View) -> bool:
         """Whether a right operand is one matrix of parameters alone, and not of a step, so that it is packed ahead."""
@@ -177,6 +180,7 @@ class Panels:
             if panel.buffer not in self.filled:
                 self._fill(block, views, width, lanes, blocks, panel)
                 self.filled.add(panel.buffer)
+        self.sparse.pack(block, lambda buffer: self.origins.get(self.names.get(buffer, "")))
 
     def _fill(
         self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel
@@ -203,7 +207,7 @@ class Panels:
     @property
     def functions(self) -> tuple[Function, ...]:
         """What ``pack`` calls."""
-        return (*self.fillers.values(), *self.transposing.functions.values())
+        return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
 def _pack(
@@ -275,17 +279,6 @@ def _groups(
     block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
     if depth % dot_width:
         rows(block, full, depth % dot_width)
-
-
-def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """The first lanes of all rows, then the second ones, and so on; as many rows as a power of two."""
-    while len(rows) > 1:
-        half = len(rows) // 2
-        wide = 2 * rows[0].lanes
-        order = tuple(lane // 2 + lane % 2 * rows[0].lanes for lane in range(wide))
-        pairs = zip(rows[:half], rows[half:], strict=True)
-        rows = [block.let("shuffle", pair, pair[0].dtype, wide, order=order) for pair in pairs]
-    return rows[0]
 
 
 @dataclass(frozen=True)
