@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.types import Shape
-from .node_kinds import contracted, cuts_axes, folds_operand, is_sparse, is_view, kind_of, parts_units, stays_view
+from .node_kinds import (
+    contracted,
+    cuts_axes,
+    folds_operand,
+    is_sparse,
+    is_view,
+    kind_of,
+    parts_units,
+    sparse_key,
+    stays_view,
+)
 
 MOST_TOGETHER = 128
 """Ops of a fused kernel, if they can be told apart: the time to compile a function grows faster than its length, and
@@ -251,7 +261,7 @@ class _Fuser:
                 continue
             kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shared = kind == "fused"
-            alone = None if shared and not is_sparse(node) else node
+            alone = sparse_key(node) if is_sparse(node) else None if shared else node
             key = (self.level[node], kind, node.shape if shared else (), alone)
             members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import Where
-from ...ir.types import ITEM_BYTES, size
+from ...ir.types import size
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Operand, Store, When
@@ -26,7 +26,7 @@ TALL = 4
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, TALL_END, HEAD = range(7)
 """What the numbers at the head mean: whether all is left to dense tiles; blocks and rows so far; blocks that there
 would be of either height; the k behind the last tall block; where the ranges begin."""
-DENSE_STEP = 1
+DENSE_STEP = 2
 """What a step of a block's lanes costs in dense tiles, in the unit of ``block_cost``."""
 FIRST, LAST, ROW, RANGE = range(4)
 """Of a range: its first block, the one behind its last, the row at which it begins; how many numbers that are."""
@@ -34,7 +34,7 @@ FIRST, LAST, ROW, RANGE = range(4)
 
 def block_cost(steps: int) -> int:
     """What a block of so many steps costs, with what it takes to find its place, and to load and store its sums."""
-    return 2 + steps
+    return 5 + 2 * steps
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Packing:
         self._count()
         some = block.nested()
         for part in range(len(layout.bounds) - 1):
-            _loop(some, "segment", 0, layout.segments, 1, lambda inner, at, part=part: self._segment(inner, part, at))
+            self._part(some, part)
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(some.statements)))
 
     def _count(self) -> None:
@@ -197,6 +197,11 @@ class _Packing:
         is_dense = block.let("less", [_number(dense_cost), cost], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
+    def _part(self, block: Block, part: int) -> None:
+        """The blocks of one worker's columns."""
+        segments = self.layout.segments
+        _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
+
     def _segment(self, block: Block, part: int, segment: Index) -> None:
         """The blocks of k that are summed together, of one worker's columns."""
         layout, begin = self.layout, segment * self.layout.sums
@@ -204,7 +209,7 @@ class _Packing:
         if layout.segments > 1:
             end = block.let_index("end", "min", begin + layout.sums, layout.depth)
         tall_end = block.read_index("tall", self.panel.numbers, TALL_END)
-        limits = [0, *([tall_end] if layout.has_tall else []), layout.whole]
+        limits: list[Index] = [0, *([tall_end] if layout.has_tall else []), layout.whole]
         limits += [layout.depth] if layout.whole < layout.depth else []
         for number, (height, low, high) in enumerate(zip(layout.heights, limits[:-1], limits[1:], strict=True)):
             place = layout.range_of(part, segment, number)

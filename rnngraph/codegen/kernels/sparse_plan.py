@@ -20,7 +20,7 @@ def plan_sparse(
     """How blocks of the product's weights are cut; None where they are not packed ahead. Every sum is added up in the
     order in which tiles add it. lanes: of the vectors by which workers share columns.
     """
-    (node,), (contraction,) = kernel.members, products.contractions
+    node, (contraction,) = kernel.first, products.contractions
     view = region.memory.views[node.operands[1]]
     if not region.memory.panels.packs(view):
         return None
