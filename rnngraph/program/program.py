@@ -101,8 +101,8 @@ def compile(  # the field's name for it
         see it.
     activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
-    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which they
-        are is found when parameters change. Results are as without, and 0 times NaN is 0 in what is left out.
+    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
+        they are is found when parameters change. Results are as without; what is left out spreads no NaN.
 
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
     files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros

@@ -4,8 +4,9 @@ A block is a few k of ``lanes`` columns. Beside the blocks lies a list of number
 its first k and its first column. Blocks come in the order of k, so that each column's sum is added up in the order in
 which dense tiles add it. Which blocks there are is found when parameters change; code is the same for any of them.
 
-Packing also decides, by how many blocks it finds, how high they are, and whether there are so many that dense tiles
-are faster.
+Packing also decides, by how many blocks it finds, how high they are, and whether dense tiles compute the product: where
+no block is zero, or, of integers, where too few are. Of floats what is zero is left out whatever it takes, as it then
+spreads no NaN, and that must not hang on how many others there are.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .views import View
 
 TALL = 4
 """k of a tall block: a step adds all of them to sums that it loads and stores once."""
-DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, TALL_END, HEAD = range(7)
+DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
 """What the numbers at the head mean: whether all is left to dense tiles; blocks and rows so far; blocks that there
-would be of either height; the k behind the last tall block; where the ranges begin."""
+would be of either height, and low ones behind the last tall one; the k behind the last tall one; where ranges begin."""
 DENSE_STEP = 2
 """What a step of a block's lanes costs in dense tiles, in the unit of ``block_cost``."""
 FIRST, LAST, ROW, RANGE = range(4)
@@ -42,7 +43,7 @@ class SparseLayout:
     """How blocks of a matrix of ``depth`` x ``width`` are cut.
 
     lanes: columns of a block. dot_width: k that are multiplied in one step. accumulators: sums into which one is split.
-    sums: k after which sums begin anew; 0: none do. bounds: the first column of each worker's part, and the width.
+    sums: k after which sums begin anew; 0: none do. exact: whether numbers are integers, which hold no NaN. bounds: the first column of each worker's part, and the width.
     """
 
     depth: int
@@ -51,6 +52,7 @@ class SparseLayout:
     dot_width: int
     accumulators: int
     sums: int
+    exact: bool
     bounds: tuple[int, ...]
 
     @property
@@ -185,16 +187,32 @@ class _Packing:
             for step in steps:
                 self._add(inner, LOW_BLOCKS, step)
 
+        def last(inner: Block, k: Index, column: Index) -> None:
+            rows = [self._row(inner, k + row, column) for row in range(low)]
+            self._add(inner, LAST_BLOCKS, self._some(inner, rows))
+
         self._over_blocks(block, 0, end, tall, 0, layout.width, counted)
-        of_tall, of_low = (self._get(block, place) for place in (TALL_BLOCKS, LOW_BLOCKS))
-        steps = tall // low
-        tall_cost = block.let("mul", [of_tall, _number(block_cost(steps))], "int32", 1)
-        low_cost = block.let("mul", [of_low, _number(block_cost(1))], "int32", 1)
+        self._over_blocks(block, end, layout.whole, low, 0, layout.width, last)
+        of_tall, of_low, of_last = (self._get(block, place) for place in (TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS))
+        steps, columns = tall // low, layout.room // layout.lanes
+        tall_cost, low_cost = (
+            block.let("mul", [count, _number(block_cost(high))], "int32", 1)
+            for count, high in ((of_tall, steps), (of_low, 1))
+        )
         is_tall = block.let("less_equal", [tall_cost, low_cost], "bool", 1)
-        cost = block.let("select", [is_tall, tall_cost, low_cost], "int32", 1)
-        self._set(block, TALL_END, block.let("select", [is_tall, _number(end), _number(0)], "int32", 1))
-        dense_cost = end // low * (layout.room // layout.lanes) * DENSE_STEP
-        is_dense = block.let("less", [_number(dense_cost), cost], "bool", 1)
+
+        def chosen(of_tall: Operand, of_low: Operand) -> Operand:
+            return block.let("select", [is_tall, of_tall, of_low], "int32", 1)
+
+        self._set(block, TALL_END, chosen(_number(end), _number(0)))
+        if layout.exact:
+            dense_cost = end // low * columns * DENSE_STEP
+            is_dense = block.let("less", [_number(dense_cost), chosen(tall_cost, low_cost)], "bool", 1)
+        else:
+            found = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
+            behind = (layout.whole - end) // low
+            every = chosen(*(_number((count + behind) * columns) for count in (end // tall, end // low)))
+            is_dense = block.let("equal", [found, every], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _part(self, block: Block, part: int) -> None:
@@ -239,8 +257,8 @@ class _Packing:
             if layout.lanes > 1:
                 block.add(Store(side_by_side(block, together), self.panel.blocks, first))
                 continue
-            for place, value in enumerate(together):
-                block.add(Store(value, self.panel.blocks, first + place))
+            for number_in_row, value in enumerate(together):
+                block.add(Store(value, self.panel.blocks, first + number_in_row))
         entry = layout.list_begin + 2 * number
         target = column
         if layout.accumulators > 1 and steps == 1:  # the k of each sum stand apart

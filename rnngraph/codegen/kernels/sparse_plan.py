@@ -29,5 +29,5 @@ def plan_sparse(
     vectors = width // lanes
     bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
     own = min(MOST_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
-    sums = sum_block(depth, node.dtype)
-    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, bounds)
+    sums, exact = sum_block(depth, node.dtype), node.dtype == "int32"
+    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, exact, bounds)

@@ -63,7 +63,7 @@ class _Blocks:
         self.units = share if share is not None and share.axis == len(self.shape) - 1 else None
         self.axis = self._axis_of_rows()
         extent = 1 if self.axis is None else region.extent(self.shape, self.axis)
-        self.together = min(MOST_ROWS, extent) if isinstance(extent, int) else MOST_ROWS
+        self.together = max(1, min(MOST_ROWS, extent)) if isinstance(extent, int) else MOST_ROWS
         self.copies = max(layout.accumulators, 2 if layout.segments > 1 else 1)
         self.room = -(-layout.room // plan.lanes) * plan.lanes
         parts = 1 if share is None else share.parts
