@@ -23,7 +23,11 @@ def files_of(program: rg.Program) -> dict[str, bytes]:
     """What ``program.save`` writes."""
     options, parts = program.options, program.parts
     settings = save_load.SavedSettings(
-        program.seed, options.unroll, options.weights, options.activations, options.sparse,
+        program.seed,
+        options.unroll,
+        options.weights,
+        options.activations,
+        options.sparse,
         parts.seeds.state,
     )
     return save_load.files_of(parts.source, parts.parameters, settings)

@@ -43,7 +43,8 @@ class SparseLayout:
     """How blocks of a matrix of ``depth`` x ``width`` are cut.
 
     lanes: columns of a block. dot_width: k that are multiplied in one step. accumulators: sums into which one is split.
-    sums: k after which sums begin anew; 0: none do. exact: whether numbers are integers, which hold no NaN. bounds: the first column of each worker's part, and the width.
+    sums: k after which sums begin anew; 0: none do. exact: whether numbers are integers, which hold no NaN. bounds: the
+    first column of each worker's part, and the width.
     """
 
     depth: int
@@ -152,6 +153,11 @@ class SparsePanels:
                 )  # fmt: skip
             places = ((view.buffer, view.offset), (panel.blocks, 0), (panel.numbers, 0))
             block.add(Call(self._fillers[key].name, places, (), origin=where))
+
+    @property
+    def names(self) -> set[str]:
+        """Of all buffers."""
+        return {buffer.name for panel in self._made.values() for buffer in (panel.blocks, panel.numbers)}
 
     @property
     def functions(self) -> tuple[Function, ...]:

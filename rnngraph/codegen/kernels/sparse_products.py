@@ -35,7 +35,8 @@ def sparse_product(
     by_blocks, by_tiles = block.nested(), block.nested()
     _Blocks(region, plan, layout, panel, share).emit(by_blocks)
     block.add(When(is_dense, 0, 1, tuple(by_blocks.statements)))
-    Tiles(region, by_tiles, plan, share).emit()
+    with memory.panels.needed_if_dense(panel.numbers):
+        Tiles(region, by_tiles, plan, share).emit()
     block.add(When(is_dense, 1, 2, tuple(by_tiles.statements)))
 
 
