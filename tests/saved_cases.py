@@ -23,7 +23,12 @@ def files_of(program: rg.Program) -> dict[str, bytes]:
     """What ``program.save`` writes."""
     options, parts = program.options, program.parts
     settings = save_load.SavedSettings(
-        program.seed, options.unroll, options.weights, options.activations, parts.seeds.state
+        program.seed,
+        options.unroll,
+        options.weights,
+        options.activations,
+        options.sparse,
+        parts.seeds.state,
     )
     return save_load.files_of(parts.source, parts.parameters, settings)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from declaration_checks import feeds_of
 from native_calls import call_native
+from sparse_nets import BLOCKS, both
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
@@ -134,6 +135,24 @@ def test_narrow_weights(machine: str, weights: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["outputs"], expected["outputs"])
     full = rg.compile({"outputs": outputs}, parameters=made, cache=False).inference(**given)["outputs"]
     np.testing.assert_allclose(found["outputs"], full, atol=0.02)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
+    """The bits of this machine's twin and of dense code; and a self-test, of a step and a block."""
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(25), rg.placeholder("x", (None, None, 33)))
+    options = {"weights": weights, "target": machine.partition(" on ")[0], "cache": False}
+    made, dense = both({"outputs": outputs}, 0.3, BLOCKS[len(machine) % 3], **options)
+    given = {"x": np.random.default_rng(3).normal(size=(6, 4, 33)).astype(np.float32)}
+    net = Net(machine, made, {"B": 6, "T": 4}, tmp_path)
+    found = net.there(given)["outputs"]
+    np.testing.assert_array_equal(bits(found), bits(net.here(given)["outputs"]))
+    np.testing.assert_array_equal(found, Net(machine, dense, {"B": 6, "T": 4}, tmp_path).here(given)["outputs"])
+    if not machine.startswith("wasm"):
+        made.inference.export(tmp_path / "net", "net", target=options["target"], link=False)
+        told = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net")
+        assert told == "ok, largest difference 0\n"
 
 
 @pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack", "ahead"])

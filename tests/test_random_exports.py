@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from declarations import Declaration, declare
 from exported import Instance, Sequence, flat, program_of
+from sparse_nets import BLOCKS, zero_blocks
 
 import rnngraph as rg
 from rnngraph.codegen.machine.target import host, lacks, target_of
@@ -32,16 +33,19 @@ FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-
 
 
 def made(declaration: Declaration) -> rg.Program:
-    """Compiled for one of the targets, with weights of 32 bits or, where these can be, of fewer."""
+    """Compiled for one of the targets, with weights of 32 bits or, where these can be, of fewer; some without zeros."""
     seed = declaration.seed
     form = (
         ("float32", "float32", "float32", "bfloat16", "int8")[seed % 5] if declaration.dtype == "float32" else "float32"
     )
     outputs = declaration.run()["outputs"]
-    program = program_of(outputs, seed=seed % 1000, target=TARGETS[seed % len(TARGETS)], weights=form)
+    options = {"target": TARGETS[seed % len(TARGETS)], "weights": form, "sparse": seed % 3 == 0}
+    program = program_of(outputs, seed=seed % 1000, **options)
     generator = np.random.default_rng(seed)
     for name, array in program.parameters.items():  # zeros would hide a bias that is not added
         program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
+    if options["sparse"]:
+        zero_blocks(program, 0.4, BLOCKS[seed % len(BLOCKS)], seed)
     return program
 
 

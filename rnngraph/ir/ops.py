@@ -240,7 +240,10 @@ _elementwise(
 
 # Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32. The right operand is one matrix,
 # or one for each matrix of the left operand: then both are floats of one rank, and their leading axes are equal.
-_row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul, derivative.matmul)
+# sparse: whether blocks of zeros of the right operand are left out, so that 0 times NaN is 0 there.
+_row(
+    "matmul", "contraction", (2, 3), rule.matmul, _eval_matmul, derivative.matmul, optional=("sparse",), sparse=may.flag
+)
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.
 _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum, derivative.outer_sum)

@@ -17,6 +17,7 @@ from .layout import Layout
 from .quantization.reduced_weights import ReducedWeights
 from .simplify import Simplify
 from .sink import Sink
+from .sparse_products import SparseProducts
 from .split import Split
 from .split_concats import Columns
 from .unroll import Unroll
@@ -72,16 +73,17 @@ def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
 
 def optimization(
     unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False,
-    differentiated: bool = False,
+    differentiated: bool = False, sparse: bool = False,
 ) -> tuple[Pass, ...]:  # fmt: skip
     """The passes that make a graph fast, in order. differentiated: whether it has gradients.
 
     reduced: what makes its weights narrow, if they are to be. rounded: the graph is made of one that had ``rounding``,
-    whose bits it keeps.
+    whose bits it keeps. sparse: whether blocks of weights that are zero are left out.
     """
     before = (Layout(),) if rounded else rounding(reduced)
     before = between(before) if differentiated else before
-    return (*before, Unroll(unroll or 1), Simplify("simplify_last"))
+    last = (Unroll(unroll or 1), Simplify("simplify_last"))
+    return (*before, *last, SparseProducts()) if sparse else (*before, *last)
 
 
 def pipeline(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Un
 
 import numpy as np
 
-from ..arguments import checked_name, seed_number, whole_number
+from ..arguments import checked_name, flag, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
@@ -58,6 +58,7 @@ class _Options(TypedDict, total=False):
     unroll: int | str | None
     weights: str
     activations: str
+    sparse: bool
     parameters: Any
     cache: bool | str | os.PathLike[str]
     states: Mapping[str, Any] | None
@@ -80,6 +81,7 @@ def compile(  # the field's name for it
     unroll: int | str | None = None,
     weights: str = "float32",
     activations: str = "float32",
+    sparse: bool = False,
     parameters: Any = None,
     cache: bool | str | os.PathLike[str] = True,
     states: Mapping[str, Any] | None = None,
@@ -99,6 +101,8 @@ def compile(  # the field's name for it
         see it.
     activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
+    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
+        they are is found when parameters change. Results are as without; what is left out spreads no NaN.
 
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
     files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros
@@ -110,7 +114,7 @@ def compile(  # the field's name for it
     number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
-        activations,
+        activations, sparse=flag(sparse, "sparse"),
     )  # fmt: skip
 
 
@@ -122,11 +126,13 @@ def load(
     cache: bool | str | os.PathLike[str] = True,
     weights: str | None = None,
     activations: str | None = None,
+    sparse: bool | None = None,
 ) -> Program[Any]:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
     threads, target, cache: as for ``compile``.
     weights, activations: likewise; without ``weights`` both are as saved.
+    sparse: likewise; None as saved.
 
     Needs none of the user's classes, and executes nothing of what it reads.
 
@@ -134,7 +140,7 @@ def load(
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
 
-    return _of_source(read_program(path), threads, target, cache, weights, activations)
+    return _of_source(read_program(path), threads, target, cache, weights, activations, sparse)
 
 
 @api
@@ -174,7 +180,7 @@ def dumps(thing: Any) -> bytes:
 
 def _of_source(
     saved: SavedSource, threads: int, target: str | None, cache: Any, weights: str | None = None,
-    activations: str | None = None,
+    activations: str | None = None, sparse: bool | None = None,
 ) -> Program[Any]:  # fmt: skip
     settings = saved.settings
     parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
@@ -183,6 +189,7 @@ def _of_source(
     program = Program(
         saved, parameters, settings.seed, target, threads, settings.unroll, cache, weights,
         "float32" if activations is None else activations,
+        sparse=settings.sparse if sparse is None else flag(sparse, "sparse"),
     )  # fmt: skip
     program.parts.seeds.state = settings.generator
     return program
@@ -207,7 +214,7 @@ def _settings(parts: ProgramParts) -> SavedSettings:
     from .saved.save_load import SavedSettings
 
     options, seeds = parts.options, parts.seeds
-    return SavedSettings(seeds.seed, options.unroll, options.weights, options.activations, seeds.state)
+    return SavedSettings(seeds.seed, options.unroll, options.weights, options.activations, options.sparse, seeds.state)
 
 
 class InputSpec(NamedTuple):
@@ -224,7 +231,7 @@ class Program(Generic[Given]):
     def __init__(
         self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
         unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
-        activations: str = "float32", notices: Notices | None = None,
+        activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
         unroll = unroll if is_full else _steps_per_turn(unroll)
@@ -235,7 +242,7 @@ class Program(Generic[Given]):
         kept = cache_of(cache, user_line())
         if is_full:
             check_lengths(lowered.graph)
-        options = CompileOptions(chosen, unroll, weights, activations, kept, workers, notices or Notices())
+        options = CompileOptions(chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices())
         parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
         self.parts, self.parameters, self.options = parts, parameters, options
         self.structure, self.loss = source.structure, source.loss

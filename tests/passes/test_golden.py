@@ -27,6 +27,7 @@ from rnngraph.passes.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
+from rnngraph.passes.sparse_products import SparseProducts
 from rnngraph.passes.split import Split
 from rnngraph.passes.split_concats import Columns
 from rnngraph.passes.squeeze import Squeeze
@@ -48,6 +49,7 @@ PASSES: dict[str, Pass] = {
     "recompute": Recompute(2),
     "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
     "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
+    "sparse_products": SparseProducts(least_rows=3, least_columns=3),
     "samples": Samples(3),
     "split_training": Split(training=True),
     "split_inference": Split(training=False),

@@ -50,7 +50,7 @@ assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Re
 data: bytes = rg.dumps(program)
 print(call.keep, rg.loads(data).inference(x=batch).keys(), rg.loads(rg.dumps(program.inference))(x=batch).keys())
 
-single = rg.compile(rg.relu(rg.placeholder("z", (None, 3)) - 1.0))
+single = rg.compile(rg.relu(rg.placeholder("z", (None, 3)) - 1.0), sparse=True)
 array = single.inference(z=np.ones((2, 3)))
 rows: int = array.shape[0]
 print(rows, array.dtype, array + 1)

@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.types import Shape
-from .node_kinds import contracted, cuts_axes, folds_operand, is_view, kind_of, parts_units, stays_view
+from .node_kinds import (
+    contracted,
+    cuts_axes,
+    folds_operand,
+    is_sparse,
+    is_view,
+    kind_of,
+    parts_units,
+    sparse_key,
+    stays_view,
+)
 
 MOST_TOGETHER = 128
 """Ops of a fused kernel, if they can be told apart: the time to compile a function grows faster than its length, and
@@ -179,6 +189,8 @@ class _Fuser:
             return True
         if kind_of(node) != "fused" or kind_of(operand) != "fused" or node in self.copies:
             return True
+        if is_sparse(node) or is_sparse(operand):
+            return True
         if node.op == "gather" or operand.shape != node.shape:
             return True
         return node.op == "matmul" and operand in node.operands[:2]
@@ -249,7 +261,8 @@ class _Fuser:
                 continue
             kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shared = kind == "fused"
-            key = (self.level[node], kind, node.shape if shared else (), None if shared else node)
+            alone = sparse_key(node) if is_sparse(node) else None if shared else node
+            key = (self.level[node], kind, node.shape if shared else (), alone)
             members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
         every = [
@@ -266,4 +279,4 @@ class _Fuser:
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
-        return node in self.copies or kind_of(node) != "fused" or self._in_memory(node)
+        return node in self.copies or kind_of(node) != "fused" or is_sparse(node) or self._in_memory(node)

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.printer import identifier
-from ...ir.types import Dim
+from ...ir.types import NARROW, Dim
 from ..machine.alignment import padded_row
 
 VIEW_OPS = ("slice", "windows", "reverse", "transpose", "reshape", "broadcast")
@@ -84,6 +84,19 @@ def kind_of(node: Node) -> str:
     if OPS[node.op].kind == "reduction":
         return "reduce"
     return node.op  # concat, scan, copy
+
+
+def is_sparse(node: Node) -> bool:
+    """Whether a product leaves out blocks of zeros of its weights: it is a kernel of its own."""
+    return node.op == "matmul" and bool(node.get("sparse"))
+
+
+def sparse_key(product: Node) -> Node:
+    """What sparse products of one kernel have in common: parts of a row, which narrow numbers are, multiply the same
+    weights.
+    """
+    left, right = product.operands[:2]
+    return right if left.dtype in NARROW else product
 
 
 def is_batched_product(node: Node) -> bool:

@@ -7,15 +7,18 @@ change, never while a graph runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ...errors import Where
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
-from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value
+from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value, When
 from ..machine.alignment import padded
+from .lane_order import side_by_side
+from .sparse_packing import DENSE, SparsePanels
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
@@ -95,6 +98,9 @@ class Panels:
         self.transposing = TransposingPackers()
         self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
         self.total = 0
+        self.sparse = SparsePanels(self._place)
+        self.needed: Buffer | None = None
+        self.guards: dict[Buffer, Buffer | None] = {}
 
     def packs(self, view: View) -> bool:
         """Whether a right operand is one matrix of parameters alone, and not of a step, so that it is packed ahead."""
@@ -125,14 +131,32 @@ class Panels:
                 return self._panel(tuple(map(self._view, layout.views)), width, lanes, layout.blocks, dot_width), gates
         return self._panel(views, width, lanes, blocks, dot_width), tuple(range(len(views)))
 
+    @contextmanager
+    def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
+        """Panels that are asked for here, and nowhere else, are filled only if packing leaves a product to tiles.
+        numbers: of its sparse panel.
+        """
+        self.needed = numbers
+        yield
+        self.needed = None
+
+    @property
+    def shrinking(self) -> frozenset[str]:
+        """Names of buffers that may be used in their first part only, by what weights are; zeros stand behind it."""
+        guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
+        return frozenset(guarded | self.sparse.names)
+
     def _panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
         key = (views, width, lanes, blocks, dot_width)
+        if key in self.made and self.needed is None:
+            self.guards[self.made[key].buffer] = None
         if key not in self.made:
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
             buffer = Buffer(f"panel{len(self.made)}", dtype)
             size_bytes = self._place(buffer, total * lanes * depth * len(views))
             self.made[key] = Panel(buffer, depth, len(views), size_bytes, dot_width, total, blocks)
+            self.guards[buffer] = self.needed
         return self.made[key]
 
     def has_alike(self, views: Sequence[View]) -> bool:
@@ -173,9 +197,14 @@ class Panels:
 
     def pack(self, block: Block) -> None:
         """Fills the panels that were asked for and are not filled yet."""
+        self.sparse.pack(block, lambda buffer: self.origins.get(self.names.get(buffer, "")))
         for (views, width, lanes, blocks, _), panel in self.made.items():
             if panel.buffer not in self.filled:
-                self._fill(block, views, width, lanes, blocks, panel)
+                guard, inner = self.guards[panel.buffer], block.nested()
+                self._fill(inner if guard else block, views, width, lanes, blocks, panel)
+                if guard is not None:
+                    is_dense = block.read_index("dense", guard, DENSE)
+                    block.add(When(is_dense, 1, 2, tuple(inner.statements)))
                 self.filled.add(panel.buffer)
 
     def _fill(
@@ -203,7 +232,7 @@ class Panels:
     @property
     def functions(self) -> tuple[Function, ...]:
         """What ``pack`` calls."""
-        return (*self.fillers.values(), *self.transposing.functions.values())
+        return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
 def _pack(
@@ -275,17 +304,6 @@ def _groups(
     block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
     if depth % dot_width:
         rows(block, full, depth % dot_width)
-
-
-def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """The first lanes of all rows, then the second ones, and so on; as many rows as a power of two."""
-    while len(rows) > 1:
-        half = len(rows) // 2
-        wide = 2 * rows[0].lanes
-        order = tuple(lane // 2 + lane % 2 * rows[0].lanes for lane in range(wide))
-        pairs = zip(rows[:half], rows[half:], strict=True)
-        rows = [block.let("shuffle", pair, pair[0].dtype, wide, order=order) for pair in pairs]
-    return rows[0]
 
 
 @dataclass(frozen=True)

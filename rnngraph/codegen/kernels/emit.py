@@ -18,6 +18,7 @@ from .pointwise import concat, copy, elementwise, write
 from .reductions import reduce
 from .region import Region
 from .scatter_add import scatter_add
+from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
@@ -40,6 +41,8 @@ def origin_of(nodes: Sequence[Node]) -> Where | None:
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
     kernel = plan.kernel
     match kernel.kind:
+        case "fused" if plan.sparse is not None:
+            sparse_product(region, block, plan, plan.sparse, share)
         case "fused" if plan.products is not None:
             Tiles(region, block, plan, share).emit()
         case "fused":

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import is_sparse
 from ..buffers.memory import Memory
+from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import lanes_for
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.nodes import Buffer
@@ -15,6 +17,7 @@ from .active_rows import ActiveRows, ActiveSteps
 from .outer_sum_plan import OuterSumPlan, plan_outer_sum
 from .product_plan import ProductPlan, plan_products
 from .region import Region
+from .sparse_plan import plan_sparse
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class KernelPlan:
     """A kernel and how it is computed.
 
     partition: among workers. lanes: of a vector. products, outer_sum: the register tiles of a kernel that has such.
+    sparse: how blocks of zeros are left out, of a product that does so unless there are few: then tiles compute it.
     active: the steps and rows that are computed, where a mask leaves out others. reads, writes: buffers.
     """
 
@@ -30,6 +34,7 @@ class KernelPlan:
     lanes: int
     products: ProductPlan | None = None
     outer_sum: OuterSumPlan | None = None
+    sparse: SparseLayout | None = None
     active: ActiveSteps | None = None
     reads: tuple[Buffer, ...] = ()
     writes: tuple[Buffer, ...] = ()
@@ -47,16 +52,17 @@ def plan_kernel(
 ) -> KernelPlan:  # fmt: skip
     """Decides how a kernel is computed whose values lie in the region's memory."""
     lanes = _lanes(region, kernel)
-    products, outer_sum = None, None
+    products, outer_sum, sparse = None, None, None
     if any(node.op == "matmul" for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition)
+        sparse = plan_sparse(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":
         outer_sum = plan_outer_sum(region, kernel.first, partition)
     memory = region.memory
     writes = [view.buffer for node in kernel.members for view in memory.stores.get(node, ())]
     reads = [memory.views[node].buffer for node in values_read(kernel.members, memory)]
     return KernelPlan(
-        kernel, partition, lanes, products, outer_sum, active,
+        kernel, partition, lanes, products, outer_sum, sparse, active,
         tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes)),
     )  # fmt: skip
 

@@ -193,6 +193,10 @@ class FunctionBuilder:
     def let_index(self, let: LetIndex) -> None:
         """Computes and names a size."""
         b, kind = self.b, self.index_kind
+        if let.op == "read":
+            assert let.source is not None
+            self.sizes[let.name] = self._sized(self.operand(let.source), kind).text
+            return
         if let.op == "of":
             assert let.source is not None
             value = self._sized(self.operand(let.source), "i64")

@@ -82,6 +82,12 @@ class Block:
         self.add(LetIndex(fresh, op, base, factor))
         return size(fresh)
 
+    def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
+        """A number of memory that only packing writes, as a size, under a fresh name."""
+        fresh = self.fresh_index(name)
+        self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
+        return size(fresh)
+
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
         """A number that was computed or loaded, as a size from 0 to less than ``below``, under a fresh name."""
         fresh = self.fresh_index(name)

@@ -171,8 +171,8 @@ class Let(BaseStatement):
 @dataclass(frozen=True)
 class LetIndex(BaseStatement):
     """``name = op(base, factor)`` in index arithmetic: ``parity`` (base & 1), ``floor`` (down to a multiple
-    of factor), ``divide`` (without the rest), ``min``, ``max``, or ``of`` (the integer scalar ``source``, limited to
-    0..factor-1).
+    of factor), ``divide`` (without the rest), ``min``, ``max``, ``of`` (the integer scalar ``source``, limited to
+    0..factor-1), or ``read`` (the integer scalar ``source`` as it is, of memory that nobody but packing writes).
     """
 
     name: str

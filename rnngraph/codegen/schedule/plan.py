@@ -25,7 +25,8 @@ class Plan:
     read by a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
     groups: what was decided of every fusion group, in the order in which they run. layouts: by name of buffer, how
-    parameters are packed. ticks: what the entry counts, if it does.
+    parameters are packed. shrinking: names of buffers of packed weights of which, by what weights are, only the first
+    part may be used, with zeros behind. ticks: what the entry counts, if it does.
     """
 
     functions: tuple[Function, ...]
@@ -41,6 +42,7 @@ class Plan:
     work: Work
     groups: tuple[GroupPlan, ...] = ()
     layouts: Mapping[str, PanelLayout] = field(default_factory=dict)
+    shrinking: frozenset[str] = frozenset()
     ticks: Ticks | None = None
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...codegen.llvm.debug_info import with_debug_info
 from ...codegen.llvm.module import module_lines
+from ...codegen.machine.alignment import padded
 from ...codegen.machine.engine import linked_code
 from ...codegen.machine.target import Target
 from ...errors import Where
@@ -24,6 +25,8 @@ from .weights import FINDERS, set_weights, use_weights
 from .wrapper import CWrapper
 
 ABI_VERSION = 1
+LAST_ZEROS = 256
+"""Bytes that a block of weights without zeros has at most."""
 
 
 def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
@@ -150,12 +153,19 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
             if name not in used:
                 continue
             part = entry.panels[start : start + count]
+            if name in entry.plan.shrinking:
+                part = _without_end(part)
             if part not in places:
                 places[part] = total
                 parts.append(part)
                 total += len(part)
             mine[name] = places[part]
     return offsets, b"".join(parts)
+
+
+def _without_end(part: bytes) -> bytes:
+    """Packed weights without the zeros at their end, but for those that their last block may have."""
+    return part[: padded(len(part.rstrip(b"\0")) + LAST_ZEROS)]
 
 
 def _entries_text(

@@ -40,7 +40,7 @@ class ReducedWeights:
 
     def _reduced(self, graph: Graph, fixed: set[Node]) -> Graph:
         """fixed: inputs that are parameters, or made of them alone."""
-        weights = _made_of(graph, fixed)
+        weights = made_of(graph, fixed)
         narrowing = self._narrowing()
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -74,7 +74,7 @@ class ReducedWeights:
         return None if changed is body else with_body(node, operands, changed)
 
 
-def _made_of(graph: Graph, fixed: set[Node]) -> set[Node]:
+def made_of(graph: Graph, fixed: set[Node]) -> set[Node]:
     """Nodes that depend on ``fixed`` inputs and constants alone, and on no open size."""
     found = set(fixed)
     for node in graph.nodes:

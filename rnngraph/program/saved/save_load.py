@@ -68,6 +68,7 @@ class SavedSettings:
     unroll: int | str | None
     weights: str
     activations: str
+    sparse: bool
     generator: Mapping[str, Any]
 
 
@@ -139,7 +140,9 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     check(unroll in (None, "full") or is_int(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
     weights, activations = text.get("weights", "float32"), text.get("activations", "float32")
     check(weights in WEIGHT_FORMS and activations in ACTIVATIONS, "weights are of no known form")
-    return SavedSettings(seed, unroll, weights, activations, generator_from(text["generator"]))
+    sparse = text.get("sparse", False)
+    check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
+    return SavedSettings(seed, unroll, weights, activations, sparse, generator_from(text["generator"]))
 
 
 def _kept(text: Any) -> dict[str, str]:
@@ -193,6 +196,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "unroll": settings.unroll,
         "weights": settings.weights,
         "activations": settings.activations,
+        "sparse": settings.sparse,
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, parameters.slot(name), arrays) for name in parameters],

@@ -17,14 +17,15 @@ class CompileOptions:
     """Options of ``compile`` and ``load``, checked.
 
     unroll: steps per turn of a loop, or ``"full"``. weights, activations: the forms in which inference multiplies by
-    large weights. cache: of code that earlier processes compiled. threads: how many a call may use, which users change
-    at any time. notices: told where code is compiled.
+    large weights. sparse: whether it leaves out blocks of weights that are zero. cache: of code that earlier processes
+    compiled. threads: how many a call may use, which users change at any time. notices: told where code is compiled.
     """
 
     target: Target
     unroll: int | str | None = None
     weights: str = "float32"
     activations: str = "float32"
+    sparse: bool = False
     cache: Cache | None = None
     threads: ThreadCount = field(default_factory=ThreadCount)
     notices: Notices = field(default_factory=Notices)

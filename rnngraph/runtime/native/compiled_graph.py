@@ -196,7 +196,7 @@ class CompiledGraph(OptimizedGraph):
         if cache is None:
             return self._compiled(outputs, sizes, one_step, again, name, parts)
         fixed = self._fixed(outputs, sizes)
-        passes = self.options.unroll, self.reduced, self.first, again
+        passes = self.options.unroll, self.reduced, self.sparse, self.first, again
         key = key_of(fingerprint(self.pruned(outputs)), self.options.target, name, *passes, fixed, parts)
         code = cache.load(key)
         if code is not None:

@@ -68,8 +68,9 @@ class OptimizedGraph:
         self.lowered, self.kind, self.options = lowered, kind, options
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None
+        self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt)))
+        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}

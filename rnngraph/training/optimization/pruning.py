@@ -20,14 +20,15 @@ class Prune:
     """Sets blocks of weights to zero, those with the least sum of squares first, and keeps them there.
 
     density: the share of blocks that are left in the end. block: (rows, columns) of one; those at the edges may be
-    smaller. begin, end: updates between which the share falls from 1 to ``density``, by a cubic that is steep at first
-    (Zhu and Gupta 2017); nothing is pruned before, and no more behind. only: names of parameters, or patterns such as
-    ``"rnn/*"``; None prunes all trained matrices. diagonal: whether elements on the diagonals of the last square blocks
-    of rows stay, as in a matrix [inputs + units, gates · units] a unit's weight of its own state does.
+    smaller. Blocks of 4 x 8 are what ``compile(sparse=True)`` leaves out. begin, end: updates between which the share
+    falls from 1 to ``density``, by a cubic that is steep at first (Zhu and Gupta 2017); nothing is pruned before, and
+    no more behind. only: names of parameters, or patterns such as ``"rnn/*"``; None prunes all trained matrices.
+    diagonal: whether elements on the diagonals of the last square blocks of rows stay, as in a matrix
+    [inputs + units, gates · units] a unit's weight of its own state does.
     """
 
     density: float
-    block: tuple[int, int] = (8, 4)
+    block: tuple[int, int] = (4, 8)
     begin: int = 0
     end: int = 1000
     only: str | Sequence[str] | None = None

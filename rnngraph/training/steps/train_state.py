@@ -66,6 +66,7 @@ class TrainState:
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}
+        self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of which blocks are left which elements are zero
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
@@ -196,6 +197,8 @@ class TrainState:
 
     def _prune(self, new: Mapping[str, np.ndarray], prune: Prune) -> None:
         for name, array in new.items():
-            self.left[name] = prune.left(array, self.left.get(name), self.updates)
+            left = self.left[name] = prune.left(array, self.left.get(name), self.updates)
+            if name not in self._zeros or self._zeros[name][0] is not left:
+                self._zeros[name] = left, prune.zeros(left, array.shape)
             array.flags.writeable = True  # until it is a parameter, whose arrays take turns with these
-            np.copyto(array, 0, where=prune.zeros(self.left[name], array.shape))
+            np.copyto(array, 0, where=self._zeros[name][1])

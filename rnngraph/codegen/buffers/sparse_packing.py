@@ -1,0 +1,340 @@
+"""Weights without their blocks of zeros: the blocks that are left, one behind the other, and where each belongs.
+
+A block is a few k of ``lanes`` columns. Beside the blocks lies a list of numbers: first the head, then for each block
+its first k and its first column. Blocks come in the order of k, so that each column's sum is added up in the order in
+which dense tiles add it. Which blocks there are is found when parameters change; code is the same for any of them.
+
+Packing also decides, by how many blocks it finds, how high they are, and whether dense tiles compute the product: where
+no block is zero, or, of integers, where too few are. Of floats what is zero is left out whatever it takes, as it then
+spreads no NaN, and that must not hang on how many others there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ...errors import Where
+from ...ir.types import size
+from ..loop_ir.builder import Block
+from ..loop_ir.functions import Function
+from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Operand, Store, When
+from .lane_order import side_by_side
+from .views import View
+
+TALL = 4
+"""k of a tall block: a step adds all of them to sums that it loads and stores once."""
+DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
+"""What the numbers at the head mean: whether all is left to dense tiles; blocks and rows so far; blocks that there
+would be of either height, and low ones behind the last tall one; the k behind the last tall one; where ranges begin."""
+DENSE_STEP = 2
+"""What a step of a block's lanes costs in dense tiles, in the unit of ``block_cost``."""
+FIRST, LAST, ROW, RANGE = range(4)
+"""Of a range: its first block, the one behind its last, the row at which it begins; how many numbers that are."""
+
+
+def block_cost(steps: int) -> int:
+    """What a block of so many steps costs, with what it takes to find its place, and to load and store its sums."""
+    return 5 + 2 * steps
+
+
+@dataclass(frozen=True)
+class SparseLayout:
+    """How blocks of a matrix of ``depth`` x ``width`` are cut.
+
+    lanes: columns of a block. dot_width: k that are multiplied in one step. accumulators: sums into which one is split.
+    sums: k after which sums begin anew; 0: none do. exact: whether numbers are integers, which hold no NaN. bounds: the
+    first column of each worker's part, and the width.
+    """
+
+    depth: int
+    width: int
+    lanes: int
+    dot_width: int
+    accumulators: int
+    sums: int
+    exact: bool
+    bounds: tuple[int, ...]
+
+    @property
+    def room(self) -> int:
+        """Columns of whole blocks."""
+        return -(-self.width // self.lanes) * self.lanes
+
+    @property
+    def segments(self) -> int:
+        """How often sums begin."""
+        return -(-self.depth // self.sums) if self.sums else 1
+
+    @property
+    def whole(self) -> int:
+        """k that whole steps cover."""
+        return self.depth // self.dot_width * self.dot_width
+
+    @property
+    def has_tall(self) -> bool:
+        """Whether there are blocks of more than one step."""
+        return self.dot_width < TALL
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """k of a block, of each of the lists of blocks, which follow each other in the order of k."""
+        tall = (TALL,) if self.has_tall else ()
+        rest = (self.depth - self.whole,) if self.whole < self.depth else ()
+        return (*tall, self.dot_width, *rest)
+
+    def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
+        """Where the numbers of a range of blocks lie: of a part, of k that are summed together, of a list."""
+        return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
+
+    @property
+    def list_begin(self) -> int:
+        """Where the list of blocks begins."""
+        return int(str(self.range_of(len(self.bounds) - 1, 0, 0)))
+
+    @property
+    def most_blocks(self) -> int:
+        return -(-self.depth // self.dot_width) * (self.room // self.lanes)
+
+    @property
+    def row(self) -> int:
+        """Elements of a row of a block: what one step multiplies."""
+        return self.lanes * self.dot_width
+
+
+@dataclass(frozen=True)
+class SparsePanel:
+    """blocks: those that are left. numbers: the head, and where each belongs."""
+
+    layout: SparseLayout
+    blocks: Buffer
+    numbers: Buffer
+
+
+class SparsePanels:
+    """The panels of sparse products, each made once. place: gives memory to a buffer of so many elements."""
+
+    def __init__(self, place: Callable[[Buffer, int], int]) -> None:
+        self._place = place
+        self._made: dict[tuple[View, SparseLayout], SparsePanel] = {}
+        self._fillers: dict[tuple[View, SparseLayout], Function] = {}
+        self._filled: set[Buffer] = set()
+
+    def panel(self, view: View, layout: SparseLayout) -> SparsePanel:
+        """The panel of a right operand."""
+        key = (view, layout)
+        if key not in self._made:
+            number = len(self._made)
+            blocks, numbers = Buffer(f"blocks{number}", view.buffer.dtype), Buffer(f"numbers{number}", "int32")
+            self._place(blocks, layout.most_blocks * layout.row)
+            self._place(numbers, layout.list_begin + 2 * layout.most_blocks)
+            self._made[key] = SparsePanel(layout, blocks, numbers)
+        return self._made[key]
+
+    def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
+        """Adds calls that fill those that are not filled yet; matrices that lie alike share a function. origin: of a
+        parameter.
+        """
+        for (view, layout), panel in self._made.items():
+            if panel.blocks in self._filled:
+                continue
+            self._filled.add(panel.blocks)
+            formal = replace(view, buffer=Buffer("m0", view.buffer.dtype), offset=0)
+            key, where = (formal, layout), origin(view.buffer)
+            if key in self._fillers:
+                self._fillers[key] = self._fillers[key].called_for(where)
+            else:
+                blocks, numbers = Buffer("m1", panel.blocks.dtype), Buffer("m2", "int32")
+                inner = Block(origin=where)
+                _Packing(inner, formal, SparsePanel(layout, blocks, numbers)).pack()
+                self._fillers[key] = Function(
+                    f"gather{len(self._fillers)}", (formal.buffer, blocks, numbers), (), tuple(inner.statements),
+                    "gathers blocks that are not zero",
+                )  # fmt: skip
+            places = ((view.buffer, view.offset), (panel.blocks, 0), (panel.numbers, 0))
+            block.add(Call(self._fillers[key].name, places, (), origin=where))
+
+    @property
+    def names(self) -> set[str]:
+        """Of all buffers."""
+        return {buffer.name for panel in self._made.values() for buffer in (panel.blocks, panel.numbers)}
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """What ``pack`` calls."""
+        return tuple(self._fillers.values())
+
+
+class _Packing:
+    """Writes the function that packs one matrix."""
+
+    def __init__(self, block: Block, view: View, panel: SparsePanel) -> None:
+        self.block, self.view, self.panel, self.layout = block, view, panel, panel.layout
+
+    def pack(self) -> None:
+        block, layout = self.block, self.layout
+        _loop(block, "place", 0, layout.list_begin, 1, lambda inner, place: self._set(inner, place, _number(0)))
+        self._count()
+        some = block.nested()
+        for part in range(len(layout.bounds) - 1):
+            self._part(some, part)
+        block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(some.statements)))
+
+    def _count(self) -> None:
+        """Counts blocks of either height, by which it is decided how high they are and whether dense tiles serve."""
+        block, layout = self.block, self.layout
+        low, tall = layout.dot_width, layout.heights[0]
+        end = layout.whole // tall * tall
+
+        def counted(inner: Block, k: Index, column: Index) -> None:
+            rows = [self._row(inner, k + row, column) for row in range(tall)]
+            steps = [self._some(inner, rows[first : first + low]) for first in range(0, tall, low)]
+            self._add(inner, TALL_BLOCKS, self._largest(inner, steps))
+            for step in steps:
+                self._add(inner, LOW_BLOCKS, step)
+
+        def last(inner: Block, k: Index, column: Index) -> None:
+            rows = [self._row(inner, k + row, column) for row in range(low)]
+            self._add(inner, LAST_BLOCKS, self._some(inner, rows))
+
+        self._over_blocks(block, 0, end, tall, 0, layout.width, counted)
+        self._over_blocks(block, end, layout.whole, low, 0, layout.width, last)
+        of_tall, of_low, of_last = (self._get(block, place) for place in (TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS))
+        steps, columns = tall // low, layout.room // layout.lanes
+        tall_cost, low_cost = (
+            block.let("mul", [count, _number(block_cost(high))], "int32", 1)
+            for count, high in ((of_tall, steps), (of_low, 1))
+        )
+        is_tall = block.let("less_equal", [tall_cost, low_cost], "bool", 1)
+
+        def chosen(of_tall: Operand, of_low: Operand) -> Operand:
+            return block.let("select", [is_tall, of_tall, of_low], "int32", 1)
+
+        self._set(block, TALL_END, chosen(_number(end), _number(0)))
+        if layout.exact:
+            dense_cost = end // low * columns * DENSE_STEP
+            is_dense = block.let("less", [_number(dense_cost), chosen(tall_cost, low_cost)], "bool", 1)
+        else:
+            found = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
+            behind = (layout.whole - end) // low
+            every = chosen(*(_number((count + behind) * columns) for count in (end // tall, end // low)))
+            is_dense = block.let("equal", [found, every], "bool", 1)
+        self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
+
+    def _part(self, block: Block, part: int) -> None:
+        """The blocks of one worker's columns."""
+        segments = self.layout.segments
+        _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
+
+    def _segment(self, block: Block, part: int, segment: Index) -> None:
+        """The blocks of k that are summed together, of one worker's columns."""
+        layout, begin = self.layout, segment * self.layout.sums
+        end: Index = layout.depth
+        if layout.segments > 1:
+            end = block.let_index("end", "min", begin + layout.sums, layout.depth)
+        tall_end = block.read_index("tall", self.panel.numbers, TALL_END)
+        limits: list[Index] = [0, *([tall_end] if layout.has_tall else []), layout.whole]
+        limits += [layout.depth] if layout.whole < layout.depth else []
+        for number, (height, low, high) in enumerate(zip(layout.heights, limits[:-1], limits[1:], strict=True)):
+            place = layout.range_of(part, segment, number)
+            for numbers, source in ((FIRST, BLOCKS), (ROW, ROWS)):
+                self._set(block, place + numbers, self._get(block, source))
+            first = block.let_index("first", "max", begin, low)
+            last = block.let_index("last", "min", end, high)
+
+            def block_at(inner: Block, k: Index, column: Index, height: int = height) -> None:
+                self._block(inner, k, column, height)
+
+            columns = layout.bounds[part], layout.bounds[part + 1]
+            self._over_blocks(block, first, last, height, *columns, block_at)
+            self._set(block, place + LAST, self._get(block, BLOCKS))
+
+    def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
+        """Writes a block behind those that are there, and counts it unless it is zero."""
+        layout, dot_width = self.layout, self.layout.dot_width
+        steps = -(-height // dot_width)
+        rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]
+        zero = Literal(0, self.view.buffer.dtype, layout.lanes)
+        padded = [*rows, *[zero] * (steps * dot_width - height)]
+        number = block.read_index("number", self.panel.numbers, BLOCKS)
+        row = block.read_index("row", self.panel.numbers, ROWS)
+        for step in range(steps):
+            together, first = padded[step * dot_width : (step + 1) * dot_width], (row + step) * layout.row
+            if layout.lanes > 1:
+                block.add(Store(side_by_side(block, together), self.panel.blocks, first))
+                continue
+            for number_in_row, value in enumerate(together):
+                block.add(Store(value, self.panel.blocks, first + number_in_row))
+        entry = layout.list_begin + 2 * number
+        target = column
+        if layout.accumulators > 1 and steps == 1:  # the k of each sum stand apart
+            target = column + layout.room * block.let_index("sum", "parity", k, 1)
+        for place, index in ((entry, k), (entry + 1, target)):
+            self._set(block, place, _cast(block, index))
+        some = self._some(block, rows)
+        self._add(block, BLOCKS, some)
+        self._add(block, ROWS, block.let("mul", [some, _number(steps)], "int32", 1))
+
+    def _over_blocks(
+        self, block: Block, first: Index, last: Index, height: int, low: int, high: int,
+        body: Callable[[Block, Index, Index], None],
+    ) -> None:  # fmt: skip
+        """``body`` for each block of whole heights from k to k, of columns from low to high."""
+        lanes = self.layout.lanes
+
+        def row(inner: Block, k: Index) -> None:
+            _loop(inner, "column", low, high, lanes, lambda one, column: body(one, k, column))
+
+        _loop(block, "k", first, last - (height - 1), height, row)
+
+    # Numbers ---------------------------------------------------------------------------------------
+
+    def _row(self, block: Block, k: Index, column: Index) -> Operand:
+        """``lanes`` columns at one k, zeros behind the last one."""
+        view, layout = self.view, self.layout
+        valid: Index | None = None
+        if layout.width % layout.lanes:
+            valid = block.let_index("valid", "min", layout.width - column, layout.lanes)
+        place = view.offset + k * view.strides[0] + column * view.strides[1]
+        return block.load("w", view.buffer, place, layout.lanes, valid, view.strides[1])
+
+    def _some(self, block: Block, rows: Sequence[Operand]) -> Operand:
+        """1 if some number is not 0, else 0. A NaN is none."""
+        found: Operand | None = None
+        for row in rows:
+            dtype = "float32" if row.dtype == "bfloat16" else row.dtype
+            wide = block.let("cast", [row], dtype, row.lanes) if dtype != row.dtype else row
+            differs = block.let("not_equal", [wide, Literal(0, dtype, row.lanes)], "bool", row.lanes)
+            found = differs if found is None else block.let("or", [found, differs], "bool", row.lanes)
+        assert found is not None
+        numbers = block.let("cast", [found], "int32", found.lanes)
+        return block.let("across", [numbers], "int32", 1, combine="maximum") if found.lanes > 1 else numbers
+
+    def _largest(self, block: Block, numbers: Sequence[Operand]) -> Operand:
+        found = numbers[0]
+        for number in numbers[1:]:
+            found = block.let("maximum", [found, number], "int32", 1)
+        return found
+
+    def _get(self, block: Block, place: Index) -> Operand:
+        return block.load("n", self.panel.numbers, place, 1)
+
+    def _set(self, block: Block, place: Index, value: Operand) -> None:
+        block.add(Store(value, self.panel.numbers, place))
+
+    def _add(self, block: Block, place: int, value: Operand) -> None:
+        self._set(block, place, block.let("add", [self._get(block, place), value], "int32", 1))
+
+
+def _number(value: int) -> Literal:
+    return Literal(value, "int32", 1)
+
+
+def _cast(block: Block, index: Index) -> Operand:
+    return block.let("cast", [block.let("index", (), "int64", 1, index=index)], "int32", 1)
+
+
+def _loop(block: Block, name: str, first: Index, stop: Index, step: int, body: Callable[[Block, Index], None]) -> None:
+    variable, inner = block.fresh_index(name), block.nested()
+    body(inner, size(variable))
+    block.add(For(variable, first, stop, step, tuple(inner.statements)))

@@ -1,0 +1,214 @@
+"""Products that leave out blocks of zeros of their weights.
+
+Sums of a row lie in memory, not in registers: a loop over the blocks that are left adds each to those of its columns.
+Blocks come in the order of k, so neighbours add to different sums and don't wait for each other. Several rows share a
+loop. Where packing found too few zeros, tiles compute all of it as if there were none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Node
+from ..analysis.node_kinds import label_of
+from ..buffers.sparse_packing import DENSE, FIRST, LAST, ROW, SparseLayout, SparsePanel
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Buffer, Contract, Index, Literal, Operand, Store, Value, When
+from .kernel_plan import KernelPlan
+from .loop_nests import WorkerSlice, loop, strips
+from .matmul import Tiles
+from .region import Region, over_axes
+from .values import Coordinate, Strip, ValueEmitter, aligned, place
+
+MOST_ROWS = 4
+"""Rows that share a loop over blocks: of as many a block's weights stay in registers."""
+
+
+def sparse_product(
+    region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
+) -> None:  # fmt: skip
+    """The product of a kernel, by blocks or by tiles, as packing found."""
+    memory = region.memory
+    panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
+    is_dense = block.read_index("dense", panel.numbers, DENSE)
+    by_blocks, by_tiles = block.nested(), block.nested()
+    _Blocks(region, plan, layout, panel, share).emit(by_blocks)
+    block.add(When(is_dense, 0, 1, tuple(by_blocks.statements)))
+    with memory.panels.needed_if_dense(panel.numbers):
+        Tiles(region, by_tiles, plan, share).emit()
+    block.add(When(is_dense, 1, 2, tuple(by_tiles.statements)))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Where the sums of a row of a product lie: of each accumulator, and, where sums begin anew after some k, what they
+    add up to. at: the row's coordinates.
+    """
+
+    node: Node
+    at: tuple[Coordinate, ...]
+    buffer: Buffer
+    accumulators: tuple[Index, ...]
+    total: Index | None
+
+
+class _Blocks:
+    """Writes products by blocks. There are several where narrow numbers are parts of a row."""
+
+    def __init__(
+        self, region: Region, plan: KernelPlan, layout: SparseLayout, panel: SparsePanel, share: WorkerSlice | None
+    ) -> None:
+        self.region, self.memory, self.plan, self.layout, self.panel = region, region.memory, plan, layout, panel
+        self.nodes, self.shape, self.share = plan.kernel.members, plan.kernel.shape, share
+        self.units = share if share is not None and share.axis == len(self.shape) - 1 else None
+        self.axis = self._axis_of_rows()
+        extent = 1 if self.axis is None else region.extent(self.shape, self.axis)
+        self.together = max(1, min(MOST_ROWS, extent)) if isinstance(extent, int) else MOST_ROWS
+        self.copies = max(layout.accumulators, 2 if layout.segments > 1 else 1)
+        self.room = -(-layout.room // plan.lanes) * plan.lanes
+        parts = 1 if share is None else share.parts
+        rows = self.together * parts
+        self.buffers = [
+            self.memory.scratch("sums", node.dtype, self.room * self.copies * rows) for node in self.nodes
+        ]  # fmt: skip
+
+    def _axis_of_rows(self) -> int | None:
+        """The axis of which several rows are computed at once; None where rows come one by one."""
+        assert self.plan.products is not None
+        axis, active = self.plan.products.row_axis, self.region.active
+        return None if axis is None or (active is not None and active.cuts(self.shape, axis)) else axis
+
+    def emit(self, block: Block) -> None:
+        axes = [axis for axis in range(len(self.shape) - 1) if axis != self.axis]
+        over_axes(self.region, block, self.shape, axes, [0] * len(self.shape), self._tiles, self.share)
+
+    def _tiles(self, block: Block, at: list[Coordinate]) -> None:
+        """Rows in tiles of as many as are computed at once, then one by one."""
+        axis, together = self.axis, self.together
+        if axis is None:
+            self._rows(block, [at])
+            return
+
+        def tile(inner: Block, first: Index, count: int) -> None:
+            places = (self.region.at(self.shape, axis, first + number) for number in range(count))
+            self._rows(inner, [[*at[:axis], row, *at[axis + 1 :]] for row in places])
+
+        begin: Index = 0
+        end = self.region.extent(self.shape, axis)
+        if self.share is not None and self.share.axis == axis:
+            begin, end = self.share.range(block, end)
+        count = end - begin
+        whole = begin + block.let_index("whole", "floor", count, together)
+        if isinstance(count, int):
+            whole = begin + count // together * together
+        loop(block, "r", whole, lambda inner, row: tile(inner, row, together), begin, together)
+        if together > 1:
+            loop(block, "r", end, lambda inner, row: tile(inner, row, 1), whole)
+
+    def _rows(self, block: Block, places: Sequence[Sequence[Coordinate]]) -> None:
+        """Rows at once: their sums begin, are added to, and go where the products' values are wanted."""
+        rows = [sums for number, at in enumerate(places) for sums in self._sums(number, at)]
+        for inner, strip in self._strips(block):
+            for sums in rows:
+                self._begin(inner, sums, strip)
+        loop(block, "segment", self.layout.segments, lambda inner, segment: self._segment(inner, rows, segment))
+        for inner, strip in self._strips(block):
+            for sums in rows:
+                self._end(inner, sums, strip)
+
+    def _sums(self, number: int, at: Sequence[Coordinate]) -> Iterator[_Sums]:
+        """Where the sums of a row lie, of those that are computed at once the one of this number."""
+        layout, part = self.layout, 0 if self.share is None else self.share.part
+        begin = (part * self.together + number) * (self.room * self.copies)
+        accumulators = tuple(begin + layout.room * copy for copy in range(layout.accumulators))
+        total = begin + self.room if layout.segments > 1 else None
+        for node, buffer in zip(self.nodes, self.buffers, strict=True):
+            yield _Sums(node, tuple(at[:-1]), buffer, accumulators, total)
+
+    def _strips(self, block: Block) -> Iterator[tuple[Block, Strip]]:
+        return strips(block, self.shape[-1], self.plan.lanes, self.units)
+
+    def _begin(self, block: Block, sums: _Sums, strip: Strip) -> None:
+        node, (first, *others) = sums.node, sums.accumulators
+        zero: Operand = Literal(0 if node.dtype == "int32" else 0.0, node.dtype, strip.lanes)
+        value = zero
+        if len(node.operands) == 3:
+            emitter, start = ValueEmitter(block, self.memory.views), node.operands[2]
+            value = emitter.spread(emitter.value(start, aligned(start.shape, (*sums.at, strip))), strip.lanes)
+        block.add(Store(value, sums.buffer, first + strip.start, strip.valid))
+        for other in others:
+            block.add(Store(zero, sums.buffer, other + strip.start, strip.valid))
+        if sums.total is not None:  # -0.0 adds nothing to any number, itself among them
+            nothing = Literal(-0.0, node.dtype, strip.lanes)
+            block.add(Store(nothing, sums.buffer, sums.total + strip.start, strip.valid))
+
+    def _end(self, block: Block, sums: _Sums, strip: Strip) -> None:
+        node = sums.node
+        first, *others = (
+            block.load(label_of(node), sums.buffer, place_of_sum + strip.start, strip.lanes, strip.valid)
+            for place_of_sum in (sums.accumulators if sums.total is None else (sums.total,))
+        )
+        value: Operand = first
+        for other in others:
+            value = block.let("add", [value, other], node.dtype, strip.lanes)
+        for view in self.memory.stores[node]:
+            ValueEmitter(block, self.memory.views).store(value, view, (*sums.at, strip))
+
+    def _segment(self, block: Block, rows: Sequence[_Sums], segment: Index) -> None:
+        """The blocks of k that are summed together."""
+        layout, numbers, part = self.layout, self.panel.numbers, 0 if self.units is None else self.units.part
+        for number, height in enumerate(layout.heights):
+            begin, steps = layout.range_of(part, segment, number), -(-height // layout.dot_width)
+            first, last, row = (block.read_index("range", numbers, begin + item) for item in (FIRST, LAST, ROW))
+            behind = row - first * steps
+
+            def one(inner: Block, entry: Index, height: int = height, row: Index = behind, steps: int = steps) -> None:
+                self._block(inner, rows, entry, row + entry * steps, height)
+
+            loop(block, "entry", last, one, first)
+        for inner, strip in self._strips(block) if layout.segments > 1 else ():
+            for sums in rows:
+                _add_up(inner, sums, strip)
+
+    def _block(self, block: Block, rows: Sequence[_Sums], entry: Index, row: Index, height: int) -> None:
+        """Adds one block to the sums of its columns. row: the first of its rows, of those of all blocks."""
+        layout, panel = self.layout, self.panel
+        numbers = layout.list_begin + 2 * entry
+        k, column = (block.read_index(name, panel.numbers, numbers + item) for item, name in enumerate(("k", "column")))
+        steps = -(-height // layout.dot_width)
+        split = layout.accumulators if steps > 1 else 1
+        lefts = [self._left(sums) for sums in rows]
+        for number in range(split):
+            targets = [(sums.buffer, sums.accumulators[number] + column) for sums in rows]
+            befores = [(block.load("sum", *target, layout.lanes),) for target in targets]
+            afters = [(Value(block.fresh(label_of(sums.node)), sums.node.dtype, layout.lanes),) for sums in rows]
+            block.add(
+                Contract(
+                    tuple(afters), tuple(befores),
+                    tuple((buffer, index + (k + number) * stride) for buffer, index, stride in lefts),
+                    lefts[0][2] * layout.dot_width * split, height // split,
+                    ((panel.blocks, (row + number) * layout.row),), layout.row * split, 1, (None,),
+                    steps, "", layout.dot_width,
+                )
+            )  # fmt: skip
+            for (after,), target in zip(afters, targets, strict=True):
+                block.add(Store(after, *target))
+
+    def _left(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
+        """Where a row of a left operand lies, and the distance of its elements."""
+        left = sums.node.operands[0]
+        view = self.memory.views[left]
+        index, _, _ = place(view, (*aligned(left.shape[:-1], sums.at), 0))
+        return view.buffer, index, view.strides[-1]
+
+
+def _add_up(block: Block, sums: _Sums, strip: Strip) -> None:
+    """Adds to the total what has been summed since the last time, and begins anew."""
+    assert sums.total is not None
+    dtype, lanes, place_of_sum = sums.node.dtype, strip.lanes, sums.accumulators[0] + strip.start
+    total = block.load("total", sums.buffer, sums.total + strip.start, lanes, strip.valid)
+    part = block.load("part", sums.buffer, place_of_sum, lanes, strip.valid)
+    value = block.let("add", [total, part], dtype, lanes)
+    block.add(Store(value, sums.buffer, sums.total + strip.start, strip.valid))
+    block.add(Store(Literal(0.0, dtype, lanes), sums.buffer, place_of_sum, strip.valid))

@@ -1,0 +1,58 @@
+"""What packing finds of weights that are zero by blocks: which blocks are left, and how high they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sparse_nets import zeroed
+
+import rnngraph as rg
+from rnngraph.codegen.buffers.sparse_packing import BLOCKS, DENSE, TALL_END
+from rnngraph.codegen.compile import planned
+from rnngraph.export.c_interface.ports import ExportedEntry
+from rnngraph.export.native_code import entry_of
+
+
+def packed(target: str, kernel: np.ndarray, parts: int = 1) -> ExportedEntry:
+    """The packed weights of one product."""
+    options = {"target": target, "threads": parts, "sparse": True, "cache": False}
+    program = rg.compile({"y": rg.dense(rg.placeholder("x", (None, kernel.shape[0])), kernel.shape[1])}, **options)
+    program.parameters["dense/kernel"] = kernel
+    compiled = program.inference.compiled
+    plan = planned(compiled.sized(("y",), {"B": 1}), program.options.target, "net", parts)
+    return entry_of(plan, program.options.target, program.parameters, True)
+
+
+def numbers_of(entry: ExportedEntry) -> np.ndarray:
+    start, count = entry.panel_places["numbers0"]
+    return np.frombuffer(entry.panels[start : start + count], np.int32)
+
+
+@pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3", "aarch64-linux", "thumbv7em-none-eabihf", "wasm32"])
+def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
+    """Four k where zeros come in blocks, one where they come in rows, and none at all where nothing is zero."""
+    generator = np.random.default_rng(4)
+    kernel = generator.normal(size=(67, 64)).astype(np.float32)
+    for density, block, dense, tall in ((0.2, (4, 8), 0, 64), (0.2, (1, 16), 0, 0), (1.0, (1, 1), 1, 64)):
+        numbers = numbers_of(packed(target, zeroed(kernel, density, block, generator)))
+        assert (numbers[DENSE], numbers[TALL_END]) == (dense, tall)
+
+
+def test_as_many_blocks_as_are_not_zero() -> None:
+    kernel = np.zeros((64, 64), np.float32)
+    for row, column in ((0, 0), (5, 63), (36, 17), (63, 8)):
+        kernel[row, column] = 1.0
+    assert numbers_of(packed("x86-64-v3", kernel))[BLOCKS] == 4
+    assert numbers_of(packed("x86-64-v3", np.zeros_like(kernel)))[BLOCKS] == 0
+    assert numbers_of(packed("x86-64-v3", -np.zeros_like(kernel)))[BLOCKS] == 0
+
+
+def test_what_is_not_used_holds_zeros() -> None:
+    """Tiles' panel where blocks are left out, and the blocks where none is: exports leave both away."""
+    generator = np.random.default_rng(5)
+    whole = generator.normal(size=(64, 64)).astype(np.float32)
+    for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):
+        entry = packed("x86-64-v3", kernel)
+        start, count = entry.panel_places[empty]
+        assert {"panel0", "blocks0"} <= entry.plan.shrinking
+        assert not any(entry.panels[start : start + count])
