@@ -11,6 +11,13 @@ on no other. q + 32768 is two bytes, high and low, and
 
 whose two products are exact in 32 bits: their values depend on no order of adding.
 
+``int8`` with activations of 8 bits: a row of x becomes whole numbers q from -127 to 127. Its least and its largest
+number, 0 among them, are 253 steps apart, and q is x / step + z, rounded, where z is a whole number and stands for 0.
+
+    x @ W = step (q @ W - z sums of W's columns)
+
+q is a byte with sign, or 128 more and one without.
+
 A row or a column that holds NaN or an infinity gives NaN and infinities, and nothing else.
 """
 
@@ -27,6 +34,9 @@ from ...ir.graph import Node, make
 SMALLEST = 1e-30
 """Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale
 is finite, also of zeros and of denormals."""
+
+STEPS = 253
+"""Of a row's range, in 8 bits: with so many z can be rounded, and all numbers are -127..127 without being limited."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,33 @@ class _Builder:
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
+    def narrow_weight(self, weight: Node) -> tuple[Node, Node]:
+        """``whole_numbers`` as bytes."""
+        whole, largest = self.whole_numbers(weight)
+        return self.narrow(whole, "int8", "narrow"), largest
+
+    def sums(self, narrow: Node) -> Node:
+        """Of the columns of a weight of bytes."""
+        return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
+
+    def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
+        """Rows as whole numbers from ``offset`` - 127 to ``offset`` + 127; which of them stands for 0, and how large a
+        step is. Where a row is not finite the step isn't either, and the numbers are any.
+        """
+        axes = {"axes": (x.tensor.rank - 1,), "keepdims": True}
+        least = self("minimum", self("reduce_min", x, **axes, name="least"), 0.0)
+        largest = self("maximum", self("reduce_max", x, **axes, name="largest"), 0.0)
+        # One after the other, as their difference may be too large for a float.
+        step = self("sub", self("mul", largest, 1 / STEPS), self("mul", least, 1 / STEPS))
+        step = self("maximum", step, SMALLEST, name="step")
+        inverse = self("div", 1.0, step)
+        zero = self("round", self("sub", offset - STEPS / 2, self("mul", least, inverse)), name="zero")
+        return self("round", self("fma", x, inverse, zero)), zero, step
+
+    def scaled(self, total: Node, scale: Node, start: Node | None, name: str) -> Node:
+        """``total`` times ``scale``, added to ``start``."""
+        return self("fma", total, scale, start, name=name) if start else self("mul", total, scale, name=name)
+
 
 class Narrowing:
     """One way of writing out the products of one graph. What several of them share is made once."""
@@ -125,7 +162,7 @@ class Narrowing:
 
 @dataclass(eq=False)
 class Widened(Narrowing):
-    """Narrow weights that are widened as they are read; activations stay float32, unless they have no low part."""
+    """Narrow weights that are widened as they are read; activations are float32, rounded if they are not ``split``."""
 
     form: str
     split: bool
@@ -136,20 +173,27 @@ class Widened(Narrowing):
     def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
         if self.form == "bfloat16":
             return (build.narrow(weight, "bfloat16", "narrow"),)
-        whole, largest = build.whole_numbers(weight)
-        return build.narrow(whole, "int8", "narrow"), build("mul", largest, 1 / 127, name="scale")
+        narrow, largest = build.narrow_weight(weight)
+        return narrow, build("mul", largest, 1 / 127, name="scale")
 
     def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
-        return (x if self.split else build.wide(build.narrow(x, "bfloat16")),)
+        if self.split:
+            return (x,)
+        if self.form == "bfloat16":
+            return (build.wide(build.narrow(x, "bfloat16")),)
+        whole, zero, step = build.steps(x, 0.0)
+        return build("sub", whole, zero), step
 
     def combined(
         self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         if self.form == "bfloat16":
             return super().combined(build, row, weight, start, name)
-        narrow, scale = weight
-        total = build("matmul", *row, narrow)
-        return build("fma", total, scale, start, name=name) if start else build("mul", total, scale, name=name)
+        (left, *steps), (narrow, scale) = row, weight
+        total = build("matmul", left, narrow)
+        if steps:
+            total, scale = build("mul", total, scale), steps[0]
+        return build.scaled(total, scale, start, name)
 
 
 @dataclass(eq=False)
@@ -180,10 +224,8 @@ class Int8(Narrowing):
     """Weights of 8 bits, activations as two bytes each."""
 
     def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
-        whole, largest = build.whole_numbers(weight)
-        narrow = build.narrow(whole, "int8", "narrow")
-        sums = build("reduce_sum", build("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
-        return narrow, build("mul", sums, -128), build("mul", largest, 1 / (127 * 32767), name="scale")
+        narrow, largest = build.narrow_weight(weight)
+        return narrow, build("mul", build.sums(narrow), -128), build("mul", largest, 1 / (127 * 32767), name="scale")
 
     def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
         largest, finite = build.magnitude(x, x.tensor.rank - 1, keepdims=True)
@@ -199,4 +241,29 @@ class Int8(Narrowing):
         (high, low, largest), (narrow, sums, scale) = row, weight
         parts = [build.wide(build("matmul", high, narrow, sums)), build.wide(build("matmul", low, narrow))]
         total = build("mul", build("fma", parts[0], 256.0, parts[1]), scale)
-        return build("fma", total, largest, start, name=name) if start else build("mul", total, largest, name=name)
+        return build.scaled(total, largest, start, name)
+
+
+@dataclass(eq=False)
+class Bytes(Narrowing):
+    """Weights and activations of 8 bits. dtype: of activations, ``uint8`` or ``int8``, as the target takes them."""
+
+    dtype: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+        narrow, largest = build.narrow_weight(weight)
+        return narrow, build.sums(narrow), build("mul", largest, 1 / 127, name="scale")
+
+    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+        whole, zero, step = build.steps(x, 128.0 if self.dtype == "uint8" else 0.0)
+        return build.narrow(whole, self.dtype, "narrow"), build("cast", build("neg", zero), dtype="int32"), step
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        (left, zero, step), (narrow, sums, scale) = row, weight
+        total = build.wide(build("matmul", left, narrow, build("mul", zero, sums)))
+        return build.scaled(build("mul", total, scale), step, start, name)
