@@ -44,6 +44,7 @@ PASSES: dict[str, Pass] = {
     "unroll_full": Unroll("full"),
     "squeeze": Squeeze(),
     "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
+    "reduced_weights_bytes": ReducedWeights("int8", True, False, "uint8", least_depth=2, least_weights=9),
     "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
     "samples": Samples(3),
     "split_training": Split(training=True),

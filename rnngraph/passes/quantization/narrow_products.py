@@ -70,7 +70,7 @@ class Weight:
         return column_slice(made, self.first, self.last, like)
 
 
-class _Builder:
+class Builder:
     """Makes nodes that stand where the first product that they serve stands."""
 
     def __init__(self, like: Node) -> None:
@@ -137,7 +137,7 @@ class Narrowing:
 
     def product(self, left: Node, right: Node, start: Node | None, like: Node) -> Node:
         """``left @ right``, added to ``start``, in the place of the node ``like``."""
-        build, weight = _Builder(like), Weight.of(right)
+        build, weight = Builder(like), Weight.of(right)
         if weight.key not in self._weights:
             self._weights[weight.key] = self.weight(build, weight.rows())
         if left not in self._rows:
@@ -145,16 +145,16 @@ class Narrowing:
         columns = [weight.columns(made, like) for made in self._weights[weight.key]]
         return self.combined(build, self._rows[left], columns, start, like.name)
 
-    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         """What is made of a weight."""
         raise NotImplementedError
 
-    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
         """What is made of rows of activations."""
         return (x,)
 
     def combined(
-        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         """The product of both."""
         return build("matmul", *row, *weight, *([start] if start else []), name=name)
@@ -170,13 +170,13 @@ class Widened(Narrowing):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         if self.form == "bfloat16":
             return (build.narrow(weight, "bfloat16", "narrow"),)
         narrow, largest = build.narrow_weight(weight)
         return narrow, build("mul", largest, 1 / 127, name="scale")
 
-    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
         if self.split:
             return (x,)
         if self.form == "bfloat16":
@@ -185,7 +185,7 @@ class Widened(Narrowing):
         return build("sub", whole, zero), step
 
     def combined(
-        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         if self.form == "bfloat16":
             return super().combined(build, row, weight, start, name)
@@ -205,15 +205,15 @@ class BFloat16(Narrowing):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         return (build.narrow(weight, "bfloat16", "narrow"),)
 
-    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
         high = build.narrow(x, "bfloat16", "high")
         return (high, build.narrow(build("sub", x, build.wide(high)), "bfloat16", "low")) if self.split else (high,)
 
     def combined(
-        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         parts = [build("matmul", part, *weight) for part in row]
         total = build("add", *parts) if self.split else parts[0]
@@ -223,11 +223,11 @@ class BFloat16(Narrowing):
 class Int8(Narrowing):
     """Weights of 8 bits, activations as two bytes each."""
 
-    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         narrow, largest = build.narrow_weight(weight)
         return narrow, build("mul", build.sums(narrow), -128), build("mul", largest, 1 / (127 * 32767), name="scale")
 
-    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
         largest, finite = build.magnitude(x, x.tensor.rank - 1, keepdims=True)
         rounded = build("round", build("mul", x, build("div", 32767.0, largest)))
         whole = build("add", build("select", finite, rounded, 0.0), 32768.0)
@@ -236,7 +236,7 @@ class Int8(Narrowing):
         return high, low, build("select", finite, largest, float("nan"))
 
     def combined(
-        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         (high, low, largest), (narrow, sums, scale) = row, weight
         parts = [build.wide(build("matmul", high, narrow, sums)), build.wide(build("matmul", low, narrow))]
@@ -253,16 +253,16 @@ class Bytes(Narrowing):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         narrow, largest = build.narrow_weight(weight)
         return narrow, build.sums(narrow), build("mul", largest, 1 / 127, name="scale")
 
-    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
         whole, zero, step = build.steps(x, 128.0 if self.dtype == "uint8" else 0.0)
         return build.narrow(whole, self.dtype, "narrow"), build("cast", build("neg", zero), dtype="int32"), step
 
     def combined(
-        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
         (left, zero, step), (narrow, sums, scale) = row, weight
         total = build.wide(build("matmul", left, narrow, build("mul", zero, sums)))
