@@ -136,6 +136,18 @@ def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names
     return total
 
 
+def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
+    odd = b.intrinsic("fshr", x, x, x, b.constant(8, x))
+    return _call(b, "llvm.arm.sxtb16", x, x), _call(b, "llvm.arm.sxtb16", odd, odd)
+
+
+def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """SMLAD of Cortex-M: of two pairs of 16 bits in a register both products are added."""
+    for x, y in zip(left, right, strict=True):
+        total = _call(b, "llvm.arm.smlad", total, x, y, total)
+    return total
+
+
 def _each_byte(b: Instructions, x: Handle) -> Parts:
     return tuple(b.ashr(b.shl(x, 24 - 8 * number), 24) for number in range(4))
 
@@ -153,6 +165,7 @@ SIGNED = {
     "maddubs": Way(_bytes, _magnitudes, _byte_pairs),
     "maddwd": Way(_even_and_odd, _even_and_odd, _half_pairs),
     "i32x4.dot": Way(_even_and_odd, _even_and_odd, partial(_half_pairs, names=WASM)),
+    "smlad": Way(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
     "plain": Way(_each_byte, _each_byte, _one_by_one),
 }
 """By the name that ``Target.signed_dots`` has. ``plain`` is for every processor."""

@@ -114,7 +114,8 @@ _OTHERS = {
         # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
         Target(
             "thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf", "cortex-m4", "+strict-align", 32, 32, True,
-            16 * 1024, 128 * 1024, pointer_bits=32, relocation="static", absent=("float64", *_ARM32),
+            16 * 1024, 128 * 1024, signed_dots="smlad", pointer_bits=32, relocation="static",
+            absent=("float64", *_ARM32),
         ),
         Target("wasm32", _WASM, "mvp", _PLAIN, 32, 32, False, pointer_bits=32, relocation="static"),
         Target(

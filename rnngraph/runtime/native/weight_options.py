@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...arguments import one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
@@ -36,7 +38,8 @@ def reduction(weights: str, activations: str, target: Target) -> ReducedWeights 
         return None
     split = activations == "float32"
     of_bytes = target.byte_activations if weights == "int8" and not split else ""
-    if of_bytes or weights in target.dots:
-        return ReducedWeights(weights, True, split, of_bytes)
-    # Without the instructions memory is what is gained, which small weights have a share of, too.
-    return ReducedWeights(weights, False, split, least_depth=8, least_weights=256)
+    chosen = ReducedWeights(weights, bool(of_bytes) or weights in target.dots, split, of_bytes)
+    if chosen.dots and target.lanes(4) > 1:
+        return chosen
+    # Without such instructions, or vectors, memory is what is gained, which small weights have a share of, too.
+    return replace(chosen, least_depth=8, least_weights=256)

@@ -96,7 +96,12 @@ def test_sums_of_signed_bytes_are_exact(way: str, bits: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "instruction"),
-    [("aarch64-linux-dotprod", "sdot"), ("aarch64-macos", "sdot"), ("wasm32-simd128", "i32x4.dot_i16x8_s")],
+    [
+        ("aarch64-linux-dotprod", "sdot"),
+        ("aarch64-macos", "sdot"),
+        ("wasm32-simd128", "i32x4.dot_i16x8_s"),
+        ("thumbv7em-none-eabihf", "smlad"),
+    ],
 )
 def test_instructions_of_other_processors(name: str, instruction: str) -> None:
     target = target_of(name)
