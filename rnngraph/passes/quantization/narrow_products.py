@@ -16,7 +16,8 @@ number, 0 among them, are 253 steps apart, and q is x / step + z, rounded, where
 
     x @ W = step (q @ W - z sums of W's columns)
 
-q is a byte with sign, or 128 more and one without.
+q is a byte with sign, or 128 more and one without. Weights that were quantized already, with one scale for all columns,
+stay what they are.
 
 A row or a column that holds NaN or an infinity gives NaN and infinities, and nothing else.
 """
@@ -34,6 +35,9 @@ from ...ir.graph import Node, make
 SMALLEST = 1e-30
 """Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale
 is finite, also of zeros and of denormals."""
+
+OFF = 1e-3
+"""Of a step: how far from whole numbers those of a weight may be that was quantized with one scale, and widened."""
 
 STEPS = 253
 """Of a row's range, in 8 bits: with so many z can be rounded, and all numbers are -127..127 without being limited."""
@@ -94,15 +98,25 @@ class Builder:
         largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
         return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
 
-    def whole_numbers(self, weight: Node) -> tuple[Node, Node]:
-        """A weight as numbers from -127 to 127, and the largest magnitude of each column, NaN if that is not finite."""
+    def whole_numbers(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
+        """A weight as numbers from -127 to 127, and the largest magnitude of each column, NaN if that is not finite.
+
+        as_one: where all numbers of the weight are whole numbers of one step, columns count as if each had the largest
+        magnitude of all: what was quantized with one scale stays what it is.
+        """
         largest, finite = self.magnitude(weight, 0, keepdims=False)
+        if as_one:
+            whole = self("reduce_max", largest, axes=(0,), keepdims=True)
+            steps = self("mul", weight, self("div", 127.0, whole))
+            off = self("abs", self("sub", steps, self("round", steps)))
+            farthest = self("reduce_max", off, axes=(0, 1), keepdims=False)
+            largest = self("select", self("less", farthest, OFF), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
-    def narrow_weight(self, weight: Node) -> tuple[Node, Node]:
+    def narrow_weight(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
         """``whole_numbers`` as bytes."""
-        whole, largest = self.whole_numbers(weight)
+        whole, largest = self.whole_numbers(weight, as_one)
         return self.narrow(whole, "int8", "narrow"), largest
 
     def sums(self, narrow: Node) -> Node:
@@ -173,7 +187,7 @@ class Widened(Narrowing):
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         if self.form == "bfloat16":
             return (build.narrow(weight, "bfloat16", "narrow"),)
-        narrow, largest = build.narrow_weight(weight)
+        narrow, largest = build.narrow_weight(weight, not self.split)
         return narrow, build("mul", largest, 1 / 127, name="scale")
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
@@ -254,7 +268,7 @@ class Bytes(Narrowing):
         super().__init__()
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
-        narrow, largest = build.narrow_weight(weight)
+        narrow, largest = build.narrow_weight(weight, as_one=True)
         return narrow, build.sums(narrow), build("mul", largest, 1 / 127, name="scale")
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:

@@ -106,6 +106,19 @@ def test_activations_of_8_bits_on_all_targets() -> None:
     np.testing.assert_allclose(first[0], expected[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("worst", [0.0, 0.4])
+def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
+    """As of a file that was quantized; with a number off their grid each column has its own."""
+    graph, generator = product("B,", 64, 64), np.random.default_rng(2)
+    whole = generator.integers(-90, 91, (64, 64)).astype(np.float32)
+    whole[5, 5], whole[7, 7] = 127, whole[7, 7] + worst
+    feeds = {"x": np.eye(64, dtype=np.float32), "W": (whole * np.float32(0.0123)).astype(np.float32)}
+    for of, dots in (("uint8", True), ("int8", True), ("", False)):
+        found = interpret(ReducedWeights("int8", dots, False, of)(graph), feeds)["y"]
+        off = np.abs(found - feeds["W"]) / (np.abs(feeds["W"]).max(0) / 127)  # in steps of each column
+        assert (off.max() < 1e-4) if worst == 0 else (0.4 < off.max() < 0.501)
+
+
 def product(shape: str, depth: int, width: int, first: int = 0) -> Graph:
     """x times the columns of a weight from ``first`` on."""
     text = f"""graph g
