@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import alone, beside, compiling, convolutions, pools, products, profiles
+from . import alone, beside, compiling, convolutions, pools, products, profiles, quantized
 from .basis import Group, Options, Record
 
 __all__ = ["GROUPS", "Group", "Options", "Record"]
@@ -15,6 +15,12 @@ GROUPS = (
         "Inference with narrow weights, how many times as fast as with float32",
         alone.reduced,
         alone.reduced_cells,
+    ),
+    Group(
+        "quantized",
+        "int8 weights and activations beside onnxruntime's dynamic quantization",
+        quantized.quantized,
+        quantized.quantized_cells,
     ),
     Group("convolutions", "Convolutions over time", convolutions.convolutions, beside.time_cells),
     Group("training", "Training: the loss and all gradients", beside.training, beside.time_cells),
