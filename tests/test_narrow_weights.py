@@ -315,6 +315,26 @@ def test_errors() -> None:
             rg.compile(wide, **form)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize(("units", "width", "batch"), [(63, 100, 1), (100, 65, 3), (320, 100, 16), (128, 128, 7)])
+def test_errors_beside_onnxruntimes(units: int, width: int, batch: int, tmp_path: Path) -> None:
+    """Its dynamic quantization of the same net is further from float32, as rows share a scale, and columns do."""
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    outputs, x = declared(rg.BasicLSTMCell(units), width), normal(batch, 12, width)
+    x[:, 3] *= 3
+    exact = rg.compile({"y": outputs}, seed=3)
+    rg.write_onnx(exact, tmp_path / "whole.onnx")
+    quantize_dynamic(tmp_path / "whole.onnx", tmp_path / "narrow.onnx", weight_type=QuantType.QInt8)
+    assert "DynamicQuantizeLSTM" in [node.op_type for node in onnx.load(tmp_path / "narrow.onnx").graph.node]
+    session = onnxruntime.InferenceSession(str(tmp_path / "narrow.onnx"), providers=["CPUExecutionProvider"])
+    ours = rg.compile({"y": outputs}, parameters=exact, **FORMS["int8 alone"]).inference(x=x)["y"]
+    wanted = exact.inference(x=x)["y"]
+    errors = [np.sqrt(np.mean(np.square(found - wanted))) for found in (ours, session.run(["y"], {"x": x})[0])]
+    assert errors[0] < errors[1] < 0.02
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> None:
     program, x = rg.compile(layer(), seed=6, **FORMS[form]), normal(2, 3, 65)

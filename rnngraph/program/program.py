@@ -97,7 +97,7 @@ def compile(  # the field's name for it
 
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
         see it.
-    activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
+    activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
 
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
