@@ -136,7 +136,7 @@ def test_targets_agree(form: str) -> None:
 @pytest.mark.usefixtures("any_size")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "seed", [1, 12, 22, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (4, 9, 23, 29))]
+    "seed", [1, 22, 23, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (4, 9, 12, 29))]
 )
 def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Native code against the optimised graph; the same bits in streams and row by row."""
