@@ -25,6 +25,7 @@ FORMS = {
     "bfloat16": {"weights": "bfloat16"},
     "bfloat16, activations too": {"weights": "bfloat16", "activations": "bfloat16"},
     "int8": {"weights": "int8"},
+    "int8, activations too": {"weights": "int8", "activations": "int8"},
 }
 
 Arrays = Mapping[str, np.ndarray]

@@ -207,6 +207,13 @@ NARROW = (
 )
 """One row, where the weights' stream is the bound, and many, where arithmetic is."""
 
+QUANTIZED = (
+    *(Row("LSTM", batch, 20, 100, 320) for batch in (1, 12, 16)),
+    *(Row("LSTM", batch, 20, 128, 128) for batch in (1, 16)),
+    *(Row("LSTM", batch, 16, 384, 384, layers=3, bidirectional=True) for batch in (1, 16)),
+)
+"""What onnxruntime's dynamic quantization has an operator for."""
+
 
 @dataclass(frozen=True)
 class Point:

@@ -174,7 +174,7 @@ _COMMON = {
     "recurrent_regularizer": f"write {_PENALTY}", "activity_regularizer": f"write {_PENALTY}",
     "kernel_constraint": _CLIP, "bias_constraint": _CLIP, "recurrent_constraint": _CLIP,
     "trainable": "write only= of rg.Trainer", "lora_rank": _NOT_HERE, "lora_alpha": _NOT_HERE,
-    "quantization_config": "write weights=\"int8\" of rg.compile",
+    "quantization_config": "write weights=\"int8\", activations=\"int8\" of rg.compile",
     "sparsity": "write prune=rg.Prune(density) of rg.Trainer, and sparse=True of rg.compile",
     "training": "leave it out; program.training drops and program.inference does not", "seed": f"write {_SEED}",
     "keep_dims": "write keepdims", "dim": "write axis", "keepdim": "write keepdims",

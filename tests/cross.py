@@ -60,6 +60,9 @@ _WASM = (
 _NODE = Machine(_WASM, ("node", "{folder}/runner.cjs"))
 MACHINES: dict[str, Machine] = {
     "aarch64-linux": Machine(("aarch64-linux-gnu-gcc", "-static", *_C), ("qemu-aarch64", "{folder}/program")),
+    "aarch64-linux-dotprod": Machine(
+        ("aarch64-linux-gnu-gcc", "-static", *_C), ("qemu-aarch64", "-cpu", "neoverse-n1", "{folder}/program")
+    ),
     "armv7-linux": Machine(
         ("arm-linux-gnueabihf-gcc", "-static", *_C), ("qemu-arm", "-cpu", "cortex-a8", "{folder}/program")
     ),

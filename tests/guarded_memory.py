@@ -361,6 +361,7 @@ for _size in (3, 25):
         CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
 for _form in ("bfloat16", "int8"):  # of a size at which weights are made narrow
     CASES[f"recurrent_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form)  # type: ignore[misc]
+CASES["recurrent_bytes"] = lambda guard: recurrent(guard, 71, weights="int8", activations="int8")
 CRASHES: dict[str, Callable[[Guard, int], None]] = {
     function.__name__: function for function in (feed_overrun, result_overrun, feed_underrun, scratch_overrun)
 }

@@ -122,7 +122,9 @@ class Run:
             self.compare("masks", masks, lambda given: training.dropout_masks(given, seed=5), training)
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
-            narrow = rg.Program(program.parts.source, program.parameters, 0, None, 1, None, False, form).inference
+            activations = ("float32", form)[self.hostile.seed % 3 == 0]
+            source = program.parts.source
+            narrow = rg.Program(source, program.parameters, 0, None, 1, None, False, form, activations).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 4 == 0:

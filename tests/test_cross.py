@@ -124,11 +124,11 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("weights", ["int8", "bfloat16"])
-def test_narrow_weights(machine: str, weights: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("weights", "activations"), [("int8", "float32"), ("int8", "int8"), ("bfloat16", "float32")])
+def test_narrow_weights(machine: str, weights: str, activations: str, tmp_path: Path) -> None:
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), rg.placeholder("x", (None, None, 64)))
     target = machine.partition(" on ")[0]
-    made = rg.compile({"outputs": outputs}, weights=weights, target=target, cache=False)
+    made = rg.compile({"outputs": outputs}, weights=weights, activations=activations, target=target, cache=False)
     given = {"x": np.random.default_rng(3).normal(size=(2, 4, 64)).astype(np.float32)}
     net = Net(machine, made, {"B": 2, "T": 4}, tmp_path)
     found, expected = net.there(given), net.here(given)

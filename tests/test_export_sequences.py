@@ -184,9 +184,9 @@ def test_the_same_bits_at_a_level(level: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("form", ["bfloat16", "int8"])
-def test_narrow_weights(form: str, tmp_path: Path) -> None:
-    program = program_of(two_directions(100, 100), weights=form)
+@pytest.mark.parametrize(("weights", "activations"), [("bfloat16", "float32"), ("int8", "float32"), ("int8", "int8")])
+def test_narrow_weights(weights: str, activations: str, tmp_path: Path) -> None:
+    program = program_of(two_directions(100, 100), weights=weights, activations=activations)
     program.inference.export(tmp_path, "net", form="sequence", link=False)
     check_same(Sequence(tmp_path, "net", host()), program, ((1, 3, 1), (3, 7, 2)))
 

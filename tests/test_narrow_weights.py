@@ -5,6 +5,7 @@ whatever the rows, the chunks and the threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
-from rnngraph.runtime.native import compile_options
+from rnngraph.runtime.native import compile_options, weight_options
 
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},
     "bfloat16 alone": {"weights": "bfloat16", "activations": "bfloat16"},
     "int8": {"weights": "int8"},
+    "int8 alone": {"weights": "int8", "activations": "int8"},
 }
-FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4}
+FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 3e-2}
 """What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
 GENERATOR = np.random.default_rng(2)
 
@@ -39,10 +41,8 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of every size are made narrow, so that odd and small ones are tried."""
 
     def reduction(weights: str, activations: str, target: Any) -> ReducedWeights | None:
-        if weights == "float32":
-            return None
-        split = activations == "float32"
-        return ReducedWeights(weights, weights in target.dots, split, least_depth=1, least_weights=1)
+        chosen = weight_options.reduction(weights, activations, target)
+        return chosen and replace(chosen, least_depth=1, least_weights=1)
 
     monkeypatch.setattr(compile_options, "reduction", reduction)
 
@@ -136,7 +136,7 @@ def test_targets_agree(form: str) -> None:
 @pytest.mark.usefixtures("any_size")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "seed", [1, 12, 22, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (4, 9, 23, 29))]
+    "seed", [1, 22, 23, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (4, 9, 12, 29))]
 )
 def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Native code against the optimised graph; the same bits in streams and row by row."""
@@ -160,6 +160,11 @@ def stack(units: int = 70) -> dict[str, Any]:
     x = rg.placeholder("x", (None, None, 65))
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicLSTMCell(units), rg.GRUCell(units)]), x)
     return {"outputs": outputs, "states": states, "logits": rg.dense(outputs, 67)}
+
+
+def layer() -> dict[str, Any]:
+    """One product that is large enough."""
+    return {"logits": rg.dense(rg.placeholder("x", (None, None, 65)), 67)}
 
 
 def same(a: Any, b: Any) -> None:
@@ -204,7 +209,7 @@ def test_threads_unrolling_and_out_change_nothing(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_new_parameters_count_from_the_next_call(form: str) -> None:
-    program, other = (rg.compile(stack(), seed=seed, **FORMS[form]) for seed in (1, 2))
+    program, other = (rg.compile(layer(), seed=seed, **FORMS[form]) for seed in (1, 2))
     x = normal(2, 3, 65)
     stream = program.inference.stream(batch=2)
     before = program.inference(x=x)
@@ -218,7 +223,7 @@ def test_new_parameters_count_from_the_next_call(form: str) -> None:
 
 
 def test_training_never_sees_it_and_evaluation_does() -> None:
-    outputs = stack()["logits"]
+    outputs = layer()["logits"]
     y = rg.placeholder("y", (None, None, 67))
     loss = rg.mean_squared_error(y, outputs)
     exact, reduced = (rg.compile({"y": outputs}, loss=loss, seed=5, **kind) for kind in ({}, FORMS["int8"]))
@@ -271,11 +276,12 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
     kept = rounded(weights, form)
     left = rounded(given, form) if form == "bfloat16 alone" else given.astype(np.float64)
     expected = left @ kept
-    # Activations keep 16 bits: of each number in bfloat16, of the row's largest in int8.
+    # Activations keep 16 or 8 bits: of each number in bfloat16, of the row's range in int8.
     sizes = np.abs(given).astype(np.float64)
-    sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form == "int8" else sizes
+    sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form.startswith("int8") else sizes
     # What is smaller than 1e-30 may count as nothing, in rows and in weights.
-    bound = sizes @ np.abs(kept) * 2.0**-15 + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
+    far = 1.02 / 253 if form == "int8 alone" else 2.0**-15
+    bound = sizes @ np.abs(kept) * far + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
     assert np.all(np.abs(found - expected) <= bound)
     assert not found[0].any()
     assert not found[:, 3].any()
@@ -288,11 +294,13 @@ def test_small_weights_stay_float32() -> None:
 
 
 def test_errors() -> None:
-    outputs = stack()["logits"]
+    outputs = layer()["logits"]
     for options, words in (
         ({"weights": "int4"}, "'int4' is not offered; use one of float32, bfloat16, int8"),
         ({"weights": None}, "None is not offered"),
-        ({"weights": "bfloat16", "activations": "int8"}, "activations='int8' is not offered"),
+        ({"weights": "int8", "activations": "int4"}, "activations='int4' is not offered"),
+        ({"weights": "bfloat16", "activations": "int8"}, 'goes with weights="int8" only, not with bfloat16'),
+        ({"activations": "int8"}, 'activations="int8" goes with weights="int8" only, not with float32'),
         ({"weights": "int8", "activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with int8'),
         ({"activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with float32'),
     ):
@@ -307,12 +315,32 @@ def test_errors() -> None:
             rg.compile(wide, **form)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize(("units", "width", "batch"), [(63, 100, 1), (100, 65, 3), (320, 100, 16), (128, 128, 7)])
+def test_errors_beside_onnxruntimes(units: int, width: int, batch: int, tmp_path: Path) -> None:
+    """Its dynamic quantization of the same net is further from float32, as rows share a scale, and columns do."""
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    outputs, x = declared(rg.BasicLSTMCell(units), width), normal(batch, 12, width)
+    x[:, 3] *= 3
+    exact = rg.compile({"y": outputs}, seed=3)
+    rg.write_onnx(exact, tmp_path / "whole.onnx")
+    quantize_dynamic(tmp_path / "whole.onnx", tmp_path / "narrow.onnx", weight_type=QuantType.QInt8)
+    assert "DynamicQuantizeLSTM" in [node.op_type for node in onnx.load(tmp_path / "narrow.onnx").graph.node]
+    session = onnxruntime.InferenceSession(str(tmp_path / "narrow.onnx"), providers=["CPUExecutionProvider"])
+    ours = rg.compile({"y": outputs}, parameters=exact, **FORMS["int8 alone"]).inference(x=x)["y"]
+    wanted = exact.inference(x=x)["y"]
+    errors = [np.sqrt(np.mean(np.square(found - wanted))) for found in (ours, session.run(["y"], {"x": x})[0])]
+    assert errors[0] < errors[1] < 0.02
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> None:
-    program, x = rg.compile(stack(), seed=6, **FORMS[form]), normal(2, 3, 65)
+    program, x = rg.compile(layer(), seed=6, **FORMS[form]), normal(2, 3, 65)
     program.save(tmp_path / "model")
     same(rg.load(tmp_path / "model").inference(x=x), program.inference(x=x))
-    exact = rg.compile(stack(), seed=6)
+    exact = rg.compile(layer(), seed=6)
     same(rg.load(tmp_path / "model", weights="float32").inference(x=x), exact.inference(x=x))
     exact.save(tmp_path / "model")
     same(rg.load(tmp_path / "model", **FORMS[form]).inference(x=x), program.inference(x=x))
@@ -321,7 +349,7 @@ def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> No
 
 
 def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
-    outputs, x, kinds = stack(), normal(2, 3, 65), ({}, *FORMS.values())
+    outputs, x, kinds = layer(), normal(2, 3, 65), ({}, *FORMS.values())
     expected = [rg.compile(outputs, seed=7, cache=False, **kind).inference(x=x) for kind in kinds]
     for _ in range(2):  # compiled, then read from disk
         for kind, result in zip(kinds, expected, strict=True):
@@ -330,10 +358,10 @@ def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
 
 
 def test_code_of_dot_products_calls_nothing() -> None:
-    for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd")):
-        if form not in host().dots:
+    for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd"), ("int8 alone", "vpdpbusd")):
+        if FORMS[form]["weights"] not in host().dots:
             pytest.skip(f"this processor has no instruction for products of {form}")
-        program = rg.compile(stack(), **FORMS[form])
+        program = rg.compile(layer(), **FORMS[form])
         text = program.inference.show("asm")
         assert word in text
         assert "@PLT" not in text
@@ -349,4 +377,4 @@ def test_summary_counts_the_bytes_that_are_read() -> None:
         bytes_of[name] = int(line.split()[3].replace(",", ""))
     assert bytes_of["float32"] == 4 * 12800
     assert bytes_of["bfloat16"] == bytes_of["bfloat16 alone"] == 2 * 12800
-    assert bytes_of["int8"] == 12800 + 8 * 100
+    assert bytes_of["int8"] == bytes_of["int8 alone"] == 12800 + 8 * 100

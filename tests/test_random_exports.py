@@ -35,16 +35,16 @@ FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-
 def made(declaration: Declaration) -> rg.Program:
     """Compiled for one of the targets, with weights of 32 bits or, where these can be, of fewer; some without zeros."""
     seed = declaration.seed
-    form = (
-        ("float32", "float32", "float32", "bfloat16", "int8")[seed % 5] if declaration.dtype == "float32" else "float32"
-    )
-    outputs = declaration.run()["outputs"]
-    options = {"target": TARGETS[seed % len(TARGETS)], "weights": form, "sparse": seed % 3 == 0}
-    program = program_of(outputs, seed=seed % 1000, **options)
+    forms = ("float32", "float32", "float32", "bfloat16", "int8")
+    form = forms[seed % 5] if declaration.dtype == "float32" else "float32"
+    activations = "int8" if form == "int8" and seed % 2 else "float32"
+    options = {"target": TARGETS[seed % len(TARGETS)], "weights": form, "activations": activations}
+    outputs, sparse = declaration.run()["outputs"], seed % 3 == 0
+    program = program_of(outputs, seed=seed % 1000, sparse=sparse, **options)
     generator = np.random.default_rng(seed)
     for name, array in program.parameters.items():  # zeros would hide a bias that is not added
         program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
-    if options["sparse"]:
+    if sparse:
         zero_blocks(program, 0.4, BLOCKS[seed % len(BLOCKS)], seed)
     return program
 

@@ -154,8 +154,8 @@ def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
     assert undefined_symbols(objects_of(compiled(target), training=True).binary) == []
     x = rg.placeholder("x", (None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), x)
-    for weights in ("int8", "bfloat16"):
-        made = rg.compile({"outputs": outputs}, target=target, weights=weights, cache=False)
+    for weights, activations in (("int8", "float32"), ("int8", "int8"), ("bfloat16", "float32")):
+        made = rg.compile({"outputs": outputs}, target=target, weights=weights, activations=activations, cache=False)
         assert undefined_symbols(objects_of(made).binary) == []
 
 

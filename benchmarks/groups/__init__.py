@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import alone, beside, compiling, convolutions, pools, products, profiles, recomputing, sparse
+from . import alone, beside, compiling, convolutions, pools, products, profiles, quantized, recomputing, sparse
 from .basis import Group, Options, Record
 
 __all__ = ["GROUPS", "Group", "Options", "Record"]
@@ -17,6 +17,12 @@ GROUPS = (
         alone.reduced_cells,
     ),
     Group("sparse", "A step with weights that are zero by blocks", sparse.sparse, sparse.sparse_cells),
+    Group(
+        "quantized",
+        "int8 weights and activations beside onnxruntime's dynamic quantization",
+        quantized.quantized,
+        quantized.quantized_cells,
+    ),
     Group("convolutions", "Convolutions over time", convolutions.convolutions, beside.time_cells),
     Group("training", "Training: the loss and all gradients", beside.training, beside.time_cells),
     Group("products", "Products matrix by matrix", products.products, beside.time_cells),

@@ -56,6 +56,10 @@ PACKAGES: Mapping[str, Package] = {
             "g2p-en", "2.1.0", "Apache-2.0", "2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f",
             ("g2p_en/checkpoint20.npz",),
         ),
+        Package(
+            "dksplit", "1.0.2", "CC-BY-4.0", "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+            ("models/dksplit-int8.onnx", "models/dksplit.npz"),
+        ),
     )
 }  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,19 @@ def inference(row: Row) -> list[Call]:
         return []
     session, feed = _session(row, carried=False), onnx_nets.feeds(row)
     return [lambda: session.run(None, feed)]
+
+
+def quantized(row: Row) -> Call:
+    """The net as ``quantize_dynamic`` makes it: DynamicQuantizeLSTM, weights of 8 bits with sign."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole, narrow = Path(folder) / "whole.onnx", Path(folder) / "narrow.onnx"
+        whole.write_bytes(onnx_nets.model(row, carried=False))
+        quantize_dynamic(whole, narrow, weight_type=QuantType.QInt8)
+        session = _loaded(narrow.read_bytes())
+    feed = {"x": row.time_major()}
+    return lambda: session.run(None, feed)
 
 
 def training(row: Row) -> list[Call]:
@@ -77,6 +92,10 @@ def _with_bound_buffers(session: Any, row: Row) -> Call:
 
 
 def _session(row: Row, carried: bool) -> onnxruntime.InferenceSession:
+    return _loaded(onnx_nets.model(row, carried))
+
+
+def _loaded(model: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = peers.THREADS, 1
-    return onnxruntime.InferenceSession(onnx_nets.model(row, carried), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -50,7 +50,7 @@ def cast(x: np.ndarray, dtype: str) -> np.ndarray:
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """``left @ right``; of narrow integers the exact sums as int32. Beside floats narrow numbers are widened."""
-    if left.dtype == np.uint8:
+    if left.dtype in (np.uint8, np.int8):
         left, right = left.astype(np.int32), right.astype(np.int32)
     with np.errstate(all="ignore"):
         return np.asarray(left @ right)

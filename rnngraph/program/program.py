@@ -99,7 +99,7 @@ def compile(  # the field's name for it
 
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
         see it.
-    activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are multiplied
+    activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
     sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
         they are is found when parameters change. Results are as without; what is left out spreads no NaN.

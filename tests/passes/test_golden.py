@@ -48,6 +48,7 @@ PASSES: dict[str, Pass] = {
     "squeeze": Squeeze(),
     "recompute": Recompute(2),
     "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
+    "reduced_weights_bytes": ReducedWeights("int8", True, False, "uint8", least_depth=2, least_weights=9),
     "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
     "sparse_products": SparseProducts(least_rows=3, least_columns=3),
     "samples": Samples(3),

@@ -11,7 +11,7 @@ half the code to compile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ...ir.graph import Node
@@ -28,6 +28,10 @@ SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is adde
 TURNED_TOGETHER = 4  # k of a block of float32 that a tile turns as it reads them
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 OPEN_DEPTH = 256  # and of a number of k
+BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
+"""Registers that a dot product of signed bytes needs beside sums and operands, as for halves of these; of Cortex-M all
+but six, as it takes integer registers.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class TileShape:
     rows: int
     blocks: int
     unroll: int
+
+
+def for_signed_bytes(target: Target) -> Target:
+    """The processor as tiles see it that multiply signed bytes: without the registers that this takes."""
+    return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:

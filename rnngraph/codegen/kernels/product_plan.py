@@ -10,7 +10,15 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
-from ..cost_model.register_tiles import OPEN_DEPTH, OPEN_ROWS, TileShape, accumulators, tile_shape, turning_tile
+from ..cost_model.register_tiles import (
+    OPEN_DEPTH,
+    OPEN_ROWS,
+    TileShape,
+    accumulators,
+    for_signed_bytes,
+    tile_shape,
+    turning_tile,
+)
 from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
@@ -72,10 +80,13 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
     depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
     split = max(_accumulators(region.target, node) for node in products)
+    target = region.target
+    if any(node.operands[0].dtype == "int8" for node in products):
+        target = for_signed_bytes(target)
 
     def tile_of(depth: int) -> TileShape:
         return tile_shape(
-            region.target, _gates(contractions, products), blocks, rows, depth,
+            target, _gates(contractions, products), blocks, rows, depth,
             max(len(item.lefts) for item in contractions), split,
             region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
         )  # fmt: skip

@@ -10,9 +10,12 @@ from typing import NamedTuple
 from ...ir.types import SHORT_NAMES
 
 LLVM_TYPES = {
-    "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
+    "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "i16": "i16",
+    "bf16": "i16", "bfloat": "bfloat",
 }  # fmt: skip
-"""What holds an element. A bfloat16 is its bits: on some processors LLVM converts the type by calls."""
+"""What holds an element. A bfloat16 is its bits: on some processors LLVM converts the type by calls; ``bfloat`` is
+what dot products take.
+"""
 SUFFIXES = {
     "f32": "f32", "f64": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
 }  # fmt: skip
@@ -151,26 +154,8 @@ class Instructions:
             return self.intrinsic("fma", x, x, y, z)
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
-    def dot(self, words: Handle, weights: Handle, total: Handle) -> Handle:
-        """``total`` and in each lane the products of a 32-bit word's numbers: of two pairs of bfloat16 where it is
-        float32, else of four bytes without and with sign. For targets that have it.
-        """
-        lanes = total.lanes
-        if lanes < 4:  # a part of the smallest vector
-            wide = [self._wider(item, 4) for item in (words, weights, total)]
-            narrow = self.dot(*wide)
-            return self.extract(narrow, 0) if lanes == 1 else self.shuffle(narrow, narrow, range(lanes))
-        if total.element == "f32":
-            name, kind = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}", f"<{2 * lanes} x bfloat>"
-            pair = [self.emit(f"bitcast {x.type} {x.text} to {kind}", "bf16", 2 * lanes).text for x in (words, weights)]
-        else:
-            name, kind = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", words.type
-            pair = [words.text, weights.text]
-        self.intrinsics[name] = f"declare {total.type} @{name}({total.type}, {kind}, {kind})"
-        given = f"{total.type} {total.text}, {kind} {pair[0]}, {kind} {pair[1]}"
-        return self.emit(f"call {total.type} @{name}({given})", total.element, lanes, "dot")
-
-    def _wider(self, x: Handle, lanes: int) -> Handle:
+    def wider(self, x: Handle, lanes: int) -> Handle:
+        """Its lanes again and again."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
@@ -178,7 +163,7 @@ class Instructions:
         if not self.has_estimates or x.element != "f32":
             return None
         if x.lanes < 4:
-            narrow = self._estimate(self._wider(x, 4))
+            narrow = self._estimate(self.wider(x, 4))
             return self.extract(narrow, 0) if x.lanes == 1 else self.shuffle(narrow, narrow, (0, 1))
         return self._estimate(x)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import Contract, Index, LetIndex
+from .dot_products import MULTIPLY_ADD, Parts, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer
@@ -167,16 +168,16 @@ def _steps(
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
     narrow = tile.dot_width > 1
-    multiplied = b.dot if narrow else b.fma
+    way = dot_product(builder.target, tile.left[0][0].dtype) if narrow else MULTIPLY_ADD
     known_columns = () if builder.statement_origins is None else builder.statement_origins.columns(tile)
     origins = known_columns or ((),) * len(columns)
 
-    def left(r: int, offset: int) -> Handle:
+    def left(r: int, offset: int) -> Parts:
         pointer = step_pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
-            return b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes)
-        return b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes)
+            return way.left(b, b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes))
+        return way.left(b, b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes))
 
     ready: dict[tuple[int, int], Handle] = {}
 
@@ -198,19 +199,19 @@ def _steps(
             weights = []
             for j in columns:
                 with builder.at(origins[j]):
-                    weights.append(right(j, offset))
+                    weights.append(way.right(b, right(j, offset)))
             for r in rows:
                 spread = left(r, offset)
                 for j in columns:
                     with builder.at(origins[j]):
-                        sums[r][strand + j] = multiplied(spread, weights[j], sums[r][strand + j])
+                        sums[r][strand + j] = way.add(b, spread, weights[j], sums[r][strand + j])
         else:
             spreads = [left(r, offset) for r in rows]
             for j in columns:
                 with builder.at(origins[j]):
-                    weight = right(j, offset)
+                    weight = way.right(b, right(j, offset))
                     for r in rows:
-                        sums[r][strand + j] = multiplied(spreads[r], weight, sums[r][strand + j])
+                        sums[r][strand + j] = way.add(b, spreads[r], weight, sums[r][strand + j])
     return sums
 
 

@@ -16,6 +16,8 @@ _LEVELS = {
     "x86-64-v3": ("x86-64-v3", "", 256, 16, True),
     "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
 }
+_SIGNED_DOTS = {128: "maddubs", 256: "maddubs", 512: "maddwd"}
+"""How x86-64 multiplies signed bytes, by the width of vectors: what gives bytes signs ends at 256 bits."""
 _NEEDS = {
     "x86-64-v2": ("sse4.2", "popcnt"),
     "x86-64-v3": ("avx2", "fma", "bmi2"),
@@ -32,7 +34,8 @@ class Target:
     rounding; first_cache, second_cache: bytes of a core's caches; has_estimates: code may use the processor's
     estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
     bits wherever they run, don't. dots: forms of narrow numbers, ``int8`` and ``bfloat16``, of which one instruction
-    multiplies several and adds them up.
+    multiplies several and adds them up. signed_dots: how bytes with sign are multiplied by such and added up, one of
+    ``codegen/llvm/dot_products.py``; empty where floats take no longer.
 
     pointer_bits: of an address, and of index arithmetic. relocation: LLVM's name for how an object's code finds its
     constants. abi: of object files, where the triple does not tell it. absent: what the processor has no instruction
@@ -51,6 +54,7 @@ class Target:
     second_cache: int = 512 * 1024
     has_estimates: bool = False
     dots: tuple[str, ...] = ()
+    signed_dots: str = ""
     pointer_bits: int = 64
     relocation: str = "pic"
     abi: str = ""
@@ -60,6 +64,13 @@ class Target:
         if item_bytes == 8 and "float64 vectors" in self.absent:
             return 1
         return max(1, self.vector_bits // 8 // item_bytes)
+
+    @property
+    def byte_activations(self) -> str:
+        """What activations of 8 bits are beside int8 weights: ``uint8`` or ``int8``; empty where products are those of
+        floats.
+        """
+        return "uint8" if "int8" in self.dots else "int8" if self.signed_dots else ""
 
     @property
     def takes_operands_from_memory(self) -> bool:
@@ -79,7 +90,7 @@ def _other_systems() -> list[Target]:
         for level, facts in _LEVELS.items():
             if (system, level) != ("macos", "x86-64-v4"):  # few of them ever were
                 name = f"{level}-{system}".replace("-v2", "")
-                found.append(Target(name, triple, *facts))
+                found.append(Target(name, triple, *facts, signed_dots=_SIGNED_DOTS[facts[2]]))
     return found
 
 
@@ -89,7 +100,12 @@ _OTHERS = {
     target.name: target
     for target in (
         Target("aarch64-linux", "aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32, True),
-        Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True),
+        # Most since 2018: Cortex-A76, Neoverse N1 and what came after them.
+        Target(
+            "aarch64-linux-dotprod", "aarch64-unknown-linux-gnu", "generic", "+neon,+dotprod", 128, 32, True,
+            signed_dots="sdot",
+        ),
+        Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True, signed_dots="sdot"),
         # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
         Target(
             "armv7-linux", "armv7-unknown-linux-gnueabihf", "generic", "+neon,-vfp4,-hwdiv,-hwdiv-arm", 128, 16, False,
@@ -98,11 +114,13 @@ _OTHERS = {
         # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
         Target(
             "thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf", "cortex-m4", "+strict-align", 32, 32, True,
-            16 * 1024, 128 * 1024, pointer_bits=32, relocation="static", absent=("float64", *_ARM32),
+            16 * 1024, 128 * 1024, signed_dots="smlad", pointer_bits=32, relocation="static",
+            absent=("float64", *_ARM32),
         ),
         Target("wasm32", _WASM, "mvp", _PLAIN, 32, 32, False, pointer_bits=32, relocation="static"),
         Target(
-            "wasm32-simd128", _WASM, "mvp", f"{_PLAIN},+simd128", 128, 16, False, pointer_bits=32, relocation="static"
+            "wasm32-simd128", _WASM, "mvp", f"{_PLAIN},+simd128", 128, 16, False, signed_dots="i32x4.dot",
+            pointer_bits=32, relocation="static",
         ),
         Target("riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 32, 32, True, abi="lp64d"),
         *_other_systems(),
@@ -125,7 +143,7 @@ def target_of(name: str | None) -> Target:
     triple = llvm.get_process_triple()
     if not triple.startswith("x86_64"):
         triple = "x86_64-unknown-linux-gnu"
-    return Target(name, triple, processor, features, bits, registers, fma)
+    return Target(name, triple, processor, features, bits, registers, fma, signed_dots=_SIGNED_DOTS[bits])
 
 
 @lru_cache(maxsize=1)
@@ -140,8 +158,10 @@ def host() -> Target:
         return Target(
             "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
             bool(has.get("fma", False)), *caches, wide, _dots(has, wide),
+            _SIGNED_DOTS[bits] if has.get("ssse3", False) else "",
         )  # fmt: skip
-    return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
+    signed = "sdot" if has.get("dotprod", False) else ""
+    return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches, signed_dots=signed)
 
 
 def _dots(has: Mapping[str, bool], wide: bool) -> tuple[str, ...]:
@@ -201,4 +221,5 @@ def twin(target: Target) -> Target:
     return replace(
         target, name=f"{target.name} on this machine", triple=here.triple, processor=here.processor,
         features=here.features, pointer_bits=64, relocation=here.relocation, abi=here.abi,
+        signed_dots="plain" if target.signed_dots else "",
     )  # fmt: skip

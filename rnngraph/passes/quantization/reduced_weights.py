@@ -4,7 +4,7 @@ A weight is whatever is made of parameters and constants alone. Each product is 
 products of narrow numbers (``narrowing``), so that what comes after needs to know nothing of it: what concerns
 weights alone leaves the loops and is computed when parameters change.
 Law: values as with weights that are rounded to the form, up to the rounding of activations to 16 bits (to 8 where
-``split`` is False). What is no such product keeps its bits.
+they are not ``split``). What is no such product keeps its bits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ...ir.graph import Graph, Node, rewrite, symbols_of_node, with_body
 from ...ir.scan import ScanParts
-from .narrow_products import BFloat16, Int8, Narrowing, Weight, Widened
+from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MOST_DEPTH = 1 << 16
 """Rows of a weight: so many products of two bytes each do not exceed 32 bits."""
@@ -24,13 +24,15 @@ class ReducedWeights:
     """Law: values as with weights rounded to ``form``, up to the rounding of activations to 16 bits.
 
     dots: whether the target multiplies narrow numbers; else weights are widened as they are read. split: whether
-    activations beside bfloat16 weights have a low part. least_depth, least_weights: rows and elements of the smallest
-    weight that is made narrow; for smaller ones it takes as long to prepare a row as their product would gain.
+    activations keep 16 bits, in two parts, and not 8. bytes: where they don't beside int8 weights, ``uint8`` or
+    ``int8``, as the target's products have it; empty if it has none. least_depth, least_weights: rows and elements of
+    the smallest weight that is made narrow; for smaller ones it takes as long to prepare a row as a product would gain.
     """
 
     form: str
     dots: bool
     split: bool = True
+    bytes: str = ""
     least_depth: int = 32
     least_weights: int = 4096
     name: str = "reduced_weights"
@@ -64,6 +66,8 @@ class ReducedWeights:
         return self.least_depth <= depth <= MOST_DEPTH and depth * columns >= self.least_weights
 
     def _narrowing(self) -> Narrowing:
+        if self.bytes:
+            return Bytes(self.bytes)
         if not self.dots:
             return Widened(self.form, self.split)
         return Int8() if self.form == "int8" else BFloat16(self.split)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...arguments import one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
@@ -9,16 +11,17 @@ from ...passes.lowering.lowered import Lowered
 from ...passes.quantization.reduced_weights import ReducedWeights
 
 WEIGHTS = ("float32", "bfloat16", "int8")
-ACTIVATIONS = ("float32", "bfloat16")
+ACTIVATIONS = ("float32", "bfloat16", "int8")
 
 
 def check_weights(weights: str, activations: str, lowered: Lowered) -> None:
     """Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32."""
     one_of(weights, "weights", WEIGHTS)
     one_of(activations, "activations", ACTIVATIONS)
-    if activations == "bfloat16" and weights != "bfloat16":
+    if activations != "float32" and activations != weights:
         raise ArgumentError(
-            f'activations="bfloat16" goes with weights="bfloat16" only, not with {weights}; leave activations out'
+            f'activations="{activations}" goes with weights="{activations}" only, not with {weights}; '
+            "leave activations out"
         )
     for slot, name in lowered.slots.items() if weights != "float32" else ():
         if slot.type.dtype == "float64":
@@ -33,7 +36,10 @@ def reduction(weights: str, activations: str, target: Target) -> ReducedWeights 
     """The pass that the options ask for; None where weights stay float32."""
     if weights == "float32":
         return None
-    if weights in target.dots:
-        return ReducedWeights(weights, True, activations == "float32")
-    # Without the instructions memory is what is gained, which small weights have a share of, too.
-    return ReducedWeights(weights, False, activations == "float32", least_depth=8, least_weights=256)
+    split = activations == "float32"
+    of_bytes = target.byte_activations if weights == "int8" and not split else ""
+    chosen = ReducedWeights(weights, bool(of_bytes) or weights in target.dots, split, of_bytes)
+    if chosen.dots and target.lanes(4) > 1:
+        return chosen
+    # Without such instructions, or vectors, memory is what is gained, which small weights have a share of, too.
+    return replace(chosen, least_depth=8, least_weights=256)

@@ -43,10 +43,10 @@ def given(op: str, label: str, shape: Sequence[int]) -> Node:
     return make(op, label=label, name=label, type=TensorType("float32", tuple(shape)))
 
 
-def bytes_product(rows: int, depth: int, widths: Sequence[int]) -> Graph:
+def bytes_product(rows: int, depth: int, widths: Sequence[int], dtype: str = "uint8") -> Graph:
     """Several products of one row of bytes, as gates are, side by side; the first starts from the sums of columns."""
     x, w = given("input", "x", (rows, depth)), given("parameter", "w", (depth, sum(widths)))
-    left, right = make("cast", x, dtype="uint8"), make("cast", w, dtype="int8")
+    left, right = make("cast", x, dtype=dtype), make("cast", w, dtype="int8")
     sums = make("reduce_sum", make("cast", right, dtype="int32"), axes=(0,), keepdims=False)
     pieces, first = [], 0
     for width in widths:
@@ -69,6 +69,45 @@ def test_sums_of_bytes_are_exact(depth: int, width: int) -> None:
     expected = x.astype(np.int64) @ w.astype(np.int64)
     expected[:, :width] += w[:, :width].astype(np.int64).sum(0)
     np.testing.assert_array_equal(found, expected)
+
+
+WAYS = [("plain", 128), ("plain", 512), *(
+    (way, bits) for bits in (128, 256, 512) for way in ("maddubs", "maddwd") if (way, bits) != ("maddubs", 512)
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("way", "bits"), WAYS)
+def test_sums_of_signed_bytes_are_exact(way: str, bits: int) -> None:
+    """By the instructions of each kind of processor; of the largest numbers, too, whose sums of two fill 16 bits."""
+    if way != "plain" and not (host().triple.startswith("x86_64") and bits <= host().vector_bits):
+        pytest.skip(f"this processor can't do {way} in {bits} bits")
+    target = replace(host(), vector_bits=bits, registers=16, dots=(), signed_dots=way)
+    for number, (depth, width) in enumerate([(1, 1), (2, 2), (3, 3), (7, 4), (17, 25), (63, 7), (100, 17), (4, 100)]):
+        rows = (1, 3, 32)[number % 3]
+        x, w = (
+            GENERATOR.integers(-127, 128, shape).astype(np.float32) for shape in ((rows, depth), (depth, 2 * width))
+        )
+        x[0], w[:, 0], w[::2, -1] = 127, -127, 127
+        found = run(bytes_product(rows, depth, (width, width), "int8"), {"x": x}, {"w": w}, target)
+        expected = x.astype(np.int64) @ w.astype(np.int64)
+        expected[:, :width] += w[:, :width].astype(np.int64).sum(0)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    [
+        ("aarch64-linux-dotprod", "sdot"),
+        ("aarch64-macos", "sdot"),
+        ("wasm32-simd128", "i32x4.dot_i16x8_s"),
+        ("thumbv7em-none-eabihf", "smlad"),
+    ],
+)
+def test_instructions_of_other_processors(name: str, instruction: str) -> None:
+    target = target_of(name)
+    for widths in ((40,), (1, 2)):
+        plan = schedule(bytes_product(3, 33, widths, "int8"), target, "product")
+        assert instruction in assembly(module_text(plan.functions, [plan.main, plan.pack], target, "product"), target)
 
 
 @pytest.mark.parametrize("bits", [128, 256])

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnngraph.ir.graph import Graph
+from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
+from rnngraph.ir.types import TensorType
+from rnngraph.passes.quantization.narrow_products import Builder, Bytes
 from rnngraph.passes.quantization.reduced_weights import MOST_DEPTH, ReducedWeights
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
@@ -45,6 +47,76 @@ def test_values_are_those_of_rounded_weights(form: str, dots: bool) -> None:
     found = interpret(reduced(form, dots)(graph), feeds)["output"]
     np.testing.assert_allclose(found, expected, rtol=0, atol=3e-4)
     assert np.abs(expected - interpret(graph, feeds)["output"]).max() > 1e-3
+
+
+def whole_rows(x: np.ndarray, dtype: str) -> list[np.ndarray]:
+    """What ``Bytes`` makes of rows: whole numbers, the one that stands for 0, with its sign turned, and steps."""
+    node = make("input", label="x", name="x", type=TensorType("float32", x.shape))
+    names = ("whole", "zero", "step")
+    rows = Bytes(dtype).row(Builder(node), node)
+    whole = make("cast", rows[0], dtype="int32")  # what a graph gives
+    graph = Graph.of("rows", list(zip(names, (whole, *rows[1:]), strict=True)), [node])
+    values = interpret(graph, {"x": x})
+    return [values[name] for name in names]
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [("int8", 0), ("uint8", 128)])
+def test_rows_of_bytes(dtype: str, offset: int) -> None:
+    """Nothing is limited: numbers are -127..127, off by half a step at most, and 0 is exact; each row for itself."""
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(4000, 7)).astype(np.float32)
+    x[:1000] = np.abs(x[:1000])
+    x[1000:2000] -= 3
+    x[2000:3000, 2:] = 0
+    steps = generator.integers(0, 507, (1000, 1)) / 2  # least and largest number are ties
+    x[3000:, :2] = np.concatenate([-steps, 253 - steps], 1) / 253
+    x[3000:, 2:] = 0
+    x[7] = 0
+    x[8] *= 1e38
+    x[9] *= 1e-36
+    whole, zero, step = whole_rows(x, dtype)
+    assert np.abs(whole - offset).max() == 127
+    back = (whole + zero) * step.astype(np.float64)
+    assert np.abs((back - x) / step).max() < 0.5001
+    np.testing.assert_array_equal(back[x == 0], 0)
+    assert step[0] == pytest.approx(x[0].max() / 253, rel=1e-6)
+    alone = whole_rows(x[11:12], dtype)
+    for found, among in zip(alone, (whole, zero, step), strict=True):
+        np.testing.assert_array_equal(found[0], among[11])
+
+
+def test_activations_of_8_bits_on_all_targets() -> None:
+    """Where the processor multiplies bytes with sign, without, or none: the same whole numbers, scaled alike."""
+    graph, generator = in_a_scan(), np.random.default_rng(1)
+    shapes = {"x": (4, 3, 2), "K": (5, 6), "b": (6,)}
+    feeds = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    ways = [("uint8", True), ("int8", True), ("", False)]
+    forms = [ReducedWeights("int8", dots, False, of, least_depth=1, least_weights=1) for of, dots in ways]
+    first, second, third = (interpret(form(graph), feeds)["output"] for form in forms)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, third, rtol=0, atol=1e-6)
+    rounded = np.concatenate([int8(feeds["K"][:2]), int8(feeds["K"][2:])])
+    x = feeds["x"].reshape(-1, 2)  # of which each row is rounded here, by another way
+    least, largest = np.minimum(x.min(1, keepdims=True), 0), np.maximum(x.max(1, keepdims=True), 0)
+    step = (largest - least).astype(np.float64) / 253
+    zero = np.rint(-126.5 - least / step)
+    given = feeds | {"x": ((np.rint(x / step + zero) - zero) * step).reshape(feeds["x"].shape), "K": rounded}
+    expected = interpret(graph, given, wide=True)["output"]
+    assert np.abs(first - expected).max() < 0.02  # of h, which stays as it is here
+    np.testing.assert_allclose(first[0], expected[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("worst", [0.0, 0.4])
+def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
+    """As of a file that was quantized; with a number off their grid each column has its own."""
+    graph, generator = product("B,", 64, 64), np.random.default_rng(2)
+    whole = generator.integers(-90, 91, (64, 64)).astype(np.float32)
+    whole[5, 5], whole[7, 7] = 127, whole[7, 7] + worst
+    feeds = {"x": np.eye(64, dtype=np.float32), "W": (whole * np.float32(0.0123)).astype(np.float32)}
+    for of, dots in (("uint8", True), ("int8", True), ("", False)):
+        found = interpret(ReducedWeights("int8", dots, False, of)(graph), feeds)["y"]
+        off = np.abs(found - feeds["W"]) / (np.abs(feeds["W"]).max(0) / 127)  # in steps of each column
+        assert (off.max() < 1e-4) if worst == 0 else (0.4 < off.max() < 0.501)
 
 
 def product(shape: str, depth: int, width: int, first: int = 0) -> Graph:

@@ -1,0 +1,171 @@
+"""What a register tile does to two operands and a sum: a multiply-add of floats, or a dot product of narrow numbers,
+several of which lie in each lane's 32 bits.
+
+Each way has three functions, so that a tile makes once what it uses often: of an activation, of a vector of weights,
+and of both and a sum. All ways of multiplying bytes are exact, so they give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from ..machine.target import Target
+from .instructions import Handle, Instructions, vector_type
+
+Parts = tuple[Handle, ...]
+"""What is made of one operand."""
+Add = Callable[[Instructions, Parts, Parts, Handle], Handle]
+
+LEAST = 4
+"""Lanes of the smallest vector; fewer are a part of it."""
+SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
+MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
+MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+WASM = {4: "llvm.wasm.dot"}
+"""Intrinsics by lanes of 32 bits."""
+
+
+class Way(NamedTuple):
+    """left: what is made of an activation, or of a word of narrow ones, the same in all lanes. right: of weights. add:
+    the sum with the products of both.
+    """
+
+    left: Callable[[Instructions, Handle], Parts]
+    right: Callable[[Instructions, Handle], Parts]
+    add: Add
+
+
+def dot_product(target: Target, dtype: str) -> Way:
+    """The way for narrow activations: ``bfloat16`` and ``uint8`` have an instruction each, for ``int8`` it is as the
+    target says.
+    """
+    return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
+
+
+def _as_it_is(b: Instructions, x: Handle) -> Parts:
+    return (x,)
+
+
+def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    return b.fma(left[0], right[0], total)
+
+
+def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """AVX-512's and AVX-VNNI's: of two bfloat16 where the sum is float32, else of four bytes without and with sign."""
+    if total.lanes < LEAST:
+        return _in_a_vector(b, _accumulated, left, right, total)
+    name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
+    if total.element == "f32":
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * total.lanes}"
+        sides = [_bitcast(b, x, "bfloat", 2 * total.lanes) for x in sides]
+    return _call(b, name, total, total, *sides)
+
+
+def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """SDOT, of signed bytes."""
+    if total.lanes < LEAST:
+        return _in_a_vector(b, _arms, left, right, total)
+    sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
+    return _call(b, "llvm.aarch64.neon.sdot.v4i32.v16i8", total, total, *sides)
+
+
+def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
+    """``add`` in the smallest vector, of which ``total`` has a part of the lanes."""
+    words, weights, wide = (b.wider(item, LEAST) for item in (*left, *right, total))
+    return _part(b, add(b, (words,), (weights,), wide), total.lanes)
+
+
+def _part(b: Instructions, x: Handle, lanes: int) -> Handle:
+    """The first lanes."""
+    if lanes == x.lanes:
+        return x
+    return b.extract(x, 0) if lanes == 1 else b.shuffle(x, x, range(lanes))
+
+
+def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handle:
+    """A call of one of a processor's own intrinsics."""
+    b.intrinsics[name] = f"declare {like.type} @{name}({', '.join(item.type for item in arguments)})"
+    given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+    return b.emit(f"call {like.type} @{name}({given})", like.element, like.lanes, "dot")
+
+
+def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
+    return b.emit(f"bitcast {x.type} {x.text} to {vector_type(element, lanes)}", element, lanes)
+
+
+# Signed bytes where no instruction multiplies four and adds them up ---------------------------------
+
+
+def _bytes(b: Instructions, x: Handle) -> Parts:
+    x = x if x.lanes >= LEAST else b.wider(x, LEAST)
+    return (_bitcast(b, x, "i8", 4 * x.lanes),)
+
+
+def _magnitudes(b: Instructions, x: Handle) -> Parts:
+    """Weights as bytes without sign, and as they are: activations take their signs."""
+    (weights,) = _bytes(b, x)
+    return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
+
+
+def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """SSSE3's and AVX2's instructions: bytes without and with sign, two of whose products are one sum of 16 bits. Twice
+    127 times 127 fits; -128, which ``narrow_products`` makes of nothing, would not be right.
+    """
+    (words,), (magnitudes, weights) = left, right
+    lanes = words.lanes // 4
+    signed = _call(b, SIGN[lanes], words, words, weights)
+    pairs = _call(b, MADDUBS[lanes], Handle("", "i16", 2 * lanes), magnitudes, signed)
+    sums = _call(b, MADDWD[lanes], Handle("", "i32", lanes), pairs, b.constant(1, pairs))
+    return b.iadd(total, _part(b, sums, total.lanes))
+
+
+def _even_and_odd(b: Instructions, x: Handle) -> Parts:
+    """Bytes 0 and 2 of each word, and bytes 1 and 3, in 16 bits each."""
+    x = x if x.lanes >= LEAST else b.wider(x, LEAST)
+    halves = _bitcast(b, x, "i16", 2 * x.lanes)
+    return b.ashr(b.shl(halves, 8), 8), b.ashr(halves, 8)
+
+
+def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
+    """SSE2's, AVX-512BW's and WebAssembly's instruction: of numbers of 16 bits two products are added up in 32."""
+    for x, y in zip(left, right, strict=True):
+        sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
+        total = b.iadd(total, _part(b, sums, total.lanes))
+    return total
+
+
+def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
+    odd = b.intrinsic("fshr", x, x, x, b.constant(8, x))
+    return _call(b, "llvm.arm.sxtb16", x, x), _call(b, "llvm.arm.sxtb16", odd, odd)
+
+
+def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """SMLAD of Cortex-M: of two pairs of 16 bits in a register both products are added."""
+    for x, y in zip(left, right, strict=True):
+        total = _call(b, "llvm.arm.smlad", total, x, y, total)
+    return total
+
+
+def _each_byte(b: Instructions, x: Handle) -> Parts:
+    return tuple(b.ashr(b.shl(x, 24 - 8 * number), 24) for number in range(4))
+
+
+def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    for x, y in zip(left, right, strict=True):
+        total = b.iadd(total, b.imul(x, y))
+    return total
+
+
+MULTIPLY_ADD = Way(_as_it_is, _as_it_is, _multiply_add)
+ACCUMULATED = Way(_as_it_is, _as_it_is, _accumulated)
+SIGNED = {
+    "sdot": Way(_as_it_is, _as_it_is, _arms),
+    "maddubs": Way(_bytes, _magnitudes, _byte_pairs),
+    "maddwd": Way(_even_and_odd, _even_and_odd, _half_pairs),
+    "i32x4.dot": Way(_even_and_odd, _even_and_odd, partial(_half_pairs, names=WASM)),
+    "smlad": Way(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
+    "plain": Way(_each_byte, _each_byte, _one_by_one),
+}
+"""By the name that ``Target.signed_dots`` has. ``plain`` is for every processor."""
