@@ -29,7 +29,8 @@ from ..buffers.arena import extents
 from ..buffers.packing import PanelLayout, Panels
 from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
-from ..cost_model.pipelining import BUFFER_DEPTH, StageCost, plan_pipeline
+from ..cost_model.interleaving import InterleavingPlan, LoopKernels, Phase, may_pay, plan_interleaving
+from ..cost_model.pipelining import BUFFER_DEPTH, PipelinePlan, StageCost, plan_pipeline
 from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition, Work, Workers, per_chunk_overhead
 from ..kernels.active_rows import ActiveSteps
 from ..kernels.emit import origin_of
@@ -45,6 +46,7 @@ from ..machine.target import Target
 from .arguments import Arguments
 from .entry_writer import EntryWriter
 from .group_plan import CopyPlan, GroupPlan
+from .interleaved_loop import TimeLoop, add_interleaved
 from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
@@ -70,6 +72,36 @@ class _LoopKernels:
     scans: dict[Kernel, Scan] = field(default_factory=dict)
     partitions: dict[Kernel, Partition] = field(default_factory=dict)
     costs: list[StageCost] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _AnalysedGroup:
+    """A fusion group with its number among all. nodes: with the pure indices that they read. leaving: what outlives
+    the group.
+    """
+
+    number: int
+    group: FusionGroup
+    nodes: Sequence[Node]
+    fused: FusedKernels
+    leaving: set[Node]
+
+
+@dataclass(frozen=True)
+class _PlannedLoop:
+    """A loop over time that is laid out in memory. region: of a chunk."""
+
+    item: _AnalysedGroup
+    chunks: Chunks
+    active: Active
+    memory: GroupMemory
+    region: Region
+    kernels: _LoopKernels
+    longest: int
+
+
+def _scans(group: FusionGroup) -> list[Node]:
+    return [node for node in group.nodes if node.op == "scan"]
 
 
 class _Scheduler:
@@ -103,10 +135,8 @@ class _Scheduler:
         self.allocation.outputs, late = self.arguments.outputs(self.fusion, self.users, self.allocation.views)
         if self.rowwise is not None:
             self.rowwise.apart.update(node for name, node in self.graph.outputs if name in self.arguments.replaced)
-        for number, group in enumerate(self.fusion.groups()):
-            with self.writer.block.at(origin_of(group.nodes)):
-                self._group(number, group, {node for node, _ in late})
-            self.allocation.reuse.finished.update(group.nodes)
+        for groups in self._beside_each_other(list(self.fusion.groups())):
+            self._groups(groups, {node for node, _ in late})
         copies = [self._copy_out(node, view) for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
@@ -129,7 +159,54 @@ class _Scheduler:
 
     # Fusion groups -------------------------------------------------------------------------------
 
-    def _group(self, number: int, group: FusionGroup, late: Collection[Node]) -> None:
+    def _beside_each_other(self, groups: Sequence[FusionGroup]) -> list[list[tuple[int, FusionGroup]]]:
+        """Groups with their numbers, in order. Both directions of a time axis are together where they need nothing of
+        each other, and it may pay that their scans run beside each other.
+        """
+        found: list[list[tuple[int, FusionGroup]]] = []
+        other: dict[tuple[int, Dim], list[tuple[int, FusionGroup]]] = {}
+        for number, group in enumerate(groups):
+            key, scans = (group.level, group.kind.length or 0), _scans(group)
+            before = other.get(key)
+            if scans and before is not None and may_pay(self.target, [*_scans(before[0][1]), *scans]):
+                before.append((number, group))
+                continue
+            found.append([(number, group)])
+            if scans and self.writer.parts == 1:
+                other[key] = found[-1]
+        return found
+
+    def _groups(self, groups: Sequence[tuple[int, FusionGroup]], late: Collection[Node]) -> None:
+        """One group, or several as one loop if that pays."""
+        analysed = [self._analysed(number, group, late) for number, group in groups]
+        plan = self._interleaving(analysed)
+        if plan is None and len(groups) > 1:
+            for single in groups:
+                self._groups([single], late)
+            return
+        with self.writer.block.at(origin_of(analysed[0].group.nodes)):
+            if plan is None:
+                self._group(analysed[0])
+            else:
+                self._interleaved(analysed, plan)
+        for item in analysed:
+            self.allocation.reuse.finished.update(item.group.nodes)
+
+    def _interleaving(self, groups: Sequence[_AnalysedGroup]) -> InterleavingPlan | None:
+        """How scans of groups run beside each other, if they do."""
+        length = groups[0].group.kind.length
+        scans = [node for item in groups for node in _scans(item.group)]
+        if length is None or self.writer.parts > 1 or not may_pay(self.target, scans):
+            return None
+        if any(self.tables.of_group(item.number, item.fused.kernels) for item in groups):
+            return None  # steps that are left out are not the same ones in all scans
+        loops = [
+            LoopKernels(item.fused.kernels, item.nodes, chunk_length(self.target, item.fused, item.leaving, length))
+            for item in groups
+        ]
+        return plan_interleaving(self.target, loops, length)
+
+    def _analysed(self, number: int, group: FusionGroup, late: Collection[Node]) -> _AnalysedGroup:
         inside, outputs = set(group.nodes), {node for _, node in self.graph.outputs} | set(late)
         leaving = {
             node
@@ -145,12 +222,15 @@ class _Scheduler:
                 leaving.update(item for item in node.operands if item in inside)
         lazy_concats = self.fusion.lazy_concats.intersection(group.nodes) - leaving
         fused = fuse(nodes, leaving, set(self.allocation.views), copies, frozenset(lazy_concats))
-        if group.kind == PREPARED:
-            self._prepare(nodes, fused, leaving)
-        elif group.kind == PLAIN:
-            self._straight(nodes, fused, leaving)
+        return _AnalysedGroup(number, group, nodes, fused, leaving)
+
+    def _group(self, item: _AnalysedGroup) -> None:
+        if item.group.kind == PREPARED:
+            self._prepare(item.nodes, item.fused, item.leaving)
+        elif item.group.kind == PLAIN:
+            self._straight(item.nodes, item.fused, item.leaving)
         else:
-            self._time_loop(number, group, nodes, fused, leaving)
+            self._time_loop(item)
 
     def _prepare(self, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
         """What depends on parameters alone is computed when they change, into memory that stays."""
@@ -200,59 +280,104 @@ class _Scheduler:
 
     # Loops over time -----------------------------------------------------------------------------
 
-    def _time_loop(
-        self, number: int, fusion_group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels,
-        leaving: set[Node],
-    ) -> None:  # fmt: skip
-        length, reverse = fusion_group.kind.length, fusion_group.kind.reverse
-        assert length is not None
+    def _laid_out(self, item: _AnalysedGroup, steps: int | None = None) -> _PlannedLoop:
+        """A loop over time whose values have places. steps: of a chunk, where that is settled."""
+        kind, number, fused = item.group.kind, item.number, item.fused
+        assert kind.length is not None
         active = self.tables.of_group(number, fused.kernels)
-        longest = chunk_length(self.target, fused, leaving, length)
-        spans = tuple((item.table.span, item.name) for item in active.values())
-        chunks = Chunks(number, length, reverse, longest, spans)
-        group = self.allocation.allocate(fused, leaving, chunks.time)
-        region = replace(self._region(group), time=chunks.time)
-        tags = {node: f"{number}_{place}" for place, node in enumerate(nodes)}
-        kernels = self._estimated(fused, region, group, tags, active)
-        pipeline = plan_pipeline(kernels.costs, length, longest, self.writer.parts)
+        longest = steps or chunk_length(self.target, fused, item.leaving, kind.length)
+        spans = tuple((steps.table.span, steps.name) for steps in active.values())
+        chunks = Chunks(number, kind.length, kind.reverse, longest, spans)
+        memory = self.allocation.allocate(fused, item.leaving, chunks.time)
+        region = replace(self._region(memory), time=chunks.time)
+        tags = {node: f"{number}_{place}" for place, node in enumerate(item.nodes)}
+        kernels = self._estimated(fused, region, memory, tags, active)
+        return _PlannedLoop(item, chunks, active, memory, region, kernels, longest)
+
+    def _plans(self, planned: _PlannedLoop, region: Region) -> dict[Kernel, KernelPlan]:
+        """Of all kernels but scans, once values have their last places."""
+        self.allocation.add_views(planned.item.nodes)
+        return {
+            kernel: plan_kernel(region, kernel, partition, self._active(kernel, planned.active))
+            for kernel, partition in planned.kernels.partitions.items()
+        }
+
+    def _begin(self, planned: _PlannedLoop, region: Region) -> list[CopyPlan]:
+        """Writes what comes before the loop: initial values, and zeros for sums over time."""
+        first, copies = before_loops(region), list[CopyPlan]()
+        for scan in planned.kernels.scans.values():
+            copies.extend(scan.begin(first))
+        for kernel in planned.item.fused.kernels:
+            if adds_up(kernel.first):
+                copies.extend(self._clear(kernel.first, planned.memory))
+        return copies
+
+    def _end(
+        self, planned: _PlannedLoop, plans: Mapping[Kernel, KernelPlan], copies: Sequence[CopyPlan],
+        pipeline: PipelinePlan | None = None, phases: Sequence[Phase] = (),
+    ) -> None:  # fmt: skip
+        """Views of what the loop leaves behind, and its plan."""
+        kernels = planned.kernels
+        for scan in kernels.scans.values():
+            scan.end()
+        self.allocation.end_group(planned.memory, self.fusion.free)
+        every = [
+            plans[kernel] if kernel in plans else kernels.scans[kernel].plan for kernel in planned.item.fused.kernels
+        ]
+        self.groups.append(GroupPlan(tuple(every), False, planned.chunks, pipeline, tuple(copies), tuple(phases)))
+
+    def _time_loop(self, item: _AnalysedGroup) -> None:
+        planned = self._laid_out(item)
+        chunks, kernels, region, length = planned.chunks, planned.kernels, planned.region, planned.chunks.length
+        pipeline = plan_pipeline(kernels.costs, length, planned.longest, self.writer.parts)
         if pipeline is not None:
             self._make_serial(kernels)
             region = replace(region, workers=ONE_WORKER)
-            self.allocation.multi_buffer(group, size(chunks.slot), pipeline.most, longest, BUFFER_DEPTH)
-        self.allocation.add_views(nodes)
-        plans = {
-            kernel: plan_kernel(region, kernel, partition, self._active(kernel, active))
-            for kernel, partition in kernels.partitions.items()
-        }
-        copies: list[CopyPlan] = []
+            slot = size(chunks.slot)
+            self.allocation.multi_buffer(planned.memory, slot, pipeline.most, planned.longest, BUFFER_DEPTH)
+        plans, copies = self._plans(planned, region), list[CopyPlan]()
+        emits = [partial(self._run, planned, region, plans, kernel) for kernel in item.fused.kernels]
 
         def begin() -> None:
-            first = before_loops(region)
-            for scan in kernels.scans.values():
-                copies.extend(scan.begin(first))
-            for kernel in fused.kernels:
-                if adds_up(kernel.first):
-                    copies.extend(self._clear(kernel.first, group))
+            copies.extend(self._begin(planned, region))
 
-        def run(kernel: Kernel) -> None:
-            if kernel in kernels.scans:
-                kernels.scans[kernel].run(size(chunks.chunk))
-            else:
-                call_kernel(self.writer, region, plans[kernel])
-
-        emits = [partial(run, kernel) for kernel in fused.kernels]
         if pipeline is None:
             begin()
             self._loop(chunks, emits)
         else:
-            add_pipeline(self.writer, pipeline, group, chunks, self._states, begin, emits)
+            add_pipeline(self.writer, pipeline, planned.memory, chunks, self._states, begin, emits)
         for cost in kernels.costs:
             self.work.add(cost.partition if pipeline is None else pipeline.estimate(cost.partition), length)
-        for scan in kernels.scans.values():
-            scan.end()
-        self.allocation.end_group(group, self.fusion.free)
-        every = tuple(plans[kernel] if kernel in plans else kernels.scans[kernel].plan for kernel in fused.kernels)
-        self.groups.append(GroupPlan(every, False, chunks, pipeline, tuple(copies)))
+        self._end(planned, plans, copies, pipeline)
+
+    def _run(
+        self, planned: _PlannedLoop, region: Region, plans: Mapping[Kernel, KernelPlan], kernel: Kernel
+    ) -> None:  # fmt: skip
+        """Writes a kernel for the present chunk."""
+        if kernel in planned.kernels.scans:
+            planned.kernels.scans[kernel].run(size(planned.chunks.chunk))
+        else:
+            call_kernel(self.writer, region, plans[kernel])
+
+    def _interleaved(self, groups: Sequence[_AnalysedGroup], plan: InterleavingPlan) -> None:
+        """Several scans beside each other, of one group or of several."""
+        loops = [self._laid_out(item, plan.steps) for item in groups]
+        for planned, depth in zip(loops, plan.depths, strict=True):
+            if depth > 1:
+                slot = size(planned.chunks.slot)
+                self.allocation.multi_buffer(planned.memory, slot, plan.steps, plan.steps, depth)
+        plans = [self._plans(planned, planned.region) for planned in loops]
+        copies = [self._begin(planned, planned.region) for planned in loops]
+        written = [
+            TimeLoop(
+                planned.chunks, planned.memory, planned.item.fused.kernels, planned.kernels.scans,
+                partial(self._run, planned, planned.region, plans_of),
+            )
+            for planned, plans_of in zip(loops, plans, strict=True)
+        ]  # fmt: skip
+        add_interleaved(self.writer, plan, written)
+        for number, planned in enumerate(loops):
+            self._end(planned, plans[number], copies[number], phases=plan.phases[number])
 
     def _estimated(
         self, fused: FusedKernels, region: Region, group: GroupMemory, tags: Mapping[Node, str], active: Active

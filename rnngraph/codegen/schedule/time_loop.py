@@ -27,7 +27,8 @@ class Chunks:
     """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes.
 
     In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
-    how many steps of the sequence have active rows, and the name of how many steps of a chunk have.
+    how many steps of the sequence have active rows, and the name of how many steps of a chunk have. lag: by how many
+    chunks of the same loop this one is behind the first.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Chunks:
     reverse: bool
     longest: int
     active: tuple[tuple[Index, str], ...] = ()
+    lag: int = 0
 
     @property
     def time(self) -> TimeChunk:
@@ -43,20 +45,23 @@ class Chunks:
 
     @property
     def chunk(self) -> str:
-        return f"chunk{self.number}"
+        return self._name("chunk")
 
     @property
     def steps(self) -> str:
-        return f"steps{self.number}"
+        return self._name("steps")
 
     @property
     def start(self) -> str:
-        return f"start{self.number}"
+        return self._name("start")
 
     @property
     def slot(self) -> str:
         """Where a pipeline's stages put what they hand on."""
-        return f"buffer{self.number}"
+        return self._name("buffer")
+
+    def _name(self, of: str) -> str:
+        return f"{of}{self.number}" if not self.lag else f"{of}{self.number}_{self.lag}"
 
     def head(self, longest: Index) -> list[Statement]:
         """The sizes of the present chunk."""
