@@ -8,12 +8,13 @@ each other alternate in one function for as long as all of them have steps; each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
 from ...errors import VerifyError
+from ...ir.graph import Node
 from ...ir.types import size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
@@ -33,10 +34,13 @@ from .time_loop import Chunks, joined
 
 @dataclass(frozen=True)
 class TimeLoop:
-    """A loop over chunks of time before it is written. run: writes a kernel for the present chunk."""
+    """A loop over chunks of time before it is written. indices: values that every chunk computes, and which are the same
+    in all. run: writes a kernel for the present chunk.
+    """
 
     chunks: Chunks
     group: GroupMemory
+    indices: Container[Node]
     kernels: Sequence[Kernel]
     scans: Mapping[Kernel, Scan]
     run: Callable[[Kernel], None]
@@ -241,11 +245,13 @@ def check_order(placed: Sequence[PlacedKernel], depths: Sequence[int]) -> None:
             continue
         if one.loop is not other.loop:
             _fail(one, other, common)
-        sequences, slots = one.loop.group.buffers(one.loop.chunks.time)
+        group = one.loop.group
+        sequences, slots = group.buffers(one.loop.chunks.time)
+        same = {view.buffer for node, views in group.stores.items() if node in one.loop.indices for view in views}
         if not one.order < other.order:
             _fail(one, other, common)
         # A sequence's steps of another chunk are elsewhere, and so are those that are handed on, for some chunks.
-        for buffer in common - sequences:
+        for buffer in common - sequences - same:
             ahead = depths[loops.index(id(one.loop))] if buffer in slots else 1
             lag, place, number = one.order
             if not other.order < (lag + ahead, place, number):

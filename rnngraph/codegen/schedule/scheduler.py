@@ -370,7 +370,7 @@ class _Scheduler:
         copies = [self._begin(planned, planned.region) for planned in loops]
         written = [
             TimeLoop(
-                planned.chunks, planned.memory, planned.item.fused.kernels, planned.kernels.scans,
+                planned.chunks, planned.memory, self.fusion.free, planned.item.fused.kernels, planned.kernels.scans,
                 partial(self._run, planned, planned.region, plans_of),
             )
             for planned, plans_of in zip(loops, plans, strict=True)
