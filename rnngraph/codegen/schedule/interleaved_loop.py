@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import combinations
 
 from ...errors import VerifyError
@@ -19,6 +19,7 @@ from ...ir.types import size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..buffers.allocation import GroupMemory
+from ..buffers.memory import Memory
 from ..cost_model.chunk_length import LONGEST_CHUNK
 from ..cost_model.interleaving import InterleavingPlan, Phase
 from ..kernels.loop_nests import loop
@@ -34,8 +35,8 @@ from .time_loop import Chunks, joined
 
 @dataclass(frozen=True)
 class TimeLoop:
-    """A loop over chunks of time before it is written. indices: values that every chunk computes, and which are the same
-    in all. run: writes a kernel for the present chunk.
+    """A loop over chunks of time before it is written. indices: values that chunks compute, each the same ones. run:
+    writes a kernel for the present chunk.
     """
 
     chunks: Chunks
@@ -83,19 +84,21 @@ class _Writing:
         self.writer, self.plan, self.loops = writer, plan, loops
         self.number = loops[0].chunks.number
         self.turn, self.first = f"turn{self.number}", f"first{self.number}"
-        self.timed = {place: self._timed(place) for place in plan.gains}
         self.placed = list(self._placed())
+        self.timed = {place: self._timed(place) for place in plan.gains}
+
+    def _beside(self, place: int) -> list[Scan]:
+        """The scans at a place in a turn."""
+        return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _timed(self, place: int) -> Timed:
         """What scans beside each other count as."""
-        nodes = [kernel.first for kernel in self._beside(place)]
-        names = ", ".join(dict.fromkeys(map(label_of, nodes)))
-        text = f"{len(nodes)} scans beside each other: {names}  {nodes[0].where}"
-        return Timed(WORK, tuple(inner for node in nodes for inner in node["body"].nodes), text, scan=nodes[0])
-
-    def _beside(self, place: int) -> Iterator[Kernel]:
-        for item, phases in zip(self.loops, self.plan.phases, strict=True):
-            yield from (kernel for kernel, phase in zip(item.kernels, phases, strict=True) if phase[1] == place)
+        scans = self._beside(place)
+        names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
+        text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
+        nodes = tuple(node for scan in scans for kernel in scan.plan.kernels for node in kernel.kernel.members)
+        memory = reduce(_both, (scan.step_memory for scan in scans))
+        return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _placed(self) -> Iterator[PlacedKernel]:
         """Every kernel, with the statements of its chunk."""
@@ -143,7 +146,7 @@ class _Writing:
             if place % 2 == 0:
                 for item in here:
                     yield from self._where_there(item, item.statements)
-            elif len(here) == len(list(self._beside(place))):
+            elif len(here) == len(self._beside(place)):
                 yield from self._together(place, here)
             else:
                 for item in here:
@@ -191,7 +194,7 @@ class _Writing:
             name = f"common{self.number}_{place}"
             yield LetIndex(name, "max", common, 0)
             common = size(name)
-        block = Block(origin=timed.nodes[0].where if timed.scan is None else timed.scan.where)
+        block = Block(origin=self._beside(place)[0].node.where)
         loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
         with self.writer.timing(timed):
             yield from self.writer.captured(lambda: self.writer.function(block, timed.text, "beside", serial=True))
@@ -206,6 +209,11 @@ class _Writing:
             if item.scan is not None
         ]
         block.statements += _alternating(found) if place in self.plan.by_statement else joined(found)
+
+
+def _both(one: Memory, other: Memory) -> Memory:
+    """What lies in either."""
+    return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
 def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:

@@ -118,6 +118,12 @@ class Scan:
         assert self._plan is not None
         return self._plan
 
+    @property
+    def step_memory(self) -> Memory:
+        """Where the values of the first step lie, once that is written."""
+        assert self._step_memory is not None
+        return self._step_memory
+
     def _planned(self, region: Region) -> ScanPlan:
         """The plan of every step. region: of the first one that is written; in others, values lie alike."""
         if self._plan is None:

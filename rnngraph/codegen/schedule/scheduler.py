@@ -17,11 +17,10 @@ import numpy as np
 
 from ...ir.axes import lengths_of
 from ...ir.graph import Graph, Node, make
-from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
-from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse
-from ..analysis.loop_fusion import PLAIN, PREPARED, FusionGroup, LoopFusion
-from ..analysis.node_kinds import adds_up, is_batched_product, is_view, label_of, picks_step, stays_view
+from ..analysis.kernel_fusion import FusedKernels, Kernel
+from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
+from ..analysis.node_kinds import adds_up, label_of
 from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
@@ -45,6 +44,7 @@ from ..loop_ir.workers import TEAM
 from ..machine.target import Target
 from .arguments import Arguments
 from .entry_writer import EntryWriter
+from .group_kernels import GroupKernels, Numbered, both_directions, group_kernels
 from .group_plan import CopyPlan, GroupPlan
 from .interleaved_loop import TimeLoop, add_interleaved
 from .kernel_calls import call_copy, call_kernel
@@ -75,33 +75,15 @@ class _LoopKernels:
 
 
 @dataclass(frozen=True)
-class _AnalysedGroup:
-    """A fusion group with its number among all. nodes: with the pure indices that they read. leaving: what outlives
-    the group.
-    """
-
-    number: int
-    group: FusionGroup
-    nodes: Sequence[Node]
-    fused: FusedKernels
-    leaving: set[Node]
-
-
-@dataclass(frozen=True)
 class _PlannedLoop:
     """A loop over time that is laid out in memory. region: of a chunk."""
 
-    item: _AnalysedGroup
+    item: GroupKernels
     chunks: Chunks
     active: Active
     memory: GroupMemory
     region: Region
     kernels: _LoopKernels
-    longest: int
-
-
-def _scans(group: FusionGroup) -> list[Node]:
-    return [node for node in group.nodes if node.op == "scan"]
 
 
 class _Scheduler:
@@ -135,8 +117,10 @@ class _Scheduler:
         self.allocation.outputs, late = self.arguments.outputs(self.fusion, self.users, self.allocation.views)
         if self.rowwise is not None:
             self.rowwise.apart.update(node for name, node in self.graph.outputs if name in self.arguments.replaced)
-        for groups in self._beside_each_other(list(self.fusion.groups())):
-            self._groups(groups, {node for node, _ in late})
+        groups = self.fusion.groups()
+        alone = [[(number, group)] for number, group in enumerate(groups)]
+        for together in both_directions(groups, self.target) if self.writer.parts == 1 else alone:
+            self._groups(together, {node for node, _ in late})
         copies = [self._copy_out(node, view) for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
@@ -159,43 +143,26 @@ class _Scheduler:
 
     # Fusion groups -------------------------------------------------------------------------------
 
-    def _beside_each_other(self, groups: Sequence[FusionGroup]) -> list[list[tuple[int, FusionGroup]]]:
-        """Groups with their numbers, in order. Both directions of a time axis are together where they need nothing of
-        each other, and it may pay that their scans run beside each other.
-        """
-        found: list[list[tuple[int, FusionGroup]]] = []
-        other: dict[tuple[int, Dim], list[tuple[int, FusionGroup]]] = {}
-        for number, group in enumerate(groups):
-            key, scans = (group.level, group.kind.length or 0), _scans(group)
-            before = other.get(key)
-            if scans and before is not None and may_pay(self.target, [*_scans(before[0][1]), *scans]):
-                before.append((number, group))
-                continue
-            found.append([(number, group)])
-            if scans and self.writer.parts == 1:
-                other[key] = found[-1]
-        return found
-
-    def _groups(self, groups: Sequence[tuple[int, FusionGroup]], late: Collection[Node]) -> None:
+    def _groups(self, groups: Sequence[Numbered], late: Collection[Node]) -> None:
         """One group, or several as one loop if that pays."""
-        analysed = [self._analysed(number, group, late) for number, group in groups]
-        plan = self._interleaving(analysed)
+        found = [group_kernels(self.graph, self.users, self.fusion, self.allocation, item, late) for item in groups]
+        plan = self._interleaving(found)
         if plan is None and len(groups) > 1:
             for single in groups:
                 self._groups([single], late)
             return
-        with self.writer.block.at(origin_of(analysed[0].group.nodes)):
+        with self.writer.block.at(origin_of(found[0].group.nodes)):
             if plan is None:
-                self._group(analysed[0])
+                self._group(found[0])
             else:
-                self._interleaved(analysed, plan)
-        for item in analysed:
+                self._interleaved(found, plan)
+        for item in found:
             self.allocation.reuse.finished.update(item.group.nodes)
 
-    def _interleaving(self, groups: Sequence[_AnalysedGroup]) -> InterleavingPlan | None:
+    def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
         """How scans of groups run beside each other, if they do."""
         length = groups[0].group.kind.length
-        scans = [node for item in groups for node in _scans(item.group)]
+        scans = [scan for item in groups for scan in item.scans]
         if length is None or self.writer.parts > 1 or not may_pay(self.target, scans):
             return None
         if any(self.tables.of_group(item.number, item.fused.kernels) for item in groups):
@@ -206,25 +173,7 @@ class _Scheduler:
         ]
         return plan_interleaving(self.target, loops, length)
 
-    def _analysed(self, number: int, group: FusionGroup, late: Collection[Node]) -> _AnalysedGroup:
-        inside, outputs = set(group.nodes), {node for _, node in self.graph.outputs} | set(late)
-        leaving = {
-            node
-            for node in group.nodes
-            if node in outputs
-            or node in self.allocation.outputs
-            or any(user not in inside for user in self.users[node])
-        }
-        nodes = self.fusion.closure(group.nodes)
-        copies = {node for node in nodes if self._must_copy(node, group)}
-        for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
-            if node in leaving and is_view(node) and node not in copies:
-                leaving.update(item for item in node.operands if item in inside)
-        lazy_concats = self.fusion.lazy_concats.intersection(group.nodes) - leaving
-        fused = fuse(nodes, leaving, set(self.allocation.views), copies, frozenset(lazy_concats))
-        return _AnalysedGroup(number, group, nodes, fused, leaving)
-
-    def _group(self, item: _AnalysedGroup) -> None:
+    def _group(self, item: GroupKernels) -> None:
         if item.group.kind == PREPARED:
             self._prepare(item.nodes, item.fused, item.leaving)
         elif item.group.kind == PLAIN:
@@ -259,28 +208,9 @@ class _Scheduler:
             call_kernel(self.writer, region, plan)
         self.groups.append(GroupPlan(tuple(plans)))
 
-    def _must_copy(self, node: Node, group: FusionGroup) -> bool:
-        """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
-        if not is_view(node) or node in self.allocation.views:
-            return False
-        if picks_step(node, group.kind.length):
-            return True
-        if node.op == "reshape":
-            return not stays_view(node)
-        if node.op != "transpose":
-            return False
-        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
-        return any(not is_batched_product(user) for user in right) or self._is_turned_for_steps(node)
-
-    def _is_turned_for_steps(self, node: Node) -> bool:
-        """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
-        order = node["order"]
-        users = [user for user in self.users[node] if user.op == "scan"]
-        return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in users)
-
     # Loops over time -----------------------------------------------------------------------------
 
-    def _laid_out(self, item: _AnalysedGroup, steps: int | None = None) -> _PlannedLoop:
+    def _laid_out(self, item: GroupKernels, steps: int | None = None) -> _PlannedLoop:
         """A loop over time whose values have places. steps: of a chunk, where that is settled."""
         kind, number, fused = item.group.kind, item.number, item.fused
         assert kind.length is not None
@@ -292,7 +222,7 @@ class _Scheduler:
         region = replace(self._region(memory), time=chunks.time)
         tags = {node: f"{number}_{place}" for place, node in enumerate(item.nodes)}
         kernels = self._estimated(fused, region, memory, tags, active)
-        return _PlannedLoop(item, chunks, active, memory, region, kernels, longest)
+        return _PlannedLoop(item, chunks, active, memory, region, kernels)
 
     def _plans(self, planned: _PlannedLoop, region: Region) -> dict[Kernel, KernelPlan]:
         """Of all kernels but scans, once values have their last places."""
@@ -326,15 +256,15 @@ class _Scheduler:
         ]
         self.groups.append(GroupPlan(tuple(every), False, planned.chunks, pipeline, tuple(copies), tuple(phases)))
 
-    def _time_loop(self, item: _AnalysedGroup) -> None:
+    def _time_loop(self, item: GroupKernels) -> None:
         planned = self._laid_out(item)
         chunks, kernels, region, length = planned.chunks, planned.kernels, planned.region, planned.chunks.length
-        pipeline = plan_pipeline(kernels.costs, length, planned.longest, self.writer.parts)
+        pipeline = plan_pipeline(kernels.costs, length, chunks.longest, self.writer.parts)
         if pipeline is not None:
             self._make_serial(kernels)
             region = replace(region, workers=ONE_WORKER)
             slot = size(chunks.slot)
-            self.allocation.multi_buffer(planned.memory, slot, pipeline.most, planned.longest, BUFFER_DEPTH)
+            self.allocation.multi_buffer(planned.memory, slot, pipeline.most, chunks.longest, BUFFER_DEPTH)
         plans, copies = self._plans(planned, region), list[CopyPlan]()
         emits = [partial(self._run, planned, region, plans, kernel) for kernel in item.fused.kernels]
 
@@ -359,7 +289,7 @@ class _Scheduler:
         else:
             call_kernel(self.writer, region, plans[kernel])
 
-    def _interleaved(self, groups: Sequence[_AnalysedGroup], plan: InterleavingPlan) -> None:
+    def _interleaved(self, groups: Sequence[GroupKernels], plan: InterleavingPlan) -> None:
         """Several scans beside each other, of one group or of several."""
         loops = [self._laid_out(item, plan.steps) for item in groups]
         for planned, depth in zip(loops, plan.depths, strict=True):

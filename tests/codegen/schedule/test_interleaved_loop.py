@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import own_cells
@@ -16,9 +14,7 @@ from numpy.testing import assert_array_equal
 from poisoned_memory import poisoned_entries
 
 import rnngraph as rg
-from rnngraph.codegen.cost_model.interleaving import InterleavingPlan, plan_interleaving
-from rnngraph.codegen.schedule import scheduler
-from rnngraph.errors import VerifyError
+from rnngraph.codegen.cost_model.interleaving import InterleavingPlan
 
 Arrays = dict[str, np.ndarray]
 INPUTS = 5

@@ -1,0 +1,103 @@
+"""A fusion group before it is scheduled: its kernels, and what outlives it; and groups that may run as one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Graph, Node
+from ...ir.scan import split_inputs
+from ...ir.types import Dim
+from ..analysis.kernel_fusion import FusedKernels, fuse
+from ..analysis.loop_fusion import FusionGroup, LoopFusion
+from ..analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
+from ..buffers.allocation import Allocation
+from ..cost_model.interleaving import may_pay
+from ..machine.target import Target
+
+Numbered = tuple[int, FusionGroup]
+"""A group with its number among all."""
+
+
+@dataclass(frozen=True)
+class GroupKernels:
+    """The kernels of a fusion group. nodes: with the pure indices that they read. leaving: what outlives the group."""
+
+    number: int
+    group: FusionGroup
+    nodes: Sequence[Node]
+    fused: FusedKernels
+    leaving: set[Node]
+
+    @property
+    def scans(self) -> list[Node]:
+        return scans_of(self.group)
+
+
+def scans_of(group: FusionGroup) -> list[Node]:
+    return [node for node in group.nodes if node.op == "scan"]
+
+
+def group_kernels(
+    graph: Graph, users: Mapping[Node, Sequence[Node]], fusion: LoopFusion, allocation: Allocation, numbered: Numbered,
+    late: Collection[Node],
+) -> GroupKernels:  # fmt: skip
+    """The kernels of a group, as values lie now. late: values that are copied out after all groups."""
+    number, group = numbered
+    inside, outputs = set(group.nodes), {node for _, node in graph.outputs} | set(late)
+    leaving = {
+        node
+        for node in group.nodes
+        if node in outputs or node in allocation.outputs or any(user not in inside for user in users[node])
+    }
+    nodes = fusion.closure(group.nodes)
+    copies = {node for node in nodes if _must_copy(node, group, users, allocation.views)}
+    for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
+        if node in leaving and is_view(node) and node not in copies:
+            leaving.update(item for item in node.operands if item in inside)
+    lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
+    fused = fuse(nodes, leaving, set(allocation.views), copies, frozenset(lazy_concats))
+    return GroupKernels(number, group, nodes, fused, leaving)
+
+
+def _must_copy(
+    node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
+) -> bool:  # fmt: skip
+    """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
+    if not is_view(node) or node in in_memory:
+        return False
+    if picks_step(node, group.kind.length):
+        return True
+    if node.op == "reshape":
+        return not stays_view(node)
+    if node.op != "transpose":
+        return False
+    right = [user for user in users[node] if user.op == "matmul" and user.operands[1] is node]
+    return any(not is_batched_product(user) for user in right) or _is_turned_for_steps(node, users)
+
+
+def _is_turned_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+    """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
+    order = node["order"]
+    scans = [user for user in users[node] if user.op == "scan"]
+    return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
+
+
+def both_directions(groups: Sequence[FusionGroup], target: Target) -> list[list[Numbered]]:
+    """Groups with their numbers, in order. Those of one time axis in both directions are together where they need
+    nothing of each other, which is where their levels are the same, and where it may pay that their scans run beside
+    each other.
+    """
+    found: list[list[Numbered]] = []
+    known: dict[tuple[int, Dim], list[Numbered]] = {}
+    for number, group in enumerate(groups):
+        scans, length = scans_of(group), group.kind.length
+        if length is None or not scans:
+            found.append([(number, group)])
+            continue
+        other = known.setdefault((group.level, length), [])
+        if not other or not may_pay(target, [*scans_of(other[0][1]), *scans]):
+            other = known[group.level, length] = []
+            found.append(other)
+        other.append((number, group))
+    return found
