@@ -89,10 +89,21 @@ class LoopFusion:
         self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
-        for node in graph.nodes:
+        self._later: dict[Node, int] = {}
+        self._levels(users)
+
+    def _levels(self, users: dict[Node, list[Node]]) -> None:
+        for node in self.graph.nodes:
             if node not in self.free:
+                first = self._later.get(node, 0)
                 self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+                self.level[node] = max(self.level[node], first)
         self._delay(users)
+
+    def run_later(self, scans: Sequence[Node], level: int) -> None:
+        """Moves scans to groups of a later level, with what feeds them alone; what reads them follows."""
+        self._later.update(dict.fromkeys(scans, level))
+        self._levels(self.graph.users())
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
         """What is read along one time axis only runs there, where that keeps no more in memory: a lazy

@@ -83,14 +83,14 @@ def _is_turned_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bo
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
 
 
-def both_directions(groups: Sequence[FusionGroup], target: Target) -> list[list[Numbered]]:
-    """Groups with their numbers, in order. Those of one time axis in both directions are together where they need
-    nothing of each other, which is where their levels are the same, and where it may pay that their scans run beside
-    each other.
+def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
+    """The groups of a graph with their numbers, in order. Those of one time axis in both directions are together where
+    they need nothing of each other, and it may pay that their scans run beside each other.
     """
+    _meet(fusion, target)
     found: list[list[Numbered]] = []
     known: dict[tuple[int, Dim], list[Numbered]] = {}
-    for number, group in enumerate(groups):
+    for number, group in enumerate(fusion.groups()):
         scans, length = scans_of(group), group.kind.length
         if length is None or not scans:
             found.append([(number, group)])
@@ -101,3 +101,36 @@ def both_directions(groups: Sequence[FusionGroup], target: Target) -> list[list[
             found.append(other)
         other.append((number, group))
     return found
+
+
+def _meet(fusion: LoopFusion, target: Target) -> None:
+    """Moves scans of one direction a level up to those of the other, if none of either needs the others: what both
+    read runs in the loop of one of them, which would be first.
+    """
+    level = 0
+    while True:
+        groups = [group for group in fusion.groups() if scans_of(group)]
+        levels = [group.level for group in groups if group.level >= level]
+        if not levels:
+            return
+        level = min(levels)
+        for one in [group for group in groups if group.level == level]:
+            above = (other for other in groups if other.level == level + 1 and _opposite(one, other))
+            other = next((item for item in above if may_pay(target, [*scans_of(one), *scans_of(item)])), None)
+            if other is not None and not _depends(fusion.graph, scans_of(one), scans_of(other)):
+                fusion.run_later(scans_of(one), level + 1)
+                break
+        level += 1
+
+
+def _opposite(one: FusionGroup, other: FusionGroup) -> bool:
+    return one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
+
+
+def _depends(graph: Graph, sources: Collection[Node], nodes: Collection[Node]) -> bool:
+    """Whether some of ``nodes`` are computed from ``sources``."""
+    found = set(sources)
+    for node in graph.nodes:
+        if any(item in found for item in node.operands):
+            found.add(node)
+    return any(node in found for node in nodes)

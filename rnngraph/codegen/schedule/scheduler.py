@@ -117,9 +117,11 @@ class _Scheduler:
         self.allocation.outputs, late = self.arguments.outputs(self.fusion, self.users, self.allocation.views)
         if self.rowwise is not None:
             self.rowwise.apart.update(node for name, node in self.graph.outputs if name in self.arguments.replaced)
-        groups = self.fusion.groups()
-        alone = [[(number, group)] for number, group in enumerate(groups)]
-        for together in both_directions(groups, self.target) if self.writer.parts == 1 else alone:
+        if self.writer.parts == 1:
+            groups = both_directions(self.fusion, self.target)
+        else:
+            groups = [[item] for item in enumerate(self.fusion.groups())]
+        for together in groups:
             self._groups(together, {node for node, _ in late})
         copies = [self._copy_out(node, view) for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
