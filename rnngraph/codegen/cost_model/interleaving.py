@@ -89,8 +89,10 @@ class StepCost:
 
 
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
-    """Whether some of these scans may run beside each other."""
-    return len(scans) > 1 and bool(_batches(target, _costs(target, scans)))
+    """Whether some of these scans may run beside each other. A processor without vectors is taken for one that runs
+    instructions in their order.
+    """
+    return len(scans) > 1 and target.lanes(4) > 1 and bool(_batches(target, _costs(target, scans)))
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
