@@ -15,7 +15,7 @@ from itertools import combinations
 
 from ...errors import VerifyError
 from ...ir.graph import Node
-from ...ir.types import size
+from ...ir.types import size, substitute
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..buffers.allocation import GroupMemory
@@ -146,11 +146,14 @@ class _Writing:
             if place % 2 == 0:
                 for item in here:
                     yield from self._where_there(item, item.statements)
-            elif len(here) == len(self._beside(place)):
+                continue
+            if len(here) == len(self._beside(place)):
                 yield from self._together(place, here)
             else:
                 for item in here:
                     yield from self._where_there(item, self._from(item, 0))
+            for item in here:
+                yield from self._where_there(item, self._ended(item))
 
     def _depth(self, item: TimeLoop) -> int:
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
@@ -169,7 +172,7 @@ class _Writing:
 
     def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
         """Statements of a chunk, where there is one."""
-        if not self.plan.last:
+        if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, LONGEST_CHUNK + 1, tuple(statements))]
 
@@ -180,13 +183,19 @@ class _Writing:
         found = self.writer.captured(lambda: run(size(self.first), done, timed))
         return _renamed(_of_chunk(found, item.loop.chunks, item.lagged), {self.first: first})
 
+    def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
+        """What is behind a scan's steps."""
+        assert item.scan is not None
+        found = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
+        return _of_chunk(found, item.loop.chunks, item.lagged)
+
     def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
         """Scans beside each other: the steps that all of them have, and then what each has more."""
-        lengths = [size(item.lagged.steps) for item in here]
+        lengths = [_steps(item) for item in here]
         common, timed = lengths[0], self.timed[place]
-        # Chunks of one number are equally long in all loops.
-        behind = len({item.phase[0] for item in here}) > 1
-        for number, length in enumerate(lengths[1:] if behind else ()):
+        # Chunks of one number are equally long in all loops, if all of their steps run.
+        differ = len({item.phase[0] for item in here}) > 1 or any(item.loop.chunks.active for item in here)
+        for number, length in enumerate(lengths[1:] if differ else ()):
             name = f"common{self.number}_{place}_{number}"
             yield LetIndex(name, "min", common, length)
             common = size(name)
@@ -198,7 +207,7 @@ class _Writing:
         loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
         with self.writer.timing(timed):
             yield from self.writer.captured(lambda: self.writer.function(block, timed.text, "beside", serial=True))
-        for item, length in zip(here, lengths, strict=True) if behind else ():
+        for item, length in zip(here, lengths, strict=True) if differ else ():
             yield When(length - common, 1, LONGEST_CHUNK + 1, self._from(item, common))
 
     def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
@@ -216,6 +225,13 @@ def _both(one: Memory, other: Memory) -> Memory:
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
+def _steps(item: PlacedKernel) -> Index:
+    """How many steps of its chunk a scan runs."""
+    assert item.scan is not None
+    names = map(size, _names(item.lagged))
+    return substitute(item.scan.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
+
+
 def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
     """Statements of the present chunk for the one that ``lagged`` is at."""
     names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
@@ -223,7 +239,7 @@ def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -
 
 
 def _names(chunks: Chunks) -> tuple[str, ...]:
-    return chunks.chunk, chunks.steps, chunks.start, chunks.slot
+    return chunks.chunk, chunks.steps, chunks.start, chunks.slot, *chunks.runs
 
 
 def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tuple[Statement, ...]:

@@ -227,6 +227,15 @@ class Scan:
         with self.writer.timing(timed):
             self.writer.function(block, self.comment, "scan", serial=True)
 
+    def fill_ended(self, timed: Timed) -> None:
+        """Zeros for what is emitted of rows that have ended, behind the steps that run beside others."""
+        block = Block(origin=self.node.where)
+        if self.table is not None:
+            self._zeros(block, self.table)
+        if block.statements:
+            with self.writer.timing(timed):
+                self.writer.function(block, self.comment, "scan", serial=True)
+
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
         block, turns = Block(origin=self.node.where), self.node.get("unroll", 1)

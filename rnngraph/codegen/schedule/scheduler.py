@@ -167,8 +167,6 @@ class _Scheduler:
         scans = [scan for item in groups for scan in item.scans]
         if length is None or self.writer.parts > 1 or not may_pay(self.target, scans):
             return None
-        if any(self.tables.of_group(item.number, item.fused.kernels) for item in groups):
-            return None  # steps that are left out are not the same ones in all scans
         loops = [
             LoopKernels(item.fused.kernels, item.nodes, chunk_length(self.target, item.fused, item.leaving, length))
             for item in groups

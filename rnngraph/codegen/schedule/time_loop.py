@@ -60,15 +60,23 @@ class Chunks:
         """Where a pipeline's stages put what they hand on."""
         return self._name("buffer")
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """How many steps of the chunk have active rows, by mask."""
+        return tuple(self._lagging(name) for _, name in self.active)
+
     def _name(self, of: str) -> str:
-        return f"{of}{self.number}" if not self.lag else f"{of}{self.number}_{self.lag}"
+        return self._lagging(f"{of}{self.number}")
+
+    def _lagging(self, name: str) -> str:
+        return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
         """The sizes of the present chunk."""
         left = self.length - size(self.chunk)
         first = left - size(self.steps) if self.reverse else size(self.chunk)
         found: list[Statement] = [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
-        for span, run in self.active:
+        for (span, _), run in zip(self.active, self.runs, strict=True):
             found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
             found.append(LetIndex(run, "max", size(f"{run}_"), 0))
         return found

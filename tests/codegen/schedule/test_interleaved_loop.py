@@ -46,6 +46,7 @@ CELLS: tuple[Callable[[int], rg.Cell], ...] = (
 def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
     """A stack, both directions, branches, or some of them behind one another; every sequence is an output, or none."""
     x = rg.placeholder("x", (rows, None, INPUTS))
+    ends = rg.placeholder("ends", (rows,), "int64") if draw.random() < 0.3 else None
     sequences = [x]
 
     def cell() -> rg.Cell:
@@ -56,15 +57,15 @@ def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
         kind = draw.choice(("stack", "both", "branches", "reverse"))
         scope = f"{kind}{number}"
         if kind == "both":
-            both, _ = rg.bidirectional_dynamic_rnn(cell(), cell(), given, scope=scope)
+            both, _ = rg.bidirectional_dynamic_rnn(cell(), cell(), given, ends, scope=scope)
             sequences.append(rg.concat(both, 2))
         elif kind == "branches":
-            branches = [rg.dynamic_rnn(cell(), given, scope=f"{scope}_{i}")[0] for i in range(draw.randint(2, 3))]
+            branches = [rg.dynamic_rnn(cell(), given, ends, scope=f"{scope}_{i}")[0] for i in range(draw.randint(2, 3))]
             sequences.append(rg.concat(branches, 2))
         else:
             layers = rg.MultiRNNCell([cell() for _ in range(draw.randint(1, 3))])
             turned = given[:, ::-1] if kind == "reverse" else given
-            sequences.append(rg.dynamic_rnn(layers, turned, scope=scope)[0])
+            sequences.append(rg.dynamic_rnn(layers, turned, ends, scope=scope)[0])
     found = {"last": sequences[-1], "summed": rg.reduce_sum(sequences[-1], 1)}
     if draw.random() < 0.5:
         found.update({f"sequence{number}": value for number, value in enumerate(sequences[1:])})
@@ -77,10 +78,12 @@ def results(seed: int, steps: int) -> list[Arrays]:
     rows = draw.choice((1, 1, 2, 3))
     outputs = net(draw, draw.choice((rows, None)))
     program = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs["last"])), seed=seed, cache=False)
-    x = np.random.default_rng(seed).normal(size=(rows, steps, INPUTS)).astype(np.float32)
-    with np.errstate(all="ignore"):
-        loss, gradients = program.training.gradients(x=x, seed=3)
-    return [flat(program.inference(x=x)), flat(program.training(x=x, seed=3)), {"loss": loss, **gradients}]
+    generator = np.random.default_rng(seed)
+    feeds = {"x": generator.normal(size=(rows, steps, INPUTS)).astype(np.float32)}
+    if "ends" in program.inputs:
+        feeds["ends"] = generator.integers(0, steps + 1, rows)
+    loss, gradients = program.training.gradients(feeds, seed=3)
+    return [flat(program.inference(feeds)), flat(program.training(feeds, seed=3)), {"loss": loss, **gradients}]
 
 
 def check(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[InterleavingPlan]:
