@@ -291,12 +291,15 @@ class _Scheduler:
 
     def _interleaved(self, groups: Sequence[GroupKernels], plan: InterleavingPlan) -> None:
         """Several scans beside each other, of one group or of several."""
-        loops = [self._laid_out(item, plan.steps) for item in groups]
-        for planned, depth in zip(loops, plan.depths, strict=True):
+        loops, plans = list[_PlannedLoop](), list[dict[Kernel, KernelPlan]]()
+        for item, depth in zip(groups, plan.depths, strict=True):
+            planned = self._laid_out(item, plan.steps)
             if depth > 1:
                 slot = size(planned.chunks.slot)
                 self.allocation.multi_buffer(planned.memory, slot, plan.steps, plan.steps, depth)
-        plans = [self._plans(planned, planned.region) for planned in loops]
+            loops.append(planned)
+            plans.append(self._plans(planned, planned.region))
+            self.allocation.end_group(planned.memory, self.fusion.free)  # the next group stores indices of its own
         copies = [self._begin(planned, planned.region) for planned in loops]
         written = [
             TimeLoop(

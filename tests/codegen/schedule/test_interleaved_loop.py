@@ -58,7 +58,7 @@ def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
         scope = f"{kind}{number}"
         if kind == "both":
             both, _ = rg.bidirectional_dynamic_rnn(cell(), cell(), given, ends, scope=scope)
-            sequences.append(rg.concat(both, 2))
+            sequences += [both[0], rg.concat(both, 2)]
         elif kind == "branches":
             branches = [rg.dynamic_rnn(cell(), given, ends, scope=f"{scope}_{i}")[0] for i in range(draw.randint(2, 3))]
             sequences.append(rg.concat(branches, 2))
@@ -77,7 +77,8 @@ def results(seed: int, steps: int) -> list[Arrays]:
     draw = random.Random(seed)
     rows = draw.choice((1, 1, 2, 3))
     outputs = net(draw, draw.choice((rows, None)))
-    program = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs["last"])), seed=seed, cache=False)
+    losses = [rg.reduce_mean(rg.square(value)) for value in outputs.values()]
+    program = rg.compile(outputs, loss=sum(losses[1:], losses[0]), seed=seed, cache=False)
     generator = np.random.default_rng(seed)
     feeds = {"x": generator.normal(size=(rows, steps, INPUTS)).astype(np.float32)}
     if "ends" in program.inputs:
@@ -125,6 +126,10 @@ def planned(program: rg.Program, rows: int = 1, target: str = "x86-64-v4", train
     return schedule(compiled.sized(names, {"B": rows}), target_of(target), "entry")
 
 
+def feed(steps: int, width: int) -> np.ndarray:
+    return np.random.default_rng(steps).normal(size=(1, steps, width)).astype(np.float32)
+
+
 def phases(plan: Plan) -> list[tuple[Phase, ...]]:
     return [group.phases for group in plan.groups if group.phases]
 
@@ -168,6 +173,21 @@ def test_directions_and_branches_are_at_the_same_chunk() -> None:
     assert [phase for phase in found if phase[1] % 2] == [(0, 1)] * 3
 
 
+def test_each_loop_has_indices_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mean over steps of each direction: both backward loops store by how many they divide."""
+    x = rg.placeholder("x", (None, None, 3))
+    halves, _ = rg.bidirectional_dynamic_rnn(rg.BasicRNNCell(8), rg.BasicRNNCell(8), x)
+    first, other = (rg.reduce_mean(rg.square(half)) for half in halves)
+    feeds = {"x": feed(33, 3)}
+    beside = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False)
+    assert len(phases(planned(beside, training=True))) == 4
+    found = beside.training.gradients(feeds)
+    interleave_nothing(monkeypatch)
+    alone = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False).training.gradients(feeds)
+    for name, array in alone[1].items():
+        assert_array_equal(found[1][name], array, name)
+
+
 def test_a_backward_pass_is_staggered_too() -> None:
     found = phases(planned(stack(rg.BasicRNNCell, 8), training=True))
     assert [sorted(phase for phase in group if phase[1] % 2) for group in found] == [[(0, 1), (1, 1), (2, 1)]] * 2
@@ -203,7 +223,7 @@ def test_any_length_is_what_the_interpreter_says(name: str, monkeypatch: pytest.
         "both": lambda: both(rg.BasicLSTMCell, 3, 2),
     }[name]()
     for steps in (0, 1, 16, 17, 63, 100):
-        x = np.random.default_rng(steps).normal(size=(1, steps, program.inputs["x"].shape[-1])).astype(np.float32)
+        x = feed(steps, program.inputs["x"].shape[-1])
         found = program.inference(x=x)["y"]
         wide = interpret(program.inference.graph, {"x": x, **program.parameters}, wide=True)["y"]
         np.testing.assert_allclose(found, wide, rtol=2e-5, atol=2e-5)
