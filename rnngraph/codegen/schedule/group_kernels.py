@@ -104,8 +104,8 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 
 
 def _meet(fusion: LoopFusion, target: Target) -> None:
-    """Moves scans of one direction a level up to those of the other, if none of either needs the others: what both
-    read runs in the loop of one of them, which would be first.
+    """Moves scans of one direction a level up to those of the other, where these don't need them: what both read runs
+    in the loop of one of them, which would be first. What does need them is a level further then.
     """
     level = 0
     while True:
@@ -115,22 +115,29 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
             return
         level = min(levels)
         for one in [group for group in groups if group.level == level]:
-            above = (other for other in groups if other.level == level + 1 and _opposite(one, other))
-            other = next((item for item in above if may_pay(target, [*scans_of(one), *scans_of(item)])), None)
-            if other is not None and not _depends(fusion.graph, scans_of(one), scans_of(other)):
-                fusion.run_later(scans_of(one), level + 1)
+            if any(_is_opposite(one, item, later=0) for item in groups):
+                continue
+            scans = scans_of(one)
+            above = [scan for item in groups if _is_opposite(one, item, later=1) for scan in scans_of(item)]
+            others = _independent(fusion.graph, scans, above)
+            if others and may_pay(target, [*scans, *others]):
+                fusion.run_later(scans, level + 1)
                 break
         level += 1
 
 
-def _opposite(one: FusionGroup, other: FusionGroup) -> bool:
-    return one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
+def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
+    """Whether another group runs so many levels later, in the other direction."""
+    same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
+    return same_axis and other.level == one.level + later
 
 
-def _depends(graph: Graph, sources: Collection[Node], nodes: Collection[Node]) -> bool:
-    """Whether some of ``nodes`` are computed from ``sources``."""
+def _independent(graph: Graph, sources: Collection[Node], nodes: Sequence[Node]) -> list[Node]:
+    """Those of ``nodes`` that are not computed from ``sources``."""
+    if not nodes:
+        return []
     found = set(sources)
     for node in graph.nodes:
         if any(item in found for item in node.operands):
             found.add(node)
-    return any(node in found for node in nodes)
+    return [node for node in nodes if node not in found]
