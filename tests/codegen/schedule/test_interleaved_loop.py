@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import rnngraph as rg
 from rnngraph.codegen.cost_model.interleaving import InterleavingPlan, Phase, plan_interleaving
 from rnngraph.codegen.loop_ir.functions import nested
 from rnngraph.codegen.loop_ir.nodes import Call, For
+from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule import scheduler
 from rnngraph.codegen.schedule.plan import Plan
@@ -27,6 +29,7 @@ from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.errors import VerifyError
 from rnngraph.ir.interpreter import interpret
 
+DIRECTORY = Path(__file__).parents[1] / "golden"
 Arrays = dict[str, np.ndarray]
 INPUTS = 5
 UNITS = (1, 2, 3, 7, 17, 25)
@@ -151,7 +154,7 @@ def test_many_nets_have_the_bits_of_scans_alone(seed: int, monkeypatch: pytest.M
     check(seed, monkeypatch)
 
 
-def test_a_layer_is_a_chunk_behind_the_one_that_it_reads() -> None:
+def test_a_layer_is_a_chunk_behind_the_one_that_it_reads(golden: Any) -> None:
     """A scan, then the product that is hoisted for the next layer, which the same turn computes for the next one."""
     plan = planned(stack(rg.BasicRNNCell, 8))
     assert phases(plan) == [((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1))]
@@ -161,6 +164,8 @@ def test_a_layer_is_a_chunk_behind_the_one_that_it_reads() -> None:
     turns = [item for item in plan.main.function.body if isinstance(item, For)]
     assert [turn.comment.partition(",")[0] for turn in turns] == ["time"] * 3
     assert len(calls_beside(plan)) == 1
+    two = planned(stack(rg.BasicRNNCell, 8, 2))
+    golden(DIRECTORY / "interleaved_entry.txt", function_text(two.main.function))
 
 
 def test_directions_and_branches_are_at_the_same_chunk() -> None:
