@@ -2,11 +2,11 @@
 
     python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
 
-Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, threads, lengths, step,
-calls, pools, profile, compile, memory, recompute, sweep; without --only, all but threads and sweep. ROW: only rows whose
-name contains one of these. One core, pinned, but for threads; peers that do not compute what we do are left out with a
-warning; within each round the machine's limits are probed and every contender runs in turn. Shared machines change
-their speed from second to second, so ratios are taken within a round and their medians shown.
+Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
+lengths, step, calls, pools, profile, compile, memory, recompute, sweep; without --only, all but threads and sweep. ROW:
+only rows whose name contains one of these. One core, pinned, but for threads; peers that do not compute what we do are
+left out with a warning; within each round the machine's limits are probed and every contender runs in turn. Shared
+machines change their speed from second to second, so ratios are taken within a round and their medians shown.
 """
 
 from __future__ import annotations

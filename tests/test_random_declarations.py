@@ -16,6 +16,7 @@ import teams
 from chained_drivers import declare_chain
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
+from interleaved import interleave_everything
 from wired_cells import declare_cell
 
 from rnngraph.codegen.buffers import buffer_reuse as overwriting
@@ -90,6 +91,13 @@ def test_random_declaration_in_short_chunks(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(MANY // 2))
 def test_many_random_declarations_in_short_chunks(seed: int) -> None:
     check_all(declare(seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(MANY // 2))
+def test_many_random_declarations_beside_each_other(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    interleave_everything(monkeypatch, 1 + seed % 3, bool(seed % 2))
+    check_all(declare_any(seed))
 
 
 @pytest.mark.usefixtures("short_chunks")

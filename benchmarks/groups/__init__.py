@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import alone, beside, compiling, convolutions, pools, products, profiles, quantized, recomputing, sparse
+from . import (
+    alone,
+    beside,
+    compiling,
+    convolutions,
+    few_units,
+    pools,
+    products,
+    profiles,
+    quantized,
+    recomputing,
+    sparse,
+)
 from .basis import Group, Options, Record
 
 __all__ = ["GROUPS", "Group", "Options", "Record"]
@@ -27,6 +39,12 @@ GROUPS = (
     Group("training", "Training: the loss and all gradients", beside.training, beside.time_cells),
     Group("products", "Products matrix by matrix", products.products, beside.time_cells),
     Group("onestep", "One step that carries its state", beside.one_step, beside.one_step_cells),
+    Group(
+        "few-units",
+        "Layers of few units, one row: scans beside each other",
+        few_units.few_units,
+        few_units.few_units_cells,
+    ),
     Group("threads", "Two threads (or as --threads says), peers too", beside.threads, beside.threads_cells),
     Group(
         "lengths",

@@ -87,7 +87,7 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
         nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
         read = [node for node in nodes if node.op not in ("broadcast", "constant")]
         return Work(runs, share, moved=sum(_bytes(node, sizes) for node in [*nodes, *read]))
-    if timed.plan is None or timed.memory is None:
+    if timed.memory is None:
         return Work(runs, share)
     members = _computed(timed.nodes, timed.memory)
     products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))

@@ -156,6 +156,22 @@ def test_multiply_adds_are_those_of_the_declaration() -> None:
         assert found <= products + rows * steps * units * elementwise * 1.01
 
 
+def test_scans_beside_each_other_are_one_kernel_of_several_layers() -> None:
+    x = rg.placeholder("x", (None, None, 8))
+    cells = [rg.BasicRNNCell(8), rg.GRUCell(8)]
+    program = rg.compile(rg.dynamic_rnn(rg.MultiRNNCell(cells), x)[0], seed=1, cache=False)
+    steps = 100
+    profile = checked(program.inference.profile(x=np.ones((1, steps, 8), np.float32), seconds=SECONDS))
+    (beside,) = [kernel for kernel in profile.kernels if "scans beside each other" in kernel.name]
+    assert len(beside.layers) == 2
+    assert beside.runs == steps
+    for number, gates in ((0, 1), (1, 3)):
+        (found,) = [part for layer, part in profile.layers.items() if f"cell_{number}/" in layer]
+        products = 2 * steps * gates * 8 * 16
+        assert products <= found.flops * 1.01
+        assert found.flops <= products + steps * 8 * 20
+
+
 def test_rows_that_have_ended_are_no_work() -> None:
     net, part = profiled("both ways")
     whole = net.program.inference.profile({**net.feeds, "n": np.full(3, 25)}, seconds=SECONDS)

@@ -7,7 +7,7 @@ registers, in the kernel that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node
@@ -81,6 +81,27 @@ def fuse_body(body: Graph) -> FusedKernels:
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
     return fuse(body.nodes, set(outputs) - available, available, copies)
+
+
+def needed_kernels(kernels: Sequence[Kernel], nodes: Collection[Node]) -> list[set[int]]:
+    """For each kernel the numbers of those whose values it reads, directly or through others of the group's ``nodes``,
+    such as views.
+    """
+    number = {node: place for place, kernel in enumerate(kernels) for node in kernel.members}
+    found: list[set[int]] = []
+    for place, kernel in enumerate(kernels):
+        needed, seen = set[int](), set(kernel.members)
+        pending = [item for node in kernel.members for item in node.operands]
+        for node in pending:  # which grows
+            if node in seen or node not in nodes:
+                continue
+            seen.add(node)
+            if node in number:
+                needed.add(number[node])
+            else:
+                pending += node.operands
+        found.append(needed - {place})
+    return found
 
 
 def _goes_on(kernel: Kernel) -> bool:

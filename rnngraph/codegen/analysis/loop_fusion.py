@@ -6,7 +6,7 @@ what one hands to the next stays in cache and inference memory does not grow wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...ir.graph import Graph, Node, symbols_of_node
@@ -90,18 +90,26 @@ class LoopFusion:
         self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
-        self._order({})
+        self._later: dict[Node, int] = {}
+        self._order()
         blocks = [node for node in graph.nodes if node.op == "scan" and node.get("blocks") is not None]
         if blocks:
-            self._order({scan: self._last_read(scan, blocks, users) for scan in blocks})
+            self._later = {scan: self._last_read(scan, blocks, users) for scan in blocks}
+            self._order()
         self._delay(users)
 
-    def _order(self, least: Mapping[Node, int]) -> None:
-        """The level of each node: behind what it reads. least: levels before which some do not run."""
+    def _order(self) -> None:
+        """The level of each node: behind what it reads, and where some are to run later, no sooner."""
         for node in self.graph.nodes:
             if node not in self.free:
                 behind = max((self._after(item, node) for item in node.operands), default=0)
-                self.level[node] = max(behind, least.get(node, 0))
+                self.level[node] = max(behind, self._later.get(node, 0))
+
+    def run_later(self, scans: Sequence[Node], level: int) -> None:
+        """Moves scans to groups of a later level, with what feeds them alone; what reads them follows."""
+        self._later.update(dict.fromkeys(scans, level))
+        self._order()
+        self._delay(self.graph.users())
 
     def _last_read(self, scan: Node, blocks: Sequence[Node], users: dict[Node, list[Node]]) -> int:
         """The last level at which something reads steps of ``blocks`` that run along with ``scan``. What blocks give is

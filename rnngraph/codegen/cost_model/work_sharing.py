@@ -154,10 +154,10 @@ class WorkSharing:
         return Partition(axis, best, serial)
 
     def tile_steps(self, kernel: Kernel) -> int:
-        """Steps of time that a tile of the kernel's products covers, where several workers may share them."""
+        """Steps of time that a tile of the kernel's products covers."""
         products = [node for node in kernel.members if node.op == "matmul"]
         shape = kernel.shape
-        if self.workers.parts == 1 or not products or self.time is None or not self.time.is_axis(shape, 0):
+        if not products or self.time is None or not self.time.is_axis(shape, 0):
             return 1
         if any(self._extent(shape, axis) > 1 for axis in range(1, len(shape) - 1)):
             return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..cost_model.interleaving import Phase
 from ..cost_model.pipelining import PipelinePlan
 from ..cost_model.work_sharing import Partition
 from ..kernels.kernel_plan import KernelPlan
@@ -24,7 +25,7 @@ class GroupPlan:
     """What runs together: when parameters change (``prepared``), once, or in a loop over ``chunks`` of time.
 
     pipeline: of several workers, in place of kernels that are cut. copies: of values to where they are needed, ahead of
-    the kernels.
+    the kernels. phases: of the kernels, where scans run beside each other.
     """
 
     kernels: tuple[KernelPlan | ScanPlan, ...]
@@ -32,3 +33,4 @@ class GroupPlan:
     chunks: Chunks | None = None
     pipeline: PipelinePlan | None = None
     copies: tuple[CopyPlan, ...] = ()
+    phases: tuple[Phase, ...] = ()

@@ -35,9 +35,11 @@ def _lines(plan: Plan) -> Iterator[str | StageLine]:
         parts = 1 if group.pipeline is not None or group.prepared else plan.parts
         for copy in group.copies:
             yield from _copy(copy, parts)
-        for kernel in group.kernels:
+        for place, kernel in enumerate(group.kernels):
+            lag, turn = group.phases[place] if group.phases else (0, 0)
             if isinstance(kernel, ScanPlan):
                 yield from _of([kernel.node], _scan(kernel, parts))
+                yield from _of([kernel.node], [f"    beside others, {_several(lag, 'chunk')} behind"] * (turn % 2))
                 for inner in kernel.kernels:
                     yield from _of(inner.kernel.members, _kernel(inner, kernel.sharing.workers.parts, "    "))
             else:
@@ -55,7 +57,7 @@ def _when(group: GroupPlan) -> str:
         return "when parameters change" if group.prepared else "once"
     over = f"over {dim_text(group.chunks.length)}, {group.chunks.pace}"
     if group.pipeline is None:
-        return over
+        return f"{over}; scans run beside others" if group.phases else over
     stages = ", ".join(
         f"kernel {first}" if last == first + 1 else f"kernels {first} to {last - 1}"
         for first, last in group.pipeline.stages

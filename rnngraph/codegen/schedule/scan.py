@@ -88,6 +88,7 @@ class Scan:
         self.temporaries: dict[Node, View] = {}
         self._plan: ScanPlan | None = None
         self._ticks: StepTicks | None = None
+        self._is_sampled = True
         self._step_memory: Memory | None = None
         self.sharing = share_scan(writer.parts, region, node, self.fused.kernels)
 
@@ -102,6 +103,10 @@ class Scan:
         assert self.region.time is not None
         return self.region.time
 
+    def join_others(self) -> None:
+        """Steps run beside those of other scans, so that none of them is looked at alone."""
+        self._is_sampled = False
+
     def make_serial(self) -> None:
         """Every step becomes one worker's, whatever was estimated: the scan is a part of a pipeline's stage."""
         self.sharing = self.sharing.made_serial()
@@ -112,6 +117,12 @@ class Scan:
         """What was decided, once ``run`` has written the steps."""
         assert self._plan is not None
         return self._plan
+
+    @property
+    def step_memory(self) -> Memory:
+        """Where the values of the first step lie, once that is written."""
+        assert self._step_memory is not None
+        return self._step_memory
 
     def _planned(self, region: Region) -> ScanPlan:
         """The plan of every step. region: of the first one that is written; in others, values lie alike."""
@@ -126,7 +137,7 @@ class Scan:
     def _step_ticks(self, region: Region, plans: Sequence[KernelPlan]) -> StepTicks | None:
         """What divides the time of an entry that counts between the kernels of a step, where there are several."""
         ticks = self.writer.ticks
-        if ticks is None or (len(plans) == 1 and self.sharing.workers.parts == 1):
+        if ticks is None or not self._is_sampled or (len(plans) == 1 and self.sharing.workers.parts == 1):
             return None
         whole, scan, active = ticks.of(self._timed()), self.node, self.active
         found = [Timed(WORK, plan.kernel.members, "", plan, region.memory, scan, active, whole) for plan in plans]
@@ -139,10 +150,10 @@ class Scan:
         plans = self._plan.kernels if self._plan is not None else ()
         one = plans[0] if len(plans) == 1 else None
         nodes = one.kernel.members if one is not None else self.body.nodes
-        return Timed(WORK, nodes, self._comment, one, self._step_memory, self.node, self.active)
+        return Timed(WORK, nodes, self.comment, one, self._step_memory, self.node, self.active)
 
     @property
-    def _comment(self) -> str:
+    def comment(self) -> str:
         return f"scan {label_of(self.node)}  {self.node.where}"
 
     # In the entry --------------------------------------------------------------------------------
@@ -209,24 +220,42 @@ class Scan:
             for user in self.results[index]:
                 self.allocation.views[user] = state.at(self.writer.block, last, f"last{self.tag}_{index}")
 
+    def run_from(self, first: Index, done: Index, timed: Timed) -> None:
+        """The loop over the steps of the present chunk from ``first`` on, as a function that counts as ``timed``; the
+        others run beside those of other scans.
+        """
+        block = Block(origin=self.node.where)
+        loop(block, "s", self.time.steps, lambda inner, s: self.add_step(inner, s, done), first)
+        with self.writer.timing(timed):
+            self.writer.function(block, self.comment, "scan", serial=True)
+
+    def fill_ended(self, timed: Timed) -> None:
+        """Zeros for what is emitted of rows that have ended, behind the steps that run beside others."""
+        block = Block(origin=self.node.where)
+        if self.table is not None:
+            self._zeros(block, self.table)
+        if block.statements:
+            with self.writer.timing(timed):
+                self.writer.function(block, self.comment, "scan", serial=True)
+
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
         block, turns = Block(origin=self.node.where), self.node.get("unroll", 1)
         steps = self.time.steps
         if turns == 1:
-            loop(block, "s", steps, lambda inner, s: self._one(inner, s, done))
+            loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
             block.add(LetIndex("whole", "floor", steps, turns))
 
             def several(inner: Block, s: Index) -> None:
                 for offset in range(turns):
-                    self._one(inner, s + offset, done)
+                    self.add_step(inner, s + offset, done)
 
             loop(block, "s", size("whole"), several, 0, turns)
-            loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
+            loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
         if self.table is not None:
             self._zeros(block, self.table)
-        comment, serial = self._comment, self.sharing.workers.parts == 1
+        comment, serial = self.comment, self.sharing.workers.parts == 1
         if self.writer.parts > 1 and serial:
             one = Block([], block.counts, block.origin)
             single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
@@ -265,7 +294,8 @@ class Scan:
 
     # One step ------------------------------------------------------------------------------------
 
-    def _one(self, block: Block, s: Index, done: Index) -> None:
+    def add_step(self, block: Block, s: Index, done: Index) -> None:
+        """One step of the present chunk, after ``s`` others of it and ``done`` of earlier chunks."""
         time, node, outer = self.time, self.node, self.chunk.memory.views
         local = time.steps - 1 - s if node["reverse"] else s
         at = _Moment(local, time.start + local)

@@ -17,12 +17,11 @@ import numpy as np
 
 from ...ir.axes import lengths_of
 from ...ir.graph import Graph, Node, make
-from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
 from ..analysis.directions import check_blocks
-from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse
-from ..analysis.loop_fusion import PLAIN, PREPARED, FusionGroup, LoopFusion
-from ..analysis.node_kinds import adds_up, is_batched_product, is_view, label_of, picks_step, stays_view
+from ..analysis.kernel_fusion import FusedKernels, Kernel
+from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
+from ..analysis.node_kinds import adds_up, label_of
 from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
@@ -30,7 +29,8 @@ from ..buffers.arena import extents
 from ..buffers.packing import PanelLayout, Panels
 from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
-from ..cost_model.pipelining import BUFFER_DEPTH, StageCost, plan_pipeline
+from ..cost_model.interleaving import InterleavingPlan, LoopKernels, Phase, may_pay, plan_interleaving
+from ..cost_model.pipelining import BUFFER_DEPTH, PipelinePlan, StageCost, plan_pipeline
 from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition, Work, Workers, per_chunk_overhead
 from ..kernels.active_rows import ActiveSteps
 from ..kernels.emit import origin_of
@@ -45,7 +45,9 @@ from ..loop_ir.workers import TEAM
 from ..machine.target import Target
 from .arguments import Arguments
 from .entry_writer import EntryWriter
+from .group_kernels import GroupKernels, Numbered, both_directions, group_kernels
 from .group_plan import CopyPlan, GroupPlan
+from .interleaved_loop import TimeLoop, add_interleaved
 from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
@@ -71,6 +73,18 @@ class _LoopKernels:
     scans: dict[Kernel, Scan] = field(default_factory=dict)
     partitions: dict[Kernel, Partition] = field(default_factory=dict)
     costs: list[StageCost] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _PlannedLoop:
+    """A loop over time that is laid out in memory. region: of a chunk."""
+
+    item: GroupKernels
+    chunks: Chunks
+    active: Active
+    memory: GroupMemory
+    region: Region
+    kernels: _LoopKernels
 
 
 class _Scheduler:
@@ -104,10 +118,12 @@ class _Scheduler:
         self.allocation.outputs, late = self.arguments.outputs(self.fusion, self.users, self.allocation.views)
         if self.rowwise is not None:
             self.rowwise.apart.update(node for name, node in self.graph.outputs if name in self.arguments.replaced)
-        for number, group in enumerate(self.fusion.groups()):
-            with self.writer.block.at(origin_of(group.nodes)):
-                self._group(number, group, {node for node, _ in late})
-            self.allocation.reuse.finished.update(group.nodes)
+        if self.writer.parts == 1:
+            groups = both_directions(self.fusion, self.target)
+        else:
+            groups = [[item] for item in enumerate(self.fusion.groups())]
+        for together in groups:
+            self._groups(together, {node for node, _ in late})
         copies = [self._copy_out(node, view) for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
@@ -130,29 +146,43 @@ class _Scheduler:
 
     # Fusion groups -------------------------------------------------------------------------------
 
-    def _group(self, number: int, group: FusionGroup, late: Collection[Node]) -> None:
-        inside, outputs = set(group.nodes), {node for _, node in self.graph.outputs} | set(late)
-        leaving = {
-            node
-            for node in group.nodes
-            if node in outputs
-            or node in self.allocation.outputs
-            or any(user not in inside for user in self.users[node])
-        }
-        check_blocks(inside, self.users, outputs)
-        nodes = self.fusion.closure(group.nodes)
-        copies = {node for node in nodes if self._must_copy(node, group)}
-        for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
-            if node in leaving and is_view(node) and node not in copies:
-                leaving.update(item for item in node.operands if item in inside)
-        lazy_concats = self.fusion.lazy_concats.intersection(group.nodes) - leaving
-        fused = fuse(nodes, leaving, set(self.allocation.views), copies, frozenset(lazy_concats))
-        if group.kind == PREPARED:
-            self._prepare(nodes, fused, leaving)
-        elif group.kind == PLAIN:
-            self._straight(nodes, fused, leaving)
+    def _groups(self, groups: Sequence[Numbered], late: Collection[Node]) -> None:
+        """One group, or several as one loop if that pays."""
+        found = [group_kernels(self.graph, self.users, self.fusion, self.allocation, item, late) for item in groups]
+        for item in found:
+            check_blocks(set(item.group.nodes), self.users, {node for _, node in self.graph.outputs} | set(late))
+        plan = self._interleaving(found)
+        if plan is None and len(groups) > 1:
+            for single in groups:
+                self._groups([single], late)
+            return
+        with self.writer.block.at(origin_of(found[0].group.nodes)):
+            if plan is None:
+                self._group(found[0])
+            else:
+                self._interleaved(found, plan)
+        for item in found:
+            self.allocation.reuse.finished.update(item.group.nodes)
+
+    def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
+        """How scans of groups run beside each other, if they do."""
+        length = groups[0].group.kind.length
+        scans = [scan for item in groups for scan in item.scans]
+        if length is None or self.writer.parts > 1 or not may_pay(self.target, scans):
+            return None
+        loops = [
+            LoopKernels(item.fused.kernels, item.nodes, chunk_length(self.target, item.fused, item.leaving, length))
+            for item in groups
+        ]
+        return plan_interleaving(self.target, loops, length)
+
+    def _group(self, item: GroupKernels) -> None:
+        if item.group.kind == PREPARED:
+            self._prepare(item.nodes, item.fused, item.leaving)
+        elif item.group.kind == PLAIN:
+            self._straight(item.nodes, item.fused, item.leaving)
         else:
-            self._time_loop(number, group, nodes, fused, leaving)
+            self._time_loop(item)
 
     def _prepare(self, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
         """What depends on parameters alone is computed when they change, into memory that stays."""
@@ -181,81 +211,112 @@ class _Scheduler:
             call_kernel(self.writer, region, plan)
         self.groups.append(GroupPlan(tuple(plans)))
 
-    def _must_copy(self, node: Node, group: FusionGroup) -> bool:
-        """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
-        if not is_view(node) or node in self.allocation.views:
-            return False
-        if picks_step(node, group.kind.length):
-            return True
-        if node.op == "reshape":
-            return not stays_view(node)
-        if node.op != "transpose":
-            return False
-        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
-        return any(not is_batched_product(user) for user in right) or self._is_turned_for_steps(node)
-
-    def _is_turned_for_steps(self, node: Node) -> bool:
-        """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
-        order = node["order"]
-        users = [user for user in self.users[node] if user.op == "scan"]
-        return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in users)
-
     # Loops over time -----------------------------------------------------------------------------
 
-    def _time_loop(
-        self, number: int, fusion_group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels,
-        leaving: set[Node],
-    ) -> None:  # fmt: skip
-        length, reverse = fusion_group.kind.length, fusion_group.kind.reverse
-        assert length is not None
+    def _laid_out(self, item: GroupKernels, steps: int | None = None) -> _PlannedLoop:
+        """A loop over time whose values have places. steps: of a chunk, where that is settled."""
+        kind, number, fused = item.group.kind, item.number, item.fused
+        assert kind.length is not None
         active = self.tables.of_group(number, fused.kernels)
         block = next((steps for kernel in fused.kernels if (steps := kernel.first.get("blocks")) is not None), None)
-        longest = chunk_length(self.target, fused, leaving, length) if block is None else block
-        spans = tuple((item.table.span, item.name) for item in active.values())
-        chunks = Chunks(number, length, reverse, longest, spans, is_first_short=block is not None)
-        group = self.allocation.allocate(fused, leaving, chunks.time)
-        region = replace(self._region(group), time=chunks.time)
-        tags = {node: f"{number}_{place}" for place, node in enumerate(nodes)}
-        kernels = self._estimated(fused, region, group, tags, active)
-        pipeline = None if block is not None else plan_pipeline(kernels.costs, length, longest, self.writer.parts)
+        longest = block or steps or chunk_length(self.target, fused, item.leaving, kind.length)
+        spans = tuple((ended.table.span, ended.name) for ended in active.values())
+        chunks = Chunks(number, kind.length, kind.reverse, longest, spans, is_first_short=block is not None)
+        memory = self.allocation.allocate(fused, item.leaving, chunks.time)
+        region = replace(self._region(memory), time=chunks.time)
+        tags = {node: f"{number}_{place}" for place, node in enumerate(item.nodes)}
+        kernels = self._estimated(fused, region, memory, tags, active)
+        return _PlannedLoop(item, chunks, active, memory, region, kernels)
+
+    def _plans(self, planned: _PlannedLoop, region: Region) -> dict[Kernel, KernelPlan]:
+        """Of all kernels but scans, once values have their last places."""
+        self.allocation.add_views(planned.item.nodes)
+        return {
+            kernel: plan_kernel(region, kernel, partition, self._active(kernel, planned.active))
+            for kernel, partition in planned.kernels.partitions.items()
+        }
+
+    def _begin(self, planned: _PlannedLoop, region: Region) -> list[CopyPlan]:
+        """Writes what comes before the loop: initial values, and zeros for sums over time."""
+        first, copies = before_loops(region), list[CopyPlan]()
+        for scan in planned.kernels.scans.values():
+            copies.extend(scan.begin(first))
+        for kernel in planned.item.fused.kernels:
+            if adds_up(kernel.first):
+                copies.extend(self._clear(kernel.first, planned.memory))
+        return copies
+
+    def _end(
+        self, planned: _PlannedLoop, plans: Mapping[Kernel, KernelPlan], copies: Sequence[CopyPlan],
+        pipeline: PipelinePlan | None = None, phases: Sequence[Phase] = (),
+    ) -> None:  # fmt: skip
+        """Views of what the loop leaves behind, and its plan."""
+        kernels = planned.kernels
+        for scan in kernels.scans.values():
+            scan.end()
+        self.allocation.end_group(planned.memory, self.fusion.free)
+        every = [
+            plans[kernel] if kernel in plans else kernels.scans[kernel].plan for kernel in planned.item.fused.kernels
+        ]
+        self.groups.append(GroupPlan(tuple(every), False, planned.chunks, pipeline, tuple(copies), tuple(phases)))
+
+    def _time_loop(self, item: GroupKernels) -> None:
+        planned = self._laid_out(item)
+        chunks, kernels, region, length = planned.chunks, planned.kernels, planned.region, planned.chunks.length
+        pipeline = None
+        if not chunks.is_first_short:
+            pipeline = plan_pipeline(kernels.costs, length, chunks.longest, self.writer.parts)
         if pipeline is not None:
             self._make_serial(kernels)
             region = replace(region, workers=ONE_WORKER)
-            self.allocation.multi_buffer(group, size(chunks.slot), pipeline.most, longest, BUFFER_DEPTH)
-        self.allocation.add_views(nodes)
-        plans = {
-            kernel: plan_kernel(region, kernel, partition, self._active(kernel, active))
-            for kernel, partition in kernels.partitions.items()
-        }
-        copies: list[CopyPlan] = []
+            slot = size(chunks.slot)
+            self.allocation.multi_buffer(planned.memory, slot, pipeline.most, chunks.longest, BUFFER_DEPTH)
+        plans, copies = self._plans(planned, region), list[CopyPlan]()
+        emits = [partial(self._run, planned, region, plans, kernel) for kernel in item.fused.kernels]
 
         def begin() -> None:
-            first = before_loops(region)
-            for scan in kernels.scans.values():
-                copies.extend(scan.begin(first))
-            for kernel in fused.kernels:
-                if adds_up(kernel.first):
-                    copies.extend(self._clear(kernel.first, group))
+            copies.extend(self._begin(planned, region))
 
-        def run(kernel: Kernel) -> None:
-            if kernel in kernels.scans:
-                kernels.scans[kernel].run(chunks.done)
-            else:
-                call_kernel(self.writer, region, plans[kernel])
-
-        emits = [partial(run, kernel) for kernel in fused.kernels]
         if pipeline is None:
             begin()
             self._loop(chunks, emits)
         else:
-            add_pipeline(self.writer, pipeline, group, chunks, self._states, begin, emits)
+            add_pipeline(self.writer, pipeline, planned.memory, chunks, self._states, begin, emits)
         for cost in kernels.costs:
             self.work.add(cost.partition if pipeline is None else pipeline.estimate(cost.partition), length)
-        for scan in kernels.scans.values():
-            scan.end()
-        self.allocation.end_group(group, self.fusion.free)
-        every = tuple(plans[kernel] if kernel in plans else kernels.scans[kernel].plan for kernel in fused.kernels)
-        self.groups.append(GroupPlan(every, False, chunks, pipeline, tuple(copies)))
+        self._end(planned, plans, copies, pipeline)
+
+    def _run(
+        self, planned: _PlannedLoop, region: Region, plans: Mapping[Kernel, KernelPlan], kernel: Kernel
+    ) -> None:  # fmt: skip
+        """Writes a kernel for the present chunk."""
+        if kernel in planned.kernels.scans:
+            planned.kernels.scans[kernel].run(planned.chunks.done)
+        else:
+            call_kernel(self.writer, region, plans[kernel])
+
+    def _interleaved(self, groups: Sequence[GroupKernels], plan: InterleavingPlan) -> None:
+        """Several scans beside each other, of one group or of several."""
+        loops, plans = list[_PlannedLoop](), list[dict[Kernel, KernelPlan]]()
+        for item, depth in zip(groups, plan.depths, strict=True):
+            planned = self._laid_out(item, plan.steps)
+            if depth > 1:
+                slot = size(planned.chunks.slot)
+                self.allocation.multi_buffer(planned.memory, slot, plan.steps, plan.steps, depth)
+            loops.append(planned)
+            plans.append(self._plans(planned, planned.region))
+            self.allocation.end_group(planned.memory, self.fusion.free)  # the next group stores indices of its own
+        copies = [self._begin(planned, planned.region) for planned in loops]
+        written = [
+            TimeLoop(
+                planned.chunks, planned.memory, self.fusion.free, planned.item.fused.kernels, planned.kernels.scans,
+                partial(self._run, planned, planned.region, plans_of),
+            )
+            for planned, plans_of in zip(loops, plans, strict=True)
+        ]  # fmt: skip
+        add_interleaved(self.writer, plan, written)
+        for number, planned in enumerate(loops):
+            self._end(planned, plans[number], copies[number], phases=plan.phases[number])
 
     def _estimated(
         self, fused: FusedKernels, region: Region, group: GroupMemory, tags: Mapping[Node, str], active: Active
@@ -358,5 +419,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
-            tuple(self.groups), panels.layouts(), panels.shrinking, ticks,
+            tuple(self.groups), panels.layouts(), ticks,
         )  # fmt: skip

@@ -28,7 +28,8 @@ class Chunks:
 
     In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
     how many steps of the sequence have active rows, and the name of how many steps of a chunk have. is_first_short:
-    whether the chunk that is short, if one is, is the first one.
+    whether the chunk that is short, if one is, is the first one. lag: by how many chunks of the same loop this one is
+    behind the first.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Chunks:
     longest: int
     active: tuple[tuple[Index, str], ...] = ()
     is_first_short: bool = False
+    lag: int = 0
 
     @property
     def time(self) -> TimeChunk:
@@ -45,15 +47,15 @@ class Chunks:
 
     @property
     def chunk(self) -> str:
-        return f"chunk{self.number}"
+        return self._name("chunk")
 
     @property
     def steps(self) -> str:
-        return f"steps{self.number}"
+        return self._name("steps")
 
     @property
     def start(self) -> str:
-        return f"start{self.number}"
+        return self._name("start")
 
     @property
     def done(self) -> Index:
@@ -63,7 +65,18 @@ class Chunks:
     @property
     def slot(self) -> str:
         """Where a pipeline's stages put what they hand on."""
-        return f"buffer{self.number}"
+        return self._name("buffer")
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """How many steps of the chunk have active rows, by mask."""
+        return tuple(self._lagging(name) for _, name in self.active)
+
+    def _name(self, of: str) -> str:
+        return self._lagging(f"{of}{self.number}")
+
+    def _lagging(self, name: str) -> str:
+        return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
         """The sizes of the present chunk."""
@@ -76,7 +89,7 @@ class Chunks:
         left = self.length - self.done
         first = left - size(self.steps) if self.reverse else self.done
         found += [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
-        for span, run in self.active:
+        for (span, _), run in zip(self.active, self.runs, strict=True):
             found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
             found.append(LetIndex(run, "max", size(f"{run}_"), 0))
         return found

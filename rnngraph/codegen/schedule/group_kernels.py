@@ -1,0 +1,145 @@
+"""A fusion group before it is scheduled: its kernels, and what outlives it; and groups that may run as one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Graph, Node
+from ...ir.scan import split_inputs
+from ...ir.types import Dim
+from ..analysis.kernel_fusion import FusedKernels, fuse
+from ..analysis.loop_fusion import FusionGroup, LoopFusion
+from ..analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
+from ..buffers.allocation import Allocation
+from ..cost_model.interleaving import may_pay
+from ..machine.target import Target
+
+Numbered = tuple[int, FusionGroup]
+"""A group with its number among all."""
+
+
+@dataclass(frozen=True)
+class GroupKernels:
+    """The kernels of a fusion group. nodes: with the pure indices that they read. leaving: what outlives the group."""
+
+    number: int
+    group: FusionGroup
+    nodes: Sequence[Node]
+    fused: FusedKernels
+    leaving: set[Node]
+
+    @property
+    def scans(self) -> list[Node]:
+        return scans_of(self.group)
+
+
+def scans_of(group: FusionGroup) -> list[Node]:
+    return [node for node in group.nodes if node.op == "scan"]
+
+
+def group_kernels(
+    graph: Graph, users: Mapping[Node, Sequence[Node]], fusion: LoopFusion, allocation: Allocation, numbered: Numbered,
+    late: Collection[Node],
+) -> GroupKernels:  # fmt: skip
+    """The kernels of a group, as values lie now. late: values that are copied out after all groups."""
+    number, group = numbered
+    inside, outputs = set(group.nodes), {node for _, node in graph.outputs} | set(late)
+    leaving = {
+        node
+        for node in group.nodes
+        if node in outputs or node in allocation.outputs or any(user not in inside for user in users[node])
+    }
+    nodes = fusion.closure(group.nodes)
+    copies = {node for node in nodes if _must_copy(node, group, users, allocation.views)}
+    for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
+        if node in leaving and is_view(node) and node not in copies:
+            leaving.update(item for item in node.operands if item in inside)
+    lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
+    fused = fuse(nodes, leaving, set(allocation.views), copies, frozenset(lazy_concats))
+    return GroupKernels(number, group, nodes, fused, leaving)
+
+
+def _must_copy(
+    node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
+) -> bool:  # fmt: skip
+    """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
+    if not is_view(node) or node in in_memory:
+        return False
+    if picks_step(node, group.kind.length):
+        return True
+    if node.op == "reshape":
+        return not stays_view(node)
+    if node.op != "transpose":
+        return False
+    right = [user for user in users[node] if user.op == "matmul" and user.operands[1] is node]
+    return any(not is_batched_product(user) for user in right) or _is_turned_for_steps(node, users)
+
+
+def _is_turned_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+    """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
+    order = node["order"]
+    scans = [user for user in users[node] if user.op == "scan"]
+    return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
+
+
+def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
+    """The groups of a graph with their numbers, in order. Those of one time axis in both directions are together where
+    they need nothing of each other, and it may pay that their scans run beside each other.
+    """
+    _meet(fusion, target)
+    found: list[list[Numbered]] = []
+    known: dict[tuple[int, Dim], list[Numbered]] = {}
+    for number, group in enumerate(fusion.groups()):
+        scans, length = scans_of(group), group.kind.length
+        if length is None or not scans:
+            found.append([(number, group)])
+            continue
+        other = known.setdefault((group.level, length), [])
+        if not other or not may_pay(target, [*scans_of(other[0][1]), *scans]):
+            other = known[group.level, length] = []
+            found.append(other)
+        other.append((number, group))
+    return found
+
+
+def _meet(fusion: LoopFusion, target: Target) -> None:
+    """Moves scans of one direction a level up to those of the other, where these don't need them: what both read runs
+    in the loop of one of them, which would be first. What does need them is a level further then.
+    """
+    if any(node.get("blocks") is not None for node in fusion.graph.nodes):
+        return  # what a block gives is there until the next one runs: whoever reads it stays where it is
+    level = 0
+    while True:
+        groups = [group for group in fusion.groups() if scans_of(group)]
+        levels = [group.level for group in groups if group.level >= level]
+        if not levels:
+            return
+        level = min(levels)
+        for one in [group for group in groups if group.level == level]:
+            if any(_is_opposite(one, item, later=0) for item in groups):
+                continue
+            scans = scans_of(one)
+            above = [scan for item in groups if _is_opposite(one, item, later=1) for scan in scans_of(item)]
+            others = _independent(fusion.graph, scans, above)
+            if others and may_pay(target, [*scans, *others]):
+                fusion.run_later(scans, level + 1)
+                break
+        level += 1
+
+
+def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
+    """Whether another group runs so many levels later, in the other direction."""
+    same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
+    return same_axis and other.level == one.level + later
+
+
+def _independent(graph: Graph, sources: Collection[Node], nodes: Sequence[Node]) -> list[Node]:
+    """Those of ``nodes`` that are not computed from ``sources``."""
+    if not nodes:
+        return []
+    found = set(sources)
+    for node in graph.nodes:
+        if any(item in found for item in node.operands):
+            found.add(node)
+    return [node for node in nodes if node not in found]

@@ -1,0 +1,288 @@
+"""Loops over chunks of time as one loop, whose scans run beside each other.
+
+A turn of the loop runs each kernel once, for the chunk that it has come to: a layer's scan is a chunk behind that of
+the layer that it reads. What of a kernel's chunk is not there, before the first one and behind the last, is left out;
+the first turns, in which some kernels have nothing to do yet, stand before the loop. Steps of scans that are beside
+each other alternate in one function for as long as all of them have steps; each scan's others follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from itertools import combinations
+
+from ...errors import VerifyError
+from ...ir.graph import Node
+from ...ir.types import size, substitute
+from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import label_of
+from ..buffers.allocation import GroupMemory
+from ..buffers.memory import Memory
+from ..cost_model.chunk_length import LONGEST_CHUNK
+from ..cost_model.interleaving import InterleavingPlan, Phase
+from ..kernels.loop_nests import loop
+from ..loop_ir.builder import Block
+from ..loop_ir.effects import CallEffects, Effects
+from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
+from ..loop_ir.renaming import free, renamed
+from .entry_writer import EntryWriter
+from .scan import Scan
+from .ticks import WORK, Timed
+from .time_loop import Chunks, joined
+
+
+@dataclass(frozen=True)
+class TimeLoop:
+    """A loop over chunks of time before it is written. indices: values that chunks compute, each the same ones. run:
+    writes a kernel for the present chunk.
+    """
+
+    chunks: Chunks
+    group: GroupMemory
+    indices: Container[Node]
+    kernels: Sequence[Kernel]
+    scans: Mapping[Kernel, Scan]
+    run: Callable[[Kernel], None]
+
+
+@dataclass(frozen=True)
+class PlacedKernel:
+    """A kernel's place in a turn. number: in its loop. lagged: the chunk that it has come to. effects: on memory.
+
+    statements: of a chunk. scan: in their place, if others run beside it.
+    """
+
+    loop: TimeLoop
+    number: int
+    phase: Phase
+    lagged: Chunks
+    statements: tuple[Statement, ...]
+    effects: Effects
+    scan: Scan | None = None
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """By which kernels of one turn come before others. Those beside each other are equal."""
+        return (*self.phase, 0 if self.scan is not None else self.number)
+
+
+def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
+    """Writes the loop; what comes before each of ``loops`` is there. Raises ``VerifyError`` where kernels of one turn,
+    or of several, would not see what they see one after the other.
+    """
+    written = _Writing(writer, plan, loops)
+    check_order(written.placed, plan.depths)
+    written.add()
+
+
+class _Writing:
+    """One such loop in the making."""
+
+    def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
+        self.writer, self.plan, self.loops = writer, plan, loops
+        self.number = loops[0].chunks.number
+        self.turn, self.first = f"turn{self.number}", f"first{self.number}"
+        self.placed = list(self._placed())
+        self.timed = {place: self._timed(place) for place in plan.gains}
+
+    def _beside(self, place: int) -> list[Scan]:
+        """The scans at a place in a turn."""
+        return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
+
+    def _timed(self, place: int) -> Timed:
+        """What scans beside each other count as."""
+        scans = self._beside(place)
+        names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
+        text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
+        nodes = tuple(node for scan in scans for kernel in scan.plan.kernels for node in kernel.kernel.members)
+        memory = reduce(_both, (scan.step_memory for scan in scans))
+        return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
+
+    def _placed(self) -> Iterator[PlacedKernel]:
+        """Every kernel, with the statements of its chunk."""
+        for item, phases in zip(self.loops, self.plan.phases, strict=True):
+            for number, (kernel, phase) in enumerate(zip(item.kernels, phases, strict=True)):
+                scan = item.scans[kernel] if phase[1] % 2 else None
+                if scan is None:
+                    found = self.writer.captured(partial(item.run, kernel))
+                    statements = found
+                else:
+                    scan.join_others()
+                    found, statements = self._one_step(item, scan), []
+                effects = CallEffects((*self.writer.functions.values(), *self.writer.panels.functions)).of(found)
+                lagged = replace(item.chunks, lag=phase[0])
+                statements_of_chunk = _of_chunk(statements, item.chunks, lagged)
+                yield PlacedKernel(item, number, phase, lagged, statements_of_chunk, effects, scan)
+
+    @staticmethod
+    def _one_step(item: TimeLoop, scan: Scan, block: Block | None = None, s: Index = 0) -> list[Statement]:
+        """A step of a scan in the present chunk."""
+        own = Block() if block is None else block.nested()
+        with own.at(scan.node.where):
+            scan.add_step(own, s, size(item.chunks.chunk))
+        return own.statements
+
+    def add(self) -> None:
+        """Adds the first turns and the loop to the entry."""
+        chunks, steps, last = self.loops[0].chunks, self.plan.steps, self.plan.last
+        for turn in range(last):
+            begin = turn * steps
+            first = For(self.turn, begin, begin + 1, 1, tuple(self._turn(turn)), f"time, {chunks.way()}, turn {turn}")
+            self.writer.block.add(first)
+        pace = f"{steps} steps at a time" if steps < LONGEST_CHUNK else "all steps at once"
+        comment = f"time, {', '.join(item.chunks.way() for item in self.loops)}, scans beside each other, {pace}"
+        stop = chunks.length + last * steps
+        self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
+
+    def _turn(self, number: int | None = None) -> Iterator[Statement]:
+        """One turn: of this ``number``, in which only some kernels run, or any later one."""
+        placed = [item for item in self.placed if number is None or item.phase[0] <= number]
+        for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
+            yield from self._head(lagged, depth)
+        for place in sorted({item.phase[1] for item in placed}):
+            here = [item for item in placed if item.phase[1] == place]
+            if place % 2 == 0:
+                for item in here:
+                    yield from self._where_there(item, item.statements)
+                continue
+            if len(here) == len(self._beside(place)):
+                yield from self._together(place, here)
+            else:
+                for item in here:
+                    yield from self._where_there(item, self._from(item, 0))
+            for item in here:
+                yield from self._where_there(item, self._ended(item))
+
+    def _depth(self, item: TimeLoop) -> int:
+        return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
+
+    def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
+        """The sizes of the chunk that kernels have come to. Its number of steps is negative behind the last one."""
+        steps = self.plan.steps
+        found: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.turn) - chunks.lag * steps, 0)]
+        found += chunks.head(steps)
+        if depth > 1:
+            turn, before = f"turn_of_{chunks.chunk}", f"before_{chunks.chunk}"
+            found.append(LetIndex(turn, "divide", size(chunks.chunk), steps))
+            found.append(LetIndex(before, "floor", size(turn), depth))
+            found.append(LetIndex(chunks.slot, "max", size(turn) - size(before), 0))
+        return found
+
+    def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
+        """Statements of a chunk, where there is one."""
+        if not self.plan.last or not statements:
+            return statements
+        return [When(size(item.lagged.steps), 1, LONGEST_CHUNK + 1, tuple(statements))]
+
+    def _from(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
+        """A scan's steps from ``first`` on, alone."""
+        assert item.scan is not None
+        run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
+        found = self.writer.captured(lambda: run(size(self.first), done, timed))
+        return _renamed(_of_chunk(found, item.loop.chunks, item.lagged), {self.first: first})
+
+    def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
+        """What is behind a scan's steps."""
+        assert item.scan is not None
+        found = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
+        return _of_chunk(found, item.loop.chunks, item.lagged)
+
+    def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
+        """Scans beside each other: the steps that all of them have, and then what each has more."""
+        lengths = [_steps(item) for item in here]
+        common, timed = lengths[0], self.timed[place]
+        # Chunks of one number are equally long in all loops, if all of their steps run.
+        differ = len({item.phase[0] for item in here}) > 1 or any(item.loop.chunks.active for item in here)
+        for number, length in enumerate(lengths[1:] if differ else ()):
+            name = f"common{self.number}_{place}_{number}"
+            yield LetIndex(name, "min", common, length)
+            common = size(name)
+        if self.plan.last:
+            name = f"common{self.number}_{place}"
+            yield LetIndex(name, "max", common, 0)
+            common = size(name)
+        block = Block(origin=self._beside(place)[0].node.where)
+        loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
+        with self.writer.timing(timed):
+            yield from self.writer.captured(lambda: self.writer.function(block, timed.text, "beside", serial=True))
+        for item, length in zip(here, lengths, strict=True) if differ else ():
+            yield When(length - common, 1, LONGEST_CHUNK + 1, self._from(item, common))
+
+    def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
+        """A step of each scan."""
+        found = [
+            _of_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
+            for item in here
+            if item.scan is not None
+        ]
+        block.statements += _alternating(found) if place in self.plan.by_statement else joined(found)
+
+
+def _both(one: Memory, other: Memory) -> Memory:
+    """What lies in either."""
+    return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
+
+
+def _steps(item: PlacedKernel) -> Index:
+    """How many steps of its chunk a scan runs."""
+    assert item.scan is not None
+    names = map(size, _names(item.lagged))
+    return substitute(item.scan.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
+
+
+def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
+    """Statements of the present chunk for the one that ``lagged`` is at."""
+    names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
+    return tuple(statements) if not lagged.lag else _renamed(statements, dict(names))
+
+
+def _names(chunks: Chunks) -> tuple[str, ...]:
+    return chunks.chunk, chunks.steps, chunks.start, chunks.slot, *chunks.runs
+
+
+def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tuple[Statement, ...]:
+    return renamed(statements, {buffer: buffer for buffer in free(statements)[0]}, names)
+
+
+def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
+    """The statements of all lists, each in its order, spread evenly."""
+    places = [
+        ((place + 1) / len(statements), number, place)
+        for number, statements in enumerate(lists)
+        for place in range(len(statements))
+    ]
+    return [lists[number][place] for _, number, place in sorted(places)]
+
+
+def check_order(placed: Sequence[PlacedKernel], depths: Sequence[int]) -> None:
+    """Raises ``VerifyError`` unless kernels meet in memory as they do one after the other, chunk after chunk.
+
+    Shown by what they read and write, whatever the order was made of. The mistake is ours.
+    """
+    loops = list(dict.fromkeys(id(item.loop) for item in placed))
+    for one, other in combinations(placed, 2):
+        (read, wrote, _), (read_by_other, wrote_by_other, _) = one.effects, other.effects
+        common = (wrote & (read_by_other | wrote_by_other)) | (read & wrote_by_other)
+        if not common:
+            continue
+        if one.loop is not other.loop:
+            _fail(one, other, common)
+        group = one.loop.group
+        sequences, slots = group.buffers(one.loop.chunks.time)
+        same = {view.buffer for node, views in group.stores.items() if node in one.loop.indices for view in views}
+        if not one.order < other.order:
+            _fail(one, other, common)
+        # A sequence's steps of another chunk are elsewhere, and so are those that are handed on, for some chunks.
+        for buffer in common - sequences - same:
+            ahead = depths[loops.index(id(one.loop))] if buffer in slots else 1
+            lag, place, number = one.order
+            if not other.order < (lag + ahead, place, number):
+                _fail(one, other, {buffer})
+
+
+def _fail(one: PlacedKernel, other: PlacedKernel, common: set[Buffer]) -> None:
+    names = ", ".join(sorted(buffer.name for buffer in common))
+    kernels = " and ".join(label_of(item.loop.kernels[item.number].first) for item in (one, other))
+    raise VerifyError(f"{kernels}, in a loop of scans beside each other, use {names} in another order than alone")

@@ -1,0 +1,39 @@
+"""Scans beside each other wherever that can be, in short chunks; and how often that was so."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from rnngraph.codegen.cost_model import interleaving
+from rnngraph.codegen.cost_model.interleaving import InterleavingPlan
+from rnngraph.codegen.schedule import scheduler
+
+
+def interleave_everything(
+    monkeypatch: pytest.MonkeyPatch, steps: int = 2, by_statement: bool = False
+) -> list[InterleavingPlan]:  # fmt: skip
+    """Every two scans that can are beside each other, where one is behind another by chunks of so many ``steps``.
+
+    Gives the plans of all that is compiled from now on.
+    """
+    monkeypatch.setattr(interleaving, "PAYS", 0.0)
+    monkeypatch.setattr(interleaving, "MOST_BUSY", math.inf)
+    monkeypatch.setattr(interleaving, "CACHE_SHARE", math.inf)
+    monkeypatch.setattr(interleaving, "LOOK_AHEAD", 0.0 if by_statement else math.inf)
+    monkeypatch.setattr(interleaving, "_grain", lambda *_: steps)
+    original, found = scheduler.add_interleaved, list[InterleavingPlan]()
+
+    def counted(writer: Any, plan: InterleavingPlan, loops: Any) -> None:
+        found.append(plan)
+        original(writer, plan, loops)
+
+    monkeypatch.setattr(scheduler, "add_interleaved", counted)
+    return found
+
+
+def interleave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scan runs alone."""
+    monkeypatch.setattr(interleaving, "PAYS", math.inf)
