@@ -88,9 +88,10 @@ class Graph:
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
-        key = frozenset((*places, *self.renamed))
+        wanted = dict.fromkeys((*places, *self.renamed))  # in order: names follow it, and by names code is found again
+        key = frozenset(wanted)
         if key not in self._cuts:
-            self._cuts[key] = Cut(key)
+            self._cuts[key] = Cut(wanted)
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
