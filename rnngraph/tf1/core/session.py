@@ -325,8 +325,15 @@ class Run:
         if self.others or self.constants or self.variables:
             return None
         places = {node: number for number, node in enumerate(self.asked.nodes)}
-        found = [-1 if isinstance(leaf, Step) else places.get(getattr(leaf, "node", None)) for leaf in self.leaves]
-        return None if None in found else found  # type: ignore[return-value]
+        found: list[int] = []
+        for leaf in self.leaves:
+            if isinstance(leaf, Tensor) and leaf.node in places:
+                found.append(places[leaf.node])
+            elif isinstance(leaf, Step):
+                found.append(-1)
+            else:
+                return None
+        return found
 
     def values(self, fed: Mapping[Any, Any]) -> dict[Node, Any]:
         """What is fed by declared node."""
