@@ -307,5 +307,6 @@ class GraphKeys:
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"
     SUMMARIES, LOSSES, REGULARIZATION_LOSSES = "summaries", "losses", "regularization_losses"
     UPDATE_OPS, TRAIN_OP, INIT_OP, GLOBAL_STEP = "update_ops", "train_op", "init_op", "global_step"
+    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
     WEIGHTS, BIASES, ACTIVATIONS = "weights", "biases", "activations"
     SAVERS, SAVEABLE_OBJECTS = "savers", "saveable_objects"
