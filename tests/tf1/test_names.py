@@ -51,6 +51,11 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda a: tf.contrib.layers.one_hot_encoding(LABELS, 3, 2.0, -1.0),
         lambda a: np.where(np.eye(3)[LABELS] > 0, 2, -1).astype(np.float32),
     ),
+    "filled": (
+        lambda a: tf.zeros_like(tf.argmax(a, 1)) + tf.ones_like(tf.cast(a[:, 0], tf.int64)),
+        lambda a: np.ones(4, int),
+    ),
+    "filled with truth": (lambda a: tf.zeros_like(a > 0.0), lambda a: a > 9.0),
     "kept": (lambda a: tf.contrib.layers.dropout(a, 0.5, is_training=False), lambda a: a),
 }
 
