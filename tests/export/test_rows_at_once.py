@@ -55,7 +55,6 @@ CASES: dict[str, Declaration] = {
     "large": lambda: {"y": rg.dynamic_rnn(rg.LSTMCell(100), placeholder(25))[0]},
     "no state": lambda: {"y": rg.tanh(rg.dense(placeholder(), 4))},
 }
-QUICK = {"convolutions"}
 
 
 def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
@@ -77,9 +76,8 @@ def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
     assert [row.tobytes() for row in table] == [net.state for net in nets]
 
 
-@pytest.mark.parametrize(
-    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.exhaustive) for case in CASES]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("case", CASES)
 def test_the_bits_of_a_stream_alone(case: str, tmp_path: Path) -> None:
     program = program_of(CASES[case]())
     made = program.inference.export(tmp_path, "net", rows=4, link=False)
@@ -89,7 +87,8 @@ def test_the_bits_of_a_stream_alone(case: str, tmp_path: Path) -> None:
     assert made.state_size > program.inference.export(tmp_path / "alone", "net", link=False).state_size
 
 
-@pytest.mark.parametrize(("target", "rows"), [("x86-64-v2", 3), pytest.param("host", 7, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("target", "rows"), [("x86-64-v2", 3), ("host", 7)])
 def test_weights_that_come_later(target: str, rows: int, tmp_path: Path) -> None:
     program = program_of(stack(), target=target)
     program.inference.export(tmp_path, "net", rows=rows, weights="external", link=False)

@@ -76,14 +76,9 @@ LOOPS: dict[str, tuple[Loop, list[int]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "rows"),
-    [
-        pytest.param(name, rows, marks=[] if (name, rows) == ("greedy", None) else pytest.mark.exhaustive)
-        for name in LOOPS
-        for rows in (None, 3)
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("rows", [None, 3])
+@pytest.mark.parametrize("name", LOOPS)
 def test_numbers_and_gradients_are_those_of_single_steps(
     name: str, rows: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
