@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import ours
 from workloads import Call, Row
 
 import rnngraph as rg
+from rnngraph import tf1 as tf
 from rnngraph.runtime.native.aligned_memory import aligned_bytes
 
 UNITS = 8
@@ -41,6 +43,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     yield "training: outputs and loss", lambda: training(x=fed), _native(training.compiled, program, fed)
     yield "gradients", lambda: training.gradients(x=fed), _native(training.full_graph(), program, fed)
     yield from _trainer_steps(rg.Trainer(program), fed)
+    yield from _runs_of_sessions(fed)
 
 
 def _ways(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
@@ -70,6 +73,11 @@ def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, 
     """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
     for _ in range(4):
         trainer.step(x=fed)
+    yield "Trainer.step", lambda: trainer.step(x=fed), _last_step(trainer)
+
+
+def _last_step(trainer: rg.Trainer) -> Call:
+    """The native call of a trainer's steps, which were all of one kind."""
     (variant,) = trainer._stepper._variants.values()
     (memory,) = variant.native._memory.values()
     ((entry, _),) = variant._known._known.values()
@@ -80,7 +88,26 @@ def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, 
         pack(block)
         block.run()
 
-    yield "Trainer.step", lambda: trainer.step(x=fed), native
+    return native
+
+
+def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
+    """A program of TensorFlow 1.x that trains, fetches its loss and state, and feeds the state of before."""
+    x = tf.placeholder(tf.float32, [None, None, UNITS])
+    cell = tf.nn.rnn_cell.BasicLSTMCell(UNITS)
+    begin = cell.zero_state(1, tf.float32)
+    outputs, state = tf.nn.dynamic_rnn(cell, x, initial_state=begin)
+    loss = tf.reduce_mean(tf.square(outputs))
+    session = tf.Session()
+    for name, feed in (("", {x: fed}), (", state fed", {x: fed, begin: (np.ones((1, UNITS), np.float32),) * 2})):
+        train = tf.train.AdamOptimizer(0.01).minimize(loss)
+        session.run(tf.global_variables_initializer())
+        fetched = [train, loss, state]
+        for _ in range(4):
+            session.run(fetched, feed)
+        (program,) = train._programs.values()
+        run = partial(session.run, fetched, feed)
+        yield f"tf1: session.run of a step, loss and state{name}", run, _last_step(program.trainer)
 
 
 def native_step(row: Row) -> Call:

@@ -3,9 +3,9 @@
     python benchmarks/tensorflow1.py [PROGRAM …] [--tensorflow PYTHON] [--repeats 3]
 
 The programs are those of the tests. Columns: names of ``tf`` that a program uses, the largest difference of what it
-fetches from what TensorFlow fetched, relative to the largest number beside it, and seconds of one run, compiling
-included, the shortest of several. PYTHON is one that has tensorflow and tf_keras, and runs them too. What it prints is
-worth something on an idle machine only.
+fetches from what TensorFlow fetched, relative to the largest number beside it, and seconds of a run: of the first one,
+which compiles, and of the shortest after it, whose code is there as in a later process. PYTHON is one that has
+tensorflow and tf_keras, and runs them too. What it prints is worth something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ import numpy as np
 FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 sys.path.insert(0, str(FIXTURES))
 
+from tensorflow_cells import PROGRAMS as CELLS  # noqa: E402
 from tensorflow_flow import PROGRAMS as FLOW  # noqa: E402
+from tensorflow_names import PROGRAMS as NAMES  # noqa: E402
 from tensorflow_programs import CASES, DTYPES, PROGRAMS, Run  # noqa: E402
 
-EVERY = [*CASES, *((name, dtype) for name in FLOW for dtype in DTYPES)]
+RECORDED = {path.stem for path in (FIXTURES / "tensorflow_programs").glob("*.npz")}
+LATER = [(name, dtype) for name in FLOW | CELLS | NAMES for dtype in DTYPES]
+EVERY = [*CASES, *((name, dtype) for name, dtype in LATER if f"{name}_{dtype}" in RECORDED)]
 
 
 class Named:
@@ -64,35 +68,37 @@ def once(tf: Any, name: str, dtype: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(folder, values)
         began = time.perf_counter()
-        (PROGRAMS | FLOW)[name](tf, run, dtype)
+        (PROGRAMS | FLOW | CELLS | NAMES)[name](tf, run, dtype)
         seconds = time.perf_counter() - began
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])
     return float(np.max(np.abs(run.result() - wanted) / np.maximum(limits, 1e-2))), seconds
 
 
-def measured(tf: Any, cases: list[list[str]], repeats: int) -> list[tuple[float, float]]:
-    """(largest difference, seconds) of each case."""
-    found = [[once(tf, name, dtype) for _ in range(repeats)] for name, dtype in cases]
-    return [(max(item for item, _ in runs), min(item for _, item in runs)) for runs in found]
+def measured(tf: Any, cases: list[list[str]], repeats: int) -> list[tuple[float, float, float]]:
+    """(largest difference, seconds of the first run, least seconds of those after it) of each case."""
+    found = [[once(tf, name, dtype) for _ in range(1 + repeats)] for name, dtype in cases]
+    return [(max(item for item, _ in runs), runs[0][1], min(item for _, item in runs[1:])) for runs in found]
 
 
-def of_tensorflow(python: str, cases: list[list[str]], repeats: int) -> list[float]:
-    """Seconds of each case under TensorFlow, in a process of its own."""
+def of_tensorflow(python: str, cases: list[list[str]], repeats: int) -> list[list[float]]:
+    """What ``measured`` gives under TensorFlow, in a process of its own."""
     command = [python, __file__, "--inside", json.dumps([cases, repeats])]
     # Keras 3 has none of TensorFlow 1's cells.
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return seconds
+    found: list[list[float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def inside(task: str) -> None:
     """What the process of TensorFlow does."""
     import tensorflow.compat.v1 as tf
+    from tensorflow_contrib import contrib
 
     tf.disable_v2_behavior()
+    tf.contrib = contrib(tf)
     cases, repeats = json.loads(task)
-    print(json.dumps([seconds for _, seconds in measured(tf, cases, repeats)]))
+    print(json.dumps(measured(tf, cases, repeats)))
 
 
 def main() -> None:
@@ -106,17 +112,27 @@ def main() -> None:
     if options.inside:
         inside(options.inside)
         return
-    from rnngraph import tf1
-
     cases = [[name, dtype] for name, dtype in EVERY if not options.programs or name in options.programs]
     theirs = of_tensorflow(options.tensorflow, cases, options.repeats) if options.tensorflow else None
-    print("| program | dtype | names used | largest difference | s | s, TensorFlow |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache  # nothing is compiled yet
+        table(cases, options.repeats, theirs)
+
+
+def table(cases: list[list[str]], repeats: int, theirs: list[list[float]] | None) -> None:
+    """Runs and prints, line by line."""
+    from rnngraph import tf1
+
+    columns = "| program | dtype | names used | largest difference | s, first | s, again |"
+    print(f"{columns} TensorFlow: s, first | s, again |" if theirs else columns)
+    print("|---" * (8 if theirs else 6) + "|")
     for number, (name, dtype) in enumerate(cases):
+        ((difference, *seconds),) = measured(tf1, [[name, dtype]], repeats)
         names: set[str] = set()
         once(Named(tf1, "", names), name, dtype)
-        ((difference, seconds),) = measured(tf1, [[name, dtype]], options.repeats)
-        other = "" if theirs is None else f"{theirs[number]:.2f}"
-        print(f"| {name} | {dtype} | {len(names)} | {difference:.1e} | {seconds:.2f} | {other} |", flush=True)
+        seconds += theirs[number][1:] if theirs else []
+        times = " | ".join(f"{item:.2f}" for item in seconds)
+        print(f"| {name} | {dtype} | {len(names)} | {difference:.1e} | {times} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--name", help="of the files and in C (default: the script's)")
     export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
     export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
+    export.add_argument("--rows", type=_positive, default=1, help="streams that step_rows steps at once (default 1)")
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
@@ -245,7 +246,7 @@ def _export(options: argparse.Namespace) -> None:
     name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
     written = program.inference.export(
         options.directory, name, options.batch, options.target, options.weights, options.dispatch,
-        not options.no_link, options.form, options.debug,
+        not options.no_link, options.form, options.debug, options.rows,
     )  # fmt: skip
     for path in written.files.values():
         print(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cross
 import cross_cases
@@ -169,12 +170,17 @@ def test_nets_for_sequences_pass_their_self_test(machine: str, case: str, tmp_pa
     check_self_test(machine, case, "sequence", tmp_path)
 
 
-def check_self_test(machine: str, case: str, form: str, folder: Path) -> None:
+@pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
+def test_streams_that_step_at_once_pass_their_self_test(machine: str, tmp_path: Path) -> None:
+    check_self_test(machine, "stack", "stream", tmp_path, rows=2)
+
+
+def check_self_test(machine: str, case: str, form: str, folder: Path, **options: Any) -> None:
     tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
     if tools.missing:
         pytest.skip(f"needs {', '.join(tools.missing)}")
     made = cross_cases.program(case)
-    made.inference.export(folder / "net", "net", target=target, link=False, form=form)
+    made.inference.export(folder / "net", "net", target=target, link=False, form=form, **options)
     assert cross.self_test(tools, folder, folder / "net", "net") == "ok, largest difference 0\n"
 
 

@@ -1,67 +1,102 @@
 """A server that listens to many callers at once, and callers that load it: which of them speak, every 32 ms.
 
+    python examples/vad_server/server.py engines                  how many callers a core carries, without a network
     python examples/vad_server/server.py serve                    on port 8765
     python examples/vad_server/server.py load --callers 500       callers in real time, against it
-    python examples/vad_server/server.py                          both, and what was measured
+    python examples/vad_server/server.py                          both, for every engine, and what was measured
 
 A caller is a websocket: it sends frames of 512 samples (16 kHz, 16 bits) and is sent a probability for each. All of
-them are streams of one pool, whose thread steps those that have a frame as one batch. Needs ``pip install
-'.[server]'``.
+them are streams of one pool, whose thread steps those that have a frame as one batch. The net is Silero's, read from
+its ONNX file; where that is not installed, one of its shape that is not trained. ``--engine`` takes onnxruntime in
+place of rnngraph, batched or one by one. Needs ``pip install '.[server,onnx]'``, and for Silero's net
+``pip install --no-deps silero-vad==6.2.3``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import struct
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import engines
 import numpy as np
+from engines import DETECTORS, PERIOD, SAMPLES, Array, Detector, Pool
+from rich.console import Console
+from rich.table import Table
 
-import rnngraph as rg
-
-SAMPLES, SAMPLE_RATE, PORT = 512, 16_000, 8765
-PERIOD = SAMPLES / SAMPLE_RATE
-"""Seconds between two frames of a caller."""
+PORT = 8765
 ANSWER = struct.Struct("<f")
+Answer = Callable[[Any, Array], Awaitable[float]]
+"""Of a caller and a frame the probability that it speaks."""
 
 
-def voice_detector() -> rg.Program:
-    """A net of the size of those that find speech in telephony: spectra, four convolutions, a recurrence. It is not
-    trained; load it with weights of yours, or put another net here.
-    """
-    audio = rg.placeholder("audio", shape=(None, None, 1))
-    parts = rg.conv1d(audio, 258, 256, strides=128, padding=(128, 0), use_bias=False)
-    value = rg.sqrt(rg.square(parts[:, :, :129]) + rg.square(parts[:, :, 129:]) + 1e-9)
-    for filters, strides in ((128, 1), (64, 2), (64, 2), (128, 1)):
-        value = rg.relu(rg.conv1d(value, filters, 3, padding="causal", strides=strides))
-    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(128), value)
-    return rg.compile(rg.sigmoid(rg.dense(outputs, 1)), seed=0)
+@contextlib.asynccontextmanager
+async def answering(detector: Detector, max_batch: int, max_wait: float) -> AsyncIterator[Answer]:
+    """Frames that arrive within ``max_wait`` seconds are stepped as one batch: a pool does that by itself."""
+    if isinstance(detector, Pool):
+        pool = detector.pool
+
+        async def answer(caller: Any, frame: Array) -> float:
+            found = await pool.step_async(caller, input=detector.window(caller, frame))
+            return float(found["output"][0])
+
+        with pool.serve(max_batch, max_wait):
+            yield answer
+        return
+    queue: asyncio.Queue[tuple[Any, Array, asyncio.Future[float]]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    async def answer_alike(caller: Any, frame: Array) -> float:
+        found: asyncio.Future[float] = loop.create_future()
+        queue.put_nowait((caller, detector.window(caller, frame), found))
+        return await found
+
+    async def run() -> None:
+        while True:
+            batch = [await queue.get()]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max_wait):
+                    while len(batch) < max_batch:
+                        batch.append(await queue.get())
+            callers, windows, futures = zip(*batch, strict=True)
+            found = await loop.run_in_executor(None, detector.step, callers, np.stack(windows))
+            for future, speech in zip(futures, found.tolist(), strict=True):
+                if not future.cancelled():
+                    future.set_result(speech)
+
+    running = asyncio.ensure_future(run())
+    try:
+        yield answer_alike
+    finally:
+        running.cancel()
 
 
-async def run_server(port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None) -> None:
+async def run_server(
+    detector: Detector, port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None
+) -> None:  # fmt: skip
     """Serves until it is cancelled."""
     serve = import_module("websockets.asyncio.server").serve
-    pool = voice_detector().inference.streams(capacity=1024)
-    assert pool.rate == SAMPLES
 
-    async def listen(caller: Any) -> None:
-        handle = pool.open()
-        try:
-            async for message in caller:
-                frame = np.frombuffer(message, np.int16)[:, None] / np.float32(32768)
-                speech = await pool.step_async(handle, audio=frame)
-                await caller.send(ANSWER.pack(speech[0]))
-        finally:
-            pool.close(handle)
+    async with answering(detector, max_batch, max_wait) as answer:
 
-    with pool.serve(max_batch, max_wait):
+        async def listen(connection: Any) -> None:
+            caller = detector.open()
+            try:
+                async for message in connection:
+                    frame = np.frombuffer(message, "<i2") / np.float32(32768)
+                    await connection.send(ANSWER.pack(await answer(caller, frame)))
+            finally:
+                detector.close(caller)
+
         async with serve(listen, "127.0.0.1", port, compression=None):
             if ready is not None:
                 ready.set()
@@ -85,7 +120,7 @@ async def call(port: int, seconds: float, begin: float, delays: list[float]) -> 
         for number in range(int(seconds / PERIOD)):
             await asyncio.sleep(max(0.0, first + number * PERIOD - time.monotonic()))
             sent.append(time.monotonic())
-            await server.send(draw.integers(-3000, 3000, SAMPLES, np.int16).tobytes())
+            await server.send(draw.integers(-3000, 3000, SAMPLES, "<i2").tobytes())
         while len(heard) < len(sent):
             await asyncio.sleep(PERIOD)
         listening.cancel()
@@ -99,17 +134,7 @@ async def load(port: int, callers: int, seconds: float) -> list[float]:
     return delays
 
 
-def report(delays: list[float], callers: int, seconds: float, used: float | None) -> str:
-    """used: processor seconds of the server."""
-    at = np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])
-    line = f"{callers} callers, {len(delays)} frames in {seconds:.1f} s: latency {at[0]:.1f} ms at 50 %, "
-    line += f"{at[1]:.1f} at 99 %, {at[2]:.1f} at 99.9 %"
-    if used:
-        line += f"; {used / seconds:.0%} of a core, so {callers * seconds / used:.0f} callers a core"
-    return line
-
-
-def server_process(port: int, max_batch: int, max_wait: float, pipe: multiprocessing.connection.Connection) -> None:
+def server_process(options: argparse.Namespace, engine: str, pipe: Any) -> None:
     """The server in a process of its own, until the pipe says so; then it says how much processor time it took."""
 
     async def control(server: asyncio.Task[None], ready: asyncio.Event) -> None:
@@ -122,33 +147,87 @@ def server_process(port: int, max_batch: int, max_wait: float, pipe: multiproces
         server.cancel()
 
     async def main() -> None:
-        ready = asyncio.Event()
+        ready, detector = asyncio.Event(), DETECTORS[engine](options.model)
         async with asyncio.TaskGroup() as group:
-            server = group.create_task(run_server(port, max_batch, max_wait, ready))
-            group.create_task(control(server, ready))
+            server = run_server(detector, options.port, batch_of(options, engine), options.max_wait, ready)
+            group.create_task(control(group.create_task(server), ready))
 
     asyncio.run(main())
 
 
-def measured(port: int, max_batch: int, max_wait: float, callers: int, seconds: float) -> str:
-    """Server and callers in two processes."""
+def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[list[float], float]:
+    """(delays, the server's processor seconds): server and callers in two processes."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=server_process, args=(port, max_batch, max_wait, there)
-    )
+    process = multiprocessing.get_context("spawn").Process(target=server_process, args=(options, engine, there))
     process.start()
     there.close()
     assert here.recv() == "ready"
-    delays = asyncio.run(load(port, callers, seconds))
+    delays = asyncio.run(load(options.port, callers, options.seconds))
     here.send("stop")
     used: float = here.recv()
     process.join()
-    return report(delays, callers, seconds, used)
+    return delays, used
+
+
+# Tables --------------------------------------------------------------------------------------------
+
+
+def batch_of(options: argparse.Namespace, engine: str) -> int:
+    """The most frames that an engine steps as one."""
+    return 1 if engine == "onnxruntime" else int(options.max_batch)
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """An empty table: engine, callers, latencies, then these."""
+    table = Table("engine", title=title, title_justify="left")
+    for column in ("callers", "ms at 50 %", "99 %", "99.9 %", *columns):
+        table.add_column(column, justify="right")
+    return table
+
+
+def latencies(delays: list[float]) -> list[str]:
+    """Milliseconds, as cells of a table."""
+    return [f"{value:.1f}" for value in np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])]
+
+
+def compare_engines(options: argparse.Namespace, console: Console) -> None:
+    """How many callers each engine carries on one core: 99.9 % of the frames are answered before the next ones."""
+    if hasattr(os, "sched_setaffinity") and not options.quick:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    if len(options.engine) > 1:
+        console.print(f"largest difference: {engines.largest_difference(options.model, options.engine):.1e}")
+    table = table_of("Callers in real time on one core, without a network", "load")
+    for engine in options.engine:
+        detector = DETECTORS[engine](options.model)
+        size = batch_of(options, engine)
+        if options.quick:
+            found = engines.carried(detector, 8, options.seconds, size, options.max_wait)
+        else:
+            found = engines.most_in_real_time(detector, options.seconds, size, options.max_wait)
+        times = [f"{value:.1f}" for value in (found.at_50, found.at_99, found.at_999)]
+        table.add_row(engine, str(found.callers), *times, f"{found.load:.0%}")
+    console.print(table)
+
+
+def compare_servers(options: argparse.Namespace, console: Console) -> None:
+    """Latencies that callers see over websockets."""
+    table = table_of("Over websockets on loopback", "load", "callers a core")
+    for engine in options.engine:
+        for callers in options.callers:
+            delays, used = measured(options, engine, callers)
+            share = used / options.seconds
+            table.add_row(engine, str(callers), *latencies(delays), f"{share:.0%}", f"{callers / share:.0f}")
+    console.print(table)
 
 
 def main() -> None:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("role", nargs="?", choices=["serve", "load", "both"], default="both")
+    parser.add_argument("role", nargs="?", choices=["serve", "load", "both", "engines"], default="both")
+    parser.add_argument(
+        "--engine", choices=[*DETECTORS], nargs="+", help="which ones (default: all that are installed)"
+    )
+    parser.add_argument("--model", type=Path, help="Silero's ONNX file (default: that of the package silero-vad)")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--callers", type=int, nargs="+", default=[50, 200, 500])
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -156,20 +235,31 @@ def main() -> None:
     parser.add_argument("--max-wait", type=float, default=0.004, help="seconds that a frame waits for others")
     parser.add_argument("--quick", action="store_true", help="few callers, for a moment")
     options = parser.parse_args()
-    if find_spec("websockets") is None:
+    console = Console(highlight=False, width=None if os.isatty(1) else 100)
+    if options.role != "engines" and find_spec("websockets") is None:
         raise SystemExit("websockets is not installed: pip install '.[server]', or pip install websockets")
-    port = options.port + os.getpid() % 1000 if options.quick else options.port
+    options.model = options.model or engines.silero()
+    if options.model is None:
+        console.print(
+            "No file of Silero's here (pip install --no-deps silero-vad==6.2.3): a net of its shape stands in"
+        )
+    options.engine = options.engine or (["rnngraph"] if options.role == "serve" else engines.installed(options.model))
     if options.quick:
-        options.callers, options.seconds = [8], 0.5
+        options.port, options.callers, options.seconds = options.port + os.getpid() % 1000, [8], 0.5
+    if options.role == "engines" or options.quick:
+        compare_engines(options, console)
     if options.role == "serve":
-        print(f"{Path(__file__).name} listens on ws://127.0.0.1:{port}")
-        asyncio.run(run_server(port, options.max_batch, options.max_wait))
-        return
-    for callers in options.callers:
-        if options.role == "load":
-            print(report(asyncio.run(load(port, callers, options.seconds)), callers, options.seconds, None))
-        else:
-            print(measured(port, options.max_batch, options.max_wait, callers, options.seconds))
+        console.print(f"{Path(__file__).name} listens on ws://127.0.0.1:{options.port}")
+        detector = DETECTORS[options.engine[0]](options.model)
+        size = batch_of(options, options.engine[0])
+        asyncio.run(run_server(detector, options.port, size, options.max_wait))
+    elif options.role == "load":
+        table = table_of("Over websockets")
+        for callers in options.callers:
+            table.add_row("", str(callers), *latencies(asyncio.run(load(options.port, callers, options.seconds))))
+        console.print(table)
+    elif options.role == "both":
+        compare_servers(options, console)
 
 
 if __name__ == "__main__":

@@ -75,17 +75,46 @@ def paths(nest: Any) -> list[tuple[str, Any]]:
 
 def rebuild(nest: Any, values: Sequence[Any]) -> Any:
     """A nest of the same containers: a dict stays a dict, a namedtuple its own type."""
-    if isinstance(nest, dict):
-        return dict(zip(nest, values, strict=True))
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*values)
-    return type(nest)(values)
+    return _joiner(nest)(values)
 
 
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
     """``leaves`` in the structure of ``structure``."""
-    iterator = iter(leaves)
-    return fold(structure, lambda leaf: next(iterator), rebuild)
+    return packer(structure)(leaves)
+
+
+def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
+    """``pack`` for one structure, again and again: to walk it takes longer than a small call."""
+    plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []  # of each leaf (None, 0); of a nest its entries
+
+    def joined(item: Any, entries: list[Any]) -> None:
+        plan.append((_joiner(item), len(entries)))
+
+    fold(structure, lambda leaf: plan.append((None, 0)), joined)
+
+    def packed(leaves: Sequence[Any]) -> Any:
+        made: list[Any] = []
+        remaining = iter(leaves)
+        for join, count in plan:
+            if join is None:
+                made.append(next(remaining))
+            else:
+                first = len(made) - count
+                made[first:] = [join(made[first:])]
+        return made[0]
+
+    return packed
+
+
+def _joiner(nest: Any) -> Callable[[Sequence[Any]], Any]:
+    """``rebuild`` for one nest, of its entries."""
+    kind = type(nest)
+    if isinstance(nest, dict):
+        keys = tuple(nest)
+        return lambda values: dict(zip(keys, values, strict=True))
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return lambda values: kind(*values)
+    return kind
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:

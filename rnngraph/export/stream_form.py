@@ -11,12 +11,12 @@ from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
-from ..errors import ShapeError, Where
+from ..errors import GraphError, ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..passes.lowering.lowered import kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
-from .c_interface.llvm_text import STEPS
-from .c_interface.nets import ExportedStream
+from .c_interface.llvm_text import ROWS, STEPS
+from .c_interface.nets import ExportedStream, RowBatch
 from .c_interface.ports import ExportedEntry, Port
 from .c_names import symbols_of_names
 from .native_code import Arrays, ExportSource, entry_of, results_of, whole_sequence
@@ -51,11 +51,12 @@ class StreamForm:
 
 
 def stream_form(
-    given: ExportSource, values: Arrays, batch: int, target: Target, embedded: bool, where: Where | None
+    given: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, where: Where | None
 ) -> StreamForm:
     """A net of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
 
-    values: all parameters as they are at one moment, as another thread may be training them.
+    rows: the most streams that are stepped at once. values: all parameters as they are at one moment, as another thread
+        may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
@@ -69,7 +70,9 @@ def stream_form(
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(about, values, target, embedded)
     initial = _initial(about, values, target, embedded)
+    together = None if rows == 1 else _together(about, values, target, embedded, step, rows, (inputs, outputs), where)
     tail, owed = _tail(about, values, target, embedded, step, outputs, where)
+    several = None if together is None else together.entry
     exported = ExportedStream(
         target=target,
         inputs=inputs,
@@ -81,9 +84,10 @@ def stream_form(
         initial_inputs=starts,
         step=step,
         block=block,
+        together=together,
         tail=tail,
         initial=initial,
-        parameters={name: values[name] for name in values if name in _used(step, block, tail, initial)},
+        parameters={name: values[name] for name in values if name in _used(step, block, tail, initial, several)},
         embedded=embedded,
     )
     return StreamForm(exported, about)
@@ -143,12 +147,44 @@ def _entries(
     block = planned(several, target, "block", 1)
     if not isinstance(block.arena_bytes, int):
         return entry_of(step_plan(), target, values, embedded), None
-    alike = tuple(layout for layout in block.layouts.values() if _bytes_of(layout, values) > target.first_cache)
+    alike = _large_layouts(block, values, target)
     step = step_plan(alike)
     common = tuple(_common_layout(layout, step) for layout in alike)
     if common != alike:
         block, step = planned(several, target, "block", 1, common), step_plan(common)
     return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
+
+
+def _together(
+    about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, most: int,
+    ports: tuple[tuple[Port, ...], tuple[Port, ...]], where: Where | None,
+) -> RowBatch:  # fmt: skip
+    """The entry of a step of up to ``most`` streams. It reads the large panels of a step where it can.
+
+    ports: inputs and outputs of one stream. Raises ``GraphError`` where streams can't step side by side.
+    """
+    rows = about.rows
+    if not rows.is_open:
+        raise GraphError(f"rows={most} streams can't step as one batch, as they would not be apart; use rows=1", where)
+    kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
+    left_out = {**about.left_out, **about.output_left_out}
+    for port in (item for both in ports for item in both):
+        found = rows.port(port.name, kinds[port.name], left_out[port.name], {})
+        if found.axis is None or found.pieces != 1 or port.default is not None:
+            raise GraphError(
+                f"rows={most} streams can't step as one batch, as {port.shown} {kinds[port.name]} does not begin with "
+                "an axis of them, or has a default; use rows=1",
+                where,
+            )
+    graph = rows.compiled.sized(about.outputs, dict.fromkeys(about.lengths, 1), one_step=True)
+    plan = planned(graph, target, "rows", 1, _large_layouts(step.plan, values, target))
+    counted = dict.fromkeys(rows.names, ROWS) | dict.fromkeys(about.lengths, STEPS)
+    names = [*(port.name for port in ports[0]), *about.labels]
+    shared = tuple(
+        Port(name, name, kind.dtype, tuple(substitute(dim, counted) for dim in kind.shape))
+        for name, kind in ((name, {**about.types, **about.state_types}[name]) for name in names)
+    )
+    return RowBatch(entry_of(plan, target, values, embedded), most, shared)
 
 
 def _tail(
@@ -167,9 +203,14 @@ def _tail(
         replace(port, shape=tuple(_fixed(port.name, dim, about, where) for dim in kinds[port.name].shape))
         for port in outputs
     )
-    alike = tuple(layout for layout in step.plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
+    alike = _large_layouts(step.plan, values, target)
     plan = planned(graph.sized(names, about.sizes, one_step=True), target, "tail", 1, alike)
     return entry_of(plan, target, values, embedded), owed
+
+
+def _large_layouts(plan: Plan, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
+    """Those that another entry should share."""
+    return tuple(layout for layout in plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:

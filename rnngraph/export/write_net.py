@@ -72,7 +72,7 @@ class Export:
 
 def export(
     given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
-    weights: str, dispatch: bool, link: bool, form: str, debug: bool, where: Where | None,
+    weights: str, dispatch: bool, link: bool, form: str, debug: bool, rows: int, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -85,11 +85,14 @@ def export(
     one_of(form, "form", FORMS)
     if batch is not None or form == "stream":
         batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
+    rows = whole_number(rows, "rows of an exported net", 1)
+    if rows > 1 and (form == "sequence" or batch != 1):
+        raise ArgumentError(f"rows={rows} are of streams of one row; leave out batch= and form=, or rows=", where)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link, debug = flag(dispatch, "dispatch"), flag(link, "link"), flag(debug, "debug")
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
-    net, test = _made(given, values, form, name, batch, targets, weights == "embedded", where)
+    net, test = _made(given, values, form, name, batch, rows, targets, weights == "embedded", where)
     code = exported_code(net.variants, name, debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
@@ -104,8 +107,8 @@ def export(
 
 
 def _made(
-    given: ExportSource, values: Arrays, form: str, name: str, batch: int | None, targets: Sequence[Target],
-    embedded: bool, where: Where | None,
+    given: ExportSource, values: Arrays, form: str, name: str, batch: int | None, rows: int,
+    targets: Sequence[Target], embedded: bool, where: Where | None,
 ) -> tuple[Description, str]:  # fmt: skip
     """A net for all targets, and its self-test, which expects what the last one gives."""
     if form == "sequence":
@@ -113,7 +116,7 @@ def _made(
         net = Description(name, batch, tuple(item.exported for item in sequences))
         return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
     assert batch is not None
-    streams = [stream_form(given, values, batch, target, embedded, where) for target in targets]
+    streams = [stream_form(given, values, batch, rows, target, embedded, where) for target in targets]
     net = Description(name, batch, tuple(item.exported for item in streams))
     return net, stream_self_test(net, stream_example(streams[-1], given, values))
 

@@ -162,7 +162,7 @@ class InferenceGraph(CallableGraph[Given]):
     def export(
         self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
-        form: str = "stream", debug: bool = False,
+        form: str = "stream", debug: bool = False, rows: int = 1,
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
@@ -179,6 +179,8 @@ class InferenceGraph(CallableGraph[Given]):
         form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
         debug: whether debuggers and profilers find the script's lines and layers in the object, whose instructions are
         the same.
+        rows: how many streams ``NAME_step_rows`` steps at once, as one batch that reads weights once; an instance's
+            memory has room for them.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
         known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.
@@ -189,7 +191,7 @@ class InferenceGraph(CallableGraph[Given]):
         parts = self.parts
         return export(
             ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
-            dispatch, link, form, debug, user_line(),
+            dispatch, link, form, debug, rows, user_line(),
         )  # fmt: skip
 
 

@@ -81,9 +81,9 @@ def _beside(target: Path, mode: int) -> tuple[BinaryIO, Path]:
 
 def _remove_leftovers(target: Path) -> None:
     """Removes the temporary files of ``target`` whose writers are dead; those that still write hold a lock."""
-    own = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{16}\.part")
-    for entry in os.scandir(target.parent):
-        if not own.fullmatch(entry.name):
+    begin, rest = f".{target.name}.", re.compile(r"[0-9a-f]{16}\.part")
+    for entry in os.scandir(target.parent):  # of which there may be very many
+        if not entry.name.startswith(begin) or not rest.fullmatch(entry.name, len(begin)):
             continue
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -31,6 +31,7 @@ from . import (
     nn,
     random,
     summary,
+    test,
     train,
 )
 from .core import tensors as _tensors
@@ -201,6 +202,16 @@ from .ops.numbers import (
     tan,
 )
 from .ops.random import multinomial, random_normal, random_shuffle, random_uniform, truncated_normal
+from .ops.selection import (
+    boolean_mask,
+    confusion_matrix,
+    diag,
+    diag_part,
+    matrix_band_part,
+    roll,
+    trace,
+    unsorted_segment_sum,
+)
 from .ops.shapes import (
     add_n,
     broadcast_to,
@@ -231,6 +242,8 @@ mul, sub, neg, select, pack, unpack, batch_matmul, concat_v2 = (  # as before Te
     multiply, subtract, negative, where, stack, unstack, matmul, concat,
 )  # fmt: skip
 accumulate_n = add_n
+reverse_v2, where_v2, no_regularizer = reverse, where, None
+matrix_diag, matrix_diag_part = diag, diag_part
 RunOptions = RunMetadata = GraphOptions = OptimizerOptions = GPUOptions
 math = _Namespace(
     "math",

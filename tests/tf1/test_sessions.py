@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
+from rnngraph.runtime.native.object_cache import Cache
 
 HERE = r"test_sessions\.py:\d+: "
 
@@ -98,6 +100,44 @@ def test_states_are_fed_and_fetched() -> None:
             part, state = sess.run(fetched, fed)[:2]
             np.testing.assert_array_equal(part, whole[:, first : first + 3])
         assert type(state[0]) is tf.nn.rnn_cell.LSTMStateTuple
+
+
+def test_what_a_program_fed_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors that are fed and are no placeholders get names, by which compiled code is kept."""
+    compiled: list[str] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = Cache.store
+    monkeypatch.setattr(Cache, "store", lambda cache, key, code: (compiled.append(key), store(cache, key, code)))
+    for _ in range(4):
+        with tf.Graph().as_default():
+            parts = [tf.zeros([2, 3]) + float(number) for number in range(6)]
+            w = tf.get_variable("w", [3, 3])
+            table = tf.get_variable("table", [5, 3])
+            looked = [tf.gather(table, [number, 1, 2]) for number in range(3)]
+            loss = tf.reduce_sum(tf.matmul(tf.concat(parts, 0), w)) + tf.add_n([tf.reduce_sum(x * x) for x in looked])
+            gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, [w, table]), 1.0)
+            train = tf.train.AdamOptimizer().apply_gradients(zip(gradients, [w, table], strict=True))
+            with begun() as session:
+                session.run([train, loss], {part: np.full((2, 3), number) for number, part in enumerate(parts)})
+        assert len(compiled) == 1
+
+
+def test_nests_that_are_fed() -> None:
+    pair = collections.namedtuple("pair", "a b")
+    a, b, c = (tf.placeholder(tf.float32, [2], name=name) for name in "abc")
+    found = tf.stack([a, b, c])
+    arrays = np.arange(6, dtype=np.float32).reshape(3, 2)
+    with tf.Session() as session:
+        for key, value in (
+            ((a, pair(b, c)), (arrays[0], pair(*arrays[1:]))),
+            ((a, (b, c)), (arrays[0], (arrays[1].tolist(), arrays[2]))),
+            ((a, b, c), arrays),
+            ((a, (b, c)), [*arrays]),
+        ):
+            for _ in range(2):
+                np.testing.assert_array_equal(session.run(found, {key: value}), arrays)
+        with pytest.raises(rg.StructureError, match=r"has 3 Tensors, and is fed 2 arrays"):
+            session.run(found, {(a, (b, c)): [arrays[0], arrays[1]]})
 
 
 def test_sizes_are_tensors() -> None:

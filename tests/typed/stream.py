@@ -25,6 +25,7 @@ print(carrying.inference.stream().state)
 with tempfile.TemporaryDirectory() as folder:
     written = program.inference.export(folder, form="sequence", batch=None, link=False)
     print(written.object_size, sorted(written.files))
+    print(program.inference.export(folder, "several", rows=4, link=False).state_size)
 print(late, tail["y"].shape, first["y"].shape, rest["y"].shape, kept.c.shape)
 try:
     stream.step(x=np.zeros((3, 3)))

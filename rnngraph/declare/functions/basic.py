@@ -107,7 +107,8 @@ def known_by(x: Tensor, value: Tensor) -> Tensor:
 
     x is read in name only: where nothing else reads what is fed, its sizes are still known by it.
     """
-    return build("select", constant(False), cast(build("stop_gradient", x), value.dtype), value)
+    read = build("stop_gradient", x) if x.dtype in FLOATS else x
+    return build("select", constant(False), cast(read, value.dtype), value)
 
 
 def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line
-from ...ir.graph import Node, make
-from ...ir.types import FLOATS, Dim, TensorType, meet_declared
+from ...ir.graph import Node, make, topological
+from ...ir.sizes.table import SizeTable
+from ...ir.types import FLOATS, Dim, TensorType, meet_declared, size, symbols_of
 from ...public import api, taking
 from ..cell import Cell, InnerCell, check_cell
 from ..driver import Carry, check_step, drive, initial_leaves, state_names
@@ -20,7 +22,7 @@ from ..layer import within
 from ..nest import flatten, pack
 from ..parameters import ScopeName
 from ..state import public
-from ..tensor import Tensor, build, constant
+from ..tensor import Tensor, build, constant, declared
 from ..trace import Trace, tracing
 
 NextInput = Callable[[Tensor, Tensor | None], Tensor]
@@ -86,7 +88,8 @@ class _Decode:
                 f"teacher is {teacher!r}, but what it stands for is {self.first.dtype} of width {self.width}", where
             )
         self.length = self._length(max_steps)
-        self.batch = self._batch(initial_state)
+        self.batch_is_open = False
+        self.batch = self._given_batch(initial_state)
         self.initial_state = initial_state
         self.sequences: list[tuple[Node, Tensor]] = []  # what the body reads step by step
 
@@ -131,13 +134,18 @@ class _Decode:
         except ValueError:
             raise ShapeError(message.format(given, wanted), self.where) from None
 
-    def _batch(self, initial_state: Any) -> Dim:
-        """The rows of whatever has rows; a single row of ``first_input`` is that of all."""
-        found: list[Dim] = [self.first.type.shape[0]] if self.first.rank == 2 else []
-        found += [item.type.shape[1] for item in (self.inputs, self.teacher) if item is not None]
+    def _given_batch(self, initial_state: Any) -> Dim:
+        """The rows of whatever is given and has rows; a single row of ``first_input`` is that of all. An open size of
+        its own where nothing has: a step may read what does, such as a memory.
+        """
+        sequences = [item.type.shape[1] for item in (self.inputs, self.teacher) if item is not None]
+        found = [*([self.first.type.shape[0]] if self.first.rank == 2 else []), *sequences]
         leaves = [] if initial_state is None else flatten(initial_state)
         found += [leaf.type.shape[0] for leaf in leaves if isinstance(leaf, Tensor) and leaf.rank == 2]
-        batch = next((dim for dim in found if dim != 1), 1)
+        batch = next((dim for dim in found if dim != 1), 1 if sequences else None)
+        if batch is None:
+            self.batch_is_open = True
+            return size(f"_{next(declared)}_0")
         for dim in found:
             if dim != 1:
                 self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
@@ -169,10 +177,16 @@ class _Decode:
         following = self._checked_input(next_input(output, x_t), "next_input")
         if taught is not None:
             following = by_graph(training=_mixed(taught, following, probability), inference=following)
-        own = [(fed, following, self._spread(self.first, (self.batch, self.width)))]
-        when: Node | None = None
+        still = None
         if stop is not None and live is not None:
             still = logical_and(live, logical_not(self._stopped(stop(output))))
+        initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
+        if self.batch_is_open:
+            made = [output, following, *after, *([] if still is None else [still])]
+            self.batch = _met([fed, *states], made, initial, self.batch)
+        own = [(fed, following, self._spread(self.first, (self.batch, self.width)))]
+        when: Node | None = None
+        if still is not None and live is not None:
             taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
             runs = self._formal("runs", TensorType("bool", ()))
             after = [choose(live, item, state) for item, state in zip(after, states, strict=True)]
@@ -184,7 +198,6 @@ class _Decode:
                 (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
             ]
             when = runs.node
-        initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
         carried = [*zip(states, after, initial, strict=True), *own]
         items = drive(
             self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
@@ -260,3 +273,27 @@ def _mixed(taught: Tensor, own: Tensor, probability: float | Tensor) -> Tensor:
         return taught if probability else own
     wanted = cast(probability, own.dtype) if isinstance(probability, Tensor) else probability
     return choose(random_uniform(own[:, :1]) < wanted, taught, own)
+
+
+def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
+    """What a batch of open size is by what it meets in a step, such as a memory, and 1 where it meets nothing.
+
+    step: what is made of ``formals``, and initial: of states before it; both are of that batch.
+    """
+    table = SizeTable()
+
+    def meet(a: Dim, b: Dim) -> Dim:
+        with contextlib.suppress(ValueError):  # ``lower`` meets them again, and says so
+            return table.meet(a, b)
+        return a
+
+    inside = {item.node: item.node for item in formals}
+    for node in topological([item.node for item in step]):
+        if any(operand in inside for operand in node.operands):
+            operands = [inside.get(operand, operand) for operand in node.operands]
+            inside[node] = make(node.op, *operands, where=node.where, meet=meet, **dict(node.attributes))
+    for leaf in initial:
+        meet(batch, leaf.type.shape[0])
+    found = table.resolve(batch)
+    is_met = found != batch or any(not symbols_of(batch).isdisjoint(symbols_of(dim)) for dim in table.known.values())
+    return found if is_met else 1

@@ -11,6 +11,8 @@ from ...ir.types import Dim, evaluate, product, size
 
 STEPS = size("steps")
 """In a port's shape, the axis of time."""
+ROWS = size("rows")
+"""In the shape of one that several streams share, the axis of these."""
 
 _TABLE = [chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\{byte:02X}" for byte in range(256)]
 

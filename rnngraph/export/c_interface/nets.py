@@ -11,7 +11,7 @@ import numpy as np
 
 from ...codegen.machine.alignment import ALIGNMENT, padded
 from ...codegen.machine.target import Target
-from ...ir.types import Dim
+from ...ir.types import Dim, evaluate
 from ...runtime.native.size_bounds import Bounds
 from .ports import ExportedEntry, Port
 
@@ -91,13 +91,29 @@ class ExportedNet:
 
 
 @dataclass(frozen=True)
+class RowBatch:
+    """The entry of a step of several streams at once, side by side, each as if it were alone.
+
+    most: how many there may be. ports: inputs and states, which begin with the axis of streams.
+    """
+
+    entry: ExportedEntry
+    most: int
+    ports: tuple[Port, ...]
+
+    @property
+    def arena_bytes(self) -> int:
+        return evaluate(self.entry.plan.arena_bytes, dict.fromkeys(self.entry.plan.sizes, self.most))
+
+
+@dataclass(frozen=True)
 class ExportedStream(ExportedNet):
     """A net that runs step by step.
 
     rate: entries of sequences in a step. delay: steps after which the results of the first one come. tail: the entry
     that gives what is owed when sequences end, and owed: the outputs as it gives them. block: None where a block of
-    steps is a loop of single ones. initial: the entry that gives the initial state, or the state itself, by name, where
-    it depends on no feed and weights are embedded.
+    steps is a loop of single ones. together: None where steps of several streams are such a loop. initial: the entry
+    that gives the initial state, or the state itself, by name, where it depends on no feed and weights are embedded.
     """
 
     rate: int
@@ -107,6 +123,7 @@ class ExportedStream(ExportedNet):
     initial_inputs: tuple[Port, ...]
     step: ExportedEntry
     block: ExportedEntry | None
+    together: RowBatch | None
     tail: ExportedEntry | None
     initial: ExportedEntry | Mapping[str, np.ndarray]
 
@@ -117,6 +134,11 @@ class ExportedStream(ExportedNet):
 
     @property
     def entries(self) -> Sequence[ExportedEntry]:
+        return [*self._of_one, *([] if self.together is None else [self.together.entry])]
+
+    @property
+    def _of_one(self) -> list[ExportedEntry]:
+        """Those for one stream."""
         found = [self.step, self.block, self.tail, self.initial]
         return [entry for entry in found if isinstance(entry, ExportedEntry)]
 
@@ -149,14 +171,36 @@ class ExportedStream(ExportedNet):
         """Where a single step's results lie that have to be moved to their place in a block."""
         return self._scratch[0]
 
+    @cached_property
+    def _streams(self) -> tuple[dict[str, int], int]:
+        most = 0 if self.together is None else self.together.most
+        return places_of({port.name: most * port.step_bytes for port in self.states} if most else {})
+
+    @property
+    def streams_place(self) -> int:
+        """Where states of several streams lie side by side, twice: as a step reads them, and as it writes them."""
+        return HEADER + 2 * self.copy_bytes + self._scratch[1]
+
+    @property
+    def streams_places(self) -> dict[str, int]:
+        """Where each state of all streams lies in one of the two."""
+        return self._streams[0]
+
+    @property
+    def streams_bytes(self) -> int:
+        """Bytes of one of the two."""
+        return self._streams[1]
+
     @property
     def arena_place(self) -> int:
-        return HEADER + 2 * self.copy_bytes + self._scratch[1]
+        return self.streams_place + 2 * self.streams_bytes
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of an instance, with what is lost to alignment."""
-        return self.arena_place + max(int(str(entry.plan.arena_bytes)) for entry in self.entries) + ALIGNMENT
+        arenas = [int(str(entry.plan.arena_bytes)) for entry in self._of_one]
+        arenas += [] if self.together is None else [self.together.arena_bytes]
+        return self.arena_place + max(arenas) + ALIGNMENT
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The C functions of a net that runs step by step, as LLVM text.
 
 An instance is memory of the caller's: a header, two copies of all states, of which a step reads one and writes the
-other, room for results that have to be moved, and the arena. Nothing else is written, so that any number of instances
-run side by side.
+other, room for results that have to be moved and for states of several streams, and the arena. Nothing else is written,
+so that any number of instances run side by side.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...ir.types import ITEM_BYTES
-from .llvm_text import STEPS, FunctionText, signature
-from .nets import HEADER, ExportedStream
+from .llvm_text import ROWS, STEPS, FunctionText, signature
+from .nets import HEADER, ExportedStream, RowBatch
 from .ports import ExportedEntry, Port
 from .sizes import Number
 from .wrapper import CWrapper
@@ -73,13 +73,12 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     def _call(
         self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
-        ports: Sequence[Port], steps: Number, whole: Number,
+        ports: Sequence[Port], count: Number, dims: Mapping[str, Number],
     ) -> None:  # fmt: skip
-        """Calls an entry. steps: of this call; whole: of the arrays that callers gave."""
+        """Calls an entry. count: of the call's steps, or streams; dims: sizes of the arrays that callers gave."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
-        sizes = dict.fromkeys(entry.plan.sizes, steps)
-        self.call(f, entry, arena, weights, pointers, ports, sizes, {str(STEPS): whole})
+        self.call(f, entry, arena, weights, pointers, ports, dict.fromkeys(entry.plan.sizes, count), dims)
 
     # Functions -----------------------------------------------------------------------------------
 
@@ -102,7 +101,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
             pointers = {("output", name): pointer for name, pointer in present.items()}
             feeds = self.given(f, exported.initial_inputs)
             pointers |= {("input", name): pointer for name, pointer in feeds.items()}
-            self._call(f, exported.initial, base, pointers, exported.initial_inputs, 1, 1)
+            self._call(f, exported.initial, base, pointers, exported.initial_inputs, 1, {str(STEPS): 1})
             return self.function("reset", f)
         if exported.states:
             f.clear(f.moved(base, HEADER), exported.copy_bytes)
@@ -120,21 +119,68 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     def _step_rows(self) -> str:
         """A step of some of many saved states, each moved to the instance and back: ``step`` alone holds its code."""
+        if self.exported.together is not None:
+            return self._step_together(self.exported.together)
         f, base = self._begin()
-        count, size = self.wide(f, "%count"), self.exported.target.pointer_bits // 8
-        with f.loop(count, "number") as number:
-            place = f.emit(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
-            row = self.wide(f, f.emit(f"load {self.size}, ptr {place}, align {size}", "row"))
-            state = f.moved("%states", f.times(row, self.exported.packed_bytes))
+        with f.loop(self.wide(f, "%count"), "number") as number:
+            state = self._saved(f, number)
             self._move_states(f, base, state, back=False)
             arrays = [_of_row(f, port, number) for port in (*self.exported.inputs, *self.exported.outputs)]
             f.do(f"call void @{self.name('step')}({', '.join(f'ptr {item}' for item in ['%memory', *arrays])})")
             self._move_states(f, base, state, back=True)
         return self.function("step_rows", f)
 
+    def _step_together(self, together: RowBatch) -> str:
+        """A step of some of many saved states, several at a time: they are moved to where the entry reads them side by
+        side, and back from where it writes them. What is fed and given lies side by side already.
+        """
+        f, base = self._begin()
+        exported, count = self.exported, self.wide(f, "%count")
+        before = f.moved(base, exported.streams_place)
+        after = f.moved(before, exported.streams_bytes)
+        room = f.room(1)  # how many streams are moved so far
+        f.store("i64", 0, room)
+        with f.loop(count, "number") as number:
+            moved = f.load("i64", room)
+            self._move(f, self._saved(f, number), self._of_stream(f, before, moved), back=False)
+            filled = f.plus(moved, 1)
+            f.store("i64", filled, room)
+            is_full = f.emit(f"icmp eq i64 {filled}, {together.most}", "full")
+            is_last = f.emit(f"icmp eq i64 {f.plus(number, 1)}, {count}", "last")
+            with f.when(f.emit(f"or i1 {is_full}, {is_last}", "runs")):
+                first = f.emit(f"sub i64 {number}, {moved}", "first")
+                pointers = {("input", port.name): _of_row(f, port, first) for port in exported.inputs}
+                pointers |= {("output", port.name): _of_row(f, port, first) for port in exported.outputs}
+                for kind, place in (("input", before), ("output", after)):
+                    pointers |= {(kind, name): item for name, item in self._of_stream(f, place, 0).items()}
+                dims = {str(STEPS): 1, str(ROWS): filled}
+                self._call(f, together.entry, base, pointers, together.ports, filled, dims)
+                with f.loop(filled, "stream") as stream:
+                    state = self._saved(f, f.plus(first, stream))
+                    self._move(f, state, self._of_stream(f, after, stream), back=True)
+                f.store("i64", 0, room)
+        return self.function("step_rows", f)
+
+    def _saved(self, f: FunctionText, number: Number) -> str:
+        """Where the saved state of one of the rows that are stepped lies."""
+        place = f.emit(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
+        row = f.emit(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
+        return f.moved("%states", f.times(self.wide(f, row), self.exported.packed_bytes))
+
+    def _of_stream(self, f: FunctionText, place: str, stream: Number) -> dict[str, str]:
+        """Pointers to the states of one of several streams, of those that lie at a place."""
+        places, sizes = self.exported.streams_places, {port.name: port.step_bytes for port in self.exported.states}
+        return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
+
     def _move_states(self, f: FunctionText, base: str, state: str, back: bool, by_items: bool = True) -> None:
         """Copies a saved state to the present one, or ``back``. by_items: whether saved states are aligned as items."""
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
+        self._move(f, state, present, back, by_items)
+
+    def _move(
+        self, f: FunctionText, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
+    ) -> None:  # fmt: skip
+        """Copies a saved state to where states lie, or ``back``."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # of several sizes some may lie anywhere
         for port in self.exported.states:
@@ -152,7 +198,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
         pointers |= {("output", name): pointer for name, pointer in {**outputs, **after}.items()}
-        self._call(f, entry, base, pointers, (*self.exported.inputs, *self.exported.states), steps, whole)
+        self._call(f, entry, base, pointers, (*self.exported.inputs, *self.exported.states), steps, {str(STEPS): whole})
         f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
 
     def _process(self) -> str:
@@ -197,7 +243,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         fed |= self.given(f, exported.held_inputs)
         pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
         pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}
-        self._call(f, tail, base, pointers, (*exported.inputs, *exported.states), 0, 0)
+        self._call(f, tail, base, pointers, (*exported.inputs, *exported.states), 0, {str(STEPS): 0})
         return self.function("flush", f)
 
     def _state(self, what: str) -> str:

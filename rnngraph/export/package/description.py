@@ -116,6 +116,7 @@ class Description:
         return {
             "rate": self.stream.rate,
             "delay": self.stream.delay,
+            "rows": 1 if self.stream.together is None else self.stream.together.most,
             "owed": [_port(port) for port in self.stream.owed],
             "state_size": self.state_bytes,
             "states": [_port(port) for port in self.stream.states],

@@ -152,7 +152,7 @@ def _stream_functions(net: Description) -> list[str]:
         "/* One time step of count streams out of a table of states as get_state writes them, one behind the other and",
         " * aligned to 8 bytes: of rows[0], rows[1] and so on, which must be different ones. Each array holds a step's",
         " * elements of one stream after the other, in this order. The instance's own state is lost: the streams are",
-        " * computed in its memory. */",
+        f" * computed in its memory, {_at_once(net)}. */",
         f"void {name}_step_rows({', '.join(['void *memory', *table, *arrays])});",
         "",
         "/* A block of steps: the same bits as of one step after the other. */",
@@ -163,6 +163,11 @@ def _stream_functions(net: Description) -> list[str]:
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
     ]  # fmt: skip
+
+
+def _at_once(net: Description) -> str:
+    together = net.stream.together
+    return "one after the other" if together is None else f"up to {together.most} at once"
 
 
 def _flush(net: Description) -> list[str]:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ from .object_file import from_bytes, to_bytes
 MOST_BYTES = 256 << 20
 LOCKS = ".locks"
 """The file by whose bytes processes tell each other which code they compile."""
+PAGES = ".pages"
+"""The file that is as long as the others have pages, or a little longer; so none of them is looked at to know."""
 MOST_SECONDS = 60.0
 """For which a process waits for the code that another one compiles, and then compiles it too."""
+_PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
 
 
@@ -147,7 +151,8 @@ class Cache:
             try:
                 with replace_file(self.directory / f"{key}.code", mode=0o600, lasting=False) as file:
                     file.write(data)
-                _shrink(folder, self.most_bytes)
+                if _grown(folder, len(data)) > self.most_bytes:
+                    _shrink(folder, self.most_bytes)
             finally:
                 os.close(folder)
 
@@ -216,19 +221,49 @@ def _read(name: str, folder: int, most_bytes: int) -> bytes | None:
         os.close(file)
 
 
+def _pages(size: int) -> int:
+    return -(-size // _PAGE)
+
+
+def _open_pages(folder: int, flags: int) -> int:
+    return os.open(PAGES, flags | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode=0o600, dir_fd=folder)
+
+
+def _grown(folder: int, added: int) -> int:
+    """Bytes of all files, at most, with those that were added now; without number where nobody counted so far."""
+    try:
+        file = _open_pages(folder, os.O_APPEND)
+    except FileNotFoundError:
+        return sys.maxsize
+    try:
+        os.write(file, bytes(_pages(added)))
+        return os.fstat(file).st_size * _PAGE
+    finally:
+        os.close(file)
+
+
 def _shrink(folder: int, most_bytes: int) -> None:
-    """Removes what was used longest ago, and with it what killed writers left, until the rest fits."""
+    """Removes what was used longest ago, and with it what killed writers left, if all of it doesn't fit.
+
+    An eighth is free then, so that not every file that is added to a full directory has the others looked at.
+    """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _OURS.fullmatch(entry.name):
                 with contextlib.suppress(OSError):  # gone meanwhile
                     status = entry.stat(follow_symlinks=False)
-                    found.append((status.st_mtime_ns, entry.name, status.st_size))
-    total = sum(size for _, _, size in found)
-    for _, name, size in sorted(found):
-        if total <= most_bytes:
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=folder)
-        total -= size
+                    found.append((status.st_mtime_ns, entry.name, _pages(status.st_size)))
+    pages, most = sum(size for _, _, size in found), most_bytes // _PAGE
+    if pages > most:
+        for _, name, size in sorted(found):
+            if pages <= most - most // 8:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+            pages -= size
+    file = _open_pages(folder, os.O_CREAT)
+    try:
+        os.ftruncate(file, pages)
+    finally:
+        os.close(file)

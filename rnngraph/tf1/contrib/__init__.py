@@ -12,6 +12,7 @@ from . import learn as learn
 from . import legacy_seq2seq as legacy_seq2seq
 from . import rnn as rnn
 from . import seq2seq as seq2seq
+from . import training as training
 
 
 def __getattr__(name: str) -> Any:

@@ -88,9 +88,10 @@ class Graph:
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
-        key = frozenset((*places, *self.renamed))
+        wanted = dict.fromkeys((*places, *self.renamed))  # in order: names follow it, and by names code is found again
+        key = frozenset(wanted)
         if key not in self._cuts:
-            self._cuts[key] = Cut(key)
+            self._cuts[key] = Cut(wanted)
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
@@ -306,5 +307,6 @@ class GraphKeys:
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"
     SUMMARIES, LOSSES, REGULARIZATION_LOSSES = "summaries", "losses", "regularization_losses"
     UPDATE_OPS, TRAIN_OP, INIT_OP, GLOBAL_STEP = "update_ops", "train_op", "init_op", "global_step"
+    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
     WEIGHTS, BIASES, ACTIVATIONS = "weights", "biases", "activations"
     SAVERS, SAVEABLE_OBJECTS = "savers", "saveable_objects"

@@ -37,8 +37,9 @@ class Asked:
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
         self.graph, self.nodes = graph, tuple(nodes)
-        self.fed = frozenset(node for node in fed if node.op != "input")
-        self.cut = Rolled(graph.cut(self.fed), self.nodes)
+        places = [node for node in fed if node.op != "input"]
+        self.fed = frozenset(places)
+        self.cut = Rolled(graph.cut(places), self.nodes)
         self.tensors = {str(number): Tensor(self.cut(node)) for number, node in enumerate(self.nodes)}
         self.reads = [
             node for node in topological([tensor.node for tensor in self.tensors.values()]) if node.op == "input"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, is_leaf, pack
+from ...declare.nest import flatten, is_leaf, packer
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, StructureError, shown, user_line
 from ...ir.graph import Node
@@ -164,36 +164,41 @@ class BaseSession:
 
     def _made(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
-        places = [place for key, value in fed.items() for place in self._places(key, value)]
-        made = Run(self.graph, leaves, [node for node, _ in places])
-        made.takes = self._taker(fed)
+        takes = self._taker(fed)
+        made = Run(self.graph, leaves, tuple(takes(fed)))
+        made.takes = takes
         made.shape(fetches)
         return made
 
-    def _places(self, key: Any, value: Any) -> Iterator[tuple[Node, Any]]:
-        """(declared node, value) of what a feed is given for: a Tensor, its name, or a nest of Tensors."""
+    def _place(self, found: dict[Node, Any], key: Any, value: Any) -> None:
+        """Notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
-            yield key.node, value
-            return
-        if hasattr(key, "places"):  # a sparse Tensor, of three parts
+            found[key.node] = value
+        elif hasattr(key, "places"):  # a sparse Tensor, of three parts
             for part, array in key.places(value):
-                yield part.node, array
-            return
-        if is_leaf(key):
+                found[part.node] = array
+        elif is_leaf(key):
             raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
-        keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
-        if len(keys) != len(values):
-            raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
-        for one, array in zip(keys, values, strict=True):
-            yield from self._places(one, array)
+        else:
+            alike = isinstance(key, tuple) and isinstance(value, tuple) and len(key) == len(value)
+            keys, values = (key, value) if alike else _leaves_in_pairs(key, value)
+            for one, array in zip(keys, values, strict=True):
+                self._place(found, one, array)
 
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
         """What gives the values of another run that feeds the same."""
         if all(isinstance(key, Tensor) for key in fed):
             return lambda given: {key.node: value for key, value in given.items()}
-        return lambda given: dict(place for key, value in given.items() for place in self._places(key, value))
+
+        def taken(given: Mapping[Any, Any]) -> dict[Node, Any]:
+            found: dict[Node, Any] = {}
+            for key, value in given.items():
+                self._place(found, key, value)
+            return found
+
+        return taken
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
         """A function of the feeds in order, which runs."""
@@ -275,6 +280,14 @@ def resolved(graph: Graph, leaf: Any) -> Any:
     raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
 
 
+def _leaves_in_pairs(key: Any, value: Any) -> tuple[list[Any], list[Any]]:
+    """The Tensors of a nest, and what each is fed."""
+    keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
+    if len(keys) != len(values):
+        raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
+    return keys, values
+
+
 class Run:
     """One kind of run: what it fetches, and what is compiled for it."""
 
@@ -297,6 +310,7 @@ class Run:
         computed = [node for node in apart if node.op not in ("constant", "parameter")]
         self.asked = Asked(graph, computed, fed)
         self.nothing = Asked(graph, (), fed) if len(self.steps) > 1 else self.asked  # of all steps but the first
+        self._places = self._direct_places()
         self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
         self.give: Callable[[list[Any]], Any] = list
 
@@ -305,6 +319,21 @@ class Run:
             self._add(other)
         if item not in self.operations:
             self.operations.append(item)
+
+    def _direct_places(self) -> list[int] | None:
+        """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""
+        if self.others or self.constants or self.variables:
+            return None
+        places = {node: number for number, node in enumerate(self.asked.nodes)}
+        found: list[int] = []
+        for leaf in self.leaves:
+            if isinstance(leaf, Tensor) and leaf.node in places:
+                found.append(places[leaf.node])
+            elif isinstance(leaf, Step):
+                found.append(-1)
+            else:
+                return None
+        return found
 
     def values(self, fed: Mapping[Any, Any]) -> dict[Node, Any]:
         """What is fed by declared node."""
@@ -317,18 +346,21 @@ class Run:
         elif type(fetches) is list and all(map(is_leaf, fetches)):
             self.give = lambda results: results
         else:
-            self.give = lambda results: pack(fetches, results)
+            self.give = packer(fetches)
 
     def __call__(self, session: BaseSession, values: Mapping[Node, Any], seed: int) -> list[Any]:
-        found: dict[Node, Any] = {node: node["value"] for node in self.constants}
-        nodes = self.asked.nodes
+        arrays: Sequence[np.ndarray] = ()
         if self.steps:
             first, *rest = self.steps
-            found.update(zip(nodes, first.step(session, self.asked, values, seed), strict=True))
+            arrays = first.step(session, self.asked, values, seed)
             for item in rest:
                 item.step(session, self.nothing, values, seed)
-        elif nodes:
-            found.update(zip(nodes, self._computed(session, values, seed), strict=True))
+        elif self.asked.nodes:
+            arrays = self._computed(session, values, seed)
+        if self._places is not None:
+            return [None if place < 0 else _given(arrays[place]) for place in self._places]
+        found: dict[Node, Any] = {node: node["value"] for node in self.constants}
+        found.update(zip(self.asked.nodes, arrays, strict=True))
         results: dict[int, Any] = {}
         for other in self.others:
             self._read(session, found, {tensor.node for tensor in other.needs()})
@@ -357,9 +389,12 @@ class Run:
         self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any
     ) -> Any:
         if isinstance(leaf, Tensor):
-            array = self._one(leaf.node, found, values)
-            return array[()] if not array.ndim else array
+            return _given(self._one(leaf.node, found, values))
         if isinstance(leaf, ExtraVariable):
-            array = np.array(session.value(leaf))
-            return array[()] if not array.ndim else array
+            return _given(np.array(session.value(leaf)))
         return results.get(id(leaf))
+
+
+def _given(array: Any) -> Any:
+    """An array as a run gives it: scalars as NumPy's own."""
+    return array if array.ndim else array[()]

@@ -171,6 +171,11 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
     return taken or None
 
 
+def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
+    """A variable that is not trained, of a free name. initial: the Tensor whose value it begins with, if any."""
+    return _made(get_default_graph().unique(name), kind, start, initial, False, None)
+
+
 def _made(
     full: str, kind: TensorType, start: Initializer, initial: Tensor | None, trainable: bool, collections: Any
 ) -> GraphVariable:

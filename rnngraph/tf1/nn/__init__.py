@@ -40,10 +40,13 @@ from ..ops.losses import (
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
 )
-from ..ops.numbers import log_sigmoid
+from ..ops.numbers import crelu, log_sigmoid, relu_layer, zero_fraction
+from ..ops.selection import top_k
 from ..ops.shapes import bias_add, l2_loss, xw_plus_b
 from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell
+
+rnn, bidirectional_rnn = static_rnn, static_bidirectional_rnn  # as before TensorFlow 1.0
 
 
 def __getattr__(name: str) -> Any:

@@ -14,12 +14,12 @@ from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer, initializer_of
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, constant
-from ...errors import ArgumentError, shown
+from ...errors import ArgumentError, DtypeError, shown
 from ...public import api
 from ..core.graph import get_default_graph
 from ..core.names import initializer_from, refuse
 from ..core.operations import operation
-from ..core.scopes import layer_scope, present_scope
+from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.variables import penalize
 from .functions import dropout, relu, reshape
 
@@ -115,14 +115,29 @@ def fully_connected(
     normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
     biases_initializer: Any = "zeros", biases_regularizer: Any = None, reuse: bool | None = None,
     variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    scope: str | None = None,
+    scope: Any = None,
 ) -> Tensor:  # fmt: skip
     """activation_fn(inputs weights + biases), relu unless said otherwise; ``biases_initializer=None``: no biases.
+
+    normalizer_fn: such as ``tf.contrib.layers.layer_norm``, of the products, in the place of biases.
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
     """
     what = "tf.contrib.layers.fully_connected"
-    refuse(what, "normalise its result yourself, with rg.layer_norm", normalizer_fn=normalizer_fn)
+    if normalizer_fn is not None:
+        if not callable(normalizer_fn):
+            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is no function of a Tensor")
+        with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
+            made = fully_connected(
+                inputs, num_outputs, None, None, None, weights_initializer, weights_regularizer, None,
+                trainable=trainable, scope=opened,
+            )  # fmt: skip
+            made = normalizer_fn(made, **(normalizer_params or {}))
+        if not isinstance(made, Tensor):
+            raise DtypeError(
+                f"{what}: normalizer_fn gives a Tensor such as tf.contrib.layers.layer_norm's, not {made!r}"
+            )
+        return activated(made, activation_fn)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
     starts = _starts(weights_initializer, biases_initializer)
@@ -138,6 +153,20 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
 
 def _start(given: Any, usual: str) -> Initializer:
     return initializer_of(usual if given is None else initializer_from(given))
+
+
+def activated(x: Tensor, activation: Activation) -> Tensor:
+    """An activation of TensorFlow's, a function of a Tensor, or none."""
+    if activation is None:
+        return x
+    if not callable(activation):
+        raise ArgumentError(f"activation_fn is a function such as tf.nn.relu, not {shown(activation)}")
+    return activation(x)
+
+
+def owned_by(made: Tensor, scope: ScopeName) -> Tensor:
+    """What a layer gives, noted as the owner of its variables."""
+    return _owned(made, scope)
 
 
 def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:

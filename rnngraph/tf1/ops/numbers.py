@@ -117,6 +117,25 @@ def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
 
 
 @operation
+def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
+    """relu(x) beside relu(-x)."""
+    x = as_tensor(features)
+    return functions.concat([functions.maximum(x, 0.0), functions.maximum(-x, 0.0)], functions.one_axis(x.rank, axis))
+
+
+@operation
+def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
+    """relu(x weights + biases)."""
+    return functions.maximum(as_tensor(x) @ as_tensor(weights) + biases, 0.0)
+
+
+@operation
+def zero_fraction(value: Any, name: str | None = None) -> Tensor:
+    """The share of entries that are 0, float32."""
+    return functions.reduce_mean(functions.cast(functions.equal(as_tensor(value), 0), "float32"))
+
+
+@operation
 def tan(x: Any, name: str | None = None) -> Tensor:
     """Tangent of radians."""
     return functions.sin(x) / functions.cos(x)

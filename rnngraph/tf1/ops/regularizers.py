@@ -1,4 +1,4 @@
-"""Penalties of variables: ``tf.contrib.layers.l1_regularizer`` and ``l2_regularizer``."""
+"""Penalties of variables: ``tf.contrib.layers.l1_regularizer``, ``l2_regularizer`` and what is made of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ def l2_regularizer(scale: float, scope: Any = None) -> Regularizer:
     """scale times half the sum of squares; no penalty where it is 0."""
     check_within("scale", scale, 0, float("inf"))
     return lambda weights: l2_loss(weights) * float(scale) if scale else None
+
+
+@api
+def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: Any = None) -> Regularizer:
+    """Both penalties."""
+    return sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)])
+
+
+@api
+def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any = None) -> Regularizer:
+    """The penalties of several regularizers, of which None has none."""
+    parts = [item for item in regularizer_list if item is not None]
+    if not all(map(callable, parts)):
+        raise DtypeError(f"sum_regularizer takes regularizers, not {shown(regularizer_list)}")
+
+    def penalty(weights: Tensor) -> Tensor | None:
+        found = [loss for part in parts if (loss := part(weights)) is not None]
+        return add_n(found) if found else None
+
+    return penalty
 
 
 @api

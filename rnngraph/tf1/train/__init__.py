@@ -1,7 +1,8 @@
 """TensorFlow 1.x's ``tf.train``: optimizers, learning rates, checkpoints.
 
 ``rules`` has the equations, ``gradients`` makes Tensors of derivatives, ``train_op`` takes steps and ``optimizers`` are
-what programs make; ``schedules`` are learning rates, ``checkpoints`` and ``saver`` files.
+what programs make; ``schedules`` are learning rates, and ``averages`` follow variables. ``checkpoints`` and ``saver``
+are of files.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 from ..core.names import missing as _missing
 from ..summary.event_file import FileWriter as SummaryWriter
 from ..summary.event_file import summary_iterator
+from .averages import ExponentialMovingAverage
 from .checkpoints import CheckpointReader as NewCheckpointReader
 from .checkpoints import (
     checkpoint_exists,

@@ -182,7 +182,7 @@ class Reached:
     """What a loss depends on."""
 
     def __init__(self, loss: Tensor) -> None:
-        self.nodes = set(topological([loss.node]))
+        self.nodes = dict.fromkeys(topological([loss.node]))
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
@@ -197,7 +197,7 @@ class Reached:
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
         users = [node for node in self.nodes if any(operand in tables for operand in node.operands)]
         lookups = all(node.op == "gather" and node.operands[0] in tables for node in users)
-        return sorted(users, key=id) if lookups else []
+        return users if lookups else []
 
 
 # Sizes of gradients ----------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ class TrainProgram:
 
     def knows(self, asked: Asked) -> bool:
         """Whether all that is asked for reads what the program has."""
-        return self.version == self.op.graph.version and {*asked.reads} <= {*self.places}
+        return self.version == self.op.graph.version and (asked in self._reads or {*asked.reads} <= {*self.places})
 
     def step(
         self, session: Any, asked: Asked, numbers: Mapping[str, float], values: Mapping[Node, Any], seed: int

@@ -477,3 +477,64 @@ def test_threads_change_nothing(units: int, batch: int) -> None:
         np.testing.assert_array_equal(ours, theirs)
     for name, gradient in program.training.gradients(first=fed)[1].items():
         np.testing.assert_array_equal(gradients[name], gradient)
+
+
+def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Program:
+    """A decoder over a memory, which alone says how many rows there are, unless ``first`` does."""
+    memory = rg.placeholder("memory", (rows, None, 6))
+    _, state = rg.dynamic_rnn(rg.GRUCell(4), memory)
+    given = {"own": {"initial_cell_state": state}}.get(begins, {})
+    if begins == "no attention":
+        cell: rg.Cell = rg.GRUCell(4)
+    else:
+        cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory), 4, **given)
+    one = rg.parameter("one", (3,))
+    inputs = {"width": one, "one row": rg.reshape(one, (1, 3))}
+    outputs, last, lengths = rg.dynamic_decode(
+        cell,
+        inputs[first] if first in inputs else rg.placeholder("first", (None, 3)),
+        lambda output, _: output[:, :3] + memory[:, 0, :3],
+        5,
+        stop=(lambda output: rg.greater(rg.reduce_sum(output, 1), 0.2)) if stops else None,
+    )
+    return rg.compile({"outputs": outputs, "last": last, "lengths": lengths}, loss=rg.reduce_mean(rg.square(outputs)))
+
+
+@pytest.mark.parametrize(
+    ("begins", "rows", "stops"),
+    [
+        pytest.param(*case, marks=[] if case == ("own", None, True) else pytest.mark.exhaustive)
+        for begins in ("zeros", "own", "no attention")
+        for case in ((begins, None, True), (begins, 3, False))
+    ],
+)
+def test_rows_that_only_a_step_reads(begins: str, rows: int | None, stops: bool) -> None:
+    feeds, one = {"memory": data(3, 7, 6).astype(np.float32)}, data(3).astype(np.float32)
+    programs = {first: attended(first, begins, rows, stops) for first in ("rows", "width", "one row")}
+    found, gradients = {}, {}
+    for first, program in programs.items():
+        for number, name in enumerate(sorted(program.parameters.keys() - {"one"})):
+            program.parameters[name] = data(*program.parameters[name].shape, seed=number)
+        if "one" in program.parameters:
+            program.parameters["one"] = one
+        fed = {**feeds, **({"first": np.tile(one, (3, 1))} if first == "rows" else {})}
+        found[first], gradients[first] = program.inference(fed), program.training.gradients(fed)[1]
+    assert found["rows"]["outputs"].shape == (3, 5, 4)
+    for first in ("width", "one row"):
+        np.testing.assert_array_equal(found[first]["outputs"], found["rows"]["outputs"])
+        np.testing.assert_array_equal(found[first]["lengths"], found["rows"]["lengths"])
+        for name in gradients["rows"]:
+            np.testing.assert_allclose(gradients[first][name], gradients["rows"][name], rtol=1e-5, atol=1e-7)
+
+
+def test_one_row_where_nothing_has_rows() -> None:
+    first = rg.parameter("first", (4,))
+    outputs, _, lengths = rg.dynamic_decode(rg.GRUCell(4), first, lambda output, _: output, 3)
+    assert outputs.shape == (1, 3, 4)
+    found = rg.compile({"outputs": outputs, "lengths": lengths}).inference()
+    assert (found["outputs"].shape, found["lengths"].tolist()) == ((1, 3, 4), [3])
+    x = rg.placeholder("x", (1, 3, 2))
+    memory = rg.placeholder("memory", (None, 5, 4))
+    cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory))
+    outputs, _, _ = rg.dynamic_decode(cell, first, lambda output, _: output, None, x)
+    assert rg.compile(outputs).inference.input_types()["memory"].shape == (1, 5, 4)

@@ -53,8 +53,8 @@ def scaled(factor: Any, cache: Any, **options: Any) -> rg.Program:
 
 
 def files(folder: Path) -> list[Path]:
-    """What is kept: all but the file of locks."""
-    return sorted(path for path in folder.iterdir() if path.name != caches.LOCKS)
+    """What is kept: all but the files of locks and pages."""
+    return sorted(path for path in folder.iterdir() if path.name not in (caches.LOCKS, caches.PAGES))
 
 
 def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1) -> list[np.ndarray]:
@@ -522,22 +522,43 @@ def test_without_sources_there_is_no_cache(
 # Bounds -------------------------------------------------------------------------------------------
 
 
-def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
-    one = len(to_bytes(KEY, CODE))
-    cache = Cache(tmp_path, most_bytes=3 * one)
-    (tmp_path / "notes.txt").write_bytes(b"the user's" * one)
-    (tmp_path / f".{'0' * 64}.code.{'1' * 16}.part").write_bytes(b"killed")
-    names = [f"{number:064x}" for number in range(5)]
-    for name in names[:3]:
-        cache.store(name, CODE)
+def test_what_was_used_longest_ago_goes_first_and_an_eighth_is_free_then(tmp_path: Path) -> None:
+    code = replace(CODE, binary=np.random.default_rng(0).bytes(1 << 14))
+    cache = Cache(tmp_path, most_bytes=8 * (5 << 12))  # a file takes five pages
+    (tmp_path / "notes.txt").write_bytes(b"the user's" * 100_000)
+    (tmp_path / f".{'f' * 64}.code.{'1' * 16}.part").write_bytes(b"killed")
+    names = [f"{number:064x}" for number in range(10)]
+    for name in names[:7]:
+        cache.store(name, code)
         time.sleep(0.02)  # times of files may be coarse
     assert cache.load(names[0]) is not None
     time.sleep(0.02)
-    cache.store(names[3], CODE)
-    assert [path.name for path in files(tmp_path)] == [f"{names[i]}.code" for i in (0, 2, 3)] + ["notes.txt"]
-    cache.store(names[4], replace(CODE, binary=bytes(4 * one)))  # what does not fit at all
-    assert cache.load(names[4]) is None
-    assert len(files(tmp_path)) == 4
+    cache.store(names[7], code)
+    kept = [f"{names[i]}.code" for i in (0, 2, 3, 4, 5, 6, 7)]
+    assert [path.name for path in files(tmp_path)] == [*kept, "notes.txt"]
+    cache.store(names[9], replace(CODE, binary=bytes(9 * (5 << 12))))  # what does not fit at all
+    assert cache.load(names[9]) is None
+    assert len(files(tmp_path)) == 8
+
+
+def test_files_are_looked_at_only_where_they_may_be_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, cache = list[int](), Cache(tmp_path, most_bytes=1 << 20)
+    shrink = caches._shrink
+
+    def watched(folder: int, most_bytes: int) -> None:
+        looked.append(most_bytes)
+        shrink(folder, most_bytes)
+
+    monkeypatch.setattr(caches, "_shrink", watched)
+    for number in range(200):
+        cache.store(f"{number:064x}", CODE)
+        assert looked == [1 << 20]  # once: what lay there was unknown
+    for path in files(tmp_path):  # another process adds and removes
+        path.unlink()
+    for number in range(100):
+        cache.store(f"{number:064x}", CODE)
+    assert len(looked) == 2
+    assert len(files(tmp_path)) == 100
 
 
 def test_the_bound_is_stated() -> None:

@@ -1,0 +1,254 @@
+"""Voice detectors that many callers share, by rnngraph and by onnxruntime, and how many each carries in real time.
+
+A detector holds a stream for each caller: what is left of its sound, and the state of the net. ``step`` takes a frame
+of some of them, 512 samples each, and gives a probability for each.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rnngraph as rg
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "silero_vad"))
+import find_speech
+
+RATE, SAMPLES, CONTEXT = find_speech.RATE, find_speech.NEW, find_speech.CONTEXT
+PERIOD = SAMPLES / RATE
+"""Seconds between two frames of a caller."""
+
+Array = NDArray[np.float32]
+
+
+def silero() -> Path | None:
+    """Silero's file, as the example beside finds it; None where its package is not installed."""
+    try:
+        return find_speech.model_file()
+    except SystemExit:
+        return None
+
+
+def stand_in() -> rg.Program:
+    """A net that is fed, shaped and stepped as Silero's, and is not trained: spectra, convolutions, a recurrence."""
+    sound = rg.placeholder("input", shape=(None, CONTEXT + SAMPLES))
+    state = rg.placeholder("state", shape=(2, None, 128))
+    padded = rg.pad(rg.expand_dims(sound, 2), [[0, 0], [0, 64], [0, 0]], mode="reflect")
+    parts = rg.conv1d(padded, 258, 256, strides=128, padding="valid", use_bias=False)
+    value = rg.sqrt(rg.square(parts[:, :, :129]) + rg.square(parts[:, :, 129:]) + 1e-9)
+    for filters, strides in ((128, 1), (64, 2), (64, 2), (128, 1)):
+        value = rg.relu(rg.conv1d(value, filters, 3, padding=(1, 1), strides=strides))
+    outputs, last = rg.dynamic_rnn(rg.LSTMCell(128), value, initial_state=(state[1], state[0]))
+    speech = rg.sigmoid(rg.dense(rg.relu(outputs[:, -1]), 1))
+    return rg.compile({"output": speech, "stateN": rg.stack([last.h, last.c])}, states={"stateN": "state"}, seed=0)
+
+
+def program(file: Path | None) -> rg.Program:
+    """The net of a file, whose streams keep its state; a stand-in without a file."""
+    return stand_in() if file is None else find_speech.detector(file)
+
+
+class Detector:
+    """Windows of sound, each caller's new samples behind the last of its frame before."""
+
+    def __init__(self) -> None:
+        self._before: dict[Any, Array] = {}
+
+    def open(self) -> Any:
+        """A stream of a caller."""
+        caller = self._opened()
+        self._before[caller] = np.zeros(CONTEXT, np.float32)
+        return caller
+
+    def close(self, caller: Any) -> None:
+        """Frees what it holds."""
+        del self._before[caller]
+        self._closed(caller)
+
+    def window(self, caller: Any, frame: Array) -> Array:
+        """What the net is fed for a caller's frame; the next one begins with this one's end."""
+        found = np.concatenate([self._before[caller], frame])
+        self._before[caller] = found[-CONTEXT:]
+        return found
+
+    def step(self, callers: Sequence[Any], windows: Array) -> Array:
+        """Probabilities of one window each, [callers]."""
+        raise NotImplementedError
+
+    def _opened(self) -> Any:
+        raise NotImplementedError
+
+    def _closed(self, caller: Any) -> None:
+        raise NotImplementedError
+
+
+class Pool(Detector):
+    """Streams of a pool of rnngraph."""
+
+    def __init__(self, file: Path | None, capacity: int = 1024) -> None:
+        super().__init__()
+        self.pool = program(file).inference.streams(capacity)
+        self._opened, self._closed = self.pool.open, self.pool.close
+
+    def step(self, callers: Sequence[Any], windows: Array) -> Array:
+        return self.pool.step_rows(callers, input=windows)["output"][:, 0]
+
+
+class Onnxruntime(Detector):
+    """A session of onnxruntime on one thread, whose callers' states are rows of an array of ours.
+
+    batched: whether a step is one run; else each caller's is.
+    """
+
+    def __init__(self, file: Path | None, batched: bool = True, capacity: int = 1024) -> None:
+        super().__init__()
+        if file is None or find_spec("onnxruntime") is None:
+            raise SystemExit("pip install onnxruntime, and pip install --no-deps silero-vad==6.2.3 for its file")
+        onnxruntime = import_module("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._takes_rate = any(item.name == "sr" for item in self._session.get_inputs())
+        self._states = np.zeros((2, capacity, 128), np.float32)
+        self._free, self._batched = [*range(capacity)], batched
+
+    def step(self, callers: Sequence[Any], windows: Array) -> Array:
+        if self._batched:
+            return self._run([*callers], windows)
+        return np.concatenate(
+            [self._run([caller], window[None]) for caller, window in zip(callers, windows, strict=True)]
+        )
+
+    def _run(self, rows: list[int], windows: Array) -> Array:
+        feeds: dict[str, Any] = {"input": windows, "state": self._states[:, rows]}
+        if self._takes_rate:
+            feeds["sr"] = np.array(RATE, np.int64)
+        speech, self._states[:, rows] = self._session.run(None, feeds)
+        return speech[:, 0]
+
+    def _opened(self) -> int:
+        if not self._free:
+            self._free = [*range(self._states.shape[1], 2 * self._states.shape[1])]
+            self._states = np.concatenate([self._states, np.zeros_like(self._states)], 1)
+        row = self._free.pop()
+        self._states[:, row] = 0
+        return row
+
+    def _closed(self, caller: int) -> None:
+        self._free.append(caller)
+
+
+DETECTORS: dict[str, Callable[[Path | None], Detector]] = {
+    "rnngraph": Pool,
+    "onnxruntime-batched": Onnxruntime,
+    "onnxruntime": lambda file: Onnxruntime(file, batched=False),
+}
+
+
+def installed(file: Path | None) -> list[str]:
+    """Names of the detectors that can be made here."""
+    return [name for name in DETECTORS if name == "rnngraph" or (file and find_spec("onnxruntime"))]
+
+
+def largest_difference(file: Path | None, names: Sequence[str]) -> float:
+    """Between probabilities of these detectors, of callers that speak noise and join one after the other."""
+    made, draw = [DETECTORS[name](file) for name in names], np.random.default_rng(0)
+    callers: list[list[Any]] = [[] for _ in made]
+    most = 0.0
+    for _ in range(20):
+        frames = draw.uniform(-0.5, 0.5, (len(callers[0]) + 1, SAMPLES)).astype(np.float32)
+        found = []
+        for detector, mine in zip(made, callers, strict=True):
+            mine.append(detector.open())
+            windows = np.stack([detector.window(caller, frame) for caller, frame in zip(mine, frames, strict=True)])
+            found.append(detector.step(mine, windows))
+        most = max(most, *(float(np.abs(other - found[0]).max()) for other in found))
+    return most
+
+
+# In real time ---------------------------------------------------------------------------------------
+
+
+class Carried:
+    """How a detector carried so many callers.
+
+    delays: seconds from when each frame was there to when it was answered. load: processor time by time.
+    """
+
+    def __init__(self, callers: int, delays: Sequence[float], load: float) -> None:
+        self.callers, self.load = callers, load
+        self.at_50, self.at_99, self.at_999 = np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])
+        """Milliseconds."""
+
+    @property
+    def in_real_time(self) -> bool:
+        """Whether a frame is answered before the caller's next one, but for one of a thousand."""
+        return bool(self.at_999 < 1e3 * PERIOD)
+
+
+def carried(detector: Detector, callers: int, seconds: float, max_batch: int, max_wait: float) -> Carried:
+    """Callers of whom each has a frame every period, at a moment of its own, on one thread and without a network.
+
+    Frames that are there are stepped together, up to ``max_batch``; if fewer are, the first waits for ``max_wait``.
+    """
+    draw = np.random.default_rng(callers)
+    handles = [detector.open() for _ in range(callers)]
+    sound = draw.uniform(-0.5, 0.5, (64, SAMPLES)).astype(np.float32)
+    phases = np.sort(draw.random(callers)) * PERIOD
+    delays: list[float] = []
+    frames, done = int(callers * seconds / PERIOD), 0
+    begin, used = time.perf_counter(), time.process_time()
+
+    def due(number: int) -> float:
+        return begin + PERIOD * (number // callers) + phases[number % callers]
+
+    while done < frames:
+        now, first = time.perf_counter(), due(done)
+        wanted = min(done + max_batch, done - done % callers + callers, frames)  # one of each caller
+        until = min(first + max_wait, due(wanted - 1))
+        if now < until:
+            time.sleep(until - now)
+            now = time.perf_counter()
+        count = 1
+        while done + count < wanted and due(done + count) <= now:
+            count += 1
+        mine = [handles[number % callers] for number in range(done, done + count)]
+        windows = np.stack([detector.window(caller, sound[done % 64]) for caller in mine])
+        detector.step(mine, windows)
+        now = time.perf_counter()
+        delays += [now - due(number) for number in range(done, done + count)]
+        done += count
+        if delays[-1] > 4 * PERIOD:  # it falls behind
+            break
+    load = (time.process_time() - used) / (time.perf_counter() - begin)
+    for caller in handles:
+        detector.close(caller)
+    return Carried(callers, delays, load)
+
+
+def most_in_real_time(detector: Detector, seconds: float, max_batch: int, max_wait: float) -> Carried:
+    """The most callers that a detector carries, to within a twentieth."""
+
+    def tried(callers: int) -> Carried:
+        return carried(detector, callers, seconds, max_batch, max_wait)
+
+    tried(16)  # compiles, and wakes the processor
+    best, low, high = tried(32), 32, 64
+    while (found := tried(high)).in_real_time:
+        best, low, high = found, high, 2 * high
+    while high - low > high // 20:
+        middle = (low + high) // 2
+        found = tried(middle)
+        if found.in_real_time:
+            best, low = found, middle
+        else:
+            high = middle
+    return best

@@ -1,0 +1,154 @@
+"""``tf.contrib.layers``: what normalises, looks up and regularises, with the variables' names of TensorFlow 1.15."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...arguments import check_positive, flag
+from ...declare.cells.basic import Activation
+from ...declare.functions import basic as functions
+from ...declare.functions import layers
+from ...declare.tensor import Tensor, as_tensor, constant
+from ...errors import ArgumentError, ShapeError, shown
+from ...ir.types import FLOATS
+from ...public import api
+from ..core.names import dtype_name, refuse
+from ..core.scopes import layer_scope, variable_scope
+from ..core.variables import get_variable
+from .functions import dropout as drop
+from .functions import embedding_lookup
+from .layers import activated, owned_by
+
+_TRAINED = "use tf.get_variable(…, trainable=False)"
+
+
+@api
+def layer_norm(
+    inputs: Tensor, center: bool = True, scale: bool = True, activation_fn: Activation = None, reuse: Any = None,
+    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    begin_norm_axis: int = 1, begin_params_axis: int = -1, scope: Any = None,
+) -> Tensor:  # fmt: skip
+    """Each row over its mean and deviation, from axis ``begin_norm_axis`` on; owns ``LayerNorm/beta`` and ``gamma``."""
+    what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
+    refuse(what, _TRAINED, trainable=None if trainable else False)
+    if x.dtype not in FLOATS or x.rank < 2:
+        raise ShapeError(f"{what} takes floats [batch, …], not {x!r}")
+    first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
+    shape = x.type.shape[own:]
+    if own < first or not all(isinstance(size, int) for size in shape):
+        raise ShapeError(
+            f"{what} has parameters of fixed sizes, of axes that it normalises, not of {x!r} from {own} on"
+        )
+    axes = tuple(range(first, x.rank))
+    mean = functions.reduce_mean(x, axes, keepdims=True)
+    spread = functions.reduce_mean(functions.square(x - mean), axes, keepdims=True)
+    found = (x - mean) / functions.sqrt(spread + 1e-12)
+    with variable_scope(scope, "LayerNorm", reuse=reuse):
+        beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
+        gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
+    found = found if gamma is None else found * gamma
+    return activated(found if beta is None else found + beta, activation_fn)
+
+
+@api
+def batch_norm(
+    inputs: Tensor, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001,
+    activation_fn: Activation = None, param_initializers: Any = None, param_regularizers: Any = None,
+    updates_collections: Any = None, is_training: Any = True, reuse: Any = None, variables_collections: Any = None,
+    outputs_collections: Any = None, trainable: bool = True, batch_weights: Any = None, fused: Any = None,
+    data_format: str = "NHWC", zero_debias_moving_mean: bool = False, scope: Any = None, renorm: bool = False,
+    renorm_clipping: Any = None, renorm_decay: float = 0.99, adjustment: Any = None,
+) -> Tensor:  # fmt: skip
+    """``tf.layers.batch_normalization`` with this function's arguments; owns ``BatchNorm/beta``, ``moving_mean`` and
+    ``moving_variance``, with ``scale`` also ``gamma``.
+    """
+    what = "tf.contrib.layers.batch_norm"
+    if not isinstance(is_training, bool | np.bool_):
+        raise ArgumentError(
+            f"{what}: is_training={shown(is_training)} is not offered; with True the training graph normalises by its "
+            "batch and the inference graph by moving averages, and nothing has to be fed"
+        )
+    refuse(what, _TRAINED, trainable=None if trainable else False)
+    refuse(
+        what, "normalise by the whole batch", param_regularizers=param_regularizers, batch_weights=batch_weights,
+        renorm=renorm or None, renorm_clipping=renorm_clipping, adjustment=adjustment,
+        zero_debias_moving_mean=zero_debias_moving_mean or None,
+    )  # fmt: skip
+    refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
+    given = dict(param_initializers or {})
+    starts = {"beta": given.get("beta", "zeros")} if center else {}
+    starts |= {"gamma": given.get("gamma", "ones")} if scale else {}
+    starts |= {
+        "moving_mean": given.get("moving_mean", "zeros"),
+        "moving_variance": given.get("moving_variance", "ones"),
+    }
+    name = layer_scope("BatchNorm", scope, reuse)
+    found = layers.normalized(as_tensor(inputs), -1, decay, epsilon, name, starts, frozen=not is_training)
+    return activated(owned_by(found, name), activation_fn)
+
+
+def _unless(value: Any, usual: Any) -> Any:
+    return None if value == usual else value
+
+
+@api
+def embed_sequence(
+    ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False,
+    initializer: Any = None, regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
+) -> Tensor:  # fmt: skip
+    """Rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
+    what = "tf.contrib.layers.embed_sequence"
+    if not reuse and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
+        raise ArgumentError(f"{what} needs vocab_size= and embed_dim=, ints")
+    shape = None if vocab_size is None or embed_dim is None else [vocab_size, embed_dim]
+    with variable_scope(scope, "EmbedSequence", reuse=reuse):
+        table = get_variable("embeddings", shape, None, initializer, regularizer, trainable)
+    return embedding_lookup(table, ids)
+
+
+@api
+def dropout(
+    inputs: Tensor, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True,
+    outputs_collections: Any = None, scope: Any = None, seed: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Drops where ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
+    if isinstance(is_training, Tensor):
+        return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
+    return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)
+
+
+@api
+def one_hot_encoding(
+    labels: Any, num_classes: int | None = None, on_value: float = 1.0, off_value: float = 0.0,
+    outputs_collections: Any = None, scope: Any = None,
+) -> Tensor:  # fmt: skip
+    """on_value at each label, off_value elsewhere, float32."""
+    if num_classes is None:
+        raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
+    hit = functions.one_hot(as_tensor(labels), num_classes, "bool")
+    return functions.where(hit, constant(np.full((), on_value), "float32"), constant(np.full((), off_value), "float32"))
+
+
+@api
+def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Tensor:
+    """Entries over their euclidean norm along an axis."""
+    check_positive("epsilon", epsilon)
+    x = as_tensor(inputs)
+    squares = functions.reduce_sum(functions.square(x), dim, keepdims=True)
+    return x / functions.sqrt(squares + epsilon)
+
+
+@api
+def bias_add(
+    inputs: Tensor, activation_fn: Activation = None, initializer: Any = "zeros", regularizer: Any = None,
+    reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    data_format: Any = None, scope: Any = None,
+) -> Tensor:  # fmt: skip
+    """inputs + ``BiasAdd/biases`` along the last axis."""
+    x = as_tensor(inputs)
+    refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)
+    with variable_scope(scope, "BiasAdd", reuse=reuse):
+        biases = get_variable("biases", [x.width], dtype_name(x.dtype), initializer, regularizer, trainable)
+    return activated(x + biases, activation_fn)

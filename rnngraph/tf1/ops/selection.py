@@ -1,0 +1,152 @@
+"""TensorFlow 1.x's functions that choose entries, move them, or add them up by number."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor, build, constant
+from ...errors import ArgumentError, DtypeError, NotOfferedError, ShapeError, shown
+from ...ir.types import FLOATS
+from ...public import api
+from ..core.absent import GUIDE
+from ..core.names import dtype_name
+from ..core.operations import operation
+from .functions import gather
+
+MOST_CHOSEN = 100
+
+
+@api
+class TopKV2(NamedTuple):
+    """What ``tf.nn.top_k`` gives."""
+
+    values: Any
+    indices: Any
+
+
+@api
+def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> TopKV2:
+    """The k largest entries of the last axis, the largest first, and their places (int32); of equal ones the first."""
+    x = as_tensor(input)
+    if not x.rank or x.dtype not in FLOATS:
+        raise DtypeError(f"tf.nn.top_k chooses from floats [..., entries], not {x!r}")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 < k <= MOST_CHOSEN:
+        raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int from 1 to {MOST_CHOSEN}")
+    entries = x.type.shape[-1]
+    if not isinstance(entries, int) or entries < k:
+        raise ShapeError(f"tf.nn.top_k chooses {k} of a fixed number of entries, at least as many, not of {x!r}")
+    least = float(np.finfo(x.dtype).min)
+    left, values, places = functions.maximum(functions.stop_gradient(x), least), [], []
+    for _ in range(k):
+        place = functions.argmax(left, -1)
+        hit = functions.one_hot(place, entries, "bool")
+        places.append(functions.cast(place, "int32"))
+        values.append(functions.reduce_sum(functions.where(hit, x, 0.0), -1))
+        left = functions.where(hit, float("-inf"), left)
+    return TopKV2(functions.stack(values, -1), functions.stack(places, -1))
+
+
+@operation
+def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
+    """The entries of an axis, the first by default, at which a constant mask holds. One that a run computes is refused:
+    how many entries it leaves would be data.
+    """
+    x = as_tensor(tensor)
+    given = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
+    if isinstance(given, Tensor):
+        raise NotOfferedError(
+            "tf.boolean_mask of a mask that a run computes is not offered, as how many entries there are is data then; "
+            "keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean tf.reduce_sum(x * weights) / "
+            f"tf.reduce_sum(weights) ({GUIDE})"
+        )
+    chosen = np.asarray(given)
+    place = 0 if axis is None else functions.one_axis(x.rank, axis)
+    if chosen.dtype != bool or chosen.ndim != 1 or chosen.shape[0] != x.type.shape[place]:
+        raise ShapeError(f"tf.boolean_mask takes a constant mask [{x.type.shape[place]}] of bools, not {shown(mask)}")
+    return gather(x, constant(np.flatnonzero(chosen), "int64"), axis=place)
+
+
+@operation
+def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
+    """Entries of an axis moved on by ``shift``, those that leave at the end to its begin."""
+    x = as_tensor(input)
+    if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
+        raise ArgumentError(f"tf.roll moves one axis by an int, not {shown(axis)} by {shown(shift)}")
+    place = functions.one_axis(x.rank, int(axis))
+    size = x.type.shape[place]
+    if not isinstance(size, int):
+        raise ShapeError(f"tf.roll moves an axis of a fixed size, and has {x!r}")
+    cut = -int(shift) % size if size else 0
+    before = (slice(None),) * place
+    return functions.concat([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], place) if cut else x
+
+
+@operation
+def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: str | None = None) -> Tensor:
+    """For each of so many segments the sum of the entries [entries, …] whose id it is."""
+    x, ids = as_tensor(data), as_tensor(segment_ids)
+    if ids.rank != 1 or not x.rank:
+        raise ShapeError(f"tf.unsorted_segment_sum adds up {x!r} by ids [entries], not {ids!r}")
+    hit = functions.one_hot(ids, num_segments, x.dtype)
+    flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
+    added = functions.transpose(hit, (1, 0)) @ flat
+    return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))
+
+
+@operation
+def confusion_matrix(
+    labels: Any, predictions: Any, num_classes: int | None = None, dtype: Any = "int32", name: str | None = None,
+    weights: Any = None,
+) -> Tensor:  # fmt: skip
+    """How often each class, a row, was taken for each other one, a column."""
+    if num_classes is None:
+        raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
+    rows, columns = (functions.one_hot(as_tensor(ids), num_classes, "float32") for ids in (labels, predictions))
+    rows = rows if weights is None else rows * functions.expand_dims(functions.cast(as_tensor(weights), "float32"), 1)
+    return functions.cast(functions.transpose(rows, (1, 0)) @ columns, dtype_name(dtype))
+
+
+@operation
+def diag(diagonal: Any, name: str | None = None) -> Tensor:
+    """Numbers [..., n] on the diagonal of matrices [..., n, n]."""
+    x = as_tensor(diagonal)
+    size = x.type.shape[-1] if x.rank else None
+    if not isinstance(size, int):
+        raise ShapeError(f"tf.diag takes numbers [..., n] of a fixed n, not {x!r}")
+    return functions.expand_dims(x, -1) * constant(np.eye(size), x.dtype)
+
+
+@operation
+def diag_part(input: Any, name: str | None = None) -> Tensor:
+    """The diagonal [..., n] of square matrices [..., n, n]."""
+    return functions.reduce_sum(_on_diagonal(as_tensor(input)), -1)
+
+
+@operation
+def trace(x: Any, name: str | None = None) -> Tensor:
+    """The sum of the diagonal of square matrices [..., n, n]."""
+    return functions.reduce_sum(_on_diagonal(as_tensor(x)), (-2, -1))
+
+
+def _on_diagonal(x: Tensor) -> Tensor:
+    size = x.type.shape[-1] if x.rank > 1 else None
+    if not isinstance(size, int) or x.type.shape[-2] != size:
+        raise ShapeError(f"the diagonal is one of square matrices [..., n, n] of a fixed n, not of {x!r}")
+    return functions.where(constant(np.eye(size, dtype=bool)), x, 0)
+
+
+@operation
+def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
+    """Matrices [..., rows, columns] with 0 outside of a band: so many below and above the diagonal, -1 for all."""
+    x = as_tensor(input)
+    sizes = x.type.shape[-2:]
+    if x.rank < 2 or not all(isinstance(size, int) for size in sizes):
+        raise ShapeError(f"tf.matrix_band_part takes matrices of fixed sizes, not {x!r}")
+    if not all(isinstance(count, int | np.integer) for count in (num_lower, num_upper)):
+        raise ArgumentError(f"tf.matrix_band_part takes ints, not {shown((num_lower, num_upper))}")
+    below = np.subtract.outer(*(np.arange(int(str(size))) for size in sizes))
+    inside = ((num_lower < 0) | (below <= num_lower)) & ((num_upper < 0) | (-below <= num_upper))
+    return functions.where(constant(inside), x, 0)

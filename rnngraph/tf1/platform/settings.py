@@ -1,0 +1,159 @@
+"""``tf.contrib.training.HParams``: a program's settings by name, which a command line may change."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
+from ...public import api
+
+_PART = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\[\s*(?P<place>\d+)\s*\])?\s*=\s*(?P<value>\[[^\]]*\]|[^,\[]*)(?:,|$)\s*")
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class HParams:
+    """Settings as attributes. Each keeps the type that it began with: a number, bool or text, or a list of these."""
+
+    @api
+    def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
+        if hparam_def is not None or model_structure is not None:
+            raise ArgumentError("tf.contrib.training.HParams takes settings by name, and no hparam_def")
+        self._values: dict[str, Any] = {}
+        for name, value in settings.items():
+            self.add_hparam(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        values = self.__dict__.get("_values", {})
+        if name in values:
+            return values[name]
+        raise NameLookupError(f"there is no setting {name}{did_you_mean(name, values)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        elif name in self._values:
+            self._values[name] = value
+        else:
+            raise NameLookupError(f"there is no setting {name}{did_you_mean(name, self._values)}; use add_hparam")
+
+    @api
+    def add_hparam(self, name: str, value: Any) -> None:
+        """A new setting."""
+        if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
+            raise ArgumentError(f"{shown(name)} can't be a new setting; it is there already, or is no name")
+        if value is None:
+            raise DtypeError(f"the setting {name} needs a value, by which its type is known")
+        self._values[name] = list(value) if isinstance(value, tuple) else value
+
+    @api
+    def set_hparam(self, name: str, value: Any) -> None:
+        """Another value of the setting's own type."""
+        before = getattr(self, name)
+        if isinstance(before, list) != isinstance(value, list | tuple):
+            raise DtypeError(f"the setting {name} is {shown(before)}, and can't be {shown(value)}")
+        if isinstance(value, list | tuple):
+            like = before[0] if before else None
+            self._values[name] = [item if like is None else _converted(name, item, like) for item in value]
+        else:
+            self._values[name] = _converted(name, value, before)
+
+    @api
+    def del_hparam(self, name: str) -> None:
+        """Takes a setting away, if it is there."""
+        self._values.pop(name, None)
+
+    @api
+    def parse(self, values: str) -> HParams:
+        """Sets what a text such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"`` says."""
+        place = 0
+        while place < len(values.rstrip()):
+            found = _PART.match(values, place)
+            if found is None:
+                raise ArgumentError(f"{shown(values[place:])} is no setting; write name=value, with commas between")
+            self._set(found["name"], found["place"], found["value"].strip())
+            place = found.end()
+        return self
+
+    def _set(self, name: str, place: str | None, text: str) -> None:
+        before = getattr(self, name)
+        if place is not None:
+            if not isinstance(before, list) or int(place) >= len(before):
+                raise ArgumentError(f"the setting {name} is {shown(before)}, and has no entry {place}")
+            before[int(place)] = _converted(name, text, before[int(place)])
+        elif text.startswith("["):
+            self.set_hparam(name, [item.strip().strip("\"'") for item in text[1:-1].split(",") if item.strip()])
+        else:
+            self.set_hparam(name, text)
+
+    @api
+    def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
+        """Sets what a mapping says."""
+        for name, value in values_dict.items():
+            self.set_hparam(name, value)
+        return self
+
+    @api
+    def parse_json(self, values_json: str) -> HParams:
+        """Sets what an object of JSON says."""
+        try:
+            found = json.loads(values_json)
+        except ValueError as error:
+            raise ArgumentError(f"{shown(values_json)} is no JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise ArgumentError(f"settings are an object of JSON, not {shown(values_json)}")
+        return self.override_from_dict(found)
+
+    @api
+    def to_json(self, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
+        """All settings that have a text, as an object of JSON."""
+        values = {name: value for name, value in self._values.items() if not callable(value)}
+        return json.dumps(values, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    @api
+    def values(self) -> dict[str, Any]:
+        """All settings by name."""
+        return dict(self._values)
+
+    @api
+    def get(self, key: str, default: Any = None) -> Any:
+        """A setting, or ``default`` where there is none."""
+        return self._values.get(key, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __repr__(self) -> str:
+        return f"HParams({', '.join(f'{name}={value!r}' for name, value in sorted(self._values.items()))})"
+
+
+def _converted(name: str, value: Any, like: Any) -> Any:
+    """A value, or its text, in the type of the setting's."""
+    kind = type(like)
+    if kind is bool:
+        found = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        if found is None:
+            raise DtypeError(f"the setting {name} is true or false, not {shown(value)}")
+        return found
+    if kind not in (int, float):
+        return value if not isinstance(value, str) or kind is str else _literal(value)
+    try:
+        number = ast.literal_eval(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or (kind is int and number != int(number)):
+            raise ValueError
+        return kind(number)
+    except (ValueError, TypeError, SyntaxError, OverflowError):
+        raise DtypeError(f"the setting {name} is of {kind.__name__}, and can't be {shown(value)}") from None
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text

@@ -1,0 +1,16 @@
+"""Loops of Python's in graphs of TensorFlow 1, as runs compute them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnngraph import tf1 as tf
+from rnngraph.ir.graph import topological
+from rnngraph.tf1.core.rolled import Rolled
+
+
+def drivers(*tensors: Any, kept: Any = ()) -> list[Any]:
+    """Lengths of the drivers by which a run computes these."""
+    rolled = Rolled(tf.get_default_graph().cut(), [item.node for item in tensors], [item.node for item in kept])
+    nodes = topological([rolled(item.node) for item in tensors])
+    return [node["driver"].length for node in nodes if node.op == "driver"]
