@@ -65,13 +65,18 @@ Shape = Rectangle | Text | Line
 
 @dataclass(frozen=True)
 class Figure:
-    """What belongs together: a box with its texts, or an arrow. source, target: keys of an arrow's boxes."""
+    """What belongs together: a box with its texts, or an arrow.
+
+    source, target: keys of an arrow's boxes. closed: the box without what is in it, at the same place, where it can be
+    closed.
+    """
 
     graph: str
     shapes: tuple[Shape, ...]
     box: Box | None = None
     source: str = ""
     target: str = ""
+    closed: tuple[Shape, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,14 @@ class Drawing:
     label: str
 
 
-def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Drawing:
-    """The drawing of one of the graphs, or of both side by side."""
-    sized = {box.key: _sized(box, detail) for box in declaration.boxes}
+def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
+    """The drawing of one of the graphs, or of both side by side. with_closed: whether figures have a closed form too,
+    for which there is room beside them.
+    """
+    sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
     edges = [(arrow.source, arrow.target) for arrow in declaration.arrows]
-    layout = layered(sizes, edges, {key: item.width for key, item in sized.items()})
+    layout = layered(sizes, edges, {key: (item.closed or item).width for key, item in sized.items()})
     figures: list[Figure] = []
     shown: Sequence[str] = ("training", "inference") if graphs == "both" else (graphs,)
     head = 2 * LINE
@@ -123,7 +130,8 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Draw
 
 def _cropped(drawing: Drawing) -> Drawing:
     """A drawing without what is empty at its left and right, where the other graph has more."""
-    shapes = [shape for figure in drawing.figures if figure.box or figure.source for shape in figure.shapes]
+    drawn = [figure for figure in drawing.figures if figure.box or figure.source]
+    shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
     boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
     texts = [shape for shape in shapes if isinstance(shape, Text)]
     left = min(
@@ -136,7 +144,12 @@ def _cropped(drawing: Drawing) -> Drawing:
     )
     by = MARGIN - left
     figures = [
-        replace(figure, shapes=tuple(_moved(shape, by) for shape in figure.shapes)) for figure in drawing.figures
+        replace(
+            figure,
+            shapes=tuple(_moved(shape, by) for shape in figure.shapes),
+            closed=tuple(_moved(shape, by) for shape in figure.closed),
+        )
+        for figure in drawing.figures
     ]
     heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
     figures[0] = replace(figures[0], shapes=heading)
@@ -177,7 +190,7 @@ def _shortened(text: str) -> str:
 @dataclass
 class _Sized:
     """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
-    head: height of the titles.
+    head: height of the titles. tag: the layer, which stands behind the title. closed: the box without what is in it.
     """
 
     box: Box
@@ -188,12 +201,14 @@ class _Sized:
     outer: float = 0.0
     head: float = 0.0
     offsets: list[float] = field(default_factory=list)
+    tag: str = ""
+    closed: _Sized | None = None
 
     def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
         """The box at this place, as one of the graphs has it, and all that lies in it."""
         box = self.box
         inner: list[Figure] = []
-        above = y
+        above, before = y, x + PADDING + self.width
         shapes: list[Shape] = []
         if getattr(box, graph):
             shapes = [Rectangle(x, y, self.width, self.height, box.kind), *self._titles(x, y)]
@@ -203,31 +218,44 @@ class _Sized:
                 shapes += part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
                 continue
             inner += part.figures(x + PADDING, y + offset, graph)
-            place, (top, bottom) = box.items.index(part.box), part.visible(y + offset, graph)
+            place, shown = box.items.index(part.box), part.visible(x + PADDING, y + offset, graph)
             if place in box.joins and number and getattr(box, graph):
-                at = x + PADDING + part.width / 2
-                shapes += _arrow([(at, above), (at, top)], box.joins[place])
-            above = bottom
+                at = (shown.x + min(shown.x + shown.width, before)) / 2
+                shapes += _arrow([(at, above), (at, shown.y)], box.joins[place])
+            above, before = shown.y + shown.height, shown.x + shown.width
         if shapes:
-            yield Figure(graph, tuple(shapes), box)
+            closed = self.closed if self.closed and getattr(box, graph) else None
+            yield Figure(graph, tuple(shapes), box, closed=tuple(closed.alone(x, y, graph)) if closed else ())
         yield from inner
 
-    def visible(self, y: float, graph: str) -> tuple[float, float]:
-        """From where to where there is something of the box, at this place, in one of the graphs."""
+    def alone(self, x: float, y: float, graph: str) -> Iterator[Shape]:
+        """The box at this place without boxes in it."""
+        yield Rectangle(x, y, self.width, self.height, self.box.kind)
+        yield from self._titles(x, y)
+        yield from self._loops(x, y)
+        for part, offset in zip(self.parts, self.offsets, strict=True):
+            if isinstance(part, _Row):
+                yield from part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
+
+    def visible(self, x: float, y: float, graph: str) -> Rectangle:
+        """What there is of the box, at this place, in one of the graphs: of one that it has not, what is in it."""
         inner = [
-            part.visible(y + offset, graph)
+            part.visible(x + PADDING, y + offset, graph)
             for part, offset in zip(self.parts, self.offsets, strict=True)
             if isinstance(part, _Sized)
         ]
         if getattr(self.box, graph) or not inner:
-            return y, y + self.height
-        return inner[0][0], inner[-1][1]
+            return Rectangle(x, y, self.width, self.height, self.box.kind)
+        first, last = inner[0], inner[-1]
+        return Rectangle(x + PADDING, first.y, last.width, last.y + last.height - first.y, last.style)
 
     def _titles(self, x: float, y: float) -> Iterator[Shape]:
         at = y + PADDING / 2
         for title in _titles(self.box):
             at += LINE
             yield Text(x + PADDING, at - 4, _shortened(title), "title")
+        if self.tag:
+            yield Text(x + PADDING + CHARACTER * (len(_shortened(title)) + 1), at - 4, self.tag, "note")
         if self.box.note:
             yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
 
@@ -278,7 +306,7 @@ def _state_texts(states: Sequence[State], shown: int) -> list[str]:
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
 
-def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
+def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
     """As much of what is in a box as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
     if detail == "layers":
         inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
@@ -291,7 +319,7 @@ def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
     parts: list[_Sized | _Row] = []
     for item in box.items:
         if isinstance(item, Box):
-            parts.append(_sized(item, detail))
+            parts.append(_sized(item, detail, with_closed))
         elif id(item) in found:
             parts.append(_Row(item, "", item.is_dropout))
     if detail == "equations" and len(rows) > len(shown):
@@ -299,15 +327,24 @@ def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
     return parts
 
 
-def _sized(box: Box, detail: Detail) -> _Sized:
+def _tag(box: Box, detail: Detail) -> str:
+    """What the user calls the layer of a cell, without its class: ``cell_0`` of ``rnn/multi_rnn_cell/cell_0/gru_cell``.
+    Of several cells, none.
+    """
+    cells = [one for one in (box.walk() if detail == "layers" else [box]) if one.kind == "cell" and one.layer]
+    return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""
+
+
+def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
     """The sizes of a box."""
-    parts = _parts(box, detail)
+    parts = _parts(box, detail, with_closed)
     # Of a box that is closed the recurrences in it are its own.
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
-    made = _Sized(box, parts, _state_texts(states, len(parts)))
+    made = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
     texts = [_shortened(text) for text in (*_titles(box), box.note)]
     made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
+    widths.append(CHARACTER * (len(_titles(box)[-1]) + 1 + len(made.tag)) if made.tag else 0.0)
     at, before = made.head, False
     for part in parts:
         is_box = isinstance(part, _Sized)
@@ -325,4 +362,16 @@ def _sized(box: Box, detail: Detail) -> _Sized:
     if states:
         made.height = max(made.height, LINE * (len(made.states) + 1))
         made.outer += LOOP + SMALL * max(map(len, made.states))
+    if with_closed and parts and detail != "layers":
+        _close(made)
     return made
+
+
+def _close(open_box: _Sized) -> None:
+    """Gives a box its closed form, if that is lower: as wide as it is, with what is carried in it beside it."""
+    closed = _sized(open_box.box, "layers")
+    if closed.height >= open_box.height:
+        return
+    beside = closed.outer - closed.width
+    closed.width = min(open_box.width, max(closed.width, open_box.outer - beside))
+    open_box.closed, open_box.outer = closed, max(open_box.outer, closed.width + beside)

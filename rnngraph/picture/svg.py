@@ -97,14 +97,26 @@ def _figure(figure: Figure) -> Iterator[str]:
             f'aria-label="{plain(f"{box.kind}: {title}")}"'
         )
     elif figure.source:
-        facts = f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}"'
+        points = " ".join(f"{x:.1f},{y:.1f}" for line in figure.shapes if isinstance(line, Line) for x, y in line.points)
+        facts = (
+            f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}" '
+            f'data-points="{points}"'
+        )
     yield f"<g{facts}>"
     if box is not None and box.wheres:
         layer = f" · {box.layer}" if box.layer else ""
         yield f"<title>{plain(f'{box.wheres[0]}{layer}')}</title>"
-    for shape in figure.shapes:
-        yield from _shape(shape)
+    if figure.closed:
+        yield from ('<g class="open">', *_shapes(figure.shapes), "</g>")
+        yield from ('<g class="closed">', *_shapes(figure.closed), "</g>")
+    else:
+        yield from _shapes(figure.shapes)
     yield "</g>"
+
+
+def _shapes(shapes: Sequence[Shape]) -> Iterator[str]:
+    for shape in shapes:
+        yield from _shape(shape)
 
 
 def _shape(shape: Shape) -> Iterator[str]:

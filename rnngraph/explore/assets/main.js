@@ -4,9 +4,12 @@
 
 function lightBoxes() {
   for (const element of shown) {
-    const { own } = FACTS.boxes[element.dataset.box];
-    element.classList.toggle("lit", LIGHT.lit[own] === 1);
-    element.classList.toggle("hover", LIGHT.hover[own] === 1);
+    const { own, all } = FACTS.boxes[element.dataset.box];
+    const sets = element.classList.contains("shut") ? [own, all] : [own]; // and so for what it holds
+    for (const kind of ["lit", "hover"]) {
+      const is = sets.some((set) => LIGHT[kind][set] === 1);
+      element.classList.toggle(kind, is);
+    }
   }
 }
 
@@ -39,7 +42,7 @@ function select(places, from = null) {
   soon("rules", rules);
   soon("stages", listStages);
   soon("status", tell);
-  const box = () => document.querySelector("#picture .net.shown .box.lit");
+  const box = () => document.querySelector("#picture .net.shown .box.lit:not(.away)");
   if (LIGHT.selected && !from?.closest?.("#picture")) soon("picture", () => box()?.scrollIntoView(NEAREST));
 }
 
@@ -199,7 +202,7 @@ const KEYS = {
   g: () => FACTS.graphs.length > 1 && byId("graphs").querySelector('[aria-checked="false"]').click(),
   d: () => state.current.toggle(),
   s: split,
-  p: () => document.querySelector("main").classList.toggle("picture"),
+  p: () => byId("alone").click(),
   "?": () => byId("help").click(),
   Escape: () => {
     find("");
@@ -256,7 +259,7 @@ function theme(name) {
   state.inks = ["--hot", "--accent"].map((ink) => style.getPropertyValue(ink));
   soon("rules", rules);
 }
-["beside", "fit"].forEach((id) => byId(id).addEventListener("change", showPicture));
+["beside", "fit", "alone"].forEach((id) => byId(id).addEventListener("change", showPicture));
 let typing = 0;
 byId("search").addEventListener("input", () => {
   clearTimeout(typing);
@@ -273,6 +276,7 @@ async function start() {
   byId("file").parentElement.hidden = FILES.length < 2;
   readyBoxes();
   tabs();
+  state.closed = closedAt(state.detail);
   makeCurrent(addPane());
   if (!FILES.length) byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
   showGraph();
