@@ -8,85 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .arrows import arrows_of, label_of
 from .boxes import Box, Declaration, State
 from .expressions import Equation
 from .layered import layered
+from .shapes import CHARACTER, LINE, SMALL, Drawing, Figure, Line, Rectangle, Shape, Text
 
 Graphs = Literal["training", "inference", "both"]
 Detail = Literal["layers", "cells", "equations"]
 DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
-CHARACTER, SMALL = 7.3, 6.7
-"""Widths of a character of text and of small text, in pixels, of fonts of 12 and 11 pixels."""
-
-LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
-"""Pixels: height of a line of text, inside of boxes, between what lies in a box, and where an arrow joins two."""
+PADDING, GAP, JOIN = 10.0, 6.0, 24.0
+"""Pixels: inside of boxes, between what lies in a box, and where an arrow joins two."""
 
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
 
 MOST_ROWS, MOST_TITLES, MOST_CHARACTERS = 24, 8, 72
 """Equations that are written out in a box, lines of its head, and characters of a line of text."""
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """style: the kind of its box, or ``dropout``."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    style: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """One line of text, whose baseline begins at (x, y), or ends there."""
-
-    x: float
-    y: float
-    text: str
-    style: str
-    ends: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """A polyline. style: ``arrow``, or ``loop`` with round corners. headed: whether an arrow head is at its end."""
-
-    points: tuple[tuple[float, float], ...]
-    style: str
-    headed: bool = True
-
-
-Shape = Rectangle | Text | Line
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What belongs together: a box with its texts, or an arrow.
-
-    source, target: keys of an arrow's boxes. closed: the box without what is in it, at the same place, where it can be
-    closed.
-    """
-
-    graph: str
-    shapes: tuple[Shape, ...]
-    box: Box | None = None
-    source: str = ""
-    target: str = ""
-    closed: tuple[Shape, ...] = ()
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Figures in the order in which they are drawn, those behind first."""
-
-    figures: tuple[Figure, ...]
-    width: float
-    height: float
-    label: str
 
 
 def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
@@ -104,19 +43,8 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
         left, top = MARGIN + number * (layout.width + APART), MARGIN + head
         title = Text(left, MARGIN + LINE, f"{graph} graph", "heading")
         figures.append(Figure(graph, (title,)))
-        missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
-        ends: dict[str, tuple[float, float]] = {}
-        for arrow in declaration.arrows:
-            if getattr(arrow, graph):
-                points = [(x + left, y + top) for x, y in layout.routes[arrow.source, arrow.target]]
-                if arrow.source in ends:  # a box that is not there, which the arrow goes through
-                    points.insert(0, ends[arrow.source])
-                if arrow.target in missing:
-                    ends[arrow.target] = points[-1]
-                late = sized[arrow.target].width > sized[arrow.source].width  # where arrows are apart
-                label = "" if arrow.source in missing else arrow.label
-                shapes = _arrow(points, label, late, arrow.target not in missing)
-                figures.append(Figure(graph, shapes, None, arrow.source, arrow.target))
+        routes = {edge: [(x + left, y + top) for x, y in points] for edge, points in layout.routes.items()}
+        figures += arrows_of(declaration, graph, routes)
         for box in declaration.boxes:
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
@@ -160,21 +88,6 @@ def _moved(shape: Shape, by: float) -> Shape:
     if isinstance(shape, Line):
         return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
     return replace(shape, x=shape.x + by)
-
-
-def _arrow(
-    points: Sequence[tuple[float, float]], label: str, late: bool = False, headed: bool = True
-) -> tuple[Shape, ...]:  # fmt: skip
-    """An arrow. late: whether its label is nearer to its end than to its beginning."""
-    line = Line(tuple(points), "arrow", headed)
-    if not label:
-        return (line,)
-    (x, y), (beyond, below) = points[-2:] if late else points[:2]
-    share = 0.75 if late else 0.25
-    share_across = share * share * (3 - 2 * share)  # of the curve
-    left = (beyond < x - PADDING) == late and abs(beyond - x) > PADDING  # on the outer side of what bends
-    at = x + share_across * (beyond - x)
-    return line, Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, label, "label", left)
 
 
 def _titles(box: Box) -> tuple[str, ...]:
@@ -221,7 +134,8 @@ class _Sized:
             place, shown = box.items.index(part.box), part.visible(x + PADDING, y + offset, graph)
             if place in box.joins and number and getattr(box, graph):
                 at = (shown.x + min(shown.x + shown.width, before)) / 2
-                shapes += _arrow([(at, above), (at, shown.y)], box.joins[place])
+                join = Line(((at, above), (at, shown.y)), "arrow")
+                shapes += (join, label_of(join, box.joins[place]))
             above, before = shown.y + shown.height, shown.x + shown.width
         if shapes:
             closed = self.closed if self.closed and getattr(box, graph) else None
@@ -372,6 +286,7 @@ def _close(open_box: _Sized) -> None:
     closed = _sized(open_box.box, "layers")
     if closed.height >= open_box.height:
         return
-    beside = closed.outer - closed.width
+    beside, wider = closed.outer - closed.width, max(0.0, closed.width - open_box.width)
+    open_box.width, open_box.outer = open_box.width + wider, open_box.outer + wider
     closed.width = min(open_box.width, max(closed.width, open_box.outer - beside))
     open_box.closed, open_box.outer = closed, max(open_box.outer, closed.width + beside)

@@ -56,9 +56,11 @@ function litCounts() {
   const graph = graphOf(state.graph);
   const parts = graph.stages.map((stage) => [litLines(graph.name, stage.name), stage.name]).filter(([count]) => count);
   const shown = parts.filter(([, name]) => ["lowered", "loops", "llvm", "asm"].includes(name));
-  const counts = shown.map(([count, name]) => `${name}: ${count.toLocaleString("en")} lines`).join(", ");
+  const counts = shown.map(([count, name]) => `${name}: ${lineCount(count)}`).join(", ");
   return `${counts || "nothing"} of ${graph.name}`;
 }
+
+const lineCount = (count) => `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"}`;
 
 function litLines(graph, name) {
   const text = textOf(graph, name);
@@ -87,7 +89,7 @@ function listStages() {
       lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "",
     );
     if (lit)
-      badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
+      badge.setAttribute("aria-label", `${lineCount(lit)} ${state.wanted ? "found" : "of what is selected"}`);
     button.append(badge);
     if (stage === current) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => go(graph.name, stage.name));
@@ -179,7 +181,7 @@ function find(wanted) {
     for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
   const counts = [...state.found].filter(([id]) => id.startsWith(`${state.graph}/`)).map(([, lines]) => lines.length);
   const sum = counts.reduce((most, count) => most + count, 0);
-  byId("found").textContent = state.wanted ? `${sum.toLocaleString("en")} lines` : "";
+  byId("found").textContent = state.wanted ? lineCount(sum) : "";
   for (const pane of state.panes) {
     pane.lines.wanted = state.wanted;
     pane.lines.render(true);

@@ -141,6 +141,6 @@ function heatBoxes() {
     const { own, all } = FACTS.boxes[element.dataset.box];
     const heat = element.classList.contains("shut") ? Math.max(HEAT[own], HEAT[all]) : HEAT[own];
     element.classList.toggle("heated", heat > LEAST_HEAT);
-    element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
+    element.style.setProperty("--heat", Math.sqrt(Math.min(1, heat))); // of a colour on which all texts can be read
   }
 }
