@@ -58,10 +58,33 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
         assert sum(line.startswith("```") for line in lines) % 2 == 0, name
 
 
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_every_argument_is_told(page: Path) -> None:
+    """Of all that a page lists and of its methods: by a sentence of its own, in the text, or as all of its name."""
+    docstrings = part("docstrings")
+    things = [(name, docstrings.found(name)) for name in listed(page)]
+    called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.GIVEN}]
+    for name, thing in things:
+        members = docstrings.members(name, thing) if inspect.isclass(thing) else []
+        called += [(f"{name}.{member}", docstrings.unwrapped(thing, member)) for member in members]
+    untold = []
+    for name, thing in called:
+        signature = docstrings.signature_of(thing) if callable(thing) else None
+        text = inspect.getdoc(thing) or ""
+        _, arguments = docstrings.parted(text, {*signature.parameters} if signature else set())
+        words = set(re.findall(r"\w+", text))
+        untold += [
+            f"{name}: {argument}"
+            for argument, meaning in docstrings.untold(signature, arguments)
+            if meaning == "see above" and argument not in words
+        ]
+    assert untold == []
+
+
 def test_arguments_stand_one_a_line() -> None:
     docstrings = part("docstrings")
 
-    def call(shape: Any, dtype: Any, first: Any, last: Any) -> None:
+    def call(shape: Any, dtype: Any, first: Any = 0, last: Any = None, seed: Any = None) -> None:
         """Makes a thing: of two kinds.
 
         shape: each entry an int; one is enough. dtype: as NumPy's, such as
@@ -79,8 +102,9 @@ def test_arguments_stand_one_a_line() -> None:
         ("first, last", "of a range."),
     ]
     lines = [*docstrings.described("call", call, "rg.call")]
-    assert lines[0].endswith("{py:function} rg.call(shape, dtype, first, last)")
-    assert "- `first`, `last`: of a range." in lines
+    assert lines[0].endswith("{py:function} rg.call(shape, dtype, first=0, last=None, seed=None)")
+    assert "- `first = 0`, `last = None`: of a range." in lines
+    assert "- `seed = None`: of the random numbers; None: a new one each time" in lines
 
 
 def test_the_page_of_words_is_what_errors_say() -> None:
