@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +20,16 @@ REFERENCE = sorted((DOCS / "reference").glob("*.md"))
 
 
 def part(name: str) -> ModuleType:
-    """A file of docs/site_parts as a module."""
+    """A file of docs/site_parts as a module, which finds those beside it."""
+    sys.path.insert(0, str(DOCS / "site_parts"))
     spec = importlib.util.spec_from_file_location(f"site_{name}", DOCS / "site_parts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(DOCS / "site_parts"))
     return module
 
 
@@ -109,7 +115,9 @@ def test_arguments_stand_one_a_line() -> None:
 
 def test_the_page_of_words_is_what_errors_say() -> None:
     words = part("words")
-    assert words.PAGE.read_text() == words.page(), "run python docs/site_parts/words.py"
+    assert {path.name for path in words.pages()} == {"words.md", "from_keras.md", "from_torch.md"}
+    for path, text in words.pages().items():
+        assert path.read_text() == text, "run python docs/site_parts/words.py"
     assert words._text("x, or rg.dense(x, (1, 2)).name | y") == "x, or `rg.dense(x, (1, 2)).name` \\| y"
 
 
@@ -130,3 +138,38 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
     missing = pages - set(toctrees.split()) - {"index"}
     assert {page for page in missing if not re.fullmatch(r"decisions/\d+.*", page)} == set()
+
+
+def sessions(page: Path) -> Iterator[tuple[str, str, str]]:
+    """What a page shows as typed: its blocks of Python, as ("", source, ""), and statements with what they raise."""
+    text = page.read_text()
+    for language, block in re.findall(r"^```(python|pycon)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            yield "", block, ""
+            continue
+        for entry in re.split(r"^>>> ", block, flags=re.MULTILINE)[1:]:
+            source, _, told = entry.partition("\n")
+            kind, _, message = told.strip().partition(": ")
+            yield kind, source, message
+
+
+def as_pattern(shown: str) -> str:
+    return ".*".join(map(re.escape, shown.split("…")))
+
+
+WITH_SESSIONS = [page for page in sorted(DOCS.rglob("*.md")) if "```pycon" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", WITH_SESSIONS, ids=lambda page: page.stem)
+def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, source, message in sessions(page):
+        code = compile(source, page.name, "exec")
+        if not kind:
+            exec(code, names)
+            continue
+        with pytest.raises(rg.RnnGraphError) as raised:
+            exec(code, names)
+        assert type(raised.value).__name__ == kind
+        assert re.fullmatch(as_pattern(message), str(raised.value), re.DOTALL), str(raised.value)
