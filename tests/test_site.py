@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import importlib.util
 import inspect
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
@@ -121,6 +125,16 @@ def test_the_page_of_words_is_what_errors_say() -> None:
     assert words._text("x, or rg.dense(x, (1, 2)).name | y") == "x, or `rg.dense(x, (1, 2)).name` \\| y"
 
 
+def test_tables_of_benchmarks_are_their_files() -> None:
+    figures = part("figures")
+    for page in figures.PAGES:
+        assert page.read_text() == figures.text_of(page), "run python docs/site_parts/figures.py"
+    marked = set(re.findall(r"<!-- table: (\w+) -->", "".join(page.read_text() for page in figures.PAGES)))
+    assert marked == {"readme", *(path.stem for path in figures.FIGURES.glob("*.csv"))}
+    assert figures.ratio_of("0.551 (1.43×)") == "1.43"
+    assert figures.markdown([["a", "b"], ["1", ""]]) == "| a | b |\n|---|---|\n| 1 |  |"
+
+
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="b.html#here">1</a><a href="b.html#there">2</a><a href="c.html">3</a><a href="https://x.y">4</a>'
@@ -129,6 +143,24 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     (tmp_path / "b.html").write_text('<p id="here"><a href="a.html?x=1">1</a>')
     broken = part("whole").broken(tmp_path)
     assert [line.split()[1] for line in broken] == ["b.html#there", "c.html", "no.svg"]
+
+
+def test_links_that_lead_out_are_followed(tmp_path: Path) -> None:
+    """To a server of this machine, which has one page."""
+    outer = part("outer")
+    (tmp_path / "here.html").write_text("there")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        page = tmp_path / "page.md"
+        page.write_text(f"[a]({address}/here.html) <{address}/gone.html> [b](other.md)\n```\n[c](http://x.y)\n```\n")
+        assert outer.links_of([page]) == {f"{address}/{name}.html": ["page.md"] for name in ("gone", "here")}
+        assert outer.problem(f"{address}/here.html") == ""
+        assert outer.problem(f"{address}/gone.html").startswith("404")
+        server.shutdown()
+    assert outer.problem(f"{address}/here.html") != ""
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
@@ -173,3 +205,29 @@ def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatc
             exec(code, names)
         assert type(raised.value).__name__ == kind
         assert re.fullmatch(as_pattern(message), str(raised.value), re.DOTALL), str(raised.value)
+
+
+@pytest.mark.peers
+def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
+    """Side by side: what torch's module computes in eval(), with its own weights."""
+    torch = pytest.importorskip("torch")
+    text = (DOCS / "guides" / "from_torch.md").read_text()
+    theirs: dict[str, Any] = {"torch": torch, "pack_padded_sequence": torch.nn.utils.rnn.pack_padded_sequence}
+    exec(re.findall(r"^```py\n(class .*?)^```$", text, re.MULTILINE | re.DOTALL)[0], theirs)
+    ours: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0], ours)
+    module, program, steps = theirs["Speakers"]().eval(), ours["program"], np.array([5, 2, 3])
+    arrays = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    for layer, cell in enumerate((rg.LSTMCell(32, forget_bias=0.0),) * 2):
+        own = {
+            f"{name[4:-1]}0": value
+            for name, value in arrays.items()
+            if name.startswith("rnn") and name[-1] == str(layer)
+        }
+        found = rg.weights.from_torch(cell, own)
+        scope = f"rnn/multi_rnn_cell/cell_{layer}/lstm_cell/"
+        program.parameters.load({scope + name: value for name, value in found.items()}, strict=False)
+    program.parameters.load({"dense/kernel": arrays["out.weight"].T, "dense/bias": arrays["out.bias"]}, strict=False)
+    batch = np.random.default_rng(0).standard_normal((3, 5, 12)).astype(np.float32)
+    wanted = module(torch.from_numpy(batch), torch.from_numpy(steps)).detach().numpy()
+    np.testing.assert_allclose(program.inference(x=batch, lengths=steps)["logits"], wanted, rtol=1e-4, atol=1e-5)
