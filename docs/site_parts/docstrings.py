@@ -192,12 +192,17 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
 
 
 def members(name: str, kind: type) -> list[str]:
-    """Public methods and properties with a text of their own, in the order of the source."""
+    """Public methods and properties with a text of their own, in the order of the source. What a public class around it
+    has, such as ``rg.Cell``, is told there.
+    """
+    import rnngraph
+
+    public = [getattr(rnngraph, item) for item in rnngraph.__all__]
     hidden = HIDDEN.get(name, "").split()
     found = [
         member
         for base in reversed(kind.__mro__)
-        if base.__module__.startswith("rnngraph")
+        if base.__module__.startswith("rnngraph") and (base is kind or base not in public)
         for member, value in vars(base).items()
         if not member.startswith("_") and member not in hidden and getattr(value, "__doc__", None)
         and (callable(value) or isinstance(value, property | classmethod | staticmethod))
