@@ -93,7 +93,7 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
     assert not any("cell_0" in line or "cell_2" in line for line in found)
     script = browser.run("return [...document.querySelectorAll('#script .line.lit')].map((line) => line.textContent)")
     assert len(script) == 1
-    assert "rg.dynamic_rnn(" in script[0]
+    assert "rg.BasicRNNCell(" in script[0]
     # Through all stages: each that has lines of layer 1 says how many, and shows the first of them.
     badges = browser.run(
         "return [...document.querySelectorAll('#stages button')].filter((one) => one.querySelector('.badge.lit'))"
