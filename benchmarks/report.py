@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,30 @@ def records(runs: list[Run], group: Group) -> list[Record]:
 
 
 def print_tables(runs: list[Run], console: Console) -> None:
-    """A table a group. A row that several runs hold shows its last figures, and every peer that one of them had."""
+    """A table a group."""
+    for group, rows in tables(runs):
+        table = Table(box=box.MARKDOWN)
+        for name in rows[0]:
+            table.add_column(name, no_wrap=True)
+        for row in rows[1:]:
+            table.add_row(*row)
+        console.print(f"\n{group.title}")
+        console.print(table)
+
+
+def write_tables(runs: list[Run], folder: Path) -> None:
+    """A file of comma-separated values for each group, from which pages have their tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for group, rows in tables(runs):
+        with (folder / f"{group.name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def tables(runs: list[Run]) -> Iterator[tuple[Group, list[list[str]]]]:
+    """Each group's table, the heads of its columns first.
+
+    A row that several runs hold shows its last figures, and every peer that one of them had.
+    """
     versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
     for group in GROUPS:
         rows: dict[str, dict[str, str]] = {}
@@ -69,10 +94,6 @@ def print_tables(runs: list[Run], console: Console) -> None:
             continue
         columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
         columns.sort(key=lambda name: PEERS.index(name) if name in PEERS else -1)
-        table = Table(box=box.MARKDOWN)
-        for name in ("workload", *(f"{name} {versions.get(name, '')}".strip() for name in columns)):
-            table.add_column(name, no_wrap=True)
-        for name, cells in rows.items():
-            table.add_row(name, *(cells.get(column, "") for column in columns))
-        console.print(f"\n{group.title}")
-        console.print(table)
+        heads = ["workload", *(f"{name} {versions.get(name, '')}".strip() for name in columns)]
+        body = [[name, *(cells.get(column, "") for column in columns)] for name, cells in rows.items()]
+        yield group, [heads, *body]

@@ -1,6 +1,6 @@
 """rnngraph beside its peers, and the floor of this machine.
 
-    python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
+    python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--csv FOLDER] [--picture FILE] [ROW …]
 
 Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
 lengths, step, calls, pools, profile, compile, memory, recompute, sweep; without --only, all but threads and sweep. ROW:
@@ -19,7 +19,7 @@ import peers
 from groups import GROUPS, Options
 from machine import limits
 from picture import draw
-from report import MISSING, append, headlines, print_tables, read, records
+from report import MISSING, append, headlines, print_tables, read, records, write_tables
 from rich.console import Console
 
 from rnngraph.codegen.machine.target import target_of
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path, help="append what is found to this file")
     parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
+    parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write each table to a file there")
     parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
     parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
     parser.add_argument("--torch-compile", action="store_true", help="torch's loops also by torch.compile; minutes")
@@ -46,6 +47,8 @@ def main() -> None:
     print_tables(runs, console)
     if options.json and not options.read:
         append(options.json, runs[-1])
+    if options.csv:
+        write_tables(runs, options.csv)
     if options.picture:
         draw(records(runs, next(group for group in GROUPS if group.name == "sweep")), options.picture)
 

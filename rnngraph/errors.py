@@ -258,6 +258,8 @@ class NonFiniteError(RnnGraphError, ArithmeticError):
 class OutOfMemoryError(RnnGraphError, MemoryError):
     """More memory was asked for than there is. ``asked`` and ``left`` are bytes (left: None if that is not known), and
     ``purpose`` is what they were for.
+
+    limit: what ``left`` is, in words, such as what the machine has.
     """
 
     def __init__(

@@ -362,15 +362,50 @@ def test_the_lines_of_the_readmes_net_are_followed_to_instructions_and_back(tmp_
     names: dict[str, Any] = {}
     exec(compile(source, str(script), "exec"), names)
     lines = source.split("\n")
-    of = {
-        word: next(n for n, line in enumerate(lines, 1) if f" rg.{word}(" in line) for word in ("dynamic_rnn", "dense")
-    }
+    words = ("BasicRNNCell", "dynamic_rnn", "dense")
+    of = {word: next(n for n, line in enumerate(lines, 1) if f"rg.{word}(" in line) for word in words}
     layers = {f"rnn/multi_rnn_cell/cell_{number}/basic_rnn_cell" for number in range(3)}
     for stage in ("graph", "plan", "loops", "llvm", "asm"):
         text = names["program"].inference.show(stage)
         found = {(origin.line, origin.layer) for line in text.lines for origin in line.origins}
-        assert {(of["dense"], "dense"), *((of["dynamic_rnn"], layer) for layer in layers)} <= found, stage
+        assert {(of["dense"], "dense"), *((of["BasicRNNCell"], layer) for layer in layers)} <= found, stage
+        assert {layer for line, layer in found if line == of["dynamic_rnn"]} <= {"", "rnn"}, stage
     back = {origin for _, line in instructions(text) for origin in line.origins}
     assert {origin.file for origin in back} == {str(script)}
     assert {origin.line for origin in back} <= {*of.values()}  # neither placeholders nor dropout compute anything here
     assert {origin.layer for origin in back} - {"", "rnn"} == {*layers, "dense"}
+
+
+def test_cells_of_a_stack_lead_to_the_lines_that_made_them(tmp_path: Path) -> None:
+    """Those of a user's own to the lines of their steps; none of it is called what the cell is assigned to."""
+    script = tmp_path / "layers.py"
+    script.write_text(
+        "import rnngraph as rg\n"
+        "class Own(rg.Cell):\n"
+        "    def state(self):\n"
+        "        return {'h': 4}\n"
+        "    def step(self, p, x, state):\n"
+        "        h = rg.tanh(x @ p.kernel('w', (x.width, 4)) + state['h'])\n"
+        "        return h, {'h': h}\n"
+        "x = rg.placeholder('x', (None, None, 3))\n"
+        "lower = rg.DropoutWrapper(rg.GRUCell(5), output_keep_prob=0.5)\n"
+        "middle = Own()\n"
+        "upper = rg.BasicLSTMCell(6)\n"
+        "outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([lower, middle, upper]), x)\n"
+        "program = rg.compile(outputs)\n"
+    )
+    names: dict[str, Any] = {}
+    exec(compile(script.read_text(), str(script), "exec"), names)
+    inference = names["program"].inference
+    cells = {"cell_0/gru_cell": {9}, "cell_1/own": {6}, "cell_2/basic_lstm_cell": {11}}
+    for stage in ("graph", "loops", "asm"):
+        origins = {origin for line in inference.show(stage).lines for origin in line.origins}
+        for cell, lines in cells.items():
+            found = {origin.line for origin in origins if origin.layer == f"rnn/multi_rnn_cell/{cell}"}
+            assert found, (stage, cell)
+            assert found <= lines, (stage, cell)
+    graph = inference.show("graph")
+    assert not re.search(r"^ *(lower|middle|upper)\w* = ", graph, re.MULTILINE)
+    assert re.search(r"^ *h\w* = tanh ", graph, re.MULTILINE)
+    profile = inference.profile({"x": np.zeros((2, 7, 3))}, seconds=0.01)
+    assert {f"{script}:{line}" for line in (6, 9, 11)} <= {*map(str, profile.lines)}

@@ -34,6 +34,7 @@ CELLS = (
     DECLARE, MISTAKE, FIT, "program.inference", "program.inference.show('loops')", "logits", "program.summary()",
     "program.training.memory(4, 5)", "trainer", "program.training.graph", "print(program.inference.show('graph'))",
     "print(rg.compile(rg.log(-x)).inference.check(x=np.ones((1, 1, 3))))",
+    "program.inference.profile({x: examples[:4]}, seconds=0.01)",
 )  # fmt: skip
 
 
@@ -83,6 +84,12 @@ def test_plain_text_beside_is_the_text_itself(cells: dict[str, Any]) -> None:
         assert "\n" in result["data"]["text/plain"]
 
 
+def test_a_profile_is_shown_once(cells: dict[str, Any]) -> None:
+    (result,) = cells[CELLS[-1]].outputs
+    assert "<table" in result["data"]["text/html"]
+    assert "in native code" in result["data"]["text/plain"]
+
+
 def test_errors_name_the_cell(cells: dict[str, Any]) -> None:
     (error,) = cells[MISTAKE].outputs
     assert error.evalue.startswith("In [2], line 2: ")
@@ -90,7 +97,7 @@ def test_errors_name_the_cell(cells: dict[str, Any]) -> None:
 
 def test_graphs_and_findings_name_cells(cells: dict[str, Any]) -> None:
     assert "# In [1], line 5" in text(cells["print(program.inference.show('graph'))"])
-    assert "In [12], line 1" in text(cells[CELLS[-1]])
+    assert "In [12], line 1" in text(cells[CELLS[-2]])
 
 
 def test_progress_is_live_within_an_epoch(cells: dict[str, Any]) -> None:

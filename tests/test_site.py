@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import importlib.util
 import inspect
 import re
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
@@ -18,12 +24,16 @@ REFERENCE = sorted((DOCS / "reference").glob("*.md"))
 
 
 def part(name: str) -> ModuleType:
-    """A file of docs/site_parts as a module."""
+    """A file of docs/site_parts as a module, which finds those beside it."""
+    sys.path.insert(0, str(DOCS / "site_parts"))
     spec = importlib.util.spec_from_file_location(f"site_{name}", DOCS / "site_parts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(DOCS / "site_parts"))
     return module
 
 
@@ -58,10 +68,33 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
         assert sum(line.startswith("```") for line in lines) % 2 == 0, name
 
 
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_every_argument_is_told(page: Path) -> None:
+    """Of all that a page lists and of its methods: by a sentence of its own, in the text, or as all of its name."""
+    docstrings = part("docstrings")
+    things = [(name, docstrings.found(name)) for name in listed(page)]
+    called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.GIVEN}]
+    for name, thing in things:
+        members = docstrings.members(name, thing) if inspect.isclass(thing) else []
+        called += [(f"{name}.{member}", docstrings.unwrapped(thing, member)) for member in members]
+    untold = []
+    for name, thing in called:
+        signature = docstrings.signature_of(thing) if callable(thing) else None
+        text = inspect.getdoc(thing) or ""
+        _, arguments = docstrings.parted(text, {*signature.parameters} if signature else set())
+        words = set(re.findall(r"\w+", text))
+        untold += [
+            f"{name}: {argument}"
+            for argument, meaning in docstrings.untold(signature, arguments)
+            if meaning == "see above" and argument not in words
+        ]
+    assert untold == []
+
+
 def test_arguments_stand_one_a_line() -> None:
     docstrings = part("docstrings")
 
-    def call(shape: Any, dtype: Any, first: Any, last: Any) -> None:
+    def call(shape: Any, dtype: Any, first: Any = 0, last: Any = None, seed: Any = None) -> None:
         """Makes a thing: of two kinds.
 
         shape: each entry an int; one is enough. dtype: as NumPy's, such as
@@ -79,14 +112,27 @@ def test_arguments_stand_one_a_line() -> None:
         ("first, last", "of a range."),
     ]
     lines = [*docstrings.described("call", call, "rg.call")]
-    assert lines[0].endswith("{py:function} rg.call(shape, dtype, first, last)")
-    assert "- `first`, `last`: of a range." in lines
+    assert lines[0].endswith("{py:function} rg.call(shape, dtype, first=0, last=None, seed=None)")
+    assert "- `first = 0`, `last = None`: of a range." in lines
+    assert "- `seed = None`: of the random numbers; None: a new one each time" in lines
 
 
 def test_the_page_of_words_is_what_errors_say() -> None:
     words = part("words")
-    assert words.PAGE.read_text() == words.page(), "run python docs/site_parts/words.py"
+    assert {path.name for path in words.pages()} == {"words.md", "from_keras.md", "from_torch.md"}
+    for path, text in words.pages().items():
+        assert path.read_text() == text, "run python docs/site_parts/words.py"
     assert words._text("x, or rg.dense(x, (1, 2)).name | y") == "x, or `rg.dense(x, (1, 2)).name` \\| y"
+
+
+def test_tables_of_benchmarks_are_their_files() -> None:
+    figures = part("figures")
+    for page in figures.PAGES:
+        assert page.read_text() == figures.text_of(page), "run python docs/site_parts/figures.py"
+    marked = set(re.findall(r"<!-- table: (\w+) -->", "".join(page.read_text() for page in figures.PAGES)))
+    assert marked == {"readme", *(path.stem for path in figures.FIGURES.glob("*.csv"))}
+    assert figures.ratio_of("0.551 (1.43×)") == "1.43"
+    assert figures.markdown([["a", "b"], ["1", ""]]) == "| a | b |\n|---|---|\n| 1 |  |"
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
@@ -99,6 +145,24 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     assert [line.split()[1] for line in broken] == ["b.html#there", "c.html", "no.svg"]
 
 
+def test_links_that_lead_out_are_followed(tmp_path: Path) -> None:
+    """To a server of this machine, which has one page."""
+    outer = part("outer")
+    (tmp_path / "here.html").write_text("there")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        page = tmp_path / "page.md"
+        page.write_text(f"[a]({address}/here.html) <{address}/gone.html> [b](other.md)\n```\n[c](http://x.y)\n```\n")
+        assert outer.links_of([page]) == {f"{address}/{name}.html": ["page.md"] for name in ("gone", "here")}
+        assert outer.problem(f"{address}/here.html") == ""
+        assert outer.problem(f"{address}/gone.html").startswith("404")
+        server.shutdown()
+    assert outer.problem(f"{address}/here.html") != ""
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     toctrees = "\n".join(
         re.findall(r"^```\{toctree\}\n(.*?)^```$", (DOCS / "index.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -106,3 +170,64 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
     missing = pages - set(toctrees.split()) - {"index"}
     assert {page for page in missing if not re.fullmatch(r"decisions/\d+.*", page)} == set()
+
+
+def sessions(page: Path) -> Iterator[tuple[str, str, str]]:
+    """What a page shows as typed: its blocks of Python, as ("", source, ""), and statements with what they raise."""
+    text = page.read_text()
+    for language, block in re.findall(r"^```(python|pycon)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            yield "", block, ""
+            continue
+        for entry in re.split(r"^>>> ", block, flags=re.MULTILINE)[1:]:
+            source, _, told = entry.partition("\n")
+            kind, _, message = told.strip().partition(": ")
+            yield kind, source, message
+
+
+def as_pattern(shown: str) -> str:
+    return ".*".join(map(re.escape, shown.split("…")))
+
+
+WITH_SESSIONS = [page for page in sorted(DOCS.rglob("*.md")) if "```pycon" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", WITH_SESSIONS, ids=lambda page: page.stem)
+def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, source, message in sessions(page):
+        code = compile(source, page.name, "exec")
+        if not kind:
+            exec(code, names)
+            continue
+        with pytest.raises(rg.RnnGraphError) as raised:
+            exec(code, names)
+        assert type(raised.value).__name__ == kind
+        assert re.fullmatch(as_pattern(message), str(raised.value), re.DOTALL), str(raised.value)
+
+
+@pytest.mark.peers
+def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
+    """Side by side: what torch's module computes in eval(), with its own weights."""
+    torch = pytest.importorskip("torch")
+    text = (DOCS / "guides" / "from_torch.md").read_text()
+    theirs: dict[str, Any] = {"torch": torch, "pack_padded_sequence": torch.nn.utils.rnn.pack_padded_sequence}
+    exec(re.findall(r"^```py\n(class .*?)^```$", text, re.MULTILINE | re.DOTALL)[0], theirs)
+    ours: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0], ours)
+    module, program, steps = theirs["Speakers"]().eval(), ours["program"], np.array([5, 2, 3])
+    arrays = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    for layer, cell in enumerate((rg.LSTMCell(32, forget_bias=0.0),) * 2):
+        own = {
+            f"{name[4:-1]}0": value
+            for name, value in arrays.items()
+            if name.startswith("rnn") and name[-1] == str(layer)
+        }
+        found = rg.weights.from_torch(cell, own)
+        scope = f"rnn/multi_rnn_cell/cell_{layer}/lstm_cell/"
+        program.parameters.load({scope + name: value for name, value in found.items()}, strict=False)
+    program.parameters.load({"dense/kernel": arrays["out.weight"].T, "dense/bias": arrays["out.bias"]}, strict=False)
+    batch = np.random.default_rng(0).standard_normal((3, 5, 12)).astype(np.float32)
+    wanted = module(torch.from_numpy(batch), torch.from_numpy(steps)).detach().numpy()
+    np.testing.assert_allclose(program.inference(x=batch, lengths=steps)["logits"], wanted, rtol=1e-4, atol=1e-5)

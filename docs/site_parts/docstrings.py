@@ -19,7 +19,13 @@ OBJECTS = {
     "graph": "rnngraph.ir.graph:Graph",
     "export": "rnngraph.export.write_net:Export",
 }
-HIDDEN = {"graph": "of make walk read_inputs users output with_comments live"}
+HIDDEN = {
+    "graph": "of make walk read_inputs users output with_comments live",
+    "program.inference": "gather made sizes values", "program.training": "gather made run_form sizes values",
+    "Stream": "restore", "Tensor": "eval", "Profile": "print_tables print_to", "Scope": "site",
+    "BahdanauAttention": "context memory_scope",
+    "LuongAttention": "context memory_scope",
+}  # fmt: skip
 """Methods that are the compiler's own."""
 
 
@@ -28,6 +34,53 @@ GIVEN = (
     "StreamPool", "Tensor",
 )  # fmt: skip
 """Public classes whose objects are given as well, so that how they are made is nothing to read."""
+
+
+COMMON = {
+    "a": "a Tensor or a number",
+    "activation": "of the candidate: its name, such as `\"tanh\"`, or a function of a Tensor",
+    "axis": "counted from 0, or from the last by negative numbers; None: all, where that is the default",
+    "batch_size": "examples a step, or a call",
+    "b": "a Tensor or a number, of a shape that goes with that of `a`", "cell": "a cell, or a wrapper around one",
+    "dtype": "`\"float32\"`, `\"float64\"`, of values that are no floats also `\"int64\"` or `\"bool\"`",
+    "epsilon": "added before a root is taken or something divided by it",
+    "feeds": "arrays by the names of placeholders",
+    "examples": "as for `Trainer.fit`",
+    "first_row": "number of the first row among those that share the seed",
+    "first_step": "number of the first step among those that share the seed",
+    "forget_bias": "added to the forget gate before its activation", "gradient": "of the parameter",
+    "handle": "of the stream, as `open` gave it", "handles": "of streams, as `open` gave them, none twice",
+    "initializer": "a function from a shape and a generator to an array, or a name such as `\"zeros\"`",
+    "inputs": "[batch, time, features], or [time, batch, features] if `time_major`",
+    "jitdump": "whether `perf` is told of instructions and lines, too",
+    "keepdims": "whether reduced axes stay, with size 1", "labels": "what should come out",
+    "learning_rate": "a number, or a schedule",
+    "lengths": "how many steps of each row count, or of a fit the placeholder for that",
+    "logits": "scores before softmax or sigmoid", "mask": "bool[batch, time]: steps at which the state is not held",
+    "name": "of the layer; parameters' names begin with it", "num_units": "width of the state",
+    "numbers": "what `numbers(update)` gave",
+    "out": "arrays by names of outputs, which are written to and given",
+    "parameter": "its value before the update",
+    "path": "of a file, or of a folder where the text says so", "predictions": "what came out",
+    "recurrent_activation": "of the gates: `\"sigmoid\"` or `\"hard_sigmoid\"`, or a function of a Tensor",
+    "reduction": "`\"mean\"` over what counts, `\"sum\"`, or `\"none\"`", "scope": "how names of parameters begin",
+    "seed": "of the random numbers; None: a new one each time",
+    "sequence_length": "how many steps each row has, int64[batch]; None: all",
+    "shape": "sizes, None or -1 for one that is open",
+    "shuffle": "whether each epoch has an order of its own",
+    "slots": "what is kept from update to update, by name",
+    "state_is_tuple": "whether a state is a tuple, and not one Tensor of all widths",
+    "tensors": "of one dtype, of shapes that go together",
+    "thing": "a program, one of its graphs, or a stream",
+    "threads": "how many may share a call; results do not depend on it",
+    "time_major": "whether time is the first axis and not the second", "trainable": "whether a Trainer changes it",
+    "units": "width of the state, or of the result", "update": "number of the update, from 0",
+    "weight_decay": "how strongly parameters are drawn to 0, as the text says",
+    "weights": "of examples or steps, float; None: 1", "what": "what is wrong, and what to write instead",
+    "where": "the line that is named", "x": "a Tensor, or what is made one",
+    "zero_output_for_mask": "whether outputs are 0 where the mask is false, and not the last one's",
+}  # fmt: skip
+"""Arguments that mean the same wherever a text says nothing else of them."""
 
 
 def found(name: str) -> Any:
@@ -77,6 +130,24 @@ def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
     return "\n\n".join(part for part in left if part.strip()), arguments
 
 
+def default_of(signature: inspect.Signature | None, name: str) -> str:
+    """`` = 0.5`` of an argument that may be left out, else nothing."""
+    item = signature.parameters.get(name) if signature else None
+    return "" if item is None or item.default is item.empty else f" = {item.default!r}"
+
+
+def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Arguments that have no sentence of their own, with what they mean wherever they are: a list as ``arguments``."""
+    told = {name for names, _ in arguments for name in names.split(", ")}
+    items = signature.parameters.values() if signature else ()
+    return [
+        (item.name, COMMON.get(item.name, "see above"))
+        for item in items
+        if item.name not in told and not item.name.startswith("_")
+        and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
+    ]  # fmt: skip
+
+
 def markdown(text: str) -> str:
     """A docstring's text as Markdown: literal blocks after ``::`` in fences."""
     lines: list[str] = []
@@ -109,8 +180,10 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
     yield ""
     yield from markdown(text).split("\n")
     yield ""
-    for argument, meaning in arguments:
-        yield f"- {', '.join(f'`{name}`' for name in argument.split(', '))}: {meaning}"
+    for argument, meaning in [*arguments, *untold(signature, arguments)]:
+        defaults = [default_of(signature, name) for name in argument.split(", ")]
+        shown_names = (f"`{name}{default}`" for name, default in zip(argument.split(", "), defaults, strict=True))
+        yield f"- {', '.join(shown_names)}{meaning and ': '}{meaning}"
     yield ""
     if is_class and level == 0:
         for member in members(name, thing):
@@ -119,12 +192,17 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
 
 
 def members(name: str, kind: type) -> list[str]:
-    """Public methods and properties with a text of their own, in the order of the source."""
+    """Public methods and properties with a text of their own, in the order of the source. What a public class around it
+    has, such as ``rg.Cell``, is told there.
+    """
+    import rnngraph
+
+    public = [getattr(rnngraph, item) for item in rnngraph.__all__]
     hidden = HIDDEN.get(name, "").split()
     found = [
         member
         for base in reversed(kind.__mro__)
-        if base.__module__.startswith("rnngraph")
+        if base.__module__.startswith("rnngraph") and (base is kind or base not in public)
         for member, value in vars(base).items()
         if not member.startswith("_") and member not in hidden and getattr(value, "__doc__", None)
         and (callable(value) or isinstance(value, property | classmethod | staticmethod))

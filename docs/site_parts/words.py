@@ -1,4 +1,5 @@
-"""Writes ``docs/guides/words.md`` from ``rnngraph/foreign.py``: ``python docs/site_parts/words.py``.
+"""Writes ``docs/guides/words.md``, and the tables of ``from_torch.md`` and ``from_keras.md`` beside it, from
+``rnngraph/foreign.py``: ``python docs/site_parts/words.py``.
 
 The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
 """
@@ -9,19 +10,22 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import frameworks
+
 from rnngraph.foreign import _COMMON, KEYWORDS, NAMES, NUMPY
 
-PAGE = Path(__file__).resolve().parents[1] / "guides" / "words.md"
+GUIDES = Path(__file__).resolve().parents[1] / "guides"
 
 HEAD = """# Words of other frameworks
 
 What Keras, torch, TensorFlow, JAX and NumPy call a thing, and what is written here. The same tables answer mistakes:
 `rg.LSTM` and `rg.dense(x, units, bias=False)` raise errors that say what to write. Ways in for programs and files:
 
-- from Keras: [keras.md](../keras.md) reads `.keras` and `.h5` files; models become functions of Tensors, `Model.fit`
-  becomes `rg.Trainer(program).fit`, and dropout is a wrapper of the cell that only the training graph has;
-- from torch: `rg.read_torch(module, example)` reads an `nn.Module` ([api.md](../api.md#nets-from-elsewhere)),
-  `rg.weights.from_torch` one layer's arrays, and `module.eval()` is the inference graph;
+- from Keras: [a model, side by side](from_keras.md), and Keras' words alone; [keras.md](../keras.md) reads `.keras` and
+  `.h5` files;
+- from torch: [a net and its loop, side by side](from_torch.md), and torch's words alone;
+  `rg.read_torch(module, example)` reads an `nn.Module` ([api.md](../api.md#nets-from-elsewhere)),
+  `rg.weights.from_torch` one layer's arrays;
 - from TensorFlow 1: [tf1.md](../tf1.md) runs whole programs unchanged, and leads from `Session` to `rg.compile`.
 
 This page is written by `python docs/site_parts/words.py`.
@@ -35,15 +39,39 @@ TITLES = {
 }  # fmt: skip
 
 
+def pages() -> dict[Path, str]:
+    """Each page with its text."""
+    texts = {GUIDES / "words.md": page()}
+    for framework in frameworks.NAMES:
+        path = GUIDES / f"from_{framework}.md"
+        before, start, rest = path.read_text().partition(f"<!-- words: {framework} -->\n")
+        _, end, after = rest.partition("<!-- end of words -->")
+        texts[path] = "".join([before, start, "\n", words_of(framework), "\n", end, after])
+    return texts
+
+
+def words_of(framework: str) -> str:
+    """The tables of one framework's words."""
+    parts = [_table({name: NAMES[name] for name in frameworks.NAMES[framework].split()})]
+    for group, names in frameworks.ARGUMENTS[framework].items():
+        known = {**_COMMON, **KEYWORDS[group]}
+        parts += [f"### {_title(group)}\n", _table({name: known[name] for name in names.split()})]
+    return "\n".join(parts)
+
+
 def page() -> str:
-    """The whole page."""
+    """The whole page of all words."""
     parts = [HEAD, "## Names\n", _table(NAMES), "## NumPy's functions of arrays\n"]
     parts += ["Of Tensors these are written with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
     same = ", ".join(f"`{name}`" for name, ours in NUMPY.items() if name == ours)
     parts += [f"By the same name: {same}.\n", "## Arguments of everything\n", _table(_COMMON)]
     for group, words in KEYWORDS.items():
-        parts += [f"## {TITLES.get(group, f'Arguments of `{group}`')}\n", _table(words)]
+        parts += [f"## {_title(group)}\n", _table(words)]
     return "\n".join(parts)
+
+
+def _title(group: str) -> str:
+    return TITLES.get(group, f"Arguments of `{group}`")
 
 
 def _table(words: Mapping[str, str]) -> str:
@@ -84,4 +112,5 @@ def _end_of_call(text: str, place: int) -> int:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    for path, text in pages().items():
+        path.write_text(text)

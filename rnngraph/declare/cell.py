@@ -16,7 +16,7 @@ from ..ir.graph import Node
 from ..ir.types import TensorType, size
 from ..public import api, taking
 from .carried import state_leaves, with_rows
-from .layer import joined, resumed_within, within
+from .layer import joined, own_line, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
@@ -279,7 +279,7 @@ class Scope:
         path = joined(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
-        spec = self._specs.found(key, kind, initializer, trainable, self._trace.where, name)
+        spec = self._specs.found(key, kind, initializer, trainable, own_line(user_line()), name)
         if spec.type != kind:
             raise ShapeError(
                 f"parameter {path} has {spec.type} and is asked for as {kind}; "
@@ -361,7 +361,7 @@ class InnerCell:
         if not self._is_nested:  # no frame more than this one between a step and the one that called it
             key, given = self._enter(x, state)
             try:
-                with within(self._layer):
+                with within(self._layer, self._cell.where, self._trace.where):
                     return self._leave(self._cell.step(self._scope, x, given), x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
@@ -383,7 +383,8 @@ class InnerCell:
         key, given = self._enter(x, state)
         try:
             steps = self._cell.nested_step(self._scope, x, given)
-            return self._leave((yield from resumed_within(self._layer, steps)), x, state)
+            traced = resumed_within(self._layer, self._cell.where, self._trace.where, steps)
+            return self._leave((yield from traced), x, state)
         except TypeError:
             taking(self._cell.nested_step, f"{self._cell!r}.nested_step", *STEP, where=self._trace.where)
             raise
@@ -393,6 +394,7 @@ class InnerCell:
     def _enter(self, x: Tensor, state: Any) -> tuple[tuple[int, TensorType], Any]:
         """Marks the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
         cell, running = self._cell, self._trace.running
+        self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), x.type
         if key in running:
             raise StructureError(

@@ -52,7 +52,8 @@ class Driver:
     emits: what steps give beside the output. has_rows: whether the first axis of states, of steps and of the output
     counts rows, as of all cells; where it doesn't, they may have any shape.
     time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
-    functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has.
+    functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has. places:
+    lines that call no value of a step by a name.
     """
 
     cell: Cell
@@ -78,6 +79,7 @@ class Driver:
     where: Where | None
     emits: tuple[Node, ...] = ()
     has_rows: bool = True
+    places: frozenset[tuple[str, int]] = frozenset()
     serial: int = field(default_factory=lambda: next(declared))
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
@@ -218,7 +220,7 @@ def drive(
         cell, scope, reverse, length, steps, states, output, roots[1 : 1 + len(carried)], captured,
         lengths is not None, mask is not None, None if last is None else last.formal, when, live, time_major,
         tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
-        tuple(nested), inner_steps, where, tuple(emits), has_rows,
+        tuple(nested), inner_steps, where, tuple(emits), has_rows, frozenset(trace.places),
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     row = (batch, output.shape[-1]) if has_rows else output.shape

@@ -65,6 +65,9 @@ def bidirectional_dynamic_rnn(
 
     Returns ((outputs_fw, outputs_bw), (state_fw, state_bw)); nothing is concatenated. Arguments are as for
     ``dynamic_rnn``; the scope is ``bidirectional_rnn`` with ``fw`` and ``bw`` under it.
+
+    cell_fw, cell_bw: the cells, forward and backward.
+    initial_state_fw, initial_state_bw: the states that they begin with; None: zeros.
     """
     where = user_line()
     name = scope_name(scope, "bidirectional_rnn", where)
@@ -148,6 +151,9 @@ def static_rnn(
     loop is the same one; ``unroll="full"`` of ``rg.compile`` writes its steps out.
 
     Returns (list of outputs, final state).
+
+    initial_state: the state that it begins with; None: zeros.
+    reverse: whether it runs from the last step to the first.
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)

@@ -41,6 +41,8 @@ class Trace:
     sites: list[str] = field(default_factory=list)
     running: set[tuple[int, TensorType]] = field(default_factory=set)
     """Cells in the middle of a step, by id, with the type of the input."""
+    places: set[tuple[str, int]] = field(default_factory=set)
+    """Lines that stand for what steps compute without a line of the user's: the driver's, and those that made cells."""
     unused: Namer = field(default_factory=Namer)
 
     def site(self, path: str) -> str:

@@ -26,7 +26,7 @@ from .places import Places
 from .stages import stages_of_graph
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("light.js", "texts.js", "panes.js", "picture.js", "tables.js", "main.js")
+SCRIPTS = ("light.js", "texts.js", "panes.js", "folds.js", "picture.js", "tables.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Where the times of other graphs are shown."""
@@ -126,13 +126,10 @@ def _first_detail(declaration: Declaration) -> Detail:
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:
-    """Each graph at each level of detail; the script shows one or two of them."""
-    levels: list[str] = []
-    for detail in DETAILS:
-        drawings = {graph: drawing_of(declaration, graph, detail) for graph in GRAPHS if graph in graphs}
-        nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
-        levels.append(f'<div class="level" data-detail="{detail}">{"".join(nets)}</div>')
-    return "".join(levels)
+    """Each graph with all its equations; the script shows one or both, and closes boxes."""
+    drawings = {graph: drawing_of(declaration, graph, "equations", True) for graph in GRAPHS if graph in graphs}
+    nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
+    return f'<div class="nets">{"".join(nets)}</div>'
 
 
 def _harmless(facts: Any) -> str:

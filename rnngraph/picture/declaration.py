@@ -135,7 +135,8 @@ class _Reader:
         ]  # fmt: skip
         rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
         layer = self._own_layer(first)
-        named = dict.fromkeys(node.name or node.op for node in leaving[-MOST_NAMES:])
+        called = {node: name for name, node in self.graph.outputs}
+        named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MOST_NAMES:])
         title = layer or ", ".join(named)
         # A box without anything that inference has is inference's no more, though a value passes through it.
         inference = inference and any(row.inference for row in rows)

@@ -8,19 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .arrows import arrows_of, label_of
 from .boxes import Box, Declaration, State
 from .expressions import Equation
 from .layered import layered
+from .shapes import CHARACTER, LINE, SMALL, Drawing, Figure, Line, Rectangle, Shape, Text
 
 Graphs = Literal["training", "inference", "both"]
 Detail = Literal["layers", "cells", "equations"]
 DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
-CHARACTER, SMALL = 7.3, 6.7
-"""Widths of a character of text and of small text, in pixels, of fonts of 12 and 11 pixels."""
-
-LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
-"""Pixels: height of a line of text, inside of boxes, between what lies in a box, and where an arrow joins two."""
+PADDING, GAP, JOIN = 10.0, 6.0, 24.0
+"""Pixels: inside of boxes, between what lies in a box, and where an arrow joins two."""
 
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
@@ -29,67 +28,14 @@ MOST_ROWS, MOST_TITLES, MOST_CHARACTERS = 24, 8, 72
 """Equations that are written out in a box, lines of its head, and characters of a line of text."""
 
 
-@dataclass(frozen=True)
-class Rectangle:
-    """style: the kind of its box, or ``dropout``."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    style: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """One line of text, whose baseline begins at (x, y), or ends there."""
-
-    x: float
-    y: float
-    text: str
-    style: str
-    ends: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """A polyline. style: ``arrow``, or ``loop`` with round corners. headed: whether an arrow head is at its end."""
-
-    points: tuple[tuple[float, float], ...]
-    style: str
-    headed: bool = True
-
-
-Shape = Rectangle | Text | Line
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What belongs together: a box with its texts, or an arrow. source, target: keys of an arrow's boxes."""
-
-    graph: str
-    shapes: tuple[Shape, ...]
-    box: Box | None = None
-    source: str = ""
-    target: str = ""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Figures in the order in which they are drawn, those behind first."""
-
-    figures: tuple[Figure, ...]
-    width: float
-    height: float
-    label: str
-
-
-def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Drawing:
-    """The drawing of one of the graphs, or of both side by side."""
-    sized = {box.key: _sized(box, detail) for box in declaration.boxes}
+def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
+    """The drawing of one of the graphs, or of both side by side. with_closed: whether figures have a closed form too,
+    for which there is room beside them.
+    """
+    sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
     edges = [(arrow.source, arrow.target) for arrow in declaration.arrows]
-    layout = layered(sizes, edges, {key: item.width for key, item in sized.items()})
+    layout = layered(sizes, edges, {key: (item.closed or item).width for key, item in sized.items()})
     figures: list[Figure] = []
     shown: Sequence[str] = ("training", "inference") if graphs == "both" else (graphs,)
     head = 2 * LINE
@@ -97,19 +43,8 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Draw
         left, top = MARGIN + number * (layout.width + APART), MARGIN + head
         title = Text(left, MARGIN + LINE, f"{graph} graph", "heading")
         figures.append(Figure(graph, (title,)))
-        missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
-        ends: dict[str, tuple[float, float]] = {}
-        for arrow in declaration.arrows:
-            if getattr(arrow, graph):
-                points = [(x + left, y + top) for x, y in layout.routes[arrow.source, arrow.target]]
-                if arrow.source in ends:  # a box that is not there, which the arrow goes through
-                    points.insert(0, ends[arrow.source])
-                if arrow.target in missing:
-                    ends[arrow.target] = points[-1]
-                late = sized[arrow.target].width > sized[arrow.source].width  # where arrows are apart
-                label = "" if arrow.source in missing else arrow.label
-                shapes = _arrow(points, label, late, arrow.target not in missing)
-                figures.append(Figure(graph, shapes, None, arrow.source, arrow.target))
+        routes = {edge: [(x + left, y + top) for x, y in points] for edge, points in layout.routes.items()}
+        figures += arrows_of(declaration, graph, routes)
         for box in declaration.boxes:
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
@@ -123,7 +58,8 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Draw
 
 def _cropped(drawing: Drawing) -> Drawing:
     """A drawing without what is empty at its left and right, where the other graph has more."""
-    shapes = [shape for figure in drawing.figures if figure.box or figure.source for shape in figure.shapes]
+    drawn = [figure for figure in drawing.figures if figure.box or figure.source]
+    shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
     boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
     texts = [shape for shape in shapes if isinstance(shape, Text)]
     left = min(
@@ -136,7 +72,12 @@ def _cropped(drawing: Drawing) -> Drawing:
     )
     by = MARGIN - left
     figures = [
-        replace(figure, shapes=tuple(_moved(shape, by) for shape in figure.shapes)) for figure in drawing.figures
+        replace(
+            figure,
+            shapes=tuple(_moved(shape, by) for shape in figure.shapes),
+            closed=tuple(_moved(shape, by) for shape in figure.closed),
+        )
+        for figure in drawing.figures
     ]
     heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
     figures[0] = replace(figures[0], shapes=heading)
@@ -147,21 +88,6 @@ def _moved(shape: Shape, by: float) -> Shape:
     if isinstance(shape, Line):
         return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
     return replace(shape, x=shape.x + by)
-
-
-def _arrow(
-    points: Sequence[tuple[float, float]], label: str, late: bool = False, headed: bool = True
-) -> tuple[Shape, ...]:  # fmt: skip
-    """An arrow. late: whether its label is nearer to its end than to its beginning."""
-    line = Line(tuple(points), "arrow", headed)
-    if not label:
-        return (line,)
-    (x, y), (beyond, below) = points[-2:] if late else points[:2]
-    share = 0.75 if late else 0.25
-    share_across = share * share * (3 - 2 * share)  # of the curve
-    left = (beyond < x - PADDING) == late and abs(beyond - x) > PADDING  # on the outer side of what bends
-    at = x + share_across * (beyond - x)
-    return line, Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, label, "label", left)
 
 
 def _titles(box: Box) -> tuple[str, ...]:
@@ -177,7 +103,7 @@ def _shortened(text: str) -> str:
 @dataclass
 class _Sized:
     """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
-    head: height of the titles.
+    head: height of the titles. tag: the layer, which stands behind the title. closed: the box without what is in it.
     """
 
     box: Box
@@ -188,12 +114,14 @@ class _Sized:
     outer: float = 0.0
     head: float = 0.0
     offsets: list[float] = field(default_factory=list)
+    tag: str = ""
+    closed: _Sized | None = None
 
     def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
         """The box at this place, as one of the graphs has it, and all that lies in it."""
         box = self.box
         inner: list[Figure] = []
-        above = y
+        above, before = y, x + PADDING + self.width
         shapes: list[Shape] = []
         if getattr(box, graph):
             shapes = [Rectangle(x, y, self.width, self.height, box.kind), *self._titles(x, y)]
@@ -203,31 +131,45 @@ class _Sized:
                 shapes += part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
                 continue
             inner += part.figures(x + PADDING, y + offset, graph)
-            place, (top, bottom) = box.items.index(part.box), part.visible(y + offset, graph)
+            place, shown = box.items.index(part.box), part.visible(x + PADDING, y + offset, graph)
             if place in box.joins and number and getattr(box, graph):
-                at = x + PADDING + part.width / 2
-                shapes += _arrow([(at, above), (at, top)], box.joins[place])
-            above = bottom
+                at = (shown.x + min(shown.x + shown.width, before)) / 2
+                join = Line(((at, above), (at, shown.y)), "arrow")
+                shapes += (join, label_of(join, box.joins[place]))
+            above, before = shown.y + shown.height, shown.x + shown.width
         if shapes:
-            yield Figure(graph, tuple(shapes), box)
+            closed = self.closed if self.closed and getattr(box, graph) else None
+            yield Figure(graph, tuple(shapes), box, closed=tuple(closed.alone(x, y, graph)) if closed else ())
         yield from inner
 
-    def visible(self, y: float, graph: str) -> tuple[float, float]:
-        """From where to where there is something of the box, at this place, in one of the graphs."""
+    def alone(self, x: float, y: float, graph: str) -> Iterator[Shape]:
+        """The box at this place without boxes in it."""
+        yield Rectangle(x, y, self.width, self.height, self.box.kind)
+        yield from self._titles(x, y)
+        yield from self._loops(x, y)
+        for part, offset in zip(self.parts, self.offsets, strict=True):
+            if isinstance(part, _Row):
+                yield from part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
+
+    def visible(self, x: float, y: float, graph: str) -> Rectangle:
+        """What there is of the box, at this place, in one of the graphs: of one that it has not, what is in it."""
         inner = [
-            part.visible(y + offset, graph)
+            part.visible(x + PADDING, y + offset, graph)
             for part, offset in zip(self.parts, self.offsets, strict=True)
             if isinstance(part, _Sized)
         ]
         if getattr(self.box, graph) or not inner:
-            return y, y + self.height
-        return inner[0][0], inner[-1][1]
+            return Rectangle(x, y, self.width, self.height, self.box.kind)
+        first, last = inner[0], inner[-1]
+        return Rectangle(x + PADDING, first.y, last.width, last.y + last.height - first.y, last.style)
 
     def _titles(self, x: float, y: float) -> Iterator[Shape]:
         at = y + PADDING / 2
         for title in _titles(self.box):
             at += LINE
             yield Text(x + PADDING, at - 4, _shortened(title), "title")
+        if self.tag:
+            yield Text(x + PADDING + CHARACTER * (len(_shortened(title)) + 1), at - 4, self.tag, "note")
         if self.box.note:
             yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
 
@@ -278,7 +220,7 @@ def _state_texts(states: Sequence[State], shown: int) -> list[str]:
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
 
-def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
+def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
     """As much of what is in a box as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
     if detail == "layers":
         inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
@@ -291,7 +233,7 @@ def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
     parts: list[_Sized | _Row] = []
     for item in box.items:
         if isinstance(item, Box):
-            parts.append(_sized(item, detail))
+            parts.append(_sized(item, detail, with_closed))
         elif id(item) in found:
             parts.append(_Row(item, "", item.is_dropout))
     if detail == "equations" and len(rows) > len(shown):
@@ -299,15 +241,24 @@ def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
     return parts
 
 
-def _sized(box: Box, detail: Detail) -> _Sized:
+def _tag(box: Box, detail: Detail) -> str:
+    """What the user calls the layer of a cell, without its class: ``cell_0`` of ``rnn/multi_rnn_cell/cell_0/gru_cell``.
+    Of several cells, none.
+    """
+    cells = [one for one in (box.walk() if detail == "layers" else [box]) if one.kind == "cell" and one.layer]
+    return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""
+
+
+def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
     """The sizes of a box."""
-    parts = _parts(box, detail)
+    parts = _parts(box, detail, with_closed)
     # Of a box that is closed the recurrences in it are its own.
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
-    made = _Sized(box, parts, _state_texts(states, len(parts)))
+    made = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
     texts = [_shortened(text) for text in (*_titles(box), box.note)]
     made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
+    widths.append(CHARACTER * (len(_titles(box)[-1]) + 1 + len(made.tag)) if made.tag else 0.0)
     at, before = made.head, False
     for part in parts:
         is_box = isinstance(part, _Sized)
@@ -325,4 +276,17 @@ def _sized(box: Box, detail: Detail) -> _Sized:
     if states:
         made.height = max(made.height, LINE * (len(made.states) + 1))
         made.outer += LOOP + SMALL * max(map(len, made.states))
+    if with_closed and parts and detail != "layers":
+        _close(made)
     return made
+
+
+def _close(open_box: _Sized) -> None:
+    """Gives a box its closed form, if that is lower: as wide as it is, with what is carried in it beside it."""
+    closed = _sized(open_box.box, "layers")
+    if closed.height >= open_box.height:
+        return
+    beside, wider = closed.outer - closed.width, max(0.0, closed.width - open_box.width)
+    open_box.width, open_box.outer = open_box.width + wider, open_box.outer + wider
+    closed.width = min(open_box.width, max(closed.width, open_box.outer - beside))
+    open_box.closed, open_box.outer = closed, max(open_box.outer, closed.width + beside)

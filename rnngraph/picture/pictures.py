@@ -10,7 +10,8 @@ from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..storage.atomic_file import as_path, replace_file
 from .boxes import Declaration
 from .declaration import declaration_of
-from .drawing import DETAILS, Detail, Drawing, Graphs, drawing_of
+from .drawing import DETAILS, Detail, Graphs, drawing_of
+from .shapes import Drawing
 from .svg import svg_text
 
 GRAPHS = ("both", "training", "inference")

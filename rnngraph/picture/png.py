@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import MissingExtraError
-from .drawing import Drawing, Line, Rectangle, Shape, Text
+from .shapes import Drawing, Line, Rectangle, Shape, Text
 from .svg import BOLD, COLOURS, INKS, SIZES, arrow_head
 
 DOTS = 144

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
-from .drawing import Drawing, Figure, Line, Rectangle, Shape, Text
+from .shapes import Drawing, Figure, Line, Rectangle, Shape, Text
 
 COLOURS = {
     "input": ("#e8f1fb", "#4a7fb5"), "output": ("#e6f4ea", "#3f8f5b"), "loss": ("#fdeceb", "#b5504a"),
@@ -89,22 +89,35 @@ def _figure(figure: Figure) -> Iterator[str]:
     box = figure.box
     facts = f' class="figure" data-graph="{figure.graph}"'
     if box is not None:
-        lines = " ".join(dict.fromkeys(f"{where.line}" for where in box.wheres))
+        numbers = " ".join(dict.fromkeys(f"{where.line}" for where in box.wheres))
         title = ", ".join(box.titles) or box.kind
         facts = (
             f' class="figure box" data-graph="{figure.graph}" data-box="{plain(box.key)}" data-kind="{box.kind}" '
-            f'data-lines="{lines}" data-layer="{plain(box.layer)}" role="img" '
+            f'data-lines="{numbers}" data-layer="{plain(box.layer)}" role="img" '
             f'aria-label="{plain(f"{box.kind}: {title}")}"'
         )
     elif figure.source:
-        facts = f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}"'
+        lines = [shape for shape in figure.shapes if isinstance(shape, Line)]
+        points = " ".join(f"{x:.1f},{y:.1f}" for line in lines for x, y in line.points)
+        facts = (
+            f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}" '
+            f'data-points="{points}"'
+        )
     yield f"<g{facts}>"
     if box is not None and box.wheres:
         layer = f" · {box.layer}" if box.layer else ""
         yield f"<title>{plain(f'{box.wheres[0]}{layer}')}</title>"
-    for shape in figure.shapes:
-        yield from _shape(shape)
+    if figure.closed:
+        yield from ('<g class="open">', *_shapes(figure.shapes), "</g>")
+        yield from ('<g class="closed">', *_shapes(figure.closed), "</g>")
+    else:
+        yield from _shapes(figure.shapes)
     yield "</g>"
+
+
+def _shapes(shapes: Sequence[Shape]) -> Iterator[str]:
+    for shape in shapes:
+        yield from _shape(shape)
 
 
 def _shape(shape: Shape) -> Iterator[str]:

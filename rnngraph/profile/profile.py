@@ -148,7 +148,8 @@ class Profile(Mapping[str, Part]):
     def __str__(self) -> str:
         file = io.StringIO()
         width = Console().width if sys.stdout.isatty() else WIDTH
-        console = Console(file=file, width=width, highlight=False, color_system=None)
+        # In a notebook rich would show the text at once, and give none.
+        console = Console(file=file, width=width, highlight=False, color_system=None, force_jupyter=False)
         self.print_to(console)
         return file.getvalue().rstrip()
 

@@ -87,7 +87,10 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def stream(self, batch: int = 1) -> Stream[Given]:
-        """A stream: the graph step by step or in chunks, with its state kept between calls."""
+        """A stream: the graph step by step or in chunks, with its state kept between calls.
+
+        batch: rows, which have one state each.
+        """
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
         found, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)

@@ -149,7 +149,10 @@ class Parameters(Mapping[str, np.ndarray]):
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
     def replace(self, changes: Mapping[str, np.ndarray]) -> None:
-        """New arrays, of the right shapes and dtypes, that nothing will write to any more while they are in use."""
+        """New arrays, of the right shapes and dtypes, that nothing will write to any more while they are in use.
+
+        changes: arrays by names of parameters.
+        """
         with self._changes.lock:
             for name, array in changes.items():
                 array.flags.writeable = False
@@ -181,6 +184,8 @@ class Parameters(Mapping[str, np.ndarray]):
         strict: every parameter must be there and nothing else.
 
         TensorFlow's ``:0`` at the end of a name is ignored.
+
+        source: the mapping, or the file's path.
         """
         flag(strict, "strict")
         found = _read(source)

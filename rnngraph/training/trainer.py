@@ -335,7 +335,9 @@ class Trainer:
 
     def _repr_html_(self) -> str:
         told = ("learning_rate", "updates", "skipped", "epochs", "gradient_norm", "clip_norm", "clip_value")
-        rows = [(name.replace("_", " "), shown(getattr(self, name))) for name in told]
+        values = [getattr(self, name) for name in told]
+        values = [f"{value:.6g}" if isinstance(value, float) else shown(value) for value in values]
+        rows = [(name.replace("_", " "), value) for name, value in zip(told, values, strict=True)]
         names = table(("name",), ([name] for name in self.trained))
         trained = folded(f"{len(self.trained)} parameters are trained", names)
         return headed("Trainer", repr(self.optimizer), table(("what", "now"), rows), trained)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from browser import Browser, chromium, is_there
-from pictured_nets import HOSTILE, dropped_stack, hostile
+from pictured_nets import HOSTILE, both_ways, decoder, dropped_stack, hostile, own_cells
 
 import rnngraph as rg
 
@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 LIT = "return [...document.querySelectorAll('#panes .line.lit')].map((line) => line.textContent)"
-SHOWN = "#picture .level.shown .net.shown"
+SHOWN = "#picture .net.shown"
 QUIET = "return document.documentElement.dataset.ready === 'yes'"
 MOST_KILOBYTES = 3000
 FRAME_MILLISECONDS = 8.0
@@ -84,9 +84,8 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
     opened(browser, dropped_stack(), tmp_path)
     browser.pointer(box(browser, "BasicRNNCell(7)", 1), click=True)
     settle(browser)
-    lit = browser.run(
-        f"return [...document.querySelectorAll('{SHOWN} .box.lit text.title')].map((one) => one.textContent)"
-    )
+    titles = f"document.querySelectorAll('{SHOWN} .box.lit g:not(.closed) > text.title')"
+    lit = browser.run(f"return [...{titles}].map((one) => one.textContent)")
     assert lit == ["BasicRNNCell(7)"]
     assert "cell_1/basic_rnn_cell" in browser.run("return document.getElementById('status').textContent")
     found = browser.run(LIT)
@@ -94,7 +93,7 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
     assert not any("cell_0" in line or "cell_2" in line for line in found)
     script = browser.run("return [...document.querySelectorAll('#script .line.lit')].map((line) => line.textContent)")
     assert len(script) == 1
-    assert "rg.dynamic_rnn(" in script[0]
+    assert "rg.BasicRNNCell(" in script[0]
     # Through all stages: each that has lines of layer 1 says how many, and shows the first of them.
     badges = browser.run(
         "return [...document.querySelectorAll('#stages button')].filter((one) => one.querySelector('.badge.lit'))"
@@ -131,7 +130,7 @@ def test_pointing_lights_without_a_click(browser: Browser, tmp_path: Path) -> No
 
 def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_path: Path) -> None:
     opened(browser, dropped_stack(), tmp_path)
-    marks = f"return document.querySelectorAll('{SHOWN} rect.dropout').length"
+    marks = f"return document.querySelectorAll('{SHOWN} g:not(.closed) > rect.dropout').length"
     assert browser.run(marks) == 0
     browser.run("document.querySelector('#graphs button').click()")
     settle(browser)
@@ -146,7 +145,7 @@ def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_pat
     assert folded.endswith("nothing")
     browser.run("document.getElementById('beside').click()")
     nets = browser.run(f"return [...document.querySelectorAll('{SHOWN}')].map((net) => [net.dataset.graph,"
-                       "net.querySelectorAll('rect.dropout').length,"
+                       "net.querySelectorAll('g:not(.closed) > rect.dropout').length,"
                        "net.getBoundingClientRect().width > 80])")  # fmt: skip
     assert nets == [["training", 3, True], ["inference", 0, True]]
     assert said(browser) == []
@@ -202,7 +201,96 @@ def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
     assert browser.run(f"return document.querySelectorAll('{SHOWN} .box.lit').length") == 1
     browser.keys("o")
     settle(browser)
-    assert browser.run("return document.querySelector('#details [aria-checked=true]').textContent") == "layers"
+    assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "false"
+    browser.keys("o")
+    assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+PLACES = f"""
+const seen = (one) => one.getClientRects().length && one.getBoundingClientRect().height > 0;
+const frame = (one) => {{
+  const {{ left, right, top, bottom }} = one.getBoundingClientRect();
+  return [left, right, top, bottom];
+}};
+const boxes = [...document.querySelectorAll('{SHOWN} .box')].filter(seen).map((box) => {{
+  const form = box.querySelector(box.classList.contains('shut') ? '.closed' : '.open') ?? box;
+  return {{
+    key: `${{box.dataset.graph}}/${{box.dataset.box}}`,
+    title: form.querySelector('text.title').textContent,
+    frame: frame(form.querySelector('rect')),
+    texts: [...form.querySelectorAll('text')].filter((text) => !text.matches('.state, .label')).map(frame),
+    joins: [...form.querySelectorAll('path.arrow')].map(frame),
+  }};
+}});
+const arrows = [...document.querySelectorAll('{SHOWN} .arrow[data-points]')].map((one) => {{
+  const {{ graph }} = one.closest('.net').dataset;
+  return [`${{graph}}/${{one.dataset.source}}`, `${{graph}}/${{one.dataset.target}}`, frame(one.querySelector('path'))];
+}});
+return [boxes, arrows];
+"""
+"""What can be seen of the picture: boxes and what stands in them, and arrows between them."""
+
+
+def check_picture(browser: Browser) -> list[str]:
+    """Texts lie in their boxes, boxes within those around them and apart from others, arrows reach from box to box.
+    Gives the titles that are seen.
+    """
+    boxes, arrows = browser.run(PLACES)
+    frames = {box["key"]: box["frame"] for box in boxes}
+    for box in boxes:
+        left, right, top, bottom = box["frame"]
+        for text in box["texts"]:
+            assert left <= text[0] <= text[1] <= right + 1, box
+            assert top - 1 <= text[2] <= text[3] <= bottom + 1, box
+        around = max((key for key in frames if box["key"].startswith(f"{key}.")), key=len, default=None)
+        if around:
+            assert frames[around][2] <= top <= bottom <= frames[around][3] + 0.5, (box, frames[around])
+        inner = [frame for key, frame in frames.items() if key.startswith(f"{box['key']}.")]
+        for join in box["joins"]:
+            assert any(abs(join[2] - frame[3]) < 1.5 for frame in inner), (join, inner)
+            assert any(abs(join[3] - frame[2]) < 1.5 for frame in inner), (join, inner)
+        for key, other in frames.items():
+            nested = key.startswith(f"{box['key']}.") or box["key"].startswith(f"{key}.") or key == box["key"]
+            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
+            assert nested or apart, (box["key"], key)
+    for source, target, (left, right, top, bottom) in arrows:
+        if source not in frames or target not in frames:
+            continue  # it goes through a box that only the other graph has
+        assert abs(top - frames[source][3]) < 1.5, source
+        assert abs(bottom - frames[target][2]) < 1.5, target
+        assert frames[source][0] <= right, (source, target)
+        assert left <= frames[source][1], (source, target)
+    return [box["title"] for box in boxes]
+
+
+PICTURED = {"dropped stack": dropped_stack, "both ways": both_ways, "decoder": decoder, "own cells": own_cells}
+
+
+@pytest.mark.parametrize("net", PICTURED)
+def test_boxes_open_one_by_one(browser: Browser, tmp_path: Path, net: str) -> None:
+    """From layers to equations, box by box, in both graphs at once."""
+    opened(browser, PICTURED[net](), tmp_path)
+    browser.run("document.getElementById('beside').click(); document.getElementById('alone').click()")
+    heights = []
+    for at in range(3):  # layers, cells, equations
+        browser.run(f"document.querySelectorAll('#details button')[{at}].click()")
+        check_picture(browser)
+        heights.append(browser.run(f"return document.querySelector('{SHOWN} svg').getBoundingClientRect().height"))
+    assert heights == sorted(heights)
+    every = check_picture(browser)
+    browser.run("document.querySelectorAll('#details button')[0].click()")
+    seen = check_picture(browser)
+    assert len(seen) < len(every)
+    marks = f"""return [...document.querySelectorAll('{SHOWN} .box.shut:not(.away)')].map((box) => box.dataset.box)"""
+    closed = dict.fromkeys(browser.run(marks))
+    while closed:
+        key = next(iter(closed))
+        browser.run(f"document.querySelector(\"{SHOWN} [data-box='{key}'] .mark\").dispatchEvent(new Event('click'))")
+        assert key not in browser.run(marks)
+        seen = check_picture(browser)
+        closed = dict.fromkeys(browser.run(marks))
+    assert seen == every
+    assert said(browser) == []
 
 
 def test_what_a_screen_reader_is_told(browser: Browser, tmp_path: Path) -> None:
@@ -318,6 +406,9 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
         "rows[window.turn % rows.length].dispatchEvent(new PointerEvent('pointermove', { bubbles: true }))",
         "select": f"const rows = {list_}.querySelectorAll('.line'); window.turn = (window.turn ?? 0) + 3;"
         "rows[window.turn % rows.length].click()",
+        "open": f"const marks = document.querySelectorAll('{SHOWN} .box:not(.away) > .mark'); window.turn ="
+        " (window.turn ?? 0) + 5; marks[window.turn % marks.length].dispatchEvent(new Event('click'))",
+        "close all": "window.turn += 1; document.querySelectorAll('#details button')[window.turn % 3].click()",
     }
     worst: dict[str, float] = {}
     for name, action in actions.items():

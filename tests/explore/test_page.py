@@ -21,8 +21,9 @@ from pictured_nets import HOSTILE, dropped_stack, hostile
 import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.explore.packed import packed
-from rnngraph.explore.page import Page
+from rnngraph.explore.page import ASSETS, Page
 from rnngraph.explore.stages import changes_between
+from rnngraph.picture.svg import COLOURS, DARK, DARK_INKS, INKS
 
 
 @dataclass
@@ -311,3 +312,38 @@ def test_the_command_takes_scripts_and_files_of_other_formats(
         assert bool(facts["times"]) == ("--profile" in arguments)
     assert main(["explore", "none.py"]) == 2
     assert "none.py: no such file" in capsys.readouterr().err
+
+
+def luminance(colour: str) -> float:
+    """Of a colour such as #1c1c1a, as WCAG 2.2 defines it."""
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
+def test_texts_can_be_read_on_all_that_they_stand_on(theme: str) -> None:
+    """Contrasts of WCAG's level AA: 4.5 for texts, 3 for lines; on what is lit, pointed at, added, removed or hot."""
+    sheet = (ASSETS / "page.css").read_text().partition(theme)[2].partition("}")[0]
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", sheet))
+    grounds = ("ground", "panel", "lit", "hover", "added", "removed", "renumbered")
+    for ink in ("ink", "soft", "keyword", "type", "number", "string", "comment", "name"):
+        assert min(contrast(colours[ink], colours[ground]) for ground in grounds) >= 4.5, ink
+    assert contrast(colours["accent"], colours["ground"]) >= 4.5  # texts on it have the ground's colour
+    boxes, inks = (DARK, DARK_INKS) if "dark" in theme else (COLOURS, INKS)
+    share = int(re.findall(r"--hottest: (\d+)%", sheet)[0]) / 100
+    parts = [[int(colours[name][at : at + 2], 16) for at in (1, 3, 5)] for name in ("hot", "ground")]
+    hottest = "#" + "".join(f"{round(share * hot + (1 - share) * cold):02x}" for hot, cold in zip(*parts, strict=True))
+    fills = [fill for kind, (fill, _) in boxes.items() if kind != "dropout"]
+    for ink in ("heading", "title", "equation", "note"):
+        assert min(contrast(inks[ink], fill) for fill in (*fills, hottest)) >= 4.5, ink
+    assert contrast(inks["dropped"], boxes["dropout"][0]) >= 4.5
+    around = [boxes[kind][0] for kind in ("ground", "driver", "wrapper")]
+    assert min(contrast(inks[ink], fill) for ink in ("label", "state") for fill in around) >= 4.5
+    lines = [inks["arrow"], inks["loop"], *(line for kind, (_, line) in boxes.items() if kind != "ground")]
+    assert min(contrast(line, boxes["ground"][0]) for line in lines) >= 3

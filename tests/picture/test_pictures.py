@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import declarations
@@ -13,10 +14,12 @@ import pytest
 from pictured_nets import HOSTILE, Gated, both_ways, decoder, dropped_stack, hostile, own_cells
 
 import rnngraph as rg
+from rnngraph.picture.arrows import label_of
 from rnngraph.picture.boxes import Box, Declaration
-from rnngraph.picture.drawing import CHARACTER, DETAILS, Drawing, Line, Rectangle, Text, drawing_of
+from rnngraph.picture.drawing import DETAILS, drawing_of
 from rnngraph.picture.expressions import Equation
 from rnngraph.picture.pictures import declared, drawing, svg
+from rnngraph.picture.shapes import CHARACTER, Drawing, Line, Rectangle, Text
 from rnngraph.picture.svg import svg_text
 
 NETS = (dropped_stack, both_ways, decoder, own_cells, hostile)
@@ -293,3 +296,57 @@ def test_png_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(rg.MissingExtraError, match=r"rnngraph\[plot\]"):
         dropped_stack(1).plot(tmp_path / "net.png")
+
+
+def test_cells_say_which_layer_they_are() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    cells = [rg.GRUCell(4), rg.DropoutWrapper(rg.LSTMCell(5), output_keep_prob=0.5), rg.GRUCell(4)]
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x, scope="encoder")
+    drawn = drawing_of(of(rg.compile(outputs, cache=False)), "training", "cells")
+    cells_of = [figure for figure in drawn.figures if figure.box is not None and figure.box.kind == "cell"]
+    texts = [[shape.text for shape in figure.shapes if isinstance(shape, Text)] for figure in cells_of]
+    titles = [(found[0], found[1]) for found in texts]
+    assert titles == [("GRUCell(4)", "cell_0"), ("LSTMCell(5)", "cell_1"), ("GRUCell(4)", "cell_2")]
+
+
+@pytest.mark.parametrize("make", [dropped_stack, both_ways, decoder, own_cells])
+def test_closed_boxes_take_the_place_of_open_ones(make: Callable[[], rg.Program]) -> None:
+    """They are lower, no wider than what is kept free for them, and within the picture; nothing else is moved."""
+    drawn = drawing_of(of(make()), "both", "equations", True)
+    check_places(drawn)
+    found = [figure for figure in drawn.figures if figure.closed]
+    assert {"cell", "driver", "stack", "wrapper"} & {figure.box.kind for figure in found if figure.box}
+    check_places(replace(drawn, figures=tuple(replace(figure, shapes=figure.closed) for figure in found)))
+    for figure in found:
+        opened, closed = figure.shapes[0], figure.closed[0]
+        assert isinstance(opened, Rectangle)
+        assert isinstance(closed, Rectangle)
+        assert (opened.x, opened.y) == (closed.x, closed.y)
+        assert closed.height < opened.height
+        assert closed.width <= opened.width
+    assert not any(figure.closed for figure in drawing_of(of(make()), "both", "equations").figures)
+
+
+@pytest.mark.parametrize("graph", ["training", "inference"])
+@pytest.mark.parametrize("detail", DETAILS)
+def test_arrows_within_a_driver_end_at_boxes(graph: str, detail: str) -> None:
+    """Also in inference, where the wrappers are not there that the cells stand in."""
+    drawn = drawing_of(of(dropped_stack()), graph, detail)  # type: ignore[arg-type]
+    frames = [shape for figure in drawn.figures for shape in figure.shapes if isinstance(shape, Rectangle)]
+    inner = [figure for figure in drawn.figures if figure.box is not None]
+    joins = [shape for figure in inner for shape in figure.shapes if isinstance(shape, Line) and shape.style == "arrow"]
+    assert len(joins) == (0 if detail == "layers" else 2)
+    for join in joins:
+        (x, y), (_, below) = join.points
+        assert any(box.x < x < box.x + box.width and abs(box.y + box.height - y) < 1e-6 for box in frames)
+        assert any(box.x < x < box.x + box.width and abs(box.y - below) < 1e-6 for box in frames)
+
+
+def test_labels_stand_where_no_other_arrow_runs() -> None:
+    label = "[T, B, 32]"
+    straight, other, far = (
+        Line(((x, 222.0), (x + bend, 255.0)), "arrow") for x, bend in ((500.0, 0.0), (540.0, 35.0), (600.0, 35.0))
+    )
+    assert label_of(straight, label) == Text(506, 242.5, label, "label")
+    assert label_of(straight, label, [far]) == Text(506, 242.5, label, "label")
+    assert label_of(straight, label, [far, other]) == Text(494, 242.5, label, "label", ends=True)

@@ -192,6 +192,8 @@ class MinimalRNNCell(_InputGated):
 
     Parameters: kernel [inputs + 2 units, units], W above G, and bias [units], initially 1.
     recurrent_activation: of the gate, s. State: [batch, units].
+
+    kernel_initializer, bias_initializer: what they begin with: a name or a function of a shape and a generator.
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -212,6 +214,8 @@ class CFNCell(_InputGated):
     1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: kernel
     [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; bias [2 units], initially 1.
     recurrent_activation: of the gates, s. State: [batch, units].
+
+    kernel_initializer, bias_initializer: what they begin with: a name or a function of a shape and a generator.
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -95,6 +95,10 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
     recurrent_activation: of the gates, s.
 
     State: LSTMStateTuple(c [units], h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
+
+    use_peepholes: whether gates see the memory.
+    proj_clip: the projected output is limited to ±proj_clip.
+    norm_gain, norm_shift: what gamma and beta of layer norm begin with.
     """
 
     def __init__(

@@ -25,7 +25,8 @@ class DropoutWrapper(Wrapper):
     step, row and unit; with ``variational_recurrent`` one mask for each row and unit serves all steps
     (Gal & Ghahramani 2016). Memory (an LSTM's c) is never dropped.
 
-    keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar float placeholder. 1.0 makes no node.
+    input_keep_prob, output_keep_prob, state_keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar
+        float placeholder. 1.0 makes no node.
 
     seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
     """

@@ -374,7 +374,10 @@ def gather(table: Any, indices: Any) -> Tensor:
 
 @api
 def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
-    """1 at each index and 0 elsewhere, on a new last axis of ``depth``."""
+    """1 at each index and 0 elsewhere, on a new last axis of ``depth``.
+
+    indices: ints of any shape, each from 0 to depth - 1.
+    """
     index = as_tensor(indices)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"one_hot needs ints, not {index!r}; convert with rg.cast")

@@ -53,6 +53,8 @@ def conv1d(
 
     Owns ``conv1d/kernel`` [kernel_size, width / groups, filters] and ``conv1d/bias`` [filters]; ``name`` replaces
     ``conv1d``.
+
+    use_bias: whether a bias is added.
     """
     scope = ScopeName(name or "conv1d", name is not None, user_line())
     windows = Windows.checked("kernel_size", kernel_size, strides, dilation, padding, scope.where)
@@ -74,7 +76,10 @@ def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: s
 
 @api
 def average_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: str = "valid") -> Tensor:
-    """The mean of ``pool_size`` steps, as ``max_pool1d`` takes them. With ``same`` only steps that there are count."""
+    """The mean of ``pool_size`` steps, as ``max_pool1d`` takes them. With ``same`` only steps that there are count.
+
+    strides, padding: as for ``max_pool1d``.
+    """
     scope = ScopeName("average_pool1d", False, user_line())
     pools = _pools(scope, x, pool_size, strides, padding)
     with within(scope.layer):

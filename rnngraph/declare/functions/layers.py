@@ -53,6 +53,8 @@ def dense(
 
     Owns ``dense/kernel`` [width, units] and ``dense/bias`` [units], then ``dense_1/…``; ``name`` replaces
     ``dense``.
+
+    use_bias: whether a bias is added.
     """
     scope = ScopeName(name or "dense", name is not None, user_line())
     return affine(x, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",))

@@ -69,6 +69,8 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
     """Normal random numbers of the shape and dtype of ``like``, drawn as masks of ``rg.dropout`` are.
 
     They may reach the training graph only, by ``rg.by_graph``. By the transform of Box and Muller (1958).
+
+    mean, stddev: of the distribution.
     """
     radius = sqrt(-2.0 * log1p(-_unit(like, "random_normal", "random_normal/radius")))
     angle = _unit(like, "random_normal", "random_normal/angle") * (2.0 * math.pi)

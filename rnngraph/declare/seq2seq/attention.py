@@ -105,6 +105,9 @@ class BahdanauAttention(Attention):
 
     normalize: v is g v / |v|, with ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b``
         [num_units] in the tanh (Salimans and Kingma 2016).
+
+    memory: what is read, [batch, entries, depth].
+    memory_sequence_length: how many entries each row has, int64[batch]; None: all.
     """
 
     name = "bahdanau_attention"
@@ -132,6 +135,9 @@ class LuongAttention(Attention):
 
     Parameters: ``memory_layer/kernel`` of its own; with scale ``luong_attention/attention_g`` [1] under the wrapper's
     scope, initially 1, times which the score is taken.
+
+    memory: what is read, [batch, entries, depth].
+    memory_sequence_length: how many entries each row has, int64[batch]; None: all.
     """
 
     name = "luong_attention"
@@ -152,7 +158,11 @@ class LuongAttention(Attention):
 
 @api
 class AttentionWrapperState(NamedTuple):
-    """The cell's state, and the attention that the next step's input is joined with."""
+    """The cell's state, and the attention that the next step's input is joined with.
+
+    cell_state: the cell's own.
+    attention: [batch, width].
+    """
 
     cell_state: Any
     attention: Any

@@ -4,9 +4,12 @@
 
 function lightBoxes() {
   for (const element of shown) {
-    const { own } = FACTS.boxes[element.dataset.box];
-    element.classList.toggle("lit", LIGHT.lit[own] === 1);
-    element.classList.toggle("hover", LIGHT.hover[own] === 1);
+    const { own, all } = FACTS.boxes[element.dataset.box];
+    const sets = element.classList.contains("shut") ? [own, all] : [own]; // and so for what it holds
+    for (const kind of ["lit", "hover"]) {
+      const is = sets.some((set) => LIGHT[kind][set] === 1);
+      element.classList.toggle(kind, is);
+    }
   }
 }
 
@@ -39,7 +42,7 @@ function select(places, from = null) {
   soon("rules", rules);
   soon("stages", listStages);
   soon("status", tell);
-  const box = () => document.querySelector("#picture .net.shown .box.lit");
+  const box = () => document.querySelector("#picture .net.shown .box.lit:not(.away)");
   if (LIGHT.selected && !from?.closest?.("#picture")) soon("picture", () => box()?.scrollIntoView(NEAREST));
 }
 
@@ -53,9 +56,11 @@ function litCounts() {
   const graph = graphOf(state.graph);
   const parts = graph.stages.map((stage) => [litLines(graph.name, stage.name), stage.name]).filter(([count]) => count);
   const shown = parts.filter(([, name]) => ["lowered", "loops", "llvm", "asm"].includes(name));
-  const counts = shown.map(([count, name]) => `${name}: ${count.toLocaleString("en")} lines`).join(", ");
+  const counts = shown.map(([count, name]) => `${name}: ${lineCount(count)}`).join(", ");
   return `${counts || "nothing"} of ${graph.name}`;
 }
+
+const lineCount = (count) => `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"}`;
 
 function litLines(graph, name) {
   const text = textOf(graph, name);
@@ -84,7 +89,7 @@ function listStages() {
       lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "",
     );
     if (lit)
-      badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
+      badge.setAttribute("aria-label", `${lineCount(lit)} ${state.wanted ? "found" : "of what is selected"}`);
     button.append(badge);
     if (stage === current) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => go(graph.name, stage.name));
@@ -176,7 +181,7 @@ function find(wanted) {
     for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
   const counts = [...state.found].filter(([id]) => id.startsWith(`${state.graph}/`)).map(([, lines]) => lines.length);
   const sum = counts.reduce((most, count) => most + count, 0);
-  byId("found").textContent = state.wanted ? `${sum.toLocaleString("en")} lines` : "";
+  byId("found").textContent = state.wanted ? lineCount(sum) : "";
   for (const pane of state.panes) {
     pane.lines.wanted = state.wanted;
     pane.lines.render(true);
@@ -199,7 +204,7 @@ const KEYS = {
   g: () => FACTS.graphs.length > 1 && byId("graphs").querySelector('[aria-checked="false"]').click(),
   d: () => state.current.toggle(),
   s: split,
-  p: () => document.querySelector("main").classList.toggle("picture"),
+  p: () => byId("alone").click(),
   "?": () => byId("help").click(),
   Escape: () => {
     find("");
@@ -256,7 +261,7 @@ function theme(name) {
   state.inks = ["--hot", "--accent"].map((ink) => style.getPropertyValue(ink));
   soon("rules", rules);
 }
-["beside", "fit"].forEach((id) => byId(id).addEventListener("change", showPicture));
+["beside", "fit", "alone"].forEach((id) => byId(id).addEventListener("change", showPicture));
 let typing = 0;
 byId("search").addEventListener("input", () => {
   clearTimeout(typing);
@@ -273,6 +278,7 @@ async function start() {
   byId("file").parentElement.hidden = FILES.length < 2;
   readyBoxes();
   tabs();
+  state.closed = closedAt(state.detail);
   makeCurrent(addPane());
   if (!FILES.length) byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
   showGraph();

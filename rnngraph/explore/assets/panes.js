@@ -3,7 +3,8 @@
 const byId = (id) => document.getElementById(id);
 const state = {
   graph: FACTS.graphs.at(-1).name,
-  detail: FACTS.detail,
+  detail: FACTS.detail, // as long as no box was opened or closed by itself
+  closed: new Set(), // keys of boxes
   panes: [],
   current: null,
   wanted: "",

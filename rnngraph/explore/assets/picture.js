@@ -1,4 +1,4 @@
-// The picture: which of the graphs is shown, how much of it, and its boxes.
+// The picture: which of the graphs is shown, which of its boxes are open, and what is selected by them.
 
 const boxes = [...document.querySelectorAll("#picture .box")];
 let shown = []; // those of them that can be seen
@@ -8,18 +8,19 @@ const LEAST_HEAT = 0.004; // share of the time by which a box is coloured
 
 function showPicture() {
   const beside = byId("beside").checked;
-  for (const level of document.querySelectorAll("#picture .level"))
-    level.classList.toggle("shown", level.dataset.detail === state.detail);
-  for (const net of document.querySelectorAll("#picture .net")) {
-    net.classList.toggle(
-      "shown",
-      net.parentElement.dataset.detail === state.detail && (beside || net.dataset.graph === state.graph),
-    );
-  }
+  for (const net of document.querySelectorAll("#picture .net"))
+    net.classList.toggle("shown", beside || net.dataset.graph === state.graph);
+  document.querySelector("main").classList.toggle("picture", byId("alone").checked);
   const picture = byId("picture");
   picture.classList.toggle("fit", byId("fit").checked);
   picture.classList.toggle("both", beside);
   soon("middle", () => (picture.scrollLeft = (picture.scrollWidth - picture.clientWidth) / 2));
+  layPicture();
+}
+
+// Draws boxes as they are open or closed.
+function layPicture() {
+  NETS.forEach((net) => net.lay());
   shown = boxes.filter((element) => element.closest(".net.shown"));
   lightBoxes();
 }
@@ -42,33 +43,31 @@ function readyBoxes() {
       select(SETS[all], element);
     });
     element.addEventListener("keydown", (event) => {
-      if (event.key === "o") open(element);
+      if (event.key === "o") toggle(element);
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
       select(SETS[all], element);
     });
     element.addEventListener("dblclick", (event) => {
       event.stopPropagation();
-      open(element);
+      toggle(element);
     });
+    if (canClose(element)) addMark(element, () => toggle(element));
   }
   byId("picture").addEventListener("pointerleave", () => point([]));
 }
 
-// Shows a box with more of what is in it; from the last level of detail, closed again.
-function open(element) {
-  const { details } = FACTS;
-  state.detail = details[(details.indexOf(state.detail) + 1) % details.length];
-  showPicture();
+// Opens a box, or closes it, in both graphs; what it holds stays as it was.
+function toggle(element) {
+  const key = element.dataset.box;
+  if (!canClose(element)) return;
+  if (!state.closed.delete(key)) state.closed.add(key);
+  state.detail = null;
+  layPicture();
   refreshDetails();
-  const same = boxes.find(
-    (box) =>
-      box.dataset.box === element.dataset.box &&
-      box.dataset.graph === element.dataset.graph &&
-      box.closest(".level.shown"),
-  );
-  same?.focus();
-  same?.scrollIntoView({ block: "nearest" });
+  if (Object.keys(FACTS.times).length) heatBoxes();
+  element.focus();
+  element.scrollIntoView(NEAREST);
 }
 
 function choices(into, names, get, set) {
@@ -90,7 +89,7 @@ function choices(into, names, get, set) {
   return () =>
     buttons.forEach((button, at) => {
       button.setAttribute("aria-checked", String(names[at] === get()));
-      button.tabIndex = names[at] === get() ? 0 : -1;
+      button.tabIndex = names[at] === get() || (!names.includes(get()) && !at) ? 0 : -1;
     });
 }
 
@@ -113,8 +112,10 @@ const refreshDetails = choices(
   () => state.detail,
   (name) => {
     state.detail = name;
-    showPicture();
+    state.closed = closedAt(name);
+    layPicture();
     refreshDetails();
+    if (Object.keys(FACTS.times).length) heatBoxes();
   },
 );
 
@@ -128,12 +129,18 @@ function showGraph() {
 
 function showHeat() {
   heatBy(state.graph);
-  for (const element of boxes) {
-    const heat = HEAT[FACTS.boxes[element.dataset.box].own];
-    element.classList.toggle("heated", heat > LEAST_HEAT);
-    element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
-  }
+  heatBoxes();
   if (FILES.length) showFile(script.file);
   state.panes.forEach((pane) => pane.lines.render(true));
   showTimes();
+}
+
+// A closed box is as hot as the hottest that it holds.
+function heatBoxes() {
+  for (const element of boxes) {
+    const { own, all } = FACTS.boxes[element.dataset.box];
+    const heat = element.classList.contains("shut") ? Math.max(HEAT[own], HEAT[all]) : HEAT[own];
+    element.classList.toggle("heated", heat > LEAST_HEAT);
+    element.style.setProperty("--heat", Math.sqrt(Math.min(1, heat))); // of a colour on which all texts can be read
+  }
 }

@@ -33,15 +33,10 @@ function rows() {
   }
 }
 
-const SVG = "http://www.w3.org/2000/svg";
 function bars(counts, label) {
-  const picture = document.createElementNS(SVG, "svg");
   const [width, height, most] = [130, 30, Math.max(1, ...counts)];
-  Object.entries({ class: "bars", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }).forEach(
-    (pair) => picture.setAttribute(...pair),
-  );
+  const picture = drawn("svg", { class: "bars", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   counts.forEach((count, at) => {
-    const bar = document.createElementNS(SVG, "rect");
     const tall = count ? Math.max(1, (height * count) / most) : 0;
     const facts = {
       x: (at * width) / counts.length,
@@ -49,8 +44,7 @@ function bars(counts, label) {
       width: width / counts.length - 0.5,
       height: tall,
     };
-    Object.entries(facts).forEach((pair) => bar.setAttribute(...pair));
-    picture.append(bar);
+    picture.append(drawn("rect", facts));
   });
   return picture;
 }

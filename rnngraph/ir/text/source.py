@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ...errors import Where
 from ..graph import Node
@@ -12,18 +12,18 @@ from ..graph import Node
 _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 
 
-def assigned_names(nodes: Iterable[Node], beside: Where | None = None) -> dict[Node, str]:
+def assigned_names(nodes: Iterable[Node], beside: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
     """The variable to which a line of the form ``name = …`` assigns a node, where there is one.
 
     What a line gives is a node that no other node of that line reads. Left out are nodes that have a name
-    or a label, taps, everything made at the line ``beside``, and lines whose source can't be read.
+    or a label, taps, everything made at the lines ``beside``, and lines whose source can't be read.
     """
     nodes = [node for node in nodes if node.op != "tap"]
     read = ((node, _tapped(operand)) for node in nodes for operand in node.operands)
     inner = {operand for node, operand in read if _place(operand.where) == _place(node.where)}
     names: dict[Node, str] = {}
     for node in nodes:
-        if node.where is None or node.where.place == _place(beside) or node in inner or node.name or node.get("label"):
+        if node.where is None or node.where.place in beside or node in inner or node.name or node.get("label"):
             continue
         line = linecache.getline(node.where.file, node.where.line)
         target = _TARGET.match(line)

@@ -72,7 +72,7 @@ class Steps:
                 zero = self.make("constant", value=np.zeros((), x.dtype))
                 new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states, *driver.emits), known=new)
-        self.assigned = assigned_names(inner, beside=driver.where)
+        self.assigned = assigned_names(inner, beside=driver.places)
         written: dict[Node, Sequence[Node]] = {}  # what drivers within the step give
         for node in inner:
             if node.op == "get" and node.operands[0] in written:
@@ -207,9 +207,8 @@ class Body(Steps):
         self.shared: dict[str, Node] = {}
         self.tapped: list[tuple[Node, Node, int | None]] = []
 
-    def formal(self, label: str, kind: TensorType, layer: str | None = None) -> Node:
-        where = self.where and self.where.of(layer)
-        return self.make("input", where=where, name=label, label=label, type=kind)
+    def formal(self, label: str, kind: TensorType, where: Where | None = None) -> Node:
+        return self.make("input", where=where or self.where, name=label, label=label, type=kind)
 
     def over(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
@@ -217,8 +216,7 @@ class Body(Steps):
         return node
 
     def given(self, label: str, actual: Node) -> Node:
-        layer = actual.where.layer if actual.op == "parameter" and actual.where is not None else None
-        node = self.formal(label, actual.tensor, layer)
+        node = self.formal(label, actual.tensor, actual.where if actual.op == "parameter" else None)
         self.constants.append(Binding(node, actual))
         return node
 

@@ -86,6 +86,8 @@ class Stream(Generic[Given]):
 
         rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
         their state, and their results are 0; what is fed for them has no effect.
+
+        out: arrays by names of outputs, which are written to and given.
         """
         if excess:
             no_more("step", excess)
@@ -109,6 +111,8 @@ class Stream(Generic[Given]):
         """A chunk of steps: sequence placeholders with their time axis.
 
         rows: as for ``step``.
+
+        out: as for ``step``.
         """
         if excess:
             no_more("process", excess)

@@ -45,7 +45,10 @@ class History(Mapping[str, np.ndarray]):
         self.stopped = ""
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Adds an epoch. A column that begins late, or that an epoch has not measured, holds NaN there."""
+        """Adds an epoch. A column that begins late, or that an epoch has not measured, holds NaN there.
+
+        row: values by columns.
+        """
         values = {name: float(value) for name, value in row.items()}
         for name in values:
             self._columns.setdefault(name, [math.nan] * self._rows)
@@ -117,7 +120,10 @@ class History(Mapping[str, np.ndarray]):
     @classmethod
     @api
     def from_text(cls, text: str) -> History:
-        """The history that ``to_text`` wrote. Raises ``ArgumentError`` where it is damaged."""
+        """The history that ``to_text`` wrote. Raises ``ArgumentError`` where it is damaged.
+
+        text: as ``to_text`` gave it.
+        """
         history = cls()
         try:
             parts = json.loads(text)

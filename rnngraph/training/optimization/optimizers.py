@@ -158,6 +158,8 @@ class Adagrad(Optimizer):
     """s = s + g²; p = p − rate · g / (√s + epsilon) (Duchi et al. 2011).
 
     rate_decay: the rate of update n (from 0) is divided by 1 + n · rate_decay.
+
+    initial_accumulator: what s begins with.
     """
 
     learning_rate: Rate
@@ -191,6 +193,8 @@ class Adam(Optimizer):
     """m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; p = p − rate · m̂ / (√v̂ + epsilon), m̂ = m/(1 − β₁ᵗ), v̂ likewise.
 
     Kingma & Ba 2015, algorithm 1. weight_decay adds weight_decay · p to the gradient; see ``AdamW``.
+
+    beta1, beta2: β₁ and β₂, how much of m and v stays.
     """
 
     learning_rate: Rate = 1e-3
@@ -234,6 +238,8 @@ class AdamW(Adam):
     """Adam whose weight decay is apart from the gradient: p is first multiplied by 1 − rate · weight_decay.
 
     Loshchilov & Hutter 2019, algorithm 2.
+
+    beta1, beta2: as for ``Adam``.
     """
 
     weight_decay: float = 0.01
