@@ -17,7 +17,7 @@ from ....ir.types import Dim, Size, quotient, uncommon
 from ...script import Script
 from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
-from .sizes import UnreadableError, axis_of, checked, texts, total
+from .sizes import ForcedSizeError, UnreadableError, axis_of, checked, forced, texts, total
 from .values import Values
 
 
@@ -106,6 +106,15 @@ class Tensors(Values):
             raise UnreadableError(f"a shape with a negative size, {texts(target)}")
         if target == own:
             return x
+        only = None if total(target) == total(own) else forced(own, target)
+        if only is not None:
+            raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", *only)
+        have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
+        if total(target) != total(own) and isinstance(have, Size) and have.symbol and isinstance(want, int):
+            raise UnreadableError(
+                f"{texts(own)} is reshaped to {texts(target)}; if the file is made for one {have.symbol} alone, give "
+                f"read_onnx fixed={{{have.symbol!r}: {want}}}"
+            )
         if isinstance(x, Known):
             if not all(isinstance(dim, int) for dim in target):
                 raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
