@@ -22,6 +22,7 @@ from .core.tensors import Tensors
 from .fusing import with_sums
 from .ops.control import taken
 from .recurrent.drivers import stack_of
+from .unread import reason_for
 
 MOST_RANK = 16
 _TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -193,7 +194,7 @@ class GraphReader:
         calls = []
         for number, node in enumerate(nodes):
             if reader_of(node) is None:
-                raise UnreadableError("the op has no counterpart here")
+                raise UnreadableError(reason_for(node.op))
             inputs = [
                 self._value(name) if name and (number == 0 or place) else None for place, name in enumerate(node.inputs)
             ]
