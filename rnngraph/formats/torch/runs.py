@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -72,11 +72,11 @@ class Reader:
     def script(self) -> Script:
         """The script. Raises ``NotReadableError``."""
         known: dict[str, Dim] = {}
-        _, known, times = self._settled(self.examples, known)
+        script, known, times = self._settled(self.examples, known)
         for name in self.examples:
             if name not in known:
                 known = self._loosest(name, known)
-        self._name_sizes(known, times)
+        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in script.inputs], known, times)
         return self._settled(self.examples, known)[0]
 
     def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
@@ -125,9 +125,9 @@ class Reader:
             return False
         return found == dict(known) and script.text() == text
 
-    def _name_sizes(self, known: Mapping[str, Dim], times: list[str]) -> None:
+    def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Open sizes are called T, T_1 and on where they are of time, else B, B_1 and on."""
-        for name in self.examples:
+        for name in names:
             if name not in known:
                 letter = "T" if name in times else "B"
                 taken = sum(1 for other in self.names.values() if other[0] == letter)
