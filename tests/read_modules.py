@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
     """What stands in nests, named as ``read_torch`` says."""
     if hasattr(item, "_fields"):
         item = item._asdict()
+    if dataclasses.is_dataclass(item):
+        item = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
     if isinstance(item, list | tuple):
         item = dict(enumerate(item))
     if isinstance(item, Mapping):
@@ -29,7 +32,7 @@ def expected(module: Any, arguments: tuple[Any, ...]) -> dict[str, np.ndarray]:
 
     with torch.no_grad():
         result = module(*arguments)
-    named = hasattr(result, "_fields") or isinstance(result, Mapping)
+    named = hasattr(result, "_fields") or isinstance(result, Mapping) or dataclasses.is_dataclass(result)
     return {name: item.numpy() for name, item in leaves("" if named else "y", result)}
 
 

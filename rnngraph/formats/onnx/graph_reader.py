@@ -14,14 +14,15 @@ from typing import Any
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
 from ..steps import Value
-from .core.known import Operand, Unrounded, known, shape_of
+from .core.known import Listed, Operand, Unrounded, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
-from .core.sizes import Undecided, UnreadableError, checked
+from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
 from .fusing import with_sums
 from .ops.control import taken
 from .recurrent.drivers import stack_of
+from .unread import reason_for
 
 MOST_RANK = 16
 _TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -52,7 +53,8 @@ class Reading:
     """What is found out while a model is read once.
 
     stacks: nodes that become one driver, by each of them. choices: whether sizes are equal where only a call can tell,
-    by the node that asks. undecided: the nodes that asked, with their conditions.
+    by the node that asks. undecided: the nodes that asked, with their conditions. forced: sizes that nodes can be read
+    for alone.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Reading:
     ) -> None:
         self.model, self.tensors, self.stacks, self.choices = model, tensors, stacks, choices
         self.undecided: dict[Node, Undecided] = {}
+        self.forced: dict[str, int] = {}
         self.problems: list[str] = []
         self.depth = 0
 
@@ -70,6 +73,8 @@ class Reading:
 
     def failed(self, node: Node, error: Exception) -> None:
         what = error.what if isinstance(error, RnnGraphError) else str(error)
+        if isinstance(error, ForcedSizeError):
+            self.forced.setdefault(error.name, error.value)
         self.problems.append(f"{node}: {what or type(error).__name__}")
 
     def opset(self, node: Node) -> int:
@@ -189,7 +194,7 @@ class GraphReader:
         calls = []
         for number, node in enumerate(nodes):
             if reader_of(node) is None:
-                raise UnreadableError("the op has no counterpart here")
+                raise UnreadableError(reason_for(node.op))
             inputs = [
                 self._value(name) if name and (number == 0 or place) else None for place, name in enumerate(node.inputs)
             ]
@@ -208,9 +213,9 @@ class GraphReader:
         return [found]
 
 
-def _check(value: Operand | Unrounded | None) -> None:
+def _check(value: Operand | Unrounded | Listed | None) -> None:
     """Refuses shapes that no net has, and that sizes computed with would make longer and longer."""
-    if value is None or isinstance(value, Unrounded):
+    if value is None or isinstance(value, Unrounded | Listed):
         return
     shape = shape_of(value)
     if len(shape) > MOST_RANK:

@@ -17,23 +17,39 @@ from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
 from ..script import Script
 from ..steps import Value
-from .core.known import Known, Unrounded, known
+from .core.known import Known, Listed, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
 from .core.values import HELD, held
 from .graph_reader import FAILED, GraphReader, Reading
 from .loops import loop, scan
-from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
+from .ops import (
+    choosing,
+    convolutions,
+    elementwise,
+    moving,
+    normalizing,
+    products,
+    quantized,
+    reducing,
+    sequences,
+    shapes,
+)
 from .recurrent.stacks import stacks_in
 
 if TYPE_CHECKING:
     import onnx
 
-FILES = (choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, shapes)
+FILES = (
+    choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, sequences,
+    shapes,
+)  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5
 """Conditions on sizes of which all combinations are tried."""
+MOST_FORCED = 8
+"""Times that a file is read anew with sizes that its nodes turned out to be made for."""
 
 
 @api
@@ -42,7 +58,8 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
 
     Sizes that the file leaves open stay open: one program serves all batches and lengths. Numbers of 16 bits become
     float32, whole numbers of less than 32 bits int32. Inputs that no output needs are left out. Where a graph hangs on
-    whether an open size is 1, it is read for sizes that are not, unless it can be read for 1 alone.
+    whether an open size is 1, it is read for sizes that are not, unless it can be read for 1 alone. A size that nodes
+    have written down as a number, which exporters do that trace an example, is that number.
 
     source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
     fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
@@ -53,13 +70,16 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
     """
     model = model_of(source)
     settled = _settled(model, fixed)
-    reading, values = _read(model, settled)
-    for choices in _choices(reading):
-        reading, values = _read(model, settled, choices=choices)
-        if not reading.problems:
+    reading, values = _chosen(model, settled)
+    first, names = reading, {size for kind in model.graph.inputs.values() for size in kind.shape or ()}
+    for _ in range(MOST_FORCED):
+        more = {name: size for name, size in reading.forced.items() if name in names and name not in settled}
+        if not reading.problems or not more:
             break
+        settled |= more
+        reading, values = _chosen(model, settled)
     if reading.problems:
-        raise not_readable(model.name, reading.problems)
+        raise not_readable(model.name, first.problems)
     stacks = stacks_in(reading.tensors, values)
     shared = frozenset(place for place, arrays in reading.tensors.products.items() if len(arrays) > 1)
     if stacks or shared:
@@ -67,6 +87,16 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
         if not again.problems:
             reading, values = again, values_again
     return Net(_finished(model, reading.tensors, values))
+
+
+def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
+    """Reads all, with the first choices by which all of it can be read."""
+    reading, values = _read(model, settled)
+    for choices in _choices(reading):
+        reading, values = _read(model, settled, choices=choices)
+        if not reading.problems:
+            break
+    return reading, values
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
@@ -171,6 +201,8 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
         try:
             if isinstance(value, Unrounded):
                 raise UnreadableError("it is quantized at run time")
+            if isinstance(value, Listed):
+                raise UnreadableError("it is a sequence")
             script.outputs[name] = tensors.value(value)
         except UnreadableError as error:
             problems.append(f"output {shown(name)}: {error}")

@@ -54,6 +54,8 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
         declared = step.key is placeholder or isinstance(step.thing, Cell)
         if declared or step in fixed or isinstance(step.key, Index) or counts[codes[step]] == 1:
             outside.add(step)
+        if step.fill is not None:  # what is made of a state that rounds begin with belongs to the first of them
+            fixed.pop(step, None)
     return outside
 
 

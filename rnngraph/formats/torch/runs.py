@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,11 +72,11 @@ class Reader:
     def script(self) -> Script:
         """The script. Raises ``NotReadableError``."""
         known: dict[str, Dim] = {}
-        _, known, times = self._settled(self.examples, known)
+        script, known, times = self._settled(self.examples, known)
         for name in self.examples:
             if name not in known:
                 known = self._loosest(name, known)
-        self._name_sizes(known, times)
+        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in script.inputs], known, times)
         return self._settled(self.examples, known)[0]
 
     def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
@@ -124,9 +125,9 @@ class Reader:
             return False
         return found == dict(known) and script.text() == text
 
-    def _name_sizes(self, known: Mapping[str, Dim], times: list[str]) -> None:
+    def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Open sizes are called T, T_1 and on where they are of time, else B, B_1 and on."""
-        for name in self.examples:
+        for name in names:
             if name not in known:
                 letter = "T" if name in times else "B"
                 taken = sum(1 for other in self.names.values() if other[0] == letter)
@@ -164,7 +165,10 @@ class Reader:
             raise self._error(tracer)
         if not outputs:
             raise not_readable(self._what(), ["forward gives no tensor"])
+        tracer.script.drop_unused_inputs()
         script = rolled_up(tracer.script, tracer.sizes.value)
+        if script is not tracer.script and not tracer.keeps_filled:
+            script = self._with_equal_rounds(tracer, script)
         if script is tracer.script and tracer.has_assumed:
             script = made_anew(script)
         left = steps_left(script)
@@ -175,6 +179,17 @@ class Reader:
             ])  # fmt: skip
         return script
 
+    def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
+        """The script of a run in which zeros that a loop begins with are states like those of later rounds, where that
+        is shorter: what is written as a number makes the first round another one than the rest.
+        """
+        sizes = Sizes(tracer.sizes.examples, tracer.sizes.known)
+        try:
+            other = self._run(Tracer(self.module, sizes, self.shared, True))
+        except (SizesChanged, RnnGraphError):
+            return script
+        return min(script, other, key=lambda found: found.text().count("\n"))
+
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
         entries = [self.names.get(str(dim), str(dim)) if isinstance(dim, Size) else dim for dim in dims]
@@ -183,8 +198,7 @@ class Reader:
         return tracer.traced(value)
 
     def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:
-        value = item.value if isinstance(item, Traced) else item
-        return tracer.value(value)
+        return tracer.value(tracer.bare(item) if isinstance(item, Traced) else item)
 
     def _what(self) -> str:
         return f"the module {type(self.module).__name__}"
@@ -208,8 +222,8 @@ def _named(forward: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 
 def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
     """What stands in nests, with names that are made of places and keys."""
-    if hasattr(item, "_fields"):
-        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in item._fields}
+    if fields := _fields(item):
+        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in fields}
     elif isinstance(item, Mapping):
         parts = item
     elif isinstance(item, list | tuple):
@@ -223,15 +237,26 @@ def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
 
 def _outputs(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """What forward gives, by name: y, y_0 and on, or the names of a dict."""
-    has_names = isinstance(result, Mapping) or hasattr(result, "_fields")
+    has_names = isinstance(result, Mapping) or bool(_fields(result))
     for name, item in leaves("" if has_names else "y", result):
         if isinstance(item, torch.Tensor):
             yield name, item
 
 
+def _fields(item: Any) -> tuple[str, ...]:
+    """Names of the entries of a namedtuple or a dataclass that is no mapping; none of others."""
+    if hasattr(item, "_fields"):
+        return tuple(item._fields)
+    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
+        return tuple(field.name for field in dataclasses.fields(item))
+    return ()
+
+
 def _nest(item: Any, function: Any) -> Any:
     if hasattr(item, "_fields"):
         return type(item)(*(_nest(part, function) for part in item))
+    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
+        return dataclasses.replace(item, **{name: _nest(getattr(item, name), function) for name in _fields(item)})
     if isinstance(item, Mapping):
         return {key: _nest(part, function) for key, part in item.items()}
     if isinstance(item, list | tuple):

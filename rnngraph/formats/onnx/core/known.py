@@ -56,6 +56,13 @@ class Unrounded:
     source: Value
 
 
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """A sequence of arrays, which ops of sequences alone may read."""
+
+    items: tuple[Known | Expanded | Value, ...]
+
+
 Operand = Known | Expanded | Value
 """What a value of a file is."""
 

@@ -11,14 +11,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....ir.sizes.polynomial import Floor, floor_divide, terms_of
-from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute
+from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute, uncommon
 
 MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
 
 
+MOST_TIMES = 4
+"""How many times a size may hold another one to be divided by it where nothing is left over."""
+
+
 class UnreadableError(Exception):
     """Why a node can't be read."""
+
+
+class ForcedSizeError(UnreadableError):
+    """A node that can be read for one value of a size alone that the file calls open, as exporters leave it that write
+    the example's sizes down.
+    """
+
+    def __init__(self, what: str, name: str, value: int) -> None:
+        super().__init__(f"{what}, which it can be where {name} is {value}; give read_onnx fixed={{{name!r}: {value}}}")
+        self.name, self.value = name, value
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,16 @@ def divided(left: Dim, right: Dim) -> Dim:
         return exact
     if isinstance(right, int) and right > 0:
         return floor_divide(left, right)
+    times = _whole_times(left, right)
+    return times if times >= 0 or left == times * right else times + 1
+
+
+def _whole_times(left: Dim, right: Dim) -> int:
+    """How many times left holds right, where that is the same for all sizes."""
+    for times in range(-MOST_TIMES, MOST_TIMES):
+        rest = left - times * right
+        if sign_of(rest + 1) == 1 and sign_of(right - rest) == 1:  # 0 <= rest < right
+            return times
     raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
 
 
@@ -112,6 +136,8 @@ def remainder(left: Dim, right: Dim) -> Dim:
         if right == 0:
             raise UnreadableError("a size is divided by 0")
         return left % right
+    if isinstance(right, Size) and quotient(left, right) is None:
+        return left - _whole_times(left, right) * right
     return left - divided(left, right) * right
 
 
@@ -156,6 +182,28 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
 
 def total(shape: tuple[Dim, ...]) -> Dim:
     return checked(product(shape))
+
+
+def lacking(dim: Dim) -> tuple[str, int] | None:
+    """(name, count) of a size that is that many less than one with a name."""
+    if isinstance(dim, Size) and dim.symbol is None:
+        for name in dim.plain_symbols:
+            less = size(name) - dim
+            if isinstance(less, int) and less > 0 and not name.startswith("_"):
+                return name, less
+    return None
+
+
+def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
+    """The one size, and its value, for which an array of one shape has as many entries as another shape."""
+    left, right = (product(dims) for dims in uncommon(own, target))
+    many, few = (left, right) if isinstance(left, Size) else (right, left)
+    terms = list(terms_of(many))
+    if not isinstance(few, int) or not isinstance(many, Size) or len(terms) != 1 or len(terms[0][0]) != 1:
+        return None
+    (name,), factor = terms[0]
+    is_whole = isinstance(name, str) and many.symbols == {name} and few > 0 and few % factor == 0
+    return (name, few // factor) if is_whole else None
 
 
 def axis_of(axis: int, rank: int) -> int:

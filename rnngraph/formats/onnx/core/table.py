@@ -10,12 +10,12 @@ import numpy as np
 from ....ir.types import Dim
 from ...script import Script
 from ...steps import Value
-from .known import Known, Operand, Unrounded, known, shape_of
+from .known import Known, Listed, Operand, Unrounded, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
 from .sizes import Undecided, UnreadableError, axis_of
 from .tensors import Tensors
 
-Outputs = Operand | Unrounded | Sequence[Operand | Unrounded | None]
+Outputs = Operand | Unrounded | Listed | Sequence[Operand | Unrounded | Listed | None]
 OpReader = Callable[["Call"], Outputs]
 Function = TypeVar("Function", bound=OpReader)
 
@@ -59,7 +59,7 @@ class Call:
     """
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | Unrounded | None], opset: int, tensors: Tensors,
+        self, node: Node, inputs: Sequence[Operand | Unrounded | Listed | None], opset: int, tensors: Tensors,
         arrays: ArrayReader, branches: Branches,
     ) -> None:  # fmt: skip
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
@@ -85,7 +85,16 @@ class Call:
         found = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(found, Unrounded):
             raise UnreadableError("it computes with numbers that were quantized at run time")
+        if isinstance(found, Listed):
+            raise UnreadableError("it computes with a sequence")
         return found
+
+    def items(self, number: int) -> tuple[Operand, ...]:
+        """The arrays of an input that is a sequence."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        if not isinstance(found, Listed):
+            raise UnreadableError("it reads no sequence that the file has made")
+        return found.items
 
     def unrounded(self, number: int) -> Operand:
         """An input that may have been quantized, as it was before."""

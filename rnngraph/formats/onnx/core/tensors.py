@@ -17,7 +17,7 @@ from ....ir.types import Dim, Size, quotient, uncommon
 from ...script import Script
 from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
-from .sizes import UnreadableError, axis_of, checked, texts, total
+from .sizes import ForcedSizeError, UnreadableError, axis_of, checked, forced, texts, total
 from .values import Values
 
 
@@ -100,12 +100,17 @@ class Tensors(Values):
         if wanted.count(-1) > 1:
             raise UnreadableError("a shape holds -1 more than once")
         if -1 in wanted:
-            wanted[wanted.index(-1)] = _remaining(own, [dim for dim in wanted if dim != -1])
+            wanted[wanted.index(-1)] = _remaining(own, wanted)
         target = tuple(checked(dim) for dim in wanted)
         if any(isinstance(dim, int) and dim < 0 for dim in target):
             raise UnreadableError(f"a shape with a negative size, {texts(target)}")
         if target == own:
             return x
+        only = None if total(target) == total(own) else forced(own, target)
+        if only is not None:
+            raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", *only)
+        if total(target) != total(own) and (remedy := _remedy(own, target)):
+            raise UnreadableError(f"{texts(own)} is reshaped to {texts(target)}{remedy}")
         if isinstance(x, Known):
             if not all(isinstance(dim, int) for dim in target):
                 raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
@@ -376,13 +381,21 @@ def _source(x: Operand) -> Known | Value:
     return x
 
 
-def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
+def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
+    """What to do where a shape has a number in place of an open size, as it was in an example."""
+    have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
+    if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
+        return ""
+    return f"; if the file is made for one {have.symbol} alone, give read_onnx fixed={{{have.symbol!r}: {want}}}"
+
+
+def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     """The size that -1 stands for."""
-    left, divisors = uncommon(own, others)
+    left, divisors = uncommon(own, [dim for dim in target if dim != -1])
     divisor = total(tuple(divisors))
     if divisor == 0:
         return 0
     found = quotient(total(tuple(left)), divisor)
     if found is None:
-        raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call")
+        raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return found

@@ -16,7 +16,7 @@ from ...layers import declare_dense, declare_parameter
 from ...script import Script
 from ...steps import Step, Value, values_read
 from .known import Expanded, Known, Operand, known, place_of, shape_of
-from .sizes import UnreadableError
+from .sizes import UnreadableError, lacking
 
 MOST_WRITTEN = 16
 """Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
@@ -114,6 +114,12 @@ class Values:
             return x
         own = shape_of(x)
         offset = len(shape) - len(own)
+        for axis, dim in enumerate(shape):
+            less = lacking(dim) if axis < offset or own[axis - offset] == 1 else None
+            if less is not None:  # of one with a name a part
+                name, count = less
+                whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
+                return self.script.item(whole, *(slice(None),) * axis, slice(None, -count))
         entries = [
             None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
         ]

@@ -99,6 +99,8 @@ def _gather_elements(call: Call) -> Outputs:
     if isinstance(x, Known) and isinstance(index, Known):
         return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
     size = call.shape()[axis]
+    if call.shape(1)[axis] == 1:
+        return _one_along(call, axis)
     if not isinstance(size, int):
         raise UnreadableError("it chooses along an axis of open size")
     if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
@@ -117,6 +119,27 @@ def _gather_elements(call: Call) -> Outputs:
     chosen = call.script.call(basic.where, turned, beside, 0)
     found = call.script.call(basic.reduce_sum, chosen, axis=rank)
     return call.tensors.transpose(found, [order.index(place) for place in range(rank)])
+
+
+def _one_along(call: Call, axis: int) -> Outputs:
+    """One entry of an axis, such as the last step of each row."""
+    value, given, size = call.value(0), call.input(1), call.shape()[axis]
+    if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
+        raise UnreadableError("its indices are of another shape than what they choose from")
+    if value.tensor.dtype == "bool":
+        raise UnreadableError("entries of bool are chosen one by one")
+    ids = call.tensors.value(given.source if isinstance(given, Expanded) else given)
+    last = size if isinstance(size, int) else call.tensors.value(of_sizes([size]))
+    ids = call.tensors.cast(_from_front(call, ids, last), "int64")
+    places = call.tensors.reshape(_counted(call, size), [size, *(1,) * (call.rank() - axis - 1)])
+    hits = call.script.call(basic.equal, ids, call.tensors.value(places))
+    chosen = call.script.call(basic.where, hits, value, 0)
+    return call.script.call(basic.reduce_sum, chosen, axis, keepdims=True)
+
+
+def _counted(call: Call, size: Any) -> Operand:
+    """0, 1 and on, up to a size."""
+    return known(np.arange(size)) if isinstance(size, int) else counted(call.tensors, 0, size)
 
 
 @reads("GatherND")
@@ -171,25 +194,28 @@ def _one_hot(call: Call) -> Outputs:
 
 
 def _sorted(call: Call) -> Outputs | None:
-    """All numbers of a vector, the largest first, as exporters of packed sequences sort lengths."""
-    given, shape = call.maybe(1), call.shape()
+    """All numbers of a vector, the largest first, as lengths are sorted before sequences are packed; or the indices of
+    such an order, the smallest first, which gives where each stands in it.
+    """
+    given, shape, is_largest = call.maybe(1), call.shape(), bool(call.whole("largest", 1))
     if not isinstance(given, Known) or len(shape) != 1 or given.array.reshape(-1).tolist() != list(shape):
         return None
-    if not call.whole("largest", 1) or isinstance(shape[0], int):
-        return None
     x, tensors = call.value(0), call.tensors
+    if not is_largest and tensors.is_a(x, "order"):
+        return [counted(tensors, 0, shape[0]), tensors.say(call.script.call(inverse_order, x), "inverse", x)]
+    if not is_largest or (isinstance(shape[0], int) and x.tensor.dtype in FLOATS):
+        return None
     order = tensors.say(call.script.call(descending_order, x), "order")
     return [tensors.sorted(x, order, 0), order]
 
 
 @reads("ScatterElements")
 def _scatter_elements(call: Call) -> Outputs:
-    order, tensors = call.input(1), call.tensors
-    if (
-        tensors.is_a(order, "order")
-        and tensors.is_a(call.input(2), "count")
-        and call.text("reduction", "none") == "none"
-    ):
+    order, tensors, places = call.input(1), call.tensors, call.input(2)
+    is_count = tensors.is_a(places, "count") or (
+        isinstance(places, Known) and places.array.tolist() == list(range(places.array.size))
+    )
+    if tensors.is_a(order, "order") and is_count and call.text("reduction", "none") == "none":
         assert isinstance(order, Value)
         return tensors.say(call.script.call(inverse_order, order), "inverse", order)
     return _by_values(call)

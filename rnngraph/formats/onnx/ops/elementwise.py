@@ -74,6 +74,23 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
     return tensors.turned(call.script.call(function, source, *arguments, **options), order)
 
 
+@reads("IsNaN")
+def _is_nan(call: Call) -> Outputs:
+    x = call.value(0)
+    return call.script.call(basic.not_equal, x, x)
+
+
+@reads("IsInf")
+def _is_infinite(call: Call) -> Outputs:
+    x, infinite = call.value(0), float("inf")
+    signs = [bool(call.whole(f"detect_{name}", 1)) for name in ("negative", "positive")]
+    if signs == [True, True]:
+        return call.script.call(basic.equal, call.script.call(basic.abs, x), infinite)
+    if signs == [False, False]:
+        return call.script.operation("<", x, -infinite)  # which nothing is
+    return call.script.call(basic.equal, x, infinite if signs[1] else -infinite)
+
+
 @reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
 def _identity(call: Call) -> Outputs:
     flag = call.maybe(2) if call.op == "Dropout" else None

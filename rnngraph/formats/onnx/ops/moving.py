@@ -10,10 +10,11 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
-from ....ir.types import Dim
+from ....ir.types import Dim, Size
 from ..core.known import Expanded, Known, Operand, all_are, check_count, known
-from ..core.sizes import UnreadableError, axis_of, texts, total
+from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
+from .shapes import counted
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
@@ -75,10 +76,22 @@ def _slice(call: Call) -> Outputs:
     if not len(starts) == len(stops) == len(axes) == len(steps):
         raise UnreadableError("its bounds are of several lengths")
     index: list[slice] = [slice(None)] * rank
+    found = call.input(0)
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
-        index[place] = _bounds(call.shape()[place], start, stop, step)
-    return call.tensors.taken(call.input(0), index)
+        if start == 0 and step == 1 and isinstance(stop, Size) and isinstance(call.shape()[place], int):
+            found = _first(call, found, place, stop)
+        else:
+            index[place] = _bounds(call.shape()[place], start, stop, step)
+    return call.tensors.taken(found, index)
+
+
+def _first(call: Call, x: Operand, axis: int, count: Dim) -> Operand:
+    """So many entries of an axis of fixed size, as of a table of positions."""
+    order = (axis, *(other for other in range(call.rank()) if other != axis))
+    table = call.tensors.value(call.tensors.transpose(x, order), "table")
+    found = call.script.call(basic.gather, table, counted(call.tensors, 0, count))
+    return call.tensors.transpose(found, [order.index(place) for place in range(call.rank())])
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
@@ -120,7 +133,9 @@ def _split(call: Call) -> Outputs:
     size = call.shape()[axis]
     parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.entries("split")
     if not isinstance(size, int):
-        raise UnreadableError("an axis of open size is split")
+        if size.symbol is not None and parts is not None:
+            raise ForcedSizeError(f"an axis of {size} is split into {len(parts)} parts", size.symbol, sum(parts))
+        raise UnreadableError(f"an axis of open size {size} is split")
     if parts is None:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
@@ -141,6 +156,8 @@ def _tile(call: Call) -> Outputs:
     if len(counts) != len(own):
         raise UnreadableError(f"{len(counts)} multiples for an array of rank {len(own)}")
     shape = [dim * count for dim, count in zip(own, counts, strict=True)]
+    if isinstance(x, Known) and len(own) == 1 and all(isinstance(dim, int) and dim <= 1 << 12 for dim in shape):
+        return Known(np.tile(x.array, counts), x.dtype)
     if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
         return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
     if not all(isinstance(count, int) and count >= 1 for count in counts):

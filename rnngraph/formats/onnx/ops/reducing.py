@@ -24,6 +24,9 @@ _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs, "ReduceL2": b
 _BEHIND = {"ReduceL2": basic.sqrt, "ReduceLogSum": basic.log}
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
+    "ReduceL1": lambda x, **options: np.sum(np.abs(x), **options),
+    "ReduceL2": lambda x, **options: np.sqrt(np.sum(x * x, **options)),
+    "ReduceSumSquare": lambda x, **options: np.sum(x * x, **options),
 }  # fmt: skip
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
-from ....ir.types import Dim, Size, size
+from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, sign_of, texts, total
+from ..core.sizes import UnreadableError, lacking, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
+from ..core.values import held
 
 
 @reads("Constant")
@@ -78,19 +79,19 @@ def _range(call: Call) -> Outputs:
             raise UnreadableError("its step is 0")
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
-    if step != 1 or any(np.dtype(dtype_of(item)).kind not in "iu" for item in items):
+    if step != 1 or (not isinstance(start, Size) and start != int(start)):
         raise UnreadableError("it counts to an open size by other steps than 1")
-    return counted(call.tensors, start, stop - start)
+    first = start if isinstance(start, Size) else int(start)
+    found = counted(call.tensors, first, stop - first)
+    return found if dtype in INTEGERS else call.tensors.cast(found, held(dtype))
 
 
 def _counted_within(tensors: Tensors, start: int, count: Size) -> Value:
     """The same of a size that is some steps less than one with a name."""
-    lacking = {name: size(name) - count for name in count.plain_symbols}
-    name = next((name for name, less in lacking.items() if isinstance(less, int) and less > 0), None)
-    if name is None:
+    found = lacking(count)
+    if found is None:
         raise UnreadableError(f"it counts to the size {count}")
-    less = lacking[name]
-    assert isinstance(less, int)
+    name, less = found
     return tensors.script.item(counted(tensors, start, size(name)), slice(None, -less))
 
 

@@ -16,7 +16,7 @@ from ..tracing.making import number_of
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, meaning
-from ..tracing.values import Filled, Lazy, Positions, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
 
 Operand = Any
 """A value, a number, or a size."""
@@ -33,8 +33,10 @@ def operand(tracer: Tracer, x: Any, dtype: str, shape: Any = None) -> Any:
         return number_of(tracer, dim_of(x), dtype)
     if isinstance(x, bool | int | float):
         return float(x) if dtype.startswith("float") else bool(x) if dtype == "bool" else int(x)
-    if isinstance(x, Filled) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
+    if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
+    if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
+        return tracer.value(x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)
     return tracer.value(x, dtype)
@@ -48,6 +50,10 @@ def _shape(x: Any) -> Any:
 
 def pair(tracer: Tracer, a: Any, b: Any, dtype: str) -> tuple[Any, Any]:
     """Two operands of one dtype, whose sizes meet."""
+    if isinstance(a, Repeated) and not isinstance(b, Value):
+        a = tracer.value(a)
+    if isinstance(b, Repeated) and not isinstance(a, Value):
+        b = tracer.value(b)
     shapes = [found for found in map(_shape, (a, b)) if found is not None]
     if len(shapes) == 2:
         tracer.sizes.broadcast(*shapes)
@@ -59,8 +65,8 @@ def pair(tracer: Tracer, a: Any, b: Any, dtype: str) -> tuple[Any, Any]:
 
 def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any) -> Filled | None:
     """What is one number everywhere, of such operands."""
-    filled = [item for item in (a, b) if isinstance(item, Filled)]
-    others = [item for item in (a, b) if not isinstance(item, Filled)]
+    filled = [item for item in (a, b) if tracer.is_number(item)]
+    others = [item for item in (a, b) if not tracer.is_number(item)]
     if not filled or any(isinstance(item, Extent) or not isinstance(item, bool | int | float) for item in others):
         return None
     numbers = [item.number if isinstance(item, Filled) else item for item in (a, b)]
@@ -91,7 +97,7 @@ def _operator(sign: str, theirs: Callable[[Any, Any], Any], swapped: bool = Fals
             second = tracer.script.operation("*", second, operand(tracer, alpha, dtype))
         if sign in "+-" and _nothing(second, 0) and _full(tracer, a, b):
             return first
-        return tracer.script.operation(sign, first, second)
+        return tracer.operation(sign, first, second)
 
     return mean
 
@@ -304,10 +310,14 @@ def _where(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
 def choose(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds, b elsewhere, each repeated as torch does."""
     dtype = _dtype(tracer)
-    condition = tracer.value(condition, "bool")
     shapes = [found for found in (_shape(item) for item in (condition, a, b)) if found is not None]
     whole = tracer.sizes.broadcast(*shapes)
-    first, second = (operand(tracer, item, dtype, whole) for item in (a, b))
+    if isinstance(condition, Repeated) and any(isinstance(x, Value) and shape_of(x) == whole for x in (a, b)):
+        condition = condition.of
+    condition = tracer.value(condition, "bool")
+    first, second = (
+        operand(tracer, item, dtype, whole if isinstance(item, Filled) else shape_of(condition)) for item in (a, b)
+    )
     if not isinstance(first, Value) and not isinstance(second, Value) and dtype != "float32":
         first = tracer.call(basic.cast, tracer.call(constant, first), dtype)
     return tracer.call(basic.where, condition, first, second)
@@ -341,6 +351,19 @@ def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
 def _isnan(tracer: Tracer, x: Any) -> Any:
     x = tracer.value(x)
     return tracer.call(basic.not_equal, x, x)
+
+
+@meaning("nan_to_num")
+def _without_nan(tracer: Tracer, x: Any, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
+    x, limits = tracer.value(x), torch.finfo(tracer.expected.dtype)
+    given = (
+        (x, basic.not_equal, nan, 0.0), (float("inf"), basic.equal, posinf, limits.max),
+        (float("-inf"), basic.equal, neginf, limits.min),
+    )  # fmt: skip
+    for what, compared, number, otherwise in given:
+        hit = tracer.call(compared, x, what)
+        x = tracer.call(basic.where, hit, float(otherwise if number is None else number), x)
+    return x
 
 
 @meaning("lerp")

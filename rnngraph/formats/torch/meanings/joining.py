@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, meaning
 from ..tracing.values import Filled, Lazy, Stacked, Written, dtype_of, shape_of
 from .elementwise import choose
-from .shapes import ALL, axis_of, reshaped
-from .slicing import entry_of, of_steps, part
+from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
+from .slicing import entry_of, of_steps, part, place_in
 
 
 @meaning("cat", "concat", "concatenate")
@@ -33,6 +34,11 @@ def _cat(tracer: Tracer, tensors: Any, dim: int = 0, **named: Any) -> Any:
                 tracer.sizes.meet(shape_of(items[0])[other], shape_of(item)[other])
     total = sum((shape_of(item)[axis] for item in items[1:]), shape_of(items[0])[axis])
     shape = (*shape_of(items[0])[:axis], total, *shape_of(items[0])[axis + 1 :])
+    return _joined(tracer, items, axis, shape, dtype)
+
+
+def _joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], dtype: str) -> Any:
+    """Items one behind the other. shape: of all of it."""
     if len(items) == 1:
         return items[0]
     if all(isinstance(item, Filled) and item.number == items[0].number for item in items):
@@ -102,7 +108,19 @@ def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
     return tuple(found)
 
 
-@meaning("split", "split_with_sizes", "tensor_split")
+@meaning("tensor_split")
+def _tensor_split(tracer: Tracer, x: Any, sections: Any = None, dim: int = 0, *, indices: Any = None) -> Any:
+    """So many parts of which the first may be one longer, or parts between places."""
+    sections = indices if sections is None else sections
+    axis = axis_of(len(shape_of(x)), dim)
+    size = tracer.sizes.fix(shape_of(x)[axis])
+    if isinstance(sections, int):
+        return _pieces(tracer, x, axis, [size // sections + (place < size % sections) for place in range(sections)])
+    places = [0, *(min(size, max(0, int(place) + (size if place < 0 else 0))) for place in sections), size]
+    return _pieces(tracer, x, axis, [max(0, later - place) for place, later in pairwise(places)])
+
+
+@meaning("split", "split_with_sizes")
 def _split(tracer: Tracer, x: Any, split_size: Any = None, dim: int = 0, **named: Any) -> Any:
     split_size = named.get("split_size_or_sections", named.get("split_sizes", split_size))
     axis = axis_of(len(shape_of(x)), dim)
@@ -144,6 +162,9 @@ def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
         at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
         entries = (*entries[:at], *(ALL,) * (len(shape_of(x)) - len(entries) + 1), *entries[at + 1 :])
     places = [number for number, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    if len(places) == 1 and _is_span(entries[places[0]], x):
+        return _part_set(tracer, x, places[0], entries[places[0]], value)
     if not isinstance(x, Filled | Written) or len(places) != 1 or not _is_place(entries[places[0]]):
         return _masked_set(tracer, x, entries, value)
     axis, place = places[0], int(entries[places[0]])
@@ -161,6 +182,36 @@ def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
 
 def _is_place(entry: Any) -> bool:
     return isinstance(entry, int) and not isinstance(entry, bool)
+
+
+def _is_span(entry: Any, x: Any) -> bool:
+    """Whether it is a part of an axis, and not an entry for which a tensor of one number waits."""
+    if isinstance(entry, slice):
+        return entry.step in (None, 1)
+    return _is_place(entry) and not isinstance(x, Filled | Written)
+
+
+def _part_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+    """What stands before a part of an axis, the value repeated to the part's shape, and what stands behind."""
+    shape, dtype = shape_of(x), dtype_of(x)
+    size = shape[axis]
+    if isinstance(entry, slice):
+        start = place_in(tracer, entry.start, size, 0)
+        stop = place_in(tracer, entry.stop, size, size)
+    else:
+        start = place_in(tracer, entry, size, 0)
+        stop = start + 1
+    whole = (*shape[:axis], stop - start, *shape[axis + 1 :])
+    if isinstance(value, bool | int | float):
+        value = Filled(value, whole, dtype)
+    else:
+        value = value if isinstance(value, Value | Lazy) else tracer.value(value)
+        if not isinstance(entry, slice) and len(shape_of(value)) == len(shape) - 1:
+            value = unsqueezed(tracer, value, axis)
+        value = tracer.cast(expanded(tracer, value, whole), dtype)
+    ends = [part(tracer, x, axis, 0, start)] if start != 0 else []
+    behind = [part(tracer, x, axis, stop, size)] if stop != size else []
+    return _joined(tracer, [*ends, value, *behind], axis, shape, dtype)
 
 
 def _masked_set(tracer: Tracer, x: Any, entries: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
+from ..tracing.sizes import Extent
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
 from ..tracing.values import dtype_of, shape_of
 from .products import layer_of, same_dtype
@@ -155,9 +156,13 @@ def _transposed(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: 
 
 
 def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, padding: Any, fill: float) -> Value:
+    axis = len(shape_of(x)) - 1
+    if isinstance(size, Extent) and size.dim == shape_of(x)[axis] and not padding:  # one window, of all steps
+        whole = basic.reduce_mean if function is average_pool1d else basic.reduce_max
+        return tracer.call(whole, tracer.value(x), axis, keepdims=True)
     x, has_batch = to_channels_last(tracer, x)
     tracer.on_time(shape_of(x)[1])
-    size, around = int(_one(size)), int(_one(padding))
+    size, around = int(size), int(_one(padding))
     stride = int(_one(stride)) if stride not in (None, [], ()) else size
     if around:
         options = {} if fill == 0 else {"value": fill}
@@ -171,7 +176,7 @@ def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padd
               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
     if ceil_mode or return_indices or _one(dilation) != 1:
         raise UnreadableError("it is read without ceil_mode, return_indices and dilation")
-    return _pooled(tracer, max_pool1d, x, kernel_size, stride, padding, float("-inf"))
+    return _pooled(tracer, max_pool1d, x, _one(kernel_size), stride, padding, float("-inf"))
 
 
 @meaning("avg_pool1d")
@@ -179,7 +184,7 @@ def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, 
                   ceil_mode: bool = False, count_include_pad: bool = True) -> Any:  # fmt: skip
     if ceil_mode or (_one(padding) and not count_include_pad):
         raise UnreadableError("it is read without ceil_mode, and with count_include_pad")
-    return _pooled(tracer, average_pool1d, x, kernel_size, stride, padding, 0)
+    return _pooled(tracer, average_pool1d, x, _one(kernel_size), stride, padding, 0)
 
 
 @meaning("lp_pool1d", "adaptive_max_pool1d_", "fractional_max_pool2d", "max_unpool1d", "conv2d", "conv3d", "max_pool2d",
@@ -251,10 +256,14 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
     scope = tracer.script.scope(path.rpartition("/")[0] or "batch_normalization")
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
     tracer.script.own(scope, {name: array_of(item) for name, item in arrays.items() if item is not None})
-    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) == 3 else {}
+    inner, order = tracer.unturned(x)
+    is_last = order == (0, 2, 1)  # channels are, before axes were moved
+    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) == 3 and not is_last else {}
     options |= {"momentum": 1 - momentum, "epsilon": float(eps)}
     options |= {"scale": False} if weight is None else {}
     options |= {"center": False} if bias is None else {}
+    if is_last:
+        return tracer.call(basic.transpose, tracer.call(batch_normalization, inner, **options, name=scope), order)
     return tracer.call(batch_normalization, x, **options, name=scope)
 
 

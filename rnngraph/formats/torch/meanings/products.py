@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -92,17 +93,42 @@ def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
 
 @meaning("einsum")
 def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
-    """Two operands without diagonals: axes go to [both, first's own, summed] @ [both, summed, second's own]."""
+    """Operands one after the other, without diagonals."""
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
-    plain = equation.replace(" ", "")
-    inputs, arrow, output = plain.partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(operands) or len(terms) > 2 or not arrow or "." in plain:
-        raise UnreadableError("it is read with one or two operands, -> and no ellipsis")
+    values = [tracer.value(item) for item in operands]
+    terms, output = _letters(equation, [len(shape_of(value)) for value in values])
     if any(len(set(term)) != len(term) for term in [*terms, output]):
         raise UnreadableError("it is read without diagonals")
-    values = [tracer.value(item) for item in operands]
+    found, term = values[0], terms[0]
+    for number in range(1, len(terms)):
+        later = output + "".join(terms[number + 1 :])
+        kept = "".join(dict.fromkeys(letter for letter in term + terms[number] if letter in later))
+        found, term = _contracted(tracer, [found, values[number]], [term, terms[number]], kept), kept
+    return found if term == output and len(terms) > 1 else _contracted(tracer, [found], [term], output)
+
+
+def _letters(equation: str, ranks: list[int]) -> tuple[list[str], str]:
+    """The terms of an equation and its result, with letters in place of ``...`` and of what is left out."""
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(ranks) or any(term.count(".") not in (0, 3) for term in (*terms, output)):
+        raise UnreadableError(f"its equation {equation!r} does not fit its operands")
+    spare = [letter for letter in ascii_letters if letter not in inputs]
+    counts = [rank - len(term) + 3 if "..." in term else 0 for term, rank in zip(terms, ranks, strict=True)]
+    most = max(counts)
+    if most < 0 or most > len(spare):
+        raise UnreadableError(f"its equation {equation!r} does not fit its operands")
+    rest = "".join(spare[:most])
+    if not arrow:
+        letters = inputs.replace(",", "").replace(".", "")
+        output = ("..." if most else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
+    filled = [term.replace("...", rest[most - count :]) for term, count in zip(terms, counts, strict=True)]
+    return filled, output.replace("...", rest)
+
+
+def _contracted(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Any:
+    """One operand, or two: axes go to [both, first's own, summed] @ [both, summed, second's own]."""
     sizes: dict[str, Dim] = {}
     for term, value in zip(terms, values, strict=True):
         for letter, dim in zip(term, shape_of(value), strict=True):
@@ -167,7 +193,28 @@ def _every_pair(tracer: Tracer, a: Any, b: Any) -> Any:
     return tracer.script.operation("*", *pair(tracer, column, b, DTYPES[tracer.expected.dtype]))
 
 
-@meaning("bilinear", "cdist", "kron", "tensordot", "cross", "chain_matmul")
+@meaning("bilinear")
+def _bilinear(tracer: Tracer, a: Any, b: Any, weight: Any, bias: Any = None) -> Any:
+    """a @ [width of a, units * width of b], then a product with b for each unit."""
+    if not isinstance(weight, torch.Tensor):
+        raise UnreadableError("it is read with a weight of the module's")
+    units, first, second = weight.shape
+    a, b = tracer.value(a), tracer.value(b)
+    tracer.sizes.meet(shape_of(a)[-1], first)
+    tracer.sizes.meet(shape_of(b)[-1], second)
+    same_dtype(a, weight)
+    key = "bilinear", id(weight)
+    if key not in tracer.cached:
+        kernel = array_of(weight).transpose(1, 0, 2).reshape(first, units * second)
+        tracer.cached[key] = tracer.declared(f"{layer_of(tracer.path_of(weight))}/kernel", kernel)
+    rows = tracer.script.operation("@", a, tracer.cached[key])
+    rows = tracer.value(reshaped(tracer, rows, [*shape_of(a)[:-1], units, second]))
+    each = tracer.script.operation("*", rows, tracer.call(basic.expand_dims, b, -2))
+    found = tracer.call(basic.reduce_sum, each, -1)
+    return found if bias is None else tracer.script.operation("+", found, tracer.value(bias))
+
+
+@meaning("cdist", "kron", "tensordot", "cross", "chain_matmul")
 def _refused_product(tracer: Tracer, *_: Any, **__: Any) -> Any:
     raise UnreadableError("write it with matmul or einsum")
 

@@ -229,7 +229,7 @@ def _step(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
     cell, scope = _cell_of(tracer, found)
     options: dict[str, Any] = {}
     given = [] if hx is None else list(hx) if is_lstm else [hx]
-    if given and not all(isinstance(item, Filled) and item.number == 0 for item in given):
+    if given and not all(tracer.is_number(item) and item.number == 0 for item in given):
         leaves = [tracer.value(item) for item in given]
         for leaf in leaves:
             tracer.sizes.meet(shape_of(leaf)[-1], found.hidden_size)

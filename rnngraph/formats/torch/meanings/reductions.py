@@ -90,6 +90,21 @@ meaning("var")(_spread_of(False))
 meaning("std")(_spread_of(True))
 
 
+def _spread_and_mean(root: bool) -> Any:
+    def mean(tracer: Tracer, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+             **named: Any) -> Any:  # fmt: skip
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        spread = _spread_of(root)(tracer, x, dim, unbiased, keepdim, **named)
+        return spread, reduced(tracer, basic.reduce_mean, x, named.get("axis", dim), keepdim)
+
+    return mean
+
+
+meaning("var_mean")(_spread_and_mean(False))
+meaning("std_mean")(_spread_and_mean(True))
+
+
 @meaning("norm", "linalg_norm", "linalg_vector_norm")
 def _norm(tracer: Tracer, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None,
           ord: Any = None) -> Any:  # fmt: skip

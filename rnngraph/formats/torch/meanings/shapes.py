@@ -12,7 +12,7 @@ from ....ir.types import Dim, Size, product, quotient, uncommon
 from ...steps import Value
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tracer import Tracer, UnreadableError, meaning
-from ..tracing.values import Filled, Lazy, Stacked, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, shape_of
 
 ALL = slice(None)
 
@@ -194,11 +194,13 @@ def _moved(tracer: Tracer, x: Any, source: int, destination: int) -> Any:
 
 @meaning("expand", "broadcast_to", "expand_as")
 def _expand(tracer: Tracer, x: Any, *sizes: Any, **_: Any) -> Any:
+    is_like = len(sizes) == 1 and isinstance(sizes[0], Value | Lazy)
+    return expanded(tracer, x, shape_of(sizes[0]) if is_like else sizes_of(sizes))
+
+
+def expanded(tracer: Tracer, x: Any, wanted: Sequence[Dim]) -> Any:
+    """x repeated along axes of size 1 and new ones in front. wanted: sizes, -1 where one stays."""
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
-    if len(sizes) == 1 and isinstance(sizes[0], Value | Lazy):
-        wanted: list[Dim] = list(shape_of(sizes[0]))
-    else:
-        wanted = sizes_of(sizes)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
     wanted = [have if want == -1 else want for have, want in zip(own, wanted, strict=True)]
     for have, want in zip(own, wanted, strict=True):
@@ -206,17 +208,16 @@ def _expand(tracer: Tracer, x: Any, *sizes: Any, **_: Any) -> Any:
             tracer.sizes.fix(have)
     if isinstance(x, Filled):
         return Filled(x.number, tuple(wanted), x.dtype)
-    value = reshaped(tracer, tracer.value(x), own)
-    if all(have == want for have, want in zip(own, wanted, strict=True)):
-        return value
-    if all(have == want or isinstance(want, int) for have, want in zip(own, wanted, strict=True)):
-        counts = [1 if have == want else want for have, want in zip(own, wanted, strict=True)]
-        return tracer.call(basic.tile, value, counts)
-    dtype = dtype_of(value)
-    if dtype == "bool":
-        raise UnreadableError("bool tensors are not repeated along an open axis; give them as floats or ints")
-    opened = tuple(want if have == 1 else 1 for have, want in zip(own, wanted, strict=True))
-    return tracer.script.operation("+", value, tracer.value(Filled(0, opened, dtype)))
+    value = tracer.value(reshaped(tracer, tracer.value(x.of if isinstance(x, Repeated) else x), _inner(x, own)))
+    return value if shape_of(value) == tuple(wanted) else Repeated(value, tuple(wanted))
+
+
+def _inner(x: Any, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The shape of what is repeated, with as many axes in front as ``own`` has."""
+    if not isinstance(x, Repeated):
+        return own
+    inner = shape_of(x.of)
+    return (1,) * (len(own) - len(inner)) + inner
 
 
 @meaning("repeat", "tile")
@@ -226,7 +227,7 @@ def _repeat(tracer: Tracer, x: Any, *counts: Any, **named: Any) -> Any:
     own = (1,) * (len(given) - len(shape)) + tuple(shape)
     given = [*(1,) * (len(own) - len(given)), *given]
     if all(have == 1 or count == 1 for have, count in zip(own, given, strict=True)):
-        return _expand(tracer, x, [have if count == 1 else count for have, count in zip(own, given, strict=True)])
+        return expanded(tracer, x, [have if count == 1 else count for have, count in zip(own, given, strict=True)])
     if isinstance(x, Filled):
         return Filled(x.number, tuple(have * count for have, count in zip(own, given, strict=True)), x.dtype)
     value = reshaped(tracer, tracer.value(x), own)

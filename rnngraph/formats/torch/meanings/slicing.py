@@ -14,14 +14,15 @@ from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.sizes import dim_of
 from ..tracing.tracer import Tracer, UnreadableError, meaning
-from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Positions, Repeated, Sorted, Stacked, Written, dtype_of, shape_of
 from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
 
 
 def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> Stacked:
     tracer.sizes.counts.add(len(items))
-    inner = shape_of(items[0])
-    return Stacked(items, axis, (*inner[:axis], tracer.sizes.steps(len(items)), *inner[axis:]), dtype)
+    inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
+    tracer.on_time(count)
+    return Stacked(items, axis, (*inner[:axis], count, *inner[axis:]), dtype)
 
 
 def part(tracer: Tracer, x: Any, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
@@ -80,7 +81,7 @@ def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Any:
     return permuted(tracer, found, order)
 
 
-def _place(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
+def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
     """A bound as torch takes it: negative ones from the end, and none outside."""
     if given is None:
         return otherwise
@@ -146,8 +147,8 @@ def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
             continue
         if isinstance(entry, slice):
             step = 1 if entry.step is None else int(entry.step)
-            start = _place(tracer, entry.start, shape[axis], 0)
-            stop = _place(tracer, entry.stop, shape[axis], shape[axis])
+            start = place_in(tracer, entry.start, shape[axis], 0)
+            stop = place_in(tracer, entry.stop, shape[axis], shape[axis])
             plain.append((start, stop, step))
         elif isinstance(entry, bool):
             raise UnreadableError("it is indexed by a truth value")
@@ -282,7 +283,7 @@ def _select(tracer: Tracer, x: Any, dim: int, index: int) -> Any:
 def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
-    first = _place(tracer, start, size, 0)
+    first = place_in(tracer, start, size, 0)
     return part(tracer, x, axis, first, first + dim_of(length))
 
 
@@ -292,7 +293,7 @@ def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
     x = x if isinstance(x, Value) else tracer.value(x)
     shape, rank = shape_of(x), len(shape_of(x))
     axis = axis_of(rank, dim)
-    index = tracer.value(index)
+    index = index if isinstance(index, Value | Lazy) else tracer.value(index)
     width = shape[axis]
     for other, (have, want) in enumerate(zip(shape, shape_of(index), strict=True)):
         if other != axis:
@@ -303,7 +304,8 @@ def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
         raise UnreadableError("it is read for one entry of an axis")
     place = tracer.value(Positions(width, 0, 1, "int64"))
     shaped = reshaped(tracer, place, [-1, *(1,) * (rank - axis - 1)]) if axis != rank - 1 else place
-    hit = tracer.call(basic.equal, tracer.cast(index, "int64"), tracer.value(shaped))
+    entry = tracer.value(index.of if isinstance(index, Repeated) else index, "int64")
+    hit = tracer.call(basic.equal, entry, tracer.value(shaped))
     return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), axis, keepdims=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions.basic import concat, expand_dims, reshape, stack, tile
+from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack, tile
 from ....declare.functions.basic import reduce_max as largest
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import positions
@@ -16,17 +16,19 @@ from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
 from ....ir.types import Dim, Size, size
 from ...steps import Value
-from .values import Filled, Positions, Stacked, Written
+from .values import Filled, Positions, Repeated, Stacked, Written, shape_of
 
 # ``tracer`` is a ``Tracer``, whose file imports this one.
 
 
-def made(tracer: Any, lazy: Filled | Positions | Stacked | Written) -> Value:
+def made(tracer: Any, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
     """The value of the script that something stands for."""
     if isinstance(lazy, Filled):
         return _filled(tracer, lazy)
     if isinstance(lazy, Positions):
         return _positions(tracer, lazy)
+    if isinstance(lazy, Repeated):
+        return _repeated(tracer, lazy)
     if isinstance(lazy, Stacked):
         return _assumed(
             tracer, _stacked(tracer, [tracer.value(item, lazy.dtype) for item in lazy.items], lazy.axis), lazy
@@ -114,6 +116,18 @@ def _filled(tracer: Any, lazy: Filled) -> Value:
     if 0 in repeats:
         raise RuntimeError("an empty tensor is not read here")
     return tracer.call(tile, found, repeats) if any(count > 1 for count in repeats) else found
+
+
+def _repeated(tracer: Any, lazy: Repeated) -> Value:
+    own, value = shape_of(lazy.of), lazy.of
+    if all(have == want or isinstance(want, int) for have, want in zip(own, lazy.shape, strict=True)):
+        counts = [1 if have == want else want for have, want in zip(own, lazy.shape, strict=True)]
+        found: Value = tracer.call(tile, value, counts)
+        return found
+    opened = tuple(want if have == 1 else 1 for have, want in zip(own, lazy.shape, strict=True))
+    if lazy.dtype == "bool":
+        return tracer.call(logical_or, value, tracer.value(Filled(False, opened, "bool")))
+    return tracer.script.operation("+", value, tracer.value(Filled(0, opened, lazy.dtype)))
 
 
 def _positions(tracer: Any, lazy: Positions) -> Value:

@@ -14,18 +14,43 @@ DTYPES = {
 }  # fmt: skip
 
 
+class Memory:
+    """What a tensor and its views share. writes: how often it was written to in place."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+
 class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
     """A tensor without values, which stands for something in the script."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
     value: Value | Lazy
+    memory: Memory
+    writes: int
+    """Of the memory, that ``value`` knows of."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
         """like: of the shape and dtype of the example's."""
         found: Traced = torch.Tensor._make_subclass(Traced, like)
-        found.value = value
+        found.value, found.memory, found.writes = value, Memory(), 0
         return found
+
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether it was changed in place through another tensor, such as a view of it."""
+        return self.writes != self.memory.writes
+
+    def share(self, other: Traced) -> None:
+        """Notes that this is a view of another one."""
+        self.memory, self.writes = other.memory, other.writes
+
+    def write(self, value: Value | Lazy) -> None:
+        """Puts another value in its place."""
+        self.value = value
+        self.memory.writes += 1
+        self.writes = self.memory.writes
 
 
 class Shape(tuple[Any, ...]):

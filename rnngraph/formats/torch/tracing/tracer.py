@@ -15,18 +15,22 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ....declare.functions.basic import cast
+from ....declare.functions.basic import cast, transpose
 from ....errors import RnnGraphError, Where, is_ours
 from ....ir.types import Dim, Size
 from ...expressions import identifier
 from ...layers import declare_parameter
+from ...rolling.lifting import OF_EACH_ELEMENT
 from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
+from .lengths import open_lengths
 from .making import made, number_of
+from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT
+from .nests import flat, mapped
 from .sizes import Extent, Sizes
 from .tensors import DTYPES, Shape, Traced
-from .values import Filled, Lazy, Packed, Positions, Stacked, Unknown, Written, dtype_of, shape_of
+from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, shape_of
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 Meaning = Callable[..., Any]
@@ -64,12 +68,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     """One run of a module.
 
     root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
-    of recurrent modules, which earlier runs found. uses: how often each was used in this run.
+    of recurrent modules, which earlier runs found. keeps_filled: whether tensors of one number stay tensors where
+    they meet others, as states do that a loop begins with. uses: how often each was used in this run.
     """
 
-    def __init__(self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any]) -> None:
+    def __init__(self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any], keeps_filled: bool = False) -> None:
         super().__init__()
-        self.root, self.sizes, self.shared = root, sizes, shared
+        self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
         self.script = Script("A net that rnngraph read from a module of torch.")
         self.problems: list[tuple[str, Where | None]] = []
         self.uses: dict[Any, int] = {}
@@ -104,7 +109,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         torch.nn.Module.__call__ = traced_call
         transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
         try:
-            with torch.no_grad(), self:
+            with torch.no_grad(), open_lengths(self.root), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
@@ -131,18 +136,18 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = dict(kwargs or {})
         name = _name_of(func)
-        if self.native or name == "_weight_norm" or not any(map(self._concerns, _flat((args, named)))):
+        if self.native or name == "_weight_norm" or not any(map(self._concerns, flat((args, named)))):
             return func(*args, **named)
         if name in ANSWERS:
             return ANSWERS[name](self, *args, **named)
         for theirs in ("input", "self"):
-            if theirs in named and name not in _OWN_INPUT:
+            if theirs in named and name not in OWN_INPUT:
                 args = (named.pop(theirs), *args)
         if name.endswith("_") and not name.startswith("__"):
             result = self._meant(name, MEANINGS.get(name) or MEANINGS.get(name.rstrip("_")), func, args, named)
             return self._written_over(args[0], result)
-        if name in _IN_PLACE:
-            return self._written_over(args[0], self._meant(name, MEANINGS.get(_IN_PLACE[name]), func, args, named))
+        if name in IN_PLACE:
+            return self._written_over(args[0], self._meant(name, MEANINGS.get(IN_PLACE[name]), func, args, named))
         return self._meant(name, MEANINGS.get(name), func, args, named)
 
     def _concerns(self, item: Any) -> bool:
@@ -152,7 +157,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         if isinstance(target, Traced) and isinstance(result, Traced):
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
-            target.value = result.value
+            target.write(result.value)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a tensor of the module is changed in place; make a new one")
         return target
@@ -161,22 +166,22 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         """What a call gives. Where it can't be read, something unknown stands for it."""
         is_module = isinstance(what, torch.nn.Module)
         try:
-            expected = None if is_module or name in _NOT_ASKED else self._as_torch_has_it(what, args, named)
+            expected = None if is_module or name in NOT_ASKED else self._as_torch_has_it(what, args, named)
             if means is None:
                 raise UnreadableError(f"{name} is not read")
-            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
+            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in flat((args, named))):
                 return self._unknown(expected, args, named)
             if not is_module:
-                named = {key: item for key, item in named.items() if key not in _IGNORED}
+                named = {key: item for key, item in named.items() if key not in IGNORED}
                 self.expected = expected
             given = [self.bare(item) for item in ((what, *args) if is_module else args)]
             named = {key: self.bare(item) for key, item in named.items()}
             packed = next((item for item in given if isinstance(item, Packed)), None)
-            if packed is not None and name in _OF_STEPS:
+            if packed is not None and name in OF_STEPS:
                 result = self._of_steps(means, packed, given, named)
             else:
                 result = means(self, *given, **named)
-            return self._wrapped(result, expected)
+            return self._shared(self._wrapped(result, expected), expected, (args, named))
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if means is not None else str(error))
         except RnnGraphError as error:
@@ -210,8 +215,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
                 return item.detach().to("meta")
             return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
 
-        args, named = _mapped(args, plain), _mapped(named, plain)
-        if "device" in named or _name_of(func) in _FACTORIES:
+        args, named = mapped(args, plain), mapped(named, plain)
+        if "device" in named or _name_of(func) in FACTORIES:
             named = {**named, "device": "meta"}
         return args[0] if _name_of(func) in ("cpu", "cuda") else func(*args, **named)
 
@@ -222,7 +227,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
 
     def _unknown(self, expected: Any, args: Any, named: Any) -> Any:
-        first = next((item for item in _flat((args, named)) if isinstance(item, torch.Tensor)), None)
+        first = next((item for item in flat((args, named)) if isinstance(item, torch.Tensor)), None)
         expected = first if expected is None else expected
 
         def unknown(item: Any) -> Any:
@@ -231,7 +236,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             plain = torch.empty(item.shape, dtype=item.dtype, device="meta")
             return Traced.of(Unknown(tuple(item.shape), "float32"), plain)
 
-        return _mapped(expected, unknown)
+        return mapped(expected, unknown)
 
     def _wrapped(self, result: Any, expected: Any) -> Any:
         """What a meaning gave, as the module's code sees it."""
@@ -249,6 +254,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             return tuple.__new__(type(result), parts) if isinstance(result, tuple) else parts
         return result
 
+    def _shared(self, result: Any, expected: Any, given: Any) -> Any:
+        """The result, which knows what it is a view of, as torch has it."""
+        owners = {_memory(item): item for item in flat(given) if isinstance(item, Traced)}
+        for ours, theirs in zip(flat(result), flat(expected), strict=False):
+            if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and _memory(theirs) in owners:
+                ours.share(owners[_memory(theirs)])
+        return result
+
     def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
         """A value as a tensor of the module's. expected: as torch has it."""
         shape = tuple(map(self.sizes.value, shape_of(value)))
@@ -264,20 +277,29 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     def bare(self, item: Any) -> Any:
         """An argument as meanings take it: values, numbers, sizes."""
         if isinstance(item, Traced):
+            if item.is_overwritten:
+                raise UnreadableError(
+                    "a tensor is read that was changed in place through a view of it; make a new one, as in y = y + 1"
+                )
             return item.value
         if isinstance(item, torch.Tensor):
             return item if item.ndim or isinstance(item, torch.nn.Parameter) else item.item()
-        return _mapped(item, self.bare) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
+        return mapped(item, self.bare) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
 
     def value(self, item: Any, dtype: str | None = None) -> Value:
         """An operand as a value of the script."""
         if isinstance(item, torch.Tensor):
             item = self.parameter(item)
-        if isinstance(item, Filled | Positions | Stacked | Written):
+        if isinstance(item, Filled | Positions | Repeated | Stacked | Written):
             item = self._made(item)
         if not isinstance(item, Value):
             raise UnreadableError(f"{type(item).__name__.lower()} values are not read here")
         return self.cast(item, dtype) if dtype else item
+
+    def is_number(self, item: Any) -> bool:
+        """Whether it is one number everywhere and may be written as that number."""
+        kept = self.keeps_filled and isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
+        return isinstance(item, Filled) and not kept
 
     def number(self, dim: Dim, dtype: str) -> Any:
         """A size as a number that a call computes."""
@@ -293,7 +315,29 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return str(dim)
 
     def call(self, function: Any, *operands: Any, **keywords: Any) -> Value:
+        """``function(*operands, **keywords)``. What is done to each element alike is done before axes are moved, which
+        may move back behind it.
+        """
+        if function in OF_EACH_ELEMENT and not any(isinstance(item, Value) for item in operands[1:]):
+            x, order = self.unturned(operands[0])
+            if order is not None:
+                return self.script.call(transpose, self.script.call(function, x, *operands[1:], **keywords), order)
         return self.script.call(function, *operands, **keywords)
+
+    def operation(self, sign: str, a: Any, b: Any) -> Value:
+        """``a sign b``, before axes are moved where both would be alike."""
+        (left, order), (right, other) = self.unturned(a), self.unturned(b)
+        alone = not isinstance(a, Value) or not isinstance(b, Value)
+        if (order or other) and (order == other or alone):
+            return self.script.call(transpose, self.script.operation(sign, left, right), order or other)
+        return self.script.operation(sign, a, b)
+
+    def unturned(self, x: Any) -> tuple[Any, tuple[int, ...] | None]:
+        """What x is with its axes in another order, and that order; x and None where it is none such."""
+        if isinstance(x, Value) and x.step.key is transpose and not x.path:
+            inner, order = x.step.operands
+            return inner, order
+        return x, None
 
     def cast(self, value: Any, dtype: str) -> Any:
         if dtype_of(value) == dtype:
@@ -302,9 +346,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             return Filled(value.number, value.shape, dtype)
         if isinstance(value, Positions):
             return Positions(value.count, value.start, value.step, dtype)
+        if isinstance(value, Repeated):
+            return Repeated(self.cast(value.of, dtype), value.shape)
         return self.call(cast, self.value(value), dtype)
 
-    def _made(self, lazy: Filled | Positions | Stacked | Written) -> Value:
+    def _made(self, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
         key = "made", id(lazy)
         if key not in self.cached:
             self.kept.append(lazy)
@@ -381,68 +427,14 @@ def _first_line(error: BaseException) -> str:
     return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
 
 
+def _memory(tensor: torch.Tensor) -> int:
+    """The same number for a tensor and its views."""
+    return int(tensor.untyped_storage()._cdata)
+
+
 def _name_of(func: Any) -> str:
     """A function's name; of a property ``.shape`` and the like."""
     name = getattr(func, "__name__", type(func).__name__)
     if name in ("__get__", "__set__"):
         return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
     return str(name)
-
-
-def _flat(item: Any) -> list[Any]:
-    """All that stands in nested arguments."""
-    if isinstance(item, dict):
-        return [found for part in item.values() for found in _flat(part)]
-    if isinstance(item, list | tuple):
-        return [found for part in item for found in _flat(part)]
-    if isinstance(item, slice):
-        return [item.start, item.stop, item.step]
-    return [item]
-
-
-def _mapped(item: Any, function: Callable[[Any], Any]) -> Any:
-    if isinstance(item, dict):
-        return {key: _mapped(part, function) for key, part in item.items()}
-    if isinstance(item, slice):
-        return slice(*(function(part) for part in (item.start, item.stop, item.step)))
-    if isinstance(item, Shape | torch.Size):
-        return tuple(_mapped(part, function) for part in item)
-    if isinstance(item, list | tuple):
-        parts = [_mapped(part, function) for part in item]
-        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
-    return function(item)
-
-
-_IN_PLACE = {
-    "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__setitem__": "__setitem__",
-    "__ipow__": "pow", "__iand__": "__and__", "__ior__": "__or__",
-}  # fmt: skip
-_OWN_INPUT = ("pad_sequence",)
-_NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__")
-"""Calls whose result torch can't tell without values."""
-_IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
-            "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
-_OF_STEPS = (
-    "linear",
-    "relu",
-    "tanh",
-    "sigmoid",
-    "dropout",
-    "leaky_relu",
-    "elu",
-    "gelu",
-    "silu",
-    "layer_norm",
-    "softmax",
-    "log_softmax",
-    "embedding",
-    "mul",
-    "add",
-    "sub",
-    "div",
-    "to",
-    "float",
-    "contiguous",
-)
-"""What may be done to the steps of a packed sequence, each by itself."""
-_FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")

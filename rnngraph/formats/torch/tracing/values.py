@@ -33,6 +33,18 @@ class Positions:
 
 
 @dataclass(frozen=True, eq=False)
+class Repeated:
+    """A value whose axes of size 1 are repeated, of as many axes, as ``expand`` gives it."""
+
+    of: Value
+    shape: tuple[Dim, ...]
+
+    @property
+    def dtype(self) -> str:
+        return self.of.tensor.dtype
+
+
+@dataclass(frozen=True, eq=False)
 class Stacked:
     """Values of one shape along an axis of their own."""
 
@@ -99,7 +111,7 @@ class Unknown:
     dtype: str
 
 
-Lazy = Filled | Positions | Stacked | Written | Sorted | Packed | Unknown
+Lazy = Filled | Positions | Repeated | Stacked | Written | Sorted | Packed | Unknown
 
 
 def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:

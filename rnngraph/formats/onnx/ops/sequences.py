@@ -1,0 +1,95 @@
+"""Ops of sequences: arrays by number, as files have them of tensors that were split, or gathered in a list."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.known import Known, Listed, Operand
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+
+MOST_ITEMS = 10_000
+"""Arrays of a sequence."""
+
+
+@reads("SplitToSequence")
+def _split(call: Call) -> Outputs:
+    rank, axis = call.rank(), call.axis(0, call.rank())
+    size, keeps = call.shape()[axis], bool(call.whole("keepdims", 1))
+    widths = call.array(1, "how it is split") if call.maybe(1) is not None else None
+    if not isinstance(size, int):
+        raise UnreadableError(f"an axis of open size {size} is split into a sequence")
+    if widths is None:
+        parts = [1] * size
+    elif widths.ndim == 0:
+        each = max(1, int(widths))
+        parts = [min(each, size - start) for start in range(0, size, each)]
+    else:
+        parts = [int(width) for width in widths]
+    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MOST_ITEMS:
+        raise UnreadableError(f"an axis of {size} is split into a sequence of {len(parts)}")
+    items, start = [], 0
+    for width in parts:
+        index: list[slice | int] = [slice(None)] * rank
+        index[axis] = start if widths is None and not keeps else slice(start, start + width)
+        items.append(call.tensors.taken(call.input(0), index))
+        start += width
+    return Listed(tuple(items))
+
+
+@reads("SequenceConstruct")
+def _construct(call: Call) -> Outputs:
+    return Listed(tuple(call.input(number) for number in range(len(call.inputs))))
+
+
+@reads("SequenceEmpty")
+def _empty(call: Call) -> Outputs:
+    return Listed(())
+
+
+@reads("SequenceInsert")
+def _insert(call: Call) -> Outputs:
+    items = call.items(0)
+    place = _place(call, 2, len(items), len(items))
+    if len(items) >= MOST_ITEMS:
+        raise UnreadableError(f"a sequence of more than {MOST_ITEMS:,}")
+    return Listed((*items[:place], call.input(1), *items[place:]))
+
+
+@reads("SequenceErase")
+def _erase(call: Call) -> Outputs:
+    items = call.items(0)
+    place = _place(call, 1, len(items) - 1, len(items) - 1)
+    return Listed((*items[:place], *items[place + 1 :]))
+
+
+@reads("SequenceAt")
+def _at(call: Call) -> Outputs:
+    items = call.items(0)
+    return items[_place(call, 1, None, len(items) - 1)]
+
+
+@reads("SequenceLength")
+def _length(call: Call) -> Outputs:
+    return Known(np.array(len(call.items(0))), "int64")
+
+
+@reads("ConcatFromSequence")
+def _joined(call: Call) -> Outputs:
+    items: list[Operand] = list(call.items(0))
+    if not items:
+        raise UnreadableError("an empty sequence is joined")
+    axis = call.whole("axis", 0)
+    if call.whole("new_axis", 0):
+        items = [call.tensors.expand_dims(item, [axis]) for item in items]
+    return call.tensors.concat(items, axis)
+
+
+def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
+    """A place in a sequence, from the front. otherwise: where none is given."""
+    if otherwise is not None and call.maybe(number) is None:
+        return max(otherwise, 0)
+    place = call.ints(number, "the place in a sequence")[0]
+    if not -last - 1 <= place <= last:
+        raise UnreadableError(f"place {place} of a sequence of {last + 1}")
+    return place % (last + 1)

@@ -1,0 +1,44 @@
+"""Ops of ONNX that can't be read, with the reason. A test holds it against onnx's own list, and docs/api.md has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+UNREAD: Mapping[str, tuple[str, ...]] = {
+    "it is for images, of two open axes or more": (
+        "AffineGrid", "CenterCropPad", "Col2Im", "ConvTranspose", "DeformConv", "DepthToSpace", "GlobalLpPool",
+        "GridSample", "ImageDecoder", "LRN", "LpPool", "MaxRoiPool", "MaxUnpool", "NonMaxSuppression", "Resize",
+        "RoiAlign", "SpaceToDepth", "Upsample",
+    ),
+    "it draws random numbers, and nets are read as they predict": (
+        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+    ),
+    "it computes with texts": (
+        "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer",
+    ),
+    "it computes with the bits of whole numbers": (
+        "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
+    ),
+    "it is of values that may lack, or of sequences of any length": (
+        "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceMap",
+    ),
+    "it transforms spectra or makes what that needs; put the transform before the net, or write it as a convolution": (
+        "BlackmanWindow", "DFT", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT",
+    ),
+    "it multiplies in whole numbers; export the net before it is quantized, or with QuantizeLinear around float ops": (
+        "ConvInteger", "QLinearConv", "QLinearMatMul",
+    ),
+    "it is a loss; export the net up to what it predicts": ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
+    "it writes to places that only a call knows": ("Scatter", "TensorScatter"),
+    "no function here computes it": (
+        "Acos", "Acosh", "Asin", "Asinh", "Atanh", "Attention", "CausalConvWithState", "CumProd", "Det", "EyeLike",
+        "LinearAttention", "RotaryEmbedding", "SwiGLU",
+    ),
+}  # fmt: skip
+"""Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""
+
+
+def reason_for(op: str) -> str:
+    """Why an op can't be read that no function reads."""
+    found = next((reason for reason, ops in UNREAD.items() if op in ops), None)
+    return found or "the op is not one of ONNX's own that are known here"

@@ -1,0 +1,48 @@
+"""The list of ops that can't be read: whole, without those that can be, and the same in the docs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rnngraph as rg
+from rnngraph.formats.onnx.unread import UNREAD
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper  # noqa: E402  (which may lack)
+
+API = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+def test_it_has_each_op_of_onnx_that_no_function_reads() -> None:
+    from rnngraph.formats.onnx.core.table import OPS
+    from rnngraph.formats.onnx.read import FILES
+
+    assert FILES
+    ops = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain}
+    listed = [op for group in UNREAD.values() for op in group]
+    assert len(listed) == len(set(listed))
+    assert all(list(group) == sorted(group) for group in UNREAD.values())
+    assert {op for op in ops if ("", op) not in OPS} <= set(listed)  # older versions of onnx have fewer
+    assert not [op for op in listed if ("", op) in OPS]
+
+
+def test_the_docs_have_it() -> None:
+    text = re.search("<!-- ops that can't be read -->\n(.*?)<!-- end of ops -->", API.read_text(), re.DOTALL)
+    assert text is not None
+    rows = [f"| {reason} | {', '.join(f'`{op}`' for op in group)} |" for reason, group in UNREAD.items()]
+    assert text[1].splitlines()[2:] == rows
+
+
+def test_errors_say_why() -> None:
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
+    nodes = [helper.make_node("Acosh", ["x"], ["z"]), helper.make_node("Mine", ["z"], ["y"], domain="my.own")]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my.own", 1)]
+    for chosen, text in ((nodes[:1], "no function here computes it"), (nodes[1:], "not one of ONNX's own")):
+        first = info[0] if chosen == nodes[:1] else helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n"])
+        last = helper.make_tensor_value_info(chosen[0].output[0], TensorProto.FLOAT, ["n"])
+        model = helper.make_model(helper.make_graph(chosen, "net", [first], [last]), opset_imports=opsets, ir_version=8)
+        with pytest.raises(rg.NotReadableError, match=text):
+            rg.read_onnx(model)
