@@ -419,5 +419,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
-            tuple(self.groups), panels.layouts(), ticks,
+            tuple(self.groups), panels.layouts(), panels.shrinking, ticks,
         )  # fmt: skip
