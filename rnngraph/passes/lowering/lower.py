@@ -57,7 +57,10 @@ def lower(
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
-    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()}, of_loss)
+    drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
+    runs = {driver.where.place for driver in drivers if driver.where is not None}
+    cells = {place for driver in drivers for place in driver.places} - runs  # what is computed there is no cell
+    state = Lowering(names, labels, assigned_names(order, cells), states, taps or {}, moved, {*kept.values()}, of_loss)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
