@@ -10,11 +10,10 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
-from ....ir.types import Dim, Size
+from ....ir.types import Dim
 from ..core.known import Expanded, Known, Operand, all_are, check_count, known
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
-from .shapes import counted
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
@@ -76,22 +75,10 @@ def _slice(call: Call) -> Outputs:
     if not len(starts) == len(stops) == len(axes) == len(steps):
         raise UnreadableError("its bounds are of several lengths")
     index: list[slice] = [slice(None)] * rank
-    found = call.input(0)
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
-        if start == 0 and step == 1 and isinstance(stop, Size) and isinstance(call.shape()[place], int):
-            found = _first(call, found, place, stop)
-        else:
-            index[place] = _bounds(call.shape()[place], start, stop, step)
-    return call.tensors.taken(found, index)
-
-
-def _first(call: Call, x: Operand, axis: int, count: Dim) -> Operand:
-    """So many entries of an axis of fixed size, as of a table of positions."""
-    order = (axis, *(other for other in range(call.rank()) if other != axis))
-    table = call.tensors.value(call.tensors.transpose(x, order), "table")
-    found = call.script.call(basic.gather, table, counted(call.tensors, 0, count))
-    return call.tensors.transpose(found, [order.index(place) for place in range(call.rank())])
+        index[place] = _bounds(call.shape()[place], start, stop, step)
+    return call.tensors.taken(call.input(0), index)
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
