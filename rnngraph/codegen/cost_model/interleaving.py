@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from .chunk_length import LONGEST_CHUNK, TimeChunk
 from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
+MOST_LAG = 12
+"""Chunks that the last kernels may be behind the first: so many turns are written out before the loop."""
 PAYS = 1.1
 """How many times as fast steps beside each other have to be, as estimated."""
 MOST_BUSY = 2.0
@@ -71,7 +74,7 @@ class InterleavingPlan:
     by_statement: frozenset[int]
     gains: Mapping[int, float]
 
-    @property
+    @cached_property
     def last(self) -> int:
         """By how many chunks the last kernels are behind the first ones."""
         return max(lag for phases in self.phases for lag, _ in phases)
@@ -107,6 +110,8 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
     batch_of = {scan: number for number, batch in enumerate(batches) for scan in batch}
     needs = [needed_kernels(loop.kernels, set(loop.nodes)) for loop in loops]
     phases = [_phases(loop.kernels, needed, batch_of) for loop, needed in zip(loops, needs, strict=True)]
+    if max(lag for places in phases for lag, _ in places) > MOST_LAG:
+        return None
     steps = min(loop.longest for loop in loops)
     if any(lag for places in phases for lag, _ in places):
         steps = min(steps, _grain(target, [kernel for loop in loops for kernel in loop.kernels], length))
