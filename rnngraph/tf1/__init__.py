@@ -4,9 +4,14 @@ A TensorFlow 1.x script declares, trains, saves and restores as it is, with posi
 TensorFlow 1.15; or what it declares is compiled by ``rg.compile``. What is not offered raises ``NotOfferedError``,
 which names what to use instead.
 
-``core`` has graphs, scopes, variables and sessions, ``train`` optimizers and checkpoints, ``ops`` functions, layers and
-cells, ``flow`` loops and branches, ``summary`` logs, ``platform`` flags and files, ``local_data`` datasets. ``nn``,
-``layers``, ``losses``, ``keras``, ``contrib`` and the other files here are what programs import.
+``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``local_data`` datasets, ``summary``
+logs, ``train`` optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and
+cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences.
+
+What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``initializers``,
+``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io`` (files), ``logging``, and
+``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers ``import tensorflow`` in
+scripts that stay unchanged.
 """
 
 from __future__ import annotations

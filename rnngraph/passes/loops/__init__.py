@@ -1,1 +1,3 @@
-"""What passes over scans share: which carries need each other, and ops over one step as ops over all of them."""
+"""What passes over scans share: ``cycles`` says which carries need each other, ``lifting`` makes ops over one step ops
+over all of them.
+"""

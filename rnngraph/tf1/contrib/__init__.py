@@ -1,4 +1,6 @@
-"""TensorFlow 1.x's ``tf.contrib``, as far as it is offered: a name that is not raises an error with what to use."""
+"""TensorFlow 1.x's ``tf.contrib``, as far as it is offered: a name that is not raises an error with what to use. Its
+modules have TensorFlow's paths.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """TensorFlow 1.x's ``tf.keras``, of which what prepares data is offered: datasets from local files, sequences of one
-length, classes as vectors. Layers and models are not: cells and ``tf.layers`` are.
+length, classes as vectors. Layers and models are not: cells and ``tf.layers`` are. Its modules have TensorFlow's paths.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """TensorFlow's functions, layers, losses, cells and drivers, with its names and arguments: ours behind them.
 
-``functions`` are of tensors, ``shapes`` of sizes, ``random`` draws; ``inputs`` has placeholders and drivers, ``layers``
-what owns variables, ``initializers`` and ``regularizers`` what these take, ``losses`` what is minimised; ``cells``,
-``contrib_cells`` and ``seq2seq`` are recurrent. The modules that programs import list them.
+``functions`` are of tensors, ``numbers`` elementwise ones that are made of several of ours, ``arithmetic`` has names
+for what ours write otherwise, ``shapes`` is of sizes, ``selection`` chooses entries, ``contractions`` are ``tensordot``
+and ``einsum``, ``nest`` is of nests, ``random`` draws. ``inputs`` has placeholders and drivers, ``layers`` what owns
+variables, ``normalizers`` those of ``tf.contrib.layers``, ``initializers`` and ``regularizers`` what these take,
+``losses`` what is minimised; ``cells``, ``contrib_cells`` and ``seq2seq`` are recurrent. The modules that programs
+import list them.
 """
