@@ -224,7 +224,9 @@ def test_found(name: str, batch: int, time: int) -> None:
     check_all(Declaration(5, lines, SEQUENCE | feeds, outputs, batch, time, "float32", streams=streams))
 
 
-@pytest.mark.parametrize("size", [1, 9, 17])
+@pytest.mark.parametrize(
+    "size", [pytest.param(1, marks=pytest.mark.exhaustive), 9, pytest.param(17, marks=pytest.mark.exhaustive)]
+)
 def test_as_many_rows_as_steps(size: int) -> None:
     """Axes that are declared with one size are still two: here zeros past a row's end went to other rows."""
     lines = (
@@ -239,7 +241,7 @@ def test_as_many_rows_as_steps(size: int) -> None:
     check_all(Declaration(5, lines, feeds, outputs, size, size, "float32"))
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.exhaustive), 3])
 def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(batch: int) -> None:
     """The sum over rows is a loop of their length: then their numbers lie in memory, and keys of masks read them."""
     lines = (

@@ -41,7 +41,7 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("side", ["end", "start"])
+@pytest.mark.parametrize("side", ["end", pytest.param("start", marks=pytest.mark.exhaustive)])
 def test_nothing_is_touched_out_of_bounds(side: str) -> None:
     check(side, QUICK[side])
 

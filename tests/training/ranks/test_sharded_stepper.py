@@ -23,7 +23,7 @@ def trained(net: Any, rows: int, shards: int | None, carry: bool = False, **opti
 
 
 FORMS = [(10, 4, {}), (3, 8, {"accumulate": 3}), (7, 3, {"clip_norm": 0.1, "carry": True})]
-SOME = [(sharded_nets.tagger, *FORMS[0]), (sharded_nets.forecaster, *FORMS[1]), (sharded_nets.classifier, *FORMS[2])]
+SOME = [(sharded_nets.tagger, *FORMS[0]), (sharded_nets.forecaster, *FORMS[1])]
 OTHERS = [
     (net, *form) for net in sharded_nets.NETS for form in FORMS
     if (net, *form) not in SOME and (net in sharded_nets.CARRIED or "carry" not in form[-1])
