@@ -35,7 +35,7 @@ SOME = [
     pytest.param(form, marks=pytest.mark.exhaustive) if form in ("bfloat16 alone", "int8") else form for form in FORMS
 ]
 """In the others weights are read and rounded likewise."""
-FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 3e-2}
+FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 6e-2}
 """What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
 GENERATOR = np.random.default_rng(2)
 
@@ -364,7 +364,7 @@ def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
 def test_code_of_dot_products_calls_nothing() -> None:
     for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd"), ("int8 alone", "vpdpbusd")):
         if FORMS[form]["weights"] not in host().dots:
-            pytest.skip(f"this processor has no instruction for products of {form}")
+            pytest.skip(f"code for this processor multiplies no {form}")
         program = rg.compile(layer(), **FORMS[form])
         text = program.inference.show("asm")
         assert word in text

@@ -292,6 +292,19 @@ def test_float64_needs_a_processor_that_has_it() -> None:
         objects_of(made)
 
 
+@pytest.mark.parametrize(("processor", "expected"), [("znver4", ("int8", "bfloat16")), ("sapphirerapids", ("int8",))])
+def test_slow_dot_products_of_bfloat16_are_not_used(
+    processor: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has = dict.fromkeys(("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512vnni", "avx512bf16", "fma"), True)
+    features = llvm.FeatureMap()
+    features.update(has)
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: processor)
+    assert host.__wrapped__().dots == expected
+
+
 def test_code_of_another_processor_does_not_run_here() -> None:
     other = "riscv64" if "riscv64" not in host().triple else "aarch64-linux"
     made = cross_cases.program("rnn", target=other)

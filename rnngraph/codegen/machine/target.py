@@ -157,16 +157,22 @@ def host() -> Target:
         bits = 512 if wide else 256 if has.get("avx2", False) else 128
         return Target(
             "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
-            bool(has.get("fma", False)), *caches, wide, _dots(has, wide),
+            bool(has.get("fma", False)), *caches, wide, _dots(has, wide, llvm.get_host_cpu_name()),
             _SIGNED_DOTS[bits] if has.get("ssse3", False) else "",
         )  # fmt: skip
     signed = "sdot" if has.get("dotprod", False) else ""
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches, signed_dots=signed)
 
 
-def _dots(has: Mapping[str, bool], wide: bool) -> tuple[str, ...]:
-    """AVX-512's dot products, which there are at every width; of bytes AVX-VNNI's, where vectors are narrower."""
-    needed = {"int8": "avx512vnni", "bfloat16": "avx512bf16"} if wide else {"int8": "avxvnni"}
+def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...]:
+    """AVX-512's dot products, which there are at every width; of bytes AVX-VNNI's, where vectors are narrower.
+
+    Those of bfloat16 are AMD's alone: there one takes no longer than a multiply-add, while Intel's take as long as
+    four, so that float32 products of widened weights are faster.
+    """
+    needed = {"int8": "avx512vnni" if wide else "avxvnni"}
+    if wide and processor.startswith("znver"):
+        needed["bfloat16"] = "avx512bf16"
     return tuple(form for form, feature in needed.items() if has.get(feature, False))
 
 

@@ -11,6 +11,7 @@ from ...allocation import LARGE, bytes_of, reserve
 from ...errors import DtypeError, ShapeError, StructureError, Where, shown
 from ...ir.sizes.table import SizeTable
 from ...ir.types import Size, TensorType, dim_text, symbols_of
+from .signatures import lies_in_rows
 
 Sizes = dict[str, int]
 
@@ -39,9 +40,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
         reserve(bytes_of(array.shape, wanted), f"a copy of feed {name}", where)
     if have != wanted:  # the name is put into words for an error only
         array = cast(f"feed {name}", array, wanted, where)
-    if array.ndim and array.shape[-1] > 1 and array.strides[-1] != array.itemsize:
-        array = np.ascontiguousarray(array)
-    elif not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+    if not lies_in_rows(array):
         array = np.array(array, order="C")
     return array
 

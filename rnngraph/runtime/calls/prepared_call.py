@@ -224,9 +224,10 @@ def _filler(
                     return False
                 if held is not None:
                     held[...] = value
-                elif value.flags.num & PLAIN != PLAIN and (
-                    value.strides != strides[key] or not value.flags.num & _ALIGNED
-                ):
+                elif strides[key] is None:
+                    if value.flags.num & PLAIN != PLAIN:
+                        return False
+                elif value.strides != strides[key] or not value.flags.num & _ALIGNED:
                     return False
         except KeyError:
             return False

@@ -41,6 +41,14 @@ def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
     return Feed(array.shape, array.dtype, array.strides if lies_apart else None)
 
 
+def lies_in_rows(array: np.ndarray) -> bool:
+    """Whether native code can read an array where it lies: aligned, the last axis side by side."""
+    strides, item = array.strides, array.itemsize
+    if array.ndim and array.shape[-1] > 1 and strides[-1] != item:
+        return False
+    return array.flags.aligned and not any(stride % item for stride in strides)
+
+
 def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
     """The one mapping that holds all feeds of a call, if there is one."""
     if feeds is None:
@@ -49,24 +57,29 @@ def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | Non
 
 
 def given_key(given: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """The key of feeds as they are given, by what they are fed by."""
-    return tuple([(key, value.shape if type(value) is np.ndarray else ()) for key, value in given.items()])
+    """The key of feeds as they are given, by what they are fed by. It says how large ones lie in memory, too."""
+    return tuple(
+        [
+            (key, value.shape, feed_of(value).strides) if type(value) is np.ndarray else (key, (), None)
+            for key, value in given.items()
+        ]
+    )
 
 
 def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """The key of converted feeds, which says how large ones lie in memory, too."""
-    return tuple([(name, array.shape, feed_of(array).strides) for name, array in arrays.items()])
+    """The key of feeds that had to be converted, likewise."""
+    return ("converted", *given_key(arrays))
 
 
 def is_plain(value: Any, declared: TensorType | None) -> bool:
-    """Whether a feed needs no conversion: an array of NumPy's own type and of the declared dtype, whose numbers lie
-    side by side if it is large, or a number for a scalar.
+    """Whether a feed needs no conversion: an array of NumPy's own type and of the declared dtype, which is small or can
+    be read where it lies, or a number for a scalar.
     """
     if declared is None:
         return False
     wanted = np.dtype(declared.dtype)
     if type(value) is np.ndarray:
-        return value.dtype == wanted and feed_of(value).strides is None
+        return value.dtype == wanted and (feed_of(value).strides is None or lies_in_rows(value))
     return not declared.shape and type(value) in NUMBERS.get(wanted, ())
 
 

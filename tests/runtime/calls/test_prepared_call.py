@@ -167,6 +167,19 @@ def test_large_feeds_in_strides_are_not_copied(way: str) -> None:
             assert most < given.nbytes / 2
 
 
+def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    whole = data(4, 3 * LONG, WIDTH)
+    windows = [whole[:, :LONG], whole[:, LONG : 2 * LONG], whole[:, ::3], whole[::-1, :LONG], whole[:, :LONG].copy()]
+    expected = [program.inference(x=window.copy()) for window in windows]
+    for window in windows:
+        program.inference(x=window)
+    general_calls.clear()
+    for number in (0, 1, 0, 4, 2, 4, 0, 3, 1, 4):
+        assert_array_equal(program.inference(x=windows[number]), expected[number])
+    assert not general_calls
+
+
 @pytest.mark.parametrize("form", ["float64", "a list", "every other step"])
 def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, whole, made = listener(), data(2, LONG, WIDTH), []
