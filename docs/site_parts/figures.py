@@ -1,7 +1,7 @@
 """Writes tables of ``docs/benchmarks.md`` and ``README.md`` from ``docs/figures``.
 
 ``python docs/site_parts/figures.py`` does it, and ``python benchmarks/run.py --csv docs/figures`` writes a file for
-each group that it measures, so that figures stand in one place. ``tests/test_site.py`` holds the pages to them.
+each group that it measures, so that figures stand in one place; those of other machines in a folder of their own. ``tests/test_site.py`` holds the pages to them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def text_of(page: Path) -> str:
         return f"<!-- table: {mark[1]} -->\n\n{markdown(table(mark[1]))}\n\n{link}\n\n<!-- end of table -->"
 
     text = page.read_text(encoding="utf-8")
-    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end of table -->", written, text, flags=re.DOTALL)
+    return re.sub(r"<!-- table: ([\w/-]+) -->.*?<!-- end of table -->", written, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
