@@ -48,7 +48,8 @@ def main() -> None:
         one_sum = seconds(partial(given.add, leaf), options.rounds)
         levels = math.ceil(math.log2(processes))
         messages = 2 * levels * one_way
-        additions = (math.ceil(options.shards / processes) * 2 - 1 + levels) * one_sum  # leaves are copied, then added
+        mine = math.ceil(options.shards / processes)
+        additions = (math.ceil(mine / 2) + mine + levels) * one_sum  # every other leaf is copied, and the whole
         if ranks.is_first:
             rate = f"{size / (one_way - latency) / 1e9:.1f}" if one_way > latency else ""
             print(

@@ -130,9 +130,10 @@ def test_tables_of_benchmarks_are_their_files() -> None:
     for page in figures.PAGES:
         assert page.read_text() == figures.text_of(page), "run python docs/site_parts/figures.py"
     marked = set(re.findall(r"<!-- table: ([\w/-]+) -->", "".join(page.read_text() for page in figures.PAGES)))
-    assert marked == {"readme", *(
-        path.relative_to(figures.FIGURES).with_suffix("").as_posix() for path in figures.FIGURES.rglob("*.csv")
-    )}
+    assert marked == {
+        "readme",
+        *(path.relative_to(figures.FIGURES).with_suffix("").as_posix() for path in figures.FIGURES.rglob("*.csv")),
+    }
     assert figures.ratio_of("0.551 (1.43×)") == "1.43"
     assert figures.markdown([["a", "b"], ["1", ""]]) == "| a | b |\n|---|---|\n| 1 |  |"
 

@@ -1,7 +1,8 @@
 """Writes tables of ``docs/benchmarks.md`` and ``README.md`` from ``docs/figures``.
 
 ``python docs/site_parts/figures.py`` does it, and ``python benchmarks/run.py --csv docs/figures`` writes a file for
-each group that it measures, so that figures stand in one place; those of other machines in a folder of their own. ``tests/test_site.py`` holds the pages to them.
+each group that it measures, so that figures stand in one place; those of other machines are in folders of their own.
+``tests/test_site.py`` holds the pages to them.
 """
 
 from __future__ import annotations

@@ -36,6 +36,17 @@ class Packing:
             self.places[name] = Place(shape, dtype, first, stop)
             step = ALIGNED // dtype.itemsize
             self._sizes[dtype] = -(-stop // step) * step
+        self._free: list[Packed] = []
+
+    def room(self) -> Packed:
+        """Memory for values that are added up: of an earlier step if there is some, as fresh pages take longer to touch
+        than to add up.
+        """
+        return self._free.pop() if self._free else self.make()
+
+    def give_back(self, packed: Packed) -> None:
+        """Gives ``room`` back, for the next step."""
+        self._free.append(packed)
 
     def make(self) -> Packed:
         whole = {dtype: empty((size,), dtype, "gradients of a shard") for dtype, size in self._sizes.items()}

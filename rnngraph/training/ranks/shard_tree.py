@@ -8,7 +8,7 @@ all. Each of ``log2(ranks)`` levels takes one message, and so does each of the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from .packed import Packed, Packing
 from .ranks import Ranks
@@ -26,26 +26,28 @@ class ShardTree:
     def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, given: Packed) -> None:
         """Puts the sum into ``given``, on all ranks.
 
-        leaves: (shard, its values) of those of ``mine`` that count, in order; the values are copied before the next is
+        leaves: (shard, its values) of those of ``mine`` that count, in order; the values are read before the next is
         asked for. count: shards that count, which are the first ones, of all ranks.
         """
-        free: list[Packed] = []
         held: dict[tuple[int, int], Packed] = {}  # by level and place in it
         for shard, leaf in leaves:
-            value = free.pop() if free else packing.make()
-            value.take(leaf)
-            level, place = 0, shard
+            value, level, place = leaf, 0, shard
             while place % 2 and (level, place - 1) in held:
                 left = held.pop((level, place - 1))
                 left.add(value)
-                free.append(value)
+                if value is not leaf:
+                    packing.give_back(value)
                 value, level, place = left, level + 1, place // 2
+            if value is leaf:
+                value = packing.room()
+                value.take(leaf)
             held[level, place] = value
         for height, first, second in self._joints(count):
-            self._join(held, height, first, second, lambda: free.pop() if free else packing.make())
+            self._join(held, height, first, second, packing)
         if self._ranks.is_first:
             (root,) = held.values()
             given.take(root)
+            packing.give_back(root)
         self._ranks.share(given.whole)
 
     def _joints(self, count: int) -> Iterator[tuple[int, int, int | None]]:
@@ -57,13 +59,15 @@ class ShardTree:
             level, nodes = level + 1, (nodes + 1) // 2
 
     def _join(
-        self, held: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, room: Callable[[], Packed]
+        self, held: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, packing: Packing
     ) -> None:
         rank, above = self._ranks.rank, (level + 1, left // 2)
         owner = self._owners[left << level]
         sender = owner if right is None else self._owners[right << level]
         if rank == sender != owner and right is not None:
-            self._ranks.send(held.pop((level, right)).whole, owner)
+            sent = held.pop((level, right))
+            self._ranks.send(sent.whole, owner)
+            packing.give_back(sent)
         if rank != owner or (level, left) not in held:  # which was added already where all of it is this rank's
             return
         value = held.pop((level, left))
@@ -71,7 +75,8 @@ class ShardTree:
             if sender == owner:
                 other = held.pop((level, right))
             else:
-                other = room()
+                other = packing.room()
                 self._ranks.receive(other.whole, sender)
             value.add(other)
+            packing.give_back(other)
         held[above] = value
