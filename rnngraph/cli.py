@@ -70,8 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("rnngraph", description="Read, run and time recurrent networks.")
     parser.add_argument("--version", action="version", version=f"rnngraph {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_show(commands.add_parser("show", help="print one stage between declaration and assembly"))
+    _add_run(commands.add_parser("run", help="run a graph script as Python does"))
+    _add_bench(commands.add_parser("bench", help="time compiling and calls of both graphs, on random arrays"))
+    where = "print where the time of calls goes, by layer, kernel and line"
+    _add_profile(commands.add_parser("profile", help=where))
+    page = "write one page that shows a net from the script to instructions"
+    _add_explore(commands.add_parser("explore", help=page))
+    _add_export(commands.add_parser("export", help="write the inference graph as native files for C and others"))
+    _add_import(commands.add_parser("import", help="make a script with its weights of a net in another format"))
+    compare = "compare what was imported with the file's own engine, on random arrays"
+    _add_verify(commands.add_parser("verify", help=compare))
+    return parser
 
-    show = commands.add_parser("show", help="print one stage between declaration and assembly")
+
+def _add_show(show: argparse.ArgumentParser) -> None:
     show.add_argument("script", type=Path, help=_SCRIPT)
     show.add_argument("--graph", choices=("inference", "training"), default="inference")
     which = show.add_mutually_exclusive_group()
@@ -83,38 +96,40 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
     show.set_defaults(command=_show)
 
-    run = commands.add_parser("run", help="run a graph script as Python does")
+
+def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--tf1", action="store_true", help="a script of TensorFlow 1.x: its imports get rnngraph.tf1")
     run.add_argument("script", type=Path)
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the script")
     run.set_defaults(command=_run)
 
-    bench = commands.add_parser("bench", help="time compiling and calls of both graphs, on random arrays")
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("script", type=Path, help=_SCRIPT)
-    bench.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
-    bench.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+    _add_sizes(bench)
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
     bench.set_defaults(command=_bench)
 
-    profile = commands.add_parser("profile", help="print where the time of calls goes, by layer, kernel and line")
+
+def _add_profile(profile: argparse.ArgumentParser) -> None:
     profile.add_argument("script", type=Path, help=_SCRIPT)
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
-    profile.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
-    profile.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+    _add_sizes(profile)
     profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
     profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg")
     profile.set_defaults(command=_profile)
 
-    explore = commands.add_parser("explore", help="write one page that shows a net from the script to instructions")
+
+def _add_explore(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
     explore.add_argument("-o", "--output", type=Path, metavar="PAGE", help="where to (default: NAME.html, here)")
-    explore.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    _add_fixed(explore)
     explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
-    explore.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
-    explore.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+    _add_sizes(explore)
     explore.set_defaults(command=_explore)
 
-    export = commands.add_parser("export", help="write the inference graph as native files for C and others")
+
+def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("script", type=Path, help=_SCRIPT)
     export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
@@ -128,23 +143,31 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
     export.set_defaults(command=_export)
 
-    read = commands.add_parser("import", help="make a script with its weights of a net in another format")
+
+def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
     read.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to")
-    read.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    _add_fixed(read)
     read.set_defaults(command=_import)
 
-    verify = commands.add_parser(
-        "verify", help="compare what was imported with the file's own engine, on random arrays"
-    )
+
+def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
     verify.add_argument("file", type=Path, help=_FILE)
     verify.add_argument("--tolerance", type=float, default=1e-4, help="of an output's scale (default 1e-4)")
     verify.add_argument("--batch", type=_positive, action="append", help="rows to try; may be repeated")
     verify.add_argument("--steps", type=_positive, action="append", help="other open sizes to try; may be repeated")
-    verify.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    _add_fixed(verify)
     verify.set_defaults(command=_verify)
-    return parser
+
+
+def _add_sizes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
+    command.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+
+
+def _add_fixed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
 
 
 def _fixed(text: str) -> tuple[str, Any]:

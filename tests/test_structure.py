@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "rnngraph"
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST, MOST_FILES = 450, 18
+LONGEST_FUNCTION = 60
 
 UNLISTED = ("__init__.py", "tf1/contrib/__init__.py", "tf1/keras/__init__.py")
 """Rooms that don't name their files: docs/architecture.md describes the package, the others have TensorFlow's paths."""
@@ -254,6 +255,19 @@ def test_networkx_holds_the_declaration_and_serves_graphs_only() -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_no_function_is_too_long() -> None:
+    """Lines behind the docstring, from the head on."""
+    found = {}
+    for module in MODULES:
+        for node in nodes_of(module):
+            if isinstance(node, ast.FunctionDef):
+                told = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+                lines = node.end_lineno - node.lineno + 1 - told
+                if lines > LONGEST_FUNCTION:
+                    found[f"{module}.{node.name}"] = lines
+    assert found == {}
 
 
 def test_passes_say_their_law() -> None:

@@ -13,7 +13,8 @@ from ..allocation import zeros
 from ..arguments import MOST_UNITS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
-from ..ir.types import TensorType, size
+from ..ir.sizes.table import open_size
+from ..ir.types import TensorType
 from ..public import api, taking
 from .carried import state_leaves, with_rows
 from .layer import joined, own_line, resumed_within, within
@@ -138,7 +139,7 @@ class Cell:
         it, in whose place the zeros have the batch of what they meet.
         """
         if isinstance(batch_size, Tensor) and not batch_size.rank and batch_size.node.op != "constant":
-            rows, kind = size(f"_{next(declared)}_0"), check_dtype(dtype)
+            rows, kind = open_size(next(declared)), check_dtype(dtype)
             zero = constant(0.0, kind)
             leaves = [build("broadcast", zero, shape=(rows, leaf.width)) for leaf in flatten(public(self))]
             return pack(public(self), leaves)

@@ -11,6 +11,7 @@ import numpy as np
 from ..arguments import MOST_CHARACTERS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.graph import Node, make
+from ..ir.sizes.table import open_size
 from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
 from .cell import Cell, check_cell
@@ -73,7 +74,7 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
     serial = next(declared)
     for axis, entry in enumerate(entries):
         if entry is None:
-            dims.append(size(f"_{serial}_{axis}"))
+            dims.append(open_size(serial, axis))
         elif isinstance(entry, str) and can_name_size(entry):
             dims.append(size(entry))
         elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:

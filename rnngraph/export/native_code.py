@@ -48,10 +48,10 @@ def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> Expo
     return ExportedEntry(plan, panels[: entry.panel_bytes].tobytes())
 
 
-def results_of(plan: Plan, target: Target, values: Arrays, feeds: Arrays, sizes: Mapping[str, int]) -> Arrays:
-    """What a call of a plan for a target gives, bit by bit, computed on this machine."""
+def results_of(plan: Plan, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
+    """What a call without feeds gives, with a target's bits, computed on this machine. values: of the parameters."""
     entry = _native(plan, target)
-    return run_once(entry, entry.packed(0, values, entry.panels()), feeds, sizes)
+    return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
 
 
 def whole_sequence(

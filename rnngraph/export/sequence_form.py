@@ -93,7 +93,7 @@ def sequence_form(
     results = {name: node.tensor for name, node in graph.outputs}
     symbols = iter(symbols_of_names([*names.values(), *fed, *outputs], _TAKEN)[len(names) :])
     entry = entry_of(plan, target, values, embedded)
-    used = {item.name for item in plan.arguments_of("parameter")}
+    used = {*plan.parameters}
     exported = ExportedSequence(
         target=target,
         inputs=tuple(

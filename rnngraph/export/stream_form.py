@@ -42,7 +42,7 @@ class StreamForm:
         if kept:
             labels = {name: kept_label(name) for name in kept.values()}
             plan = planned(about.initial.sized(tuple(labels.values()), about.sizes), target, "kept", 1)
-            first = results_of(plan, target, values, {}, about.sizes)
+            first = results_of(plan, target, values, about.sizes)
             begun = {name: about.kept[label].declared_array(first[label]) for name, label in labels.items()}
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
@@ -239,6 +239,6 @@ def _initial(
     if not names:
         return {}
     plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
-    if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
-        return results_of(plan, target, values, {}, about.sizes)
+    if not _initial_inputs(about) and (embedded or not plan.parameters):
+        return results_of(plan, target, values, about.sizes)
     return entry_of(plan, target, values, embedded)

@@ -61,9 +61,7 @@ def declare_dense(
     return script.call(dense, x, kernel.shape[1], **options, name=scope)
 
 
-def declare_parameter(
-    script: Script, base: str, array: np.ndarray, hint: str = "weight", trainable: bool = True
-) -> Value:
+def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, trainable: bool = True) -> Value:
     """A parameter that stands by itself."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)

@@ -190,7 +190,7 @@ def _symbols_of_attribute(value: Any) -> Iterator[str]:
 Rule = Callable[[Node, tuple[Node, ...]], Node | None]
 
 
-def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
+def rewrite(graph: Graph, rule: Rule) -> Graph:
     """``graph`` with ``rule`` applied to every node, operands first.
 
     The rule gets a node and its new operands and returns a replacement, or None to keep the node (over
@@ -201,7 +201,7 @@ def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
         operands = tuple(map(new.__getitem__, node.operands))
         replacement = rule(node, operands)
         if replacement is None:
-            replacement = node if operands == node.operands else remake(node, operands, meet)
+            replacement = node if operands == node.operands else remake(node, operands)
         new[node] = replacement
     return rebuilt(graph, new)
 

@@ -19,7 +19,7 @@ from .simplify import Simplify
 from .sink import Sink
 from .sparse_products import SparseProducts
 from .split import Split
-from .split_concats import Columns
+from .split_concats import SplitConcats
 from .unroll import Unroll
 
 
@@ -37,7 +37,7 @@ SPLIT: dict[str, tuple[Pass, ...]] = {
     "inference": (Split(training=False), Simplify()),
 }
 
-ORDER: tuple[Pass, ...] = (Layout(), Columns(), Accumulate())
+ORDER: tuple[Pass, ...] = (Layout(), SplitConcats(), Accumulate())
 LOOPS: tuple[Pass, ...] = (
     Fission(),
     Layout("layout_again"),
@@ -45,7 +45,6 @@ LOOPS: tuple[Pass, ...] = (
     Simplify("simplify_again"),
     FuseMultiplyAdd(),
 )
-OPTIMIZE: tuple[Pass, ...] = (*ORDER, *LOOPS)
 
 
 def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:

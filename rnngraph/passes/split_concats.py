@@ -1,4 +1,4 @@
-"""columns: joins along the last axis come apart, so that every gate is a value of its own.
+"""split_concats: joins along the last axis come apart, so that every gate is a value of its own.
 
 ``[x; h] K`` becomes ``x K[:I] + h K[I:]``; a gate sliced out of a product becomes a product with a slice of
 the kernel; a state that is several joined side by side becomes several states. Windows of steps are such a join, too.
@@ -22,10 +22,10 @@ MOST_STEPS, FEWEST_UNITS = 64, 16
 
 
 @dataclass(frozen=True)
-class Columns:
+class SplitConcats:
     """Law: values unchanged, up to the rounding of the sums that a joined left operand becomes."""
 
-    name: str = "columns"
+    name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
         previous, simplify = None, Simplify()

@@ -7,7 +7,7 @@ from typing import Literal
 from ..arguments import whole_number
 from ..errors import ArgumentError, GraphError, Where
 from ..passes.samples import Samples
-from ..passes.split_concats import Columns
+from ..passes.split_concats import SplitConcats
 from ..runtime.native.compiled_graph import CompiledGraph
 
 MOST_SAMPLES = 2**32
@@ -42,7 +42,7 @@ class SampledGraphs:
     def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
         made = CompiledGraph(
             compiled.lowered, "training", compiled.options, compiled.declared,
-            first=(Columns("joined_columns"), Samples(count)),
+            first=(SplitConcats("split_concats_again"), Samples(count)),
         )  # fmt: skip
         try:
             made.optimized(outputs)

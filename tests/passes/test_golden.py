@@ -29,7 +29,7 @@ from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
 from rnngraph.passes.sparse_products import SparseProducts
 from rnngraph.passes.split import Split
-from rnngraph.passes.split_concats import Columns
+from rnngraph.passes.split_concats import SplitConcats
 from rnngraph.passes.squeeze import Squeeze
 from rnngraph.passes.unroll import Unroll
 
@@ -38,7 +38,7 @@ PASSES: dict[str, Pass] = {
     "simplify": Simplify(),
     "layout": Layout(),
     "layout_between": Layout(between=True),
-    "columns": Columns(),
+    "split_concats": SplitConcats(),
     "accumulate": Accumulate(),
     "fission": Fission(),
     "sink": Sink(),

@@ -25,73 +25,125 @@ HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1,
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
     """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
-    pieces = pieces_of(node.operands[0], region.memory.views)
+    pieces, stores = pieces_of(node.operands[0], region.memory.views), region.memory.stores[node]
     if len(pieces) == 1:
-        _reduce(region, block, node, pieces[0], region.memory.stores[node], share)
+        _Reduction(region, block, node, pieces[0], stores, share).emit()
         return
     offset = 0
     for piece in pieces:
         width = int(str(piece.shape[-1]))
         start, stop = ((*(0 for _ in node.shape[:-1]), offset), (*node.shape[:-1], offset + width))
-        views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.memory.stores[node]]
-        _reduce(region, block, node, piece, [replace(view, room=None) for view in views], share)
+        views = [replace(view.slice(start, stop, (1,) * node.tensor.rank), room=None) for view in stores]
+        _Reduction(region, block, node, piece, views, share).emit()
         offset += width
 
 
-def _reduce(
-    region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
-) -> None:  # fmt: skip
-    """Outer axes in order, then the units, lane by lane and across the lanes."""
-    shape, axes, last = source.shape, node["axes"], source.tensor.rank - 1
-    kept = [axis for axis in range(last) if axis not in axes]
-    reduced = [axis for axis in axes if axis != last]
-    op = {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
-    neutral = {"add": 0, "maximum": LOWEST[node.dtype], "minimum": HIGHEST[node.dtype]}[op]
-    if node.dtype in FLOATS:
-        neutral = float(neutral)
+class _Reduction:
+    """Folds ``source`` into ``node``: outer axes in order, then the units, lane by lane and across the lanes."""
 
-    def result_at(at: list[Coordinate]) -> Coordinates:
-        if node["keepdims"]:
-            return tuple(0 if axis in axes else at[axis] for axis in range(last + 1))
-        return tuple(at[axis] for axis in range(last + 1) if axis not in axes)
+    def __init__(
+        self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
+    ) -> None:  # fmt: skip
+        self.region, self.block, self.node, self.source, self.stores = region, block, node, source, stores
+        self.share, self.axes, self.last = share, node["axes"], source.tensor.rank - 1
+        self.kept = [axis for axis in range(self.last) if axis not in self.axes]
+        self.reduced = [axis for axis in self.axes if axis != self.last]
+        self.op = {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
+        neutral = {"add": 0, "maximum": LOWEST[node.dtype], "minimum": HIGHEST[node.dtype]}[self.op]
+        self.neutral = float(neutral) if node.dtype in FLOATS else neutral
+        self.everywhere = ValueEmitter(block, region.memory.views)
+        width = source.shape[-1] if source.tensor.rank else None
+        self.units_kept = source.tensor.rank > 0 and self.last not in self.axes
+        lanes = lanes_for(region.target, [node, source], width) if width is not None and not self.units_kept else 1
+        self.lanes = lanes_for(region.target, [node], width) if width is not None and self.units_kept else 1
+        self.units = _Units(node, source, self.op, self.neutral, lanes, self._read)
 
-    def read(emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
-        value, active = emitter.spread(emitter.value(source, at), lanes), region.active
-        if active is None or 0 not in axes:
-            return value
-        strips = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
-        return emitter.block.let("select", [strips, value, Literal(neutral, node.dtype, lanes)], node.dtype, lanes)
+    def emit(self) -> None:
+        shape, kept, origin = self.source.shape, self.kept, [0] * (self.last + 1)
+        is_several = kept and self.units_kept
+        count = _side_by_side(self.region, self.source, kept[-1], self.lanes) if is_several else 1
+        if count == 1:
+            over_axes(self.region, self.block, shape, kept, [*origin], self._at_kept, self.share)
+            return
 
-    everywhere = ValueEmitter(block, region.memory.views)
-    lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
-    units_kept = last >= 0 and last not in axes
-    lanes_of_units = lanes_for(region.target, [node], shape[last]) if units_kept else 1
-    units = _Units(node, source, op, neutral, lanes, read)
+        def rows(inner: Block, at: list[Coordinate]) -> None:
+            self._rows(inner, at, count)
 
-    side_by_side = _side_by_side(region, source, kept[-1], lanes_of_units) if kept and units_kept else 1
+        over_axes(self.region, self.block, shape, kept[:-1], [*origin], rows, self.share)
 
-    def placed(at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
+    # Places --------------------------------------------------------------------------------------
+
+    def _result_at(self, at: list[Coordinate]) -> Coordinates:
+        axes = range(self.last + 1)
+        if self.node["keepdims"]:
+            return tuple(0 if axis in self.axes else at[axis] for axis in axes)
+        return tuple(at[axis] for axis in axes if axis not in self.axes)
+
+    def _placed(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
         """Where units are. row: on the last axis that is kept, if several of it are folded side by side."""
         place = [*at[:-1], unit]
         if row is not None:
-            place[kept[-1]] = row
+            place[self.kept[-1]] = row
         return place
 
-    def folded(
-        inner: Block, at: list[Coordinate], here: Sequence[tuple[Coordinate | None, Coordinate]], remaining: list[int],
-        begins: Sequence[Operand],
+    def _at_kept(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
+        """One place of the axes that are kept, or several: those of ``rows`` on the last one."""
+        if not self.units_kept:
+            result = self._result_at(at)
+            start = self._start(inner, result, 1)
+            (value,) = self._folded(inner, at, [(None, at[-1] if at else 0)], self.reduced, [start])
+            self._store(inner, value, result)
+            return
+        share = self.share if self.share and self.share.axis == self.last else None
+        for nested, strips in strip_groups(inner, self.source.shape[-1], self.lanes, FOLDED_AT_ONCE, share):
+            here = [(row, strip) for row in rows for strip in strips]
+            results = [self._result_at(self._placed(at, row, strip)) for row, strip in here]
+            starts = [self._start(nested, item, strip.lanes) for item, (_, strip) in zip(results, here, strict=True)]
+            found = self._folded(nested, at, here, self.reduced, starts)
+            for value, item in zip(found, results, strict=True):
+                self._store(nested, value, item)
+
+    def _rows(self, inner: Block, at: list[Coordinate], together: int) -> None:
+        """Rows of the last axis that is kept, ``together`` at a time, then the rest one by one."""
+        axis, share = self.kept[-1], self.share
+        extent = self.region.extent(self.source.shape, axis)
+        begin, end = share.range(inner, extent) if share and share.axis == axis else (0, extent)
+        count = end - begin
+        if isinstance(count, int):
+            whole = begin + count // together * together
+        else:
+            whole = begin + inner.let_index("whole", "floor", count, together)
+
+        def some(nested: Block, row: Index, count: int) -> None:
+            self._at_kept(nested, at, [row + number for number in range(count)])
+
+        loop(inner, "b", whole, lambda nested, row: some(nested, row, together), begin, together)
+        loop(inner, "b", end, lambda nested, row: some(nested, row, 1), whole)
+
+    # Folding -------------------------------------------------------------------------------------
+
+    def _start(self, inner: Block, at: Coordinates, lanes: int) -> Operand:
+        """Where folding starts: from what earlier chunks of time have summed, if there are any."""
+        if not (self.region.is_time(self.source.shape, 0) and 0 in self.axes):
+            return Literal(self.neutral, self.node.dtype, lanes)
+        emitter = ValueEmitter(inner, {self.node: self.stores[0]})
+        return emitter.spread(emitter.value(self.node, at), lanes)
+
+    def _folded(
+        self, inner: Block, at: list[Coordinate], here: Sequence[tuple[Coordinate | None, Coordinate]],
+        remaining: list[int], starts: Sequence[Operand],
     ) -> list[Operand]:  # fmt: skip
-        """``begins`` combined with everything under ``remaining`` axes, in order. here: the row and units of each."""
-        if last in axes and 0 not in remaining:  # each index of the first axis apart: it may be time, cut in chunks
-            found = units.all(everywhere.within(inner), at, remaining)
-            return [inner.let(op, [begins[0], found], node.dtype, 1)]
+        """``starts`` combined with everything under ``remaining`` axes, in order. here: the row and units of each."""
+        node, region, shape = self.node, self.region, self.source.shape
+        if self.last in self.axes and 0 not in remaining:  # indices of the first axis apart: it may be time, in chunks
+            found = self.units.all(self.everywhere.within(inner), at, remaining)
+            return [inner.let(self.op, [starts[0], found], node.dtype, 1)]
         if not remaining:
-            emitter = everywhere.within(inner)
-            places = [tuple(placed(at, *item)) if last >= 0 else () for item in here]
-            values = [read(emitter, place, begin.lanes) for place, begin in zip(places, begins, strict=True)]
-            pairs = zip(begins, values, strict=True)
-            return [inner.let(op, [begin, value], node.dtype, begin.lanes) for begin, value in pairs]
+            emitter = self.everywhere.within(inner)
+            places = [tuple(self._placed(at, *item)) if shape else () for item in here]
+            values = [self._read(emitter, place, start.lanes) for place, start in zip(places, starts, strict=True)]
+            pairs = zip(starts, values, strict=True)
+            return [inner.let(self.op, [start, value], node.dtype, start.lanes) for start, value in pairs]
         axis, rest = remaining[0], remaining[1:]
         is_time, extent = region.is_time(shape, axis), region.extent(shape, axis)
 
@@ -99,51 +151,23 @@ def _reduce(
             if is_time and region.reverse:
                 index = extent - 1 - index
             now = region.at(shape, axis, index)
-            return folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
+            return self._folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
-        return folds(inner, begins, extent, 1, turn)
+        return folds(inner, starts, extent, 1, turn)
 
-    def begin_at(inner: Block, at: Coordinates, lanes: int) -> Operand:
-        """Where folding starts: from what earlier chunks of time have summed, if there are any."""
-        if not (region.is_time(shape, 0) and 0 in axes):
-            return Literal(neutral, node.dtype, lanes)
-        emitter = ValueEmitter(inner, {node: stores[0]})
-        return emitter.spread(emitter.value(node, at), lanes)
+    def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
+        """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
+        value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
+        if active is None or 0 not in self.axes:
+            return value
+        strips = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
+        neutral = Literal(self.neutral, self.node.dtype, lanes)
+        return emitter.block.let("select", [strips, value, neutral], self.node.dtype, lanes)
 
-    def at_kept(inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
-        if not units_kept:
-            (value,) = folded(inner, at, [(None, at[-1] if at else 0)], reduced, [begin_at(inner, result_at(at), 1)])
-            _store_all(region, inner, stores, value, result_at(at))
-            return
-        mine = share if share and share.axis == last else None
-        for nested, strips in strip_groups(inner, shape[last], lanes_of_units, FOLDED_AT_ONCE, mine):
-            here = [(row, strip) for row in rows for strip in strips]
-            results = [result_at(placed(at, row, strip)) for row, strip in here]
-            begins = [begin_at(nested, item, strip.lanes) for item, (_, strip) in zip(results, here, strict=True)]
-            found = folded(nested, at, here, reduced, begins)
-            for value, item in zip(found, results, strict=True):
-                _store_all(region, nested, stores, value, item)
-
-    def at_rows(inner: Block, at: list[Coordinate]) -> None:
-        """Rows of the last axis that is kept, several of them at a time, then the rest one by one."""
-        extent = region.extent(shape, kept[-1])
-        begin, end = share.range(inner, extent) if share and share.axis == kept[-1] else (0, extent)
-        count = end - begin
-        if isinstance(count, int):
-            whole = begin + count // side_by_side * side_by_side
-        else:
-            whole = begin + inner.let_index("whole", "floor", count, side_by_side)
-
-        def some(nested: Block, row: Index, count: int) -> None:
-            at_kept(nested, at, [row + number for number in range(count)])
-
-        loop(inner, "b", whole, lambda nested, row: some(nested, row, side_by_side), begin, side_by_side)
-        loop(inner, "b", end, lambda nested, row: some(nested, row, 1), whole)
-
-    if side_by_side > 1:
-        over_axes(region, block, shape, kept[:-1], [0] * (last + 1), at_rows, share)
-    else:
-        over_axes(region, block, shape, kept, [0] * (last + 1), at_kept, share)
+    def _store(self, block: Block, value: Operand, at: Coordinates) -> None:
+        emitter = ValueEmitter(block, self.region.memory.views)
+        for view in self.stores:
+            emitter.store(value, view, at)
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
@@ -269,9 +293,3 @@ class _Units:
             start = full * lanes
             rest = [fold(block, rest[0], self.source.shape[-1], 1, element, start=start)]
         return [*vectors, *rest]
-
-
-def _store_all(region: Region, block: Block, stores: Sequence[View], value: Operand, at: Coordinates) -> None:
-    emitter = ValueEmitter(block, region.memory.views)
-    for view in stores:
-        emitter.store(value, view, at)

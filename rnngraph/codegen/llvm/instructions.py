@@ -205,9 +205,6 @@ class Instructions:
     def convert(self, op: str, x: Handle, element: str) -> Handle:
         return self.emit(f"{op} {x.type} {x.text} to {vector_type(element, x.lanes)}", element, x.lanes, op)
 
-    def to_float(self, x: Handle) -> Handle:
-        return self.convert("sitofp", x, "f32" if x.element == "i32" else "f64")
-
     def bits(self, x: Handle) -> Handle:
         return self.convert("bitcast", x, "i32" if x.element == "f32" else "i64")
 

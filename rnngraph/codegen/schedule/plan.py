@@ -50,8 +50,10 @@ class Plan:
         """A formula in the run-time sizes."""
         return self.arena.total
 
-    def arguments_of(self, kind: str) -> list[Argument]:
-        return [item for item in self.arguments if item.kind == kind]
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters that the entry reads."""
+        return [item.name for item in self.arguments if item.kind == "parameter"]
 
     @property
     def memory_text(self) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ...ir.graph import Node, make, topological
-from ...ir.sizes.table import SizeTable
-from ...ir.types import FLOATS, Dim, TensorType, meet_declared, size, symbols_of
+from ...ir.sizes.table import SizeTable, open_size
+from ...ir.types import FLOATS, Dim, TensorType, meet_declared, symbols_of
 from ...public import api, taking
 from ..cell import Cell, InnerCell, check_cell
 from ..driver import Carry, check_step, drive, initial_leaves, state_names
@@ -145,7 +145,7 @@ class _Decode:
         batch = next((dim for dim in found if dim != 1), 1 if sequences else None)
         if batch is None:
             self.batch_is_open = True
-            return size(f"_{next(declared)}_0")
+            return open_size(next(declared))
         for dim in found:
             if dim != 1:
                 self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
@@ -174,7 +174,7 @@ class _Decode:
 
         live = None if stop is None else self._formal("live", TensorType("bool", (self.batch, 1)))
         x_t, taught = self._step("x", self.inputs, live), self._step("teacher", self.teacher, live)
-        following = self._checked_input(next_input(output, x_t), "next_input")
+        following = self._checked_input(next_input(output, x_t))
         if taught is not None:
             following = by_graph(training=_mixed(taught, following, probability), inference=following)
         still = None
@@ -225,15 +225,15 @@ class _Decode:
             return formal
         return build("select", live, formal, constant(0.0, sequence.dtype), where=self.where, guards=True)
 
-    def _checked_input(self, value: Any, what: str) -> Tensor:
-        """What is fed to the next step."""
+    def _checked_input(self, value: Any) -> Tensor:
+        """What ``next_input`` gave, which is fed to the next step."""
         if not isinstance(value, Tensor) or value.dtype != self.first.dtype:
-            raise DtypeError(f"{what} must give a Tensor of {self.first.dtype}, not {value!r}", self.where)
+            raise DtypeError(f"next_input must give a Tensor of {self.first.dtype}, not {value!r}", self.where)
         if value.rank != 2 or value.type.shape[1] != self.width:
             raise ShapeError(
-                f"{what} must give [batch, {self.width}], as first_input has it, not {value!r}", self.where
+                f"next_input must give [batch, {self.width}], as first_input has it, not {value!r}", self.where
             )
-        return self._rows(value, what)
+        return self._rows(value, "next_input")
 
     def _stopped(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.dtype != "bool":

@@ -82,10 +82,10 @@ def _switch(
 
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     f = FunctionText()
-    most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
+    most, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
     long = f.emit(f"icmp uge i32 {most}, 7", "long")
-    ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7, 0)[1]}, i32 0", "ebx")
-    more = _cpuid(f, 0x80000001, 0)[2]
+    ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7)[1]}, i32 0", "ebx")
+    more = _cpuid(f, 0x80000001)[2]
     saved = f.emit(f"icmp ne i32 {f.emit(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")
     asks, before, done = f.label("asks"), f.label("before"), f.label("done")
     f.do(f"br label %{before}")
@@ -111,9 +111,9 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     return "\n".join(["define internal i64 @choose() #0 {", "entry:", *f.lines, f"  ret i64 {variant}", "}", ""])
 
 
-def _cpuid(f: FunctionText, leaf: int, part: int) -> list[str]:
-    """eax, ebx, ecx, edx."""
+def _cpuid(f: FunctionText, leaf: int) -> list[str]:
+    """eax, ebx, ecx, edx of a leaf, or of its first part."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
-    result = f.emit(f"call {kind} {text}(i32 {leaf}, i32 {part})", "cpuid")
+    result = f.emit(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")
     return [f.emit(f"extractvalue {kind} {result}, {place}", "register") for place in range(4)]

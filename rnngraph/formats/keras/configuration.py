@@ -121,7 +121,7 @@ class _Reader:
         module = described.get("module", None)
         layer = Layer(
             kind, name, f"{path}/{name}" if path else name, config,
-            is_operation=_is_operation(described, config, module),
+            is_operation=_is_operation(config, module),
             is_foreign=isinstance(module, str) and not OF_KERAS.match(module),
         )  # fmt: skip
         inside = layer.path if depth else ""
@@ -184,7 +184,7 @@ def _backwards(described: Record) -> Record:
     return Record(described.name, {**described.entries, "config": turned}, described.at)
 
 
-def _is_operation(described: Record, config: Record, module: Any) -> bool:
+def _is_operation(config: Record, module: Any) -> bool:
     """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
     if isinstance(module, str):
         return ".ops." in f"{module}."

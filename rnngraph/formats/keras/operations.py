@@ -108,15 +108,15 @@ def _reduction(function: Callable[..., Any]) -> Operation:
     return reduce
 
 
-def _many(function: Callable[..., Any], usual: int) -> Operation:
-    """Of a list of tensors along an axis."""
+def _many(function: Callable[..., Any]) -> Operation:
+    """Of a list of tensors along an axis, the first if none is given."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         given = inputs.arguments[0] if inputs.arguments else None
         if not isinstance(given, list | tuple) or not given:
             raise Unreadable("it is called on no list of tensors")
         items = [_plain(b, item) for item in given]
-        return b.script.call(function, items, _one_axis(_option(layer, inputs, "axis", 1, usual)))
+        return b.script.call(function, items, _one_axis(_option(layer, inputs, "axis", 1, 0)))
 
     return join
 
@@ -261,7 +261,7 @@ _OPERATIONS: Mapping[str, Operation] = {
         "Mean": basic.reduce_mean, "Sum": basic.reduce_sum, "Max": basic.reduce_max, "Min": basic.reduce_min,
         "Any": reduce_any, "All": reduce_all,
     }.items()},
-    "Concatenate": _many(concat, 0), "Stack": _many(stack, 0), "ExpandDims": _with_axis(expand_dims, 0),
+    "Concatenate": _many(concat), "Stack": _many(stack), "ExpandDims": _with_axis(expand_dims, 0),
     "Squeeze": _with_axis(squeeze, None), "Softmax": _with_axis(basic.softmax, -1),
     "LogSoftmax": _with_axis(basic.log_softmax, -1), "Reshape": _reshape, "Transpose": _transpose, "Swapaxes": _swap,
     "SwapAxes": _swap, "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1),

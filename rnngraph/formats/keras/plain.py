@@ -26,25 +26,20 @@ from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype
 
 
 def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, units = inputs.one, layer.config.count("units", most=1 << 24)
-    return Signal(dense_of(b, layer, x, units, "kernel", "bias", layer.config.flag("use_bias", True)))
-
-
-def dense_of(b: Declaration, layer: Layer, x: Signal, units: int, kernel: str, bias: str, has_bias: bool) -> Value:
-    """A dense layer with the layer's arrays of these names, which a layer called once gives to ``rg.dense``."""
-    name, behind = activation(b, layer) if kernel == "kernel" else (None, lambda value: value)
-    arrays = {"kernel": b.array(layer, kernel, x.width, units)}
+    x, units, has_bias = inputs.one, layer.config.count("units", most=1 << 24), layer.config.flag("use_bias", True)
+    name, behind = activation(b, layer)
+    arrays = {"kernel": b.array(layer, "kernel", x.width, units)}
     if has_bias:
-        arrays["bias"] = b.array(layer, bias, units)
+        arrays["bias"] = b.array(layer, "bias", units)
     if b.is_shared(layer):
-        y = b.script.operation("@", x.value, b.parameter(layer, kernel, arrays["kernel"]))
-        y = b.script.operation("+", y, b.parameter(layer, bias, arrays["bias"])) if has_bias else y
-        return behind(y if name is None else b.activated(y, name))
+        y = b.script.operation("@", x.value, b.parameter(layer, "kernel", arrays["kernel"]))
+        y = b.script.operation("+", y, b.parameter(layer, "bias", arrays["bias"])) if has_bias else y
+        return Signal(behind(y if name is None else b.activated(y, name)))
     options: dict[str, Any] = {} if name is None else {"activation": name}
     options |= {} if has_bias else {"use_bias": False}
     scope = b.scope(layer)
     b.script.own(scope, arrays)
-    return behind(b.script.call(dense, x.value, units, **options, name=scope))
+    return Signal(behind(b.script.call(dense, x.value, units, **options, name=scope)))
 
 
 def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

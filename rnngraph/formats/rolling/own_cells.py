@@ -296,7 +296,7 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
         given_values = [operand(item) for item in core.loop.operands[place]]
         if step.key is static_rnn:
             number = next(n for n, c in enumerate(core.cells) if same_value(c, core.loop.operands[place][0].value))
-            values |= _cell_step(script, p, place, step, given_values, _cell_name(number, len(core.cells)), core)
+            values |= _cell_step(script, p, place, step, given_values, _cell_name(number, len(core.cells)))
             continue
         operands, keywords = replaced(step, given_values)
         values[place, ()] = script.remade(step, operands, keywords)
@@ -316,9 +316,7 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
     return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
-def _cell_step(
-    script: Script, p: Any, place: int, step: Step, given: list[Any], name: str, core: Core
-) -> dict[Place, Value]:
+def _cell_step(script: Script, p: Any, place: int, step: Step, given: list[Any], name: str) -> dict[Place, Value]:
     """A step of a cell inside: ``p.cell(name, cell)(x, state)``."""
     cell, x, *state = given
     leaves = []

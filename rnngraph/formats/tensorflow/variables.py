@@ -53,7 +53,7 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     name, data = bytes_of_file(first, WHAT)
     try:
         found = dict(sorted_table.entries(data))
-        return _version_1(name, found) if first == prefix else _version_2(prefix, name, found)
+        return _version_1(found) if first == prefix else _version_2(prefix, name, found)
     except RnnGraphError:
         raise
     except (ValueError, OverflowError, IndexError) as error:
@@ -238,7 +238,7 @@ class _Ordered:
 # Version 1 -------------------------------------------------------------------------------------------
 
 
-def _version_1(name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
+def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
     """One table that holds the arrays themselves, slice by slice."""
     shapes: dict[str, tuple[int, tuple[int, ...]]] = {}
     for meta in parts_of(grouped(table.get(b"", b"")), 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,6 +11,19 @@ from functools import reduce
 from operator import and_
 
 from .polynomial import Dim, Floor, Monomial, Size, dim_text, product, quotient, size, substitute, symbols_of, terms_of
+
+_OPEN = re.compile(r"_(\d+)_(\d+)")
+
+
+def open_size(serial: int, axis: int = 0) -> Size:
+    """A size that the user gave no name. serial: of the declaration that has it."""
+    return size(f"_{serial}_{axis}")
+
+
+def declaration_order(name: str) -> tuple[str, int, int]:
+    """A key by which sizes without a name of their own are in the order of declaration, among the others' names."""
+    found = _OPEN.fullmatch(name)
+    return ("_", int(found[1]), int(found[2])) if found else (name, 0, 0)
 
 
 class SizeTable:
@@ -79,12 +93,15 @@ def _solved(difference: Dim) -> tuple[str, Dim] | None:
     """
     if not isinstance(difference, Size):
         return None
-    for names, factor in sorted(difference.terms, key=lambda term: term[0], reverse=True):
-        if len(names) != 1 or abs(factor) != 1 or isinstance(names[0], Floor):
-            continue
-        value = size(names[0]) - difference * factor
-        if names[0] not in symbols_of(value):
-            return names[0], value
+    factors = {
+        names[0]: factor
+        for names, factor in difference.terms
+        if len(names) == 1 and abs(factor) == 1 and not isinstance(names[0], Floor)
+    }
+    for name in sorted(factors, key=declaration_order, reverse=True):
+        value = size(name) - difference * factors[name]
+        if name not in symbols_of(value):
+            return name, value
     return None
 
 

@@ -8,8 +8,9 @@ steps and rows is one op outside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from ...errors import GraphError
 from ...ir.build import unbroadcast, zeros
@@ -20,6 +21,14 @@ from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import FLOATS
 from ..loops.lifting import aligned
 from .adjoints import Adjoints, active_nodes
+
+
+class DeferredSum(NamedTuple):
+    """What a constant receives: by ``rule``, of the constant and the sequences of what ``values`` are at each step."""
+
+    constant: Node
+    rule: Callable[..., Node]
+    values: tuple[Node, ...]
 
 
 class ScanDerivative:
@@ -34,6 +43,7 @@ class ScanDerivative:
         self.given = ScanParts.of(scan)
         self.carried = [carry.inside for carry in self.given.carries]
         self.sequences, self.constants = dict(self.given.sequences), dict(self.given.invariants)
+        self.outer = dict(zip(self.body.inputs, scan.operands, strict=True))
         self._activity(active)
         self._reverse_body()
         self._keep()
@@ -41,8 +51,7 @@ class ScanDerivative:
 
     def _activity(self, active: set[Node]) -> None:
         """Which of the body's inputs carry a derivative; a carry may become active through a later step."""
-        outer = dict(zip(self.body.inputs, self.scan.operands, strict=True))
-        roots = {formal for formal, actual in outer.items() if actual in active and formal.dtype in FLOATS}
+        roots = {formal for formal, actual in self.outer.items() if actual in active and formal.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
             more = {
@@ -58,7 +67,7 @@ class ScanDerivative:
     def _reverse_body(self) -> None:
         work = Adjoints(self.body.nodes, list(self.roots))
         constants = set(self.constants)
-        self.deferred: list[tuple[Node, str, Node, Node | None]] = []
+        self.deferred: list[DeferredSum] = []
         self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
         self.emit_in: dict[int, Node] = {}
         for index, (name, value) in enumerate(self.body.outputs):
@@ -71,7 +80,7 @@ class ScanDerivative:
             else:
                 self.emit_in[index] = g
             if value in constants and value in work.active:  # given as it is, at every step
-                self.deferred.append((value, "sum", g, None))
+                self.deferred.append(DeferredSum(value, _sum, (g,)))
             elif value in work.active:
                 work.add(value, g)
         for node in reversed(self.body.nodes):
@@ -108,20 +117,20 @@ class ScanDerivative:
             if operand not in constants:
                 work.add(operand, part)
             elif node.op == "matmul" and position == 1 and operand.tensor.rank > 2:
-                self.deferred.append((operand, "matrices", node.operands[0], g))
+                self.deferred.append(DeferredSum(operand, _matrix_products, (node.operands[0], g)))
             elif node.op == "matmul" and position == 1 and node.operands[0].tensor.rank == 2:
-                self.deferred.append((operand, "outer", node.operands[0], g))
+                self.deferred.append(DeferredSum(operand, _outer_sum, (node.operands[0], g)))
             elif node.op == "gather":
-                self.deferred.append((operand, "scatter", node.operands[1], g))
+                self.deferred.append(DeferredSum(operand, _scatter_add, (node.operands[1], g)))
             else:
-                self.deferred.append((operand, "sum", _before_sum(part, g) if elementwise else part, None))
+                self.deferred.append(DeferredSum(operand, _sum, (_before_sum(part, g) if elementwise else part,)))
 
     def _keep(self) -> None:
         """Decides what the forward scan gives in addition, for the backward scan to read."""
         forward = set(self.body.nodes)
         wanted = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
         wanted += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
-        wanted += [item for _, _, *pair in self.deferred for item in pair if item is not None]
+        wanted += [item for deferred in self.deferred for item in deferred.values]
         backward = topological(wanted)
         read = {item for node in backward if node not in forward for item in node.operands if item in forward}
         read |= {item for item in wanted if item in forward}
@@ -163,101 +172,69 @@ class ScanDerivative:
                 self.again.add(item)
 
     def _build(self) -> None:
+        """Makes both scans, and what the operands receive."""
         kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
         widened = replace(self.given, emits=[*self.given.emits, *kept])
         self.forward = widened.made(self.scan.where, self.scan.name)
         first = len(self.body.outputs)
-        self.kept_outside = {
+        histories = {
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
             for number, node in enumerate(self.kept)
         }
-        self._backward()
-
-    def _backward(self) -> None:
-        new: dict[Node, Node] = {}
-        sequences: list[Binding] = []
-        constants: list[Binding] = []
-
-        def over(node: Node, outer: Node) -> None:
-            formal = make("input", type=node.tensor, label=node.name or node.op, name=node.name, where=node.where)
-            new[node] = formal
-            sequences.append(Binding(formal, outer))
-
-        for index, g in self.emit_in.items():
-            new[g] = g
-            sequences.append(Binding(g, self.received[index]))
-        for node, outer in self.kept_outside.items():
-            over(node, outer)
-        condition = self.given.when
         # Of a step that does not run nothing is read, so that a NaN there meets no zero.
-        read = self.sequences if condition is None else {}
-        self.outer_sequence = read | self.kept_outside
-        results: list[tuple[str, Node]] = []
+        steps = (self.sequences if self.given.when is None else {}) | histories
         carried = [carry for carry in self.carried if carry in self.carry_in]
-        for carry in carried:
-            total = self.work.adjoint(carry)
-            results.append((f"d_{carry['label']}", zeros(carry.shape, carry) if total is None else total))
-        given = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
-        emits = [part for _, part in given]
-        for _, _, *pair in self.deferred:
-            emits += [item for item in pair if item is not None and item not in self.outer_sequence]
+        received = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
+        emits = [part for _, part in received]
+        emits += [item for deferred in self.deferred for item in deferred.values if item not in steps]
         emits = list(dict.fromkeys(emits))
-        results += [(f"emit_{number}", node) for number, node in enumerate(emits)]
-        for carry in carried:
-            new[self.carry_in[carry]] = self.carry_in[carry]
-        actual_of = dict(zip(self.body.inputs, self.scan.operands, strict=True))
-        for node in topological(value for _, value in results):
+        backward = self._backward(histories, carried, emits)
+        emitted = {
+            node: make("get", backward, where=node.where, index=number)
+            for number, node in enumerate(emits, start=len(carried))
+        }
+        steps |= emitted
+        self.parts = [
+            (self.outer[carry], make("get", backward, where=carry.where, index=number))
+            for number, carry in enumerate(carried)
+        ]
+        self.parts += [(self.outer[item], emitted[part]) for item, part in received]
+        for constant, rule, values in self.deferred:
+            self.parts.append((self.outer[constant], rule(constant, *(steps[item] for item in values))))
+
+    def _backward(self, histories: Mapping[Node, Node], carried: Sequence[Node], emits: Sequence[Node]) -> Node:
+        """The scan of adjoints. histories: what the forward scan keeps of every step, by node of its body."""
+        new = {g: g for g in (*self.emit_in.values(), *(self.carry_in[carry] for carry in carried))}
+        sequences = [Binding(g, self.received[index]) for index, g in self.emit_in.items()]
+        invariants: list[Binding] = []
+
+        def bind(bindings: list[Binding], node: Node, outer: Node, label: str) -> None:
+            new[node] = make("input", type=node.tensor, label=label, name=node.name, where=node.where)
+            bindings.append(Binding(new[node], outer))
+
+        for node, outer in histories.items():
+            bind(sequences, node, outer, node.name or node.op)
+        totals = [self.work.adjoint(carry) or zeros(carry.shape, carry) for carry in carried]
+        for node in topological((*totals, *emits)):
             if node in new:
                 continue
-            if node in actual_of:
-                outer = actual_of[node]
-                if node in self.sequences:
-                    over(node, outer)
-                else:
-                    formal = make("input", type=node.tensor, label=str(node["label"]), name=node.name, where=node.where)
-                    new[node] = formal
-                    constants.append(Binding(formal, outer))
-                continue
-            new[node] = remake(node, [new[item] for item in node.operands])
+            if node in self.sequences:
+                bind(sequences, node, self.outer[node], node.name or node.op)
+            elif node in self.outer:
+                bind(invariants, node, self.outer[node], str(node["label"]))
+            else:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        condition = self.given.when
         if condition is not None and condition not in new:
-            over(condition, actual_of[condition])
+            bind(sequences, condition, self.outer[condition], condition.name or condition.op)
         carries = []
-        for carry, (name, value) in zip(carried, results, strict=False):
+        for carry, total in zip(carried, totals, strict=True):
             first = self.received.get(self.carried.index(carry)) or zeros(carry.shape, carry)
-            carries.append(Carry(self.carry_in[carry], first, name, new[value]))
-        backward = ScanParts(
-            carries, sequences, constants, [(name, new[value]) for name, value in results[len(carries) :]],
+            carries.append(Carry(self.carry_in[carry], first, f"d_{carry['label']}", new[total]))
+        return ScanParts(
+            carries, sequences, invariants, [(f"emit_{number}", new[node]) for number, node in enumerate(emits)],
             self.given.length, not self.given.reverse, None if condition is None else new[condition],
         ).made(self.scan.where, f"d_{self.scan.name}")  # fmt: skip
-        result = {
-            node: make("get", backward, where=node.where, index=len(carried) + number)
-            for number, node in enumerate(emits)
-        }
-        self.parts: list[tuple[Node, Node]] = []
-        for number, carry in enumerate(carried):
-            self.parts.append((actual_of[carry], make("get", backward, where=carry.where, index=number)))
-        for item, part in given:
-            self.parts.append((actual_of[item], result[part]))
-        everywhere = self.outer_sequence | result
-        for operand, kind, first, second in self.deferred:
-            outer = actual_of[operand]
-            if kind == "outer":
-                assert second is not None
-                total = make("outer_sum", everywhere[first], everywhere[second], where=operand.where)
-            elif kind == "matrices":
-                assert second is not None
-                left, right = (_rows_of_all_steps(everywhere[item]) for item in (first, second))
-                order = (*range(left.tensor.rank - 2), left.tensor.rank - 1, left.tensor.rank - 2)
-                turned = make("transpose", left, where=operand.where, order=order)
-                total = make("matmul", turned, right, where=operand.where)
-            elif kind == "scatter":
-                assert second is not None
-                ids, rows = everywhere[first], everywhere[second]
-                total = make("scatter_add", ids, rows, where=operand.where, rows=operand.shape[0])
-            else:
-                sequence = aligned(everywhere[first], True, max(operand.tensor.rank, first.tensor.rank))
-                total = _over_steps(sequence, operand)
-            self.parts.append((outer, total))
 
 
 def _is_cheap(node: Node) -> bool:
@@ -275,6 +252,19 @@ def _before_sum(part: Node, g: Node) -> Node:
     return part
 
 
+# What a constant of the scan receives, of sequences of what each step contributes -------------------
+
+
+def _outer_sum(operand: Node, left: Node, g: Node) -> Node:
+    return make("outer_sum", left, g, where=operand.where)
+
+
+def _matrix_products(operand: Node, left: Node, g: Node) -> Node:
+    left, g = _rows_of_all_steps(left), _rows_of_all_steps(g)
+    order = (*range(left.tensor.rank - 2), left.tensor.rank - 1, left.tensor.rank - 2)
+    return make("matmul", make("transpose", left, where=operand.where, order=order), g, where=operand.where)
+
+
 def _rows_of_all_steps(sequence: Node) -> Node:
     """[time, ..., rows, units] as [..., time rows, units]."""
     rank = sequence.tensor.rank
@@ -284,6 +274,11 @@ def _rows_of_all_steps(sequence: Node) -> Node:
     return make("reshape", apart, where=sequence.where, shape=(*leading, steps * rows, width))
 
 
-def _over_steps(sequence: Node, operand: Node) -> Node:
+def _scatter_add(operand: Node, ids: Node, rows: Node) -> Node:
+    return make("scatter_add", ids, rows, where=operand.where, rows=operand.shape[0])
+
+
+def _sum(operand: Node, part: Node) -> Node:
     """The sum over time, and over the axes along which the operand was broadcast."""
+    sequence = aligned(part, True, max(operand.tensor.rank, part.tensor.rank - 1))
     return unbroadcast(sequence, operand) if sequence.tensor.rank > operand.tensor.rank else sequence

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import DtypeError, ShapeError, Where
 from ...ir.graph import Node, make
 from ...ir.node import Namer
-from ...ir.sizes.table import SizeTable
+from ...ir.sizes.table import SizeTable, declaration_order
 from ...ir.types import Dim, dim_text, size, substitute, symbols_of
 from .names import Layers
 
@@ -119,7 +119,7 @@ class SizedNodes:
                 )
         symbols = dict.fromkeys([*self.roles, *table.known])
         final = {symbol: table.resolve(size(symbol)) for symbol in symbols}
-        free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim)))
+        free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim), key=declaration_order))
         namer = Namer({name for name in free if not name.startswith("_")})
         wanted = dict(self.roles)
         for symbol, dim in final.items():  # a role holds for whatever the size became

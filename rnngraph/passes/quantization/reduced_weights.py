@@ -1,7 +1,7 @@
 """reduced_weights: products of float32 values and weights multiply weights of 16 or of 8 bits.
 
 A weight is whatever is made of parameters and constants alone. Each product is written out in casts, scales and
-products of narrow numbers (``narrowing``), so that what comes after needs to know nothing of it: what concerns
+products of narrow numbers (``narrow_products``), so that what comes after needs to know nothing of it: what concerns
 weights alone leaves the loops and is computed when parameters change.
 Law: values as with weights that are rounded to the form, up to the rounding of activations to 16 bits (to 8 where
 they are not ``split``). What is no such product keeps its bits.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,6 +150,18 @@ class StepGraph:
     rows: RowGraph
 
 
+class _Recurrence(NamedTuple):
+    """What each step runs, what its states begin with, and their labels, alone and in nests."""
+
+    compiled: CompiledGraph
+    initial: Graph
+    labels: list[str]
+    structures: tuple[Any, ...]
+    named: tuple[Any, ...]
+    timeline: Timeline
+    tail: Tail | None = None
+
+
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
     """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
     lowered, options = source.stateful(), replace(options, unroll=None)
@@ -169,51 +181,35 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     fed = [kind.shape for name, kind in found.items() if name not in labels]
     rows = [found[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
     sizes = _fixed_sizes(rows, batch, where)
-    initial, structures, named, tail = lowered.initial, lowered.states, lowered.named, None
+    step = _Recurrence(compiled, lowered.initial, labels, lowered.states, lowered.named, timeline)
     if not timeline.is_causal:
-        row = rows[0] if rows else 1
-        alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}  # all of them count rows
-        rounded = run(with_sizes(compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
-        timeline = timeline_of(rounded, lengths)
-        check_streamable(rounded, lowered.initial, timeline, where)
-        chunked, tail = chunk_graph(timeline, row, where), Tail(timeline, row, options, source)
-        compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
-        found = compiled.input_types()
-        past = [label for label, _ in chunked.initial]
-        starts = [
-            (label, make("broadcast", first, shape=(row, found[label].shape[1]))) for label, first in chunked.initial
-        ]
-        initial = Graph.of(initial.name, (*initial.outputs, *starts), initial.inputs, initial.comments)
-        nests = ({label.removeprefix("state/"): label for label in past},) if past else ()
-        labels, structures, named = [*labels, *past], (*structures, *nests), (*named, *nests)
-    types = {name: kind for name, kind in found.items() if name not in labels}
-    state_types = {name: found[name] for name in labels}
-    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
-    for _, node in initial.outputs:  # what states begin with has as many rows
+        step = _of_chunks(step, rows, options, source, where)
+    for _, node in step.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
-    known: dict[str, Dim] = dict(sizes)
-    first = CompiledGraph(with_sizes(initial, known), "inference", options, source.described)
-    begins = {str(node["label"]): node.tensor for node in initial.inputs if node.op == "input"}
-    for name in first.input_types():
-        if name not in labels:
-            types.setdefault(name, begins[name])
-            time_axis.setdefault(name, None)
-    given = {name: node.tensor for name, node in compiled.graph.outputs}
+    initial = CompiledGraph(with_sizes(step.initial, sizes), "inference", options, source.described)
+    found = step.compiled.input_types()
+    types = {name: kind for name, kind in found.items() if name not in step.labels}
+    begins = {str(node["label"]): node.tensor for node in step.initial.inputs if node.op == "input"}
+    only_begins = [name for name in initial.input_types() if name not in (*step.labels, *types)]
+    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
+    time_axis |= dict.fromkeys(only_begins)
+    types |= {name: begins[name] for name in only_begins}
+    given = {name: node.tensor for name, node in step.compiled.graph.outputs}
     outputs = tuple(given)
     moving = frozenset(name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in given.items()}
     return StepGraph(
         batch=batch,
-        compiled=compiled,
-        initial=first,
+        compiled=step.compiled,
+        initial=initial,
         structure=_without(source.structure, source.kept),
-        structures=structures,
-        named=named,
-        labels=labels,
+        structures=step.structures,
+        named=step.named,
+        labels=step.labels,
         kept=kept,
         outputs=outputs,
         types=types,
-        state_types=state_types,
+        state_types={name: found[name] for name in step.labels},
         lengths=lengths,
         moving=moving,
         time_axis=time_axis,
@@ -222,10 +218,36 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         output_left_out={name: _single(kind, output_axis[name], lengths) for name, kind in given.items()},
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
-        rate=timeline.tempo.rate,
-        delay=timeline.delay,
-        tail=tail,
-        rows=RowGraph(compiled, outputs, frozenset(sizes), lengths, moving),
+        rate=step.timeline.tempo.rate,
+        delay=step.timeline.delay,
+        tail=step.tail,
+        rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, moving),
+    )
+
+
+def _of_chunks(
+    whole: _Recurrence, rows: Sequence[Dim], options: CompileOptions, source: GraphSource, where: Where | None
+) -> _Recurrence:
+    """The graph of a chunk, whose states are also the past that it reads. rows: all that counts rows."""
+    row = rows[0] if rows else 1
+    alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
+    rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
+    timeline = timeline_of(rounded, whole.timeline.tempo.lengths)
+    check_streamable(rounded, whole.initial, timeline, where)
+    chunked = chunk_graph(timeline, row, where)
+    compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
+    found = compiled.input_types()
+    starts = [(label, make("broadcast", first, shape=(row, found[label].shape[1]))) for label, first in chunked.initial]
+    before, labels = whole.initial, [label for label, _ in chunked.initial]
+    nests = ({label.removeprefix("state/"): label for label in labels},) if labels else ()
+    return _Recurrence(
+        compiled,
+        Graph.of(before.name, (*before.outputs, *starts), before.inputs, before.comments),
+        [*whole.labels, *labels],
+        (*whole.structures, *nests),
+        (*whole.named, *nests),
+        timeline,
+        Tail(timeline, row, options, source),
     )
 
 

@@ -11,10 +11,11 @@ import reference
 from test_gradients import check_differences
 
 import rnngraph as rg
+from rnngraph.declare import tensor
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
-from rnngraph.passes.pipeline import OPTIMIZE, run
+from rnngraph.passes.pipeline import rounding, run
 from rnngraph.passes.unroll import Unroll
 
 WORDS, UNITS, STEPS, STOP = 7, 5, 9, 3
@@ -314,7 +315,7 @@ def test_every_pass_keeps_what_it_means(name: str) -> None:
         assert [line.partition("#")[0].rstrip() for line in shown.splitlines()] == str(parse(shown)).splitlines()
         expected = _interpreted(graph, program, feeds, True)
         stage = graph
-        for single in OPTIMIZE:
+        for single in rounding():
             stage = run(stage, (single,))
             for key, value in _interpreted(stage, program, feeds, True).items():
                 np.testing.assert_allclose(value, expected[key], rtol=1e-6, atol=1e-9, err_msg=f"{single.name} {key}")
@@ -498,6 +499,15 @@ def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Progr
         stop=(lambda output: rg.greater(rg.reduce_sum(output, 1), 0.2)) if stops else None,
     )
     return rg.compile({"outputs": outputs, "last": last, "lengths": lengths}, loss=rg.reduce_mean(rg.square(outputs)))
+
+
+@pytest.mark.parametrize("back", [0, 5])
+def test_a_declaration_compiles_however_much_was_declared_before(back: int) -> None:
+    """Numbers of declarations get another digit within it, and stand in names of sizes."""
+    here = next(tensor.declared)
+    for _ in range(here + 1, 10 ** len(str(here + back + 1)) - back):
+        next(tensor.declared)
+    assert attended("width", "own", None, True).parameters
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnngraph.ir.sizes.polynomial import Dim, ceil_divide, evaluate, floor_divide, size
-from rnngraph.ir.sizes.table import SizeTable
+from rnngraph.ir.sizes.table import SizeTable, declaration_order, open_size
 
 
 @given(dims, dims)
@@ -112,3 +112,15 @@ def test_a_floor_is_compared_and_never_solved() -> None:
     assert SizeTable().meet_all([(half, 4)], measured=True) == 0
     with pytest.raises(ValueError, match=r"size T meets size \(T\+1\)//2"):
         SizeTable().meet(T, half)
+
+
+def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> None:
+    """As text ``_1000_0`` comes before ``_999_0``."""
+    for serial in (8, 9, 98, 99, 999):
+        older, newer = open_size(serial), open_size(serial + 1)
+        for a, b in ((older, newer), (newer, older)):
+            table = SizeTable()
+            assert table.meet(a, b) == older
+    assert sorted(["_10_2", "time", "_9_10", "B", "_10_11"], key=declaration_order) == [
+        "B", "_9_10", "_10_2", "_10_11", "time",
+    ]  # fmt: skip

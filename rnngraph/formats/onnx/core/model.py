@@ -96,7 +96,7 @@ def model_of(source: Any) -> Model:
         raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
     arrays = ArrayReader(name, folder)
     try:
-        proto = _without_functions(onnx, name, proto)
+        proto = _without_functions(name, proto)
         graph = _Graphs(onnx, name, arrays).graph(proto.graph, 0)
     except (UnicodeDecodeError, OverflowError) as error:
         raise FileError(f"{name} is damaged: {error}") from None
@@ -116,7 +116,7 @@ def _package() -> Any:
     return onnx
 
 
-def _without_functions(onnx: Any, name: str, proto: Any) -> Any:
+def _without_functions(name: str, proto: Any) -> Any:
     """The model with the bodies of its own functions in place of calls of them."""
     if not proto.functions:
         return proto

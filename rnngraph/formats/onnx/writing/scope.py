@@ -105,8 +105,8 @@ class Scope:
     def squeeze(self, x: str, axis: int, hint: str = "") -> str:
         return self.add("Squeeze", x, self.integers([axis], "axes"), hint=hint)
 
-    def unsqueeze(self, x: str, axis: int, hint: str = "") -> str:
-        return self.add("Unsqueeze", x, self.integers([axis], "axes"), hint=hint)
+    def unsqueeze(self, x: str, axis: int) -> str:
+        return self.add("Unsqueeze", x, self.integers([axis], "axes"))
 
     def select(self, condition: str, yes: str, no: str, dtype: str, hint: str = "") -> str:
         """``yes`` where the condition holds, else ``no``. onnxruntime has no Where of truth values."""

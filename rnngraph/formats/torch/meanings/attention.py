@@ -18,7 +18,7 @@ from .shapes import permuted, reshaped
 
 
 def attended(
-    tracer: Tracer, query: Value, key: Value, value: Value, masks: list[Any], scale: float | None, keep: float = 1.0
+    tracer: Tracer, query: Value, key: Value, value: Value, masks: list[Any], scale: float | None, keep: float
 ) -> tuple[Value, Value]:
     """(what queries get, their weights). query, key, value: [..., entries, width]. masks: of scores, bool where a score
     counts, or floats that are added.

@@ -86,7 +86,7 @@ def convolved(
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("it is read with a weight of the module's")
     if tracer.use(weight):
-        return _convolved_again(tracer, x, weight, bias, stride, padding, dilation, groups)
+        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
     filters, _, size = weight.shape
     x, has_batch = to_channels_last(tracer, x)
     tracer.sizes.meet(shape_of(x)[2], weight.shape[1] * groups)
@@ -113,12 +113,6 @@ def _padding(given: Any, size: int, dilation: int) -> Any:
     if given == "same":
         return span // 2, span - span // 2
     return int(given), int(given)
-
-
-def _convolved_again(tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
-                     groups: int) -> Value:  # fmt: skip
-    """With a weight that is used several times: taps side by side, times the weight."""
-    raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
 
 
 @module(nn.ConvTranspose1d)

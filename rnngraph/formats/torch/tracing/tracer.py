@@ -362,7 +362,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     # Parameters ---------------------------------------------------------------------------------
 
-    def use(self, thing: Any, how: str = "") -> bool:
+    def use(self, thing: Any) -> bool:
         """Notes a use of a parameter or module, and says whether there are several."""
         key = id(thing)
         self.kept.append(thing)

@@ -9,7 +9,7 @@ import numpy as np
 from .....ir.graph import Graph, Node, make, remake, rewrite
 from .....ir.types import TupleType
 from .....passes.fission import Fission
-from .....passes.split_concats import Columns
+from .....passes.split_concats import SplitConcats
 from .cells import layer_of, quiet_lengths
 from .constants import Constants
 from .delays import turned, without_loop
@@ -73,7 +73,7 @@ class _Separation:
                 self.layers[inner] = layer
             return None
 
-        results = self._taken_apart(scan, lambda graph: Fission()(Columns()(graph)), piece)
+        results = self._taken_apart(scan, lambda graph: Fission()(SplitConcats()(graph)), piece)
         return results if known and all(known) else None
 
     def _taken_apart(
