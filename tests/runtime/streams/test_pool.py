@@ -314,6 +314,24 @@ def test_numbers_out_of_range_step_nothing() -> None:
     np.testing.assert_array_equal(pool.step_rows(handles, ids=np.array([1, 4])), expected)
 
 
+MANY_SUMS: dict[str, tuple[rg.Cell, dict[str, Any]]] = {
+    "eight gates": (rg.NASCell(8), {}),
+    "four gates of bytes": (rg.LSTMCell(8), {"weights": "int8", "target": "x86-64-v3"}),
+}
+"""Cells with so many sums that a tile has one row."""
+
+
+@pytest.mark.parametrize("name", MANY_SUMS)
+def test_tiles_of_one_row_run_all_streams(name: str) -> None:
+    (cell, options), samples = MANY_SUMS[name], data(5, 3, WIDTH)
+    program = rg.compile(rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, WIDTH)))[0], **options)
+    pool, whole = program.inference.streams(2), program.inference(x=samples)
+    handles = [pool.open() for _ in range(5)]
+    for step, count in enumerate((5, 2, 1)):
+        given = pool.step_rows(handles[:count], x=samples[:count, step])
+        np.testing.assert_array_equal(given, whole[:count, step])
+
+
 def test_rows_that_a_net_mixes_are_run_alone() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x - rg.reduce_mean(x, axis=0, keepdims=True))[0])
