@@ -7,7 +7,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, Never
 from weakref import WeakSet
@@ -144,18 +145,28 @@ class Serving:
         return first + self.max_wait - monotonic()
 
     def _run(self, batch: Sequence[Frame]) -> None:
-        begun = [frame for frame in batch if frame.future.set_running_or_notify_cancel()]
+        begun = [frame for frame in batch if _begins(frame.future)]
         for frame, outcome in zip(begun, self._step(begun), strict=True):
-            if isinstance(outcome, BaseException):
-                frame.future.set_exception(outcome)
-            else:
-                frame.future.set_result(outcome)
+            with suppress(BaseException):  # of a callback, or where somebody else set it: the others wait for theirs
+                if isinstance(outcome, BaseException):
+                    frame.future.set_exception(outcome)
+                else:
+                    frame.future.set_result(outcome)
 
     @staticmethod
     def _refuse(frames: Iterable[Frame], why: str) -> None:
         for frame in frames:
-            if frame.future.set_running_or_notify_cancel():
-                frame.future.set_exception(ArgumentError(why))
+            if _begins(frame.future):
+                with suppress(InvalidStateError):
+                    frame.future.set_exception(ArgumentError(why))
+
+
+def _begins(future: Future[Any]) -> bool:
+    """Whether a frame is to be run: it was not cancelled."""
+    try:
+        return future.set_running_or_notify_cancel()
+    except RuntimeError:  # somebody else gave it a result
+        return True
 
 
 _SERVING: WeakSet[Serving] = WeakSet()

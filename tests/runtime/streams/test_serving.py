@@ -148,6 +148,20 @@ def test_a_broken_batch_is_told_to_all_of_it(monkeypatch: pytest.MonkeyPatch) ->
         np.testing.assert_array_equal(results(futures), whole[:2, 0])
 
 
+def test_what_callers_do_to_their_futures_ends_nothing() -> None:
+    _, pool, x, whole = served()
+    handle = pool.open()
+
+    def leaves(_: Future[Any]) -> None:
+        raise SystemExit
+
+    with pool.serve(max_batch=9, max_wait=LONG):
+        futures = [pool.submit(handle, x=x[0, step]) for step in range(3)]
+        futures[0].add_done_callback(leaves)
+        futures[1].set_result(None)
+    np.testing.assert_array_equal(futures[2].result(60), whole[0, 2])
+
+
 def test_wrong_numbers_for_a_queue() -> None:
     _, pool, _, _ = served()
     for options in ({"max_batch": 0}, {"max_wait": -1.0}, {"max_wait": 1e9}):
