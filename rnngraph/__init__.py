@@ -150,7 +150,8 @@ if TYPE_CHECKING:
     from .profile.profile import Profile
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
-    from .runtime.streams.pool import StreamHandle, StreamPool
+    from .runtime.streams.pool import StreamPool
+    from .runtime.streams.stream_table import StreamHandle
     from .training.fit.history import History
     from .training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
     from .training.optimization.pruning import Prune
@@ -176,7 +177,8 @@ _LATER = {
     "formats.torch.read": ("read_torch",),
     "profile.profile": ("Profile",),
     "runtime.calls.non_finite": ("NonFinite",),
-    "runtime.streams.pool": ("StreamHandle", "StreamPool"),
+    "runtime.streams.pool": ("StreamPool",),
+    "runtime.streams.stream_table": ("StreamHandle",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
     "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),

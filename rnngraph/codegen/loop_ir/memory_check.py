@@ -4,7 +4,7 @@ It walks through the entry's statements as they run, each loop twice, so that wh
 and knows at each one which temporaries hold what was written to them. Memory is compared symbolically: the arena's
 places are formulas, and that one begins where another has ended is shown for all sizes at once. The proof is about
 whole buffers in the order of statements; that each element of one is written, tests show, which fill memory that holds
-nothing with NaN.
+nothing with NaN. Of results it shows that something writes them.
 
 Where workers share an entry, all that happens between two barriers may happen at the same time.
 """
@@ -12,7 +12,7 @@ Where workers share an entry, all that happens between two barriers may happen a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import VerifyError
 from .effects import CallEffects, has_barrier
@@ -24,11 +24,17 @@ Extent = tuple[int, int]
 
 
 def check_memory(
-    name: str, statements: Sequence[Statement], functions: Iterable[Function], extents: Mapping[Buffer, Extent]
-) -> None:
-    """Raises ``VerifyError`` where an entry misuses its temporaries, which lie at ``extents``. The mistake is ours."""
+    name: str, statements: Sequence[Statement], functions: Iterable[Function], extents: Mapping[Buffer, Extent],
+    results: Collection[Buffer] = (),
+) -> None:  # fmt: skip
+    """Raises ``VerifyError`` where an entry misuses its temporaries, which lie at ``extents``, or leaves one of its
+    ``results`` as it was. The mistake is ours.
+    """
     used = _Memory(name, extents, CallEffects(functions), has_barrier(statements))
     used.walk(statements)
+    for buffer in results:
+        if buffer not in used.written:
+            raise VerifyError(f"the entry {name} never writes {buffer.name}, which is a result")
 
 
 class _Memory:
@@ -38,6 +44,7 @@ class _Memory:
         self.name, self.extents, self.effects, self.shared = name, extents, effects, shared
         self.holding = _Intervals()  # what was written and not overwritten
         self.present = _Intervals()  # what was used since the last barrier
+        self.written = set[Buffer]()  # ever
 
     def walk(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
@@ -68,6 +75,7 @@ class _Memory:
                 for other in present.add(buffer, self.extents[buffer]):
                     self._fail(statement, f"uses {buffer.name} and {other.name}, which lie in the same memory")
         for buffer in writes:
+            self.written.add(buffer)
             if buffer in self.extents and buffer not in self.holding:
                 self.holding.add(buffer, self.extents[buffer])
 

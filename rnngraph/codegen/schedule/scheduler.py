@@ -411,7 +411,8 @@ class _Scheduler:
         used, packed = free(statements)[0], free(pack.body)[0]
         main = Function(self.name, used, (*sizes, *strides), statements, "the entry")
         functions = (*writer.functions.values(), *panels.functions)
-        check_memory(self.name, statements, functions, extents(arena))
+        results = [item.buffer for item in arguments.items if item.kind == "output"]
+        check_memory(self.name, statements, functions, extents(arena), results)
 
         def entry(function: Function) -> Entry:
             return Entry(function.name, function, tuple(slots), {buffer: places[buffer] for buffer in function.buffers})

@@ -7,6 +7,8 @@ import threading
 from typing import Any
 from weakref import WeakSet
 
+_FORKING = threading.RLock()
+"""One thread forks at a time, and no lock is made meanwhile."""
 _LOCKS: WeakSet[Any] = WeakSet()
 _HELD: list[Any] = []
 
@@ -14,11 +16,13 @@ _HELD: list[Any] = []
 def fork_lock() -> Any:
     """A lock that its holder may take again. What it guards is whole in the child of a fork."""
     lock = threading.RLock()
-    _LOCKS.add(lock)
+    with _FORKING:
+        _LOCKS.add(lock)
     return lock
 
 
 def _before() -> None:
+    _FORKING.acquire()
     _HELD[:] = list(_LOCKS)
     for lock in _HELD:
         lock.acquire()
@@ -28,6 +32,7 @@ def _after() -> None:
     for lock in _HELD:
         lock.release()
     _HELD.clear()
+    _FORKING.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Generic, Never
 
 import numpy as np
 
 from ...arguments import entries
 from ...declare.nest import paths
-from ...errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
+from ...errors import (
+    ArgumentError,
+    DtypeError,
+    GraphError,
+    RnnGraphError,
+    StructureError,
+    Where,
+    shown,
+    user_line,
+)
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
@@ -24,41 +32,14 @@ from .row_steps import RowSteps
 from .sequence_end import SequenceEnd
 from .serving import Frame, Serving
 from .states import StateForm
-from .step_feeds import Rows, StepFeeds
+from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import PreparedRows, StreamTable, step_tables
+from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_tables
 
 MOST_TABLES = 64
 """Tables that a pool keeps although no stream is in them."""
 FEWEST_STREAMS = 16
 """Rows that a table begins with, if it is not the first."""
-
-
-class StreamHandle:
-    """One stream of a pool, from ``open`` to ``close``."""
-
-    __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
-
-    def __init__(self, pool: StreamPool[Any], table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
-        self._pool, self._row, self._held = pool, row, held
-        self._table: StreamTable | None = table  # None once it is closed
-
-    def __repr__(self) -> str:
-        return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
-
-
-@dataclass(slots=True, eq=False)
-class Fed:
-    """What one stream is fed for a step.
-
-    rows: by name, without an axis of rows. whole: whether it was given, and is answered, with an axis of one row. held:
-    all that it holds from this step on, where that changes, and the table that it belongs to then.
-    """
-
-    rows: Rows
-    whole: bool
-    held: Rows | None = None
-    table: StreamTable | None = None
 
 
 @api
@@ -170,6 +151,12 @@ class StreamPool(Generic[Given]):
             table.set_states(handle._row, self._form.fresh(handle._held, where))
             return self._packed([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
 
+    def __reduce__(self) -> Never:
+        raise GraphError(
+            "a pool does not pickle or copy, as those who hold its handles have one of them; make one of the program "
+            "there, and open its streams with pool.state_bytes(handle)"
+        )
+
     def __len__(self) -> int:
         """Streams that are open."""
         return self._count
@@ -201,7 +188,7 @@ class StreamPool(Generic[Given]):
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
         with self._lock:
             fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
-            results = self._run(fed)
+            results = self._run(fed, [self._settled(*item) for item in fed])
         return dict(zip(feeds, results, strict=True))
 
     @api
@@ -226,14 +213,18 @@ class StreamPool(Generic[Given]):
             held = {name: value for name, value in given.items() if name not in arrays}
             self._holding.require_known(held, user_line)
             self._feeds.require(arrays)
+            changes = self._changes(handles, held) if held else []
+            tables = [table for _, table in changes] or tables
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
                 raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
             ports = first.steps.inputs
             arrays = {name: self._feeds.of_rows(ports[name], value, count) for name, value in arrays.items()}
             first.steps.check(arrays, count)
-            if held:
-                self._hold_rows(handles, held)
+            if changes:
+                check_alike(tables)
+                for handle, (holds, table) in zip(handles, changes, strict=True):
+                    self._hold(handle, holds, table)
                 tables, rows = self._rows_of(handles)
             elif recent is not None and rows is recent[2]:  # the same once more
                 self._prepared = PreparedRows(recent, first, rows, self._leaves)
@@ -291,14 +282,12 @@ class StreamPool(Generic[Given]):
         self._keys.learn(feeds or {}, where)
         return found
 
-    def _hold_rows(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> None:
-        """Streams hold what is fed from here on: all of them, or none and an error."""
+    def _changes(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
+        """What streams hold with what is fed for them, and their tables then. Nothing is held yet."""
         where = user_line()
         each = self._holding.of_rows(held, len(handles), where)
-        changes = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
-        tables = [self._table_for(arrays, where) for arrays in changes]
-        for handle, arrays, table in zip(handles, changes, tables, strict=True):
-            self._hold(handle, arrays, table)
+        holds = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
+        return [(arrays, self._table_for(arrays, where)) for arrays in holds]
 
     def _hold(self, handle: StreamHandle, held: Rows, table: StreamTable) -> None:
         before = handle._table
@@ -324,51 +313,51 @@ class StreamPool(Generic[Given]):
             self._places = frozenset(self._tables.values())
         return found
 
-    def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any]) -> Fed:
-        """What one stream is fed, after all checks. Changes nothing."""
+    def _fed(
+        self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None
+    ) -> Fed:  # fmt: skip
+        """What one stream is fed, after all checks. Changes nothing. serving: runs what it was fed before."""
         table = self._table_of(handle, None)
         plain = self._feeds.plain(table.steps, feeds or named)
         if plain is not None and not (feeds and named):
-            return Fed(plain, False)
+            return Fed(plain, False, {}, table)
         where = user_line()
         given = self._feed_names.by_placeholder(feeds, named, where)
-        rows: Rows = {}
-        forms = set[bool]()
-        held: dict[str, Any] = {}
-        for name, value in given.items():
-            if name in self._feeds.names:
-                port = table.steps.inputs[name]
-                rows[name], whole = self._feeds.of_one(port, value)
-                forms.update([] if port.axis is None else [whole])
-            else:
-                held[name] = value
+        moving = {name: value for name, value in given.items() if name in self._feeds.names}
+        held = {name: value for name, value in given.items() if name not in moving}
         self._holding.require_known(held, user_line)
-        self._feeds.require(rows)
-        if len(forms) > 1:
-            raise ShapeError("of feeds of a stream some have an axis of one row, and some none; give all alike", where)
-        alone = {name: array[None] for name, array in rows.items()}
-        table.steps.check(alone, 1)
-        if not held:
-            return Fed(rows, True in forms)
-        changed = {**handle._held, **self._holding.taken(held, where)}
-        with self._lock:
-            return Fed(rows, True in forms, changed, self._table_for(changed, where))
+        self._feeds.require(moving)
+        held = self._holding.taken(held, where)
+        before = [] if serving is None else [item for fed in serving.fed_before(handle) for item in fed.held.items()]
+        if held or before:
+            with self._lock:
+                table = self._table_for({**handle._held, **dict(before), **held}, where)
+        rows, whole = self._feeds.of_stream(table.steps, moving)
+        return Fed(rows, whole, held, table)
 
-    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]]) -> list[Given]:
-        """Steps streams, each at most once, by what ``fed`` gave for them. The lock is held."""
-        for handle, _ in fed:
-            self._table_of(handle, None)
-        for handle, given in fed:
-            if given.held is not None:
-                assert given.table is not None
-                self._hold(handle, given.held, given.table)
+    def _settled(self, handle: StreamHandle, fed: Fed) -> StreamTable:
+        """Where a stream is when it steps by ``fed``, which must fit there. Raises where it does not."""
+        table = self._table_of(handle, None)
+        if fed.held:
+            table = self._table_for({**handle._held, **fed.held}, None)
+        if table is not fed.table:
+            self._feeds.of_stream(table.steps, fed.rows)
+        return table
+
+    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Given]:
+        """Steps streams, each at most once, by what ``fed`` gave for them. tables: as ``_settled`` gives them. The lock
+        is held.
+        """
         parts: dict[StreamTable, list[int]] = {}
-        for number, (handle, _) in enumerate(fed):
-            assert handle._table is not None
-            parts.setdefault(handle._table, []).append(number)
+        for number, table in enumerate(tables):
+            parts.setdefault(table, []).append(number)
+        for table, numbers in parts.items():
+            table.steps.make_room(len(numbers))
+        for (handle, given), table in zip(fed, tables, strict=True):
+            if given.held:
+                self._hold(handle, {**handle._held, **given.held}, table)
         for table, numbers in parts.items():
             steps = table.steps
-            steps.make_room(len(numbers))
             for place, number in enumerate(numbers):
                 handle, given = fed[number]
                 steps.rows[place] = handle._row
@@ -414,7 +403,7 @@ class StreamPool(Generic[Given]):
             raise ArgumentError("this pool does not serve; call pool.serve() before, or step it", user_line())
         future: Future[Given] = Future()
         try:
-            fed = self._fed(handle, feeds, named)
+            fed = self._fed(handle, feeds, named, serving)
         except Exception as error:
             future.set_exception(error)
             return future
@@ -432,14 +421,22 @@ class StreamPool(Generic[Given]):
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
         """Of each frame the result, or the error that its caller is told."""
-        closed = ArgumentError("the stream was closed before this frame was run")
+        outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
         with self._lock:
-            running = [frame[:2] for frame in frames if frame.handle._table is not None]
+            tables: dict[int, StreamTable] = {}
+            for number, (handle, fed, *_) in enumerate(frames):
+                try:
+                    if handle._table is not None:
+                        tables[number] = self._settled(handle, fed)
+                except RnnGraphError as error:  # as frames before changed what it holds, or were cancelled
+                    outcomes[number] = error
             try:
-                results = dict(zip((handle for handle, _ in running), self._run(running), strict=True))
+                results: list[Any] = self._run([frames[number][:2] for number in tables], [*tables.values()])
             except Exception as error:
-                return [error] * len(frames)
-        return [results.get(frame.handle, closed) for frame in frames]
+                results = [error] * len(tables)
+        for number, result in zip(tables, results, strict=True):
+            outcomes[number] = result
+        return outcomes
 
 
 def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:

@@ -7,13 +7,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 from weakref import WeakSet
 
 from ...arguments import number, whole_number
-from ...errors import ArgumentError
+from ...errors import ArgumentError, GraphError
 from ...public import api
 
 LONGEST_WAIT = 3600.0
@@ -44,7 +45,7 @@ class Serving:
             raise ArgumentError(f"max_wait={max_wait} must be seconds, from 0 to {LONGEST_WAIT:.0f}")
         self._waiting: dict[Any, deque[Frame]] = {}  # by stream
         self._ready: deque[Any] = deque()  # streams of which a frame waits and none runs
-        self._running: set[Any] = set()
+        self._running: dict[Any, Frame] = {}  # by stream
         self._changed, self._is_open = threading.Condition(), True
         self._thread = threading.Thread(target=self._serve, daemon=True, name="rnngraph pool")
         _SERVING.add(self)
@@ -67,6 +68,13 @@ class Serving:
                         self._changed.notify()
                 return
         self._refuse([frame], "the pool stopped serving before this frame was run")
+
+    def fed_before(self, handle: Any) -> list[Any]:
+        """What is fed to a stream by the frames of it that run or wait, in their order."""
+        with self._changed:
+            running = self._running.get(handle)
+            frames = [*([] if running is None else [running]), *self._waiting.get(handle, ())]
+        return [frame.fed for frame in frames if not frame.future.cancelled()]
 
     def forget(self, handle: Any) -> None:
         """Frames of a stream that was closed are not run."""
@@ -93,6 +101,9 @@ class Serving:
         if self._thread is not threading.current_thread():
             self._thread.join()
 
+    def __reduce__(self) -> Never:
+        raise GraphError("what serves a pool does not pickle or copy: it is a thread; call serve of a pool there")
+
     def __enter__(self) -> Serving:
         return self
 
@@ -118,8 +129,8 @@ class Serving:
                     return None
                 self._changed.wait(self._time_left())
             handles = [self._ready.popleft() for _ in range(min(self.max_batch, len(self._ready)))]
-            self._running.update(handles)
-            return [self._waiting[handle].popleft() for handle in handles]
+            self._running = {handle: self._waiting[handle].popleft() for handle in handles}
+            return [*self._running.values()]
 
     def _is_due(self) -> bool:
         if not self._ready:
@@ -134,18 +145,28 @@ class Serving:
         return first + self.max_wait - monotonic()
 
     def _run(self, batch: Sequence[Frame]) -> None:
-        begun = [frame for frame in batch if frame.future.set_running_or_notify_cancel()]
+        begun = [frame for frame in batch if _begins(frame.future)]
         for frame, outcome in zip(begun, self._step(begun), strict=True):
-            if isinstance(outcome, BaseException):
-                frame.future.set_exception(outcome)
-            else:
-                frame.future.set_result(outcome)
+            with suppress(BaseException):  # of a callback, or where somebody else set it: the others wait for theirs
+                if isinstance(outcome, BaseException):
+                    frame.future.set_exception(outcome)
+                else:
+                    frame.future.set_result(outcome)
 
     @staticmethod
     def _refuse(frames: Iterable[Frame], why: str) -> None:
         for frame in frames:
-            if frame.future.set_running_or_notify_cancel():
-                frame.future.set_exception(ArgumentError(why))
+            if _begins(frame.future):
+                with suppress(InvalidStateError):
+                    frame.future.set_exception(ArgumentError(why))
+
+
+def _begins(future: Future[Any]) -> bool:
+    """Whether a frame is to be run: it was not cancelled."""
+    try:
+        return future.set_running_or_notify_cancel()
+    except RuntimeError:  # somebody else gave it a result
+        return True
 
 
 _SERVING: WeakSet[Serving] = WeakSet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,23 @@ from ..calls.feeds import convert, rank_of
 from .row_graph import RowPort
 from .row_steps import RowSteps
 from .step_graph import StepGraph
+from .stream_table import StreamTable
 
 Rows = dict[str, np.ndarray]
+
+
+@dataclass(slots=True, eq=False)
+class Fed:
+    """What one stream is fed for a step.
+
+    rows: by name, without an axis of rows, as streams of ``table`` take them. whole: whether it was given, and is
+    answered, with an axis of one row. held: what it holds anew from this step on.
+    """
+
+    rows: Rows
+    whole: bool
+    held: Rows
+    table: StreamTable
 
 
 class StepFeeds:
@@ -53,8 +69,22 @@ class StepFeeds:
                 return None
         return given
 
-    def of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """What is fed for one stream, without an axis of rows, and whether it was given with one."""
+    def of_stream(self, steps: RowSteps, given: Mapping[str, Any]) -> tuple[Rows, bool]:
+        """What is fed for one stream after all checks, without an axis of rows, and whether it was given with one."""
+        rows: Rows = {}
+        forms = set[bool]()
+        for name, value in given.items():
+            port = steps.inputs[name]
+            rows[name], whole = self._of_one(port, value)
+            forms.update([] if port.axis is None else [whole])
+        if len(forms) > 1:
+            what = "of feeds of a stream some have an axis of one row, and some none; give all alike"
+            raise ShapeError(what, user_line())
+        steps.check({name: array[None] for name, array in rows.items()}, 1)
+        return rows, True in forms
+
+    def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
+        """One array of it."""
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]

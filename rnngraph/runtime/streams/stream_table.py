@@ -1,14 +1,14 @@
-"""Streams of a pool that can step together: rows of tables, which grow."""
+"""Streams of a pool that can step together: rows of tables, which grow, and what callers know such a row by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from ...allocation import zeros
-from ...errors import ShapeError, user_line
+from ...errors import GraphError, ShapeError, user_line
 from .row_steps import RowSteps
 
 PURPOSE = "the states of a pool's streams"
@@ -77,6 +77,25 @@ class StreamTable:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
 
 
+class StreamHandle:
+    """One stream of a pool, from ``open`` to ``close``."""
+
+    __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
+
+    def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
+        self._pool, self._row, self._held = pool, row, held
+        self._table: StreamTable | None = table  # None once it is closed
+
+    def __repr__(self) -> str:
+        return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
+
+    def __reduce__(self) -> Never:
+        raise GraphError(
+            f"{self!r} does not pickle or copy: it is a row of its pool; send pool.state_bytes(handle), and open a "
+            "stream with it there"
+        )
+
+
 class PreparedRows:
     """Steps the same rows of a table, again and again, by arrays that fit as they are.
 
@@ -124,7 +143,7 @@ def step_tables(
     parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
     if len(set(tables)) > 1:
         parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]
-        _check_alike(first, [table for table, _ in parts])
+        check_alike([table for table, _ in parts])
     for table, places in parts:
         mine, steps = every[places], table.steps
         steps.name_rows(mine)
@@ -142,8 +161,9 @@ def step_tables(
     return found
 
 
-def _check_alike(first: StreamTable, others: Sequence[StreamTable]) -> None:
+def check_alike(tables: Sequence[StreamTable]) -> None:
     """Raises where arrays of these streams don't fit into one, as what they hold has sizes of its own."""
+    first, *others = dict.fromkeys(tables)
     for other in others:
         pairs = zip(first.steps.arrays, other.steps.arrays, strict=True)
         wrong = next((mine for mine, its in pairs if mine.shape != its.shape), None)

@@ -90,6 +90,14 @@ def test_a_value_and_what_is_computed_from_it_lie_apart() -> None:
         check([call(WRITES, A), call(COPIES, A, B)], SHARED)
 
 
+def test_a_result_that_nothing_writes_is_found() -> None:
+    read = Load(Value("x", "float32", 1), ONE, 0)
+    check_memory("entry", [call(WRITES, A)], FUNCTIONS, {}, [A])
+    check_memory("entry", [For("i", 0, 3, 1, (Store(Literal(0.0, "float32", 1), ONE, 0),))], FUNCTIONS, {}, [ONE])
+    with pytest.raises(VerifyError, match="never writes b, which is a result"):
+        check_memory("entry", [call(WRITES, A), call(READS, B), read], FUNCTIONS, {}, [A, B])
+
+
 INSIDE: dict[str, Callable[[Statement], Statement]] = {
     "for": lambda inner: For("i", 0, 3, 1, (inner,)),
     "when": lambda inner: When(0, 0, 1, (inner,)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import pytest
 from bound_listener import data
 
 import rnngraph as rg
+from rnngraph.runtime.streams import forks
 
 WIDTH, UNITS = 3, 7
 Array = np.ndarray
@@ -85,6 +88,62 @@ def test_what_is_held_may_be_given_again() -> None:
     for row in range(2):
         mine = {**held(0), "gain": gains[row], "knob": 0.75}
         np.testing.assert_array_equal(found_rows[row], alone(program, mine, x[row, :1])[0])
+
+
+def sized() -> rg.Program:
+    """A memory of some places, of which each step is fed as many weights."""
+    x, weights = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("weights", (None, None, "places"))
+    memory = rg.placeholder("memory", (None, "places", UNITS))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    return rg.compile(outputs + weights @ memory, seed=0)
+
+
+def test_what_is_held_anew_may_have_sizes_that_steps_have() -> None:
+    program, x = sized(), data(4, WIDTH)
+    pool, stream = program.inference.streams(2), program.inference.stream()
+    handle = pool.open(memory=data(1, UNITS))
+
+    def fed(step: int, weights: int, memory: int | None = None) -> dict[str, Array]:
+        held = {} if memory is None else {"memory": data(memory, UNITS)}
+        return {"x": x[step], "weights": data(weights), **held}
+
+    def rows(given: dict[str, Array]) -> dict[str, Array]:
+        return {name: value[None] for name, value in given.items()}
+
+    np.testing.assert_array_equal(pool.step({handle: fed(0, 1)})[handle], stream.step(rows(fed(0, 1, 1)))[0])
+    before = pool.state(handle)
+    for wrong in (fed(1, 1, 3), fed(1, 3), fed(1, 3, 1)):  # one weight would fit all places
+        for call in (lambda given: pool.step({handle: given}), lambda given: pool.step_rows([handle], rows(given))):
+            with pytest.raises(rg.ShapeError, match="feed weights has shape"):
+                call(wrong)
+    np.testing.assert_array_equal(pool.state(handle), before)
+    for step, given in enumerate((fed(1, 3, 3), fed(2, 3), fed(3, 2, 2))):
+        expected = stream.step(rows(given))[0]
+        found = pool.step({handle: given})[handle] if step != 2 else pool.step_rows([handle], rows(given))[0]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_streams_that_do_not_fit_into_one_array_hold_what_they_held() -> None:
+    x, memory = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("memory", (None, "places", UNITS))
+    gain = rg.placeholder("gain", (None, UNITS))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    program = rg.compile({"y": outputs * gain[:, None], "scores": outputs @ rg.transpose(memory, (0, 2, 1))}, seed=0)
+    pool, samples = program.inference.streams(2), data(2, WIDTH)
+    handles = [pool.open(memory=data(places, UNITS), gain=np.ones(UNITS)) for places in (2, 3)]
+    with pytest.raises(rg.ShapeError, match="scores has another shape"):
+        pool.step_rows(handles, x=samples, gain=np.zeros((2, UNITS)))
+    assert np.all(pool.step({handles[0]: {"x": samples[0]}})[handles[0]]["y"])
+
+
+def test_a_pool_stays_in_its_process() -> None:
+    pool = simple().inference.streams(1)
+    handle = pool.open()
+    for thing in (pool, handle):
+        for call in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(rg.GraphError, match="state_bytes"):
+                call(thing)
+    with pool.serve() as serving, pytest.raises(rg.GraphError, match="thread"):
+        pickle.dumps(serving)
 
 
 def test_results_have_an_axis_of_rows_where_feeds_have_one() -> None:
@@ -314,6 +373,24 @@ def test_numbers_out_of_range_step_nothing() -> None:
     np.testing.assert_array_equal(pool.step_rows(handles, ids=np.array([1, 4])), expected)
 
 
+MANY_SUMS: dict[str, tuple[rg.Cell, dict[str, Any]]] = {
+    "eight gates": (rg.NASCell(8), {}),
+    "four gates of bytes": (rg.LSTMCell(8), {"weights": "int8", "target": "x86-64-v3"}),
+}
+"""Cells with so many sums that a tile has one row."""
+
+
+@pytest.mark.parametrize("name", MANY_SUMS)
+def test_tiles_of_one_row_run_all_streams(name: str) -> None:
+    (cell, options), samples = MANY_SUMS[name], data(5, 3, WIDTH)
+    program = rg.compile(rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, WIDTH)))[0], **options)
+    pool, whole = program.inference.streams(2), program.inference(x=samples)
+    handles = [pool.open() for _ in range(5)]
+    for step, count in enumerate((5, 2, 1)):
+        given = pool.step_rows(handles[:count], x=samples[:count, step])
+        np.testing.assert_array_equal(given, whole[:count, step])
+
+
 def test_rows_that_a_net_mixes_are_run_alone() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x - rg.reduce_mean(x, axis=0, keepdims=True))[0])
@@ -366,3 +443,23 @@ print("done")
 def test_a_process_forks_and_ends_while_a_pool_serves() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_one_thread_forks_at_a_time() -> None:
+    forks._before()
+    done = threading.Event()
+
+    def fork() -> None:
+        forks._before()
+        forks._after()
+        done.set()
+
+    late = forks.fork_lock()
+    other = threading.Thread(target=fork)
+    other.start()
+    assert not done.wait(0.1)
+    forks._after()
+    assert done.wait(60)
+    other.join()
+    assert late.acquire(blocking=False)
+    late.release()

@@ -113,6 +113,28 @@ def test_errors_reach_who_waits_and_nobody_else() -> None:
     assert not pool.state(other).any()
 
 
+def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
+    x, gain, shift = (
+        rg.placeholder(name, shape) for name, shape in (("x", (None, None, 1)), ("gain", ()), ("shift", ()))
+    )
+    memory, weights = rg.placeholder("memory", (None, "places", 1)), rg.placeholder("weights", (None, None, "places"))
+    program = rg.compile(rg.dynamic_rnn(rg.BasicRNNCell(1), x)[0] * 0 + x * gain + shift + weights @ memory)
+    pool = program.inference.streams(2)
+    handle = pool.open(gain=1.0, shift=0.0, memory=[[0.0]])
+    with pool.serve(max_batch=9, max_wait=LONG):
+        futures = [
+            pool.submit(handle, x=[1.0], weights=[1.0] * places, **held)
+            for places, held in (
+                (1, {"gain": 2.0}), (1, {"shift": 5.0}), (3, {"memory": [[10.0]] * 3}), (3, {}), (3, {"gain": 3.0}),
+                (1, {"memory": [[0.0]]}), (1, {}),
+            )
+        ]  # fmt: skip
+        assert futures[5].cancel()
+    assert [float(future.result(60)[0]) for future in futures[:5]] == [2.0, 7.0, 37.0, 37.0, 38.0]
+    with pytest.raises(rg.ShapeError, match="feed weights has shape"):  # for which the one before was needed
+        futures[6].result(60)
+
+
 def test_a_broken_batch_is_told_to_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     _, pool, x, whole = served()
     handles = [pool.open(), pool.open()]
@@ -124,6 +146,20 @@ def test_a_broken_batch_is_told_to_all_of_it(monkeypatch: pytest.MonkeyPatch) ->
         assert all(isinstance(future.exception(60), MemoryError) for future in broken)
         futures = [pool.submit(handle, x=x[row, 0]) for row, handle in enumerate(handles)]
         np.testing.assert_array_equal(results(futures), whole[:2, 0])
+
+
+def test_what_callers_do_to_their_futures_ends_nothing() -> None:
+    _, pool, x, whole = served()
+    handle = pool.open()
+
+    def leaves(_: Future[Any]) -> None:
+        raise SystemExit
+
+    with pool.serve(max_batch=9, max_wait=LONG):
+        futures = [pool.submit(handle, x=x[0, step]) for step in range(3)]
+        futures[0].add_done_callback(leaves)
+        futures[1].set_result(None)
+    np.testing.assert_array_equal(futures[2].result(60), whole[0, 2])
 
 
 def test_wrong_numbers_for_a_queue() -> None:
