@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,8 +124,62 @@ def wrong(folder: Path) -> dict[str, Any]:
     found["a callback"] = _error(
         lambda: again.fit(examples(sharded_nets.classifier), epochs=1, callbacks=[fails], progress=False)
     )
+    found |= _of_one(folder, program, same)
     everyone = WORLD.allgather(found)
     return {name: [item[name] for item in everyone] for name in found}
+
+
+def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[str, Any]:
+    """What happens on rank 1 alone, or on rank 0 alone, while the others go on."""
+    rank, mine = WORLD.Get_rank(), examples(sharded_nets.classifier)
+
+    def trainer(**options: Any) -> rg.Trainer:
+        return rg.Trainer(program, comm=WORLD, shards=SHARDS, **options)
+
+    class Parts:
+        def __init__(self, count: int) -> None:
+            self.count = count
+
+        def __iter__(self) -> Any:
+            for number in range(self.count):
+                if number == 2 and rank == 1:
+                    raise OSError("no such part")
+                yield batch
+
+    made, path = trainer(), folder / "of_one"
+    made.step(batch)
+    made.save(path)
+    made.step(batch)
+    made.save(folder / "of_another")
+    WORLD.Barrier()
+    kept, other = folder / "kept", folder / ("of_another" if rank == 1 else "of_one")
+    kept.mkdir(exist_ok=True)
+
+    def gone(trainer: rg.Trainer, row: dict[str, float]) -> None:
+        shutil.rmtree(kept)
+
+    def changed(name: str, value: float) -> None:
+        if rank == 1:
+            setattr(made, name, value)
+        made.step(batch)
+
+    def load(path: Path) -> rg.Trainer:
+        return rg.Trainer.load(path, program, comm=WORLD)
+
+    return {
+        "an iterator": _error(lambda: trainer().fit(Parts(4), progress=False)),
+        "fewer batches": _error(lambda: trainer().fit(Parts(2 - rank % 2), progress=False)),
+        "no file": _error(lambda: load(path if rank != 1 else folder / "none")),
+        "another file": _error(lambda: load(other)),
+        "an option": _error(lambda: trainer(clip_norm=-1.0 if rank == 1 else 1.0)),
+        "an option of fit": _error(lambda: trainer().fit(mine, batch_size=0 if rank == 1 else 4, progress=False)),
+        "patience": _error(lambda: trainer().fit(mine, patience=1 + rank, progress=False)),
+        "a seed": _error(lambda: made.step(batch, seed=rank)),
+        "a rate": _error(lambda: changed("learning_rate", 0.5)),
+        "a checkpoint": _error(
+            lambda: trainer().fit(mine, epochs=3, callbacks=[gone], checkpoint=kept / "run", progress=False)
+        ),
+    }
 
 
 def _error(work: Callable[[], Any]) -> str:

@@ -66,9 +66,14 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
     for name, text in (
         ("another batch", "feeds another batch than rank 0"), ("an error of one", "rank 1 failed"),
         ("targets", "the target of rank 1 differs"), ("shards", "leaves some of 3 processes without any"),
-        ("a callback", "the disk is full"),
+        ("a callback", "the disk is full"), ("an iterator", "rank 1 failed, and the others stop with it: OSError"),
+        ("fewer batches", "rank 1 has read a batch of"), ("no file", "the path of a checkpoint"),
+        ("another file", "rank 1 loads another checkpoint"), ("an option", "clip_norm=-1.0"),
+        ("an option of fit", "batch_size"), ("patience", "rank 1 fits patience 2, rank 0 patience 1; give all"),
+        ("a seed", "rank 1 makes a step with seed 1, and rank 0 with seed 0"), ("a rate", "with rate 0.5"),
+        ("a checkpoint", "can't write"),
     ):  # fmt: skip
-        assert "none" not in found[name]
+        assert "none" not in found[name], name
         assert any(text in error for error in found[name]), found[name]
 
 

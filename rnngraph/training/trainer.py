@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Never, overload
 
 import numpy as np
 
-from ..arguments import flag, positive_or_none, whole_number
+from ..arguments import flag
 from ..batching.sources import GivenExamples
 from ..display.html import folded, headed, table
-from ..errors import ArgumentError, DtypeError, FileError, GraphError, RnnGraphError, Where, shown, user_line
+from ..errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
 from ..runtime.calls.signatures import one_mapping
 from ..runtime.direct.direct_code import DIRECT
-from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
+from ..runtime.native.recomputation import AUTO, Recompute
 from ..runtime.native.stages import stage_text
 from ..stage_text import StageText
 from ..storage.checkpoint_file import packed, unpacked
@@ -29,12 +29,11 @@ from .fit.evaluation import Metric
 from .fit.history import History
 from .fit.plan import evaluate, fit
 from .fit.position import FitSession
-from .optimization.optimizers import Adam, Optimizer, check_methods
+from .optimization.optimizers import Optimizer
 from .optimization.pruning import Prune
+from .options import checked_state
 from .ranks.ranks import Ranks
-from .ranks.start import shards_of, stepper_of
-from .steps.train_state import TrainState
-from .trainable import trained_names
+from .ranks.start import stepper_of
 
 if TYPE_CHECKING:
     from ..profile.profile import Profile
@@ -111,27 +110,10 @@ class Trainer:
         recompute: Recompute = AUTO,
     ) -> None:
         where = user_line()
-        if not isinstance(program, Program):
-            raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)
-        if program.loss is None:
-            raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
-        chosen = Adam() if optimizer is None else optimizer
-        check_methods(chosen, where)
-        norm, value = positive_or_none("clip_norm", clip_norm, where), positive_or_none("clip_value", clip_value, where)
-        together = whole_number(accumulate, "accumulate", 1)
-        trained = trained_names(program, only, where)
-        skips = flag(skip_non_finite, "skip_non_finite")
-        self.state = TrainState(program, chosen, trained, norm, value, together, where, skips)
-        self.state.recompute = checked_recompute(recompute, where)
-        if prune is not None and not isinstance(prune, Prune):
-            raise DtypeError(f"prune={shown(prune)} is no rg.Prune; give one such as rg.Prune(0.1)", where)
-        if prune is not None:
-            self.state.prune = prune
-            self.state.pruned = prune.names({name: program.parameters[name].shape for name in trained}, where)
-        self._ranks, self._session = Ranks(comm, where), FitSession()
-        self.state.shards = shards_of(shards, self._ranks, where)
+        self._ranks, self._session = comm if isinstance(comm, Ranks) else Ranks(comm, where), FitSession()
+        given = optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
+        with self._ranks.together():
+            self.state = checked_state(program, self._ranks, where, *given)
         self._stepper = stepper_of(self.state, self._ranks, where)
 
     # Steps ---------------------------------------------------------------------------------------
@@ -176,9 +158,9 @@ class Trainer:
                     return given
             where = user_line()
             with self._ranks.together():
-                arrays = self.program.training.gather(feeds, named, where)
+                arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")
             fed = feeds if plain else ()
-            return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named, fetch=fetched)
+            return stepper.step(arrays, seed, carried, where, feeds=fed, named=named, fetch=fetched)
 
     @api
     def profile(
@@ -305,10 +287,17 @@ class Trainer:
         with parameters of the same names and shapes. Raises ``FileError`` for a file that is damaged, is no
         trainer's, or belongs to another program; nothing has changed then.
         """
-        where = user_line()
-        if not isinstance(program, Program):
-            raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
-        return cls._restored(Checkpoint(path, program, where), program, os.fspath(path), where, comm)
+        where, ranks = user_line(), Ranks(comm)
+
+        def read() -> tuple[Checkpoint, int]:
+            if not isinstance(program, Program):
+                raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
+            found = Checkpoint(path, program, where)
+            return found, found.digest() if ranks.size > 1 else 0
+
+        problem = "rank {rank} loads another checkpoint than rank 0; give all processes the same file"
+        checkpoint = ranks.together_alike(read, problem, where)
+        return cls._restored(checkpoint, program, os.fspath(path), where, ranks)
 
     @classmethod
     def _restored(

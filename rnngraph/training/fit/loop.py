@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -102,7 +102,7 @@ class Fit:
     def _save(self) -> None:
         if self.plan.save is not None:
             self.position.seconds = time.perf_counter() - self._began
-            self.plan.save()
+            self.ranks.agreed(self.plan.save)
 
     # Epochs --------------------------------------------------------------------------------------
 
@@ -112,20 +112,34 @@ class Fit:
         self._began = time.perf_counter() - position.seconds
         steps, done = source.steps_of_epoch(position.epoch, position.batch, self.plan.warm_up)
         progress.begin_epoch(position.epoch, steps, done + position.window)
-        for batch in source.epoch(position.epoch, position.batch):
-            self._batch(batch, progress)
+        batches = source.epoch(position.epoch, position.batch)
+        while (found := self._next(batches)) is not None:
+            self._batch(*found, progress)
             with state.interrupt:
                 position.batch, position.window, position.warmed = position.batch + 1, 0, False
         if not position.weight:
             raise ArgumentError(f"warm_up={self.plan.warm_up} leaves no step to train on in any batch", self.plan.where)
         self.stepper.flush()  # the average of gradients that were finite is finite
 
-    def _batch(self, batch: Batch, progress: FitProgress) -> None:
-        """Steps over the windows of a batch that are left."""
+    def _next(self, batches: Iterator[Batch]) -> tuple[Batch, slice, dict[str, np.ndarray]] | None:
+        """The next batch, which of its rows this process reads, and these; None behind the last one. Where reading
+        fails, or gives other batches than elsewhere, all processes raise.
+        """
+
+        def read() -> tuple[Any, Any]:
+            batch = next(batches, None)
+            if batch is None:
+                return None, None
+            own = self.stepper.own_rows(len(batch.rows))
+            return (batch, own, batch.feeds(own)), (len(batch.rows), batch.longest)
+
+        problem = "rank {rank} has read a batch of (rows, longest) {other}, rank 0 one of {first}; give all the same"
+        return self.ranks.together_alike(read, problem, self.plan.where)
+
+    def _batch(self, batch: Batch, own: slice, feeds: Mapping[str, np.ndarray], progress: FitProgress) -> None:
+        """Steps over the windows of a batch that are left. own, feeds: the rows that this process reads."""
         plan, position, stepper = self.plan, self.position, self.stepper
         examples, rows = batch
-        own = stepper.own_rows(len(rows))
-        feeds = batch.feeds(own)
         cuts = examples.window is not None or plan.warm_up > 0
 
         def warmed() -> None:
@@ -148,7 +162,8 @@ class Fit:
 
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
         training, position = self.state.program.training, self.position
-        arrays = training.gather(feeds, {}, self.plan.where)
+        with self.ranks.together():
+            arrays = training.gather(feeds, {}, self.plan.where)
         finite = True
 
         def committed(loss: float, counts: bool) -> None:

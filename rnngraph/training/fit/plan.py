@@ -25,6 +25,7 @@ from ..optimization.optimizers import optimizer_text
 from ..optimization.schedules import plateau_of
 from ..ranks.ranks import Ranks
 from ..steps.stepper import Stepper
+from ..steps.train_state import TrainState
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
 from .history import MODES, VALIDATION, History, default_monitor
@@ -36,10 +37,26 @@ def fit(
     stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
     ranks: Ranks, where: Where | None, **options: Any,
 ) -> History:  # fmt: skip
-    """``Trainer.fit``: checks all arguments before anything runs.
+    """``Trainer.fit``: checks all arguments before anything runs, of all processes.
 
     save: writes a checkpoint to a path. hook: makes of a user's callback what is called with the row of an epoch.
     """
+
+    def make() -> tuple[tuple[Plan, Position], Any]:
+        plan, position = _planned(stepper, session, save, hook, where, options)
+        return (plan, position), _alike(plan, position, stepper.state)
+
+    problem = "rank {rank} fits {other}, rank 0 {first}; give all the same"
+    plan, position = ranks.together_alike(make, problem, where)
+    history = Fit(stepper, plan, position, ranks).run()
+    session.cursor = None
+    return history
+
+
+def _planned(
+    stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
+    where: Where | None, options: Mapping[str, Any],
+) -> tuple[Plan, Position]:  # fmt: skip
     state, program = stepper.state, stepper.state.program
     source, measured = _sources(program, state.seed, where, options)
     warm_up = whole_number(options["warm_up"], "warm_up", 0)
@@ -86,17 +103,15 @@ def fit(
     position = session.position = _position(stepper, session.position, data, flag(options["resume"], "resume"), where)
     if isinstance(source, Iterated):
         session.cursor = source.follow(position.first, position.begun, session.cursor)
-    _check_alike(data, plan, ranks, where)
-    history = Fit(stepper, plan, position, ranks).run()
-    session.cursor = None
-    return history
+    return plan, position
 
 
-def _check_alike(data: Mapping[str, Any], plan: Plan, ranks: Ranks, where: Where | None) -> None:
-    """That all processes go through as many examples, as often."""
-    if ranks.size > 1:
-        given = {**data, "epochs": plan.epochs, "callbacks": len(plan.callbacks), "warm_up": plan.warm_up}
-        ranks.check_same(given, "rank {rank} fits {other}, rank 0 {first}; give all the same", where)
+def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
+    """What all processes must have alike, so that they go through as many examples, as often, and stop together."""
+    names = ("epochs", "monitor", "mode", "patience", "keep_best", "checkpoint_every")
+    found = {**position.data, **{name: getattr(plan, name) for name in names}}
+    found |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
+    return {**found, "learning_rate": state.learning_rate, "at": (position.epoch, position.batch, position.window)}
 
 
 def _inputs(program: Program) -> ProgramInputs:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -55,13 +55,27 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A part that each rank computes by itself: behind it, either all go on or all raise."""
+        """A part that each rank computes by itself: behind it, either all go on or all raise. One part must not lie in
+        another.
+        """
         failure: BaseException | None = None
         try:
             yield
         except BaseException as error:
             failure = error
         self.exchanged(None, failure)
+
+    def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
+        """The same for what gives (its value, what must be equal on all ranks), as of ``check_same``."""
+        failure: BaseException | None = None
+        found: T | None = None
+        alike: Any = None
+        try:
+            found, alike = make()
+        except BaseException as error:
+            failure = error
+        self.check_same(alike, problem, where, failure)
+        return cast(T, found)
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
         """What each rank gives, in the order of ranks; where one has failed, all raise. failure: this rank's."""
@@ -71,15 +85,19 @@ class Ranks:
             raise failure
         for rank, (_, text) in enumerate(everyone):
             if text is not None:
-                raise RanksError(f"rank {rank} failed, and so the step was not made: {text}")
+                raise RanksError(f"rank {rank} failed, and the others stop with it: {text}")
         return [item for item, _ in everyone]
 
-    def check_same(self, value: Any, problem: str, where: Where | None) -> None:
-        """Raises ``ArgumentError`` on all ranks where not all have the same ``value``."""
-        values = self.exchanged(value)
+    def check_same(self, value: Any, problem: str, where: Where | None, failure: BaseException | None = None) -> None:
+        """Raises ``ArgumentError`` on all ranks where not all have the same ``value``. failure: this rank's.
+
+        problem: the message, of ``{rank}``, what it has (``{other}``), and what rank 0 has (``{first}``).
+        """
+        values = self.exchanged(value, failure)
         other = next((rank for rank, item in enumerate(values) if item != values[0]), None)
         if other is not None:
-            raise ArgumentError(problem.format(first=values[0], other=values[other], rank=other), where)
+            first, their = _differing(values[0], values[other])
+            raise ArgumentError(problem.format(first=first, other=their, rank=other), where)
 
     def send(self, arrays: list[np.ndarray], rank: int) -> None:
         for array in arrays:
@@ -94,6 +112,15 @@ class Ranks:
         if self._comm is not None:
             for array in arrays:
                 self._comm.Bcast(array, root=0)
+
+
+def _differing(first: Any, other: Any) -> tuple[Any, Any]:
+    """Of two mappings the entries that differ, as text; of anything else all."""
+    if not isinstance(first, dict) or not isinstance(other, dict):
+        return first, other
+    names = [name for name in first if first[name] != other.get(name)]
+    first, other = (", ".join(f"{name} {shown(item.get(name))}" for name in names) for item in (first, other))
+    return first, other
 
 
 def _text(error: BaseException) -> str:

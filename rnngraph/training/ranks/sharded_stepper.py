@@ -89,11 +89,18 @@ class ShardedStepper(Stepper):
     ) -> Any:  # fmt: skip
         state, ranks = self.state, self.ranks
         states = state.carried if carry else None
-        with ranks.together():
+
+        def begin() -> tuple[tuple[ShardVariant, list[Shard], int], Any]:
             variant = self._variant(SHOWN if states is None else GIVEN, label_weights, fetch)
             if carry:
                 variant.step.check_carries(where)
-            shards, used = self._cut(variant, batch, state.seed_of_step(seed), states or {}, where)
+            shards, count = self._cut(variant, batch, state.seed_of_step(seed), states or {}, where)
+            used = max(1, -(-count // self._each(count)))
+            alike = {"rows": count, "seed": seed, "carry": carry, "fetch": fetch is not None}
+            return (variant, shards, used), {**alike, "updates": state.updates, "rate": state.learning_rate}
+
+        problem = "rank {rank} makes a step with {other}, and rank 0 with {first}; all must make the same steps"
+        variant, shards, used = ranks.together_alike(begin, problem, where)
         variant.totals.add(shards, used, self.tree, ranks, where)
         parts = Parts(variant, where)
         self.tree.add(parts.computed(shards), used, variant.packing, variant.given)
@@ -132,7 +139,7 @@ class ShardedStepper(Stepper):
     def _cut(
         self, variant: ShardVariant, batch: Batch, seed: int, states: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[list[Shard], int]:
-        """(this rank's shards that have rows, how many have any on all ranks): equal parts, but for the last."""
+        """(this rank's shards that have rows, rows of the whole batch): equal parts, but for the last."""
         count = self._rows.count(batch.arrays, where) if batch.rows is None else batch.rows
         arrays = {**batch.arrays, **self.state.program.training.counters(seed)}
         for name in states:
@@ -158,7 +165,7 @@ class ShardedStepper(Stepper):
                 own["first_row"] = np.asarray(first, np.int64)
             own[FIRST] = np.asarray(number == 0)
             shards.append(Shard(number, own))
-        return shards, used
+        return shards, count
 
     def _check_alike(self, arrays: Mapping[str, np.ndarray]) -> None:
         """That all ranks step the same batch: at first each time, later now and then, as it takes reading all."""
