@@ -42,7 +42,7 @@ def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
     assert functions <= set(names)
     assert len(names) > 300
     text = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
-    for owner in ("inference", "training", "trainer", "stream"):
+    for owner in ("inference", "training", "trainer", "stream", "pool", "net"):
         for name in METHODS[owner]:
             assert name.strip("= ") in text or name.startswith("__"), f"{owner}.{name}"
 
@@ -62,6 +62,8 @@ def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert outcome(None) == ""
     assert "raises KeyError" in outcome(KeyError("x"))
     assert "does not begin with the line" in outcome(rg.ShapeError("x"))
-    monkeypatch.setattr(wrong_arguments, "SECONDS", 1)
-    monkeypatch.setattr(call, "run", lambda: os.read(os.pipe()[0], 1))
-    assert "takes more than" in (wrong_arguments.finding(call) or "")
+    for limit, work in {"ASLEEP": lambda: os.read(os.pipe()[0], 1), "SECONDS": lambda: [*iter(int, 1)]}.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(wrong_arguments, limit, 0.1)
+            patch.setattr(call, "run", work)
+            assert "takes more than" in (wrong_arguments.finding(call) or "")

@@ -7,7 +7,10 @@ name, so that a call that has one wrong argument gets as far as that one takes i
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
+import json
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -16,14 +19,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 import rnngraph as rg
-from rnngraph import tf1
+from rnngraph import sklearn, tf1
 from rnngraph.errors import Where
 from rnngraph.ir.types import evaluate
 
-SECONDS = 60
-"""After which a call counts as one that never ends."""
+SECONDS, ASLEEP = 60.0, 3600.0
+"""Of the processor's time, after which a call counts as one that never ends; of any, in which it does nothing."""
 MOST_CHARACTERS = 1000
 MODULES = (
     "contrib", "crf", "datasets", "flags", "framework", "gfile", "initializers", "keras", "layers", "learn",
@@ -57,6 +61,13 @@ class OwnCell(rg.Cell):
         return h, {"h": h}
 
 
+NAM = {
+    "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
+    "weights": [0.1] * 39,
+}  # fmt: skip
+"""A file of Neural Amp Modeler."""
+
+
 class World:
     """What calls are made on and with: made anew now and then, since calls change it."""
 
@@ -81,6 +92,9 @@ class World:
         self.history.append({"epoch": 1, "loss": 0.5, "validation_loss": 0.6})
         self.feeds = {"x": np.zeros((2, 3, 5), np.float32), "n": np.array([1, 3]), "y": np.array([0, 2])}
         self.scope = self._scope()
+        self.net = rg.read_nam(json.dumps(NAM).encode())
+        self.profile = self.simple.inference.profile({"x": self.feeds["x"]}, seconds=1e-4)
+        self.estimator = sklearn.SequenceClassifier(units=2, epochs=1).fit(self.feeds["x"], [0, 1])
 
     def _scope(self) -> rg.Scope:
         found: list[rg.Scope] = []
@@ -100,6 +114,8 @@ class World:
             "simple": self.simple.inference, "trainer": self.trainer, "stream": self.stream, "history": self.history,
             "pool": self.pool, "serving": self.serving,
             "parameters": self.program.parameters, "cell": self.cell, "tensor": self.x, "p": self.scope,
+            "net": self.net, "profile": self.profile,
+            "estimator": self.estimator,
         }  # fmt: skip
 
 
@@ -107,17 +123,26 @@ class World:
 
 
 METHODS = {
-    "program": ("evaluate", "predict", "initialize", "summary", "save", "plot", "explore", "threads ="),
+    "program": (
+        "evaluate", "predict", "initialize", "summary", "save", "plot", "explore", "threads =",
+    ),
     "inference": (
         "__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export", "on_columns",
-        "profile",
+        "profile", "perf_map",
     ),
     "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks", "profile"),
     "simple": ("__call__", "check", "export"),
-    "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "profile", "learning_rate ="),
+    "trainer": (
+        "step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "profile", "perf_map", "learning_rate =",
+    ),
     "stream": ("step", "process", "flush", "reset", "state_bytes", "load_state_bytes", "state ="),
-    "pool": ("open", "close", "step", "step_rows", "state", "state_bytes", "reset", "flush", "serve", "submit"),
+    "pool": (
+        "open", "close", "step", "step_rows", "state", "state_bytes", "reset", "flush", "serve", "submit", "step_async",
+    ),
     "serving": ("close",),
+    "net": ("program", "save"),
+    "profile": ("plot", "__getitem__", "__contains__"),
+    "estimator": ("fit", "partial_fit", "predict", "predict_proba"),
     "history": ("best", "plot", "to_text", "from_text", "row", "__getitem__", "__contains__"),
     "parameters": ("edit", "initialize", "load", "save", "__getitem__", "__setitem__", "__contains__"),
     "cell": ("zero_state",),
@@ -147,6 +172,8 @@ GIVEN = (
 """Classes of which users get objects, and make none."""
 
 
+WEIGHTS = ("from_torch", "from_keras", "from_onnx", "from_cudnn", "to_torch", "to_keras", "to_onnx")
+"""Functions of ``rg.weights``."""
 REMOVING = ("DeleteRecursively", "rmtree")
 """Functions of ``tf.gfile`` that would take the folder away in which all others are called."""
 
@@ -159,12 +186,26 @@ def surface(world: World) -> dict[str, Callable[..., Any]]:
         is_error = isinstance(value, type) and issubclass(value, Exception)
         if callable(value) and not is_error and name not in GIVEN:
             found[f"rg.{name}"] = value
+    found |= {f"rg.weights.{name}": getattr(rg.weights, name) for name in WEIGHTS}
+    found |= {f"rg.sklearn.{name}": getattr(sklearn, name) for name in sklearn.__all__}
     found.update(_of_namespace("tf", tf1))
     for owner, thing in world.things().items():
         for name in METHODS[owner]:
             method = _setter(thing, name[:-2]) if name.endswith(" =") else getattr(thing, name)
+            method = _awaiting(method) if inspect.iscoroutinefunction(method) else method
             found[f"{owner}.{name}"] = method
     return found
+
+
+def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        async def all_of_it() -> Any:
+            return await method(*arguments, **keywords)
+
+        return asyncio.run(all_of_it())
+
+    return call
 
 
 def _setter(thing: Any, name: str) -> Callable[..., Any]:
@@ -263,7 +304,11 @@ def _good(w: World) -> dict[str, list[Any]]:
         "stage": ["graph"], "column": ["loss"], "directory": [w.folder / "export"], "training": [w.rows],
         "inference": [w.rows], "source": [dict(w.program.parameters)], "state": [w.state], "function": [lambda n, t: t],
         "initializer": ["zeros"], "reduction": ["mean"], "low": [0.0], "high": [1.0], "key": ["x"], "text": ["{}"],
-        "seconds": [0.001],
+        "seconds": [0.001], "recompute": ["auto", None, 2], "prune": [rg.Prune(0.5, (1, 2), end=3)], "comm": [None],
+        "shards": [1, 2], "sparse": [True], "activations": ["float32", "int8"], "density": [0.5], "block": [(1, 2)],
+        "opset": [17], "X": [w.feeds["x"]], "threads": [1], "clip_norm": [1.0],
+        "read_nam.source": [json.dumps(NAM).encode()], "fixed": [{"sr": 16000}],
+        "states": [{}], "with_update.value": [1.0],
     }  # fmt: skip
     names, handle = [*w.program.parameters], w.pool.open()
     floats_like = [w.logits]
@@ -301,6 +346,16 @@ def _good(w: World) -> dict[str, list[Any]]:
         "trainer.fit.lengths": [w.n], "pool.open.state": [None, w.pool.state(handle)],
         "pool.step.feeds": [{handle: {"x": np.ones(5, np.float32)}}], "step_rows.handles": [[handle]],
         "max_batch": [4], "max_wait": [0.0], "cancel": [True], "capacity": [2],
+        "rg.compile.states": [None], "from_torch.arrays": [_TORCH], "to_torch.parameters": [_LSTM],
+        "to_keras.parameters": [_LSTM], "to_onnx.parameters": [_LSTM],
+        "from_keras.arrays": [[*_KERAS.values()], _KERAS],
+        "from_torch.cell": [rg.LSTMCell(2)], "to_torch.cell": [rg.LSTMCell(2)], "from_keras.cell": [rg.LSTMCell(2)],
+        "to_keras.cell": [rg.LSTMCell(2)], "to_onnx.cell": [rg.LSTMCell(2)],
+        "loads.data": [rg.dumps(w.simple)], "dumps.thing": [w.simple, w.stream],
+        "write_onnx.path": [w.folder / "net.onnx"], "net.save.folder": [w.folder / "net"], "estimator.fit.y": [[0, 1]],
+        "partial_fit.y": [[0, 1]], "profile.plot.path": [None, w.folder / "p.svg"],
+        "row.epoch": [1], "profile.__getitem__.key": [*w.profile][:2],
+        "on_columns.names": ["x"], "step.fetch": [{"y": w.logits}],
         "trainer.fit.examples": [{w.x: w.feeds["x"], w.n: w.feeds["n"], w.y: w.feeds["y"]}],
     }  # fmt: skip
     by |= of_one
@@ -318,8 +373,14 @@ FEEDS: dict[str, list[Any]] = {
     "program": [_X, _N, _Y], "inference": [_X, _N], "training": [_X, _N, _Y], "simple": [_X], "trainer": [_X, _N, _Y],
     "stream": [_X], "stream.step": [("x", "float32", 2, 5)], "inference.memory": [], "inference.prepare": [],
     "pool": [], "pool.step_rows": [("x", "float32", 1, 5)], "pool.submit": [("x", "float32", 5)],
-    "training.memory": [], "training.prepare": [],
+    "training.memory": [], "training.prepare": [], "pool.step_async": [("x", "float32", 5)],
 }  # fmt: skip
+
+_LSTM = {"kernel": np.ones((5, 8), np.float32), "bias": np.ones(8, np.float32)}
+_TORCH = {
+    "weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2)), "bias_ih": np.zeros(8), "bias_hh": np.zeros(8)
+}  # fmt: skip
+_KERAS = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.zeros(8)}
 
 KNOWN = ("x", "n", "y", "rows", "loss", "samples", "threads", "units", "rate", "dropout", "lr", "verbose", "name")
 
@@ -424,16 +485,21 @@ def finding(call: Call) -> str | None:
     def end(*_: Any) -> None:
         raise NeverEndsError
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(SECONDS)
+    clocks = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, ASLEEP))
+    before = [signal.signal(sign, end) for sign, *_ in clocks]
+    for _, clock, seconds in clocks:  # a busy machine makes a call long, and not one that computes much
+        signal.setitimer(clock, seconds)
     try:
         error = call.run()
     except NeverEndsError:
-        return f"{call}\n  takes more than {SECONDS} s"
+        return f"{call}\n  takes more than {SECONDS} s of computing, or does nothing for {ASLEEP} s"
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for (sign, clock, _), handler in zip(clocks, before, strict=True):
+            signal.setitimer(clock, 0)
+            signal.signal(sign, handler)
     if error is None:
+        return None
+    if isinstance(error, NotFittedError):  # which scikit-learn wants, and says what to do
         return None
     if not isinstance(error, rg.RnnGraphError):
         return f"{call}\n  raises {type(error).__name__}: {str(error)[:300]}{_last_line(error)}"

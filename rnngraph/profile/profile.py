@@ -55,7 +55,7 @@ class Profile(Mapping[str, Part]):
 
     def __getitem__(self, layer: str) -> Part:
         layers = self.layers
-        if layer not in layers:
+        if not isinstance(layer, str) or layer not in layers:
             hint = did_you_mean(layer, layers) or f"; there are {', '.join(layers)}"
             raise NameLookupError(f"the profile has no layer {shown(layer)}{hint}")
         return layers[layer]

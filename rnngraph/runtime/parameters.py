@@ -28,6 +28,7 @@ from ..errors import (
     did_you_mean,
     shown,
 )  # fmt: skip
+from ..forks import Order, fork_lock
 from ..public import api, taking
 from ..storage.atomic_file import as_path, replace_file
 
@@ -36,7 +37,7 @@ class Changes:
     """Guards and counts the changes of all parameters that share arrays."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = fork_lock(Order.LAST, threading.Lock())
         self.word = c_int64(0)  # which machine code reads, and counts on
 
     @property

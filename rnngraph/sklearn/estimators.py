@@ -7,10 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..arguments import check_within, flag, one_of, whole_number
 from ..errors import ArgumentError, ShapeError, Where, shown, user_line
@@ -19,6 +16,15 @@ from ..public import api
 from ..training.fit.history import History
 from ..training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from ..training.trainer import Trainer
+from .checks import (
+    check_array,
+    check_classification_targets,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+    compute_class_weight,
+    validate_data,
+)
 from .network import LABELS, OUTPUT, SCORES, TARGETS, Body, classifier, regressor
 from .sequences import Sequences, as_float32, is_table, of_sequences, of_table, scale_of
 

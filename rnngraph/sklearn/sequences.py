@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 
 from ..arguments import array_of
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from .checks import check_array
 
 TOGETHER = 1024
 """Examples of an array that are looked at together."""

@@ -116,6 +116,7 @@ take:
   %value = phi ptr [ %named, %by.name ], [ %keyed, %look ]
   %value.at = getelementptr ptr, ptr %values, i64 %feed
   store ptr %value, ptr %value.at
+{call("value.held", Api.Py_IncRef, "ptr %value", "void")}\
   br label %dict.next
 dict.next:
   %more.found = phi i64 [ 1, %take ], [ 0, %by.key ], [ 0, %look ]
@@ -161,6 +162,7 @@ find.take:
   br i1 %is.first, label %find.store, label %no
 find.store:
   store ptr %fed, ptr %fed.at
+{call("fed.held", Api.Py_IncRef, "ptr %fed", "void")}\
   br label %names.next
 names.next:
   %number.next = add i64 %number, 1
@@ -172,7 +174,9 @@ no:
 }}
 """
 """Finds the feeds, by their place in the plan, and ``out`` among what a call is given: by keyword, or in one mapping.
-False where it is given anything else, or one twice. Errors of comparing keys may be left behind.
+False where it is given anything else, or one twice. Errors of comparing keys may be left behind. Each feed is held as
+soon as it is found, also where more is not understood: to compare keys may run what others wrote, which may take it out
+of the mapping.
 """
 
 OUT = f"""\
@@ -281,7 +285,9 @@ placed:
   br label %inner
 inner:
   %given = phi ptr [ %value, %keyed ], [ %item, %placed ]
+{call("given.held", Api.Py_IncRef, "ptr %given", "void")}\
   %taken = call i1 @outs(ptr %plan, ptr %part, ptr %given, ptr %fresh)
+{call("given.let", Api.Py_DecRef, "ptr %given", "void")}\
   br i1 %taken, label %next, label %no
 next:
   %number.next = add i64 %number, 1
@@ -292,4 +298,6 @@ no:
   ret i1 0
 }}
 """
-"""Takes the caller's arrays for results, all of them and apart from each other. Each is held."""
+"""Takes the caller's arrays for results, all of them and apart from each other. Each is held, and each mapping while
+what is in it is looked at.
+"""

@@ -65,38 +65,24 @@ clear.results.body:
   br label %clear.results.head
 read:
   %understood = call i1 @arguments(ptr %plan, ptr %arguments, i64 %count, ptr %names, ptr %values, ptr %out.at)
-  br i1 %understood, label %fit.head, label %no
+  br i1 %understood, label %fit.head, label %fail
 fit.head:
   %fit = phi i64 [ 0, %read ], [ %fit.next, %fit.end ]
   %fit.more = icmp ult i64 %fit, %feeds
-  br i1 %fit.more, label %fit.body, label %hold.head
+  br i1 %fit.more, label %fit.body, label %given
 fit.body:
 {record("feed", "feed.list", "%fit")}{entry("value", "values", "%fit")}\
   %missing = icmp eq ptr %value, null
   br i1 %missing, label %fit.missing, label %fit.given
 fit.missing:
   %optional = icmp uge i64 %fit, %needed
-  br i1 %optional, label %fit.end, label %no
+  br i1 %optional, label %fit.end, label %fail
 fit.given:
   %fits = call i1 @fits(ptr %feed, ptr %value)
-  br i1 %fits, label %fit.end, label %no
+  br i1 %fits, label %fit.end, label %fail
 fit.end:
   %fit.next = add i64 %fit, 1
   br label %fit.head
-hold.head:
-  %hold = phi i64 [ 0, %fit.head ], [ %hold.next, %hold.end ]
-  %hold.more = icmp ult i64 %hold, %feeds
-  br i1 %hold.more, label %hold.body, label %given
-hold.body:
-{entry("hold.value", "values", "%hold")}\
-  %hold.missing = icmp eq ptr %hold.value, null
-  br i1 %hold.missing, label %hold.end, label %hold.take
-hold.take:
-{call("holding", Api.Py_IncRef, "ptr %hold.value", "void")}\
-  br label %hold.end
-hold.end:
-  %hold.next = add i64 %hold, 1
-  br label %hold.head
 given:
   %out = load ptr, ptr %out.at
 {word("none", Api.NONE)}\
@@ -289,9 +275,13 @@ written in Python raised. Arrays and structure are made before anything runs, so
 conditions are looked at behind them, as to make objects may run what others wrote.
 """
 
+_FEW = 2 * MOST
+"""Arguments that are handed on by the stack: a caller may give any number of them, and stacks end."""
+
 CALL = f"""\
 define internal ptr @call(ptr %self, ptr %arguments, i64 %count, ptr %names, ptr %door) #0 {{
 entry:
+  %stack = alloca [{_FEW} x ptr], align 8
 {entry("attribute", "door", "0")}{entry("function", "door", "1")}{word("none", Api.NONE)}\
 {call("held", Api.PyObject_GetAttr, "ptr %self, ptr %attribute")}\
   %is.there = icmp ne ptr %held, null
@@ -326,13 +316,29 @@ all:
   %more = phi i64 [ 0, %ask ], [ %keys, %named ]
   %given = add i64 %count, %more
   %places = add i64 %given, 1
-  %stack = alloca ptr, i64 %places, align 8
-  store ptr %self, ptr %stack
-  %behind = getelementptr ptr, ptr %stack, i64 1
+  %is.many = icmp ugt i64 %places, {_FEW}
+  br i1 %is.many, label %many, label %pass
+many:
+  %space = mul i64 %places, 8
+{call("heap", Api.PyMem_Malloc, "i64 %space")}\
+  %is.heap = icmp ne ptr %heap, null
+  br i1 %is.heap, label %pass, label %full
+full:
+{call("no.memory", Api.PyErr_NoMemory, "")}\
+  ret ptr null
+pass:
+  %places.at = phi ptr [ %stack, %all ], [ %heap, %many ]
+  store ptr %self, ptr %places.at
+  %behind = getelementptr ptr, ptr %places.at, i64 1
   %bytes = mul i64 %given, 8
   call void @copy(ptr %arguments, ptr %behind, i64 %bytes)
   %positional = add i64 %count, 1
-{call("asked", Api.PyObject_Vectorcall, "ptr %function, ptr %stack, i64 %positional, ptr %names")}\
+{call("asked", Api.PyObject_Vectorcall, "ptr %function, ptr %places.at, i64 %positional, ptr %names")}\
+  br i1 %is.many, label %free, label %end
+free:
+{call("freed", Api.PyMem_Free, "ptr %places.at", "void")}\
+  br label %end
+end:
   ret ptr %asked
 }}
 """

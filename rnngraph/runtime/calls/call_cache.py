@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from ...allocation import LARGE
+from ...forks import Order, fork_lock
 from ...ir.types import TensorType
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
@@ -41,7 +41,7 @@ class CallPool:
         self._make_direct = direct
         self._direct: DirectCall | None = None
         self._until_direct = OFTEN if direct is not None else 0
-        self._lock, self._time = threading.Lock(), NativeTime()
+        self._lock, self._time = fork_lock(Order.GRAPH), NativeTime()
         self.held: Held | None = None
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, arrays: list[Any] | None = None) -> Any:

@@ -206,14 +206,18 @@ def direct_call(
     return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long)
 
 
-def can_be_direct(call: PreparedCall) -> bool:
-    """Whether machine code can run such calls: alone on its thread, with feeds whose numbers it can check."""
+def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
+    """Whether machine code can run such calls: alone on its thread, with feeds whose numbers it can check. optional:
+    how many arrays may be fed beside the call's feeds.
+    """
     spec, kinds = call.spec, {name: feed.dtype.name for name, feed in call.spec.feeds.items()}
     if spec.shares or spec.sized.run is not spec.entry.single:
         return False
     if any(kinds[name] not in ("int32", "int64") or high < 0 for name, high in _highs(spec).items()):
         return False
-    if max(len(spec.names), len(spec.leaves)) > MOST or any(feed.strides is not None for feed in spec.feeds.values()):
+    if max(len(spec.names) + optional, len(spec.leaves)) > MOST or any(
+        feed.strides is not None for feed in spec.feeds.values()
+    ):
         return False
     if spec.sized.result_bytes >= LARGE:
         return False

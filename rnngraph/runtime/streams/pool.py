@@ -21,11 +21,11 @@ from ...errors import (
     shown,
     user_line,
 )
+from ...forks import Order, fork_lock
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
-from .forks import fork_lock
 from .held_feeds import HeldFeeds
 from .row_graph import RowPort
 from .row_steps import RowSteps
@@ -65,7 +65,7 @@ class StreamPool(Generic[Given]):
         self._places: frozenset[StreamTable | None] = frozenset()
         self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
         self._prepared: PreparedRows | None = None
-        self._lock = fork_lock()
+        self._lock = fork_lock(Order.RUN)
         self._serving: Serving | None = None
         if not self._holding.missing({}):  # nothing compiles once streams are there
             self._form.fresh(self._holding.defaults, None)

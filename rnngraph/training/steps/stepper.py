@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import Where
+from ...forks import Order, fork_lock
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.direct_call import Held
@@ -38,7 +38,7 @@ class Stepper:
     """
 
     def __init__(self, state: TrainState) -> None:
-        self.state, self.lock = state, threading.RLock()
+        self.state, self.lock = state, fork_lock(Order.RUN)
         self.prepared: defaultdict[Kind, CallCache[PreparedTrainStep]] = defaultdict(
             partial(CallCache, state.program.options.threads, MOST_PREPARED)
         )

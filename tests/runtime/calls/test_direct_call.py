@@ -381,6 +381,90 @@ def test_a_million_calls_take_no_memory() -> None:
     assert max(abs(one - other) for one, other in zip(counts, later, strict=True)) < 10
 
 
+@pytest.mark.parametrize("count", [30, 31, 32, 33, 70])
+def test_a_stream_may_hold_any_number_of_feeds(count: int) -> None:
+    """Machine code has places for some; more go by way of Python."""
+    x, knobs = rg.placeholder("x", (None, None, WIDTH)), [rg.placeholder(f"knob_{n}", ()) for n in range(count)]
+    scaled = x
+    for knob in knobs:
+        scaled = scaled * knob
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), scaled)[0])
+    stream, fed = program.inference.stream(1), data(1, WIDTH)
+    stream.step({"x": fed} | dict.fromkeys((knob.name for knob in knobs), 0.5))
+    stream.step({"x": fed} | dict.fromkeys((knob.name for knob in knobs), 1.0))
+    heated(lambda: stream.step(x=fed))
+    stream.reset()
+    expected = program.inference({"x": fed[:, None]} | dict.fromkeys((knob.name for knob in knobs), 1.0))
+    assert_array_equal(stream.step(x=fed), expected[:, 0])
+
+
+def test_any_number_of_keywords_is_refused_as_one_is() -> None:
+    """Also on a thread whose stack holds less than they take."""
+    program, stream = hot_stream()
+    said: list[str] = []
+
+    def call() -> None:
+        for method in (stream.step, program.inference):
+            for count in (60, 70, 30_000):
+                with pytest.raises(rg.NameLookupError) as error:
+                    method(**dict.fromkeys((f"k{n}" for n in range(count)), 0))
+                said.append(str(error.value))
+
+    before = threading.stack_size(1 << 17)
+    try:
+        thread = threading.Thread(target=call)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    assert len(said) == 6
+    assert all("has no input 'k0'" in text for text in said)
+
+
+class Like:
+    """A key that says it is one of these names, and meanwhile does something."""
+
+    def __init__(self, name: str, act: Callable[[], object]) -> None:
+        self.name, self.act = name, act
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        self.act()
+        return other == self.name
+
+
+def test_what_is_fed_lives_as_long_as_the_call() -> None:
+    """Also if it is taken out of its mapping while the mapping is read, as comparing keys may run anything."""
+    x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
+    program = rg.compile({"y": {"z": rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0]}})
+    fed, one = data(1, 2, WIDTH), np.ones((), np.float32)
+    expected = program.inference(x=fed, knob=one)["y"]["z"]
+    heated(lambda: program.inference(x=fed, knob=one))
+    others: list[np.ndarray] = []
+    feeds: dict[Any, Any] = {}
+
+    def take() -> None:
+        feeds.pop("x", None)
+        others.extend(np.zeros((1, 2, WIDTH, 1), np.float32) for _ in range(20))
+
+    for _ in range(20):
+        others.clear()
+        feeds.clear()
+        feeds.update({"x": fed.copy(), Like("knob", take): one})
+        with direct_only():
+            assert_array_equal(program.inference(feeds)["y"]["z"], expected)
+    out: dict[Any, Any] = {}
+    for _ in range(20):
+        others.clear()
+        result = np.zeros_like(expected)
+        out["y"] = {Like("z", lambda: (out.clear(), gc.collect())): result}
+        with direct_only():
+            program.inference(x=fed, knob=one, out=out)
+        assert_array_equal(result, expected)
+
+
 def test_a_stream_goes_when_nobody_holds_it() -> None:
     """Without the collector: there is no circle."""
     _, stream = hot_stream()

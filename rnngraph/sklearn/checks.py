@@ -1,0 +1,41 @@
+"""scikit-learn's checks of X and y, whose errors are ours: its words, with the user's line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from sklearn import utils
+from sklearn.utils import class_weight, multiclass, validation
+
+from ..errors import ArgumentError, DtypeError, RnnGraphError, user_line
+
+MOST = 600
+"""Characters of what scikit-learn says: it may print all of an array."""
+
+
+def _ours(check: Callable[..., Any]) -> Callable[..., Any]:
+    """The same check. Raises ``ArgumentError``, or ``DtypeError`` where scikit-learn raises a ``TypeError``."""
+
+    @wraps(check)
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return check(*arguments, **named)
+        except RnnGraphError:
+            raise
+        except Exception as error:  # also what users' own objects raise
+            kind = DtypeError if isinstance(error, TypeError) else ArgumentError
+            text = str(error) or type(error).__name__
+            raise kind(text if len(text) <= MOST else f"{text[:MOST]} …", user_line()) from error
+
+    return call
+
+
+check_array = _ours(utils.check_array)
+check_classification_targets = _ours(multiclass.check_classification_targets)
+check_consistent_length = _ours(utils.check_consistent_length)
+check_random_state = _ours(utils.check_random_state)
+column_or_1d = _ours(validation.column_or_1d)
+compute_class_weight = _ours(class_weight.compute_class_weight)
+validate_data = _ours(validation.validate_data)
