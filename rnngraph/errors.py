@@ -20,6 +20,8 @@ _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
+_CALLS_BACK = "torch."
+"""Modules that call this package for lines of the user's, as torch does while a module of it is read."""
 
 MOST_CHARACTERS = 900
 """Of what an error says, beside the line that it names. Whatever is longer loses its middle: the beginning says what is
@@ -89,7 +91,7 @@ def user_line() -> Where | None:
     """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not is_ours(frame):
+        if not is_ours(frame) and not str(frame.f_globals.get("__name__")).startswith(_CALLS_BACK):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python

@@ -368,7 +368,10 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
 
 @api
 def gather(table: Any, indices: Any) -> Tensor:
-    """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:]."""
+    """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:].
+
+    An index that is fed, or made of ``positions`` alone, must be a row; of a computed one the nearest row counts.
+    """
     return build("gather", as_tensor(table), as_tensor(indices))
 
 

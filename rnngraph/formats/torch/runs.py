@@ -113,17 +113,24 @@ class Reader:
         raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
 
     def _is_open(self, name: str, known: Mapping[str, Dim], text: str) -> bool:
-        """Whether the script is the same for another size in the example."""
-        examples = {**self.examples, name: 2 * self.examples[name] + 3}
-        sizes = Sizes(examples, known)
-        for other, dim in known.items():
-            if isinstance(dim, Size) and sizes.open(other) == size(name):
-                examples[other] = examples[name]
-        try:
-            script, found, _ = self._settled(examples, known)
-        except RnnGraphError:
-            return False
-        return found == dict(known) and script.text() == text
+        """Whether the script is the same for another size in the example: for a larger one, or where the module takes
+        none, as by a table of positions, for a smaller one.
+        """
+        count = self.examples[name]
+        for another in (2 * count + 3, count - 1, count - 2):
+            if another < 2:
+                break
+            examples = {**self.examples, name: another}
+            sizes = Sizes(examples, known)
+            for other, dim in known.items():
+                if isinstance(dim, Size) and sizes.open(other) == size(name):
+                    examples[other] = another
+            try:
+                script, found, _ = self._settled(examples, known)
+            except RnnGraphError:
+                continue
+            return found == dict(known) and script.text() == text
+        return False
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Open sizes are called T, T_1 and on where they are of time, else B, B_1 and on."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ShapeError, Where
 from ...ir.equal_sizes import equalities_of
 from ...ir.graph import Graph, Node
-from ...ir.types import INTEGERS, Dim, Size, TupleType, dim_text, evaluate, symbols_of
+from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, evaluate, symbols_of
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
 """Feeds, and axes of each."""
@@ -31,7 +31,7 @@ class Precondition:
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
-    """What a call of ``graph`` must check: slices within sizes, sequence lengths and ids within range."""
+    """What a call of ``graph`` must check: slices and positions within sizes, sequence lengths and ids within range."""
     found: list[Precondition] = []
     outside = {
         formal: actual
@@ -57,6 +57,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 found.append(
                     Precondition("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table")
                 )
+            found += _rows_there(node)
         if node.get("within"):
             label, lengths = next(
                 filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
@@ -80,6 +81,67 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
         if dim not in known
     ]
     return tuple(found)
+
+
+def _rows_there(node: Node) -> list[Precondition]:
+    """That a table has the rows which sizes alone ask for, as ``gather(table, positions(x))`` does."""
+    rows, places = node.operands[0].shape[0], range_of(node.operands[1])
+    if places is None:
+        return []
+    low, high = places
+    text = f"a gather of rows {dim_text(low)} to {dim_text(high)} of a table of {dim_text(rows)}"
+    return [
+        Precondition("size", 0, need, "", node.where, text) for need in (low, rows - 1 - high) if isinstance(need, Size)
+    ]
+
+
+# What is known of an index ------------------------------------------------------------------------
+
+_MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse")
+"""Ops that give the numbers of their operand, all of them."""
+
+
+def range_of(index: Node) -> tuple[Dim, Dim] | None:
+    """(smallest, largest) of what an index holds, both of which it does hold; None where other things decide.
+
+    What may be narrower than its parts say, as ``positions - positions``, is None: no call is refused by mistake.
+    """
+    if not isinstance(index.type, TensorType) or index.type.dtype not in INTEGERS:
+        return None
+    if index.op == "iota":
+        return 0, index["size"] - 1
+    if index.op == "dimension":
+        return index["size"], index["size"]
+    if index.op == "constant":
+        array = index["value"]
+        return (int(array.min()), int(array.max())) if array.size else None
+    if index.op in _MOVED:
+        return range_of(index.operands[0])
+    if index.op in ("reduce_max", "reduce_min"):
+        found = range_of(index.operands[0])
+        if found is None or index.shape:
+            return None
+        return (found[1],) * 2 if index.op == "reduce_max" else (found[0],) * 2
+    if index.op in ("add", "sub", "mul"):
+        return _combined(index.op, *(range_of(operand) for operand in index.operands))
+    return None
+
+
+def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
+    """Of two ranges, one of which is a single number."""
+    if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
+        return None
+    if op == "add":
+        return a[0] + b[0], a[1] + b[1]
+    if op == "sub":
+        return a[0] - b[1], a[1] - b[0]
+    for (number, last), (low, high) in ((a, b), (b, a)):
+        if number == last and isinstance(number, int):
+            return (number * low, number * high) if number >= 0 else (number * high, number * low)
+    return None
+
+
+# Checking --------------------------------------------------------------------------------------------
 
 
 def _places_of(dim: Dim, graph: Graph) -> Places:

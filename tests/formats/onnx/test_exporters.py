@@ -89,16 +89,58 @@ def test_kernels_that_are_normed_are_numbers_of_the_file() -> None:
     assert "rg.conv1d(" in check(model, {"x": floats(2, 4, 7)}, {"x": floats(3, 4, 1)}).script()
 
 
-def test_the_first_rows_of_a_table_of_positions_want_a_fixed_size() -> None:
-    """A longer sequence than the table would have rows that the file doesn't hold."""
-    nodes = [
-        ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
-        ("Slice", ["table", "zero", "shape", "one"], ["rows"], {}), ("Add", ["x", "rows"], ["y"], {}),
-    ]  # fmt: skip
-    model = model_of(nodes, X, ["y"], table=floats(1, 9, 4), zero=np.array([0]), one=np.array([1]))
-    with pytest.raises(rg.NotReadableError, match="Slice"):
-        rg.read_onnx(model)
+POSITIONS = {
+    "sliced": ([("Slice", ["table", "zero", "shape", "one"], ["rows"], {})], floats(1, 9, 4), "rg.positions("),
+    "from a later one on": (
+        [("Add", ["shape", "one"], ["stop"], {}), ("Slice", ["table", "one", "stop", "one"], ["rows"], {})],
+        floats(1, 10, 4), "+ 1",
+    ),
+    "looked up": (
+        [
+            ("Squeeze", ["shape"], ["count"], {}), ("Range", ["first", "count", "step"], ["places"], {}),
+            ("Unsqueeze", ["places", "zero"], ["row"], {}), ("Gather", ["table", "row"], ["rows"], {}),
+        ],
+        floats(9, 4), "rg.embedding(",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_the_first_rows_of_a_table_of_positions(name: str) -> None:
+    """As many as there are steps; a sequence that is longer than the table is refused, as by the file's own runtime."""
+    taken, table, written = POSITIONS[name]
+    nodes = [("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), *taken, ("Add", ["x", "rows"], ["y"], {})]
+    known = {"zero": np.array([0]), "one": np.array([1]), "first": np.array(0), "step": np.array(1)}
+    model = model_of(nodes, X, ["y"], table=table, **known)
+    net = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 9, 4)})
+    assert written in net.script()
+    with pytest.raises(rg.ShapeError, match="does not fit T = 10"):
+        net.program().inference(x=floats(2, 10, 4))
     check(model, {"x": floats(2, 3, 4)}, fixed={"T": 3})
+
+
+@pytest.mark.parametrize("scale", [np.float32(0.25), np.array([0.5, 0.25, 2, 1], np.float32)])
+@pytest.mark.parametrize("kind", [np.int8, np.uint8])
+def test_rows_of_a_quantized_table_are_rows_of_floats(kind: type, scale: np.ndarray) -> None:
+    zero = np.arange(3, 3 + scale.size, dtype=kind).reshape(scale.shape)
+    nodes = [
+        ("Gather", ["table", "ids"], ["whole"], {}), ("Transpose", ["whole"], ["turned"], {"perm": [1, 0, 2]}),
+        ("DequantizeLinear", ["turned", "scale", "zero"], ["y"], {"axis": 2}),
+    ]  # fmt: skip
+    table = np.random.default_rng(1).integers(0, 99, (7, 4)).astype(kind)
+    model = model_of(nodes, {"ids": (INT, ["B", "T"])}, ["y"], table=table, scale=scale, zero=zero)
+    net = check(model, {"ids": np.array([[0, 6, 2], [3, 3, 1]])})
+    trained = [value.dtype for value in net.parameters.values()]
+    assert (trained == [np.float32]) == (scale.size == 1)
+
+
+def test_numbers_of_an_input_are_dequantized() -> None:
+    nodes = [("DequantizeLinear", ["x", "scale", "zero"], ["y"], {})]
+    model = model_of(
+        nodes, {"x": (TensorProto.UINT8, ["B", 3])}, ["y"], scale=np.array([1, 2, 4], np.float32),
+        zero=np.array([1, 2, 3], np.uint8),
+    )  # fmt: skip
+    check(model, {"x": np.arange(6, dtype=np.uint8).reshape(2, 3)})
 
 
 @pytest.mark.parametrize("batch", ["B", 3])

@@ -71,6 +71,27 @@ def test_entries_and_elements(name: str) -> None:
     check(module(INDICES[name]), (normal(2, 6, 3),), (normal(3, 9, 3),))
 
 
+TABLES: dict[str, Run] = {
+    "first": lambda m, x: x + m[0].weight[: x.size(1)],
+    "behind an axis": lambda m, x: x + m[0].weight[None][:, : x.size(1), :],
+    "last": lambda m, x: x + m[0].weight[-x.size(1) :],
+    "narrowed": lambda m, x: x + m[0].weight.narrow(0, 0, x.shape[1]),
+    "looked up": lambda m, x: x + m[0](torch.arange(x.size(1))),
+    "a mask": lambda m, x: x.masked_fill(m[0].weight[: x.size(1), :1] > 0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_read_as_far_as_it_goes(name: str) -> None:
+    """Torch cuts such a slice off, and then sizes don't meet."""
+    read = module(TABLES[name], nn.Embedding(9, 3))
+    net = check(read, (normal(2, 6, 3),), (normal(3, 9, 3),), (normal(1, 1, 3),))
+    with pytest.raises((RuntimeError, IndexError)):
+        read(normal(2, 10, 3))
+    with pytest.raises(rg.ShapeError, match=r"a table of 9 .*test_rows_and_indices\.py:\d+\) does not fit T = 10"):
+        net.program().inference(given_0=np.zeros((2, 10, 3)))
+
+
 def test_a_module_whose_first_use_is_needed_in_part_alone() -> None:
     def run(m: Any, x: Any) -> Any:
         return torch.cat([m[0](x)[1][0], m[0](2 * x)[1][1]], -1)

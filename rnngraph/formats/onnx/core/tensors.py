@@ -289,6 +289,7 @@ class Tensors(Values):
 
     def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
         """x[index] of NumPy's basic indexing; whole numbers take an axis away."""
+        index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
             return Known(np.asarray(x.array[tuple(index)]), x.dtype)
         cut = [axis for axis, entry in enumerate(index) if entry != slice(None)]

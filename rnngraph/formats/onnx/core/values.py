@@ -52,6 +52,11 @@ class Values:
             self._declared[key] = x, self._repeated(x) if isinstance(x, Expanded) else self._constant(x, base)
         return self._declared[key][1]
 
+    def known_as(self, x: Value) -> Known | None:
+        """The array of the file that a value was declared of."""
+        found = next((source for source, value in self._declared.values() if value is x), None)
+        return found if isinstance(found, Known) and not found.is_symbolic else None
+
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
         """left @ kernel, plus a bias: a dense layer, or of a kernel that several products take a product."""
         place = place_of(kernel)

@@ -172,6 +172,16 @@ class _Reading:
                     return _Count(inner.first + added)
         return None
 
+    def _counted_back(self, name: str) -> _Count | None:
+        """What counts up to where a name begins that counts steps back, as ``last - step`` does."""
+        node = self.body.makers.get(self._source(name))
+        if node is None or node.op != "Sub" or len(node.inputs) != 2:
+            return None
+        top, count = self._limit(node.inputs[0]), self._count(node.inputs[1])
+        if top is None or count is None:
+            return None
+        return _Count(top - count.first - self.length + 1)
+
     # What steps read -------------------------------------------------------------------------------------
 
     def _sequences(self, wanted: Sequence[str]) -> dict[str, Operand]:
@@ -216,7 +226,9 @@ class _Reading:
         """
         if node.op != "Gather" or len(node.inputs) != 2:
             return None
-        count, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
+        counts, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
+        back = None if counts is not None else self._counted_back(node.inputs[1])
+        count = counts or back
         if count is None or data in self.body.makers or (data in self.body.inputs and data not in self.fixed):
             return None
         array = self.fixed[data] if data in self.fixed else self._outside(data)
@@ -226,6 +238,8 @@ class _Reading:
             return None
         axis = axis_of(axis, rank)
         steps = self._steps_of(array, axis, count)
+        if back is not None:
+            steps = self.tensors.taken(steps, [slice(None)] * axis + [slice(None, None, -1)])
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
@@ -246,12 +260,12 @@ class _Reading:
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
-        if node is None or node.op not in (*_SAME, "Add"):
+        if node is None or node.op not in (*_SAME, "Add", "Sub"):
             raise UnreadableError("an index is made in a way that can't be followed")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
-        if node.op == "Add":
+        if node.op in ("Add", "Sub"):
             counting = next(item for item in node.inputs if self._count(item) is not None)
             return self._index_rank(counting, depth + 1)
         change = {"Unsqueeze": 1, "Squeeze": -1}.get(node.op, 0)

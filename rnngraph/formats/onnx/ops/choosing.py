@@ -10,14 +10,14 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
 from ....declare.placeholders import placeholder
-from ....ir.types import FLOATS, product
+from ....ir.types import FLOATS, Size, product
 from ...steps import Value
 from ..core.functions import argmin, descending_order, inverse_order
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import held
-from .shapes import counted
+from .shapes import counted, places
 
 
 @reads("Gather")
@@ -38,8 +38,11 @@ def _gather(call: Call) -> Outputs:
         raise UnreadableError(f"indices are of {dtype_of(index)}")
     source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
     table = call.tensors.value(source, "embedding")
-    if not _is_place(ids):
-        size = call.shape()[axis]
+    size = call.shape()[axis]
+    counting = _counting(call, ids) if isinstance(size, int) else None
+    if counting is not None:
+        ids = counting
+    elif not _is_place(ids):
         ids = _from_front(call, ids, size if isinstance(size, int) else call.tensors.value(of_sizes([size])))
     found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
         (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
@@ -47,6 +50,29 @@ def _gather(call: Call) -> Outputs:
     many = len(shape_of(ids))
     order = (*range(many, many + axis), *range(many), *range(many + axis, many + rank - 1))
     return call.tensors.transpose(found, order)
+
+
+def _counting(call: Call, ids: Value) -> Value | None:
+    """Indices that count from 0 on, as rows of a table are counted; None of others."""
+    if call.tensors.is_a(ids, "count"):
+        count = shape_of(ids)[0]
+        return places(call.tensors, 0, count) if isinstance(count, Size) else None
+    if ids.path or ids.step.key not in (basic.cast, basic.expand_dims, basic.reshape):
+        return None
+    inner, *others = ids.step.operands
+    found = _counting(call, inner) if isinstance(inner, Value) else None
+    return None if found is None else call.script.call(ids.step.key, found, *others, **ids.step.keywords)
+
+
+def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
+    """Entries from start to an open size, of an axis of fixed size."""
+    before = (axis, *(other for other in range(len(shape_of(x))) if other != axis))
+    table = call.tensors.value(call.tensors.transpose(x, before), "table")
+    count = stop - start
+    if not isinstance(count, Size):
+        raise UnreadableError(f"a bound {stop} of an axis of {shape_of(x)[axis]}")
+    found = call.script.call(basic.gather, table, places(call.tensors, start, count))
+    return call.tensors.transpose(found, [before.index(place) for place in range(len(before))])
 
 
 def _is_place(ids: Value) -> bool:

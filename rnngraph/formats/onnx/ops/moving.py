@@ -10,10 +10,11 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
-from ....ir.types import Dim
+from ....ir.types import Dim, Size
 from ..core.known import Expanded, Known, Operand, all_are, check_count, known
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
+from .choosing import first_rows
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
@@ -74,11 +75,15 @@ def _slice(call: Call) -> Outputs:
         axes, steps = call.entries("axes") or list(range(len(starts))), [1] * len(starts)
     if not len(starts) == len(stops) == len(axes) == len(steps):
         raise UnreadableError("its bounds are of several lengths")
-    index: list[slice] = [slice(None)] * rank
+    x, index = call.input(0), [slice(None)] * rank
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
-        index[place] = _bounds(call.shape()[place], start, stop, step)
-    return call.tensors.taken(call.input(0), index)
+        size = call.shape()[place]
+        if isinstance(size, int) and isinstance(stop, Size) and isinstance(start, int) and start >= 0 and step == 1:
+            x = first_rows(call, x, place, start, stop)
+        else:
+            index[place] = _bounds(size, start, stop, step)
+    return call.tensors.taken(x, index)
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ....declare.functions import basic
+from ....declare.functions.layers import embedding
 from ....ir.types import FLOATS
+from ...steps import Value
 from ..core.known import Known, Operand, Unrounded, dtype_of, known, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
@@ -22,15 +26,47 @@ E = "com.microsoft"
 @reads("DequantizeLinear", domain=E)
 def _dequantize(call: Call) -> Outputs:
     x = call.unrounded(0)
-    if not isinstance(x, Known):
-        if dtype_of(x) in FLOATS:
-            return x
-        raise UnreadableError("whole numbers of an input are dequantized")
+    if dtype_of(x) in FLOATS:
+        return x
     if call.whole("block_size", 0):
         raise UnreadableError("its scales are of blocks")
-    scale = call.array(1, "its scale")
+    scale, axis = call.array(1, "its scale"), call.whole("axis", 1)
     zero = call.array(2, "its zero point") if call.maybe(2) is not None else None
-    return known(dequantized(x.numbers("an array"), scale, zero, call.whole("axis", 1)))
+    if isinstance(x, Known):
+        return known(dequantized(x.numbers("an array"), scale, zero, axis))
+    value = call.tensors.value(x)
+    if scale.size == 1 and (zero is None or zero.size == 1):
+        rows = _of_floats(call, value, lambda table: known(dequantized(table.numbers("a table"), scale, zero, axis)))
+        if rows is not None:
+            return rows
+    shape = shape_of(value)
+    steps: Operand = call.tensors.cast(value, "float32")
+    ones = [dim if place == axis % len(shape) and scale.size > 1 else 1 for place, dim in enumerate(shape)]
+    if not all(isinstance(dim, int) for dim in ones):
+        raise UnreadableError("its scales are of an axis of open size")
+    if zero is not None and zero.any():
+        steps = combined(call, "Sub", steps, known(np.broadcast_to(zero, scale.shape).astype(np.float32).reshape(ones)))
+    return combined(call, "Mul", steps, known(scale.astype(np.float32).reshape(ones)))
+
+
+_MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basic.squeeze)
+
+
+def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
+    """What is taken of a table of the file by moving entries alone, taken of its floats; None of anything else."""
+    table = call.tensors.known_as(x)
+    if table is not None:
+        return call.tensors.value(floats(table), "embedding")
+    step = x.step
+    if x.path or step.key not in (embedding, *_MOVING):
+        return None
+    given = list(step.operands)
+    at = 1 if step.key is embedding else 0
+    inner = _of_floats(call, given[at], floats) if at < len(given) and isinstance(given[at], Value) else None
+    if inner is None:
+        return None
+    given[at] = inner
+    return call.script.call(step.key, *given, **step.keywords)
 
 
 def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:

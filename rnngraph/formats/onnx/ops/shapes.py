@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.sequences import cumsum
+from ....declare.functions.sequences import cumsum, positions
 from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
@@ -105,3 +105,15 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     sums = tensors.script.call(cumsum, ones, exclusive=True)
     found = tensors.script.call(basic.cast, sums, "int64")
     return tensors.script.operation("+", found, start) if start else tensors.say(found, "count")
+
+
+def places(tensors: Tensors, start: int, count: Size) -> Value:
+    """The same of rows of a table, where a call that asks for more than there are is refused."""
+    found = lacking(count)
+    if found is None and count.symbol is None:
+        raise UnreadableError(f"it takes {count} rows of a table")
+    name, less = found or (str(count), 0)
+    zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (size(name),))
+    made = tensors.script.call(positions, zeros)
+    made = tensors.script.item(made, slice(None, -less)) if less else made
+    return tensors.script.operation("+", made, start) if start else made

@@ -110,6 +110,8 @@ def test_axes_of_a_scan() -> None:
     attributes = {"scan_input_axes": [1], "scan_output_axes": [2]}
     check(scan(attributes, ("B", "T"), ("B", UNITS, "T")), feeds(2, 5))
     check(scan({"scan_input_axes": [-2], "scan_output_axes": [1]}, ("B", "T")), feeds(2, 5), False)
+    turned = {"scan_input_axes": [1], "scan_output_directions": [1]}
+    check(scan(turned, ("B", "T"), ("T", "B", UNITS)), feeds(2, 5), False)
 
 
 def test_one_row_without_an_axis_for_it() -> None:
@@ -193,11 +195,14 @@ def size_of(x: str, axis: int, to: str) -> list[Any]:
     ]
 
 
-def test_a_loop_over_the_steps_of_an_input() -> None:
-    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h)``."""
+@pytest.mark.parametrize("back", [False, True])
+def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
+    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h)``, or with ``x[:, x.size(1) - 1 - i]``."""
+    place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])] if back else []
     body = helper.make_graph(
         [
-            helper.make_node("Gather", ["x", "i"], ["x_t"], axis=1),
+            *([helper.make_node("Sub", ["end", "i"], ["place"])] if back else []),
+            helper.make_node("Gather", ["x", "place" if back else "i"], ["x_t"], axis=1),
             *plain_step("x_t", "h_t", "h_n"),
             helper.make_node("Identity", ["go"], ["on"]),
             helper.make_node("Identity", ["h_n"], ["y_t"]),
@@ -206,12 +211,13 @@ def test_a_loop_over_the_steps_of_an_input() -> None:
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
         [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
     )
-    nodes = [*size_of("x", 1, "steps"), helper.make_node("Loop", ["steps", "", "h"], ["last", "y"], body=body)]
+    run = helper.make_node("Loop", ["steps", "", "h"], ["last", "y"], body=body)
     outputs = [info("last", ["B", UNITS]), info("y", ["T", "B", UNITS])]
-    model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
+    inputs = [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])]
+    model = model_of([*size_of("x", 1, "steps"), *place, run], inputs, outputs)
     check(model, feeds(2, 5))
     text = rg.read_onnx(model).script()
-    assert "rg.dynamic_rnn(Steps(), x, initial_state=x_1, scope='rnn')" in text
+    assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
 
 
 def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) -> Any:
