@@ -2,8 +2,8 @@
 
 A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
 one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays, ``profile`` says where
-their time goes. In place of a script these take the directory of a saved program. ``import`` makes a script of a file
-of another format, and ``verify`` compares the two.
+their time goes. In place of a script these take the directory of a saved program, or one that ``import`` wrote.
+``import`` makes a script of a file of another format, and ``verify`` compares the two.
 
 Exit codes: 0; 1 where the script or the file is at fault, or differences are too large; 2 where the command is at
 fault; 141 where the reader of a pipe went.
@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .commands.command_error import CommandError
+from .commands.file_kinds import SUFFIXES, script_of
 from .commands.show import show_change, show_stage
 from .errors import RnnGraphError
 from .ir.axes import time_sizes
@@ -40,7 +41,7 @@ SCRIPT_NAME = "graph_script"
 
 FEWEST_CALLS = 5
 
-_SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved one"
+_SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
 _FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
 _PROFILED = "step: of the script's trainer, or of Adam"
 _FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
@@ -197,6 +198,11 @@ def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str
         )
     if not script.is_file():
         raise CommandError(f"{script}: no such file")
+    if script.suffix.lower() in SUFFIXES:
+        raise CommandError(
+            f"{script}: is a net in another format and no script; `rnngraph import {script} -o net` makes one of it, "
+            "and `rnngraph explore` shows it as it is"
+        )
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     return runpy.run_path(os.path.abspath(script), run_name=name)
@@ -209,6 +215,7 @@ def _program(script: Path) -> Program:
 
 def _left(script: Path) -> tuple[Program, dict[str, Any]]:
     """The program, and all names that a script leaves."""
+    script = script_of(script)
     if script.is_dir():
         return load(script), {}
     left = _execute(script, SCRIPT_NAME)
@@ -252,7 +259,7 @@ def _show(options: argparse.Namespace) -> None:
         print("\n".join(graph.stages))
         return
     if options.diff is not None:
-        show_change(graph, options.diff, not options.no_pager)
+        show_change(graph, options.diff, options.layer, options.line, not options.no_pager)
     else:
         show_stage(graph, options.stage, options.layer, options.line, not options.no_pager)
 
@@ -285,7 +292,7 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .commands.verify_net import BATCHES, STEPS, script_of, verify_net
+    from .commands.verify_net import BATCHES, STEPS, verify_net
 
     options.script = script_of(options.script)
     program, fixed = _program(options.script), dict(options.fixed)

@@ -77,6 +77,19 @@ def test_every_instruction_leads_to_a_line_and_a_layer(name: str) -> None:
     assert found.total() > 100 * len(layers)
 
 
+@pytest.mark.parametrize("options", [{"weights": "int8"}, {"weights": "int8", "sparse": True}, {"weights": "bfloat16"}])
+def test_what_packs_reduced_weights_leads_to_their_layers(options: dict[str, Any]) -> None:
+    x = rg.placeholder("x", shape=(None, None, 64))
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(64), rg.BasicLSTMCell(32)]), x)
+    text = rg.compile(outputs, target="x86-64-v3", **options).inference.show("llvm")
+    packing = [(name, line) for name, line in instructions(text) if re.match("fill|gather", name)]
+    assert packing
+    for name, line in packing:
+        assert all(origin.layer for origin in line.origins), (name, line)
+    layers = {f"rnn/multi_rnn_cell/{cell}" for cell in ("cell_0/gru_cell", "cell_1/basic_lstm_cell")}
+    assert {origin.layer for _, line in packing for origin in line.origins} == layers
+
+
 def test_phases_of_a_step() -> None:
     text = text_of("trainer", "asm")
     found = {(origin.layer, origin.phase) for line in text.lines for origin in line.origins}

@@ -91,6 +91,24 @@ def test_every_argument_is_told(page: Path) -> None:
     assert untold == []
 
 
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_arguments_stand_one_a_line_in_the_source(page: Path) -> None:
+    """As ``help`` prints them: no line begins to tell of an argument behind another sentence."""
+    docstrings = part("docstrings")
+    inside = []
+    for name in listed(page):
+        thing = docstrings.found(name)
+        members = docstrings.members(name, thing) if inspect.isclass(thing) else []
+        for shown, one in [(name, thing), *((f"{name}.{item}", docstrings.unwrapped(thing, item)) for item in members)]:
+            signature = docstrings.signature_of(one) if callable(one) else None
+            names = {*signature.parameters} if signature else set()
+            if inspect.isclass(one):
+                names |= {*dir(one), *getattr(one, "__annotations__", ())}
+            marks = re.findall(r"(?<=[.;:)] )((?:\w+, )*\w+): ", inspect.getdoc(one) or "")
+            inside += [f"{shown}: {mark}" for mark in marks if {*mark.split(", ")} <= names]
+    assert inside == []
+
+
 def test_arguments_stand_one_a_line() -> None:
     docstrings = part("docstrings")
 

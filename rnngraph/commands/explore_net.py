@@ -15,8 +15,7 @@ from ..program.callable_graph import CallableGraph
 from ..program.program import Program
 from ..runtime.calls.random_feeds import random_feeds
 from .command_error import CommandError
-from .file_kinds import SUFFIXES, read_file
-from .verify_net import script_of
+from .file_kinds import SUFFIXES, read_file, script_of
 
 SECONDS = 0.5
 """To spend on calls of each graph."""

@@ -1,4 +1,6 @@
-"""Which format a file is of, by what it holds first and by its suffix where that says nothing."""
+"""Which format a file is of, by what it holds first and by its suffix where that says nothing; and the script of a net
+that was imported.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 
 import rnngraph as rg
 
+from ..formats.net import SCRIPT
 from .command_error import CommandError
 
 ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
@@ -17,6 +20,11 @@ _READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "
 _BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (b"PK\x03\x04", KERAS))
 MOST_BYTES = 1 << 28
 """Bytes of a JSON file that is looked into."""
+
+
+def script_of(path: Path) -> Path:
+    """What leaves the program: the script in a folder that ``Net.save`` wrote, or what was given."""
+    return path / SCRIPT if (path / SCRIPT).is_file() else path
 
 
 def kind_of(path: Path) -> str:

@@ -54,10 +54,13 @@ def show_stage(
     _print(lines, stage, with_pager)
 
 
-def show_change(graph: CallableGraph, name: str, with_pager: bool = True) -> None:
+def show_change(
+    graph: CallableGraph, name: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
+) -> None:  # fmt: skip
     """Prints what a pass changed: its law, and lines that went (-) and came (+). Comments don't count as changes.
 
-    Raises ``CommandError`` where no pass has the name.
+    layer, line: whose changes are printed, as for ``show_stage``.
+    Raises ``CommandError`` where no pass has the name, or where nothing is of the layer or line.
     """
     compiled = graph.full_graph()
     passes = [single.name for single in compiled.pipeline]
@@ -65,15 +68,17 @@ def show_change(graph: CallableGraph, name: str, with_pager: bool = True) -> Non
         raise CommandError(f"no pass is named {name!r}; there are {', '.join(passes)}{did_you_mean(name, passes)}")
     before, after, law = change_of(compiled, name)
     head = [StageLine(f"# {name}: {law}")]
-    changes = [*_changes(before.lines, after.lines)]
+    if layer is not None or line is not None:
+        _check_known([*before.lines, *after.lines], layer, line)
+    changes = [*_changes(before.lines, after.lines, layer, line)]
     _print([*head, *(changes or [StageLine("# nothing changed")])], "diff", with_pager)
 
 
 # Choosing lines ----------------------------------------------------------------------------------
 
 
-def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
-    """The lines of a layer or of a line of the user's, what they stand within, and a mark where others are left out."""
+def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None) -> None:
+    """Raises ``CommandError`` where none of the lines is of the layer or of the line of the user's."""
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
         raise CommandError(
@@ -85,14 +90,20 @@ def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> 
     if line is not None and not any(_is_of_line(where, line) for where in wheres):
         known = [*dict.fromkeys(map(str, wheres))]
         raise CommandError(f"nothing here comes from line {line!r}; there are {', '.join(known) or 'none'}")
-    kept = {
-        number
-        for number, item in enumerate(lines)
-        if any(
-            (layer is None or _is_of_layer(where, layer)) and (line is None or _is_of_line(where, line))
-            for where in item.origins
-        )
-    }
+
+
+def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
+    """Whether one place that a line of a stage comes from is of the layer and of the line of the user's."""
+    return any(
+        (layer is None or _is_of_layer(where, layer)) and (line is None or _is_of_line(where, line))
+        for where in item.origins
+    )
+
+
+def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
+    """The lines of a layer or of a line of the user's, what they stand within, and a mark where others are left out."""
+    _check_known(lines, layer, line)
+    kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
         raise CommandError(f"nothing here is of the layer {layer!r} and of line {line!r} at once")
     around = {outer for number in kept for outer in _around(lines, number)}
@@ -139,9 +150,11 @@ def _around(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 # Comparing ---------------------------------------------------------------------------------------
 
 
-def _changes(before: Sequence[StageLine], after: Sequence[StageLine]) -> Iterator[StageLine]:
+def _changes(
+    before: Sequence[StageLine], after: Sequence[StageLine], layer: str | None, line: str | None
+) -> Iterator[StageLine]:  # fmt: skip
     """Lines that went and that came, each group with what stands around it. A line of which only numbers behind names
-    changed counts as the same.
+    changed counts as the same. layer, line: of those that are given; None: of any.
     """
     changes = changes_between([item.text for item in before], [item.text for item in after]) or ()
     rows: list[tuple[str, StageLine, int]] = []  # mark, line, how many lines of the text after stand before it
@@ -151,6 +164,8 @@ def _changes(before: Sequence[StageLine], after: Sequence[StageLine]) -> Iterato
             continue
         rows += [("-", item, begin) for item in before[first:last]]
         rows += [("+", after[place], place) for place in range(begin, end)]
+    if layer is not None or line is not None:
+        rows = [row for row in rows if row[0] == " " or _is_wanted(row[1], layer, line)]
     near = {
         place + distance
         for place, (mark, *_) in enumerate(rows)

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from ..declare.nest import paths
 from ..errors import ShapeError
-from ..formats.net import SCRIPT
 from ..ir.axes import rows_and_steps
 from ..ir.types import INTEGERS, Size, evaluate
 from ..program.program import Program
@@ -28,11 +27,6 @@ MOST_STEPS = 3
 """Numbers of steps that are compared, of those that a net takes."""
 
 Arrays = dict[str, np.ndarray]
-
-
-def script_of(path: Path) -> Path:
-    """What leaves the program: the script in a folder that ``Net.save`` wrote, or what was given."""
-    return path / SCRIPT if (path / SCRIPT).is_file() else path
 
 
 def verify_net(

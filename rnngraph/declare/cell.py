@@ -135,8 +135,9 @@ class Cell:
 
     @api
     def zero_state(self, batch_size: int | Tensor, dtype: Any = "float32") -> Any:
-        """Zeros of shape [batch_size, width], in the structure of the state. batch_size: an int, or a Tensor that says
-        it, in whose place the zeros have the batch of what they meet.
+        """Zeros of shape [batch_size, width], in the structure of the state.
+
+        batch_size: an int, or a Tensor that says it, in whose place the zeros have the batch of what they meet.
         """
         if isinstance(batch_size, Tensor) and not batch_size.rank and batch_size.node.op != "constant":
             rows, kind = open_size(next(declared)), check_dtype(dtype)

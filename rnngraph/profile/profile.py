@@ -35,10 +35,16 @@ ESTIMATED = "~"
 class Profile(Mapping[str, Part]):
     """What calls of a graph took: a mapping from layer to ``Part``, the one that takes most first.
 
-    graph: ``inference``, ``training`` or ``step``. sizes: those of the calls, by name. kernels: in the order in which
-    they run. seconds: of an average call in native code, which the shares of each table add up to; python: all else
-    that a call takes. ratio: of the two together to the same call where nothing is counted, as it was timed in turn;
-    near 1 where counting disturbs little. calls: that were counted. workers: that shared them. limits: of this machine.
+    graph: ``inference``, ``training`` or ``step``.
+    sizes: those of the calls, by name.
+    kernels: in the order in which they run.
+    seconds: of an average call in native code, which the shares of each table add up to.
+    python: seconds of all else that a call takes.
+    ratio: of the two together to the same call where nothing is counted, as it was timed in turn; near 1 where counting
+        disturbs little.
+    calls: that were counted.
+    workers: that shared them.
+    limits: of this machine.
     """
 
     graph: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
@@ -313,8 +314,12 @@ class CallableGraph(Generic[Given]):
             sized = entry.sized(sizes)
             pool, given = calls.prepared(
                 fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
-                lambda names: self._pool_of(form, names, arrays, entry, sized),
+                lambda names: self._pool_of(form, names, arrays, entry, sized, self.is_direct),
             )  # fmt: skip
+            if self.is_direct:  # then so are plain calls, and a twin's go their way
+                twin: Any = copy(self)
+                twin._calls, twin._direct = calls, None
+                return partial(twin, fed)
             is_plain = calls.run(given, {}, seed) is not None
             return partial(calls.run, given, {}, seed) if is_plain else partial(pool.run, given, seed, None)
 

@@ -243,8 +243,9 @@ class TrainingGraph(CallableGraph[Given]):
         """What calls with these feeds take, by layer, kernel, pass and line of the script, and what bounds each: those
         of ``gradients`` where the loss is fed, else of the graph.
 
-        seconds: to spend on calls, half of them without counting. seed: of the masks; None for 0. Raises ``GraphError``
-        where the program's code does not run here, or the processor has no counter.
+        seconds: to spend on calls, half of them without counting.
+        seed: of the masks; None for 0.
+        Raises ``GraphError`` where the program's code does not run here, or the processor has no counter.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)

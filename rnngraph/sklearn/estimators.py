@@ -35,18 +35,23 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     """What both estimators share. X: an array [examples, time, features], a list of arrays [time, features] of several
     lengths, or an array [examples, time] of one feature.
 
-    cell: ``gru``, ``lstm``, ``rnn``, or what makes an ``rg.Cell`` of a width, such as ``rg.UGRNNCell``. units, layers:
-    the width of a layer, and how many there are. dropout: the share of each layer's outputs that training drops.
-    bidirectional: whether layers run in both directions. pooling: what stands for a sequence: the ``last`` output of
-    each direction, or the ``mean`` of all.
-
+    cell: ``gru``, ``lstm``, ``rnn``, or what makes an ``rg.Cell`` of a width, such as ``rg.UGRNNCell``.
+    units, layers: the width of a layer, and how many there are.
+    dropout: the share of each layer's outputs that training drops.
+    bidirectional: whether layers run in both directions.
+    pooling: what stands for a sequence: the ``last`` output of each direction, or the ``mean`` of all.
     standardize: whether features (and a regressor's targets) are brought to mean 0 and scale 1, by those of the first
-    fit, within the net. epochs, batch_size, clip_norm: as for ``Trainer``. optimizer: ``adam``, ``adamw``, ``rmsprop``,
-    ``sgd``, ``adagrad`` with ``learning_rate``, which may be a schedule, or an ``rg.Optimizer`` with its own.
+        fit, within the net.
+    epochs, batch_size, clip_norm: as for ``Trainer``.
+    learning_rate: a number, or a schedule.
+    optimizer: ``adam``, ``adamw``, ``rmsprop``, ``sgd``, ``adagrad``, or an ``rg.Optimizer`` with a rate of its own.
     validation_fraction: the share of the examples that is put apart to measure each epoch by; the parameters of the
-    best are kept. patience: epochs without a better loss before the fit ends. random_state: of first values, masks,
-    order, and what is put apart. warm_start: whether ``fit`` goes on with the net of the last one. verbose: whether
-    there is a bar of progress. threads: as for ``rg.compile``.
+        best are kept.
+    patience: epochs without a better loss before the fit ends.
+    random_state: of first values, masks, order, and what is put apart.
+    warm_start: whether ``fit`` goes on with the net of the last one.
+    verbose: whether there is a bar of progress.
+    threads: as for ``rg.compile``.
 
     Fitted: ``program_``, the ``rg.Program``; ``history_``, the ``rg.History`` of the last fit; ``n_features_in_``, the
     features of a step, or the columns of an array [examples, time].
@@ -214,9 +219,9 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
 @api
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
-    """One class for each sequence. class_weight: ``balanced``, or a mapping from label to the weight of its loss; other
-    parameters as ``SequenceEstimator`` says.
+    """One class for each sequence. Other parameters as ``SequenceEstimator`` says.
 
+    class_weight: ``balanced``, or a mapping from label to the weight of its loss.
     y: labels of any kind, strings too. ``classes_`` are all of them, in order.
     """
 
@@ -239,7 +244,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     @api
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
-        """One epoch over these examples. classes: at the first call all labels that will come, if y lacks some."""
+        """One epoch over these examples.
+
+        classes: at the first call all labels that will come, if y lacks some.
+        """
         return self._go_on(X, y, y if classes is None else classes)
 
     @api

@@ -168,9 +168,11 @@ class Trainer:
     ) -> Profile:  # fmt: skip
         """What steps with these feeds take, by layer, kernel, pass (forward, backward, update) and line of the script.
 
-        They come to no effect: parameters, the optimizer and seeds stay as they are. seconds: to spend on steps, half
-        of them without counting. seed: of the masks; None for 0. Raises ``GraphError`` where the program's code does
-        not run here, or the processor has no counter.
+        They come to no effect: parameters, the optimizer and seeds stay as they are.
+
+        seconds: to spend on steps, half of them without counting.
+        seed: of the masks; None for 0.
+        Raises ``GraphError`` where the program's code does not run here, or the processor has no counter.
         """
         from .steps.profiled_step import profile_step
 

@@ -39,6 +39,19 @@ def test_a_file_becomes_a_script_and_a_table(tmp_path: Path, capsys: pytest.Capt
     np.testing.assert_array_equal(program.inference(x=x)["y"], wanted)
 
 
+def test_other_commands_take_what_was_written_and_say_so_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net")]) == 0
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "net")]) == 0
+    assert "graph inference" in capsys.readouterr().out
+    for command in ("show", "run", "profile"):
+        assert main([command, str(tmp_path / "amp.nam")]) == 2
+        assert f"rnngraph import {tmp_path / 'amp.nam'} -o net" in capsys.readouterr().err
+
+
 def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "amp.nam").write_text(json.dumps(amp()))
     (tmp_path / "net.py").write_text("# mine\n")

@@ -128,6 +128,22 @@ def test_a_diff_leads_from_one_graph_to_the_next(capsys: pytest.CaptureFixture[s
         assert len(given) - len(went) + len(came) == len(kept)
 
 
+def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    def changed(*arguments: str) -> set[str]:
+        return {line for line in shown(capsys, "--diff", "accumulate", *arguments).splitlines() if line[0] in "+-"}
+
+    every, of_gru, of_dense = changed(), changed("--layer", "cell_1"), changed("--line", "10")
+    assert of_gru
+    assert of_dense
+    assert of_gru | of_dense < every
+    assert not of_gru & of_dense
+    assert any("logits" in line for line in of_dense)
+    both = shown(capsys, "--diff", "accumulate", "--layer", "cell_1", "--line", "10")
+    assert both.splitlines()[1:] == ["# nothing changed"]
+    assert cli.main(["show", "net.py", "--diff", "accumulate", "--layer", "cell_7"]) == 2
+    assert "nothing here is of a layer 'cell_7'; there are " in capsys.readouterr().err
+
+
 def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, "--diff", "unroll").splitlines()[1:] == ["# nothing changed"]
 

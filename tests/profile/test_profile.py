@@ -18,7 +18,10 @@ from profiled_nets import NETS, ProfiledNet, array, trained
 import rnngraph as rg
 from rnngraph.codegen.schedule.ticks import REST, WAIT
 from rnngraph.profile.profile import Profile
-from rnngraph.runtime.calls.call_cache import run_once
+from rnngraph.runtime.calls.call_cache import CallPool, run_once
+from rnngraph.runtime.calls.direct_call import OFTEN
+from rnngraph.runtime.calls.results import Result
+from rnngraph.runtime.direct.direct_code import DIRECT
 from rnngraph.runtime.native import adaptive_threads
 from rnngraph.runtime.native import entry as native
 
@@ -190,6 +193,26 @@ def test_calls_that_take_next_to_nothing(shape: tuple[int, ...]) -> None:
 
 
 # What users see ---------------------------------------------------------------------------------------
+
+
+def test_calls_that_count_go_the_way_of_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By machine code, after a few in Python: else what Python takes would be that of other calls than one makes."""
+    in_python = 0
+    original = CallPool.run
+
+    def counted(pool: CallPool, *arguments: object) -> object:
+        nonlocal in_python
+        in_python += 1
+        return original(pool, *arguments)
+
+    monkeypatch.setattr(CallPool, "run", counted)
+    x = rg.placeholder("x", (None, 7))
+    program = rg.compile(rg.dense(x, 3))
+    feeds = {"x": array(3, 7)}
+    assert program.inference.profile(feeds, SECONDS).calls > 0
+    if not DIRECT.ready(None, Result):
+        pytest.skip("calls of this interpreter or processor are made in Python")
+    assert in_python <= 2 * (OFTEN + 4)
 
 
 def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:

@@ -82,16 +82,16 @@ class Panels:
     """The panels that a program's kernels ask for, each made once.
 
     parameters: their names. alike: layouts of another program's panels, which are taken over where tiles can read them.
-    origins: by name of a parameter where it is declared.
+    origins: of parameters, and of values that are computed from them, where they are declared.
     """
 
     def __init__(
         self, parameters: Mapping[Buffer, str], alike: Sequence[PanelLayout] = (),
-        origins: Mapping[str, Where] | None = None,
+        origins: Mapping[Buffer, Where] | None = None,
     ) -> None:  # fmt: skip
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
-        self.alike, self.origins = alike, origins or {}
+        self.alike, self.origins = alike, dict(origins or {})
         self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
@@ -197,7 +197,7 @@ class Panels:
 
     def pack(self, block: Block) -> None:
         """Fills the panels that were asked for and are not filled yet."""
-        self.sparse.pack(block, lambda buffer: self.origins.get(self.names.get(buffer, "")))
+        self.sparse.pack(block, self.origins.get)
         for (views, width, lanes, blocks, _), panel in self.made.items():
             if panel.buffer not in self.filled:
                 guard, inner = self.guards[panel.buffer], block.nested()
@@ -218,7 +218,7 @@ class Panels:
         alike = tuple(
             replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
         )
-        key, origin = (alike, width, lanes, blocks), self.origins.get(self.names.get(views[0].buffer, ""))
+        key, origin = (alike, width, lanes, blocks), self.origins.get(views[0].buffer)
         if key in self.fillers:
             self.fillers[key] = self.fillers[key].called_for(origin)
         else:

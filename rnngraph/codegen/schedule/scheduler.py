@@ -102,7 +102,8 @@ class _Scheduler:
         self.arguments = Arguments(graph)
         views = self.arguments.leaves(self.fusion.free)
         parameters = {item.buffer: item.name for item in self.arguments.items if item.kind == "parameter"}
-        origins = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
+        declared = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
+        origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
         panels = Panels(parameters, alike, origins)
         self.allocation = Allocation(graph, self.users, panels, views)
         self.writer = EntryWriter(panels, parts, ticks)
@@ -189,6 +190,9 @@ class _Scheduler:
         scratch = self.allocation.panels.prepared
         group = self.allocation.allocate(fused, leaving, scratch=scratch)
         self.allocation.add_views(nodes)
+        for node, views in group.stores.items():
+            if node.where is not None:
+                self.allocation.panels.origins.update((view.buffer, node.where) for view in views)
         region = Region(self.target, self.allocation.memory(group, scratch))
         plans = tuple(plan_kernel(region, kernel, SERIAL) for kernel in fused.kernels)
         with self.writer.preparing():

@@ -104,8 +104,10 @@ _zero_state = Cell.zero_state
 
 @api
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
-    """Zeros [batch_size, width], in the structure of the state. batch_size: an int, or a Tensor that says it: one of
-    ``tf.shape``, or any other, in whose place the zeros have the batch of what they meet.
+    """Zeros of shape [batch_size, width], in the structure of the state.
+
+    batch_size: an int, or a Tensor that says it: one of ``tf.shape``, or any other, in whose place the zeros have the
+        batch of what they meet.
     """
     rows = known_size(batch_size.node) if isinstance(batch_size, Tensor) else None
     if not isinstance(rows, Size):

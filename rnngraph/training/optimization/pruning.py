@@ -19,12 +19,14 @@ from ...public import api
 class Prune:
     """Sets blocks of weights to zero, those with the least sum of squares first, and keeps them there.
 
-    density: the share of blocks that are left in the end. block: (rows, columns) of one; those at the edges may be
-    smaller. Blocks of 4 x 8 are what ``compile(sparse=True)`` leaves out. begin, end: updates between which the share
-    falls from 1 to ``density``, by a cubic that is steep at first (Zhu and Gupta 2017); nothing is pruned before, and
-    no more behind. only: names of parameters, or patterns such as ``"rnn/*"``; None prunes all trained matrices.
+    density: the share of blocks that are left in the end.
+    block: (rows, columns) of one; those at the edges may be smaller. Blocks of 4 x 8 are what ``compile(sparse=True)``
+        leaves out.
+    begin, end: updates between which the share falls from 1 to ``density``, by a cubic that is steep at first (Zhu and
+        Gupta 2017); nothing is pruned before, and no more behind.
+    only: names of parameters, or patterns such as ``"rnn/*"``; None prunes all trained matrices.
     diagonal: whether elements on the diagonals of the last square blocks of rows stay, as in a matrix
-    [inputs + units, gates · units] a unit's weight of its own state does.
+        [inputs + units, gates · units] a unit's weight of its own state does.
     """
 
     density: float
@@ -60,7 +62,10 @@ class Prune:
         return self.density + (1 - self.density) * left**3
 
     def names(self, shapes: Mapping[str, Sequence[int]], where: Where | None) -> tuple[str, ...]:
-        """Which of the trained parameters are pruned. shapes: of all that are trained, by name."""
+        """Which of the trained parameters are pruned.
+
+        shapes: of all that are trained, by name.
+        """
         matrices = [name for name, shape in shapes.items() if len(shape) == 2]
         patterns = ("*",) if self.only is None else (self.only,) if isinstance(self.only, str) else self.only
         for pattern in patterns:
