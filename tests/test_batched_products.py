@@ -293,6 +293,30 @@ def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None
     assert ("call turn" in loops) != turns
 
 
+@pytest.mark.parametrize("shape", [(100, 256), (3, 40, 256)])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned: bool, threads: int) -> None:
+    """A right operand that is fed: the bits of a few rows, for which it is read as it lies."""
+    left, right = normal(0, shape), normal(1, (256, 83))
+    fed = np.ascontiguousarray(right.T) if turned else right
+
+    def program(rows: int) -> Any:
+        x, w = rg.placeholder("x", (rows, 256)), declared("w", fed)
+        many = x if rows == 3 else rg.reshape(x, shape)
+        return rg.compile(rg.tanh(many @ (swapped(w) if turned else w)), threads=threads).inference
+
+    many, few = program(left.size // 256), program(3)
+    flat = left.reshape(-1, 256)
+    found = many(x=flat, w=fed).reshape(-1, 83)
+    assert "%packed" in many.show("loops") or "call turn" in many.show("loops")
+    assert "%packed" not in few.show("loops")
+    assert "call turn" not in few.show("loops")
+    np.testing.assert_allclose(found, np.tanh(flat.astype(float) @ right), rtol=1e-4, atol=1e-4)
+    for first in (0, 63, len(flat) - 3):
+        np.testing.assert_array_equal(few(x=flat[first : first + 3], w=fed), found[first : first + 3])
+
+
 @pytest.mark.parametrize("depth", [3, 513])
 def test_turned_columns_of_any_depth(depth: int) -> None:
     """Of as many k as a block of a sum has, and more: the bits of what lies otherwise."""

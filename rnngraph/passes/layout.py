@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
-from .simplify import Simplify
+from .simplify import simplified_once
 
 Order = tuple[int, ...]
 
@@ -27,10 +27,10 @@ class Layout:
     between: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        previous, simplify = None, Simplify()
+        previous = None
         while graph is not previous:
             previous = graph
-            graph = simplify(rewrite(graph, _Rule(graph, self.between)))
+            graph = simplified_once(rewrite(graph, _Rule(graph, self.between)))
         return graph
 
 

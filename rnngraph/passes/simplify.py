@@ -30,8 +30,13 @@ class Simplify:
         previous = None
         while graph is not previous:
             previous = graph
-            graph = drop_dead(join_equal(rewrite(map_bodies(graph, _once), _rule)))
+            graph = simplified_once(graph)
         return graph
+
+
+def simplified_once(graph: Graph) -> Graph:
+    """The graph after one round of all rules, for passes that go on until nothing changes themselves."""
+    return drop_dead(join_equal(rewrite(map_bodies(graph, _once), _rule)))
 
 
 def _once(body: Graph) -> Graph:

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
-from .simplify import Simplify
+from .simplify import simplified_once
 
 MOST_STEPS, FEWEST_UNITS = 64, 16
 """Of windows that a product reads where they lie: each step of them is code of its own."""
@@ -28,10 +28,10 @@ class SplitConcats:
     name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
-        previous, simplify = None, Simplify()
+        previous = None
         while graph is not previous:
             previous = graph
-            graph = simplify(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
+            graph = simplified_once(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
         return graph
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from ...ir.types import ITEM_BYTES
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Operand
+
+PIECE_BYTES = 16
+"""Within so many bytes shuffles are the cheapest everywhere."""
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
@@ -15,3 +19,55 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
         pairs = zip(rows[:half], rows[half:], strict=True)
         rows = [block.let("shuffle", pair, pair[0].dtype, wide, order=order) for pair in pairs]
     return rows[0]
+
+
+def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
+    """As many vectors as each has lanes, a power of two, transposed: within 16 bytes first, and these then as a whole,
+    which processors do by one instruction each, without indices in registers.
+    """
+    lanes = len(rows)
+    piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
+    turned = [_within_pieces(block, rows[first : first + piece], 1) for first in range(0, lanes, piece)]
+    by_column = [_whole_pieces(block, list(column), lanes) for column in zip(*turned, strict=True)]
+    return [vector for columns in zip(*by_column, strict=True) for vector in columns]
+
+
+def _within_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
+    """Of as many vectors as a piece has elements, each piece transposed: of the first halves of pieces, then of the
+    second ones, groups of ``width`` elements of two vectors take turns.
+    """
+    if len(rows) == 1:
+        return rows
+    lanes, length = rows[0].lanes, width * len(rows)
+    found = []
+    for half in range(2):
+        firsts = [
+            first
+            for piece in range(half * length // 2, lanes, length)
+            for first in range(piece, piece + length // 2, width)
+        ]
+        order = [
+            lane for first in firsts for vector in (first, first + lanes) for lane in range(vector, vector + width)
+        ]
+        found += _within_pieces(block, _pairs(block, rows, order), 2 * width)
+    return found
+
+
+def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
+    """Vectors of which each holds what the first one has in its first piece, then in its second one, and so on: of two
+    vectors the first halves of all groups of ``width`` elements go together, and the second ones.
+    """
+    if len(rows) == 1:
+        return rows
+    lanes = rows[0].lanes
+    found = []
+    for half in (0, width // 2):
+        order = [lane + half for first in range(0, 2 * lanes, width) for lane in range(first, first + width // 2)]
+        found += _whole_pieces(block, _pairs(block, rows, order), width // 2)
+    return found
+
+
+def _pairs(block: Block, rows: list[Operand], order: list[int]) -> list[Operand]:
+    """A shuffle of each two neighbours."""
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return [block.let("shuffle", pair, pair[0].dtype, pair[0].lanes, order=tuple(order)) for pair in pairs]

@@ -1,8 +1,8 @@
 """Weights as the tiles stream them: packed panels, with all gates of one slice of units together.
 
-A panel lies as [group of blocks][k][gate][block][lane], units past the end filled with zeros. Of narrow numbers each
-lane holds 32 bits of k, one beside the other, the last ones filled up with zeros. It is packed when parameters
-change, never while a graph runs.
+A panel lies as [group of blocks][k][gate][block][lane]. Units past the end are zeros, or what the last one is, where k
+lies side by side. Of narrow numbers each lane holds 32 bits of k, one beside the other, the last ones filled up with
+zeros. It is packed when parameters change, never while a graph runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value, When
 from ..machine.alignment import padded
-from .lane_order import side_by_side
+from .lane_order import side_by_side, transposed
 from .sparse_packing import DENSE, SparsePanels
 from .views import View
 
@@ -317,13 +317,13 @@ class _Slice:
 
 
 class TransposingPackers:
-    """Functions that transpose a slice of weights in which k is contiguous: one for each shape of slice.
+    """Functions that transpose a slice of weights in which k is contiguous: one for each depth.
 
-    The code is long, and panels have many slices, but few shapes of them.
+    The code is long, and panels have many slices, but few depths of them.
     """
 
     def __init__(self) -> None:
-        self.functions: dict[tuple[str, int, int | None, int], Function] = {}
+        self.functions: dict[tuple[str, int, int], Function] = {}
 
     def turn(
         self, block: Block, source: Place, target: Place, distance: Index, per_k: int, lanes: int, valid: Index,
@@ -333,30 +333,23 @@ class TransposingPackers:
         target. valid: how many of the lanes there are. What is in the others of the target is a number if the source
         holds numbers only, and no more is known of it.
         """
-        known = valid if isinstance(valid, int) else None
-        key = (target[0].dtype, lanes, known, depth)
+        key = (target[0].dtype, lanes, depth)
         if key in self.functions:
             self.functions[key] = self.functions[key].called_for(block.origin)
         else:
             self.functions[key] = _turning(f"turn{len(self.functions)}", *key, block.origin)
-        behind = () if known is not None else (valid,)
-        block.add(Call(self.functions[key].name, (source, target), (distance, per_k, *behind)))
+        block.add(Call(self.functions[key].name, (source, target), (distance, per_k, valid)))
 
 
-def _turning(name: str, dtype: str, lanes: int, valid: int | None, depth: int, origin: Where | None) -> Function:
-    """Transposes ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of
-    both the rows lie at distances that are given. valid: None where it is given with a call; the last row then stands
-    for those that there are not.
+def _turning(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
+    """Transposes rows of ``depth``, as many as a call says, into ``depth`` rows of ``lanes``, blocks of lanes x lanes
+    in registers; of both the rows lie at distances that are given. The last row stands for those that there are not.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
-    places: list[Index] = [size("n0") * lane for lane in range(lanes if valid is None else valid)]
-    if valid is None:
-        places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(lanes)]
+    places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
 
     def turned(inner: Block, k: Index, count: int) -> None:
-        rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
-        for lane, place in enumerate(places):
-            rows[lane] = inner.load("w", source, place + k, lanes, count)
+        rows: list[Operand] = [inner.load("w", source, place + k, lanes, count) for place in (0, *places)]
         for number, value in enumerate(transposed(inner, rows)[:count]):
             inner.add(Store(value, target, size("n1") * (k + number)))
 
@@ -367,23 +360,4 @@ def _turning(name: str, dtype: str, lanes: int, valid: int | None, depth: int, o
         inner.add(LetIndex("first", "min", size("k"), depth - lanes))
         turned(inner, size("first"), lanes)
         block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
-    sizes = ("n0", "n1") if valid is not None else ("n0", "n1", "n2")
-    rows_text = "rows" if valid is None else f"{valid} rows"
-    return Function(name, (source, target), sizes, tuple(block.statements), f"turns {rows_text} of {depth}")
-
-
-def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """As many vectors as each has lanes, transposed: pairs trade halves, then quarters, down to single lanes."""
-    lanes = len(rows)
-    distance = lanes // 2
-    while distance:
-        lower = [lane if lane & distance == 0 else lane - distance + lanes for lane in range(lanes)]
-        upper = [lane + distance if lane & distance == 0 else lane + lanes for lane in range(lanes)]
-        turned = list(rows)
-        for row in range(lanes):
-            if row & distance == 0:
-                pair = [rows[row], rows[row + distance]]
-                for place, order in ((row, lower), (row + distance, upper)):
-                    turned[place] = block.let("shuffle", pair, pair[0].dtype, lanes, order=tuple(order))
-        rows, distance = turned, distance // 2
-    return rows
+    return Function(name, (source, target), ("n0", "n1", "n2"), tuple(block.statements), f"turns rows of {depth}")

@@ -27,8 +27,6 @@ TALL = 4
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
 """What the numbers at the head mean: whether all is left to dense tiles; blocks and rows so far; blocks that there
 would be of either height, and low ones behind the last tall one; the k behind the last tall one; where ranges begin."""
-DENSE_STEP = 2
-"""What a step of a block's lanes costs in dense tiles, in the unit of ``block_cost``."""
 FIRST, LAST, ROW, RANGE = range(4)
 """Of a range: its first block, the one behind its last, the row at which it begins; how many numbers that are."""
 
@@ -43,8 +41,9 @@ class SparseLayout:
     """How blocks of a matrix of ``depth`` x ``width`` are cut.
 
     lanes: columns of a block. dot_width: k that are multiplied in one step. accumulators: sums into which one is split.
-    sums: k after which sums begin anew; 0: none do. exact: whether numbers are integers, which hold no NaN. bounds: the
-    first column of each worker's part, and the width.
+    sums: k after which sums begin anew; 0: none do. limit: of integers, which hold no NaN, how many of a hundred blocks
+    may be left before dense tiles take less; None: numbers are floats. bounds: the first column of each worker's part,
+    and the width.
     """
 
     depth: int
@@ -53,7 +52,7 @@ class SparseLayout:
     dot_width: int
     accumulators: int
     sums: int
-    exact: bool
+    limit: int | None
     bounds: tuple[int, ...]
 
     @property
@@ -211,14 +210,15 @@ class _Packing:
             return block.let("select", [is_tall, of_tall, of_low], "int32", 1)
 
         self._set(block, TALL_END, chosen(_number(end), _number(0)))
-        if layout.exact:
-            dense_cost = end // low * columns * DENSE_STEP
-            is_dense = block.let("less", [_number(dense_cost), chosen(tall_cost, low_cost)], "bool", 1)
+        found = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
+        behind = (layout.whole - end) // low
+        all_of = [(count + behind) * columns for count in (end // tall, end // low)]
+        if layout.limit is None:
+            is_dense = block.let("equal", [found, chosen(*map(_number, all_of))], "bool", 1)
         else:
-            found = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
-            behind = (layout.whole - end) // low
-            every = chosen(*(_number((count + behind) * columns) for count in (end // tall, end // low)))
-            is_dense = block.let("equal", [found, every], "bool", 1)
+            hundredfold = block.let("mul", [found, _number(100)], "int32", 1)
+            most = chosen(*(_number(count * layout.limit) for count in all_of))
+            is_dense = block.let("less", [most, hundredfold], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _part(self, block: Block, part: int) -> None:

@@ -56,7 +56,8 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
     if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
         return 1
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
-    sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
+    narrow = (node for node in nodes if node.dtype in NARROW or (node.op == "matmul" and node.dtype not in FLOATS))
+    sizes += [4 for _ in narrow]  # computed in 32 bits
     lanes = target.lanes(min(sizes or [8]))
     while isinstance(width, int) and lanes > 1 and lanes // 2 >= width:
         lanes //= 2

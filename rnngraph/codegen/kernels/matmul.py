@@ -47,6 +47,8 @@ class Tiles:
 
         def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
             for inner, start, valid in groups(block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share):
+                if not self.plan.by_matrix:
+                    self._pack(inner, [], start, valid)
                 self._rows(inner, at, start, valid)
 
         if self.plan.by_matrix:
@@ -64,9 +66,8 @@ class Tiles:
         axis = self.plan.row_axis
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
-            for contraction in self.plan.contractions:
-                if contraction.packed:
-                    self._pack(nested, contraction, at[:-2], start, valid)
+            if self.plan.by_matrix:
+                self._pack(nested, at[:-2], start, valid)
             if axis is None:
                 self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], start, valid)
                 return
@@ -101,10 +102,15 @@ class Tiles:
         else:
             tiles(block, matrix)
 
-    def _pack(
+    def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[Valid]) -> None:
+        """Packs columns of matrices that are to be packed as tiles read them. matrix: their leading axes."""
+        for contraction in self.plan.contractions:
+            if contraction.packed:
+                self._pack_columns(block, contraction, matrix, start, valid)
+
+    def _pack_columns(
         self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[Valid]
     ) -> None:
-        """Packs columns of one matrix as tiles read them. matrix: its leading axes."""
         panel, base = self._panels[contraction]
         views, lanes = [self.memory.views[node.operands[1]] for node in contraction.products[0]], self.lanes
         depth, per_k = int(str(views[0].shape[-2])), len(views) * len(valid) * lanes

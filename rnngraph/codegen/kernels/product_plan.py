@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ from ..cost_model.register_tiles import (
 from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
+
+WORTH_TURNING, WORTH_PACKING = 2, 8
+"""Tiles of rows from which a panel gains more than it costs: where lanes lie apart, and where they lie side by side."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         turning = turning_tile(region.target, rows, split)
         if lanes > 1 and turning is not None and [_is_turned(region, item) for item in contractions] == [True]:
             return ProductPlan(contractions, turning, axis, _masked(region, kernel, lanes, contractions), by_matrix)
+    if not by_matrix:  # all rows, of whichever axes, read one matrix
+        every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
+        rows = math.prod([rows, *every])
     contractions = tuple(
         replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
     )
@@ -105,18 +112,19 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """Whether the right operand's columns are packed, matrix by matrix: where lanes would lie apart, and where tiles of
-    rows would read them again and the first cache does not hold them as they lie.
+    """Whether the columns of matrices that the call has computed or is fed are packed: where lanes would lie apart, and
+    where tiles of rows would read them again and the first cache does not hold them as they lie.
     """
     right = region.memory.views[product.operands[1]]
-    if not is_batched_product(product) or lanes == 1 or not isinstance(right.shape[-2], int):
+    if lanes == 1 or region.memory.panels.packs(right) or not isinstance(right.shape[-2], int):
         return False
+    tiles = rows / tile.rows if isinstance(rows, int) else math.inf
     distance, between_lanes = right.strides[-2:]
     if between_lanes != 1:
-        return True
+        return tiles > WORTH_TURNING or is_batched_product(product)
     pitch = distance if isinstance(distance, int) else right.shape[-1]
     extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
-    return (not isinstance(rows, int) or rows > 2 * tile.rows) and extent > region.target.first_cache // 2
+    return tiles >= WORTH_PACKING and extent > region.target.first_cache // 2
 
 
 def _is_turned(region: Region, contraction: Contraction) -> bool:

@@ -12,6 +12,10 @@ from .region import Region
 
 MOST_LANES = 8
 """Columns of a block: sparse nets come in blocks of so many units, of which a wider vector would join two."""
+TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
+"""What integers take, in one unit: tiles for a vector of weights, and a block, beside what each row adds, whose sums
+are loaded and stored.
+"""
 
 
 def plan_sparse(
@@ -29,5 +33,8 @@ def plan_sparse(
     vectors = width // lanes
     bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
     own = min(MOST_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
-    sums, exact = sum_block(depth, node.dtype), node.dtype == "int32"
-    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, exact, bounds)
+    limit = None
+    if node.dtype == "int32":
+        limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))
+    sums = sum_block(depth, node.dtype)
+    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, limit, bounds)

@@ -152,7 +152,7 @@ class _Scheduler:
         found = [group_kernels(self.graph, self.users, self.fusion, self.allocation, item, late) for item in groups]
         for item in found:
             check_blocks(set(item.group.nodes), self.users, {node for _, node in self.graph.outputs} | set(late))
-        plan = self._interleaving(found)
+        plan = self._interleaving(found) if self.writer.parts == 1 else None
         if plan is None and len(groups) > 1:
             for single in groups:
                 self._groups([single], late)
@@ -166,16 +166,23 @@ class _Scheduler:
             self.allocation.reuse.finished.update(item.group.nodes)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """How scans of groups run beside each other, if they do."""
+        """How scans of groups run beside each other with one worker, if they do."""
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
-        if length is None or self.writer.parts > 1 or not may_pay(self.target, scans):
+        if length is None or not may_pay(self.target, scans):
             return None
         loops = [
             LoopKernels(item.fused.kernels, item.nodes, chunk_length(self.target, item.fused, item.leaving, length))
             for item in groups
         ]
         return plan_interleaving(self.target, loops, length)
+
+    def _gains(self, item: GroupKernels) -> list[float]:
+        """How many times as fast one worker, who runs scans beside each other, is than estimated of each kernel."""
+        plan = self._interleaving([item]) if self.writer.parts > 1 else None
+        if plan is None:
+            return [1.0] * len(item.fused.kernels)
+        return [plan.gains.get(place, 1.0) for _, place in plan.phases[0]]
 
     def _group(self, item: GroupKernels) -> None:
         if item.group.kind == PREPARED:
@@ -286,8 +293,9 @@ class _Scheduler:
             self._loop(chunks, emits)
         else:
             add_pipeline(self.writer, pipeline, planned.memory, chunks, self._states, begin, emits)
-        for cost in kernels.costs:
-            self.work.add(cost.partition if pipeline is None else pipeline.estimate(cost.partition), length)
+        for cost, gain in zip(kernels.costs, self._gains(item), strict=True):
+            estimate = cost.partition if pipeline is None else pipeline.estimate(cost.partition)
+            self.work.add(replace(estimate, serial_cycles=estimate.serial_cycles / gain), length)
         self._end(planned, plans, copies, pipeline)
 
     def _run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sparse_nets import zeroed
@@ -13,9 +15,9 @@ from rnngraph.export.c_interface.ports import ExportedEntry
 from rnngraph.export.native_code import entry_of
 
 
-def packed(target: str, kernel: np.ndarray, parts: int = 1) -> ExportedEntry:
+def packed(target: str, kernel: np.ndarray, parts: int = 1, **narrow: str) -> ExportedEntry:
     """The packed weights of one product."""
-    options = {"target": target, "threads": parts, "sparse": True, "cache": False}
+    options: dict[str, Any] = {"target": target, "threads": parts, "sparse": True, "cache": False, **narrow}
     program = rg.compile({"y": rg.dense(rg.placeholder("x", (None, kernel.shape[0])), kernel.shape[1])}, **options)
     program.parameters["dense/kernel"] = kernel
     compiled = program.inference.compiled
@@ -36,6 +38,20 @@ def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
     for density, block, dense, tall in ((0.2, (4, 8), 0, 64), (0.2, (1, 16), 0, 0), (1.0, (1, 1), 1, 64)):
         numbers = numbers_of(packed(target, zeroed(kernel, density, block, generator)))
         assert (numbers[DENSE], numbers[TALL_END]) == (dense, tall)
+
+
+@pytest.mark.parametrize(("target", "wide"), [("x86-64-v3", "i32x8"), ("x86-64-v4", "i32x16")])
+def test_tiles_serve_where_integers_have_few_zeros(target: str, wide: str) -> None:
+    """In vectors that are as wide as without ``sparse``: they are then not much slower."""
+    narrow = {"weights": "int8", "activations": "int8"}
+    generator = np.random.default_rng(4)
+    kernel = generator.normal(size=(128, 128)).astype(np.float32)
+    for density, dense in ((0.05, 0), (0.4, wide == "i32x16"), (0.9, 1)):
+        left = zeroed(kernel, density, (4, 8), generator)
+        assert numbers_of(packed(target, left, **narrow))[DENSE] == dense
+    x = rg.placeholder("x", (None, 128))
+    program = rg.compile(rg.dense(x, 128), target=target, sparse=True, cache=False, **narrow)
+    assert f"columns of {wide}" in program.inference.show("loops")
 
 
 def test_as_many_blocks_as_are_not_zero() -> None:

@@ -208,6 +208,15 @@ def test_steps_that_keep_the_processor_busy_stay_alone(cell: Any, units: int, ro
     assert not phases(planned(both(cell, units, 1), rows))
 
 
+@pytest.mark.parametrize(("units", "pays"), [(8, False), (48, True)])
+def test_workers_must_beat_one_who_runs_scans_beside_each_other(units: int, pays: bool) -> None:
+    """A pipeline of six layers of 8 units would only beat one worker who runs one after the other."""
+    compiled = stack(rg.BasicLSTMCell, units, 6).inference.full_graph()
+    names = tuple(name for name, _ in compiled.graph.outputs)
+    plan = schedule(compiled.sized(names, {"B": 1}), target_of("x86-64-v4"), "entry", parts=2)
+    assert plan.work.pays() == pays
+
+
 def test_a_processor_without_vectors_runs_scans_alone() -> None:
     assert not phases(planned(stack(rg.BasicRNNCell, 8), target="thumbv7em-none-eabihf"))
 
