@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.codegen.machine.target import NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -78,6 +79,12 @@ def test_signatures_are_those_of_the_functions(name: str, arguments: str) -> Non
     assert [(item.name, item.kind) for item in shown] == [(item.name, item.kind) for item in own][: len(shown)]
     for item, real in zip(shown, own, strict=False):
         assert item.default == real.default or isinstance(item.default, rg.Optimizer)  # None: the one that is shown
+
+
+def test_every_target_is_listed() -> None:
+    for page in ("api.md", "export.md"):
+        text = (ROOT / "docs" / page).read_text()
+        assert [name for name in NAMES if not name.startswith(("host", "x86-64-v")) and name not in text] == []
 
 
 def test_every_public_name_is_in_the_api() -> None:

@@ -283,9 +283,11 @@ def test_no_function_is_too_long() -> None:
 def test_passes_say_their_law() -> None:
     from rnngraph.passes.pipeline import pipeline
 
+    table = (ROOT.parent / "docs" / "architecture.md").read_text()
     for kind in ("inference", "training"):
-        for single in pipeline(kind, 2):
+        for single in pipeline(kind, 2, ("w",)):
             assert "Law" in (type(single).__doc__ or ""), single.name
+            assert f"\n| {type(single).name} |" in table, f"docs/architecture.md has no row of {single.name}"
 
 
 def test_nothing_reads_the_environment_or_pickles() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.graph import Graph, Node, dependents, make, remake, rewrite
 from ..ir.scan import Binding, Carry, ScanParts
 from .loops.cycles import cycles
 from .loops.lifting import aligned, lift, over_time
@@ -91,11 +91,8 @@ class _Pieces:
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
 
     def _varying(self) -> set[Node]:
-        varies: set[Node] = {*(carry for carry in self.next if carry not in self.invariant), *self.lifted}
-        for node in self.body.nodes:
-            if any(item in varies for item in node.operands):
-                varies.add(node)
-        return varies
+        carries = (carry for carry in self.next if carry not in self.invariant)
+        return dependents([*carries, *self.lifted], self.body.nodes)
 
     def _stuck(self) -> bool:
         """Whether the body is one op alone that can't leave the loop."""
