@@ -89,13 +89,13 @@ class Where:
 
 def user_line() -> Where | None:
     """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not is_ours(frame) and not str(frame.f_globals.get("__name__")).startswith(_CALLS_BACK):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -60,6 +60,15 @@ VARIANTS: Variants = {
     "cfn": (rg.CFNCell, cells.CFN),
     "cfn_softsign": (lambda n: rg.CFNCell(n, activation="softsign"), lambda n: cells.CFN(n, "softsign")),
 }
+IN_REFERENCE = {"BasicRNNCell", "BasicLSTMCell", "LSTMCell", "GRUCell", "MultiRNNCell"}
+"""Cells that ``tests/test_reference.py`` compares."""
+
+
+def test_every_cell_is_defined_again_in_numpy() -> None:
+    public = {name for name in rg.__all__ if name.endswith("Cell")} - {"Cell"}
+    assert public == IN_REFERENCE | {type(make(4)).__name__ for make, _ in VARIANTS.values()}
+
+
 SHORT = [name for name in VARIANTS if "_" not in name or name == "layer_norm"]
 
 

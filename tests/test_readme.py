@@ -1,12 +1,18 @@
 """What README and docs show is true: code runs, commands exist, links lead somewhere."""
 
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+
+import rnngraph as rg
+from rnngraph.codegen.machine.target import NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -46,8 +52,6 @@ def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
         item for item in blocks(README.read_text(), "python") if "class MinimalGatedCell" in item
     )
     exec(block, names)
-    import rnngraph as rg
-
     cell = names["MinimalGatedCell"]
     assert isinstance(cell, type)
     stack = rg.MultiRNNCell([rg.DropoutWrapper(cell(5), output_keep_prob=0.9) for _ in range(2)])
@@ -55,9 +59,35 @@ def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
     assert rg.compile(outputs).inference(x=np.zeros((2, 3, 3))).shape == (2, 3, 5)
 
 
-def test_every_public_name_is_in_the_api() -> None:
-    import rnngraph as rg
+def signatures() -> list[tuple[str, str]]:
+    """Functions and classes that the API page shows with defaults, and their arguments."""
+    text = (ROOT / "docs" / "api.md").read_text().replace("\n", " ")
+    found = re.findall(r"`(?:rg\.)?(\w+)\(([^`]*=[^`]*)\)`", text)
+    calls = ("by_graph",)  # of which a use is shown
+    return [item for item in found if hasattr(rg, item[0]) and item[0] not in calls and "…" not in item[1]]
 
+
+@pytest.mark.parametrize(("name", "arguments"), signatures(), ids=lambda text: text.partition(",")[0])
+def test_signatures_are_those_of_the_functions(name: str, arguments: str) -> None:
+    """What is shown is how a signature begins: the last arguments may be left out, none before them."""
+    names: dict[str, object] = {"rg": rg}
+    exec(f"def shown({arguments}): pass", names)
+    shown = [*inspect.signature(cast("Callable[..., None]", names["shown"])).parameters.values()]
+    own = [
+        item for item in inspect.signature(getattr(rg, name)).parameters.values() if item.kind != item.VAR_POSITIONAL
+    ]
+    assert [(item.name, item.kind) for item in shown] == [(item.name, item.kind) for item in own][: len(shown)]
+    for item, real in zip(shown, own, strict=False):
+        assert item.default == real.default or isinstance(item.default, rg.Optimizer)  # None: the one that is shown
+
+
+def test_every_target_is_listed() -> None:
+    for page in ("api.md", "export.md"):
+        text = (ROOT / "docs" / page).read_text()
+        assert [name for name in NAMES if not name.startswith(("host", "x86-64-v")) and name not in text] == []
+
+
+def test_every_public_name_is_in_the_api() -> None:
     words = set(re.findall(r"\w+", (ROOT / "docs" / "api.md").read_text()))
     assert [name for name in rg.__all__ if name not in words] == []
 

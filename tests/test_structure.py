@@ -214,6 +214,16 @@ def test_rooms_name_their_files(room: Path) -> None:
     assert held - {"__init__", *named} == set()
 
 
+def test_the_map_of_the_house_has_every_room() -> None:
+    """CONTRIBUTING has a row for each room at the top, which names those within it."""
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)/` \|(.*)$", text, re.MULTILINE))
+    rooms = {str(path.parent.relative_to(ROOT)) for path in FILES if path.name == "__init__.py"} - {"."}
+    assert {room for room in rooms if "/" not in room} == rows.keys()
+    inner = [room.split("/") for room in rooms if room.count("/") == 1]
+    assert [f"{room}/{name}" for room, name in inner if f"`{name}/`" not in rows[room]] == []
+
+
 def test_types_and_errors_stand_below_all() -> None:
     assert [*imports("errors")] == []
     assert {*imports("ir.types")} <= {"errors", "allocation", "ir.sizes.polynomial"}
@@ -273,9 +283,11 @@ def test_no_function_is_too_long() -> None:
 def test_passes_say_their_law() -> None:
     from rnngraph.passes.pipeline import pipeline
 
+    table = (ROOT.parent / "docs" / "architecture.md").read_text()
     for kind in ("inference", "training"):
-        for single in pipeline(kind, 2):
+        for single in pipeline(kind, 2, ("w",)):
             assert "Law" in (type(single).__doc__ or ""), single.name
+            assert f"\n| {type(single).name} |" in table, f"docs/architecture.md has no row of {single.name}"
 
 
 def test_nothing_reads_the_environment_or_pickles() -> None:

@@ -63,11 +63,12 @@ def bidirectional_dynamic_rnn(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
     """Two independent cells over ``inputs``, one forward and one backward within each row's length.
 
-    Returns ((outputs_fw, outputs_bw), (state_fw, state_bw)); nothing is concatenated. Arguments are as for
-    ``dynamic_rnn``; the scope is ``bidirectional_rnn`` with ``fw`` and ``bw`` under it.
-
     cell_fw, cell_bw: the cells, forward and backward.
     initial_state_fw, initial_state_bw: the states that they begin with; None: zeros.
+    inputs, sequence_length, dtype, time_major, mask, zero_output_for_mask: as for ``dynamic_rnn``.
+    scope: replaces ``bidirectional_rnn``, under which ``fw`` and ``bw`` are.
+
+    Returns ((outputs_fw, outputs_bw), (state_fw, state_bw)); nothing is concatenated.
     """
     where = user_line()
     name = scope_name(scope, "bidirectional_rnn", where)
@@ -95,8 +96,8 @@ def stack_bidirectional_dynamic_rnn(
 
     cells_fw, cells_bw: one cell a layer.
     initial_states_fw, initial_states_bw: one state a layer.
-
-    The scope is ``stack_bidirectional_rnn`` with ``cell_0/bidirectional_rnn/fw`` … under it.
+    inputs, sequence_length, dtype, time_major, mask, zero_output_for_mask: as for ``dynamic_rnn``.
+    scope: replaces ``stack_bidirectional_rnn``, under which ``cell_0/bidirectional_rnn/fw`` … are.
 
     Returns (outputs [batch, time, both widths] of the last layer, states_fw, states_bw), the states one a layer.
     """
@@ -147,13 +148,11 @@ def static_rnn(
 ) -> tuple[list[Tensor], Any]:
     """``dynamic_rnn`` over a list: inputs is one Tensor [batch, features] a step, and so are the outputs.
 
-    mask: bool [batch, time], or a list of one Tensor [batch] a step. Other arguments are as for ``dynamic_rnn``. The
-    loop is the same one; ``unroll="full"`` of ``rg.compile`` writes its steps out.
+    mask: bool [batch, time], or a list of one Tensor [batch] a step.
+    cell, initial_state, dtype, sequence_length, scope, zero_output_for_mask, reverse: as for ``dynamic_rnn``.
 
-    Returns (list of outputs, final state).
-
-    initial_state: the state that it begins with; None: zeros.
-    reverse: whether it runs from the last step to the first.
+    The loop is the same one; ``unroll="full"`` of ``rg.compile`` writes its steps out. Returns (list of outputs, final
+    state).
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)

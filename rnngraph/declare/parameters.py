@@ -99,11 +99,13 @@ def parameter(
     trainable: bool = True,
     dtype: Any = "float32",
 ) -> Tensor:
-    """A trained array that stands by itself in the graph.
+    """An array of the program that stands by itself in the graph.
 
     name: as it appears in ``program.parameters``.
     initializer: a name (``zeros``, ``ones``, ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of
         (shape, generator).
+    trainable: whether there is a gradient by it, and trainers change it.
+    dtype: as of a placeholder.
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))

@@ -29,7 +29,8 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     """An input that is fed at run time, by its name.
 
     shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
-    equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
+        equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
+    dtype: float32, float64, int32, int64 or bool, as a name or as NumPy's.
     """
     checked_name(name, "a placeholder")
     if name in RESERVED:

@@ -196,7 +196,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     """A constant.
 
     value: a number, a nested list, or an array. Arrays keep their dtype; Python floats become float32 and
-    Python ints int64, unless ``dtype`` says otherwise.
+        Python ints int64, unless ``dtype`` says otherwise.
+    name: in printed graphs.
     """
     if isinstance(value, Tensor):
         return value

@@ -13,6 +13,7 @@ from ..stage_text import StageText
 from .dot import dot_text
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
+from .node import dependents as dependents
 from .node import topological as topological
 from .printer import graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of

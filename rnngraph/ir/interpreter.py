@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def _run(
     seen: Seen | None,
     step: int | None,
 ) -> list[np.ndarray]:
-    values: dict[Node, np.ndarray | list[np.ndarray]] = {
+    values: dict[Node, Any] = {  # an array of each, and of a scan a list of them
         node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
     }
     reads = Counter(operand for node in graph.nodes for operand in node.operands)
@@ -77,11 +78,11 @@ def _run(
         if node.op == "get":
             values[node] = operands[0][node["index"]]
         elif node.op == "scan":
-            values[node] = _scan(node, operands, sizes, wide, seen)  # type: ignore[arg-type]
+            values[node] = _scan(node, operands, sizes, wide, seen)
         else:
-            value = values[node] = _evaluate(node, operands, sizes, wide)  # type: ignore[arg-type]
+            value = values[node] = _evaluate(node, operands, sizes, wide)
             if seen is not None:
-                seen(node, operands, value, step)  # type: ignore[arg-type]
+                seen(node, operands, value, step)
         reads.subtract(node.operands)
         for operand in node.operands:
             if not reads[operand]:  # nothing reads it any more

@@ -133,6 +133,15 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
     return tuple(order)
 
 
+def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
+    """The roots, and those of ``nodes``, which have operands first, that are computed from one."""
+    found = set(roots)
+    for node in nodes:
+        if any(operand in found for operand in node.operands):
+            found.add(node)
+    return found
+
+
 @dataclass
 class Namer:
     """Gives out names that were not given out before."""

@@ -9,10 +9,10 @@ Law: values unchanged, up to the rounding of a sum in another order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph, Node, make, remake, rewrite, with_body
+from ..ir.graph import Graph, Node, dependents, make, remake, rewrite, with_body
 from ..ir.scan import ScanParts
 from ..ir.types import FLOATS
 
@@ -51,18 +51,10 @@ def _bodies(graph: Graph) -> Graph:
         if node.op != "scan":
             return None
         body = _bodies(node["body"])
-        body = _accumulate(body, _reached(body, [carry.inside for carry in ScanParts.of(node).carries]))
+        body = _accumulate(body, dependents([carry.inside for carry in ScanParts.of(node).carries], body.nodes))
         return None if body is node["body"] else with_body(node, operands, body)
 
     return rewrite(graph, rule)
-
-
-def _reached(graph: Graph, roots: Iterable[Node]) -> set[Node]:
-    late = set(roots)
-    for node in graph.nodes:
-        if any(operand in late for operand in node.operands):
-            late.add(node)
-    return late
 
 
 def _accumulate(graph: Graph, late: set[Node]) -> Graph:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.graph import Graph, Node, dependents, make, remake, rewrite
 from ..ir.scan import Binding, Carry, ScanParts
 from .loops.cycles import cycles
 from .loops.lifting import aligned, lift, over_time
@@ -54,7 +54,7 @@ class _Pieces:
         parts = ScanParts.of(scan)
         self.initial = {carry.inside: carry.initial for carry in parts.carries}
         self.next = {carry.inside: carry.next for carry in parts.carries}
-        self.lifted, self.constant = dict(parts.sequences), dict(parts.invariants)
+        self.lifted, self.invariant = dict(parts.sequences), dict(parts.invariants)
         self.condition = parts.when
         self.readers = self.body.users()
         for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
@@ -67,7 +67,7 @@ class _Pieces:
         for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
-                self.constant[carries[0]] = self.initial[carries[0]]  # no step changes it
+                self.invariant[carries[0]] = self.initial[carries[0]]  # no step changes it
                 continue
             loop = _Loop(self, part)
             for node in part:
@@ -91,11 +91,8 @@ class _Pieces:
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
 
     def _varying(self) -> set[Node]:
-        varies: set[Node] = {*(carry for carry in self.next if carry not in self.constant), *self.lifted}
-        for node in self.body.nodes:
-            if any(item in varies for item in node.operands):
-                varies.add(node)
-        return varies
+        carries = (carry for carry in self.next if carry not in self.invariant)
+        return dependents([*carries, *self.lifted], self.body.nodes)
 
     def _stuck(self) -> bool:
         """Whether the body is one op alone that can't leave the loop."""
@@ -113,8 +110,8 @@ class _Pieces:
         value = self.body.outputs[index][1]
         if index < self.carries:
             carry = self.body.inputs[index]
-            if carry in self.constant:
-                return self.constant[carry]
+            if carry in self.invariant:
+                return self.invariant[carry]
             return self.loops[carry].final(carry, like)
         node, has_time = self.outside(value)
         whole = over_time(node, has_time, self.length)
@@ -130,19 +127,19 @@ class _Pieces:
     def outside(self, node: Node) -> tuple[Node, bool]:
         """The value of a body's node outside the loop, and whether it has a time axis."""
         self.take_out([node])
-        return (self.constant[node], False) if node in self.constant else (self.lifted[node], True)
+        return (self.invariant[node], False) if node in self.invariant else (self.lifted[node], True)
 
     def take_out(self, nodes: Iterable[Node]) -> None:
         """Makes the values of the body's nodes outside the loop, after those that they need, loops among them."""
         stack = list(nodes)
         while stack:  # of its own: bodies, and chains of loops, may be deeper than Python's
             current = stack[-1]
-            if current in self.constant or current in self.lifted:
+            if current in self.invariant or current in self.lifted:
                 stack.pop()
                 continue
             loop = self.loops.get(current)
             needed = current.operands if loop is None else loop.needed()
-            missing = [item for item in needed if item not in self.constant and item not in self.lifted]
+            missing = [item for item in needed if item not in self.invariant and item not in self.lifted]
             if missing:
                 stack.extend(missing)
                 continue
@@ -153,11 +150,11 @@ class _Pieces:
             stack.pop()
 
     def _build(self, node: Node) -> None:
-        if all(item in self.constant for item in node.operands):
-            self.constant[node] = remake(node, [self.constant[item] for item in node.operands])
+        if all(item in self.invariant for item in node.operands):
+            self.invariant[node] = remake(node, [self.invariant[item] for item in node.operands])
             return
         operands = [
-            (self.constant[item], False) if item in self.constant else (self.lifted[item], True)
+            (self.invariant[item], False) if item in self.invariant else (self.lifted[item], True)
             for item in node.operands
         ]
         lifted = lift(node, operands, self.length)
@@ -206,7 +203,7 @@ class _Loop:
     def _build(self) -> Node:
         pieces = self.pieces
         sequences: list[Binding] = []
-        constants: list[Binding] = []
+        invariants: list[Binding] = []
         new: dict[Node, Node] = {}
         for carry in self.carries:
             new[carry] = carry
@@ -219,7 +216,7 @@ class _Loop:
             kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
             formal = make("input", where=node.where, name=label, label=label, type=kind)
             new[node] = formal
-            (sequences if has_time else constants).append(Binding(formal, outer))
+            (sequences if has_time else invariants).append(Binding(formal, outer))
         for node in self.members:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
@@ -229,7 +226,7 @@ class _Loop:
         carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]
         when = None if pieces.condition is None else new[pieces.condition]
-        return ScanParts(carries, sequences, constants, emits, scan["length"], scan["reverse"], when).made(
+        return ScanParts(carries, sequences, invariants, emits, scan["length"], scan["reverse"], when).made(
             scan.where, scan.name
         )
 

@@ -209,7 +209,7 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Scans lose what nothing reads: emits, carries, sequences and constants."""
+    """Scans lose what nothing reads: emits, carries, sequences and invariants."""
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":

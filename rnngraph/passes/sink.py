@@ -49,14 +49,14 @@ class _Loop:
     operands: tuple[Node, ...]
     indices: set[Node]
     sequences: dict[Node, Node] = field(init=False)  # what is read step by step, with its name in the body
-    constants: dict[Node, Node] = field(init=False)
+    invariants: dict[Node, Node] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parts = ScanParts.of(self.scan, self.operands)
         # Equal operands share one name; ``new`` gives what stands for a name of before.
         self.new: dict[Node, Node] = {carry.inside: carry.inside for carry in self.parts.carries}
-        self.sequences, self.constants = {}, {}
-        for known, bindings in ((self.sequences, self.parts.sequences), (self.constants, self.parts.invariants)):
+        self.sequences, self.invariants = {}, {}
+        for known, bindings in ((self.sequences, self.parts.sequences), (self.invariants, self.parts.invariants)):
             for inside, outside in bindings:
                 self.new[inside] = known.setdefault(outside, inside)
 
@@ -99,7 +99,7 @@ class _Loop:
         if item.shape == like.shape and number is None:
             kind, known = item.tensor.with_shape(item.shape[1:]), self.sequences
         else:
-            kind, known = outer.tensor, self.constants
+            kind, known = outer.tensor, self.invariants
         if outer not in known:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
@@ -108,7 +108,7 @@ class _Loop:
         number = _number(item)
         if number is not None and number.op == "constant":
             return number
-        return self.constants[item if number is None else number]
+        return self.invariants[item if number is None else number]
 
     def _rebuilt(self, inner: dict[Node, Node]) -> Node:
         computed: dict[Node, Node] = dict(self.sequences)
@@ -125,6 +125,6 @@ class _Loop:
         return replace(
             self.parts.giving(new),
             sequences=[Binding(inside, outside) for outside, inside in self.sequences.items()],
-            invariants=[Binding(inside, outside) for outside, inside in self.constants.items()],
+            invariants=[Binding(inside, outside) for outside, inside in self.invariants.items()],
             when=None if condition is None else self.new[condition],
         ).made(self.scan.where, self.scan.name)

@@ -261,11 +261,10 @@ def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
     widths.append(CHARACTER * (len(_titles(box)[-1]) + 1 + len(made.tag)) if made.tag else 0.0)
     at, before = made.head, False
     for part in parts:
+        is_joined = before and isinstance(part, _Sized) and box.items.index(part.box) in box.joins
         is_box = isinstance(part, _Sized)
-        if is_box and before:
-            at += JOIN if box.items.index(part.box) in box.joins else GAP  # type: ignore[union-attr]
-        elif is_box or before:
-            at += GAP
+        if is_box or before:
+            at += JOIN if is_joined else GAP
         before = is_box
         made.offsets.append(at)
         at += part.height if isinstance(part, _Sized) else LINE

@@ -92,22 +92,22 @@ def compile(  # the field's name for it
     loss: a scalar Tensor.
     seed: of initial values and of masks drawn without a seed.
     target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+    threads: how many may share a call; results do not depend on it.
     unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length).
-    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added.
-    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
-        here.
-
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
         see it.
     activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
     sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
         they are is found when parameters change. Results are as without; what is left out spreads no NaN.
-
+    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added.
+    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
+        here.
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
-    files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros
-    on; calls take and give them as before. Raises ``ArgumentError`` for other values, ``DtypeError``
-    where a parameter is float64.
+        files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or
+        zeros on; calls take and give them as before.
+
+    Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
     known, other = _shared(parameters)
     source = DeclaredSource(outputs, loss, known, states)
@@ -329,7 +329,7 @@ class Program(Generic[Given]):
     def evaluate(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
     ) -> Result:
-        """Outputs and ``"loss"``, without dropout."""
+        """Outputs and ``"loss"``, without dropout; written to ``out``, if it is given."""
         if excess:
             no_more("evaluate", excess)
         if self.loss is None:
@@ -363,7 +363,7 @@ class Program(Generic[Given]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draws all parameters anew."""
+        """Draws all parameters anew, by ``seed``."""
         self.parameters.initialize(seed)
 
     def with_outputs(self, outputs: Any) -> Program:

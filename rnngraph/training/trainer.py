@@ -221,6 +221,8 @@ class Trainer:
         lengths: the placeholder of each row's steps, which is filled in, or an array of them; None finds the
         placeholder by its use as ``sequence_length``, if there is just one.
 
+        batch_size: examples of an update.
+        shuffle: whether their order is drawn anew for each epoch, by the program's seed.
         window: steps of truncated backpropagation through time; states are carried from window to window of a batch.
         warm_up: first steps of each sequence that run forward only.
 
@@ -263,12 +265,15 @@ class Trainer:
         self, examples: GivenExamples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
         batch_size: int = 32,
     ) -> dict[str, float]:  # fmt: skip
-        """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation."""
+        """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation.
+
+        examples, metrics, lengths, batch_size: as for ``fit``.
+        """
         return evaluate(self.program, user_line(), examples, metrics, lengths, batch_size)
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes parameters, optimizer, generator of seeds and position in the epoch, beside and renamed.
+        """Writes parameters, optimizer, generator of seeds and position in the epoch to a file at ``path``, whole.
 
         Of several processes rank 0 writes, and the others do nothing. Raises ``ArgumentError`` where the optimizer or
         its schedule is code of the user's own.

@@ -21,7 +21,7 @@ from rnngraph.passes.accumulate import Accumulate
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
-from rnngraph.passes.pipeline import Pass
+from rnngraph.passes.pipeline import Pass, pipeline
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
 from rnngraph.passes.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
@@ -108,6 +108,8 @@ def test_every_pass_has_cases() -> None:
     assert {case.partition("/")[0] for case in CASES} == set(PASSES)
     unchanged = {case.partition("/")[0] for case in CASES if case.endswith("/unchanged")}
     assert unchanged == PASSES.keys() - set(ANEW)
+    passes = {type(single) for kind in ("inference", "training") for single in pipeline(kind, 2)}
+    assert passes - {type(single) for single in PASSES.values()} == set()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import GraphError
-from ...ir.graph import Graph, Node, topological
+from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import runs_backward
 from ...ir.types import Dim
 from .node_kinds import adds_up, is_view
@@ -55,17 +55,9 @@ def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
     """
     again = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
-    late, early = _made_of(graph, again), _made_of(graph, keeping)
+    late, early = dependents(again, graph.nodes), dependents(keeping, graph.nodes)
     found = {node: runs_backward(keeping[0]) for node in (*topological(keeping), *early)}
     return found | {node: runs_backward(again[0]) for node in late}
-
-
-def _made_of(graph: Graph, scans: Iterable[Node]) -> set[Node]:
-    found = set(scans)
-    for node in graph.nodes:
-        if any(item in found for item in node.operands):
-            found.add(node)
-    return found
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph, Node, dependents
 from ...ir.scan import split_inputs
 from ...ir.types import Dim
 from ..analysis.kernel_fusion import FusedKernels, fuse
@@ -121,7 +121,8 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
                 continue
             scans = scans_of(one)
             above = [scan for item in groups if _is_opposite(one, item, later=1) for scan in scans_of(item)]
-            others = _independent(fusion.graph, scans, above)
+            behind = dependents(scans, fusion.graph.nodes) if above else ()
+            others = [scan for scan in above if scan not in behind]
             if others and may_pay(target, [*scans, *others]):
                 fusion.run_later(scans, level + 1)
                 break
@@ -132,14 +133,3 @@ def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
     """Whether another group runs so many levels later, in the other direction."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later
-
-
-def _independent(graph: Graph, sources: Collection[Node], nodes: Sequence[Node]) -> list[Node]:
-    """Those of ``nodes`` that are not computed from ``sources``."""
-    if not nodes:
-        return []
-    found = set(sources)
-    for node in graph.nodes:
-        if any(item in found for item in node.operands):
-            found.add(node)
-    return [node for node in nodes if node not in found]

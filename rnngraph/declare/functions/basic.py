@@ -150,19 +150,19 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 @api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over ``axis`` (an int, several, or None for all)."""
+    """Sum over ``axis`` (an int, several, or None for all). keepdims: whether these axes stay, with a length of 1."""
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
 @api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest over ``axis``; NaN where one is NaN."""
+    """Largest over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN where one is NaN."""
     return _reduction("reduce_max", x, axis, keepdims)
 
 
 @api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Smallest over ``axis``; NaN where one is NaN."""
+    """Smallest over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN where one is NaN."""
     return _reduction("reduce_min", x, axis, keepdims)
 
 
@@ -175,7 +175,7 @@ def dimension(size: Dim, dtype: str) -> Tensor:
 
 @api
 def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over ``axis``."""
+    """Mean over ``axis``, with ``keepdims`` as for ``reduce_sum``."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         raise DtypeError(f"a mean of {x.dtype}; convert with rg.cast first")
@@ -187,7 +187,7 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one.
+    """Index (int64) of the first largest entry along ``axis``, which stays with ``keepdims``; of the first NaN, if any.
 
     An axis without entries is an error: here where its size is declared, else at the call.
     """
@@ -209,7 +209,7 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 @api
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)), shifted by the maximum so that nothing overflows."""
+    """exp(x) / sum(exp(x)), along ``axis``, shifted by the maximum so that nothing overflows."""
     x = as_tensor(x)
     raised = exp(x - reduce_max(x, axis, keepdims=True))
     return raised / reduce_sum(raised, axis, keepdims=True)
@@ -217,7 +217,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 @api
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """log(softmax(x)), without the detour through exp."""
+    """log(softmax(x)) along ``axis``, without the detour through exp."""
     x = as_tensor(x)
     shifted = x - reduce_max(x, axis, keepdims=True)
     return shifted - log(reduce_sum(exp(shifted), axis, keepdims=True))
@@ -270,7 +270,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without axes of 1: all that are declared so, or those named, which a call finds to be 1 where they are open."""
+    """x without axes of 1: all that are declared so, or those in ``axis``, which a call finds to be 1 if open."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else _axes(x, axis)
     for position in axes:
@@ -283,7 +283,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 
 @api
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new axis."""
+    """Tensors of one shape joined along a new ``axis``."""
     return concat([expand_dims(item, axis) for item in tensors], axis)
 
 
@@ -377,7 +377,7 @@ def gather(table: Any, indices: Any) -> Tensor:
 
 @api
 def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
-    """1 at each index and 0 elsewhere, on a new last axis of ``depth``.
+    """1 at each index and 0 elsewhere, in ``dtype``, on a new last axis of ``depth``.
 
     indices: ints of any shape, each from 0 to depth - 1.
     """

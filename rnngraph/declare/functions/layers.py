@@ -87,7 +87,8 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
     """Rows of a table at ``ids``: ids [...] gives [..., width].
 
     vocabulary: the number of rows of a table that this layer owns as ``embedding/table``, or a table
-    [vocabulary, width] of one's own. An id outside the table is an error at run time.
+        [vocabulary, width] of one's own. An id outside the table is an error at run time.
+    name: in place of ``embedding`` in the name of its parameter.
     """
     where = user_line()
     if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:

@@ -76,6 +76,9 @@ def sparse_softmax_cross_entropy(
 
     labels: int [...].
     logits: [..., classes].
+    weights: broadcasts against the losses.
+    lengths: int [batch], where there is a loss for each [batch, time]; steps past it do not count.
+    reduction: ``mean``, by the sum of weights over real steps; ``sum``, or ``none``.
     """
     labels = _class_labels(labels, logits)
     if lengths is not None:  # whatever stands past a row's length is no label
@@ -89,7 +92,10 @@ def sparse_softmax_cross_entropy(
 def softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities."""
+    """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities.
+
+    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    """
     logarithms = log_softmax(logits)
     chosen = build("mul", like(labels, logarithms), logarithms, labels="classes")
     return reduce_loss(-reduce_sum(chosen, axis=-1), weights, lengths, reduction)
@@ -99,7 +105,10 @@ def softmax_cross_entropy(
 def sigmoid_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """Binary cross-entropy of sigmoid(logits), averaged over the last axis."""
+    """Binary cross-entropy of sigmoid(logits), averaged over the last axis; labels are probabilities.
+
+    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    """
     logits = as_tensor(logits)
     falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
     chosen = build("mul", like(labels, logits), logits, labels="truths")
@@ -111,7 +120,10 @@ def sigmoid_cross_entropy(
 def mean_squared_error(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """(labels - predictions)^2, averaged over the last axis."""
+    """(labels - predictions)^2, averaged over the last axis.
+
+    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    """
     return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
 
 
@@ -119,7 +131,10 @@ def mean_squared_error(
 def absolute_difference(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """|labels - predictions|, averaged over the last axis."""
+    """|labels - predictions|, averaged over the last axis.
+
+    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    """
     return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
 
 
@@ -132,7 +147,10 @@ def huber_loss(
     lengths: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Squared up to ``delta``, linear beyond it (Huber 1964), averaged over the last axis."""
+    """Squared up to ``delta``, linear beyond it (Huber 1964), averaged over the last axis.
+
+    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    """
     error = abs(predictions - labels)
     inner = minimum(error, delta)
     return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)

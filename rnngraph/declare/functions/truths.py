@@ -13,13 +13,13 @@ from .basic import Axis, cast, reduce_max, reduce_min
 
 @api
 def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Whether one or more of a bool tensor hold over ``axis`` (an int, several, or None for all); of none False."""
+    """Whether any of a bool tensor hold over ``axis``, with ``keepdims`` as for ``reduce_sum``; of none False."""
     return _together(x, axis, keepdims, reduce_max, "reduce_any")
 
 
 @api
 def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Whether all of a bool tensor hold over ``axis``; of none True."""
+    """Whether all of a bool tensor hold over ``axis``, with ``keepdims`` as for ``reduce_sum``; of none True."""
     return _together(x, axis, keepdims, reduce_min, "reduce_all")
 
 

@@ -69,7 +69,8 @@ class StreamWrapper(CWrapper[ExportedStream]):
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
         after = f.moved(f.moved(base, HEADER), f.times(f.emit(f"xor i64 {turn}, 1"), size))
         places = self.exported.state_places.items()
-        return tuple({name: f.moved(copy, place) for name, place in places} for copy in (before, after))  # type: ignore[return-value]
+        first, second = ({name: f.moved(copy, place) for name, place in places} for copy in (before, after))
+        return first, second
 
     def _call(
         self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],

@@ -213,7 +213,8 @@ class Declaration:
         array = self._arrays.get(layer, {}).get(name)
         if array is None:
             raise layer.config.error(f"{layer} has no array {name!r}")
-        if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape)):  # noqa: B905
+        pairs = zip(shape, array.shape, strict=False)
+        if array.ndim != len(shape) or any(want not in (None, have) for want, have in pairs):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise layer.config.error(f"{name} of {layer} has shape {list(array.shape)}, and [{wanted}] is needed")
         return array

@@ -40,7 +40,8 @@ def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
             kind, size, _ = _unpacked("<HHI", data, start)
             start += 8
             if kind == CONTINUATION and len(blocks) < MOST_BLOCKS:
-                blocks.append(_unpacked("<QQ", data, start))  # type: ignore[arg-type]
+                place, extent = _unpacked("<QQ", data, start)
+                blocks.append((place, extent))
             yield kind, start, size
             start, count = start + size, count - 1
 

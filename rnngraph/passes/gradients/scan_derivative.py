@@ -1,7 +1,7 @@
 """The derivative of a scan: a scan in the other direction over what the forward scan kept.
 
 What it keeps is chosen by need: values that the derivative reads and that can't be had again from others by
-cheap ops. Random numbers are never kept: they are a function of their counters. What a constant of a scan
+cheap ops. Random numbers are never kept: they are a function of their counters. What an invariant of a scan
 (a weight) receives is not summed inside the loop: the loop gives what each step contributes and the sum over
 steps and rows is one op outside it.
 """
@@ -24,9 +24,9 @@ from .adjoints import Adjoints, active_nodes
 
 
 class DeferredSum(NamedTuple):
-    """What a constant receives: by ``rule``, of the constant and the sequences of what ``values`` are at each step."""
+    """What an invariant receives: by ``rule``, of it and of the sequences of what ``values`` are at each step."""
 
-    constant: Node
+    invariant: Node
     rule: Callable[..., Node]
     values: tuple[Node, ...]
 
@@ -42,7 +42,7 @@ class ScanDerivative:
         self.body: Graph = scan["body"]
         self.given = ScanParts.of(scan)
         self.carried = [carry.inside for carry in self.given.carries]
-        self.sequences, self.constants = dict(self.given.sequences), dict(self.given.invariants)
+        self.sequences, self.invariants = dict(self.given.sequences), dict(self.given.invariants)
         self.outer = dict(zip(self.body.inputs, scan.operands, strict=True))
         self._activity(active)
         self._reverse_body()
@@ -66,7 +66,7 @@ class ScanDerivative:
 
     def _reverse_body(self) -> None:
         work = Adjoints(self.body.nodes, list(self.roots))
-        constants = set(self.constants)
+        invariants = set(self.invariants)
         self.deferred: list[DeferredSum] = []
         self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
         self.emit_in: dict[int, Node] = {}
@@ -79,7 +79,7 @@ class ScanDerivative:
                 self.carry_in[carry] = g
             else:
                 self.emit_in[index] = g
-            if value in constants and value in work.active:  # given as it is, at every step
+            if value in invariants and value in work.active:  # given as it is, at every step
                 self.deferred.append(DeferredSum(value, _sum, (g,)))
             elif value in work.active:
                 work.add(value, g)
@@ -95,16 +95,16 @@ class ScanDerivative:
                     inner.where,
                 )
             if received is not None:
-                self._node(work, node, received, constants)
+                self._node(work, node, received, invariants)
         self.work = work
 
-    def _node(self, work: Adjoints, node: Node, g: Node, constants: set[Node]) -> None:
-        """One node's rule. What a constant receives is put off: its sum over steps is taken outside."""
-        if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in constants:
+    def _node(self, work: Adjoints, node: Node, g: Node, invariants: set[Node]) -> None:
+        """One node's rule. What an invariant receives is put off: its sum over steps is taken outside."""
+        if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in invariants:
             if node.operands[0] in work.active:
                 work.add_slice(node, g)
             return
-        deferred = [item for item in node.operands if item in constants and item in work.active]
+        deferred = [item for item in node.operands if item in invariants and item in work.active]
         if not deferred:
             for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in work.active:
@@ -114,7 +114,7 @@ class ScanDerivative:
         for position, (operand, part) in enumerate(zip(node.operands, adjoints(node, g), strict=True)):
             if part is None or operand not in work.active:
                 continue
-            if operand not in constants:
+            if operand not in invariants:
                 work.add(operand, part)
             elif node.op == "matmul" and position == 1 and operand.tensor.rank > 2:
                 self.deferred.append(DeferredSum(operand, _matrix_products, (node.operands[0], g)))
@@ -199,8 +199,8 @@ class ScanDerivative:
             for number, carry in enumerate(carried)
         ]
         self.parts += [(self.outer[item], emitted[part]) for item, part in received]
-        for constant, rule, values in self.deferred:
-            self.parts.append((self.outer[constant], rule(constant, *(steps[item] for item in values))))
+        for invariant, rule, values in self.deferred:
+            self.parts.append((self.outer[invariant], rule(invariant, *(steps[item] for item in values))))
 
     def _backward(self, histories: Mapping[Node, Node], carried: Sequence[Node], emits: Sequence[Node]) -> Node:
         """The scan of adjoints. histories: what the forward scan keeps of every step, by node of its body."""
@@ -252,7 +252,7 @@ def _before_sum(part: Node, g: Node) -> Node:
     return part
 
 
-# What a constant of the scan receives, of sequences of what each step contributes -------------------
+# What an invariant of the scan receives, of sequences of what each step contributes -------------------
 
 
 def _outer_sum(operand: Node, left: Node, g: Node) -> Node:

@@ -203,7 +203,7 @@ class Body(Steps):
         super().__init__(context, driver, time, batch, where)
         self.extent = (time,)
         self.sequences: list[Binding] = []
-        self.constants: list[Binding] = []
+        self.invariants: list[Binding] = []
         self.shared: dict[str, Node] = {}
         self.tapped: list[tuple[Node, Node, int | None]] = []
 
@@ -217,7 +217,7 @@ class Body(Steps):
 
     def given(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor, actual.where if actual.op == "parameter" else None)
-        self.constants.append(Binding(node, actual))
+        self.invariants.append(Binding(node, actual))
         return node
 
     def once(self, key: str, build: Callable[[], Node]) -> Node:
@@ -235,7 +235,7 @@ class Body(Steps):
         return self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
 
     def whole(self, node: Node) -> Node:
-        return next(actual for formal, actual in self.constants if formal is node)
+        return next(actual for formal, actual in self.invariants if formal is node)
 
     def scan(self, operands: DriverOperands, name: str) -> Node:
         driver = self.driver
@@ -261,7 +261,7 @@ class Body(Steps):
         scan = ScanParts(
             carries=[*map(Carry, carries, initial, labels, states)],
             sequences=self.sequences,
-            invariants=self.constants,
+            invariants=self.invariants,
             emits=[("output", output), *(("output", new[node]) for node in driver.emits), *seen],
             length=self.time,
             reverse=driver.reverse,

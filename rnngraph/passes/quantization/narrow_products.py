@@ -31,6 +31,7 @@ import numpy as np
 
 from ...ir.build import column_slice, row_slice
 from ...ir.graph import Node, make
+from ...ir.types import Dim
 
 SMALLEST = 1e-30
 """Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale
@@ -48,20 +49,20 @@ class Weight:
     """Rows top..bottom and columns first..last of ``source``. What has the same rows is made narrow together."""
 
     source: Node
-    top: int
-    bottom: int
-    first: int
-    last: int
+    top: Dim
+    bottom: Dim
+    first: Dim
+    last: Dim
 
     @staticmethod
     def of(node: Node) -> Weight:
         if node.op != "slice" or node["step"] != (1, 1):
-            return Weight(node, 0, node.shape[0], 0, node.shape[1])  # type: ignore[arg-type]
+            return Weight(node, 0, node.shape[0], 0, node.shape[1])
         (top, first), (bottom, last) = node["start"], node["stop"]
         return Weight(node.operands[0], top, bottom, first, last)
 
     @property
-    def key(self) -> tuple[Node, int, int]:
+    def key(self) -> tuple[Node, Dim, Dim]:
         return self.source, self.top, self.bottom
 
     def rows(self) -> Node:
@@ -146,7 +147,7 @@ class Narrowing:
     """One way of writing out the products of one graph. What several of them share is made once."""
 
     def __init__(self) -> None:
-        self._weights: dict[tuple[Node, int, int], tuple[Node, ...]] = {}
+        self._weights: dict[tuple[Node, Dim, Dim], tuple[Node, ...]] = {}
         self._rows: dict[Node, tuple[Node, ...]] = {}
 
     def product(self, left: Node, right: Node, start: Node | None, like: Node) -> Node:

@@ -223,7 +223,9 @@ def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
     if node.op == "matmul":
         return Rows(axis, order) if _product_keeps(node, kinds, axis) else None
     if node.op == "gather":
-        return Rows(axis, order) if isinstance(kinds[0], Whole) and kinds[1].axis == axis else None  # type: ignore[union-attr]
+        table, indices = kinds
+        is_picked = isinstance(table, Whole) and isinstance(indices, Rows) and indices.axis == axis
+        return Rows(axis, order) if is_picked else None
     if place is None or (node.op != "concat" and len(node.operands) > 1):
         return None
     match node.op:
