@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
     profile.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
     profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
-    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg")
+    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg or .png")
     profile.set_defaults(command=_profile)
 
     explore = commands.add_parser("explore", help="write one page that shows a net from the script to instructions")

@@ -230,8 +230,15 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
     assert path.read_text() == picture == profile.plot()
     shown = "".join(ET.fromstring(picture).itertext())
     assert all(layer in shown for layer in profile)
-    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .png; a profile is drawn as .svg")):
-        profile.plot(tmp_path / "profile.png")
+    pytest.importorskip("matplotlib")
+    assert profile.plot(tmp_path / "profile.png") == picture
+    head = (tmp_path / "profile.png").read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    dots = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    root = ET.fromstring(picture)
+    assert dots == pytest.approx([1.5 * int(root.attrib[side]) for side in ("width", "height")], abs=1)
+    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .pdf; a profile is drawn as .svg or .png")):
+        profile.plot(tmp_path / "profile.pdf")
     with pytest.raises(rg.NameLookupError, match="no layer 'densee'; did you mean dense"):
         profile["densee"]
 
