@@ -14,6 +14,8 @@ from .limits import Limits
 
 WIDTH, ROOF, BAR, GAP, MARGIN = 760, 300, 22, 4, 56
 """Pixels: of the picture, of the roofline's height, from bar to bar, between them, and around."""
+LONGEST = 100
+"""Characters beside a bar that the picture is wide enough for; names of layers differ most at their ends."""
 OPACITY = 0.7
 """Of dots, which may lie on each other."""
 INTENSITY, RATE = (-3, 3), (-2, 3)
@@ -166,7 +168,9 @@ def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
         if part.floor and part.seconds:
             least = room * part.share * min(1.0, part.floor / part.seconds)
             yield Bar(y, max(0.5, least), _colour(number), 0.8)
-        yield Text(MARGIN + 6, y + 14, f"{part.name}  {part.share:.1%}  {part.bound}")
+        told = f"  {part.share:.1%}  {part.bound}"
+        name = part.name if len(part.name + told) <= LONGEST else f"…{part.name[len(told) + 1 - LONGEST :]}"
+        yield Text(MARGIN + 6, y + 14, f"{name}{told}")
     yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
 
 

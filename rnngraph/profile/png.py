@@ -30,25 +30,29 @@ def png_of(picture: Picture) -> bytes:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(picture.height, 0))
     axes.set_axis_off()
-    for mark in picture.marks:
-        _draw(axes, mark)
+    for number, mark in enumerate(picture.marks):
+        _draw(axes, mark, number)
     data = io.BytesIO()
     figure.savefig(data, format="png")
     return data.getvalue()
 
 
-def _draw(axes: Any, mark: Mark) -> None:
+def _draw(axes: Any, mark: Mark, order: int) -> None:
+    """order: marks of higher ones lie above, of whatever kind."""
     from matplotlib.patches import Circle, Rectangle
 
+    look: dict[str, Any]
     if isinstance(mark, Text):
         axes.text(
             mark.x, mark.y, mark.text, color=mark.colour, fontsize=9, ha=ALIGNED[mark.anchor], va="baseline",
-            parse_math=False,
+            parse_math=False, zorder=order,
         )  # fmt: skip
     elif isinstance(mark, Line):
-        axes.plot((mark.x, mark.to_x), (mark.y, mark.to_y), color=mark.colour, linewidth=0.75 * mark.width)
+        look = {"color": mark.colour, "linewidth": 0.75 * mark.width, "zorder": order}
+        axes.plot((mark.x, mark.to_x), (mark.y, mark.to_y), **look)
     elif isinstance(mark, Dot):
-        axes.add_patch(Circle((mark.x, mark.y), mark.radius, facecolor=mark.colour, alpha=OPACITY, linewidth=0))
+        look = {"facecolor": mark.colour, "alpha": OPACITY, "linewidth": 0, "zorder": order}
+        axes.add_patch(Circle((mark.x, mark.y), mark.radius, **look))
     elif isinstance(mark, Bar):
-        place = MARGIN, mark.y
-        axes.add_patch(Rectangle(place, mark.width, BAR - GAP, facecolor=mark.colour, alpha=mark.opacity, linewidth=0))
+        look = {"facecolor": mark.colour, "alpha": mark.opacity, "linewidth": 0, "zorder": order}
+        axes.add_patch(Rectangle((MARGIN, mark.y), mark.width, BAR - GAP, **look))

@@ -243,6 +243,16 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
         profile["densee"]
 
 
+def test_a_long_name_keeps_its_end_in_the_picture() -> None:
+    x = rg.placeholder("x", (None, 3))
+    name = "/".join(f"tower_{number}" for number in range(20))
+    program = rg.compile(rg.dense(x, 2, name=name))
+    picture = program.inference.profile({x: array(1, 3)}, SECONDS).plot()
+    told = [text for text in ET.fromstring(picture).itertext() if "tower_19  " in text]
+    assert [text[0] for text in told] == ["…"]
+    assert len(told[0]) <= 100
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "1", None, 10**400, [1.0]])
 def test_seconds_are_a_positive_number(seconds: object) -> None:
     x = rg.placeholder("x", (None, 3))
