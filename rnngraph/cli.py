@@ -117,7 +117,7 @@ def _add_profile(profile: argparse.ArgumentParser) -> None:
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
     _add_sizes(profile)
     profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
-    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg")
+    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg or .png")
     profile.set_defaults(command=_profile)
 
 

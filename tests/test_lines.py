@@ -342,6 +342,10 @@ def test_exported_objects_have_the_same_code_with_lines(options: dict[str, str],
     source, first = inspect.getsourcelines(Leaky.step)
     computing = {first + number for number, line in enumerate(source) if " = " in line and "state[" not in line}
     assert computing <= {row.line for row in read_lines(found[1]).rows if row.file == FILE}
+    lines = read_lines(found[1])
+    kernels = {function.address for function in lines.functions if re.match("fused|scan", function.name)}
+    assert kernels
+    assert kernels <= {row.address for row in lines.rows}
     assert b"encoder/multi_rnn_cell/cell_1/leaky forward" in found[1]
     assert b"layered_nets.py" not in found[0]
 

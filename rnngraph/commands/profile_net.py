@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from ..errors import GraphError, RnnGraphError
-from ..profile.profile import WIDTH, Profile, duration
+from ..profile.profile import PICTURES, WIDTH, Profile, duration
 from ..program.callable_graph import CallableGraph
 from ..program.program import Program
 from ..runtime.calls.random_feeds import random_feeds
@@ -26,8 +26,8 @@ def profile_net(
     """Prints the profile of one graph, or of a trainer's steps. left: names that the script left, ``trainer`` among
     them perhaps.
     """
-    if plot is not None and plot.suffix != ".svg":
-        raise CommandError(f"{plot}: a profile is drawn as .svg")
+    if plot is not None and plot.suffix.lower() not in PICTURES:
+        raise CommandError(f"{plot}: a profile is drawn as {' or '.join(PICTURES)}")
     of = program.inference if graph == "inference" else program.training
     called: Any = of
     try:

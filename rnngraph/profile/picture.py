@@ -1,35 +1,116 @@
-"""A profile as a picture, in SVG: the machine's roofline with a dot a layer, and a bar a layer."""
+"""A profile as a picture, in SVG: the machine's roofline with a dot a layer, and a bar a layer; ``png`` writes the same
+marks.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from .breakdown import Part
 from .limits import Limits
 
-WIDTH, ROOF, BAR, MARGIN = 760, 300, 22, 56
-"""Pixels: of the picture, of the roofline's height, of a bar, and around."""
+WIDTH, ROOF, BAR, GAP, MARGIN = 760, 300, 22, 4, 56
+"""Pixels: of the picture, of the roofline's height, from bar to bar, between them, and around."""
+LONGEST = 100
+"""Characters beside a bar that the picture is wide enough for; names of layers differ most at their ends."""
+OPACITY = 0.7
+"""Of dots, which may lie on each other."""
 INTENSITY, RATE = (-3, 3), (-2, 3)
 """Powers of ten that the axes reach over: operations a byte, and GFLOP/s."""
 COLOURS = ("#3b6fb6", "#c4603a", "#4a9a5a", "#8a5fb0", "#b89a2a", "#4aa3a8", "#b04a7a", "#707070")
 
 
-def svg_of(layers: Sequence[Part], limits: Limits) -> str:
+@dataclass(frozen=True)
+class Text:
+    """One line of text. anchor: which part of its baseline is at (x, y), as SVG calls it."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    colour: str = "#333"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight one. width: pixels."""
+
+    x: float
+    y: float
+    to_x: float
+    to_y: float
+    colour: str
+    width: float = 1.0
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A disk. title: what is said where one points at it."""
+
+    x: float
+    y: float
+    radius: float
+    colour: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar that begins at the margin; y: of its upper edge."""
+
+    y: float
+    width: float
+    colour: str
+    opacity: float
+
+
+Mark = Text | Line | Dot | Bar
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Marks in the order in which they are drawn, ``WIDTH`` by ``height`` pixels."""
+
+    marks: tuple[Mark, ...]
+    height: int
+
+
+def picture_of(layers: Sequence[Part], limits: Limits) -> Picture:
     """The picture of a profile's layers on a machine of these limits."""
-    height = ROOF + BAR * len(layers) + 3 * MARGIN
+    marks = (*_axes(), *_roofs(limits), *_dots(layers), *_bars(layers, ROOF + 2 * MARGIN))
+    return Picture(marks, ROOF + BAR * len(layers) + 3 * MARGIN)
+
+
+def svg_of(picture: Picture) -> str:
+    size = f'width="{WIDTH}" height="{picture.height}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {picture.height}" {size} '
         'font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        *_axes(),
-        *_roofs(limits),
-        *_dots(layers),
-        *_bars(layers, ROOF + 2 * MARGIN),
+        f'<rect {size} fill="white"/>',
+        *map(_element, picture.marks),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _element(mark: Mark) -> str:
+    if isinstance(mark, Text):
+        place = f'x="{mark.x:.1f}" y="{mark.y:.1f}" text-anchor="{mark.anchor}"'
+        return f'<text {place} fill="{mark.colour}">{escape(mark.text)}</text>'
+    if isinstance(mark, Line):
+        ends = f'x1="{mark.x:.1f}" y1="{mark.y:.1f}" x2="{mark.to_x:.1f}" y2="{mark.to_y:.1f}"'
+        return f'<line {ends} stroke="{mark.colour}" stroke-width="{mark.width}"/>'
+    if isinstance(mark, Dot):
+        place = f'cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:.1f}"'
+        paint = f'fill="{mark.colour}" fill-opacity="{OPACITY}"'
+        return f"<circle {place} {paint}><title>{escape(mark.title)}</title></circle>"
+    return (
+        f'<rect x="{MARGIN}" y="{mark.y:.1f}" width="{mark.width:.1f}" height="{BAR - GAP}" fill="{mark.colour}" '
+        f'fill-opacity="{mark.opacity}"/>'
+    )
 
 
 def _x(intensity: float) -> float:
@@ -44,67 +125,53 @@ def _y(rate: float) -> float:
     return MARGIN + (1 - min(1.0, place)) * (ROOF - MARGIN)
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "#333") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
-
-
-def _line(x: float, y: float, to_x: float, to_y: float, colour: str, width: float = 1.0) -> str:
-    ends = f'x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _axes() -> Iterator[str]:
+def _axes() -> Iterator[Mark]:
     for power in range(INTENSITY[0], INTENSITY[1] + 1):
         x = _x(10.0**power)
-        yield _line(x, _y(10.0 ** RATE[0]), x, _y(10.0 ** RATE[1]), "#e4e4e4")
-        yield _text(x, _y(10.0 ** RATE[0]) + 16, f"{10.0**power:g}", "middle")
+        yield Line(x, _y(10.0 ** RATE[0]), x, _y(10.0 ** RATE[1]), "#e4e4e4")
+        yield Text(x, _y(10.0 ** RATE[0]) + 16, f"{10.0**power:g}", "middle")
     for power in range(RATE[0], RATE[1] + 1):
         y = _y(10.0**power)
-        yield _line(_x(10.0 ** INTENSITY[0]), y, _x(10.0 ** INTENSITY[1]), y, "#e4e4e4")
-        yield _text(MARGIN - 6, y + 4, f"{10.0**power:g}", "end")
-    yield _text(WIDTH / 2, ROOF + 34, "operations for each byte that is read or written", "middle")
-    yield _text(MARGIN, MARGIN - 14, "GFLOP/s")
+        yield Line(_x(10.0 ** INTENSITY[0]), y, _x(10.0 ** INTENSITY[1]), y, "#e4e4e4")
+        yield Text(MARGIN - 6, y + 4, f"{10.0**power:g}", "end")
+    yield Text(WIDTH / 2, ROOF + 34, "operations for each byte that is read or written", "middle")
+    yield Text(MARGIN, MARGIN - 14, "GFLOP/s")
 
 
-def _roofs(limits: Limits) -> Iterator[str]:
+def _roofs(limits: Limits) -> Iterator[Mark]:
     """What multiply-adds reach at most, and what reads from each cache allow."""
     target, peak = limits.target, limits.flops() / 1e9
-    yield _line(_x(10.0 ** INTENSITY[0]), _y(peak), _x(10.0 ** INTENSITY[1]), _y(peak), "#333", 1.5)
-    yield _text(WIDTH - MARGIN, _y(peak) - 6, f"{peak:.0f} GFLOP/s, one core", "end")
+    yield Line(_x(10.0 ** INTENSITY[0]), _y(peak), _x(10.0 ** INTENSITY[1]), _y(peak), "#333", 1.5)
+    yield Text(WIDTH - MARGIN, _y(peak) - 6, f"{peak:.0f} GFLOP/s, one core", "end")
     for size in (target.first_cache // 2, target.second_cache // 2, 4 * target.second_cache):
         rate = limits.read(size) / 1e9
         begin = max(10.0 ** INTENSITY[0], 10.0 ** RATE[0] / rate)
-        yield _line(_x(begin), _y(begin * rate), _x(peak / rate), _y(peak), "#888")
+        yield Line(_x(begin), _y(begin * rate), _x(peak / rate), _y(peak), "#888")
         name = limits.level(size).removeprefix("the ")
-        yield _text(_x(begin) + 4, _y(begin * rate) - 3, f"{name} {rate:.0f} GB/s", "start", "#888")
+        yield Text(_x(begin) + 4, _y(begin * rate) - 3, f"{name} {rate:.0f} GB/s", "start", "#888")
 
 
-def _dots(layers: Sequence[Part]) -> Iterator[str]:
+def _dots(layers: Sequence[Part]) -> Iterator[Mark]:
     for number, part in enumerate(layers):
         if part.flops and part.bytes and part.seconds:
-            place = f'cx="{_x(part.flops / part.bytes):.1f}" cy="{_y(part.gflops):.1f}"'
-            radius = 4 + 10 * math.sqrt(part.share)
-            title = f"<title>{escape(part.name)}: {part.gflops:.3g} GFLOP/s, {part.share:.1%}</title>"
-            yield f'<circle {place} r="{radius:.1f}" fill="{_colour(number)}" fill-opacity="0.7">{title}</circle>'
+            title = f"{part.name}: {part.gflops:.3g} GFLOP/s, {part.share:.1%}"
+            place = _x(part.flops / part.bytes), _y(part.gflops)
+            yield Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)
 
 
-def _bars(layers: Sequence[Part], top: float) -> Iterator[str]:
+def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
     """The share of each layer, and in it what the floor would take."""
     room = WIDTH - 2 * MARGIN
     for number, part in enumerate(layers):
         y = top + number * BAR
-        yield _bar(y, room * part.share, _colour(number), 0.35)
+        yield Bar(y, max(0.5, room * part.share), _colour(number), 0.35)
         if part.floor and part.seconds:
-            yield _bar(y, room * part.share * min(1.0, part.floor / part.seconds), _colour(number), 0.8)
-        yield _text(MARGIN + 6, y + 14, f"{part.name}  {part.share:.1%}  {part.bound}")
-    yield _text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
-
-
-def _bar(y: float, width: float, colour: str, opacity: float) -> str:
-    return (
-        f'<rect x="{MARGIN}" y="{y:.1f}" width="{max(0.5, width):.1f}" height="{BAR - 4}" fill="{colour}" '
-        f'fill-opacity="{opacity}"/>'
-    )
+            least = room * part.share * min(1.0, part.floor / part.seconds)
+            yield Bar(y, max(0.5, least), _colour(number), 0.8)
+        told = f"  {part.share:.1%}  {part.bound}"
+        name = part.name if len(part.name + told) <= LONGEST else f"…{part.name[len(told) + 1 - LONGEST :]}"
+        yield Text(MARGIN + 6, y + 14, f"{name}{told}")
+    yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
 
 
 def _colour(number: int) -> str:

@@ -21,7 +21,8 @@ from ..storage.atomic_file import as_path, replace_file
 from .breakdown import KernelPart, Part, grouped, layer_of, line_of, phase_of, unowned
 from .limits import Limits
 from .page import Column, Titled, html_of
-from .picture import svg_of
+from .picture import picture_of, svg_of
+from .png import png_of
 
 WIDTH = 160
 """Columns of text, where there is no terminal."""
@@ -29,6 +30,10 @@ SMALL = 0.001
 """Share of kernels that a table puts together."""
 ESTIMATED = "~"
 """Stands ahead of figures that are a share of a kernel, as a model of its cost divides it."""
+
+
+PICTURES = (".svg", ".png")
+"""Suffixes of files that a profile is drawn as."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,15 +191,19 @@ class Profile(Mapping[str, Part]):
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
         """Draws the machine's roofline with each layer, and a bar a layer. Gives the picture as SVG.
 
-        path: where it is written, a ``.svg`` file. Raises ``ArgumentError`` for other kinds of files.
+        path: where it is written, a ``.svg`` file, or with matplotlib (``rnngraph[plot]``) a ``.png``.
+        Raises ``ArgumentError`` for other kinds of files, ``MissingExtraError`` for a ``.png`` without matplotlib.
         """
-        target = None if path is None else as_path(path)
-        if target is not None and target.suffix != ".svg":
-            raise ArgumentError(f"can't plot {target.suffix or 'a file without suffix'}; a profile is drawn as .svg")
-        text = svg_of([*self.layers.values()], self.limits)
+        target, picture = None if path is None else as_path(path), picture_of([*self.layers.values()], self.limits)
+        text, kind = svg_of(picture), ".svg" if target is None else target.suffix.lower()
+        if kind not in PICTURES:
+            raise ArgumentError(
+                f"can't plot {kind or 'a file without suffix'}; a profile is drawn as {' or '.join(PICTURES)}"
+            )
         if target is not None:
+            data = text.encode() if kind == ".svg" else png_of(picture)
             with replace_file(target) as file:
-                file.write(text.encode())
+                file.write(data)
         return text
 
 

@@ -230,10 +230,27 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
     assert path.read_text() == picture == profile.plot()
     shown = "".join(ET.fromstring(picture).itertext())
     assert all(layer in shown for layer in profile)
-    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .png; a profile is drawn as .svg")):
-        profile.plot(tmp_path / "profile.png")
+    pytest.importorskip("matplotlib")
+    assert profile.plot(tmp_path / "profile.png") == picture
+    head = (tmp_path / "profile.png").read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    dots = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    root = ET.fromstring(picture)
+    assert dots == pytest.approx([1.5 * int(root.attrib[side]) for side in ("width", "height")], abs=1)
+    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .pdf; a profile is drawn as .svg or .png")):
+        profile.plot(tmp_path / "profile.pdf")
     with pytest.raises(rg.NameLookupError, match="no layer 'densee'; did you mean dense"):
         profile["densee"]
+
+
+def test_a_long_name_keeps_its_end_in_the_picture() -> None:
+    x = rg.placeholder("x", (None, 3))
+    name = "/".join(f"tower_{number}" for number in range(20))
+    program = rg.compile(rg.dense(x, 2, name=name))
+    picture = program.inference.profile({x: array(1, 3)}, SECONDS).plot()
+    told = [text for text in ET.fromstring(picture).itertext() if "tower_19  " in text]
+    assert [text[0] for text in told] == ["…"]
+    assert len(told[0]) <= 100
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "1", None, 10**400, [1.0]])

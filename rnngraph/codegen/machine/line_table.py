@@ -6,12 +6,13 @@ For objects that this package made: of others nothing is promised but an error.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
+_RELOCATION = struct.Struct("<QQq")
 _SYMBOLS, _FUNCTION, _EXECUTABLE = 2, 2, 4
 _EXTENDED, _COPY, _ADVANCE, _LINE, _FILE, _COLUMN, _CONSTANT, _FIXED = 0, 1, 2, 3, 4, 5, 8, 9
 _END, _SET_ADDRESS = 1, 2
@@ -68,7 +69,9 @@ def _read(binary: bytes) -> ObjectLines:
                 if kind & 15 == _FUNCTION and section == executable[0]:
                     functions.append(Symbol(_text(contents[header[6]], name), address, size))
     line_strings = contents[by_name[".debug_line"]] if ".debug_line" in by_name else b""
-    rows = sorted(_rows(line_strings), key=lambda row: row.address)
+    moved = contents[by_name[".rela.debug_line"]] if ".rela.debug_line" in by_name else b""
+    starts = {place: start for place, _, start in _RELOCATION.iter_unpack(moved)}
+    rows = sorted(_rows(line_strings, starts), key=lambda row: row.address)
     return ObjectLines(tuple(rows), tuple(sorted(functions, key=lambda function: function.address)))
 
 
@@ -102,8 +105,10 @@ class _Bytes:
         return found
 
 
-def _rows(data: bytes) -> Iterator[Row]:
-    """All rows of all line programs, each of whose addresses begins at 0: objects are not linked yet."""
+def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
+    """All rows of all line programs. starts: by places in ``data`` the addresses that stand there once it is linked,
+    as the section of code begins at 0; here those places hold 0.
+    """
     position = 0
     while position < len(data):
         reader = _Bytes(data, position)
@@ -121,11 +126,12 @@ def _rows(data: bytes) -> Iterator[Row]:
             folder, _, _ = folders[reader.leb()], reader.leb(), reader.leb()
             files.append(f"{folder}/{name}" if folder else name)
         reader.position = program
-        yield from _run(reader, position, shortest, base, span, special, files)
+        yield from _run(reader, position, shortest, base, span, special, files, starts)
 
 
 def _run(
-    reader: _Bytes, end: int, shortest: int, base: int, span: int, special: int, files: list[str]
+    reader: _Bytes, end: int, shortest: int, base: int, span: int, special: int, files: list[str],
+    starts: Mapping[int, int],
 ) -> Iterator[Row]:  # fmt: skip
     address, file, line, column = 0, 1, 1, 0
     while reader.position < end:
@@ -141,7 +147,7 @@ def _run(
                 yield Row(address, "", 0, 0)
                 address, file, line, column = 0, 1, 1, 0
             elif kind == _SET_ADDRESS:
-                address = reader.number("Q")
+                address = starts.get(reader.position, 0)
             reader.position = behind
         elif code == _COPY:
             yield Row(address, files[file], line, column)
