@@ -291,6 +291,7 @@ def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None
     loops = program.inference.show("loops")
     assert ("lanes by" in loops) == turns
     assert ("call turn" in loops) != turns
+    assert "test_batched_products.py" in program.inference.show("asm")
 
 
 @pytest.mark.parametrize("shape", [(100, 256), (3, 40, 256)])
