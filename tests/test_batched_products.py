@@ -256,7 +256,7 @@ def test_torchs_products(seed: int) -> None:
 def test_in_a_pipeline() -> None:
     """Workers share a loop over chunks of time by stages, one of which packs matrices: the same bits as one's."""
     x = rg.placeholder("x", ("time", 3, 8))
-    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(8), rg.GRUCell(8)]), x, time_major=True)
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(48), rg.GRUCell(48)]), x, time_major=True)
     mixed = rg.tanh(outputs @ rg.transpose(outputs, (0, 2, 1)))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), mixed, time_major=True)
     fed = normal(0, (300, 3, 8))
