@@ -256,7 +256,7 @@ def test_torchs_products(seed: int) -> None:
 def test_in_a_pipeline() -> None:
     """Workers share a loop over chunks of time by stages, one of which packs matrices: the same bits as one's."""
     x = rg.placeholder("x", ("time", 3, 8))
-    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(8), rg.GRUCell(8)]), x, time_major=True)
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(48), rg.GRUCell(48)]), x, time_major=True)
     mixed = rg.tanh(outputs @ rg.transpose(outputs, (0, 2, 1)))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), mixed, time_major=True)
     fed = normal(0, (300, 3, 8))
@@ -291,6 +291,7 @@ def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None
     loops = program.inference.show("loops")
     assert ("lanes by" in loops) == turns
     assert ("call turn" in loops) != turns
+    assert "test_batched_products.py" in program.inference.show("asm")
 
 
 @pytest.mark.parametrize("shape", [(100, 256), (3, 40, 256)])

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
-from .simplify import simplified_once
+from .simplify import Simplify
 
 MOST_STEPS, FEWEST_UNITS = 64, 16
 """Of windows that a product reads where they lie: each step of them is code of its own."""
@@ -28,10 +28,10 @@ class SplitConcats:
     name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
-        previous = None
+        previous, simplify = None, Simplify()
         while graph is not previous:
             previous = graph
-            graph = simplified_once(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
+            graph = simplify(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
         return graph
 
 

@@ -24,15 +24,15 @@ class StatementOrigins:
         for statement in nested(function.body):
             self._of[id(statement)] = next(each)
             if isinstance(statement, Contract):
-                self._columns[id(statement)] = tuple(next(each) for _ in statement.columns)
+                self._columns[id(statement.results)] = tuple(next(each) for _ in statement.columns)
         self.all: Origins = tuple(dict.fromkeys(origin for found in self._of.values() for origin in found))
 
     def of(self, statement: Statement) -> Origins:
         return self._of[id(statement)]
 
     def columns(self, tile: Contract) -> tuple[Origins, ...]:
-        """Of each column of a tile."""
-        return self._columns[id(tile)]
+        """Of each column of a tile, or of one of the same results that takes other steps of k a turn."""
+        return self._columns[id(tile.results)]
 
 
 def origins_text(origins: Origins) -> str:

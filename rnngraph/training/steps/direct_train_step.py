@@ -13,7 +13,7 @@ import numpy as np
 
 from ...codegen.direct_calls.plan import Place, Train
 from ...passes.train_step import NEW, NORM, NUMBER
-from ...runtime.calls.direct_call import DirectCall, Held, TrainWords, can_be_direct, is_ready
+from ...runtime.calls.direct_call import DirectCall, Held, TrainWords, can_be_direct
 from ...runtime.calls.prepared_call import SEED, PreparedCall
 from ...runtime.native.aligned_memory import address
 from .parameter_sides import HOLDERS, Located, ParameterSides, sides_of
@@ -30,7 +30,7 @@ def may_be_direct(state: TrainState, variant: StepVariant, call: PreparedCall) -
         return False
     if any(spec.results[name] not in (((), "float32"), ((), "float64")) for name in ("loss", NORM)):
         return False
-    return can_be_direct(call) and is_ready(state.program.options.cache)
+    return can_be_direct(call)
 
 
 def direct_train_step(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ...runtime.calls.direct_call import AGAIN, OFTEN, Held
+from ...runtime.calls.direct_call import AGAIN, OFTEN, Held, is_ready
 from ...runtime.calls.prepared_call import PreparedCall
 from .direct_train_step import direct_train_step, may_be_direct
 from .step_runner import StepVariant
@@ -56,7 +56,8 @@ class PreparedTrainStep:
     def _be_direct(self) -> None:
         """Lets machine code run the next steps. When it can't, as others hold parameters, this is tried ever less."""
         state, updates = self._updates.state, self._updates
-        if self._shortest > MOST:
+        # The machine code itself is made only here: a first step would wait for it, and long ones have no use for it.
+        if self._shortest > MOST or not is_ready(state.program.options.cache):
             return
         self._wait = AGAIN if self._steps() - self._counted > FEW else min(2 * self._wait, MOST_WAIT)
         self._until_direct = self._wait

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnngraph.codegen.cost_model.register_tiles import OPEN_ROWS, balanced, fits, step_cycles, tile_shape
+from rnngraph.codegen.cost_model.register_tiles import OPEN_ROWS, balanced, fits, step_cycles, tile_shape, unroll
 from rnngraph.codegen.machine.target import Target, target_of
 from rnngraph.ir.types import size
 
@@ -95,3 +95,10 @@ def test_a_row_alone_has_no_more_columns_than_gain_time(gates: int) -> None:
     """Each of them is code that has to be compiled, with all that follows from a sum."""
     shape = tile_shape(target_of("x86-64-v4"), gates, 7, 1, 100)
     assert shape.blocks + 7 % shape.blocks <= 4
+
+
+@pytest.mark.parametrize(("columns", "steps"), [(12, 2), (13, 2), (14, 1)])
+def test_two_steps_a_turn_must_find_room_where_operands_are_loaded(columns: int, steps: int) -> None:
+    """Two rows on 64-bit Arm: of 28 sums the operands of two steps don't fit beside them."""
+    assert unroll(target_of("aarch64-linux"), 2, columns, 1) == steps
+    assert unroll(target_of("x86-64-v4"), 2, columns, 1) == 2

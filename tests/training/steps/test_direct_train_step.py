@@ -19,6 +19,8 @@ from numpy.testing import assert_array_equal
 from training import compiled_once
 
 import rnngraph as rg
+from rnngraph.runtime.calls.direct_call import OFTEN
+from rnngraph.training.steps import prepared_train_step
 
 UNITS, CLASSES = 6, 5
 
@@ -217,6 +219,18 @@ def test_what_a_rate_raises_comes_through(error: type[BaseException]) -> None:
     for name, value in before.items():
         assert_array_equal(after[name], value)
     assert np.isfinite(plain(trainer, 1)[0])
+
+
+@pytest.mark.parametrize(("longest", "asked"), [(10**12, [OFTEN]), (0, [])])
+def test_code_is_made_for_short_steps_that_are_often(
+    longest: int, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not by the first step, which would wait for it."""
+    trainer, found = rg.Trainer(net(), rg.SGD(0.1)), list[int]()
+    monkeypatch.setattr(prepared_train_step, "MOST", longest)
+    monkeypatch.setattr(prepared_train_step, "is_ready", lambda _: found.append(trainer.updates))
+    plain(trainer, OFTEN + 1)
+    assert found == asked
 
 
 def test_a_held_parameter_costs_no_step_its_speed_for_long() -> None:
