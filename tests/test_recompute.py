@@ -202,7 +202,7 @@ def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
     assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
 
 
-@pytest.mark.parametrize("name", ["last_step", "last_step_of_stack"])
+@pytest.mark.parametrize("name", ["last_step", "last_step_of_stack", "two_steps"])
 def test_a_loss_of_the_last_step_keeps_no_sequence(name: str) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=2, time=time).arena for time in (1000, 2000)]

@@ -18,6 +18,9 @@ from .simplify import Simplify
 
 Order = tuple[int, ...]
 
+DEEPEST = 8
+"""Ops behind one another, such as sums of what several steps give back, that a transpose moves into."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -55,10 +58,13 @@ class _Rule:
         single step gives to all.
         """
         order = _moved(node)
-        late = [item for item in source.operands if self.is_late(item)]
-        if order is None or OPS[source.op].kind != "elementwise" or not all(_moves_ones(item, order) for item in late):
-            return None
-        return _inward(node, source)
+        return _inward(node, source) if order is not None and self._spreads(source, order) else None
+
+    def _spreads(self, node: Node, order: Order, depth: int = 1) -> bool:
+        late = [item for item in node.operands if self.is_late(item)]
+        if depth > DEEPEST or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
+            return False
+        return all(_moves_ones(item, order) or self._spreads(item, order, depth + 1) for item in late)
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "transpose":
