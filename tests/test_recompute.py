@@ -51,6 +51,18 @@ def last_step() -> rg.Tensor:
     return _entropy(rg.dense(rg.dynamic_rnn(rg.GRUCell(6), _x())[0][:, -1], 4), 1)
 
 
+def last_step_of_stack() -> rg.Tensor:
+    wrapped = {"input_keep_prob": 0.8, "output_keep_prob": 0.7, "state_keep_prob": 0.9}
+    cells = [rg.DropoutWrapper(cell, **wrapped) for cell in (rg.LSTMCell(8), rg.GRUCell(5))]
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), _x(), rg.placeholder("n", (None,), "int32"))
+    return _entropy(rg.dense(outputs[:, -1], 4), 1)
+
+
+def two_steps() -> rg.Tensor:
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), _x())
+    return _entropy(rg.dense(rg.concat([outputs[:, 0], outputs[:, -1]], 1), 4), 1)
+
+
 def last_state() -> rg.Tensor:
     return _entropy(rg.dense(rg.dynamic_rnn(rg.GRUCell(6), _x())[1], 4), 1)
 
@@ -95,11 +107,11 @@ def encoder_and_decoder() -> rg.Tensor:
 NETS: dict[str, Callable[[], rg.Tensor]] = {
     made.__name__: made
     for made in (
-        each_step, stack, last_step, last_state, pooled, embedded, convolved, backward, weighted, joined,
-        encoder_and_decoder,
+        each_step, stack, last_step, last_step_of_stack, two_steps, last_state, pooled, embedded, convolved,
+        backward, weighted, joined, encoder_and_decoder,
     )
 }  # fmt: skip
-QUICK = ("stack", "pooled")
+QUICK = ("stack", "pooled", "last_step_of_stack")
 SIZES = ((1, 1), (3, 7), (2, 25), (17, 9))
 STEPS = (1, 4, 7, 100)
 
@@ -137,6 +149,17 @@ def test_gradients_have_the_same_bits(name: str) -> None:
     made = program(name)
     assert_same_gradients(made, feeds_of(made, 3, 7), 4)
     assert_same_gradients(made, feeds_of(made, 3, 25), 4)
+
+
+def test_there_may_be_no_steps() -> None:
+    made = program("encoder_and_decoder")
+    feeds = feeds_of(made, 3, 0)
+    feeds["source"] = np.ones((3, 5, 5), "float32")
+    loss, expected = made.training.gradients(feeds, recompute=None)
+    again, found = made.training.gradients(feeds, recompute=4)
+    np.testing.assert_array_equal(again, loss)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 @pytest.mark.exhaustive
@@ -177,6 +200,14 @@ def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
     again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
     assert again[1] - again[0] < (kept[1] - kept[0]) / 4
     assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
+
+
+@pytest.mark.parametrize("name", ["last_step", "last_step_of_stack", "two_steps"])
+def test_a_loss_of_the_last_step_keeps_no_sequence(name: str) -> None:
+    memory = program(name).training.memory
+    kept = [memory(batch=2, time=time).arena for time in (1000, 2000)]
+    again = [memory(batch=2, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert again[1] - again[0] < (kept[1] - kept[0]) / 10
 
 
 def check_random(seed: int) -> bool | None:

@@ -135,6 +135,9 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     bounds = zip(node["start"], node["stop"], node["step"], source.shape, strict=True)
     for axis, (start, stop, step, dim) in enumerate(bounds):
+        if stop - start == 1 and not isinstance(dim, int):
+            g = _among_zeros(g, axis, start, dim)
+            continue
         if step != 1:
             g = _spread(g, axis, step, stop - start)
         behind = dim - start - g.shape[axis]
@@ -144,6 +147,16 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
             parts.append(zeros(tuple(behind if a == axis else d for a, d in enumerate(g.shape)), g))
         g = parts[0] if len(parts) == 1 else make("concat", *parts, where=node.where, axis=axis)
     return (g,)
+
+
+def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
+    """The only entry of an axis, as one of ``dim``. It is computed step by step, along with what reads it, where zeros
+    in memory would be as long as a sequence.
+    """
+    at = make("iota", size=dim)
+    hit = _op("equal", at, number(place, at) if isinstance(place, int) else make("dimension", size=place))
+    shape = tuple(dim if other == axis else 1 for other in range(g.tensor.rank))
+    return _op("select", make("reshape", hit, shape=shape), g, number(0, g))
 
 
 def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:

@@ -18,6 +18,9 @@ from .simplify import simplified_once
 
 Order = tuple[int, ...]
 
+DEEPEST = 8
+"""Ops behind one another, such as sums of what several steps give back, that a transpose moves into."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,10 +53,23 @@ class _Rule:
                 self.late[item] = item.op == "scan" or any(map(self.late.__getitem__, item.operands))
         return self.late[node]
 
+    def _one_step_inward(self, node: Node, source: Node) -> Node | None:
+        """The same of an op that spreads late values along the axis that moves, which for these is none: as of what a
+        single step gives to all.
+        """
+        order = _moved(node)
+        return _inward(node, source) if order is not None and self._spreads(source, order) else None
+
+    def _spreads(self, node: Node, order: Order, depth: int = 1) -> bool:
+        late = [item for item in node.operands if self.is_late(item)]
+        if depth > DEEPEST or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
+            return False
+        return all(_moves_ones(item, order) or self._spreads(item, order, depth + 1) for item in late)
+
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "transpose":
             if self.is_late(operands[0]):
-                return None
+                return self._one_step_inward(node, operands[0]) if self.between else None
             return _inward(node, operands[0]) or (_spread_inward(node, operands[0]) if self.between else None)
         late = [item for item in operands if self.is_late(item)]
         if not late:
@@ -72,6 +88,14 @@ def _moved(node: Node) -> Order | None:
         return None
     order: Order = node["order"]
     return order if order and order[-1] == len(order) - 1 else None
+
+
+def _moves_ones(item: Node, order: Order) -> bool:
+    """Whether a transpose of a value leaves its entries in their order, as only axes of one move."""
+    if item.tensor.rank != len(order):
+        return False
+    kept = [axis for axis in order if item.shape[axis] != 1]
+    return kept == sorted(kept)
 
 
 def _keeps_rows(order: Order) -> bool:
@@ -96,6 +120,8 @@ def _inward(node: Node, source: Node) -> Node | None:
     rank = source.tensor.rank
 
     def moved(item: Node) -> Node | None:
+        if item.tensor.rank == rank and _moves_ones(item, order):
+            return make("reshape", item, where=node.where, shape=tuple(item.shape[axis] for axis in order))
         if item.tensor.rank == rank:
             return make("transpose", item, where=node.where, order=order)
         return item if item.tensor.rank <= 1 else None

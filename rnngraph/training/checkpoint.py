@@ -90,7 +90,7 @@ class Checkpoint:
         """Of all that it holds: what tells two of them apart that processes load by mistake."""
         found = zlib.crc32(repr(self._text).encode())
         for name in sorted(self._arrays):
-            found = zlib.crc32(self._arrays[name], zlib.crc32(name.encode(), found))
+            found = zlib.crc32(self._arrays[name].tobytes(), zlib.crc32(name.encode(), found))
         return found
 
     def optimizer(self) -> Optimizer:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import GraphError
 from ...ir.graph import Graph, Node, dependents, topological
-from ...ir.scan import runs_backward
+from ...ir.scan import is_final, runs_backward
 from ...ir.types import Dim
 from .node_kinds import adds_up, is_view
 
@@ -55,9 +55,29 @@ def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
     """
     again = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
-    late, early = dependents(again, graph.nodes), dependents(keeping, graph.nodes)
-    found = {node: runs_backward(keeping[0]) for node in (*topological(keeping), *early)}
+    if not again:
+        return {}
+    late = dependents(again, graph.nodes)
+    early = dependents(keeping, graph.nodes) - late
+    late |= _spread(graph, early.difference(topological(keeping)), keeping[0]["length"])
+    found = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
     return found | {node: runs_backward(again[0]) for node in late}
+
+
+def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
+    """Those of ``values`` that spread what is there once over all steps, and so may run when these do."""
+    found = set[Node]()
+    for node in graph.nodes:
+        computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
+        if computed and all(item in found for item in node.operands if item in values and _has_steps(item, length)):
+            found.add(node)
+    return found
+
+
+def _has_steps(node: Node, length: Dim) -> bool:
+    """Whether a value has an entry for each step."""
+    is_result = node.op == "scan" or (node.op == "get" and is_final(node))
+    return not is_result and node.tensor.rank > 0 and node.shape[0] == length
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
