@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
-from ..expressions import identifier
+from ..expressions import identifier, input_name
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
@@ -57,7 +56,7 @@ class Reader:
         for name, argument in _named(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
                 if isinstance(item, torch.Tensor):
-                    self.tensors[f"{leaf}_" if leaf in RESERVED else leaf] = item
+                    self.tensors[input_name(leaf)] = item
         if not self.tensors:
             raise ArgumentError("the example has no tensor; give one of each that forward takes")
         for name, tensor in self.tensors.items():
