@@ -24,6 +24,7 @@ from .meanings import (
     joining,
     layers,
     packed,
+    planes,
     products,
     recurrent,
     reductions,
@@ -36,8 +37,8 @@ from .tracing.tracer import TORCH, Tracer, UnreadableError
 from .tracing.values import Unknown
 
 MEANINGS = (
-    activations, attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes,
-    slicing,
+    activations, attention, elementwise, filling, joining, layers, packed, planes, products, recurrent, reductions,
+    shapes, slicing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 MOST_RUNS = 1000
@@ -160,6 +161,8 @@ class Reader:
             raise not_readable(
                 self._what(), [f"{type(error).__name__}: {error}; the module must run on the example"], _line_of(error)
             ) from error
+        if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
+            tracer.sizes.fix(tracer.undecided[0])
         outputs = dict(_outputs(result))
         for name, item in outputs.items():
             try:

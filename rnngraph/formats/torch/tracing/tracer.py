@@ -4,6 +4,7 @@ what it means, and lets torch itself say what shape and dtype it gives.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import re
@@ -36,6 +37,18 @@ TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 Meaning = Callable[..., Any]
 MEANINGS: dict[str, Meaning] = {}
 """What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
+REFUSED = {
+    **dict.fromkeys(
+        ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
+         "conv_transpose2d", "conv_transpose3d", "grid_sample", "fold", "unfold", "pixel_shuffle"),
+        "of layers along several axes convolutions and pools of two are read",
+    ),
+    **dict.fromkeys(
+        ("prod", "cumprod", "cummax", "cummin", "median", "mode", "bincount", "unique", "histc"),
+        "it has no counterpart here",
+    ),
+}  # fmt: skip
+"""Why functions are not read, where there is more to say."""
 MODULES: dict[type, Meaning] = {}
 """Modules that are read as a whole: of a tracer, the module and its arguments."""
 
@@ -93,6 +106,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.times: dict[str, None] = {}
         self.has_assumed = False
         """Whether the script has values of open size that only a driver gives."""
+        self.undecided: list[Dim] = []
+        """Sizes of axes beside another that is open, of which one must be a number."""
         self.kept: list[Any] = []  # what ids were taken of must not go
 
     # Running ------------------------------------------------------------------------------------
@@ -168,9 +183,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         try:
             expected = None if is_module or name in NOT_ASKED else self._as_torch_has_it(what, args, named)
             if means is None:
-                raise UnreadableError(f"{name} is not read")
+                raise UnreadableError(f"{name}: {REFUSED[name]}" if name in REFUSED else f"{name} is not read")
             if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in flat((args, named))):
-                return self._unknown(expected, args, named)
+                return self._unknown(self._guessed(what, args, named) if is_module else expected, args, named)
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in IGNORED}
                 self.expected = expected
@@ -196,13 +211,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
                 raise
             self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
-        return self._unknown(None if is_module else self._guessed(what, args, named), args, named)
+        return self._unknown(self._guessed(what, args, named), args, named)
 
-    def _guessed(self, func: Any, args: Any, named: Any) -> Any:
-        """The result as torch has it, if it has one."""
+    def _guessed(self, what: Any, args: Any, named: Any) -> Any:
+        """The result as torch has it, if it has one, so that what comes after can be read on."""
         try:
+            func = copy.deepcopy(what).to("meta").forward if isinstance(what, torch.nn.Module) else what
             return self._as_torch_has_it(func, args, named)
-        except (RuntimeError, IndexError, TypeError):  # of what can't be read, which is noted
+        except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # of what can't be read: it is noted
             return None
 
     def _as_torch_has_it(self, func: Any, args: Any, named: Any) -> Any:
