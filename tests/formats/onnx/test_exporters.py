@@ -100,6 +100,18 @@ def test_inputs_by_words_of_calls_get_an_underscore() -> None:
     assert_same(dict(found), by_onnxruntime(model, fed))
 
 
+@pytest.mark.parametrize("upper", [0, 1])
+@pytest.mark.parametrize("offset", [-1, 0, 2])
+@pytest.mark.parametrize("columns", ["T", 4])
+def test_half_of_a_matrix_of_open_size(columns: Any, offset: int, upper: int) -> None:
+    """As exporters make the mask of attention to what was before."""
+    model = model_of(
+        [("Trilu", ["x", "offset"], ["y"], {"upper": upper})], {"x": (FLOAT, ["B", "T", columns])}, ["y"],
+        offset=np.array(offset),
+    )  # fmt: skip
+    check(model, {"x": floats(2, 4, 4)}, {"x": floats(1, 7, 7 if columns == "T" else 4)})
+
+
 POSITIONS = {
     "sliced": ([("Slice", ["table", "zero", "shape", "one"], ["rows"], {})], floats(1, 9, 4), "rg.positions("),
     "from a later one on": (

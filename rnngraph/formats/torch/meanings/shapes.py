@@ -33,7 +33,7 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
         whole = _without(shape, rest)
         if whole is None:
             whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
-            for dim in (*shape, *rest):
+            for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
                 tracer.sizes.fix(dim)
         dims[dims.index(-1)] = whole
     if tuple(dims) == tuple(shape):
