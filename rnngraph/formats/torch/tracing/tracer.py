@@ -27,7 +27,7 @@ from ...steps import Value
 from .answers import ANSWERS
 from .lengths import open_lengths
 from .making import made, number_of
-from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT
+from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED
 from .nests import flat, mapped
 from .sizes import Extent, Sizes
 from .tensors import DTYPES, Shape, Traced
@@ -37,18 +37,6 @@ TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 Meaning = Callable[..., Any]
 MEANINGS: dict[str, Meaning] = {}
 """What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
-REFUSED = {
-    **dict.fromkeys(
-        ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
-         "conv_transpose2d", "conv_transpose3d", "grid_sample", "fold", "unfold", "pixel_shuffle"),
-        "of layers along several axes convolutions and pools of two are read",
-    ),
-    **dict.fromkeys(
-        ("prod", "cumprod", "cummax", "cummin", "median", "mode", "bincount", "unique", "histc"),
-        "it has no counterpart here",
-    ),
-}  # fmt: skip
-"""Why functions are not read, where there is more to say."""
 MODULES: dict[type, Meaning] = {}
 """Modules that are read as a whole: of a tracer, the module and its arguments."""
 
