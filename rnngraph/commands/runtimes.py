@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.expressions import input_name
 from .command_error import CommandError
 from .file_kinds import KERAS, ONNX
 
 Arrays = Mapping[str, np.ndarray]
 Engine = Callable[[Arrays], dict[str, np.ndarray]]
 """Feeds by name to results by name."""
+
+
+class SizesRefusedError(CommandError):
+    """The file's own engine does not run what the net runs."""
 
 
 def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
@@ -45,12 +50,13 @@ def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> 
     dtypes = {item.name: item.type for item in session.get_inputs()}
 
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
-        given = {name: feeds[name] if name in feeds else fixed.get(name) for name in dtypes}
+        given = {name: feeds.get(input_name(name), fixed.get(name)) for name in dtypes}
         missing = [name for name, value in given.items() if value is None]
         if missing:
             raise CommandError(f"{file}: takes {', '.join(missing)} too; give --fixed {missing[0]}=NUMBER")
         arrays = {name: np.asarray(value, _NUMPY.get(dtypes[name])) for name, value in given.items()}
-        return dict(zip(names, session.run(list(names), arrays), strict=True))
+        results = _ran(file, lambda: session.run(list(names), arrays))
+        return dict(zip(names, results, strict=True))
 
     return run
 
@@ -68,11 +74,17 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
     inputs = [str(item.name) for item in model.inputs]
 
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
-        by_name = {*inputs} == {*feeds}
-        if not by_name and not len(inputs) == len(feeds) == 1:
+        ours = {name: input_name(name) for name in inputs}
+        if {*feeds} <= {*ours.values()}:
+            given = [feeds.get(ours[item.name], _unread(item, feeds)) for item in model.inputs]
+        elif len(inputs) == len(feeds) == 1:
+            given = list(feeds.values())
+        else:
             raise CommandError(f"{file}: takes {', '.join(inputs)}, and the net {', '.join(feeds)}")
-        given = [feeds[name] for name in inputs] if by_name else list(feeds.values())
-        result = model(given if len(given) > 1 else given[0], training=False)
+        result = _ran(file, lambda: model(given if len(given) > 1 else given[0], training=False))
+        for layer in model.layers:
+            if getattr(layer, "stateful", False):  # here each call begins anew
+                (layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states)()
         if isinstance(result, dict):
             result = [result[name] for name in names] if {*names} <= result.keys() else list(result.values())
         found = result if isinstance(result, list | tuple) else [result]
@@ -80,6 +92,21 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
         return dict(zip(names, arrays, strict=True))
 
     return run
+
+
+def _unread(item: Any, feeds: Arrays) -> np.ndarray:
+    """Zeros for an input of a file that nothing reads which is compared, so that the net lacks it."""
+    batch, *others = next(iter(feeds.values())).shape
+    shape = [batch, *(others[0] if others and size is None else size or 1 for size in item.shape[1:])]
+    return np.zeros(shape, str(item.dtype))
+
+
+def _ran(file: Path, run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except Exception as error:  # the engine's own, of sizes that the file is not made for
+        line = " ".join(str(error).split())[:200]
+        raise SizesRefusedError(f"{file}: its own engine fails: {type(error).__name__}: {line}") from None
 
 
 def _loaded(file: Path, load: Callable[[], Any]) -> Any:

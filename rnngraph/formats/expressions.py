@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..declare.placeholders import RESERVED
 from .own_source import is_own
 
 _OURS = ("rg", "program", "Path", "float", "range")
@@ -32,6 +33,11 @@ class Applied:
         """Its body as an expression."""
         inside = x if self.inner is None else self.inner.of(x)
         return ast.Call(attribute(name_of(self.function)), [inside, *map(literal, self.arguments)], [])
+
+
+def input_name(name: str) -> str:
+    """What an input is called here: as in the file or module, with an underscore where calls take that word."""
+    return f"{name}_" if name in RESERVED else name
 
 
 def identifier(text: str) -> str:

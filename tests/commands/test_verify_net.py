@@ -4,6 +4,7 @@ those of real nets use real ones.
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,39 @@ def test_what_can_not_be_compared_is_no_difference(folder: Path, capsys: pytest.
     sys.modules.pop("onnxruntime", None)
     assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 2
     assert "is run by onnxruntime, which can't be imported here" in capsys.readouterr().err
+
+
+def test_sizes_that_the_engine_refuses_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refuse = 'if feeds["x"].shape[0] != 1:\n            raise ValueError("made for one row")\n        x = feeds["x"]\n'
+    (folder / "onnxruntime.py").write_text(ENGINE.replace('x = feeds["x"]\n', refuse, 1))
+    assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 0
+    assert capsys.readouterr().out.count(" last ") == 3
+    assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000", "--batch", "3"]) == 2
+    assert "its own engine fails: ValueError: made for one row" in capsys.readouterr().err
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+def test_keras_nets_with_inputs_that_nothing_reads_or_calls_name_and_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    if keras.__name__ != "keras" or not hasattr(keras, "layers"):
+        pytest.skip("a folder of tests has this name")
+    monkeypatch.chdir(tmp_path)
+    layers = keras.layers
+    one, other, unread = (
+        keras.Input(shape, name=name) for shape, name in (((None, 3), "out"), ((None, 2), "b"), ((4,), "c"))
+    )
+    both = layers.Concatenate()([layers.LSTM(3, return_sequences=True)(one), other])
+    keras.Model([one, other, unread], layers.Dense(2)(both)).save("inputs.keras")
+    kept = layers.GRU(4, stateful=True, return_sequences=True)
+    keras.Sequential([keras.Input(batch_shape=(1, None, 3)), kept, layers.Dense(2)]).save("states.keras")
+    for name in ("inputs", "states"):
+        assert main(["import", f"{name}.keras", "-o", name]) == 0
+        assert main(["verify", name, f"{name}.keras"]) == 0
 
 
 def test_a_net_without_names_and_a_file_that_no_engine_loads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from ...declare.functions.basic import (
     stack,
     transpose,
 )
+from ...declare.functions.sequences import cumsum
 from ...declare.functions.truths import reduce_all, reduce_any
 from ...declare.tensor import constant
 from ..steps import Value
@@ -152,6 +153,62 @@ def _swap(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(transpose, x, tuple(order))
 
 
+def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    (x,) = _operands(b, inputs, 1)
+    rank = x.tensor.rank
+    one, other = (_one_axis(_option(layer, inputs, key, at)) for at, key in enumerate(("source", "destination"), 1))
+    if not (-rank <= one < rank and -rank <= other < rank):
+        raise Unreadable(f"its axes are {one} and {other}")
+    order = [axis for axis in range(rank) if axis != one % rank]
+    order.insert(other % rank, one % rank)
+    return b.script.call(transpose, x, tuple(order))
+
+
+def _flip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    (x,) = _operands(b, inputs, 1)
+    rank, axis = x.tensor.rank, _axis(_option(layer, inputs, "axis", 1))
+    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if not all(-rank <= one < rank for one in axes):
+        raise Unreadable(f"its axis is {axis}")
+    turned = {one % rank for one in axes}
+    return b.script.item(x, *(slice(None, None, -1 if one in turned else None) for one in range(max(turned) + 1)))
+
+
+def _cumsum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    if _option(layer, inputs, "dtype", 2) is not None:
+        raise Unreadable("it has a dtype of its own")
+    return b.script.call(cumsum, *_operands(b, inputs, 1), _one_axis(_option(layer, inputs, "axis", 1)))
+
+
+def _argmax(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    options = {"keepdims": True} if _option(layer, inputs, "keepdims", 2, False) else {}
+    axis = _one_axis(_option(layer, inputs, "axis", 1))
+    return b.script.call(cast, b.script.call(basic.argmax, *_operands(b, inputs, 1), axis, **options), "int32")
+
+
+def _spread(is_root: bool) -> Operation:
+    """The mean square of what is left where the mean is taken away, or its root."""
+
+    def spread(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        (x,) = _operands(b, inputs, 1)
+        axis = _axis(_option(layer, inputs, "axis", 1))
+        options = {"keepdims": True} if _option(layer, inputs, "keepdims", 2, False) else {}
+        mean = b.script.call(basic.reduce_mean, x, axis=axis, keepdims=True)
+        squares = b.script.call(basic.square, b.script.operation("-", x, mean))
+        found = b.script.call(basic.reduce_mean, squares, axis=axis, **options)
+        return b.script.call(basic.sqrt, found) if is_root else found
+
+    return spread
+
+
+def _inverse(is_root: bool) -> Operation:
+    def invert(b: Declaration, _: Layer, inputs: Inputs) -> Value:
+        (x,) = _operands(b, inputs, 1)
+        return b.script.operation("/", 1.0, b.script.call(basic.sqrt, x) if is_root else x)
+
+    return invert
+
+
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     kind = dtype_of(_option(layer, inputs, "dtype", 1))
     if not kind:
@@ -265,6 +322,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "Squeeze": _with_axis(squeeze, None), "Softmax": _with_axis(basic.softmax, -1),
     "LogSoftmax": _with_axis(basic.log_softmax, -1), "Reshape": _reshape, "Transpose": _transpose, "Swapaxes": _swap,
     "SwapAxes": _swap, "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1),
+    "Moveaxis": _move, "Flip": _flip, "Cumsum": _cumsum, "Argmax": _argmax, "Var": _spread(False), "Std": _spread(True),
+    "Rsqrt": _inverse(True), "Reciprocal": _inverse(False),
     "Split": _split, "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2),
     "Elu": _with_number(act.elu, "alpha", 1.0), "Gelu": _gelu,
     "HardSigmoid": lambda b, _, inputs: b.script.call(act.hard_sigmoid_keras3, *_operands(b, inputs, 1)),

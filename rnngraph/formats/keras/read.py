@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from ...declare.placeholders import RESERVED
 from ...public import api
+from ..expressions import input_name
 from ..net import Net
 from ..reading import not_readable
 from ..script import Script
@@ -120,7 +120,7 @@ def _inputs(b: Declaration, net: Layer, named: bool) -> Iterator[Signal]:
         for size in sizes:
             count += named and size is None
             shape.append(f"size_{count}" if named and size is None else size)
-        yield Signal(b.script.input(f"{name}_" if name in RESERVED else name, shape, dtype))
+        yield Signal(b.script.input(input_name(name), shape, dtype))
 
 
 def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:

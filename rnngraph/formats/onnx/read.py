@@ -11,6 +11,7 @@ from ...arguments import array_of
 from ...declare.placeholders import can_name_size
 from ...errors import DtypeError, NameLookupError, ShapeError, shown
 from ...public import api
+from ..expressions import input_name
 from ..net import Net
 from ..reading import not_readable
 from ..rolling.loops import takes_entries
@@ -190,7 +191,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
         raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
         raise UnreadableError("the file does not say how many axes it has")
-    return tensors.script.input(name, [sizes(size) for size in kind.shape], held(kind.dtype))
+    return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], held(kind.dtype))
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:

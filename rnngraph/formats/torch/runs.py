@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
-from ..expressions import identifier
+from ..expressions import identifier, input_name
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
@@ -25,6 +24,7 @@ from .meanings import (
     joining,
     layers,
     packed,
+    planes,
     products,
     recurrent,
     reductions,
@@ -37,8 +37,8 @@ from .tracing.tracer import TORCH, Tracer, UnreadableError
 from .tracing.values import Unknown
 
 MEANINGS = (
-    activations, attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes,
-    slicing,
+    activations, attention, elementwise, filling, joining, layers, packed, planes, products, recurrent, reductions,
+    shapes, slicing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 MOST_RUNS = 1000
@@ -57,7 +57,7 @@ class Reader:
         for name, argument in _named(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
                 if isinstance(item, torch.Tensor):
-                    self.tensors[f"{leaf}_" if leaf in RESERVED else leaf] = item
+                    self.tensors[input_name(leaf)] = item
         if not self.tensors:
             raise ArgumentError("the example has no tensor; give one of each that forward takes")
         for name, tensor in self.tensors.items():
@@ -161,6 +161,8 @@ class Reader:
             raise not_readable(
                 self._what(), [f"{type(error).__name__}: {error}; the module must run on the example"], _line_of(error)
             ) from error
+        if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
+            tracer.sizes.fix(tracer.undecided[0])
         outputs = dict(_outputs(result))
         for name, item in outputs.items():
             try:

@@ -74,10 +74,23 @@ def fixed(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, layers.Reshape((2, -1))(y)), [[drawn(2, 6, 4)]]
 
 
+def functions(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Functions among layers that random nets don't draw."""
+    if not hasattr(keras, "ops"):
+        pytest.skip("keras.ops came with Keras 3")
+    k, x = keras.ops, keras.Input((None, 4))
+    outputs = [
+        k.flip(x, axis=1), k.flip(x, axis=(1, -1)), k.cumsum(x, axis=1), k.argmax(x, axis=-1), k.moveaxis(x, -1, 1),
+        k.argmax(x, axis=1, keepdims=True), k.var(x, axis=1), k.std(x, axis=-1, keepdims=True), k.rsqrt(x * x + 1.0),
+        k.reciprocal(x * x + 1.0),
+    ]  # fmt: skip
+    return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("build", [by_steps, states, shared, fixed])
+@pytest.mark.parametrize("build", [by_steps, states, shared, fixed, functions])
 def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)
     keras.backend.clear_session()

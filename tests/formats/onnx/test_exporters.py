@@ -89,6 +89,29 @@ def test_kernels_that_are_normed_are_numbers_of_the_file() -> None:
     assert "rg.conv1d(" in check(model, {"x": floats(2, 4, 7)}, {"x": floats(3, 4, 1)}).script()
 
 
+def test_inputs_by_words_of_calls_get_an_underscore() -> None:
+    model = model_of(
+        [("Add", ["rows", "out"], ["seed"], {})], {name: (FLOAT, ["B", 4]) for name in ("rows", "out")}, ["seed"]
+    )
+    net = rg.read_onnx(model)
+    assert [*net.inputs] == ["rows_", "out_"]
+    fed = {"rows": floats(2, 4), "out": floats(2, 4)}
+    found = net.program().inference({f"{name}_": array for name, array in fed.items()})
+    assert_same(dict(found), by_onnxruntime(model, fed))
+
+
+@pytest.mark.parametrize("upper", [0, 1])
+@pytest.mark.parametrize("offset", [-1, 0, 2])
+@pytest.mark.parametrize("columns", ["T", 4])
+def test_half_of_a_matrix_of_open_size(columns: Any, offset: int, upper: int) -> None:
+    """As exporters make the mask of attention to what was before."""
+    model = model_of(
+        [("Trilu", ["x", "offset"], ["y"], {"upper": upper})], {"x": (FLOAT, ["B", "T", columns])}, ["y"],
+        offset=np.array(offset),
+    )  # fmt: skip
+    check(model, {"x": floats(2, 4, 4)}, {"x": floats(1, 7, 7 if columns == "T" else 4)})
+
+
 POSITIONS = {
     "sliced": ([("Slice", ["table", "zero", "shape", "one"], ["rows"], {})], floats(1, 9, 4), "rg.positions("),
     "from a later one on": (

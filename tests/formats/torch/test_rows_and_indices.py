@@ -61,6 +61,7 @@ INDICES: dict[str, Run] = {
     "nearest": lambda m, x: F.interpolate(x.transpose(1, 2), scale_factor=3),
     "side by side": lambda m, x: torch.hstack([x, 2 * x]),
     "shrinking": lambda m, x: (F.softshrink(x, 0.3), F.hardshrink(x, 0.3), F.rrelu(x), torch.isfinite(x / (x > 0))),
+    "powers": lambda m, x: (2**x, torch.exp2(x), 0.5 ** x.abs(), torch.sinh(x), torch.cosh(x), torch.hypot(x, x + 1)),
     "logarithms": lambda m, x: torch.log2(x.abs() + 1) + torch.log10(x.abs() + 1),
 }
 
@@ -90,6 +91,11 @@ def test_a_table_is_read_as_far_as_it_goes(name: str) -> None:
         read(normal(2, 10, 3))
     with pytest.raises(rg.ShapeError, match=r"a table of 9 .*test_rows_and_indices\.py:\d+\) does not fit T = 10"):
         net.program().inference(given_0=np.zeros((2, 10, 3)))
+
+
+def test_only_sizes_that_hang_on_it_are_fixed() -> None:
+    net = check(module(lambda m, x: x.reshape(x.size(0), x.size(1) // 3, -1)), (normal(2, 6, 3),), (normal(4, 6, 3),))
+    assert net.inputs["given_0"].shape == ("B", 6, "B_1")
 
 
 def test_a_module_whose_first_use_is_needed_in_part_alone() -> None:

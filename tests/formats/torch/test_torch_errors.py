@@ -19,13 +19,13 @@ class Many(nn.Module):  # type: ignore[misc, name-defined]
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = nn.Sequential(nn.Conv2d(1, 1, 1))
+        self.inner = nn.Sequential(nn.Conv3d(1, 1, 1))
 
     def forward(self, x: Any) -> Any:
         y = x.cumprod(1)
         if y.sum() > 0:
             y = torch.special.gammaln(y)
-        return self.inner(x[None, None]), torch.randn_like(y), y
+        return self.inner(x[None, None, None]), torch.randn_like(y), y
 
 
 def test_all_of_it_is_listed_with_lines_and_paths() -> None:
@@ -33,7 +33,7 @@ def test_all_of_it_is_listed_with_lines_and_paths() -> None:
         rg.read_torch(Many().eval(), torch.ones(3, 4))
     problems = caught.value.problems
     assert len(problems) == 5
-    for word, problem in zip(("cumprod", "hangs on values", "gammaln", "conv2d", "randn_like"), problems, strict=True):
+    for word, problem in zip(("cumprod", "hangs on values", "gammaln", "conv3d", "randn_like"), problems, strict=True):
         assert word in problem
         assert "test_torch_errors.py:" in problem
     assert "(inner.0)" in problems[3]

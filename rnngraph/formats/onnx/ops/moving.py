@@ -15,6 +15,8 @@ from ..core.known import Expanded, Known, Operand, all_are, check_count, known
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
+from .elementwise import combined
+from .shapes import counted
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
@@ -227,11 +229,24 @@ def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
     x, is_upper = call.input(0), bool(call.whole("upper", 1))
     rows, columns = (*(1, 1), *call.shape())[-2:]
-    if call.rank() < 2 or not isinstance(rows, int) or not isinstance(columns, int):
-        raise UnreadableError("it takes half of a matrix of open size")
+    if call.rank() < 2:
+        raise UnreadableError("it takes half of a vector")
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        return _half(call, rows, columns, offset, is_upper)
     check_count(rows * columns)
     whole = np.ones((rows, columns), bool)
     kept = np.triu(whole, offset) if is_upper else np.tril(whole, offset)
     if isinstance(x, Known):
         return Known(np.where(kept, x.numbers("a matrix"), np.zeros((), x.array.dtype)), x.dtype)
     return call.script.call(basic.where, call.tensors.value(known(kept), "mask"), call.tensors.value(x), 0)
+
+
+def _half(call: Call, rows: Dim, columns: Dim, offset: int, is_upper: bool) -> Outputs:
+    """Half of a matrix of open size, by the places of its entries."""
+    down, across = (
+        known(np.arange(size)) if isinstance(size, int) else counted(call.tensors, 0, size) for size in (rows, columns)
+    )
+    edge = combined(call, "Add", call.tensors.reshape(down, [rows, 1]), known(np.int64(offset)))
+    sides = (edge, call.tensors.reshape(across, [1, columns]))
+    less = call.script.call(basic.less, *map(call.tensors.value, sides if not is_upper else sides[::-1]))
+    return call.script.call(basic.where, less, 0, call.value(0))

@@ -173,6 +173,36 @@ def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     return tracer.script.operation("**", tracer.value(x, dtype), int(exponent))
 
 
+@meaning("__rpow__", "exp2")
+def _power_of(tracer: Tracer, x: Any, base: Any = 2) -> Any:
+    """A number to the power of x."""
+    if isinstance(base, bool | Extent) or not isinstance(base, int | float) or base <= 0:
+        raise UnreadableError("a power of a tensor is read with a number above 0 as base only")
+    scaled = tracer.script.operation("*", tracer.value(x, _dtype(tracer)), math.log(base))
+    return tracer.call(basic.exp, scaled)
+
+
+def _hyperbolic(sign: str) -> Callable[..., Any]:
+    """(exp(x) - exp(-x)) / 2, or with a plus."""
+
+    def mean(tracer: Tracer, x: Any) -> Any:
+        x = tracer.value(x, _dtype(tracer))
+        ahead, back = tracer.call(basic.exp, x), tracer.call(basic.exp, tracer.script.negative(x))
+        return tracer.script.operation("*", tracer.script.operation(sign, ahead, back), 0.5)
+
+    return mean
+
+
+meaning("sinh")(_hyperbolic("-"))
+meaning("cosh")(_hyperbolic("+"))
+
+
+@meaning("hypot")
+def _hypot(tracer: Tracer, a: Any, b: Any) -> Any:
+    squares = [tracer.call(basic.square, x) for x in (tracer.value(item, _dtype(tracer)) for item in (a, b))]
+    return tracer.call(basic.sqrt, tracer.script.operation("+", *squares))
+
+
 def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
     def mean(tracer: Tracer, a: Any, b: Any) -> Any:
         dtype = _common(a, b)

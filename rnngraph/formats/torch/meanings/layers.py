@@ -181,12 +181,6 @@ def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, 
     return _pooled(tracer, average_pool1d, x, _one(kernel_size), stride, padding, 0)
 
 
-@meaning("lp_pool1d", "adaptive_max_pool1d_", "fractional_max_pool2d", "max_unpool1d", "conv2d", "conv3d", "max_pool2d",
-         "avg_pool2d", "conv_transpose2d", "grid_sample", "fold", "unfold", "pixel_shuffle")  # fmt: skip
-def _refused_layer(tracer: Tracer, *_: Any, **__: Any) -> Any:
-    raise UnreadableError("layers of one axis of time are read")
-
-
 @meaning("interpolate")
 def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
                  *_: Any, **__: Any) -> Any:  # fmt: skip
@@ -238,8 +232,6 @@ def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Any) -> Any:
 def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
                training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
     x = tracer.value(x)
-    if len(shape_of(x)) > 3:
-        raise UnreadableError("it is read of [batch, width] and [batch, width, time]")
     if training or running_mean is None:
         axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
         return _scaled(tracer, _standard(tracer, x, axes, eps), weight, bias)
@@ -252,7 +244,7 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
     tracer.script.own(scope, {name: array_of(item) for name, item in arrays.items() if item is not None})
     inner, order = tracer.unturned(x)
     is_last = order == (0, 2, 1)  # channels are, before axes were moved
-    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) == 3 and not is_last else {}
+    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) > 2 and not is_last else {}
     options |= {"momentum": 1 - momentum, "epsilon": float(eps)}
     options |= {"scale": False} if weight is None else {}
     options |= {"center": False} if bias is None else {}
@@ -262,10 +254,10 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
 
 
 def _by_parameters(tracer: Tracer, x: Value, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
-    shape = (-1, 1) if len(shape_of(x)) == 3 else (-1,)
+    shape = (-1, *(1,) * (len(shape_of(x)) - 2))
 
     def spread(value: Value) -> Value:
-        return tracer.call(basic.reshape, value, shape) if len(shape) == 2 else value
+        return tracer.call(basic.reshape, value, shape) if len(shape) > 1 else value
 
     deviation = tracer.call(basic.sqrt, tracer.script.operation("+", tracer.parameter(variance), float(eps)))
     centred = tracer.script.operation("-", x, spread(tracer.parameter(mean)))

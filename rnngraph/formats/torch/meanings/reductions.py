@@ -240,8 +240,3 @@ def _diff(tracer: Tracer, x: Any, n: int = 1, dim: int = -1) -> Any:
     index = (slice(None),) * axis
     later, earlier = (tracer.script.item(x, *index, part) for part in (slice(1, None), slice(None, -1)))
     return tracer.script.operation("-", later, earlier)
-
-
-@meaning("prod", "cumprod", "cummax", "cummin", "median", "mode", "bincount", "unique", "nonzero", "histc")
-def _refused(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
-    raise UnreadableError("it has no counterpart here")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon
 from ...steps import Value
 from ..tracing.sizes import Extent, dim_of
@@ -32,7 +33,7 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
         whole = _without(shape, rest)
         if whole is None:
             whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
-            for dim in (*shape, *rest):
+            for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
                 tracer.sizes.fix(dim)
         dims[dims.index(-1)] = whole
     if tuple(dims) == tuple(shape):
@@ -41,7 +42,20 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
         return Filled(x.number, tuple(dims), x.dtype)
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
-    return tracer.call(basic.reshape, tracer.value(x), _written_shape(tracer, shape, dims))
+    try:
+        written = _written_shape(tracer, shape, dims)
+    except UnreadableError:
+        if not tracer.undecided:
+            raise
+        return of_shape(tracer, tracer.value(x), dims)
+    return tracer.call(basic.reshape, tracer.value(x), written)
+
+
+def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
+    """Something of this shape, in a run that only finds out more of sizes: none of its script is kept."""
+    made = tracer.call(basic.identity, x)
+    made.step.thing = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
+    return Value(made.step.thing, made.step)
 
 
 def _without(shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:

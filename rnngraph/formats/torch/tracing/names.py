@@ -21,3 +21,15 @@ OF_STEPS = (
 )  # fmt: skip
 """What may be done to the steps of a packed sequence, each by itself."""
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
+REFUSED = {
+    **dict.fromkeys(
+        ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
+         "conv_transpose2d", "conv_transpose3d", "grid_sample", "fold", "unfold", "pixel_shuffle"),
+        "of layers along several axes convolutions and pools of two are read",
+    ),
+    **dict.fromkeys(
+        ("prod", "cumprod", "cummax", "cummin", "median", "mode", "bincount", "unique", "histc"),
+        "it has no counterpart here",
+    ),
+}  # fmt: skip
+"""Why functions are not read, where there is more to say."""

@@ -4,6 +4,7 @@ what it means, and lets torch itself say what shape and dtype it gives.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import re
@@ -26,7 +27,7 @@ from ...steps import Value
 from .answers import ANSWERS
 from .lengths import open_lengths
 from .making import made, number_of
-from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT
+from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED
 from .nests import flat, mapped
 from .sizes import Extent, Sizes
 from .tensors import DTYPES, Shape, Traced
@@ -93,6 +94,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.times: dict[str, None] = {}
         self.has_assumed = False
         """Whether the script has values of open size that only a driver gives."""
+        self.undecided: list[Dim] = []
+        """Sizes of axes beside another that is open, of which one must be a number."""
         self.kept: list[Any] = []  # what ids were taken of must not go
 
     # Running ------------------------------------------------------------------------------------
@@ -168,9 +171,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         try:
             expected = None if is_module or name in NOT_ASKED else self._as_torch_has_it(what, args, named)
             if means is None:
-                raise UnreadableError(f"{name} is not read")
+                raise UnreadableError(f"{name}: {REFUSED[name]}" if name in REFUSED else f"{name} is not read")
             if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in flat((args, named))):
-                return self._unknown(expected, args, named)
+                return self._unknown(self._guessed(what, args, named) if is_module else expected, args, named)
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in IGNORED}
                 self.expected = expected
@@ -196,13 +199,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
                 raise
             self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
-        return self._unknown(None if is_module else self._guessed(what, args, named), args, named)
+        return self._unknown(self._guessed(what, args, named), args, named)
 
-    def _guessed(self, func: Any, args: Any, named: Any) -> Any:
-        """The result as torch has it, if it has one."""
+    def _guessed(self, what: Any, args: Any, named: Any) -> Any:
+        """The result as torch has it, if it has one, so that what comes after can be read on."""
         try:
+            func = copy.deepcopy(what).to("meta").forward if isinstance(what, torch.nn.Module) else what
             return self._as_torch_has_it(func, args, named)
-        except (RuntimeError, IndexError, TypeError):  # of what can't be read, which is noted
+        except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # of what can't be read: it is noted
             return None
 
     def _as_torch_has_it(self, func: Any, args: Any, named: Any) -> Any:

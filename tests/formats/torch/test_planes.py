@@ -1,0 +1,101 @@
+"""Convolutions and pools along two axes in front of recurrent layers, whichever of the axes is time, against torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from read_modules import check
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import module, normal  # noqa: E402  (needs torch)
+
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+F = nn.functional
+pytestmark = pytest.mark.peers
+
+
+def text_in_a_picture(m: Any, x: Any) -> Any:
+    """[batch, 1, height, time], of which a recurrent layer settles the height."""
+    y = m[0](x)
+    batch, channels, height, width = y.shape
+    return F.log_softmax(m[1](y.view(batch, channels * height, width).permute(2, 0, 1))[0], 2)
+
+
+def frames_of_sound(m: Any, x: Any) -> Any:
+    """[batch, 1, time, features]."""
+    y = F.relu(m[0](x))
+    batch, _, steps, _ = y.size()
+    return m[1](y.permute(0, 2, 1, 3).contiguous().view(batch, steps, -1))[0]
+
+
+def features_without_channels(m: Any, x: Any) -> Any:
+    return m[1](m[0](x[:, None]).transpose(1, 2).flatten(2))[0]
+
+
+def pictures_in_time(m: Any, x: Any) -> Any:
+    batch, steps, *picture = x.shape
+    return m[1](m[0](x.view(batch * steps, *picture)).view(batch, steps, -1))[0]
+
+
+def wide() -> Any:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4), nn.LeakyReLU(), nn.MaxPool2d(2, 2),
+        nn.Conv2d(4, 6, (5, 3), dilation=(1, 2), padding="same"), nn.AvgPool2d((2, 1)), nn.Conv2d(6, 5, 2, 1, 0),
+        nn.Dropout2d(0.2),
+    )  # fmt: skip
+
+
+NETS: dict[str, Any] = {
+    "text": (text_in_a_picture, wide(), nn.LSTM(15, 7, bidirectional=True), (2, 1, 16, 20), (3, 1, 16, 33)),
+    "sound": (
+        frames_of_sound,
+        nn.Sequential(
+            nn.Conv2d(1, 4, (10, 4), stride=(2, 1), padding=(5, 1)), nn.Conv2d(4, 4, (3, 1), padding=(1, 0), groups=4),
+            nn.Conv2d(4, 6, 1),
+        ),
+        nn.GRU(72, 5, batch_first=True), (2, 1, 40, 13), (3, 1, 61, 13),
+    ),
+    "features": (
+        features_without_channels,
+        nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d((1, 2), padding=(0, 1)),
+            nn.Conv2d(4, 6, 3, padding=1, stride=(2, 1)), nn.MaxPool2d(2),
+        ),
+        nn.GRU(12, 7, batch_first=True), (2, 9, 8), (3, 14, 8),
+    ),
+    "pictures": (
+        pictures_in_time, nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.LSTM(4, 5, batch_first=True), (2, 5, 3, 8, 8), (3, 9, 3, 8, 8),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets(name: str) -> None:
+    run, front, recurrent, *shapes = NETS[name]
+    check(module(run, front, recurrent), *((normal(*shape),) for shape in shapes))
+
+
+def test_where_nothing_says_which_axis_is_time_the_second_is_fixed() -> None:
+    mean = module(lambda m, x: m[0](x).mean((2, 3)), nn.Conv2d(1, 4, 3))
+    net = check(mean, (normal(2, 1, 6, 9),), (normal(1, 1, 8, 9),))
+    assert net.inputs["given_0"].shape == ("B", 1, "T", 9)
+
+
+def test_what_can_not_be_read_is_listed_at_once() -> None:
+    """What comes behind the first that can't be read is looked at too, and makes no errors of its own."""
+
+    def run(m: Any, x: Any) -> Any:
+        y = m[1](F.fold(m[0](x).flatten(2), (4, 4), (1, 1)).flatten(2).transpose(1, 2))[0]
+        return m[2](m[3](y).transpose(1, 2)[..., None, None]).cumprod(1)
+
+    parts = (nn.Conv2d(1, 4, 3), nn.GRU(4, 5, batch_first=True), nn.Conv3d(6, 5, 1), nn.Linear(5, 6))
+    with pytest.raises(rg.NotReadableError) as caught:
+        rg.read_torch(module(run, *parts), (normal(2, 1, 6, 6),))
+    problems = caught.value.problems
+    assert len(problems) == 3
+    for word, problem in zip(("fold: of layers", "conv3d: of layers", "cumprod: it has no"), problems, strict=True):
+        assert word in problem
