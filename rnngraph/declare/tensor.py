@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Never
 
@@ -226,8 +226,27 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
 
 
 def as_tensor(x: Any) -> Tensor:
-    """x itself, or a constant of a number or an array."""
-    return x if isinstance(x, Tensor) else constant(x)
+    """x itself, a constant of a number or an array, or Tensors of a list along a new first axis."""
+    return x if isinstance(x, Tensor) else _stacked(x) if holds_tensors(x) else constant(x)
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether a list has Tensors in it, or lists of them."""
+    return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or holds_tensors(item) for item in value)
+
+
+def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
+    """Tensors, and numbers beside them, along a new first axis."""
+    first = beside or _first_of(values)
+    items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
+    rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
+    return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0)
+
+
+def _first_of(values: Sequence[Any]) -> Tensor:
+    """The first Tensor of lists that hold some."""
+    found = next(item for item in values if isinstance(item, Tensor) or holds_tensors(item))
+    return found if isinstance(found, Tensor) else _first_of(found)
 
 
 def like(value: Any, other: Tensor) -> Tensor:
@@ -238,7 +257,7 @@ def like(value: Any, other: Tensor) -> Tensor:
         if isinstance(value, float | np.floating) and other.dtype in INTEGERS and not float(value).is_integer():
             raise DtypeError(f"the number {value} meets a tensor of {other.dtype}; convert the tensor with rg.cast")
         return constant(value, dtype=other.dtype)
-    return constant(value)
+    return as_tensor(value)
 
 
 def binary(op: str, a: Any, b: Any) -> Tensor:
