@@ -91,7 +91,6 @@ INSTEAD: dict[str, str] = {
     "contrib.seq2seq": _BY_STEP,
     "contrib.seq2seq.BeamSearchDecoder": _SEARCH,
     "contrib.seq2seq.tile_batch": f"it is for beam search: {_SEARCH}",
-    "contrib.slim": "use tf.layers and tf.contrib.layers",
     "contrib.training": _BATCHES,
     "custom_gradient": _GRADIENT,
     "data": _BATCHES,
