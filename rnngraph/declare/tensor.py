@@ -13,7 +13,7 @@ import numpy as np
 from ..allocation import reserve
 from ..arguments import checked_name
 from ..display.html import headed
-from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, NotOfferedError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -25,6 +25,7 @@ from ..ir.types import (
 )
 from ..public import api
 from .layer import in_layer
+from .nest import flatten
 from .public_types import check_dtype, public_dim, public_type
 
 declared = itertools.count()
@@ -93,6 +94,13 @@ class Tensor:
     def __deepcopy__(self, memo: Any) -> Tensor:
         """Itself: what is declared once stays one, in copies of cells that hold it too."""
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        from ..foreign import attribute_instead  # for an error only
+
+        if name.startswith("_"):  # Python itself asks for these
+            raise AttributeError(f"a Tensor has no {name}")
+        raise NotOfferedError(f"a Tensor has no {name}; {attribute_instead(name)}")
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
@@ -237,16 +245,10 @@ def holds_tensors(value: Any) -> bool:
 
 def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
     """Tensors, and numbers beside them, along a new first axis."""
-    first = beside or _first_of(values)
+    first = beside or next(item for item in flatten(values) if isinstance(item, Tensor))
     items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
     rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
     return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0)
-
-
-def _first_of(values: Sequence[Any]) -> Tensor:
-    """The first Tensor of lists that hold some."""
-    found = next(item for item in values if isinstance(item, Tensor) or holds_tensors(item))
-    return found if isinstance(found, Tensor) else _first_of(found)
 
 
 def like(value: Any, other: Tensor) -> Tensor:

@@ -9,21 +9,19 @@ from typing import Any
 from ...public import api
 from ..core.names import Namespace
 from ..core.names import missing as _missing
-from .layers import batch_norm as batch_norm
-from .layers import bias_add as bias_add
-from .layers import dropout as dropout
-from .layers import embed_sequence as embed_sequence
-from .layers import flatten as flatten
-from .layers import fully_connected as fully_connected
-from .layers import l1_l2_regularizer as l1_l2_regularizer
-from .layers import l1_regularizer as l1_regularizer
-from .layers import l2_regularizer as l2_regularizer
-from .layers import layer_norm as layer_norm
-from .layers import linear as linear
-from .layers import one_hot_encoding as one_hot_encoding
-from .layers import unit_norm as unit_norm
-from .layers import variance_scaling_initializer as variance_scaling_initializer
-from .layers import xavier_initializer as xavier_initializer
+from ..ops.initializers import variance_scaling_initializer, xavier_initializer
+from ..ops.layers import flatten, fully_connected
+from ..ops.normalizers import (
+    batch_norm,
+    bias_add,
+    dropout,
+    embed_sequence,
+    layer_norm,
+    one_hot_encoding,
+    unit_norm,
+)
+from ..ops.regularizers import l1_l2_regularizer, l1_regularizer, l2_regularizer
+from .layers import linear
 
 
 @api
