@@ -378,10 +378,8 @@ class Run:
                 found[node] = session.value(variable).copy()
 
     def _computed(self, session: BaseSession, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        stand_ins = [node for node in self.asked.reads if node.get("gradient") is not None]
-        if stand_ins:
-            owner = stand_ins[0]["gradient"]
-            found: Sequence[np.ndarray] = owner.compute(session, self.asked, values, seed)
+        if self.asked.derivative is not None:
+            found: Sequence[np.ndarray] = self.asked.derivative.compute(session, self.asked, values, seed)
             return found
         return self.asked.program().run(session, self.asked.cut, values, seed)
 

@@ -315,6 +315,8 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
     position = _first(axis, dim)
     if position is None:
         raise ArgumentError("tf.expand_dims needs an axis")
+    if isinstance(position, list | tuple) and len(position) == 1:
+        position = position[0]
     return functions.expand_dims(input, position)
 
 
