@@ -74,6 +74,17 @@ class Permutation:
         return generator.permutation(shape[0])
 
 
+def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
+    """Tensors of fixed sizes and dtypes that are parts of one draw: their initializers see the same numbers."""
+    graph = get_default_graph()
+    graph.draws += 1
+    salt = salt_of(seed)
+    return [
+        fed(what, shape, dtype, unnamed=True, drawn=Drawn(initializer, shape, salt, graph.draws))
+        for initializer, shape, dtype in parts
+    ]
+
+
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
     """Of a fixed size: what a run is fed by itself."""
     graph = get_default_graph()
