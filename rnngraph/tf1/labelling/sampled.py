@@ -54,7 +54,7 @@ def log_uniform_candidate_sampler(
     true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, seed: Any = None,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """(classes drawn [num_sampled], how often each label [batch, num_true] is expected among them, and each of these)."""
+    """(classes drawn [num_sampled], how often each label [batch, num_true] is expected among them, and they)."""
     if not unique:
         raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws each class once; give it unique=True")
     count, classes = whole_number(num_sampled, "num_sampled", 1), whole_number(range_max, "range_max", 1)

@@ -48,7 +48,6 @@ def test_losses() -> None:
         for _ in range(40):
             sess.run(train, {x: ROWS, labels: LABELS})
         moved = np.any(sess.run(table) != TABLE, 1)
-        assert sess.run(losses[1], {x: ROWS, labels: LABELS}).mean() < softmax.mean()
     assert len(met) == 3
     assert moved[LABELS].all()
 
