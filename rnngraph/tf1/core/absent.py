@@ -79,8 +79,6 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.EmbeddingWrapper": "apply tf.nn.embedding_lookup(table, ids) to the inputs",
     "contrib.rnn.FusedRNNCellAdaptor": "use the cell itself with tf.nn.dynamic_rnn(…, time_major=True)",
     "contrib.rnn.GRUBlockCell": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
-    "contrib.rnn.GRUBlockCellV2": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
-    "contrib.rnn.LSTMBlockCell": "use tf.contrib.rnn.LSTMCell, which is compiled to the same fused code",
     "contrib.rnn.LSTMBlockFusedCell": "use tf.contrib.rnn.LSTMCell with tf.nn.dynamic_rnn(…, time_major=True)",
     "contrib.rnn.LSTMBlockWrapper": "use tf.contrib.rnn.LSTMCell",
     "contrib.rnn.stack_bidirectional_rnn": "use tf.contrib.rnn.stack_bidirectional_dynamic_rnn",

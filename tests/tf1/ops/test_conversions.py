@@ -78,6 +78,25 @@ def test_initializers_are_called() -> None:
         np.testing.assert_allclose(sess.run(y, {x: A}), np.repeat(A.sum(1, keepdims=True) * 2, 2, 1), rtol=1e-5)
 
 
+def test_block_cells_are_the_plain_ones() -> None:
+    x = tf.placeholder(tf.float32, [None, 5, 3])
+    made = {
+        "lstm": (tf.contrib.rnn.LSTMBlockCell(4, forget_bias=0.5), tf.nn.rnn_cell.LSTMCell(4, forget_bias=0.5)),
+        "gru": (tf.contrib.rnn.GRUBlockCellV2(4), tf.nn.rnn_cell.GRUCell(4)),
+    }
+    outputs = []
+    for name, cells in made.items():
+        for reuse, cell in zip((False, True), cells, strict=True):
+            with tf.variable_scope(name, reuse=reuse):
+                outputs.append(tf.nn.dynamic_rnn(tf.contrib.rnn.MultiRNNCell([cell]), x, dtype=tf.float32)[0])
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        block, plain, block_gru, plain_gru = sess.run(outputs, {x: np.stack([A] * 5, 1)})
+    np.testing.assert_array_equal(block, plain)
+    np.testing.assert_array_equal(block_gru, plain_gru)
+    assert tf.global_variables()[0].name == "lstm/rnn/multi_rnn_cell/cell_0/lstm_cell/kernel:0"
+
+
 def test_gradients_move_other_variables() -> None:
     """As where workers train copies: what they found is applied to the variables that all share."""
     x = tf.placeholder(tf.float32, [None, 3])
