@@ -77,7 +77,7 @@ def _is_cell(specification: Any) -> bool:
 def specification_of(cell: Any) -> Any:
     """What ``cell.state()`` gives, as it is."""
     try:
-        return cell.state()
+        return type(cell).state(cell)  # a cell's own attributes may have any names
     except TypeError:
         taking(cell.state, f"{cell!r}.state")
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Never
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..allocation import reserve
 from ..arguments import checked_name
 from ..display.html import headed
-from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, NotOfferedError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -25,6 +25,7 @@ from ..ir.types import (
 )
 from ..public import api
 from .layer import in_layer
+from .nest import flatten
 from .public_types import check_dtype, public_dim, public_type
 
 declared = itertools.count()
@@ -93,6 +94,13 @@ class Tensor:
     def __deepcopy__(self, memo: Any) -> Tensor:
         """Itself: what is declared once stays one, in copies of cells that hold it too."""
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        from ..foreign import attribute_instead  # for an error only
+
+        if name.startswith("_"):  # Python itself asks for these
+            raise AttributeError(f"a Tensor has no {name}")
+        raise NotOfferedError(f"a Tensor has no {name}; {attribute_instead(name)}")
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
@@ -227,8 +235,21 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
 
 
 def as_tensor(x: Any) -> Tensor:
-    """x itself, or a constant of a number or an array."""
-    return x if isinstance(x, Tensor) else constant(x)
+    """x itself, a constant of a number or an array, or Tensors of a list along a new first axis."""
+    return x if isinstance(x, Tensor) else _stacked(x) if holds_tensors(x) else constant(x)
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether a list has Tensors in it, or lists of them."""
+    return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or holds_tensors(item) for item in value)
+
+
+def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
+    """Tensors, and numbers beside them, along a new first axis."""
+    first = beside or next(item for item in flatten(values) if isinstance(item, Tensor))
+    items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
+    rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
+    return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0)
 
 
 def like(value: Any, other: Tensor) -> Tensor:
@@ -239,7 +260,7 @@ def like(value: Any, other: Tensor) -> Tensor:
         if isinstance(value, float | np.floating) and other.dtype in INTEGERS and not float(value).is_integer():
             raise DtypeError(f"the number {value} meets a tensor of {other.dtype}; convert the tensor with rg.cast")
         return constant(value, dtype=other.dtype)
-    return constant(value)
+    return as_tensor(value)
 
 
 def binary(op: str, a: Any, b: Any) -> Tensor:

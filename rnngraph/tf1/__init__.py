@@ -97,7 +97,7 @@ from .flow.while_loops import while_loop
 from .labelling.ctc import edit_distance
 from .labelling.sparse import SparseTensor, SparseTensorValue, sparse, sparse_placeholder, sparse_tensor_to_dense
 from .ops import nest
-from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
+from .ops.arithmetic import div, reciprocal, reverse, rsqrt, strided_slice, to_double, to_int32, to_int64, truediv
 from .ops.arithmetic import l2_normalize as _l2_normalize
 from .ops.arithmetic import slice_of as slice
 from .ops.arithmetic import truediv as realdiv
@@ -163,7 +163,6 @@ from .ops.functions import (
     to_float,
     transpose,
     unstack,
-    where,
     zeros,
     zeros_like,
 )
@@ -216,6 +215,7 @@ from .ops.selection import (
     roll,
     trace,
     unsorted_segment_sum,
+    where,
 )
 from .ops.shapes import (
     add_n,

@@ -241,13 +241,15 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     total = x.type.shape[position]
-    if not isinstance(total, int):
-        raise ShapeError("can't split an axis of open size; use slices")
     if isinstance(parts, int | np.integer):
         count = whole_number(parts, "parts", 1)
+        if not isinstance(total, int):
+            return _equal_parts(x, count, position)
         sizes = [total // count] * count
     else:
         sizes = [whole_number(part, "a part", 0) for part in entries(parts, "parts")]
+    if not isinstance(total, int):
+        raise ShapeError(f"can't split an axis of open size into {shown(parts)}; use slices")
     if sum(sizes) != total:
         raise ShapeError(f"an axis of {total} does not split into {shown(parts)}")
     index: list[Any] = [slice(None)] * x.rank
@@ -285,6 +287,17 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new ``axis``."""
     return concat([expand_dims(item, axis) for item in tensors], axis)
+
+
+def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
+    """x cut into equal pieces along an axis whose size is open, and a multiple of ``count`` for all sizes."""
+    shape = x.type.shape
+    each = quotient(shape[position], count)
+    if each is None:
+        raise ShapeError(f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size")
+    apart = build("reshape", x, shape=(*shape[:position], count, each, *shape[position + 1 :]))
+    before = (slice(None),) * position
+    return [apart[(*before, part)] for part in range(count)]
 
 
 @api

@@ -7,9 +7,12 @@ from typing import Any
 
 from ...declare.cell import Cell, Scope
 from ...declare.nest import flatten
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build
 from ...errors import ArgumentError
+from ...ir.types import product
 from ..core.names import dtype_name
+from ..core.scopes import variable_scope
+from ..core.sizes import size_tensor
 from ..core.tensors import TensorShape
 from ..core.variables import get_variable
 from .calls import call_cell, within_step
@@ -36,6 +39,8 @@ class RNNCell(Cell, metaclass=_AnyCell):
     _reuse: Any = None
     _name: str | None = None
     _dtype: str | None = None
+    _begun: Any = None
+    """What its ``zero_state`` gave a driver, if a program wrote one."""
 
     def __init__(
         self, trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None,
@@ -100,7 +105,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
-        given = state["h"] if single else state
+        given = _as_written(self.state_size, self._begun, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
                 if not self.built:
@@ -109,16 +114,66 @@ class RNNCell(Cell, metaclass=_AnyCell):
                 output, new = self.call(x, given)
             else:
                 output, new = self(x, given)  # type: ignore[operator]
-        return output, {"h": flatten(new)[0] if isinstance(new, tuple | list) else new} if single else new
+        if single:
+            return output, {"h": carried(flatten(new)[0] if isinstance(new, tuple | list) else new)}
+        return output, carried(new)
 
 
 LayerRNNCell = RNNCell
 
 
+def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
+    """What a driver begins with: the state that is given, or the cell's ``zero_state`` where a program wrote one."""
+    if state is not None or type(cell).zero_state is Cell.zero_state or not isinstance(inputs, Tensor):
+        return state if state is None else carried(state)
+    batch = inputs.type.shape[1 if time_major else 0]
+    with variable_scope(scope or default):
+        rows = batch if isinstance(batch, int) else size_tensor(inputs, batch, "int32")
+        begun = cell.zero_state(rows, inputs.dtype if dtype is None else dtype)
+    if isinstance(cell, RNNCell) and hasattr(cell, "state_size"):
+        cell._begun = begun
+    return carried(begun)
+
+
+def carried(state: Any) -> Any:
+    """A program's state as drivers carry it: lists are tuples, and of matrices the rows stand side by side."""
+    if isinstance(state, dict):
+        return {key: carried(item) for key, item in state.items()}
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return type(state)(*map(carried, state))
+    if isinstance(state, tuple | list):
+        return tuple(map(carried, state))
+    if isinstance(state, Tensor) and state.rank > 2:
+        batch, *sizes = state.type.shape
+        return build("reshape", state, shape=(batch, product(sizes)))
+    return state
+
+
+def as_written(cell: Any, state: Any) -> Any:
+    """A state that drivers carry as the cell's program has it."""
+    own = type(cell).__mro__[0] is not RNNCell and RNNCell in type(cell).__mro__
+    return _as_written(cell.state_size, cell._begun, state) if own else state
+
+
+def _as_written(size: Any, begun: Any, state: Any) -> Any:
+    if isinstance(state, Tensor):
+        sizes = (
+            begun.type.shape[1:] if isinstance(begun, Tensor) else TensorShape(getattr(size, "value", size)).as_list()
+        )
+        return state if len(sizes) < 2 else build("reshape", state, shape=(state.type.shape[0], *sizes))
+    if isinstance(state, dict):
+        return {key: _as_written(size[key], begun and begun[key], item) for key, item in state.items()}
+    starts = [None] * len(state) if begun is None else begun
+    items = [_as_written(*parts) for parts in zip(size, starts, state, strict=True)]
+    if hasattr(state, "_fields"):
+        return type(state)(*items)
+    return items if isinstance(size, list) else tuple(items)
+
+
 def _widths(size: Any) -> Any:
     """``state_size`` with ints at the leaves."""
     if isinstance(size, TensorShape):
-        return _widths(size.as_list()[-1])
+        return product([item for item in size.as_list() if item is not None])
     if isinstance(size, dict):
         return {key: _widths(item) for key, item in size.items()}
     if isinstance(size, tuple) and hasattr(size, "_fields"):

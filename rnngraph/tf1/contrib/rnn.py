@@ -12,10 +12,12 @@ from ..ops.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LS
 from ..ops.contrib_cells import (
     CFNCell,
     CoupledInputForgetGateLSTMCell,
+    GRUBlockCellV2,
     IndRNNCell,
     InputProjectionWrapper,
     IntersectionRNNCell,
     LayerNormBasicLSTMCell,
+    LSTMBlockCell,
     MinimalRNNCell,
     NASCell,
     OutputProjectionWrapper,

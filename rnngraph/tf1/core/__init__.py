@@ -5,6 +5,7 @@
 stack of each thread; ``cuts`` put placeholders at any Tensor. ``scopes`` name what is declared, ``operations`` are what
 a run does beside giving values, ``variables`` what programs make of them. ``session`` finds the program of a set of
 fetches and runs it, ``programs`` makes it; ``rolled`` and ``feedback`` make drivers of loops that are written out,
-whose ``steps`` are equal. ``sizes`` are Tensors too, and ``tensors`` answers what programs ask of a Tensor. Knows no
+whose ``steps`` are equal. ``sizes`` are Tensors too, ``conversion`` gives arrays the dtype of the Tensors that they
+stand beside, and ``tensors`` answers what programs ask of a Tensor. Knows no
 cell, no layer and no optimizer.
 """

@@ -27,7 +27,6 @@ _QUEUE = f"there are no queues and no threads that read; {_BATCHES}"
 _TABLE = "look up ids in Python, with a dict, and feed them as tf.int32"
 _HOOK = f"do it in the loop, between two runs of the session; {_STEPS}"
 _DATA_SIZE = "how many entries it gives is data; do it in NumPy with what session.run gives, or with what is fed"
-_SAMPLED = "use tf.nn.sparse_softmax_cross_entropy_with_logits over all classes"
 _PLANE = "nets of pictures are not what this is for; over sequences use tf.layers.conv1d and tf.layers.max_pooling1d"
 _REUSE = "call the function again within tf.variable_scope(name, reuse=tf.AUTO_REUSE)"
 _METRIC = (
@@ -80,8 +79,6 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.EmbeddingWrapper": "apply tf.nn.embedding_lookup(table, ids) to the inputs",
     "contrib.rnn.FusedRNNCellAdaptor": "use the cell itself with tf.nn.dynamic_rnn(…, time_major=True)",
     "contrib.rnn.GRUBlockCell": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
-    "contrib.rnn.GRUBlockCellV2": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
-    "contrib.rnn.LSTMBlockCell": "use tf.contrib.rnn.LSTMCell, which is compiled to the same fused code",
     "contrib.rnn.LSTMBlockFusedCell": "use tf.contrib.rnn.LSTMCell with tf.nn.dynamic_rnn(…, time_major=True)",
     "contrib.rnn.LSTMBlockWrapper": "use tf.contrib.rnn.LSTMCell",
     "contrib.rnn.stack_bidirectional_rnn": "use tf.contrib.rnn.stack_bidirectional_dynamic_rnn",
@@ -91,7 +88,6 @@ INSTEAD: dict[str, str] = {
     "contrib.seq2seq": _BY_STEP,
     "contrib.seq2seq.BeamSearchDecoder": _SEARCH,
     "contrib.seq2seq.tile_batch": f"it is for beam search: {_SEARCH}",
-    "contrib.slim": "use tf.layers and tf.contrib.layers",
     "contrib.training": _BATCHES,
     "custom_gradient": _GRADIENT,
     "data": _BATCHES,
@@ -143,13 +139,10 @@ INSTEAD: dict[str, str] = {
     "nn.embedding_lookup_sparse": "feed padded ids and a mask; use tf.nn.embedding_lookup and tf.reduce_sum",
     "nn.fused_batch_norm": _BATCH_NORM,
     "nn.local_response_normalization": _PLANE,
-    "nn.log_uniform_candidate_sampler": _SAMPLED,
     "nn.lrn": _PLANE,
     "nn.max_pool": _PLANE,
-    "nn.nce_loss": _SAMPLED,
     "nn.rnn_cell": _OWN_CELL,
     "nn.rnn_cell.DeviceWrapper": "there are no devices to choose; leave it out",
-    "nn.sampled_softmax_loss": _SAMPLED,
     "nn.seq2seq": "use tf.contrib.legacy_seq2seq",
     "nn.static_state_saving_rnn": _DRIVER,
     "NoGradient": _GRADIENT,

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build
 from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
-from ...ir.graph import Node
+from ...ir.graph import Node, topological
 from ...program.program import Program, compile
 from ...public import api
 from .cuts import Cut
@@ -54,7 +54,9 @@ class Graph:
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
     what is made of other feeds. named: Tensors and operations by name. holder: the session whose
-    values the variables have now. labels, renamed: names of placeholders, and those that are not the first of theirs.
+    values the variables have now. placed: placeholders; after: operations
+    that run before Tensors;
+    labels, renamed: their names, and those that are not the first of theirs.
     within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
@@ -77,6 +79,8 @@ class Graph:
         self.plans: dict[Any, Any] = {}
         self.told = False  # of dropout in every run
         self.labels: set[str] = {*RESERVED}
+        self.placed: set[Node] = set()
+        self.after: dict[Node, list[Any]] = {}
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
         self._taken: Counter[str] = Counter()
@@ -96,6 +100,26 @@ class Graph:
 
     # Declaring -----------------------------------------------------------------------------------
 
+    def following(self, tensor: Tensor, is_given: bool) -> Tensor:
+        """A Tensor before which the operations of ``tf.control_dependencies`` run. is_given: it is there without them,
+        so that another one stands for it.
+        """
+        if is_given:
+            tensor = build("reshape", tensor, shape=tensor.type.shape)
+        self.after[tensor.node] = self.collections["control_inputs"]
+        return tensor
+
+    def required_by(self, nodes: Sequence[Node]) -> list[Any]:
+        """Operations that run where Tensors are computed."""
+        if not self.after:
+            return []
+        return [item for node in topological(nodes) for item in self.after.get(node, ())]
+
+    def variable_read(self, node: Node) -> Variable | None:
+        """The variable that a Tensor is, or reads once operations have run."""
+        read = node.operands[0] if node in self.after and node.op == "reshape" else node
+        return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
+
     def own(self, *tensors: Tensor) -> None:
         """Notes Tensors that were declared with variables of their own; in a step of a loop the loop has them."""
         for tensor in tensors:
@@ -104,6 +128,7 @@ class Graph:
     def place(self, tensor: Tensor, name: str | None) -> None:
         """Notes a placeholder. One whose label another has is renamed where both are compiled."""
         label = tensor.name
+        self.placed.add(tensor.node)
         if name is not None and label in self.labels:
             self.renamed.append(tensor.node)
         self.labels.add(label)
@@ -177,7 +202,7 @@ class Graph:
     def get_operation_by_name(self, name: str) -> Any:
         """The operation of a name, or that of the Tensor of that name."""
         found = self.find(name)
-        return found.op if isinstance(found, Tensor) else found  # type: ignore[attr-defined]
+        return found.op if isinstance(found, Tensor) else found
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """What a name stands for; anything else as it is."""

@@ -69,7 +69,8 @@ def dtype_name(dtype: Any) -> str:
 
 def initializer_from(given: Any) -> Any:
     """An initializer, of what programs give for one: itself, or the function of TensorFlow's that makes it."""
-    return given() if getattr(given, "makes_initializer", False) else given
+    made = given() if getattr(given, "makes_initializer", False) else given
+    return getattr(made, "initializer", made)
 
 
 class Namespace:

@@ -13,6 +13,7 @@ from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
 from ...errors import DtypeError, ShapeError, shown, user_line
 from ...public import api
+from .conversion import floats_adopted
 from .graph import get_default_graph
 from .variable import ExtraVariable, Variable
 
@@ -139,15 +140,23 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def operation(target: Target) -> Target:
-    """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it."""
+    """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it, and arrays that
+    they are given take the dtype of the Tensors beside them.
+    """
     default = f"{target.__name__}"
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        result = target(*arguments, **keywords)
+        given = floats_adopted((*arguments, *keywords.values()))
+        result = target(*given[: len(arguments)], **dict(zip(keywords, given[len(arguments) :], strict=True)))
+        if not isinstance(result, Tensor):
+            return result
+        graph = get_default_graph()
+        if graph.collections["control_inputs"]:
+            result = graph.following(result, any(result is item for item in given))
         name = keywords.get("name")
-        if isinstance(name, str) and name and isinstance(result, Tensor):
-            get_default_graph().name(name, result)
+        if isinstance(name, str) and name:
+            graph.name(name, result)
         return result
 
     call.__name__ = default

@@ -32,7 +32,7 @@ class Asked:
     """Tensors that are asked for together, and the Tensors that are fed in their stead.
 
     nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these.
-    reads: placeholders that they depend on, gradients' stand-ins too.
+    reads: placeholders that they depend on, gradients' stand-ins too; derivative: what the first of these stands for.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -44,6 +44,8 @@ class Asked:
         self.reads = [
             node for node in topological([tensor.node for tensor in self.tensors.values()]) if node.op == "input"
         ]
+        gradients = (node.get("gradient") for node in self.reads)
+        self.derivative: Any = next((item for item in gradients if item is not None), None)
         self._program: FetchProgram | None = None
 
     def program(self) -> FetchProgram:

@@ -299,6 +299,8 @@ class Run:
         for leaf in self.leaves:
             if isinstance(leaf, Operation):
                 self._add(leaf)
+        for item in graph.required_by([leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]):
+            self._add(item)
         self.steps = [item for item in self.operations if isinstance(item, Step)]
         self.others = [item for item in self.operations if not isinstance(item, Step)]
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
@@ -306,8 +308,9 @@ class Run:
         nodes = [tensor.node for tensor in tensors]
         apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
         self.constants = [node for node in apart if node.op == "constant"]
-        self.variables = [(node, graph.variables[node["slot"]]) for node in apart if node.op == "parameter"]
-        computed = [node for node in apart if node.op not in ("constant", "parameter")]
+        read = {node: graph.variable_read(node) for node in apart}
+        self.variables = [(node, variable) for node, variable in read.items() if variable is not None]
+        computed = [node for node in apart if node.op != "constant" and read[node] is None]
         self.asked = Asked(graph, computed, fed)
         self.nothing = Asked(graph, (), fed) if len(self.steps) > 1 else self.asked  # of all steps but the first
         self._places = self._direct_places()
@@ -375,10 +378,8 @@ class Run:
                 found[node] = session.value(variable).copy()
 
     def _computed(self, session: BaseSession, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        stand_ins = [node for node in self.asked.reads if node.get("gradient") is not None]
-        if stand_ins:
-            owner = stand_ins[0]["gradient"]
-            found: Sequence[np.ndarray] = owner.compute(session, self.asked, values, seed)
+        if self.asked.derivative is not None:
+            found: Sequence[np.ndarray] = self.asked.derivative.compute(session, self.asked, values, seed)
             return found
         return self.asked.program().run(session, self.asked.cut, values, seed)
 

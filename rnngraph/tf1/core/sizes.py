@@ -62,6 +62,39 @@ def _size(item: Any) -> Any:
         raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
 
 
+def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
+    """A slice of an axis of size ``dim``, whose end may be that very size."""
+    stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
+    if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
+        raise ShapeError(
+            f"{what} takes ints, or as its end the size of the very axis that it cuts; cut what is fed with NumPy, or "
+            "choose entries with tf.gather or a mask"
+        )
+    return slice(start, stop, step)
+
+
+def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index whose slices may have what ``tf.shape`` gives."""
+    taken = [item for item in index if item is not None]
+    places = list(range(len(taken)))
+    if Ellipsis in [item for item in taken if not isinstance(item, Tensor)]:
+        first = next(place for place, item in enumerate(taken) if item is Ellipsis)
+        places = [place if place < first else x.rank - len(taken) + place for place in places]
+    axes = iter(places)
+
+    def settled(item: Any) -> Any:
+        if item is None:
+            return None
+        axis = next(axes)
+        if not isinstance(item, slice) or not any(isinstance(part, Tensor) for part in (item.start, item.stop)):
+            return item
+        start, stop = (_size(part) if isinstance(part, Tensor) else part for part in (item.start, item.stop))
+        step = 1 if item.step is None else item.step
+        return slice_between("a slice of a Tensor", start, stop, step, x.type.shape[axis])
+
+    return tuple(map(settled, index))
+
+
 def as_dim(item: Any) -> Dim:
     """A size that was computed, as an int or as an open one."""
     return item if isinstance(item, Size) else int(item)

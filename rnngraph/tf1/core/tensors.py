@@ -14,11 +14,16 @@ import numpy as np
 
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
+from ...ir.types import FLOATS, INTEGERS
 from ...public import api
+from .conversion import extend_operators
 from .graph import get_default_graph
+from .names import DType
 from .operations import Assign, Initialize, Operation
 from .session import present_session
 from .variable import ExtraVariable, Variable
+
+_DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
 class Dimension(int):
@@ -41,7 +46,13 @@ class OpenDimension:
     def __hash__(self) -> int:
         return hash(None)
 
+    def __bool__(self) -> bool:
+        return False
+
     def __repr__(self) -> str:
+        return "None"
+
+    def __str__(self) -> str:
         return "?"
 
     def __int__(self) -> int:
@@ -61,11 +72,11 @@ class TensorShape(tuple[Any, ...]):
         if sizes is not None and not isinstance(sizes, list | tuple):
             raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
         sizes = sizes or ()
-        return tuple.__new__(cls, [dimension(size) for size in sizes])
+        return tuple.__new__(cls, [size if isinstance(size, str) else dimension(size) for size in sizes])
 
     def as_list(self) -> list[int | None]:
         """Sizes as ints and None."""
-        return [size.value for size in self]
+        return [getattr(size, "value", None) for size in self]
 
     @property
     def ndims(self) -> int:
@@ -108,10 +119,8 @@ class TensorShape(tuple[Any, ...]):
         found = tuple.__getitem__(self, key)
         return TensorShape(found) if isinstance(key, slice) else found
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
-
-    __str__ = __repr__
 
 
 @api
@@ -181,6 +190,9 @@ def extend() -> None:
         setattr(Tensor, name, method)
         setattr(ExtraVariable, name, method)
     setattr(Tensor, "set_shape", _set_shape)  # noqa: B010  (mypy knows no such method)
+    shape = Tensor.shape.fget  # type: ignore[attr-defined]  # of a property, which mypy takes for what it gives
+    setattr(Tensor, "shape", property(lambda self: TensorShape(shape(self))))  # noqa: B010
+    setattr(Tensor, "dtype", property(lambda self: _DTYPES[self.type.dtype]))  # noqa: B010
     setattr(Tensor, "consumers", _consumers)  # noqa: B010
     setattr(Tensor, "device", "")  # noqa: B010
     setattr(Tensor, "graph", property(lambda self: get_default_graph()))  # noqa: B010
@@ -197,3 +209,4 @@ def extend() -> None:
 
 
 extend()
+extend_operators()

@@ -160,6 +160,21 @@ def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
     return TensorType(kind, shape), initializer_of(start), None
 
 
+def array_initializer(given: Any) -> Initializer:
+    """An initializer of a program's as layers and cells take it: of (shape, generator)."""
+    start = initializer_from(given)
+    if not callable(start) or (arguments := _tensorflow_arguments(start, "float32")) is None:
+        return initializer_of(start)
+
+    def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        _, initializer, computed = _initial(start(shape, **arguments), None)
+        if computed is not None:
+            raise ArgumentError(f"an initializer gives {computed!r}, which takes a run; give numbers, made with NumPy")
+        return initializer(shape, generator)
+
+    return draw
+
+
 def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
     """What TensorFlow gives an initializer of a program's own beside the shape; None for one of ours."""
     try:

@@ -83,15 +83,24 @@ class _While:
         }
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
+    def _pair(self, place: int) -> tuple[Tensor, Tensor]:
+        """A variable within a step, and what it begins with."""
+        formal, initial = self.formals[place], self.leaves[place]
+        assert isinstance(formal, Tensor), "it is no array"
+        assert isinstance(initial, Tensor), "it is no array"
+        return formal, initial
+
+    def _array(self, place: int) -> TensorArray:
+        """An array before the loop."""
+        found = self.leaves[place]
+        assert isinstance(found, TensorArray), "it is no Tensor"
+        return found
+
     def _node(self, place: int) -> Node:
-        found = self.formals[place]
-        assert isinstance(found, Tensor), "arrays have none"
-        return found.node
+        return self._pair(place)[0].node
 
     def _initial(self, place: int) -> Node:
-        found = self.leaves[place]
-        assert isinstance(found, Tensor), "arrays have none"
-        return found.node
+        return self._pair(place)[1].node
 
     def _results(self, results: Any) -> list[Any]:
         """What the step makes of each leaf."""
@@ -133,9 +142,8 @@ class _While:
 
     def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
         """(entry at the first step, value) of what each step writes to an array; None where it writes nothing."""
-        formal, before = self.formals[place], self.leaves[place]
-        assert isinstance(formal, TensorArray)
-        assert isinstance(before, TensorArray)
+        formal, before = self.formals[place], self._array(place)
+        assert isinstance(formal, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
         if array.origin is not formal or (not changed and array.entries.array is not before.entries.array):
             raise StructureError(f"{_WHAT}: variable {place} is to be what the array that the step was given wrote")
@@ -174,7 +182,8 @@ class _While:
             return pack(self.nest, self.leaves)
         roots = self._by_number(roots, length)
         for place in carried:
-            loop.carry(self.formals[place], Tensor(roots.pop(0)), self.leaves[place])  # type: ignore[arg-type]
+            formal, initial = self._pair(place)
+            loop.carry(formal, Tensor(roots.pop(0)), initial)
         loop.emits = [roots.pop(0) for _ in writes]
         when = self._while_it_holds(condition, following) if stops else None
         finals, emitted = loop.declared(length, when=when)
@@ -186,13 +195,13 @@ class _While:
             place = [leaf.node if isinstance(leaf, Tensor) else None for leaf in self.formals].index(node)
             found[place] = self._last(begins, length, taken, node.dtype, finals + emitted)
         for (place, (begins, _)), values in zip(writes.items(), emitted, strict=True):
-            before = self.leaves[place]
-            if stops and before.grows:  # type: ignore[union-attr]
+            before = self._array(place)
+            if stops and before.grows:
                 raise NotOfferedError(
                     f"{_WHAT}: how many entries an array has that grows is known at run time only; give it a size, the "
                     f"most that there are, and no dynamic_size ({GUIDE})"
                 )
-            found[place] = written(before, begins, anchored(values, sources))  # type: ignore[arg-type]
+            found[place] = written(before, begins, anchored(values, sources))
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in found])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:

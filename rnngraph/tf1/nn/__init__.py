@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.names import missing as _missing
 from ..labelling.ctc import ctc_greedy_decoder, ctc_loss
+from ..labelling.sampled import log_uniform_candidate_sampler, nce_loss, sampled_softmax_loss
 from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,

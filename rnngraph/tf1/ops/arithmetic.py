@@ -11,7 +11,7 @@ from ...declare.tensor import Tensor, as_tensor, like
 from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
 from ..core.operations import operation
-from ..core.sizes import sizes_in
+from ..core.sizes import sizes_in, slice_between
 from .numbers import floordiv
 
 
@@ -80,10 +80,32 @@ def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor
 def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
     """A part of a tensor: from ``begin``, so many entries of each axis, -1 for all that are left."""
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
-    if not len(starts) == len(counts) == x.rank or not all(isinstance(item, int) for item in (*starts, *counts)):
-        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} ints for begin and as many for size")
-    places = zip(starts, counts, strict=True)
-    return x[tuple(slice(start, None if count < 0 else start + count) for start, count in places)]
+    if not len(starts) == len(counts) == x.rank:
+        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} sizes for begin and as many for size")
+    places = zip(starts, counts, x.type.shape, strict=True)
+    return x[tuple(slice_between("tf.slice", a, None if n == -1 else a + n, 1, dim) for a, n, dim in places)]
+
+
+@operation
+def strided_slice(
+    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0,
+    ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """A part of a tensor: of the first axes from ``begin`` up to ``end`` by ``strides``; where a mask has the axis's
+    bit, from the first entry, or up to the last one.
+    """
+    if ellipsis_mask or new_axis_mask or shrink_axis_mask:
+        raise ArgumentError("tf.strided_slice takes masks of begin and end only; write x[...] for the others")
+    x, starts, ends = as_tensor(input_), sizes_in(begin), sizes_in(end)
+    steps = [1] * len(starts) if strides is None else sizes_in(strides)
+    if not len(starts) == len(ends) == len(steps) <= x.rank:
+        raise ShapeError(f"tf.strided_slice of {x!r} takes as many begins as ends and strides, {x.rank} at most")
+    index = []
+    for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
+        first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
+        index.append(slice_between("tf.strided_slice", first, last, step, dim))
+    return x[tuple(index)]
 
 
 @operation

@@ -10,7 +10,6 @@ from ...declare.cells import basic as cells
 from ...declare.cells import wrappers
 from ...declare.cells.basic import Activation
 from ...declare.functions.randomness import KeepProb
-from ...declare.initializers import initializer_of
 from ...declare.nest import flatten, pack
 from ...declare.state import public, resolve, stated
 from ...declare.tensor import Tensor
@@ -20,8 +19,9 @@ from ...public import taking
 from ..cells.calls import within_step
 from ..cells.variables import checked_reuse, reusing
 from ..core.graph import get_default_graph
-from ..core.names import dtype_name, initializer_from, refuse
+from ..core.names import dtype_name, refuse
 from ..core.scopes import present_scope
+from ..core.variables import array_initializer
 
 
 class _Initialized(Scope):
@@ -76,12 +76,12 @@ class TensorFlowCell(Cell):
     def _core(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         kernel, bias = self._initializers
         with reusing(p, self._reuse):
-            return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
+            return super().step(_Initialized(p, kernel or _start(present_scope().initializer), bias), x, state)
 
 
 def _start(given: Any) -> Any:
     """An initializer of a program's, or None."""
-    return None if given is None else initializer_of(initializer_from(given))
+    return None if given is None else array_initializer(given)
 
 
 def tanh_for_none(activation: Activation) -> Activation:

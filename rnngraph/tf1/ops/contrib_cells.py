@@ -10,7 +10,7 @@ from ...declare.cells.basic import Activation
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor
 from ..cells.variables import checked_reuse, reusing
-from .cells import TensorFlowCell, refuse_shards, tanh_for_none
+from .cells import GRUCell, LSTMCell, TensorFlowCell, refuse_shards, tanh_for_none
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
@@ -221,3 +221,22 @@ class OutputProjectionWrapper(projections.OutputProjectionWrapper):
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         with reusing(p, self._reuse):
             return super().projected(p, x)
+
+
+class LSTMBlockCell(LSTMCell):
+    """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments, and with its variables' names."""
+
+    def __init__(
+        self, num_units: int, forget_bias: float = 1.0, cell_clip: float | None = None, use_peephole: bool = False,
+        dtype: Any = None, reuse: bool | None = None, name: str = "lstm_cell",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            num_units, use_peephole, cell_clip, forget_bias=forget_bias, reuse=reuse, name=name, dtype=dtype
+        )
+
+
+class GRUBlockCellV2(GRUCell):
+    """``tf.contrib.rnn.GRUBlockCellV2``: a ``GRUCell`` with other arguments, and with its variables' names."""
+
+    def __init__(self, num_units: int, reuse: bool | None = None, name: str = "gru_cell", dtype: Any = None) -> None:
+        super().__init__(num_units, reuse=reuse, name=name, dtype=dtype)

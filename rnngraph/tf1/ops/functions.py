@@ -12,10 +12,10 @@ from ...declare.functions import activations, padding, randomness, sequences, tr
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.randomness import KeepProb
-from ...declare.tensor import Tensor, build, power
+from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, power
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
-from ...ir.types import Size
+from ...ir.types import Size, product
 from ..core.names import dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
@@ -88,6 +88,8 @@ def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[
 
 def _beside(value: Any, other: Any) -> Tensor:
     """A number takes the dtype of the tensor that it stands beside."""
+    if holds_tensors(value):
+        return as_tensor(value)
     is_number = not isinstance(value, list | tuple) and np.ndim(value) == 0
     return make_constant(value, other.dtype if isinstance(other, Tensor) and is_number else None)
 
@@ -283,8 +285,12 @@ def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose"
 @operation
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     """A tensor in another shape. One entry may be -1; None keeps the size of that axis; others may be tf.shape's."""
-    tensor = functions.stack(tensor) if isinstance(tensor, list | tuple) and _has_tensors(tensor) else tensor
-    return functions.reshape(tensor, sizes_in(shape))
+    x, sizes = as_tensor(tensor), sizes_in(shape)
+    wanted = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
+    elements = product(x.type.shape)
+    if wanted is not None and isinstance(elements, Size):  # as many as a call finds
+        x = build("ensure_shape", functions.reshape(x, [-1]), shape=(wanted,))
+    return functions.reshape(x, sizes)
 
 
 @operation
@@ -309,6 +315,8 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
     position = _first(axis, dim)
     if position is None:
         raise ArgumentError("tf.expand_dims needs an axis")
+    if isinstance(position, list | tuple) and len(position) == 1:
+        position = position[0]
     return functions.expand_dims(input, position)
 
 
@@ -340,6 +348,8 @@ def embedding_lookup(
 ) -> Tensor:  # fmt: skip
     """Rows of a table at ``ids``."""
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
+    if isinstance(params, list | tuple) and len(params) > 1 and holds_tensors(params):
+        raise ArgumentError("tf.nn.embedding_lookup takes one table; join the parts of yours with tf.concat")
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
 
 
@@ -369,14 +379,6 @@ def argmax(
 ) -> Tensor:  # fmt: skip
     """Index of the first largest entry along an axis, by default the first axis."""
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
-
-
-@operation
-def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """x where the condition holds, y elsewhere."""
-    if x is None or y is None:
-        raise ArgumentError("tf.where(condition) gives as many rows as hold, which is not offered; give it x and y")
-    return functions.where(condition, x, y)
 
 
 @operation
@@ -439,12 +441,10 @@ def _alike(values: Sequence[Any]) -> list[Any]:
     """Numbers and lists take the dtype of the Tensors that they stand beside."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
-        return [constant(value) for value in values]
+        return [as_tensor(value) if holds_tensors(value) else constant(value) for value in values]
     return [
-        value if isinstance(value, Tensor | np.ndarray | np.generic) else make_constant(value, kinds[0])
+        as_tensor(value)
+        if isinstance(value, Tensor | np.ndarray | np.generic) or holds_tensors(value)
+        else make_constant(value, kinds[0])
         for value in values
     ]
-
-
-def _has_tensors(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, Tensor) for value in values)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -16,13 +18,35 @@ from ...declare import initializers
 from ...declare.initializers import Initializer, fans
 from ...errors import ArgumentError
 from ...public import api
+from ..core.names import dtype_name
+from .random import fixed_sizes, started
 
 Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 
+@dataclass(frozen=True)
+class Start:
+    """An initializer of ours that programs call themselves: ``tf.Variable(start([28, 10]))``."""
+
+    initializer: Initializer
+
+    @api
+    def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
+        """A Tensor; an array where the second argument is a generator, as ``rg`` asks."""
+        if isinstance(dtype, np.random.Generator):
+            return self.initializer(shape, dtype)
+        kind = dtype_name("float32" if dtype is None else dtype)
+        return started(self.initializer, fixed_sizes("Initializer", shape), kind)
+
+
 def maker(function: Maker) -> Maker:
     """Marks what makes an initializer, which programs also give in place of one."""
-    made = api(function)
+
+    @wraps(function)
+    def make(*arguments: Any, **keywords: Any) -> Start:
+        return Start(function(*arguments, **keywords))
+
+    made = cast("Maker", api(make))
     made.makes_initializer = True  # type: ignore[attr-defined]
     return made
 

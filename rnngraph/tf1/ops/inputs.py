@@ -16,6 +16,7 @@ from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...public import api
+from ..cells.subclassing import as_written, first_state
 from ..cells.variables import driver_scope
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
@@ -68,8 +69,10 @@ def dynamic_rnn(
 ) -> tuple[Tensor, Any]:  # fmt: skip
     """``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
+    start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
-    return _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, within))
+    outputs, state = _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, start, kind, time_major, within))
+    return outputs, as_written(cell, state)
 
 
 @api

@@ -11,16 +11,16 @@ from ...arguments import flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, convolutions, layers
 from ...declare.functions.randomness import KeepProb
-from ...declare.initializers import Initializer, initializer_of
+from ...declare.initializers import Initializer
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, constant
 from ...errors import ArgumentError, DtypeError, shown
 from ...public import api
 from ..core.graph import get_default_graph
-from ..core.names import initializer_from, refuse
+from ..core.names import refuse
 from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
-from ..core.variables import penalize
+from ..core.variables import array_initializer, penalize
 from .functions import dropout, relu, reshape
 
 _PENALTY = "add the penalty to the loss"
@@ -152,7 +152,7 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
 
 
 def _start(given: Any, usual: str) -> Initializer:
-    return initializer_of(usual if given is None else initializer_from(given))
+    return array_initializer(usual if given is None else given)
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:

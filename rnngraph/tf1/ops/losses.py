@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...declare.functions import basic as functions
 from ...declare.functions import losses
-from ...declare.tensor import Tensor, as_tensor, build, like
+from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, ShapeError
 from ...public import api
@@ -61,7 +63,9 @@ def softmax_cross_entropy_with_logits(
     """-sum(labels * log softmax(logits)) along an axis; labels are probabilities."""
     _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
     along = dim if axis is None else axis
-    return -functions.reduce_sum(labels * functions.log_softmax(logits, along), along)
+    logits = as_tensor(logits)
+    given = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
+    return -functions.reduce_sum(functions.cast(given, logits.dtype) * functions.log_softmax(logits, along), along)
 
 
 @operation

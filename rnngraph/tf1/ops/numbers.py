@@ -192,7 +192,8 @@ def count_nonzero(
     reduction_indices: Axis = None, keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """How many entries are not 0 along axes."""
-    hit = functions.cast(functions.not_equal(as_tensor(input_tensor), 0), dtype_name(dtype))
+    x = as_tensor(input_tensor)
+    hit = functions.cast(x if x.dtype == "bool" else functions.not_equal(x, 0), dtype_name(dtype))
     return functions.reduce_sum(hit, reduction_indices if axis is None else axis, _kept(keepdims, keep_dims))
 
 

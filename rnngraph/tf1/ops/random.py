@@ -16,7 +16,7 @@ import numpy as np
 from ...arguments import number, whole_number
 from ...declare.functions import basic as functions
 from ...declare.functions.randomness import by_graph, salt_of
-from ...declare.initializers import Initializer, Normal, TruncatedNormal, Uniform
+from ...declare.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, ones, zeros
 from ...declare.parameters import ScopeName
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, as_tensor, build, constant
@@ -74,6 +74,17 @@ class Permutation:
         return generator.permutation(shape[0])
 
 
+def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
+    """Tensors of fixed sizes and dtypes that are parts of one draw: their initializers see the same numbers."""
+    graph = get_default_graph()
+    graph.draws += 1
+    salt = salt_of(seed)
+    return [
+        fed(what, shape, dtype, unnamed=True, drawn=Drawn(initializer, shape, salt, graph.draws))
+        for initializer, shape, dtype in parts
+    ]
+
+
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
     """Of a fixed size: what a run is fed by itself."""
     graph = get_default_graph()
@@ -82,6 +93,21 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
         return constant(np.zeros(sizes, dtype))
     drawn = Drawn(initializer, tuple(sizes), salt_of(seed), graph.draws)
     return fed(what, sizes, dtype, unnamed=True, drawn=drawn)
+
+
+def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
+    """What an initializer gives: numbers that each run draws anew, or those that it always gives."""
+    if initializer in (zeros, ones) or isinstance(initializer, Constant):
+        return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
+    return _drawn("Initializer", initializer, sizes, dtype, None)
+
+
+def fixed_sizes(what: str, shape: Any) -> list[int]:
+    """Sizes that are known."""
+    sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
+    if len(sizes) != len(_sizes(what, shape)):
+        raise ShapeError(f"tf.{what} needs sizes that are ints, not {shown(shape)}")
+    return sizes
 
 
 def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:

@@ -150,3 +150,14 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
     below = np.subtract.outer(*(np.arange(int(str(size))) for size in sizes))
     inside = ((num_lower < 0) | (below <= num_lower)) & ((num_upper < 0) | (-below <= num_upper))
     return functions.where(constant(inside), x, 0)
+
+
+@operation
+def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+    """x where the condition holds, y elsewhere."""
+    if x is None or y is None:
+        raise ArgumentError("tf.where(condition) gives as many rows as hold, which is not offered; give it x and y")
+    rank = as_tensor(x).rank
+    if condition.rank == 1 and rank > 1:  # rows are chosen
+        condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
+    return functions.where(condition, x, y)

@@ -101,7 +101,7 @@ def attention_decoder(
     check_cell(cell, "attention_decoder")
     if num_heads < 1:
         raise ArgumentError(f"attention_decoder has num_heads of 1 or more, not {num_heads}")
-    if attention_states.rank != 3 or attention_states.shape[2] is None:
+    if attention_states.rank != 3 or not isinstance(attention_states.shape[2], int):
         raise ShapeError(f"attention_states is [batch, entries, width] of a fixed width, not {attention_states!r}")
     width = cell.output_size if output_size is None else output_size
     with variable_scope(scope or "attention_decoder", dtype=None if dtype is None else dtype_name(dtype)) as within:

@@ -90,8 +90,11 @@ def sequence_loss(
         )
     if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):
         raise ArgumentError("sequence_loss averages over an axis or sums over it, not both")
-    flat = _cross_entropy(reshape(targets, [-1]), reshape(logits, [-1, logits.width]), softmax_loss_function)
-    weighted = reshape(flat * reshape(weights, [-1]), shape(targets))
+    if softmax_loss_function is None:
+        weighted = _cross_entropy(targets, logits, None) * weights
+    else:  # one of a program's own is given rows
+        flat = _cross_entropy(reshape(targets, [-1]), reshape(logits, [-1, logits.width]), softmax_loss_function)
+        weighted = reshape(flat * reshape(weights, [-1]), shape(targets))
     if average_across_timesteps and average_across_batch:
         return functions.reduce_sum(weighted) / (functions.reduce_sum(weights) + 1e-12)
     if average_across_timesteps or average_across_batch:

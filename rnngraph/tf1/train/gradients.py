@@ -12,7 +12,7 @@ from ...arguments import check_positive
 from ...declare.functions import basic as functions
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, as_tensor, build, constant, declared
-from ...errors import ArgumentError, DtypeError, shown, user_line
+from ...errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
 from ...passes.lowering.lowered import INNER
@@ -20,6 +20,7 @@ from ...program.callable_graph import by_name
 from ...public import api
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
+from ..core.absent import GUIDE
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram
 from ..core.rolled import Rolled
@@ -178,11 +179,27 @@ def reached_by(loss: Tensor) -> Reached:
     return found
 
 
+def _differentiated(loss: Node) -> list[Node]:
+    """The nodes through which a derivative passes."""
+    found, waiting = {loss: None}, [loss]
+    while waiting:
+        node = waiting.pop()
+        new = [item for item in node.operands if item not in found] if node.op != "stop_gradient" else []
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return list(found)
+
+
 class Reached:
     """What a loss depends on."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(topological([loss.node]))
+        if stand_ins_of(_differentiated(loss.node)):
+            raise NotOfferedError(
+                f"{loss!r} is made of gradients, and is differentiated: second derivatives are not offered; put "
+                f"tf.stop_gradient around these gradients, or write out the first derivative ({GUIDE})"
+            )
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, GraphError, shown
 from ...ir.graph import Node, topological
@@ -143,7 +144,7 @@ class TrainProgram:
         gradients = [gradient.node for gradient, _ in op.pairs]
         by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *asked.nodes]))]
         self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
-        loss = cut.tensor(op.loss)
+        loss = _reading(cut.tensor(op.loss), graph, op)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
         made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
         reads = [node for node in topological(made) if node.op == "input"]
@@ -194,6 +195,15 @@ class TrainProgram:
             self._fetched[asked] = fetched
         _, found = self.trainer.step(feeds, seed=seed, fetch=fetched)
         return list(found.values())
+
+
+def _reading(loss: Tensor, graph: Any, op: TrainOp) -> Tensor:
+    """The loss, which also reads what an update changes by gradients of other variables, such as of a copy."""
+    read = _variables(graph, [op.loss.node])
+    for _, variable in op.pairs:
+        if variable.full not in read:
+            loss = loss + functions.cast(functions.reduce_sum(variable), loss.dtype) * 0.0
+    return loss
 
 
 def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:

@@ -75,7 +75,7 @@ def test_mistakes_name_the_remedy() -> None:
     with pytest.raises(rg.ShapeError, match=r"\[4, 4\]"):
         tf.contrib.crf.crf_decode(x, np.zeros((3, 4), np.float32), n)
     with pytest.raises(rg.DtypeError, match=r"tf\.cast"):
-        tf.contrib.crf.crf_decode(x, np.zeros((4, 4)), n)
+        tf.contrib.crf.crf_decode(x, tf.constant(np.zeros((4, 4))), n)
     with pytest.raises(rg.DtypeError, match="int Tensor"):
         tf.contrib.crf.crf_unary_score(x[:, :, 0], n, x)
     with pytest.raises(rg.ShapeError, match="one row at a time"):

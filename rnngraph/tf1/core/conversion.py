@@ -1,0 +1,101 @@
+"""Arrays and lists beside a Tensor of a graph: they take its dtype, as TensorFlow converts them.
+
+``rg`` converts nothing silently, so that only what depends on the current graph's placeholders and variables does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, constant, holds_tensors
+from ...ir.types import FLOATS
+from .graph import get_default_graph
+from .sizes import slices_by_sizes
+
+OPERATORS = (
+    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "matmul", "rmatmul", "lt", "le",
+    "gt", "ge",
+)  # fmt: skip
+
+
+def adopted(value: Any, beside: Tensor) -> Any:
+    """An array, or a list of numbers, as a constant of the dtype of a Tensor of the graph; all else as it is."""
+    if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
+        return value
+    array = np.asarray(value)
+    fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
+    if not fits or str(array.dtype) == beside.dtype or not _of_graph(beside):
+        return value
+    return constant(array.astype(beside.dtype))
+
+
+def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
+    """Arguments of a function, or entries of one that is a list: float64 arrays take the dtype of a Tensor of floats.
+
+    Axes, shapes and ids are no arrays of floats, so that what is converted stands for a Tensor.
+    """
+    given = list(arguments)
+    inner = [item for argument in given if isinstance(argument, list | tuple) for item in argument]
+    everywhere = [*given, *inner]
+    if not any(map(_is_double, everywhere)):
+        return given
+    beside = next((item for item in everywhere if isinstance(item, Tensor) and item.dtype in FLOATS), None)
+    if beside is None or not _of_graph(beside):
+        return given
+
+    def adopt(item: Any) -> Any:
+        if type(item) in (list, tuple):
+            return type(item)([adopt(entry) for entry in item])
+        return adopted(item, beside) if _is_double(item) else item
+
+    return [adopt(item) for item in given]
+
+
+def _is_double(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.float64
+
+
+def _of_graph(tensor: Tensor) -> bool:
+    """Whether a Tensor depends on a placeholder or a variable of the current graph, or on a step that it traces."""
+    graph = get_default_graph()
+    if graph.steps or graph.within is not None:
+        return True
+    seen, waiting = {tensor.node}, [tensor.node]
+    while waiting:
+        node = waiting.pop()
+        if node in graph.placed or (node.op == "parameter" and node["slot"] in graph.variables):
+            return True
+        new = [operand for operand in node.operands if operand not in seen]
+        seen.update(new)
+        waiting += new
+    return False
+
+
+def _beside(method: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
+    return lambda tensor, other: method(tensor, adopted(other, tensor))
+
+
+def extend_operators() -> None:
+    """Has Tensors' operators convert what stands beside Tensors of a graph."""
+    for name in OPERATORS:
+        setattr(Tensor, f"__{name}__", _beside(getattr(Tensor, f"__{name}__")))
+    take = Tensor.__getitem__
+
+    def take_by_sizes(tensor: Tensor, index: Any) -> Tensor:
+        return take(tensor, slices_by_sizes(tensor, index if isinstance(index, tuple) else (index,)))
+
+    setattr(Tensor, "__getitem__", take_by_sizes)  # noqa: B010
+    of_arrays = Tensor.__array_ufunc__
+
+    def of_both(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
+        return of_arrays(tensor, ufunc, method, *(adopted(item, tensor) for item in inputs), **options)
+
+    setattr(Tensor, "__array_ufunc__", of_both)  # noqa: B010
+    for name, function in (("and", functions.logical_and), ("or", functions.logical_or)):
+        setattr(Tensor, f"__{name}__", function)
+        setattr(Tensor, f"__r{name}__", function)
+    setattr(Tensor, "__invert__", functions.logical_not)  # noqa: B010

@@ -1,0 +1,143 @@
+"""Losses over some classes, drawn anew in each run: ``tf.nn.nce_loss`` and ``tf.nn.sampled_softmax_loss``.
+
+Classes are drawn as TensorFlow draws them where nothing else is said, without repetition and small numbers more often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...arguments import whole_number
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor
+from ...errors import ArgumentError, ShapeError
+from ..core.names import refuse
+from ..core.operations import operation
+from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits
+from ..ops.random import drawn_together
+
+LEAST = -1e30
+"""The logit of a drawn class that is the label itself."""
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """So many of the classes, each once, class c with a probability in proportion to log((c + 2) / (c + 1)).
+
+    tries: gives how many were drawn until there were so many others, in place of the classes.
+    """
+
+    count: int
+    classes: int
+    tries: bool
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        found: dict[int, None] = {}
+        number = 0
+        while len(found) < self.count:
+            drawn = np.exp(generator.random(self.count) * math.log(self.classes + 1.0)).astype(np.int64) - 1
+            for one in np.minimum(drawn, self.classes - 1):
+                number += 1
+                found[int(one)] = None
+                if len(found) == self.count:
+                    break
+        return np.asarray(number if self.tries else list(found))
+
+
+@operation
+def log_uniform_candidate_sampler(
+    true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, seed: Any = None,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """(classes drawn [num_sampled], how often each label [batch, num_true] is expected among them, and they)."""
+    if not unique:
+        raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws each class once; give it unique=True")
+    count, classes = whole_number(num_sampled, "num_sampled", 1), whole_number(range_max, "range_max", 1)
+    if count > classes:
+        raise ArgumentError(f"{count} classes can't be drawn of {classes}, each once")
+    parts = [(LogUniform(count, classes, False), (count,), "int64"), (LogUniform(count, classes, True), (), "float32")]
+    sampled, tries = drawn_together("candidates", parts, seed)
+
+    def expected(ids: Tensor) -> Tensor:
+        number = functions.cast(ids, "float32")
+        share = functions.log1p(1.0 / (number + 1.0)) / math.log(classes + 1.0)
+        return -functions.expm1(tries * functions.log1p(-share))
+
+    return sampled, expected(as_tensor(true_classes)), expected(sampled)
+
+
+def _logits(
+    what: str, weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: Any, num_classes: Any, num_true: Any,
+    sampled_values: Sequence[Any] | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """(logits of labels [batch, num_true], of classes drawn [batch, num_sampled], the labels, these classes)."""
+    table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
+    if labels.rank != 2 or inputs.rank != 2:
+        raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
+    found = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
+    sampled, expected_labels, expected_sampled = found
+    true = functions.reduce_sum(functions.expand_dims(inputs, 1) * functions.gather(table, labels), 2)
+    true = true + functions.gather(bias, labels)
+    others = functions.matmul(inputs, functions.transpose(functions.gather(table, sampled), (1, 0)))
+    others = others + functions.gather(bias, sampled)
+    true = true - functions.cast(functions.log(expected_labels), true.dtype)
+    return true, others - functions.cast(functions.log(expected_sampled), others.dtype), labels, sampled
+
+
+def _one(what: str, table: Any) -> Tensor:
+    if isinstance(table, list | tuple) and len(table) > 1:
+        raise ArgumentError(f"{what} takes one table; join the parts of yours with tf.concat")
+    return as_tensor(table[0] if isinstance(table, list | tuple) else table)
+
+
+def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """Logits of classes drawn, of which a row's own labels count nothing."""
+    own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
+    hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
+    return functions.where(hit, LEAST, others)
+
+
+@operation
+def nce_loss(
+    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
+    sampled_values: Any = None, remove_accidental_hits: bool = False, partition_strategy: str = "mod",
+    name: str = "nce_loss",
+) -> Tensor:  # fmt: skip
+    """Noise-contrastive estimation (Gutmann & Hyvärinen 2010), one value for each row [batch].
+
+    weights: [num_classes, width]. biases: [num_classes]. labels: int [batch, num_true]. inputs: [batch, width].
+    """
+    true, others, labels, sampled = _logits(
+        "tf.nn.nce_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values
+    )
+    if remove_accidental_hits:
+        others = _without_hits(others, labels, sampled)
+    share = functions.filled_like(true, 1.0 / num_true)
+    of_labels = sigmoid_cross_entropy_with_logits(labels=share, logits=true)
+    of_others = sigmoid_cross_entropy_with_logits(labels=functions.filled_like(others, 0.0), logits=others)
+    return functions.reduce_sum(of_labels, 1) + functions.reduce_sum(of_others, 1)
+
+
+@operation
+def sampled_softmax_loss(
+    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
+    sampled_values: Any = None, remove_accidental_hits: bool = True, partition_strategy: str = "mod",
+    name: str = "sampled_softmax_loss", seed: Any = None,
+) -> Tensor:  # fmt: skip
+    """The cross-entropy over labels and the classes that were drawn, one value for each row [batch]; arguments as of
+    ``nce_loss``.
+    """
+    refuse("tf.nn.sampled_softmax_loss", "give sampled_values with a seed", seed=seed)
+    true, others, labels, sampled = _logits(
+        "tf.nn.sampled_softmax_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true,
+        sampled_values,
+    )  # fmt: skip
+    if remove_accidental_hits:
+        others = _without_hits(others, labels, sampled)
+    share = functions.concat([functions.filled_like(true, 1.0 / num_true), functions.filled_like(others, 0.0)], 1)
+    return softmax_cross_entropy_with_logits(labels=share, logits=functions.concat([true, others], 1))
