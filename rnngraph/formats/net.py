@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
 from ..program.program import Program, compile
-from ..public import api
+from ..public import api, handed_on
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from .script import Script
@@ -60,7 +60,7 @@ class Net:
         """
         if isinstance(states := options.get("states"), Mapping):
             options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
-        program: Program[Any] = compile(dict(self.outputs), **options)
+        program: Program[Any] = handed_on(compile, [dict(self.outputs)], options)
         program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
         return program
 
