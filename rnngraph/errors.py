@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_EVENT_LOOP = os.path.join(_LIBRARY, "asyncio") + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
@@ -86,10 +87,12 @@ class Where:
 
 
 def user_line() -> Where | None:
-    """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
+    """The innermost frame outside this package, and outside of what runs coroutines: the line that the user wrote. None
+    where a command was given.
+    """
     frame = sys._getframe(1)
     while frame is not None:
-        if not is_ours(frame):
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(_EVENT_LOOP):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python

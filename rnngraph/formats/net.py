@@ -11,6 +11,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
+from ..errors import NameLookupError, did_you_mean, shown
+from ..missing import Uncalled
 from ..program.program import Program, compile
 from ..public import api, handed_on
 from ..storage.atomic_file import as_path
@@ -28,7 +30,7 @@ NETS = Writer(
 
 
 @api
-class Net:
+class Net(Uncalled):
     """A net that was read from a file, declared with the public API.
 
     inputs, outputs: {name: Tensor}, in the file's order and by its names. parameters: {name: array}, read-only, by the
@@ -81,5 +83,14 @@ class Net:
             (made / WEIGHTS).write_bytes(save(dict(self.parameters)))
 
 
+class _Named(dict[str, Any]):
+    """Inputs, outputs or parameters of a net."""
+
+    def __missing__(self, name: Any) -> Any:
+        raise NameLookupError(
+            f"the net has no {shown(name)} here{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
+        )
+
+
 def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(items)
+    return MappingProxyType(_Named(items))

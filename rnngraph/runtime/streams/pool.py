@@ -14,6 +14,7 @@ from ...arguments import entries
 from ...declare.nest import paths
 from ...errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ...forks import Order, fork_lock
+from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
@@ -62,7 +63,7 @@ class Fed:
 
 
 @api
-class StreamPool(Generic[Given]):
+class StreamPool(Uncalled, Generic[Given]):
     """Streams of an inference graph that step together, each with the bits that it has alone.
 
     A call steps those that have input, and costs what these cost. Threads may share a pool; its calls run one after the
