@@ -97,6 +97,8 @@ def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any
         return CallError(f"{title} {_misfit(what, signature, arguments, keywords) or f'can not be called so: {error}'}")
     hints = _hints(inspect.unwrap(function))
     for name, value in given.items():
+        if name in OWN:  # which may be half made
+            continue
         kind = signature.parameters[name].kind
         values = value if kind is inspect.Parameter.VAR_POSITIONAL else [value]
         values = list(value.values()) if kind is inspect.Parameter.VAR_KEYWORD else values
