@@ -218,7 +218,8 @@ _TRAINER = {
     "lr": "write rg.Adam(1e-3) as the optimizer",
     "learning_rate": "write rg.Adam(1e-3) as the optimizer", "max_norm": "write clip_norm",
     "clipnorm": "write clip_norm",
-    "clipvalue": "write clip_value", "gradient_accumulation_steps": "write accumulate", "model": "write program",
+    "clipvalue": "write clip_value", "gradient_accumulation_steps": "write accumulate",
+    "gradient_checkpointing": "write recompute", "model": "write program",
     "epochs": "write epochs= of fit", "batch_size": "write batch_size= of fit", "trainable": "write only",
 }  # fmt: skip
 _EXAMPLES = "write examples, as (x, y) or one mapping {x: inputs, y: labels} of placeholders, or of their names"
@@ -263,7 +264,8 @@ _COMPILING = {
     "run_eagerly": "leave it out; check, taps and show look inside", "jit_compile": "leave it out; all is compiled",
     "steps_per_execution": _NOT_HERE,
     "mode": _NOT_HERE, "dynamic": "leave it out; sizes of None are open", "fullgraph": _NOT_HERE,
-    "backend": "write target", "auto_scale_loss": _NOT_HERE,
+    "backend": "write target", "quantize": "write weights=\"int8\"",
+    "recompute": "write recompute= of rg.Trainer and of training.gradients", "auto_scale_loss": _NOT_HERE,
     "num_threads": "write threads", "device": f"leave it out; {_CPU}", "dtype": f"leave it out; write {_DTYPE}",
 }  # fmt: skip
 _DRIVER = {
@@ -297,6 +299,11 @@ _LOSS = {
 }  # fmt: skip
 
 KEYWORDS: dict[str, dict[str, str]] = {
+    "estimator": {
+        "hidden_size": "write units", "num_units": "write units", "num_layers": "write layers",
+        "lr": "write learning_rate", "max_iter": "write epochs", "n_epochs": "write epochs",
+        "early_stopping": "write patience",
+    },
     "cell": _CELL, "optimizer": _OPTIMIZER, "driver": _DRIVER, "loss": _LOSS, "Trainer": _TRAINER, "fit": _FITTING,
     "compile": _COMPILING, "predict": _RUNNING, "evaluate": _RUNNING | {"return_dict": _NOT_HERE},
     "dense": {
@@ -384,6 +391,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
 """What is written for a keyword, by what takes it; of what all take, in ``_COMMON``."""
 
 _GROUPS = {
+    "estimator": ("SequenceClassifier", "SequenceRegressor"),
     "optimizer": ("SGD", "RMSProp", "Adagrad", "Adam", "AdamW", "Optimizer"),
     "driver": (
         "dynamic_rnn", "static_rnn", "bidirectional_dynamic_rnn", "stack_bidirectional_dynamic_rnn", "dynamic_decode",

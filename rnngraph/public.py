@@ -51,12 +51,28 @@ def _guarded(function: Any) -> Any:
         except Exception as error:
             if is_ours(sys._getframe(1)):  # who called this is told by what the user called
                 raise
-            mistake = _mistake(function, arguments, keywords)
-            if mistake is None:
-                raise
-            raise mistake from None if isinstance(mistake, CallError) else error
+            _tell(function, arguments, keywords, error)
+            raise
 
     return call
+
+
+def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """Calls a public function with keywords that a user gave to another one, and tells the user what is wrong."""
+    try:
+        return function(*arguments, **keywords)
+    except RnnGraphError:
+        raise
+    except Exception as error:
+        _tell(function, arguments, keywords, error)
+        raise
+
+
+def _tell(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], error: Exception) -> None:
+    """Raises what is wrong with the arguments of a call that raised, if anything is."""
+    mistake = _mistake(function, arguments, keywords)
+    if mistake is not None:
+        raise mistake from None if isinstance(mistake, CallError) else error
 
 
 def no_more(what: str, excess: Sequence[Any]) -> None:
@@ -81,6 +97,8 @@ def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any
         return CallError(f"{title} {_misfit(what, signature, arguments, keywords) or f'can not be called so: {error}'}")
     hints = _hints(inspect.unwrap(function))
     for name, value in given.items():
+        if name in OWN:  # which may be half made
+            continue
         kind = signature.parameters[name].kind
         values = value if kind is inspect.Parameter.VAR_POSITIONAL else [value]
         values = list(value.values()) if kind is inspect.Parameter.VAR_KEYWORD else values

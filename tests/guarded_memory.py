@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from exported import Sequence
+from interleaved import interleave_everything
 from native_calls import call_native
 from own_cells import DeltaCell, NormCell, Pondering, RotateCell
+from sparse_nets import zero_blocks
 
 import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
@@ -96,6 +99,8 @@ def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarra
 
 def guarded_program(guard: Guard, outputs: Any, loss: Any = None, **options: Any) -> rg.Program:
     program = rg.compile(outputs, loss=loss, **options)
+    if options.get("sparse"):
+        zero_blocks(program, 0.4, (4, 8))
     program.parameters.replace({name: guard.copy(array) for name, array in program.parameters.items()})
     return program
 
@@ -302,6 +307,55 @@ def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
                         np.testing.assert_array_equal(found[name], array, name)
 
 
+def again(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Steps that are computed again for their derivative, a block at a time, the last one shorter."""
+    x, n = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("n", (None,), "int32")
+    cell = rg.MultiRNNCell([rg.DropoutWrapper(rg.LSTMCell(size), output_keep_prob=0.8), rg.GRUCell(size)])
+    outputs, states = rg.dynamic_rnn(cell, x, sequence_length=n)
+    loss = rg.reduce_sum(rg.square(outputs)) + rg.reduce_sum(states[1])
+    program = guarded_program(guard, {"outputs": outputs}, loss)
+    for batch, time in ((1, 1), (3, 7)):
+        feeds = {"x": guard.copy(_normal((batch, time, size), dtype)), "n": guard.copy(np.arange(batch, dtype="int32"))}
+        for steps in (1, 2, 3):
+            program.training.gradients(feeds, seed=1, wrt=["x"], recompute=steps)
+
+
+def beside(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Layers and directions beside each other in one loop, whatever the model says of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        plans = interleave_everything(patch)
+        x, n = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("n", (None,), "int32")
+        stack = rg.MultiRNNCell([rg.GRUCell(size), rg.LSTMCell(size), rg.BasicRNNCell(size)])
+        both, states = rg.bidirectional_dynamic_rnn(rg.GRUCell(size), rg.BasicRNNCell(size), x, sequence_length=n)
+        outputs = {"stack": rg.dynamic_rnn(stack, x), "both": both, "states": states}
+        program = guarded_program(guard, outputs, rg.reduce_sum(rg.square(rg.concat(both, 2))))
+        for batch, time in ((1, 1), (1, 7), (3, 12)):
+            feeds = {"x": _normal((batch, time, size), dtype), "n": np.arange(batch, dtype=np.int32)}
+            run_all(guard, program, feeds, False)
+        assert plans
+
+
+def often(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Calls that machine code runs by itself, between arrays that end where a page does."""
+    x, knob = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("knob", ("k",), dtype)
+    outputs, state = rg.dynamic_rnn(rg.LSTMCell(size), x * rg.reduce_sum(knob))
+    program = guarded_program(guard, {"y": outputs, "state": state})
+    for batch, time in ((1, 1), (2, 3), (1, 900)):
+        fed, knobs = guard.copy(_normal((batch, time, size), dtype)), guard.copy(np.ones(3, dtype))
+        strided = guard.copy(_normal((batch, time, 2 * size), dtype))[:, ::-1, ::2]
+        out = {"y": guard.empty((batch, time, size), np.dtype(dtype)), "state": None}
+        pair = [guard.empty((batch, size), np.dtype(dtype)) for _ in range(2)]
+        out["state"] = rg.LSTMStateTuple(*pair)
+        stream = program.inference.stream(batch)
+        stream.step(x=guard.copy(fed[:, 0]), knob=knobs)
+        step = {"y": guard.empty((batch, size), np.dtype(dtype)), "state": out["state"]}
+        for _ in range(25):
+            for given in (fed, strided):
+                program.inference(x=given, knob=knobs, out=out)
+            stream.step(x=guard.copy(fed[:, 0]), out=step)
+            stream.step(x=strided[:, 0], knob=knobs)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -354,6 +408,7 @@ CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
     for _function in (
         recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved, late, sequences,
+        again, beside, often,
     ):  # fmt: skip
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
@@ -362,6 +417,11 @@ for _size in (3, 25):
 for _form in ("bfloat16", "int8"):  # of a size at which weights are made narrow
     CASES[f"recurrent_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form)  # type: ignore[misc]
 CASES["recurrent_bytes"] = lambda guard: recurrent(guard, 71, weights="int8", activations="int8")
+for _size in (8, 9, 17, 33):
+    CASES[f"recurrent_sparse_{_size}"] = lambda guard, n=_size: recurrent(guard, n, sparse=True)  # type: ignore[misc]
+for _form in ("bfloat16", "int8"):
+    CASES[f"recurrent_sparse_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form, sparse=True)  # type: ignore[misc]
+CASES["recurrent_sparse_bytes"] = lambda guard: recurrent(guard, 71, weights="int8", activations="int8", sparse=True)
 CRASHES: dict[str, Callable[[Guard, int], None]] = {
     function.__name__: function for function in (feed_overrun, result_overrun, feed_underrun, scratch_overrun)
 }

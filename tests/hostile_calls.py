@@ -12,6 +12,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,8 @@ class Run:
         self.compare("training", training.compiled, lambda given: training(given, seed=5), training)
         floats = [name for name, kind in training._types.items() if kind.dtype in ("float32", "float64")]
 
-        def gradients(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            loss, parts = training.gradients(given, seed=5, wrt=floats)
+        def gradients(given: Mapping[str, np.ndarray], **options: int) -> dict[str, np.ndarray]:
+            loss, parts = training.gradients(given, seed=5, wrt=floats, **options)
             return {"loss": loss, **{PREFIX + name: part for name, part in parts.items()}}
 
         masks = training._masks
@@ -127,12 +128,19 @@ class Run:
             narrow = rg.Program(source, program.parameters, 0, None, 1, None, False, form, activations).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
+        if self.hostile.seed % 3 == 1:  # blocks of zeros are left out
+            source, unroll = program.parts.source, program.options.unroll
+            sparse = rg.Program(source, program.parameters, 0, None, 1, unroll, False, sparse=True).inference
+            self.compare("sparse", sparse.compiled, lambda given: sparse(given), sparse)
         if self.hostile.seed % 4 == 0:
             self.quietly("stream", self.stream)
             trainable = any(array.dtype.kind == "f" for array in self.hostile.parameters.values())
             if trainable:
                 self.quietly("trainer", lambda: rg.Trainer(program, rg.SGD(0.1)).step(self.feeds, seed=5))
-        self.compare("gradients", lambda: training._gradients.graph(tuple(floats), ()), gradients, training)
+        differentiated = partial(training._gradients.graph, tuple(floats), ())
+        self.compare("gradients", differentiated, gradients, training)
+        if self.hostile.seed % 4 == 1:
+            self.compare("recompute", differentiated, partial(gradients, recompute=2), training)
 
     def stream(self) -> None:
         """A few steps, whatever the axes are called."""

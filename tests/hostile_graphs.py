@@ -26,6 +26,8 @@ UNARY = (
 )  # fmt: skip
 BINARY = ("add", "sub", "mul", "maximum", "minimum", "div")
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
+SPARSE = (8, 9, 16, 17, 33)
+"""Sizes of weights whose blocks of zeros are looked for."""
 LARGEST = 30_000
 """Elements of a value at the sizes of a call: small enough for many graphs."""
 
@@ -437,12 +439,18 @@ def draw(seed: int) -> Hostile:
             work.input(dtype, shape if op == "input" else fixed, op)
         except ValueError:
             continue
+    certain: list[Node] = []
+    if seed % 3 == 1:  # a product whose weight has whole blocks
+        rows, columns = (int(work.one(SPARSE)) for _ in range(2))
+        x, weight = work.input("float32", (size("B"), rows)), work.input("float32", (rows, columns), "parameter")
+        certain.append(work.node("matmul", x, weight, exact=True))
+        work.keep(certain[0])
     work.input("float32", (3, 5), "parameter")
     work.input("float32", (size("T"), size("B"), 3))
     work.input("int64", (size("S"),))
     work.grow(int(rng.integers(3, 14)))
     chosen = [work.pick(lambda node: True) for _ in range(int(rng.integers(1, 4)))]
-    outputs = [(f"out{n}", node) for n, node in enumerate(dict.fromkeys(chosen))]
+    outputs = [(f"out{n}", node) for n, node in enumerate(dict.fromkeys([*chosen, *certain]))]
     outputs.append(("loss", _loss(work, [node for _, node in outputs])))
     graph = Graph.of("declared", outputs)
     feeds, parameters = {}, {}
@@ -451,6 +459,12 @@ def draw(seed: int) -> Hostile:
         if min(shape, default=0) < 0:
             shape = tuple(map(abs, shape))
         array = np.asarray(work.numbers(shape, node.dtype))
+        if node.op == "parameter" and array.ndim == 2:  # whole blocks of zeros, of some
+            array = (
+                array
+                * np.kron(rng.random((9, 7)) < rng.choice((1, 0.5, 0)), np.ones((4, 8), bool))[: shape[0], : shape[1]]
+            )
+            array = array.astype(node.dtype)
         if node.dtype in INTEGERS and rng.random() < 0.8:  # so that most can be rows of most tables
             array = np.where(array < 0, 0, array).clip(0, int(rng.integers(0, 4))).astype(node.dtype)
         (parameters if node.op == "parameter" else feeds)[node["label"]] = array

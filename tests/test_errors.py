@@ -5,6 +5,7 @@ A case is a function that makes one mistake on the line that ends in ``# here``.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import sys
@@ -692,3 +693,25 @@ def test_an_error_leaves_the_program_usable() -> None:
         with pytest.raises(rg.RnnGraphError):
             subject.inference(**feeds(**changes))
     np.testing.assert_array_equal(subject.inference(**feeds())["logits"], expected["logits"])
+
+
+def test_coroutines_lead_to_the_line_that_runs_them() -> None:
+    """And not into Python's event loop."""
+
+    async def declares() -> None:
+        rg.GRUCell(-1)
+
+    async def begins() -> None:
+        await asyncio.create_task(rg_task())
+
+    async def rg_task() -> None:
+        rg.GRUCell(-1)
+
+    x = rg.placeholder("x", (None, None, 3))
+    pool = rg.compile(rg.dynamic_rnn(rg.GRUCell(2), x)[0]).inference.streams(1)
+    handle = pool.open()
+    runs = [declares, begins, lambda: pool.step_async(handle, x=[1, 2, 3])]
+    for run in runs:
+        with pytest.raises(rg.RnnGraphError) as error:
+            asyncio.run(run())
+        assert error.value.where.file == __file__

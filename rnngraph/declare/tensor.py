@@ -23,6 +23,7 @@ from ..ir.types import (
     TensorType,
     meet_declared,
 )
+from ..missing import OF_TENSORS, Telling
 from ..public import api
 from .layer import in_layer
 from .nest import flatten
@@ -32,7 +33,7 @@ declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
 
 
-class Tensor:
+class Tensor(Telling):
     """A node of the declaration.
 
     Attributes: ``name`` (str), ``shape`` (ints, None for an open size, str for a named one), ``dtype``
@@ -40,6 +41,7 @@ class Tensor:
     """
 
     __slots__ = ("_node",)
+    _instead = OF_TENSORS
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -11,8 +11,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
+from ..errors import NameLookupError, did_you_mean, shown
+from ..missing import Uncalled
 from ..program.program import Program, compile
-from ..public import api
+from ..public import api, handed_on
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from .script import Script
@@ -28,7 +30,7 @@ NETS = Writer(
 
 
 @api
-class Net:
+class Net(Uncalled):
     """A net that was read from a file, declared with the public API.
 
     inputs, outputs: {name: Tensor}, in the file's order and by its names. parameters: {name: array}, read-only, by the
@@ -60,7 +62,7 @@ class Net:
         """
         if isinstance(states := options.get("states"), Mapping):
             options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
-        program: Program[Any] = compile(dict(self.outputs), **options)
+        program: Program[Any] = handed_on(compile, [dict(self.outputs)], options)
         program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
         return program
 
@@ -81,5 +83,14 @@ class Net:
             (made / WEIGHTS).write_bytes(save(dict(self.parameters)))
 
 
+class _Named(dict[str, Any]):
+    """Inputs, outputs or parameters of a net."""
+
+    def __missing__(self, name: Any) -> Any:
+        raise NameLookupError(
+            f"the net has no {shown(name)} here{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
+        )
+
+
 def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(items)
+    return MappingProxyType(_Named(items))

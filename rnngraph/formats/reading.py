@@ -26,7 +26,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
     what: the format, such as ``"an ONNX file"``. Raises ``FileError`` where it can't be read or is too long.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        return f"these {len(source)} bytes", bytes(source)
+        return f"a file of {len(source)} bytes", bytes(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"{what} is read from a path or from bytes, not from {shown(source)}")
     path = as_path(source)

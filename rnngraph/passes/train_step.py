@@ -74,6 +74,8 @@ class TrainStep:
             if label in met:
                 given["met"] = met[label]
             after, kept = self.update(parameter, scaled, slots, given)
+            if any(node.tensor != parameter.tensor for node in (after, *kept.values())):
+                raise GraphError(f"an update of {label} is not of its type, {parameter.tensor}", parameter.where)
             if (line := self.lines.get(label)) is not None:
                 own = topological([after, *kept.values()], known={parameter, g, *slots.values(), *given.values()})
                 lines |= {node: (node.where or line).of(line.layer) for node in own if node not in lines}

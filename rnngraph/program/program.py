@@ -15,6 +15,7 @@ from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
 from ..ir.types import evaluate, product
+from ..missing import Uncalled
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
@@ -225,7 +226,7 @@ class InputSpec(NamedTuple):
 
 
 @api
-class Program(Generic[Given]):
+class Program(Uncalled, Generic[Given]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     def __init__(

@@ -15,6 +15,7 @@ from ..batching.sources import GivenExamples
 from ..display.html import folded, headed, table
 from ..errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
 from ..ir.graph import Graph
+from ..missing import Uncalled
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
@@ -66,7 +67,7 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
 
 
 @api
-class Trainer:
+class Trainer(Uncalled):
     """Trains a program's parameters; both of its graphs, and its live streams, use the new values at once.
 
     optimizer: ``Adam(1e-3)`` by default.

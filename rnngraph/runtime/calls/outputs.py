@@ -16,7 +16,7 @@ from ...ir.graph import Node
 from ...ir.types import FLOATS
 from .results import Result
 
-_OWNS_DATA, _WRITEABLE = 0x4, 0x400  # NumPy's flags
+_CONTIGUOUS, _OWNS_DATA, _WRITEABLE = 0x1, 0x4, 0x400  # NumPy's flags
 _Leaf = tuple[int, tuple[int, ...], np.dtype[Any]]
 """Number of the leaf, shape and dtype of a result."""
 
@@ -95,10 +95,29 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
     for name, array in given.items():
         if name not in names and name not in also:
             raise NameLookupError(f"out= has {shown(name)}, which is no output; there are {', '.join(names)}", where)
-        if not isinstance(array, np.ndarray) or not array.flags.writeable:
-            raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
+        output = name or "the output"
+        if not isinstance(array, np.ndarray):
+            raise DtypeError(f"out= needs writable arrays, and for {output} it is {shown(array)}", where)
+        if not array.flags.writeable:
+            raise DtypeError(f"out= for {output} is read-only; give an array that may be written to", where)
+        if not _is_apart(array):
+            raise ArgumentError(
+                f"out= for {output} has elements that share memory (strides {array.strides}); give an array whose "
+                "elements lie apart",
+                where,
+            )
     _check_apart(given, where)
     return given
+
+
+def _is_apart(array: ndarray) -> bool:
+    """Whether no two elements share memory, as far as strides tell: each axis steps over all that lies within."""
+    reach = array.itemsize
+    for stride, count in sorted((abs(step), size) for step, size in zip(array.strides, array.shape, strict=True)):
+        if count > 1 and stride < reach:
+            return not array.size
+        reach += stride * (count - 1)
+    return True
 
 
 def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
@@ -129,7 +148,8 @@ def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest 
 def _fits(array: ndarray, leaf: _Leaf) -> bool:
     """Whether an array may take the result of a leaf."""
     _, shape, dtype = leaf
-    if array.shape != shape or not array.flags.writeable:
+    flags = array.flags.num
+    if array.shape != shape or not flags & _WRITEABLE or not (flags & _CONTIGUOUS or _is_apart(array)):
         return False
     return array.dtype is dtype or array.dtype == dtype  # mostly the very object
 
@@ -157,6 +177,8 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
                 number, shape, dtype = part
                 flags = item.flags.num
                 if item.shape != shape or not flags & _WRITEABLE or (item.dtype is not dtype and item.dtype != dtype):
+                    return 0
+                if not (flags & _CONTIGUOUS or _is_apart(item)):
                     return 0
                 together &= flags
                 found[number] = item

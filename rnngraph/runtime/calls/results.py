@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.nest import children, fold, is_leaf, pack
 from ...errors import NameLookupError, did_you_mean, shown
+from ...missing import Telling
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""
@@ -30,7 +31,7 @@ SHALLOW = 16
 """Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
 
 
-class Result(dict[str, Any]):
+class Result(Telling, dict[str, Any]):
     """A mapping with the structure that was handed to ``compile``."""
 
     __slots__ = ()

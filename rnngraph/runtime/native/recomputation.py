@@ -23,7 +23,7 @@ def checked_recompute(value: Any, where: Where | None) -> Recompute:
     """An option ``recompute=``."""
     if value is None or (isinstance(value, str) and value == AUTO):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str | bool | float):
         raise ArgumentError(f'recompute={shown(value)} must be a number of steps, "auto" or None', where)
     steps = whole_number(value, "recompute", 1)
     if steps > MOST_DIVISOR:

@@ -22,6 +22,7 @@ from ...errors import (
     user_line,
 )
 from ...forks import Order, fork_lock
+from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
@@ -43,7 +44,7 @@ FEWEST_STREAMS = 16
 
 
 @api
-class StreamPool(Generic[Given]):
+class StreamPool(Uncalled, Generic[Given]):
     """Streams of an inference graph that step together, each with the bits that it has alone.
 
     A call steps those that have input, and costs what these cost. Threads may share a pool; its calls run one after the

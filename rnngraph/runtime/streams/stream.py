@@ -19,6 +19,7 @@ from ...errors import (
 )
 from ...ir.axes import output_row_axes
 from ...ir.types import Size, evaluate, substitute
+from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.direct_call import Held
 from ..calls.feed_names import FeedNames, KnownKeys
@@ -40,7 +41,7 @@ COPIED = 256 << 10
 
 
 @api
-class Stream(Generic[Given]):
+class Stream(Uncalled, Generic[Given]):
     """Runs ``batch`` rows through an inference graph a step or a chunk at a time.
 
     Sequence placeholders lose their time axis in ``step`` and are chunks in ``process``; other feeds are

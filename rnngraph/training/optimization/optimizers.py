@@ -5,14 +5,14 @@ An optimizer of your own is a dataclass with the same three methods; it is compi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ...arguments import check_positive, check_within, flag, use_plain_numbers
+from ...arguments import check_positive, check_within, flag, is_number, use_plain_numbers
 from ...declare.functions.basic import maximum, sqrt, square
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, Where
+from ...errors import ArgumentError, DtypeError, StructureError, Where, shown
 from ...public import api, taking
 from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
@@ -54,6 +54,40 @@ def check_methods(optimizer: Optimizer, where: Where | None) -> None:
     """Raises ``CallError`` where a method of an optimizer of the user's own does not take what it is given."""
     for name, given in METHODS.items():
         taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *given, where=where)
+
+
+def is_own(optimizer: Optimizer) -> bool:
+    """Whether an optimizer is of the user's own, whose numbers may be anything."""
+    return not type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
+
+
+def _check_named(given: Any, what: str, where: Where | None = None) -> None:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and is_number(given[name]) for name in given):
+        raise DtypeError(f"{what} is {shown(given)}; give a mapping from names to finite numbers", where)
+
+
+def slots_of(optimizer: Optimizer, where: Where | None = None) -> Mapping[str, float]:
+    """What ``slots`` gives. Raises ``DtypeError`` where that is no mapping from names to numbers."""
+    given = optimizer.slots()
+    if is_own(optimizer):
+        _check_named(given, f"{type(optimizer).__name__}.slots()", where)
+    return given
+
+
+def numbers_of(optimizer: Optimizer, update: int, names: Collection[str] = ()) -> Mapping[str, float]:
+    """What ``numbers`` gives for an update. Of an optimizer of the user's own raises ``DtypeError`` where that is no
+    mapping from names to numbers, and ``StructureError`` where the names are not those that it gave before.
+    """
+    given, what = optimizer.numbers(update), f"{type(optimizer).__name__}.numbers({update})"
+    if not is_own(optimizer):
+        return given
+    _check_named(given, what)
+    if names and given.keys() != set(names):
+        raise StructureError(
+            f"{what} has the names {', '.join(given) or 'none'}, and before {', '.join(names)}; give the same ones for "
+            "each update"
+        )
+    return given
 
 
 def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor:

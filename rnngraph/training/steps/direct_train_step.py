@@ -16,6 +16,7 @@ from ...passes.train_step import NEW, NORM, NUMBER
 from ...runtime.calls.direct_call import DirectCall, Held, TrainWords, can_be_direct
 from ...runtime.calls.prepared_call import SEED, PreparedCall
 from ...runtime.native.aligned_memory import address
+from ..optimization.optimizers import numbers_of
 from .parameter_sides import HOLDERS, Located, ParameterSides, sides_of
 from .step_runner import StepVariant
 from .train_state import TrainState
@@ -103,7 +104,7 @@ def _preparing(state: TrainState) -> Callable[[], None]:
     word = state.updates_word
 
     def prepare() -> None:
-        for name, value in state.optimizer.numbers(word.value).items():
+        for name, value in numbers_of(state.optimizer, word.value, numbers).items():
             numbers[name].value = value
 
     return prepare

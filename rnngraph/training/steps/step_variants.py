@@ -9,7 +9,7 @@ import numpy as np
 from ...declare.nest import flatten, matched
 from ...declare.parameters import layer_of
 from ...declare.tensor import Tensor
-from ...errors import Where
+from ...errors import DtypeError, ShapeError, StructureError, Where, shown
 from ...ir.graph import Graph, Node, with_lines, with_sizes
 from ...ir.types import TensorType
 from ...passes.gradients.autodiff import with_parameters
@@ -19,6 +19,7 @@ from ...passes.pipeline import Pass
 from ...passes.shards.shard import Sharded, shard
 from ...passes.train_step import AddGradients, GiveGradients, TrainStep, gradients_graph, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
+from ..optimization.optimizers import is_own, numbers_of, slots_of
 from .batch_rows import BatchRows
 from .fetches import Fetch
 from .step_runner import NativeStep, StepVariant
@@ -113,30 +114,44 @@ def _needed_to_train(
     return with_parameters(needed, parameters)
 
 
+def _like(parameter: Node, value: object, what: str) -> Node:
+    """The node of what an update gives in place of a parameter, or of a slot, whose memory it is written to."""
+    if not isinstance(value, Tensor):
+        raise DtypeError(f"{what} gives {shown(value)} for {parameter['label']}; give a Tensor")
+    if value.type != parameter.tensor:
+        raise ShapeError(
+            f"{what} gives {value.type} for {parameter['label']}, which is {parameter.tensor}; give as much"
+        )
+    return value.node
+
+
 def _train_step(state: TrainState) -> TrainStep:
     """The pass that makes gradients new parameters, as the trainer's optimizer does."""
     optimizer = state.optimizer
-    is_ours = type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
 
     def update(
         parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
     ) -> tuple[Node, dict[str, Node]]:
-        after, kept = optimizer.update(
+        what = f"{type(optimizer).__name__}.update"
+        given = optimizer.update(
             Tensor(parameter),
             Tensor(gradient),
             {name: Tensor(node) for name, node in slots.items()},
             {name: Tensor(node) for name, node in numbers.items()},
         )
-        values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
-        made = [after.node, *(tensor.node for tensor in values)]
-        if is_ours:  # the line at which the first step happens to be asked for says nothing
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise StructureError(f"{what} gives {shown(given)}; give (parameter, slots), both as they are afterwards")
+        after, kept = given
+        values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
+        made = [_like(parameter, item, what) for item in (after, *values)]
+        if not is_own(optimizer):  # the line at which the first step happens to be asked for says nothing
             made = with_lines(made, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
         return made[0], dict(zip(slots, made[1:], strict=True))
 
     return TrainStep(
         update,
-        tuple(optimizer.slots()),
-        tuple(optimizer.numbers(0)),
+        tuple(slots_of(optimizer)),
+        tuple(numbers_of(optimizer, 0)),
         state.clip_norm,
         state.clip_value,
         state.skip_non_finite,

@@ -15,7 +15,7 @@ from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
 from ...runtime.native.recomputation import AUTO, Recompute
-from ..optimization.optimizers import Optimizer
+from ..optimization.optimizers import Optimizer, numbers_of, slots_of
 from ..optimization.pruning import Prune
 from .applied_gradients import AppliedGradients
 from .deferred_interrupt import DeferredInterrupt
@@ -50,12 +50,12 @@ class TrainState:
         self.pending, self.epochs = 0, 0
         # Words that machine code reads and writes.
         self.updates_word, self.skipped_word, self.norm_word = c_int64(0), c_int64(0), c_double(math.nan)
-        kept = sum(program.parameters[name].nbytes for name in trained) * len(optimizer.slots())
+        kept = sum(program.parameters[name].nbytes for name in trained) * len(slots_of(optimizer))
         reserve(kept, f"what {type(optimizer).__name__} keeps of each parameter", where)
         self.slots = {
             f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
             for name in trained
-            for slot, value in optimizer.slots().items()
+            for slot, value in slots_of(optimizer).items()
         }
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
@@ -70,6 +70,7 @@ class TrainState:
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
+        self._number_names: tuple[str, ...] = ()
 
     @property
     def updates(self) -> int:
@@ -98,7 +99,7 @@ class TrainState:
     @property
     def learning_rate(self) -> float:
         """That of the next update."""
-        return self.optimizer.numbers(self.updates)["rate"]
+        return numbers_of(self.optimizer, self.updates)["rate"]
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
@@ -142,7 +143,9 @@ class TrainState:
 
     def _numbers(self) -> dict[str, np.ndarray]:
         arrays = self._number_arrays
-        for name, value in self.optimizer.numbers(self.updates).items():
+        numbers = numbers_of(self.optimizer, self.updates, self._number_names)
+        self._number_names = tuple(numbers)
+        for name, value in numbers.items():
             label = NUMBER + name
             if label not in arrays:
                 arrays[label] = np.zeros(())

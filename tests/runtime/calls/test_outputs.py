@@ -134,6 +134,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
     "another dtype": (lambda good: {**good, "logits": good["logits"].astype(np.float64)}, rg.ShapeError),
     "other bytes": (lambda good: {**good, "logits": good["logits"].astype(">f4")}, rg.ShapeError),
     "read-only": (lambda good: {**good, "logits": readonly(good["logits"])}, rg.DtypeError),
+    "elements in one place": (lambda good: {**good, "logits": sliding(good["logits"].shape)}, rg.ArgumentError),
     "no array": (lambda good: {**good, "logits": good["logits"].tolist()}, rg.NameLookupError),
     "nothing": (lambda good: {**good, "logits": None}, rg.DtypeError),
     "no names": (lambda good: {}, rg.StructureError),
@@ -151,6 +152,12 @@ WRONG: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
     ),
     "overlapping": (lambda good: {"inner": {"state": overlapping(good["inner"]["state"])}}, rg.ArgumentError),
 }
+
+
+def sliding(shape: tuple[int, ...]) -> Array:
+    """An array that can be written to, of which each element is some of another axis's too."""
+    strides = [4] * len(shape)
+    return np.lib.stride_tricks.as_strided(np.zeros(1000, np.float32), shape, strides)
 
 
 def overlapping(state: Any) -> Any:

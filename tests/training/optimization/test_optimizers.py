@@ -14,7 +14,7 @@ import pytest
 from fixtures.tensorflow_optimizers import CASES as TENSORFLOW_CASES
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
 from rnngraph.training.optimization.optimizers import OPTIMIZERS, optimizer_from, optimizer_text
@@ -445,3 +445,89 @@ def test_a_file_of_another_version_is_refused() -> None:
         schedule_text(rg.WarmUp(3, lambda update: 0.1))
     with pytest.raises(rg.ArgumentError, match="an optimizer of yours"):
         optimizer_text(SignDescent(0.1))
+
+
+class Odd(rg.Optimizer):
+    """An optimizer whose numbers are what a test says."""
+
+    given: Any = None
+
+    def numbers(self, update: int) -> Any:
+        return {"rate": 0.1} if Odd.given is None else Odd.given
+
+    def update(self, parameter: Any, gradient: Any, slots: Any, numbers: Any) -> Any:
+        return parameter - numbers["rate"] * gradient, {}
+
+
+@pytest.mark.parametrize("steps", [0, 1, 40])
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (3, rg.DtypeError), ([("rate", 0.1)], rg.DtypeError), ({"rate": "0.1"}, rg.DtypeError),
+        ({"rate": np.zeros(3)}, rg.DtypeError), ({"rate": math.nan}, rg.DtypeError), ({"rate": 10**400}, rg.DtypeError),
+        ({1: 0.1}, rg.DtypeError), ({"rate": 0.1, "more": 1.0}, rg.StructureError), ({}, rg.StructureError),
+    ],
+)  # fmt: skip
+def test_numbers_of_ones_own_are_checked_at_each_step(
+    given: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where machine code runs the steps, as it does after some."""
+    w = rg.parameter("w", (2,), "ones")
+    program = rg.compile(w, loss=rg.reduce_sum(rg.square(w)))
+    trainer = rg.Trainer(program, Odd(0.1))
+    for _ in range(steps):
+        trainer.step()
+    if not steps and kind is rg.StructureError:
+        return  # the first names are the ones
+    before = program.parameters["w"].copy()
+    monkeypatch.setattr(Odd, "given", given)
+    with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Odd\.numbers\(\d+\) "):
+        trainer.step()
+    assert_array_equal(program.parameters["w"], before)
+    monkeypatch.undo()
+    trainer.step()
+    assert (program.parameters["w"] < before).all()
+
+
+Given = Callable[[Any, Any], Any]
+WRONG_UPDATES: dict[str, tuple[Given, type[Exception]]] = {
+    "nothing": (lambda p, kept: None, rg.StructureError),
+    "the parameter alone": (lambda p, kept: p, rg.StructureError),
+    "an array": (lambda p, kept: (np.zeros(3), kept), rg.DtypeError),
+    "a number for a slot": (lambda p, kept: (p, {"mean": 1.0}), rg.DtypeError),
+    "a larger parameter": (lambda p, kept: (rg.broadcast_to(p, (5000, 3)), kept), rg.ShapeError),
+    "a smaller one": (lambda p, kept: (rg.reduce_sum(p), kept), rg.ShapeError),
+    "another dtype": (lambda p, kept: (rg.cast(p, "float64"), kept), rg.ShapeError),
+    "a larger slot": (lambda p, kept: (p, {"mean": rg.broadcast_to(p, (5000, 3))}), rg.ShapeError),
+}
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("what", WRONG_UPDATES)
+def test_updates_of_ones_own_are_of_the_parameters_type(what: str, guarded: bool) -> None:
+    """They are written over its memory."""
+    update, kind = WRONG_UPDATES[what]
+
+    class Wrong(rg.Optimizer):
+        def slots(self) -> dict[str, float]:
+            return {"mean": 0.0}
+
+        def update(self, parameter: Any, gradient: Any, slots: Any, numbers: Any) -> Any:
+            return update(parameter, dict(slots))
+
+    w = rg.parameter("w", (3,), "ones")
+    program = rg.compile(w, loss=rg.reduce_sum(rg.square(w)))
+    with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Wrong\.update gives "):
+        rg.Trainer(program, Wrong(0.1), skip_non_finite=guarded).step()
+    assert_array_equal(program.parameters["w"], [1, 1, 1])
+
+
+@pytest.mark.parametrize("slots", [None, ["mean"], {"mean": "0"}, {"mean": np.zeros(3)}, {1: 0.0}, {"mean": math.inf}])
+def test_slots_of_ones_own_are_numbers_by_name(slots: Any) -> None:
+    class Wrong(SignDescent):
+        def slots(self) -> Any:
+            return slots
+
+    w = rg.parameter("w", (3,), "ones")
+    with pytest.raises(rg.DtypeError, match=r"test_optimizers\.py:\d+: Wrong\.slots\(\) is "):
+        rg.Trainer(rg.compile(w, loss=rg.reduce_sum(rg.square(w))), Wrong(0.1))

@@ -1,0 +1,121 @@
+"""Objects tell what to write for attributes and calls that they don't have, and are what they were for all who ask."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.missing import CALLED, OF_NETS, OF_TENSORS, Telling, Uncalled
+
+NAM = {
+    "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
+    "weights": [0.1] * 39,
+}  # fmt: skip
+
+
+@cache
+def things() -> dict[str, Any]:
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
+    program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))
+    return {
+        "Program": program, "InferenceGraph": program.inference, "TrainingGraph": program.training,
+        "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
+        "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool", "Net"]
+)
+def test_words_of_others_lead_on(name: str) -> None:
+    thing = things()[name]
+    for word, remedy in OF_NETS.items():
+        if not hasattr(type(thing), word) and word not in vars(thing):
+            with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; ") as error:
+                getattr(thing, word)
+            assert remedy in str(error.value)
+            assert "test_missing.py:" in str(error.value)
+
+
+def test_words_of_tensors_lead_on() -> None:
+    x = things()["Tensor"]
+    for word, remedy in OF_TENSORS.items():
+        if hasattr(type(x), word):  # as of TensorFlow 1's Tensors, once its names were used
+            continue
+        with pytest.raises(rg.NotOfferedError) as error:
+            getattr(x, word)
+        assert remedy in str(error.value)
+
+
+def test_what_is_advised_is_there() -> None:
+    """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
+    for remedy in (*OF_NETS.values(), *OF_TENSORS.values(), *CALLED.values()):
+        for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
+            name = after.split("(")[0].split(" ")[0].split(",")[0].split(".")[0]
+            assert before == "" or not before[-1].isalpha()
+            assert name in rg.__all__, remedy
+        for owner, thing in {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream"}.items():
+            if f" {owner}" in f" {remedy}" and (name := remedy.split(owner)[1].split("(")[0].split(" ")[0]):
+                place: Any = things()[thing]
+                for part in name.split("[")[0].rstrip(".,)").split("."):
+                    place = getattr(place, part)
+
+
+def test_misspelt_names_are_found() -> None:
+    for name, word, meant in (
+        ("Program", "infer", "inference"),
+        ("Stream", "stepp", "step"),
+        ("Tensor", "shap", "shape"),
+    ):
+        with pytest.raises(rg.NotOfferedError, match=f"did you mean {meant}"):
+            getattr(things()[name], word)
+
+
+def test_results_are_mappings() -> None:
+    result = things()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
+    for word in ("y", "shape"):
+        with pytest.raises(rg.NotOfferedError, match=r"write result\['y'\]"):
+            getattr(result, word)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_calls_lead_on(name: str) -> None:
+    with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
+        things()[name](np.ones(3))
+
+
+def test_who_asks_learns_that_there_is_none() -> None:
+    for thing in things().values():
+        assert not hasattr(thing, "no_such_attribute")
+        assert getattr(thing, "__array__", None) is None
+        assert getattr(thing, "_no_such_attribute", 3) == 3
+    program = things()["Program"]
+    assert copy.copy(program) is not None
+    assert pickle.loads(pickle.dumps(program)).inputs == program.inputs
+
+
+def test_a_property_that_raises_says_so_itself() -> None:
+    class Own(Uncalled):
+        @property
+        def odd(self) -> int:
+            return self._made()  # type: ignore[attr-defined]
+
+    with pytest.raises(AttributeError, match="_made"):
+        _ = Own().odd
+    assert issubclass(Uncalled, Telling)
+
+
+def test_names_of_a_net_are_told() -> None:
+    net = things()["Net"]
+    with pytest.raises(rg.NameLookupError, match="the net has no 'out' here; there are y"):
+        net.outputs["out"]
+    assert "out" not in net.outputs
+    assert [*net.outputs] == ["y"]
