@@ -22,7 +22,7 @@ UNLISTED = ("__init__.py", "tf1/contrib/__init__.py", "tf1/keras/__init__.py")
 """Rooms that don't name their files: docs/architecture.md describes the package, the others have TensorFlow's paths."""
 
 ROOMS = (
-    "version", "foreign", "errors", "arguments", "allocation", "public", "display", "stage_text",
+    "version", "foreign", "errors", "arguments", "allocation", "public", "display", "stage_text", "forks",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from ..forks import fork_lock
 
 
 class SeedGenerator:
@@ -16,7 +17,7 @@ class SeedGenerator:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._generator = np.random.Generator(np.random.Philox(key=seed & (2**64 - 1)))
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
 
     def draw(self) -> int:
         """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""

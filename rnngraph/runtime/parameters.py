@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_int64
@@ -28,6 +27,7 @@ from ..errors import (
     did_you_mean,
     shown,
 )  # fmt: skip
+from ..forks import fork_lock
 from ..public import api, taking
 from ..storage.atomic_file import as_path, replace_file
 
@@ -36,7 +36,7 @@ class Changes:
     """Guards and counts the changes of all parameters that share arrays."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = fork_lock()
         self.word = c_int64(0)  # which machine code reads, and counts on
 
     @property

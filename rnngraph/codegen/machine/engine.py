@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ...errors import GraphError
+from ...forks import fork_lock
 from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]
@@ -20,7 +20,7 @@ Native = Callable[[Any, Any, Any], None]
 releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-_LOCK = threading.Lock()
+_LOCK = fork_lock()
 _METADATA = "\n!llvm.dbg.cu = "
 
 

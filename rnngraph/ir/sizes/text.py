@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import threading
 
+from ...forks import fork_lock
 from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
-_PARSING = threading.Lock()
+_PARSING = fork_lock()
 """CPython counts the depth of a tree for all threads together, and refuses a tree when another thread came between."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
 from ...errors import RnnGraphError
+from ...forks import fork_lock
 from ..native.aligned_memory import address
 from ..native.object_cache import Cache, key_of
 from .python_api import function_of, is_offered, method_of, table_of
@@ -29,7 +29,7 @@ class DirectCode:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._doors: list[tuple[type, str, str, str]] = []
         self._functions: list[Any] = []
         self._is_made = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ...allocation import LARGE, bytes_of, reserve
 from ...codegen.machine.engine import Code, Native
 from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
+from ...forks import fork_lock
 from ...ir.types import evaluate
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
@@ -78,7 +78,7 @@ class NativeEntry:
         self._sized: dict[tuple[tuple[str, int], ...], Sized] = {}
         self.used = 0  # when it was last asked for, as its graph counts
         self._weights: Weights | None = None
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._arenas: deque[np.ndarray] = deque()
 
     def block(self) -> ArgumentBlock:

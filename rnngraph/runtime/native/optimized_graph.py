@@ -5,12 +5,12 @@ Graphs are in open sizes here, but for ``sized``, which gives the one that is co
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
 from ...errors import ShapeError, Where
+from ...forks import fork_lock
 from ...ir.axes import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
@@ -71,7 +71,7 @@ class OptimizedGraph:
         self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
         self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
         self._optimized: dict[tuple[str, ...], Graph] = {}

@@ -5,5 +5,5 @@
 Some rows of many: ``independent_rows`` and ``row_graph`` say whether one entry serves any number of rows, ``row_steps``
 runs it over rows of tables, ``rows`` and ``some_rows`` do so for a stream. ``pool`` holds streams that join and leave,
 as rows of ``stream_table``; ``held_feeds`` and ``step_feeds`` bring what they are fed into form,
-``serving`` is their queue for many callers, ``forks`` their locks. Knows no programs.
+``serving`` is their queue for many callers. Knows no programs.
 """

@@ -21,11 +21,11 @@ from ...errors import (
     shown,
     user_line,
 )
+from ...forks import fork_lock
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
-from .forks import fork_lock
 from .held_feeds import HeldFeeds
 from .row_graph import RowPort
 from .row_steps import RowSteps
