@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_INSTALLED = tuple(_LIBRARY + name + os.sep for name in ("site-packages", "dist-packages"))
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
@@ -86,15 +87,22 @@ class Where:
 
 
 def user_line() -> Where | None:
-    """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
+    """The innermost frame outside this package and Python's own library: the line that the user wrote. None where a
+    command was given, or a thread or a process was started with a function of this package.
+    """
     frame = sys._getframe(1)
     while frame is not None:
-        if not is_ours(frame):
+        if not is_ours(frame) and not _is_pythons(frame.f_code.co_filename):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def _is_pythons(file: str) -> bool:
+    """Whether a file is of Python's own library, and not of a package that is installed in it."""
+    return file.startswith(_LIBRARY) and not file.startswith(_INSTALLED)
 
 
 def raised_line(error: BaseException) -> Where | None:
