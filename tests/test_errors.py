@@ -11,6 +11,8 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,26 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import Where
+
+
+def test_lines_of_pythons_own_library_are_nobodys() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        alone = pool.submit(rg.GRUCell, 0).exception()
+        inside = pool.submit(lambda: rg.GRUCell(0)).exception()
+    assert isinstance(alone, rg.ArgumentError)
+    assert isinstance(inside, rg.ArgumentError)
+    assert alone.where is None
+    assert str(alone) == alone.what
+    assert inside.where is not None
+    assert inside.where.file == __file__
+
+    class Kept:
+        @cached_property
+        def cell(self) -> rg.Cell:
+            return rg.GRUCell(0)
+
+    with pytest.raises(rg.ArgumentError, match=r"test_errors\.py:\d+: "):
+        _ = Kept().cell
 
 
 def test_lines_of_notebooks_are_named_by_their_cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

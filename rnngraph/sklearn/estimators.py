@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -25,10 +25,20 @@ from .checks import (
     compute_class_weight,
     validate_data,
 )
-from .network import LABELS, OUTPUT, SCORES, TARGETS, Body, classifier, regressor
-from .sequences import Sequences, as_float32, is_table, of_sequences, of_table, scale_of
+from .network import LABELS, OUTPUT, SCORES, TARGETS, WEIGHTS, Body, classifier, regressor
+from .sequences import Sequences, as_float32, is_table, of_sequences, of_table, scale_of, weights_of, without_index
 
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adagrad": Adagrad}
+PARTS = (*Body._fields, "standardize", "optimizer", "clip_norm")
+"""Parameters of which a net and its trainer are made."""
+
+
+class Examples(NamedTuple):
+    """What a fit is given. weights: how much each counts; None: all alike."""
+
+    sequences: Sequences
+    targets: np.ndarray
+    weights: np.ndarray | None
 
 
 class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -49,7 +59,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         best are kept.
     patience: epochs without a better loss before the fit ends.
     random_state: of first values, masks, order, and what is put apart.
-    warm_start: whether ``fit`` goes on with the net of the last one.
+    warm_start: whether ``fit`` goes on with the net of the last one, whose parameters may change in what is no part of
+        it.
     verbose: whether there is a bar of progress.
     threads: as for ``rg.compile``.
 
@@ -72,23 +83,30 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.verbose, self.threads = verbose, threads
 
     @api
-    def fit(self, X: Any, y: Any) -> Self:
-        """Trains a new net, or the last one if ``warm_start`` asks for it. Gives the estimator itself."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Trains a new net, or the last one if ``warm_start`` asks for it. Gives the estimator itself.
+
+        sample_weight: how much the loss of each example counts, an array [examples].
+        """
         goes_on = self.warm_start and hasattr(self, "_trainer")
-        sequences, targets = self._examples(X, y, None if goes_on else y)
-        if not goes_on:
-            self._start(sequences, targets)
-        self.history_ = self._train(sequences, targets, self.epochs, self.patience, self.validation_fraction)
+        examples = self._examples(X, y, sample_weight, None if goes_on else y)
+        if goes_on:
+            self._continue(examples)
+        else:
+            self._start(examples)
+        self.history_ = self._train(examples, self.epochs, self.patience, self.validation_fraction)
         return self
 
-    def _go_on(self, X: Any, y: Any, targets_to_come: Any) -> Self:
+    def _go_on(self, X: Any, y: Any, sample_weight: Any, targets_to_come: Any) -> Self:
         """One epoch over these examples, with the net that is there or a new one."""
         first = not hasattr(self, "_trainer")
-        sequences, targets = self._examples(X, y, targets_to_come if first else None)
+        examples = self._examples(X, y, sample_weight, targets_to_come if first else None)
         if first:
-            self._start(sequences, targets)
+            self._start(examples)
             self.history_ = History()
-        row = self._train(sequences, targets, 1, None, 0.0).row(-1)
+        else:
+            self._continue(examples)
+        row = self._train(examples, 1, None, 0.0).row(-1)
         self.history_.append(row)
         return self
 
@@ -100,8 +118,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     # Examples ------------------------------------------------------------------------------------
 
-    def _examples(self, X: Any, y: Any, to_come: Any) -> tuple[Sequences, np.ndarray]:
-        """X and y, checked. to_come: what targets there will be, of a new net; None: they are to be as they were."""
+    def _examples(self, X: Any, y: Any, sample_weight: Any, to_come: Any) -> Examples:
+        """What a fit is given, checked. to_come: what targets there will be, of a new net; None: as there were."""
         self._check_parameters()
         where = user_line()
         if y is None:
@@ -114,10 +132,12 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             self._begin(to_come)
         targets = self._targets(y, where)
         check_consistent_length(sequences.values, targets)
-        return sequences, targets
+        weights = None if sample_weight is None else weights_of(sample_weight, len(targets), where)
+        return Examples(sequences, targets, weights)
 
     def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
         """X, whose width and columns become the estimator's, or have to be those."""
+        X = without_index(X)
         own = not reset and getattr(self, "_columns", None) is None
         if is_table(X) and not own:
             table = validate_data(self, X, reset=reset, dtype=np.float32)
@@ -158,35 +178,74 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _body(self) -> Body:
         return Body(self.cell, self.units, self.layers, self.dropout, self.bidirectional, self.pooling)
 
-    def _start(self, sequences: Sequences, targets: np.ndarray) -> None:
+    def _start(self, examples: Examples) -> None:
         """A new net with its trainer."""
         self._random = check_random_state(self.random_state)
-        width = sequences.width
+        width = examples.sequences.width
         mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
         if self.standardize:
-            mean, scale = sequences.mean_and_scale()
-        program = self._declared(mean, scale, targets, int(self._random.randint(2**31 - 1)))
+            mean, scale = examples.sequences.mean_and_scale()
+        seed = int(self._random.randint(2**31 - 1))
+        program = self._declared(mean, scale, examples, seed)
         own = isinstance(self.optimizer, Optimizer)
         optimizer = self.optimizer if own else OPTIMIZERS[self.optimizer](self.learning_rate)
         self._trainer = Trainer(program, optimizer, clip_norm=self.clip_norm)
+        self._made_of = {name: getattr(self, name) for name in (*PARTS, "learning_rate")}
 
-    def _train(
-        self, sequences: Sequences, targets: np.ndarray, epochs: int, patience: int | None, share: float
-    ) -> History:
-        rows, held = np.arange(len(sequences)), None
-        if share:
-            rows, apart = train_test_split(
-                rows, test_size=share, random_state=self._random, stratify=self._strata(targets)
+    def _continue(self, examples: Examples) -> None:
+        """The net that is there goes on with parameters that are no part of it as they are now."""
+        for name in PARTS:
+            mine, now = self._made_of[name], getattr(self, name)
+            if mine is not now and mine != now:
+                raise ArgumentError(
+                    f"the net that goes on has {name}={shown(mine)}, not {shown(now)}; fit with warm_start=False for a "
+                    "new one",
+                    user_line(),
+                )
+        if examples.weights is not None and WEIGHTS not in self.program_.inputs:
+            raise ArgumentError(
+                "sample_weight is given, and the first fit had none; give it from the first on, as ones if need be",
+                user_line(),
             )
-            held = self._fed(sequences, targets, apart)
-        options = self._fit_options(targets[rows])
+        rate = self.learning_rate
+        if not isinstance(self.optimizer, Optimizer) and rate is not (before := self._made_of["learning_rate"]):
+            if rate != before:
+                self._trainer.learning_rate = rate
+            self._made_of["learning_rate"] = rate
+        self.program_.threads = self.threads
+
+    def _train(self, examples: Examples, epochs: int, patience: int | None, share: float) -> History:
+        rows, held = np.arange(len(examples.targets)), None
+        if share:
+            rows, apart = self._apart(examples.targets, share)
+            held = self._fed(examples, apart)
+        options = self._fit_options(examples.targets[rows])
         return self._trainer.fit(
-            self._fed(sequences, targets, rows), epochs=epochs, batch_size=self.batch_size, validation=held,
+            self._fed(examples, rows), epochs=epochs, batch_size=self.batch_size, validation=held,
             patience=patience, resume=False, progress=bool(self.verbose), **options,
         )  # fmt: skip
 
-    def _fed(self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-        return {"x": sequences.some(rows), self._target_name: targets[rows]}
+    def _apart(self, targets: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the examples to train by, and of those that are put apart."""
+        try:
+            rows, apart = train_test_split(
+                np.arange(len(targets)), test_size=share, random_state=self._random, stratify=self._strata(targets)
+            )
+        except ValueError as error:
+            raise ArgumentError(
+                f"validation_fraction={share} of {len(targets)} examples can't be put apart: {error}", user_line()
+            ) from None
+        return rows, apart
+
+    def _fed(self, examples: Examples, rows: np.ndarray) -> dict[str, Any]:
+        fed = {"x": examples.sequences.some(rows), self._target_name: examples.targets[rows]}
+        if WEIGHTS in self.program_.inputs:
+            fed[WEIGHTS] = self._weighed(examples)[rows]
+        return fed
+
+    def _weighed(self, examples: Examples) -> np.ndarray:
+        """What each example counts in the loss."""
+        return np.ones(len(examples.targets)) if examples.weights is None else examples.weights
 
     _target_name = TARGETS
 
@@ -198,7 +257,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """y as the net takes it, checked."""
         raise NotImplementedError
 
-    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:
         raise NotImplementedError
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
@@ -243,12 +302,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self.class_weight = class_weight
 
     @api
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """One epoch over these examples.
 
         classes: at the first call all labels that will come, if y lacks some.
+        sample_weight: as for ``fit``.
         """
-        return self._go_on(X, y, y if classes is None else classes)
+        if classes is not None and hasattr(self, "_trainer") and not np.array_equal(np.unique(classes), self.classes_):
+            raise ArgumentError(
+                f"classes={shown(classes)} are not those of the first call, {shown(self.classes_.tolist())}; leave "
+                "them out",
+                user_line(),
+            )
+        return self._go_on(X, y, sample_weight, y if classes is None else classes)
 
     @api
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -286,18 +352,30 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             )
         return np.searchsorted(self.classes_, labels)
 
-    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
-        return classifier(self._body(), mean, scale, len(self.classes_), seed, self.threads)
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:
+        weighted = examples.weights is not None
+        return classifier(self._body(), mean, scale, len(self.classes_), weighted, seed, self.threads)
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return targets if np.bincount(targets)[targets].min() > 1 else None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
+        if WEIGHTS in self.program_.inputs:  # which class_weight is part of
+            return {}
+        weights = self._weights_of_classes(targets)
+        return {"class_weights": weights} if weights else {}
+
+    def _weighed(self, examples: Examples) -> np.ndarray:
+        weights = self._weights_of_classes(examples.targets)
+        return super()._weighed(examples) * [weights.get(label, 1.0) for label in examples.targets.tolist()]
+
+    def _weights_of_classes(self, targets: np.ndarray) -> dict[int, float]:
+        """By the number of a label; empty where all count alike."""
         if self.class_weight is None:
             return {}
         there = np.unique(targets)
         weights = compute_class_weight(self.class_weight, classes=self.classes_[there], y=self.classes_[targets])
-        return {"class_weights": {int(label): float(weight) for label, weight in zip(there, weights, strict=True)}}
+        return {int(label): float(weight) for label, weight in zip(there, weights, strict=True)}
 
 
 @api
@@ -308,9 +386,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     """
 
     @api
-    def partial_fit(self, X: Any, y: Any) -> Self:
-        """One epoch over these examples."""
-        return self._go_on(X, y, y)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """One epoch over these examples. sample_weight: as for ``fit``."""
+        return self._go_on(X, y, sample_weight, y)
 
     @api
     def predict(self, X: Any) -> np.ndarray:
@@ -331,12 +409,13 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
             )
         return numbers
 
-    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:
+        targets, weighted = examples.targets, examples.weights is not None
         middle, unit = np.zeros(self._outputs), np.ones(self._outputs)
         if self.standardize:
             middle = targets.mean(axis=0)
             unit = scale_of(targets.var(axis=0), middle)
-        return regressor(self._body(), mean, scale, as_float32(middle), as_float32(unit), seed, self.threads)
+        return regressor(self._body(), mean, scale, as_float32(middle), as_float32(unit), weighted, seed, self.threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

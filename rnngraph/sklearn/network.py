@@ -23,7 +23,7 @@ from ..program.program import Program, compile
 
 CELLS: dict[str, Callable[[int], Cell]] = {"rnn": BasicRNNCell, "lstm": LSTMCell, "gru": GRUCell}
 POOLINGS = ("last", "mean")
-SCORES, OUTPUT, LABELS, TARGETS = "probabilities", "prediction", "label", "target"
+SCORES, OUTPUT, LABELS, TARGETS, WEIGHTS = "probabilities", "prediction", "label", "target", "weight"
 
 
 class Body(NamedTuple):
@@ -38,6 +38,8 @@ class Body(NamedTuple):
 
     def check(self) -> None:
         """Raises ``ArgumentError`` or ``DtypeError`` for what can't be."""
+        if isinstance(self.cell, Cell):
+            raise DtypeError(f"cell={shown(self.cell)} is one cell; give what makes one of a width, such as its class")
         if not callable(self.cell):
             one_of(self.cell, "cell", tuple(CELLS))
         units(self.units, "units")
@@ -77,21 +79,31 @@ def _kept(name: str, value: np.ndarray) -> Tensor:
     return parameter(name, value.shape, value, trainable=False)
 
 
-def classifier(body: Body, mean: np.ndarray, scale: np.ndarray, classes: int, seed: int, threads: int) -> Program:
-    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0."""
+def _weights(weighted: bool) -> Tensor | float:
+    """Of a loss: fed as ``weight`` [batch], or none."""
+    return placeholder(WEIGHTS, (None,)) if weighted else 1.0
+
+
+def classifier(
+    body: Body, mean: np.ndarray, scale: np.ndarray, classes: int, weighted: bool, seed: int, threads: int
+) -> Program:  # fmt: skip
+    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0. weighted: and by a
+    ``weight`` of each.
+    """
     logits = dense(body.of(mean, scale), classes)
-    loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits)
+    loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits, _weights(weighted))
     return compile({SCORES: softmax(logits)}, loss=loss, seed=seed, threads=threads)
 
 
 def regressor(
-    body: Body, mean: np.ndarray, scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray, seed: int,
-    threads: int,
+    body: Body, mean: np.ndarray, scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray, weighted: bool,
+    seed: int, threads: int,
 ) -> Program:  # fmt: skip
     """A program that gives a ``prediction`` [batch, outputs], trained by ``target`` of the same shape: the loss is the
-    mean square of what they differ by, in units of the targets' scale.
+    mean square of what they differ by, in units of the targets' scale. weighted: and by a ``weight`` of each.
     """
     middle, unit = _kept("target/mean", target_mean), _kept("target/scale", target_scale)
     guess = dense(body.of(mean, scale), len(target_mean))
     wanted = (placeholder(TARGETS, (None, len(target_mean))) - middle) / unit
-    return compile({OUTPUT: guess * unit + middle}, loss=mean_squared_error(wanted, guess), seed=seed, threads=threads)
+    loss = mean_squared_error(wanted, guess, _weights(weighted))
+    return compile({OUTPUT: guess * unit + middle}, loss=loss, seed=seed, threads=threads)

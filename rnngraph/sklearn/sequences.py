@@ -57,6 +57,23 @@ def as_float32(array: Any) -> np.ndarray:
     return np.asarray(array, np.float32)
 
 
+def weights_of(given: Any, count: int, where: Where | None) -> np.ndarray:
+    """A weight for each of so many examples, float64. Raises ``ArgumentError``, ``DtypeError`` or ``ShapeError``."""
+    weights = array_of(given, "sample_weight is no array")
+    if weights.dtype.kind not in "fiub":
+        raise DtypeError(f"sample_weight is of {weights.dtype}, not of numbers; give one for each example", where)
+    if weights.shape != (count,):
+        raise ShapeError(f"sample_weight has shape {weights.shape}, not ({count},); give one for each example", where)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ArgumentError("sample_weight must hold numbers of 0 or more, and is not zero for all examples", where)
+    return weights.astype(np.float64)
+
+
+def without_index(X: Any) -> Any:
+    """A Series of sequences as a list of them; all else as it is."""
+    return list(X) if not isinstance(X, np.ndarray) and _rank(X) == 1 and X.dtype == np.dtype(object) else X
+
+
 def is_table(X: Any) -> bool:
     """Whether X has one row an example and one column a step, so that scikit-learn checks it."""
     if isinstance(X, list | tuple):
@@ -68,13 +85,18 @@ def _is_ragged(X: Any) -> bool:
     """Whether X holds sequences by themselves: arrays of several lengths, of one feature each if they have one axis."""
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
         return False
-    items = [item for item in X if isinstance(item, np.ndarray | list | tuple)]
-    ranks = {item.ndim if isinstance(item, np.ndarray) else 1 + _holds_lists(item) for item in items}
+    items = [item for item in X if isinstance(item, list | tuple) or _rank(item)]
+    ranks = {1 + _holds_lists(item) if isinstance(item, list | tuple) else _rank(item) for item in items}
     return bool(items) and (ranks != {1} or len({len(item) for item in items}) > 1)
 
 
 def _holds_lists(items: Sequence[Any]) -> bool:
-    return any(isinstance(item, np.ndarray | list | tuple) for item in items)
+    return any(isinstance(item, list | tuple) or _rank(item) for item in items)
+
+
+def _rank(item: Any) -> int:
+    """Axes of what is an array to NumPy, such as a DataFrame; 0 of all else."""
+    return getattr(item, "ndim", 0) if hasattr(item, "__array__") else 0
 
 
 def of_table(table: np.ndarray) -> Sequences:

@@ -15,7 +15,6 @@ from ...errors import (
     ArgumentError,
     DtypeError,
     GraphError,
-    RnnGraphError,
     StructureError,
     Where,
     shown,
@@ -429,7 +428,7 @@ class StreamPool(Uncalled, Generic[Given]):
                 try:
                     if handle._table is not None:
                         tables[number] = self._settled(handle, fed)
-                except RnnGraphError as error:  # as frames before changed what it holds, or were cancelled
+                except Exception as error:  # as frames before changed what it holds, or were cancelled
                     outcomes[number] = error
             try:
                 results: list[Any] = self._run([frames[number][:2] for number in tables], [*tables.values()])

@@ -14,7 +14,6 @@ import pytest
 from bound_listener import data
 
 import rnngraph as rg
-from rnngraph.runtime.streams import forks
 
 WIDTH, UNITS = 3, 7
 Array = np.ndarray
@@ -443,23 +442,3 @@ print("done")
 def test_a_process_forks_and_ends_while_a_pool_serves() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
-
-
-def test_one_thread_forks_at_a_time() -> None:
-    forks._before()
-    done = threading.Event()
-
-    def fork() -> None:
-        forks._before()
-        forks._after()
-        done.set()
-
-    late = forks.fork_lock()
-    other = threading.Thread(target=fork)
-    other.start()
-    assert not done.wait(0.1)
-    forks._after()
-    assert done.wait(60)
-    other.join()
-    assert late.acquire(blocking=False)
-    late.release()

@@ -135,12 +135,13 @@ def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
         futures[6].result(60)
 
 
-def test_a_broken_batch_is_told_to_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["_settled", "_run"])
+def test_a_broken_batch_is_told_to_all_of_it(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, pool, x, whole = served()
     handles = [pool.open(), pool.open()]
     with pool.serve(max_batch=2, max_wait=LONG):
         with monkeypatch.context() as patch:
-            patch.setattr(pool, "_run", lambda *_: (_ for _ in ()).throw(MemoryError("no room")))
+            patch.setattr(pool, part, lambda *_: (_ for _ in ()).throw(MemoryError("no room")))
             broken = [pool.submit(handle, x=x[0, 0]) for handle in handles]
             wait(broken, 60)
         assert all(isinstance(future.exception(60), MemoryError) for future in broken)
