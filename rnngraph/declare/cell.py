@@ -410,16 +410,14 @@ class InnerCell:
 
     def _leave(self, result: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Checks what a step returned. Returns it with the state in the structure of the given one."""
-        cell = self._cell
+        cell, where = self._cell, self._trace.where
         if not isinstance(result, tuple) or len(result) != 2:
-            raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", self._trace.where)
+            raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", where)
         output, new = result
         if not isinstance(output, Tensor):
-            raise DtypeError(
-                f"{cell!r}.step must return (output, state); its output is {shown(output)}", self._trace.where
-            )
+            raise DtypeError(f"{cell!r}.step must return (output, state); its output is {shown(output)}", where)
         batch = x.type.shape[0]
-        leaves = state_leaves(cell, new, f"{cell!r}: new state", self._trace.where)
+        leaves = state_leaves(cell, new, f"{cell!r}: new state", where)
         after = pack(named(cell), [with_rows(leaf, batch) for leaf in leaves])
         return with_rows(output, batch), arranged(after, state)
 

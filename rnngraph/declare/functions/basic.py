@@ -150,7 +150,11 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 @api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over ``axis`` (an int, several, or None for all). keepdims: whether these axes stay, with a length of 1."""
+    """Sum over axes.
+
+    axis: an int, several, or None for all.
+    keepdims: whether these axes stay, with a length of 1.
+    """
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
