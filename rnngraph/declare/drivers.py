@@ -186,12 +186,9 @@ def _joined(steps: Sequence[Tensor], where: Where | None) -> Tensor:
 def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
     """The mask of ``static_rnn`` as [time, batch]."""
     if not isinstance(mask, list | tuple):
-        return build("transpose", mask, order=(1, 0), where=where) if _is_matrix(mask) else mask
+        is_matrix = isinstance(mask, Tensor) and mask.rank == 2
+        return build("transpose", mask, order=(1, 0), where=where) if is_matrix else mask
     items = [item if isinstance(item, Tensor) else constant(item) for item in mask]
     if len(items) != steps or any(item.dtype != "bool" or item.rank != 1 for item in items):
         raise StructureError(f"mask must be a list of {steps} bool Tensors [batch], one a step, not {mask!r}", where)
     return _joined(items, where)
-
-
-def _is_matrix(mask: Any) -> bool:
-    return isinstance(mask, Tensor) and mask.rank == 2

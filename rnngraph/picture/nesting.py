@@ -163,7 +163,8 @@ class _Nest:
         if held.kind == "driver":
             states += self.states.values()
         # A wrapper that computes nothing in inference is not there.
-        inference = self.inference and (held.kind != "wrapper" or not held.rows or any(map(_is_inferred, held.rows)))
+        is_idle = held.kind == "wrapper" and held.rows and not any(row.inference for row in held.rows)
+        inference = self.inference and not is_idle
         wheres = dict.fromkeys([*held.wheres, *(row.node.where for row in held.rows if row.node.where)])
         return Box(
             key, held.kind, tuple(held.titles), note, held.layer, tuple(items), self._joins(items), tuple(states),
@@ -190,7 +191,3 @@ class _Nest:
 
 def _rows(box: Box) -> list[Equation]:
     return [item for inner in box.walk() for item in inner.items if isinstance(item, Equation)]
-
-
-def _is_inferred(row: Equation) -> bool:
-    return bool(row.inference)

@@ -231,10 +231,6 @@ def _time(part: Part) -> str:
     return f"{ESTIMATED * part.estimated}{duration(part.seconds)}"
 
 
-def _over_floor(part: Part) -> str:
-    return _figure(part.over_floor, ".2f")
-
-
 def _of_kernel(names: Callable[[KernelPart], Sequence[str]]) -> Callable[[KernelPart], str]:
     def text(kernel: KernelPart) -> str:
         first = names(kernel)
@@ -248,7 +244,7 @@ FIGURES: tuple[Column, ...] = (
     ("share", True, lambda part: f"{ESTIMATED * part.estimated}{part.share:.1%}"),
     ("GFLOP/s", True, lambda part: _figure(part.gflops)),
     ("GB/s", True, lambda part: _figure(part.gbytes)),
-    ("× floor", True, _over_floor),
+    ("× floor", True, lambda part: _figure(part.over_floor, ".2f")),
     ("bound by", False, lambda part: part.bound),
 )
 OF_KERNELS: tuple[Column, ...] = (

@@ -108,7 +108,8 @@ class DeclaredSource:
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
         lowered = self._lowered_again([*self._all, *beside], states)
-        unknown = [f"the placeholder {name}" for node, name in lowered.placeholders.items() if not self._has(node)]
+        known = self.lowered.placeholders
+        unknown = [f"the placeholder {name}" for node, name in lowered.placeholders.items() if node not in known]
         unknown += [f"the parameter {name}" for slot, name in lowered.slots.items() if slot not in self.lowered.slots]
         if unknown:
             raise GraphError(
@@ -116,9 +117,6 @@ class DeclaredSource:
                 "rg.compile"
             )
         return lowered
-
-    def _has(self, placeholder: Node) -> bool:
-        return placeholder in self.lowered.placeholders
 
     def tapped(self, form: str) -> Lowered | None:
         outputs = self._named if form == TAPS_INFERENCE else self._all

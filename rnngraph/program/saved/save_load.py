@@ -159,13 +159,8 @@ def _lowered(
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
     check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
     nests, with_names = (tuple(nest_from(nest, str) for nest in item) for item in (states, named))
-    together = len(nests) == len(with_names)
-    check(together and all(map(_same_leaves, nests, with_names)), f"{named!r} are other states than {states!r}")
+    check([*map(flatten, nests)] == [*map(flatten, with_names)], f"{named!r} are other states than {states!r}")
     return Lowered(graph=graph, masks=masks, initial=initial, states=nests, named=with_names, **rest)
-
-
-def _same_leaves(one: Any, other: Any) -> bool:
-    return flatten(one) == flatten(other)
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:

@@ -102,7 +102,7 @@ class _Reading:
             parts.append([self._one(item, number, has_batch) for number in range(count)])
         if not self.is_lstm:
             return parts[0]
-        return [self._tuple(c, h) for h, c in zip(*parts, strict=True)]
+        return [(c, h) for h, c in zip(*parts, strict=True)]
 
     def _one(self, item: Any, number: int, has_batch: bool) -> Value:
         tracer = self.tracer
@@ -111,9 +111,6 @@ class _Reading:
         else:
             value = tracer.script.item(tracer.value(item), number)
         return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
-
-    def _tuple(self, c: Value, h: Value) -> Any:
-        return (c, h)
 
     def _final(self, states: list[Any], has_batch: bool) -> Any:
         """h_n, or (h_n, c_n)."""

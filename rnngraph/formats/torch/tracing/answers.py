@@ -27,10 +27,6 @@ def _size(tracer: Any, x: Any, dim: int | None = None) -> Any:
     return found if dim is None else found[dim]
 
 
-def _length(tracer: Any, x: Any) -> int:
-    return int(x.shape[0])
-
-
 def _truth(tracer: Any, x: Any) -> bool:
     tracer.problem("the code hangs on values of a tensor; choose by torch.where, or on sizes, or before the module")
     return True
@@ -63,7 +59,8 @@ def _same(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {
-    ".shape": _sizes_of, "size": _size, "__len__": _length, "__bool__": _truth, "item": _item, "tolist": _list,
+    ".shape": _sizes_of, "size": _size, "__len__": lambda r, x: int(x.shape[0]), "__bool__": _truth,
+    "item": _item, "tolist": _list,
     "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
     "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
     "dim": lambda r, x: x.dim(), ".ndim": lambda r, x: x.dim(), "ndimension": lambda r, x: x.dim(),
