@@ -27,7 +27,7 @@ _QUEUE = f"there are no queues and no threads that read; {_BATCHES}"
 _TABLE = "look up ids in Python, with a dict, and feed them as tf.int32"
 _HOOK = f"do it in the loop, between two runs of the session; {_STEPS}"
 _DATA_SIZE = "how many entries it gives is data; do it in NumPy with what session.run gives, or with what is fed"
-_FINITE = "leave it out, and look with np.isfinite at what a run gives; rg.Trainer(…).fit says which value was the first"
+_FINITE = "leave it out, and look with np.isfinite at what a run gives; rg.Trainer(…).fit names the first such value"
 _PLANE = "nets of pictures are not what this is for; over sequences use tf.layers.conv1d and tf.layers.max_pooling1d"
 _REUSE = "call the function again within tf.variable_scope(name, reuse=tf.AUTO_REUSE)"
 _METRIC = (
