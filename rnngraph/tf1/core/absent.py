@@ -27,6 +27,7 @@ _QUEUE = f"there are no queues and no threads that read; {_BATCHES}"
 _TABLE = "look up ids in Python, with a dict, and feed them as tf.int32"
 _HOOK = f"do it in the loop, between two runs of the session; {_STEPS}"
 _DATA_SIZE = "how many entries it gives is data; do it in NumPy with what session.run gives, or with what is fed"
+_FINITE = "leave it out, and look with np.isfinite at what a run gives; rg.Trainer(…).fit names the first such value"
 _PLANE = "nets of pictures are not what this is for; over sequences use tf.layers.conv1d and tf.layers.max_pooling1d"
 _REUSE = "call the function again within tf.variable_scope(name, reuse=tf.AUTO_REUSE)"
 _METRIC = (
@@ -85,6 +86,7 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.static_state_saving_rnn": _DRIVER,
     "contrib.rnn.TimeReversedFusedRNN": "use tf.nn.bidirectional_dynamic_rnn, or tf.reverse_sequence",
     "contrib.rnn.transpose_batch_time": "use tf.transpose(x, [1, 0, 2])",
+    "check_numerics": _FINITE,
     "contrib.seq2seq": _BY_STEP,
     "contrib.seq2seq.BeamSearchDecoder": _SEARCH,
     "contrib.seq2seq.tile_batch": f"it is for beam search: {_SEARCH}",
@@ -218,6 +220,7 @@ INSTEAD: dict[str, str] = {
     "unique": _DATA_SIZE,
     "unique_with_counts": _DATA_SIZE,
     "VarLenFeature": _BATCHES,
+    "verify_tensor_all_finite": _FINITE,
 }
 """Of a path or of all paths under it, whichever is longer."""
 
