@@ -101,7 +101,7 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
     if was == "i1":
         return b.convert("uitofp" if now in FLOAT_ELEMENTS else "zext", x, now)
     if "bf16" in (was, now):
-        return _from_bfloat16(b, x) if was == "bf16" else _to_bfloat16(b, x)
+        return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16)) if was == "bf16" else _to_bfloat16(b, x)
     if was in ("i8", "u8"):
         wide = b.convert("zext" if was == "u8" else "sext", x, "i32")
         return _cast(b, wide, now)
@@ -129,10 +129,6 @@ def _limited(b: Instructions, x: Handle, element: str) -> Handle:
     least, most = b.constant(low, x), b.constant(high, x)
     below = b.select(b.compare("olt", x, most), x, most)
     return b.convert("fptosi", b.select(b.compare("ogt", below, least), below, least), "i32")
-
-
-def _from_bfloat16(b: Instructions, x: Handle) -> Handle:
-    return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
 
 
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:

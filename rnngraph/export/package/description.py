@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,3 +149,10 @@ def in_comment(name: str) -> str:
 
 def shape_text(shape: Shape) -> str:
     return "".join(f"[{dim_text(dim)}]" for dim in shape) or " (one number)"
+
+
+def filled(template: str, net: Description, described: Mapping[str, Any], flush: str, **words: str) -> str:
+    """The text of a module that runs the net from another language. flush: of one that owes something at the end."""
+    end = flush.format(name=net.name) if described.get("owed") else ""
+    told = json.dumps(described, indent=1)
+    return template.format(name=net.name, version=__version__, description=told, flush=end, **words)

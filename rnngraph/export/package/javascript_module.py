@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ...ir.sizes.polynomial import Dim, Floor, terms_of
-from ...version import __version__
-from .description import Description
+from .description import Description, filled
 
 _HEAD = """\
 // {name}: a recurrent net as WebAssembly, exported by rnngraph {version}.
@@ -314,15 +312,9 @@ function count(port, sizes) {{
 def javascript_module(net: Description, described: dict[str, Any]) -> str:
     """``NAME.mjs``."""
     parts = (_HEAD, _STREAM, _TAIL, _STREAM_COUNT) if net.is_stream else (_HEAD, _SEQUENCE, _TAIL, _SEQUENCE_COUNT)
-    return "".join(parts).format(
-        name=net.name,
-        version=__version__,
-        usage=_STREAM_USAGE if net.is_stream else _SEQUENCE_USAGE,
-        unit="block" if net.is_stream else "call",
-        description=json.dumps(described, indent=1),
-        shapes="" if net.is_stream else _shapes(net),
-        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
-    )
+    usage, unit = (_STREAM_USAGE, "block") if net.is_stream else (_SEQUENCE_USAGE, "call")
+    shapes = "" if net.is_stream else _shapes(net)
+    return filled("".join(parts), net, described, _FLUSH, usage=usage, unit=unit, shapes=shapes)
 
 
 def _shapes(net: Description) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ...ir.types import dim_text
-from ...version import __version__
-from .description import Description
+from .description import Description, filled
 
 _HEAD = '''\
 """{name}: a recurrent net as native code, exported by rnngraph {version}.
@@ -316,14 +314,8 @@ def python_module(net: Description, described: dict[str, Any]) -> str:
     """``NAME.py``."""
     usage = _STREAM_USAGE if net.is_stream else _SEQUENCE_USAGE
     form = _STREAM if net.is_stream else _SEQUENCE
-    return (_HEAD + form + _TAIL).format(
-        name=net.name,
-        version=__version__,
-        usage=usage,
-        description=json.dumps(described, indent=1),
-        shapes="" if net.is_stream else _shapes(net),
-        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
-    )
+    shapes = "" if net.is_stream else _shapes(net)
+    return filled(_HEAD + form + _TAIL, net, described, _FLUSH, usage=usage, shapes=shapes)
 
 
 def _shapes(net: Description) -> str:

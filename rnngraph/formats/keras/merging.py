@@ -102,14 +102,10 @@ def _mask(b: Declaration, given: list[Signal]) -> Value | None:
     masks = [x.mask for x in given if x.mask is not None]
     if not masks or (b.version >= 3 and len(masks) < len(given)):
         return None
-    total = masks[0]
+    total, both = masks[0], logical_or if b.version >= 3 else logical_and
     for mask in masks[1:]:
-        total = total if mask.thing is total.thing else b.script.call(_joint(b), total, mask, hint="mask")
+        total = total if mask.thing is total.thing else b.script.call(both, total, mask, hint="mask")
     return total
-
-
-def _joint(b: Declaration) -> Any:
-    return logical_or if b.version >= 3 else logical_and
 
 
 def _concatenate(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...errors import Where
 from ...ir.build import zeros
 from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, topological, with_lines
@@ -32,11 +31,7 @@ def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[No
     results = [new(work.adjoint(node) or zeros(node.shape, node)) for node in wrt]
     outputs = [(name, new(node)) for name, node in graph.outputs]
     changed = Graph.of(graph.name, outputs, [new(node) for node in graph.inputs], graph.comments)
-    return changed, with_lines(results, changed.nodes, _backward)
-
-
-def _backward(node: Node) -> Where | None:
-    return node.where and node.where.of(phase="backward")
+    return changed, with_lines(results, changed.nodes, lambda node: node.where and node.where.of(phase="backward"))
 
 
 PREFIX = "gradient/"

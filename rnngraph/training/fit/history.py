@@ -114,7 +114,10 @@ class History(Mapping[str, np.ndarray]):
     @api
     def to_text(self) -> str:
         """JSON that ``from_text`` reads back exactly. NaN and infinities, which JSON lacks, are strings."""
-        columns = {name: list(map(_number_to_json, column)) for name, column in self._columns.items()}
+        columns = {
+            name: [value if math.isfinite(value) else str(value) for value in column]
+            for name, column in self._columns.items()
+        }
         return json.dumps({"stopped": self.stopped, "epochs": self._rows, "columns": columns}, allow_nan=False)
 
     @classmethod
@@ -213,10 +216,6 @@ class History(Mapping[str, np.ndarray]):
             if measure not in NOT_DRAWN:
                 panels.setdefault(measure, []).append(name)
         return dict(sorted(panels.items(), key=lambda panel: panel[0] != "loss"))
-
-
-def _number_to_json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
 
 
 def _check_format(path: Path, figure: Any) -> None:

@@ -91,14 +91,12 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                ones = self.broadcast(self._one(), (size(name) if not isinstance(name, Floor) else -1,))
+                one = self.script.call(constant, 1.0)
+                ones = self.broadcast(one, (size(name) if not isinstance(name, Floor) else -1,))
                 count = self.script.call(basic.reduce_sum, ones)
                 term = count if term == 1 else self.script.operation("*", count, term)
             total = term if total is None else self.script.operation("+", total, term)
         return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
-
-    def _one(self) -> Value:
-        return self.script.call(constant, 1.0)
 
     def _repeated(self, x: Expanded) -> Value:
         source = x.source
