@@ -75,9 +75,15 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     """An index whose slices may have what ``tf.shape`` gives."""
+    bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     taken = [item for item in index if item is not None]
+    if (
+        not any(isinstance(part, Tensor) for part in bounds)
+        or len([item for item in taken if item is not Ellipsis]) > x.rank
+    ):
+        return index
     places = list(range(len(taken)))
-    if Ellipsis in [item for item in taken if not isinstance(item, Tensor)]:
+    if any(item is Ellipsis for item in taken):
         first = next(place for place, item in enumerate(taken) if item is Ellipsis)
         places = [place if place < first else x.rank - len(taken) + place for place in places]
     axes = iter(places)

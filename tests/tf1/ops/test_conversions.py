@@ -126,6 +126,8 @@ def test_mistakes() -> None:
         tf.split(x, 2, 0)
     with pytest.raises(rg.ShapeError, match="very axis"):
         x[: tf.shape(v)[0] * tf.shape(x)[0]]
+    with pytest.raises(rg.RnnGraphError):
+        x[:, 0, : tf.shape(x)[0]]
     (first,) = tf.gradients(tf.reduce_sum(v**3), v)
     with pytest.raises(rg.NotOfferedError, match="stop_gradient"):
         tf.gradients(first, v)
