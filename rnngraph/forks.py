@@ -11,8 +11,10 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE = 10.0
-"""Seconds after which a fork goes on although a lock is held: users' code may hold two in an order of its own."""
+PATIENCE, PATIENCE_WITH_RUNS = 10.0, 2.0
+"""Seconds after which a fork goes on although a lock is held: users' code may hold two in an order of its own; and that
+of a run, which a fit holds from its first step to its last.
+"""
 
 
 class Order(IntEnum):
@@ -43,11 +45,13 @@ def fork_lock(order: Order, lock: Any = None) -> Any:
 
 def _before() -> None:
     _FORKING.acquire()
-    end = monotonic() + PATIENCE
+    begin = monotonic()
     there = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may make more now
-    _HELD[:] = [
-        lock for lock in sorted(there, key=_LOCKS.__getitem__) if lock.acquire(timeout=max(0.0, end - monotonic()))
-    ]
+    _HELD.clear()
+    for lock in sorted(there, key=_LOCKS.__getitem__):
+        patience = PATIENCE_WITH_RUNS if _LOCKS[lock] == Order.RUN else PATIENCE
+        if lock.acquire(timeout=max(0.0, begin + patience - monotonic())):
+            _HELD.append(lock)
 
 
 def _after() -> None:
