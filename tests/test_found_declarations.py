@@ -330,3 +330,16 @@ def test_masks_do_not_need_what_only_the_loss_reads() -> None:
     program = rg.compile(state, loss=rg.sparse_softmax_cross_entropy(y, state))
     masks = program.training.dropout_masks(x=np.zeros((2, 4, 7), np.float32), seed=1)
     assert masks["rnn/input"].shape == (2, 4, 7)
+
+
+@pytest.mark.parametrize("stride", [2, 3, -1])
+def test_units_are_left_out_of_a_step_that_is_picked(stride: int) -> None:
+    """A step of a sequence that is computed along with it, and not each of its units."""
+    x = rg.placeholder("x", (None, None, 17))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), x, time_major=True)
+    given = {"first": outputs[:1, :, 1::stride], "third": rg.tanh(x)[2:3, :, ::stride], "all": outputs}
+    program = rg.compile(given, cache=False)
+    fed = np.random.default_rng(0).normal(size=(6, 3, 17)).astype(np.float32)
+    result = program.inference(x=fed)
+    np.testing.assert_array_equal(result["first"], result["all"][:1, :, 1::stride])
+    np.testing.assert_allclose(result["third"], np.tanh(fed)[2:3, :, ::stride], atol=1e-6)

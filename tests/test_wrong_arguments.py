@@ -62,7 +62,12 @@ def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert outcome(None) == ""
     assert "raises KeyError" in outcome(KeyError("x"))
     assert "does not begin with the line" in outcome(rg.ShapeError("x"))
-    for limit, work in {"ASLEEP": lambda: os.read(os.pipe()[0], 1), "SECONDS": lambda: [*iter(int, 1)]}.items():
+
+    def compute() -> None:
+        while True:  # in steps of Python's, between which signals are handled
+            pass
+
+    for limit, work in {"ASLEEP": lambda: os.read(os.pipe()[0], 1), "SECONDS": compute}.items():
         with monkeypatch.context() as patch:
             patch.setattr(wrong_arguments, limit, 0.1)
             patch.setattr(call, "run", work)

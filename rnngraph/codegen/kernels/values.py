@@ -249,6 +249,6 @@ def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:
     if first == 0 and jump == 1:
         return coordinate
     if isinstance(coordinate, Strip):
-        assert jump == 1, "units are sliced with step 1 in registers"
-        return Strip(coordinate.start + first, coordinate.lanes, coordinate.valid)
+        assert jump == 1 or coordinate.lanes == 1, "units are sliced with step 1 in registers"
+        return Strip(coordinate.start * jump + first, coordinate.lanes, coordinate.valid)
     return absolute(coordinate) * jump + first
