@@ -106,7 +106,7 @@ def user_line() -> Where | None:
 
 def _is_pythons(file: str) -> bool:
     """Whether a file is of Python's own library, and not of a package that is installed in it."""
-    return file.startswith(_LIBRARY) and not file.startswith(_INSTALLED)
+    return file.startswith("<frozen ") or (file.startswith(_LIBRARY) and not file.startswith(_INSTALLED))
 
 
 def raised_line(error: BaseException) -> Where | None:
@@ -114,7 +114,7 @@ def raised_line(error: BaseException) -> Where | None:
     found, traceback = None, error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if not is_ours(traceback.tb_frame) and not file.startswith(_LIBRARY):
+        if not is_ours(traceback.tb_frame) and not file.startswith((_LIBRARY, "<frozen ")):
             found = Where(file, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found

@@ -415,24 +415,7 @@ NUMPY = {
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""
 
-ATTRIBUTES = {
-    "numpy": "its value is what a run gives: result = program.inference(x=array), or session.run(tensor) in tf1",
-    "item": "its value is what a run gives: float(program.inference(x=array)[name])",
-    "tolist": "its value is what a run gives: program.inference(x=array)[name].tolist()",
-    "detach": "use rg.stop_gradient(x)", "requires_grad": "use rg.stop_gradient(x) where no gradient is to pass",
-    "grad": _GRADIENTS, "backward": _GRADIENTS, "astype": "use rg.cast(x, dtype)", "to": "use rg.cast(x, dtype)",
-    "view": "use rg.reshape(x, shape)", "reshape": "use rg.reshape(x, shape)", "T": "use rg.transpose(x, order)",
-    "transpose": "use rg.transpose(x, order)", "permute": "use rg.transpose(x, order)", "ndim": "use x.rank",
-    "sum": "use rg.reduce_sum(x, axis)", "mean": "use rg.reduce_mean(x, axis)", "size": "its sizes are x.shape",
-}  # fmt: skip
-"""Attributes of other frameworks' Tensors and arrays, and what to use instead."""
-
 _BY_NAME = {name.lower().replace("_", ""): remedy for name, remedy in NAMES.items()}
-
-
-def attribute_instead(name: str) -> str:
-    """What to use in place of an attribute that a Tensor does not have."""
-    return ATTRIBUTES.get(name, "functions of Tensors are in rg, such as rg.reduce_sum and rg.cast")
 
 
 def name_instead(name: str) -> str | None:

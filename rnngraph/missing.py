@@ -15,7 +15,7 @@ _FIT = "rg.Trainer(program, rg.Adam(1e-3)) has step and fit"
 _MODES = "leave it out; program.inference runs without dropout, program.training with it"
 _CPU = "leave it out; it runs on the CPU, and program.threads says on how many cores"
 _RUN = "write program.inference(x=…)"
-_VALUES = "a Tensor has no numbers; rg.compile it, and program.inference(x=…) gives them"
+_VALUES = "a Tensor has no numbers; rg.compile it, and program.inference(x=…) gives them, or session.run(tensor)"
 _CAST = "write rg.cast(x, dtype)"
 _WEIGHTS = "write dict(program.parameters), or program.parameters[name]"
 

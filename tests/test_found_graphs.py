@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -189,7 +190,12 @@ def test_a_graph_that_was_found(name: str) -> None:
     for steps in lengths:
         run = ran(GRAPHS[name], SIZES | {"T": steps})
         assert run.found == []
-        assert run.notes == []
+        assert plain(run.notes) == []
+
+
+def plain(notes: Sequence[str]) -> list[str]:
+    """What was refused, but for blocks of zeros left out and steps computed again, which some graphs are too."""
+    return [note for note in notes if not note.startswith(("sparse", "recompute"))]
 
 
 NESTED = """
@@ -217,9 +223,10 @@ NESTED = """
 def test_a_loop_of_each_step_is_refused_with_its_line() -> None:
     run = ran("\n  file 'net.py'" + NESTED, SIZES)
     assert run.found == []
-    assert len(run.notes) == 4
-    assert all("net.py:7: a recurrence, inner, runs anew at each step of another" in note for note in run.notes[:3])
-    assert "net.py:7: there is no gradient of a recurrence, inner, that runs anew" in run.notes[3]
+    *notes, of_gradients = plain(run.notes)
+    assert len(notes) == 3
+    assert all("net.py:7: a recurrence, inner, runs anew at each step of another" in note for note in notes)
+    assert "net.py:7: there is no gradient of a recurrence, inner, that runs anew" in of_gradients
 
 
 def test_a_loop_that_no_step_changes_runs_once() -> None:
@@ -230,5 +237,5 @@ def test_a_loop_that_no_step_changes_runs_once() -> None:
     )
     run = ran("\n  file 'net.py'" + text, SIZES)
     assert run.found == []
-    assert all("there is no gradient" in note for note in run.notes)
-    assert len(run.notes) == 1
+    (note,) = plain(run.notes)
+    assert "there is no gradient" in note

@@ -364,7 +364,8 @@ class InnerCell:
             key, given = self._enter(x, state)
             try:
                 with within(self._layer, self._cell.where, self._trace.where):
-                    return self._leave(type(self._cell).step(self._cell, self._scope, x, given), x, state)
+                    found = type(self._cell).step(self._cell, self._scope, x, given)  # a state may be named so, too
+                    return self._leave(found, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
                 raise

@@ -13,7 +13,7 @@ import numpy as np
 from ..allocation import reserve
 from ..arguments import checked_name
 from ..display.html import headed
-from ..errors import DtypeError, GraphError, NotOfferedError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -96,13 +96,6 @@ class Tensor(Telling):
     def __deepcopy__(self, memo: Any) -> Tensor:
         """Itself: what is declared once stays one, in copies of cells that hold it too."""
         return self
-
-    def __getattr__(self, name: str) -> Any:
-        from ..foreign import attribute_instead  # for an error only
-
-        if name.startswith("_"):  # Python itself asks for these
-            raise AttributeError(f"a Tensor has no {name}")
-        raise NotOfferedError(f"a Tensor has no {name}; {attribute_instead(name)}")
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")

@@ -150,11 +150,7 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 @api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over axes.
-
-    axis: an int, several, or None for all.
-    keepdims: whether these axes stay, with a length of 1.
-    """
+    """Sum over ``axis``, an int, several, or None for all; ``keepdims`` leaves these axes there, with a length of 1."""
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
@@ -331,8 +327,8 @@ def _size(entry: Any, what: str) -> Dim:
         return int(entry)
     if isinstance(entry, Size):
         return entry
-    wanted = "an int, -1, None or the name of a size" if what == "reshape" else "an int, None or the name of a size"
-    raise ShapeError(f"{entry!r} is no size for a {what}; use {wanted}")
+    ints = "an int, -1," if what == "reshape" else "an int,"
+    raise ShapeError(f"{entry!r} is no size for a {what}; use {ints} None or the name of a size")
 
 
 def _remaining(x: Tensor, others: list[Dim]) -> Dim:

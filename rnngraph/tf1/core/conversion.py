@@ -28,7 +28,7 @@ def adopted(value: Any, beside: Tensor) -> Any:
         return value
     array = np.asarray(value)
     fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
-    if not fits or str(array.dtype) == beside.dtype or not _of_graph(beside):
+    if not fits or str(array.dtype) == beside.dtype or not of_graph(beside):
         return value
     return constant(array.astype(beside.dtype))
 
@@ -44,7 +44,7 @@ def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
     if not any(map(_is_double, everywhere)):
         return given
     beside = next((item for item in everywhere if isinstance(item, Tensor) and item.dtype in FLOATS), None)
-    if beside is None or not _of_graph(beside):
+    if beside is None or not of_graph(beside):
         return given
 
     def adopt(item: Any) -> Any:
@@ -59,7 +59,7 @@ def _is_double(item: Any) -> bool:
     return isinstance(item, np.ndarray) and item.dtype == np.float64
 
 
-def _of_graph(tensor: Tensor) -> bool:
+def of_graph(tensor: Tensor) -> bool:
     """Whether a Tensor depends on a placeholder or a variable of the current graph, or on a step that it traces."""
     graph = get_default_graph()
     if graph.steps or graph.within is not None:

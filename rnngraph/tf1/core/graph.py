@@ -202,7 +202,7 @@ class Graph:
     def get_operation_by_name(self, name: str) -> Any:
         """The operation of a name, or that of the Tensor of that name."""
         found = self.find(name)
-        return found.op if isinstance(found, Tensor) else found
+        return getattr(found, "op", found)  # of a Tensor, which has it once tf1 is there
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """What a name stands for; anything else as it is."""

@@ -6,7 +6,9 @@ Tensors. They hold no state; what they need of a graph or a session is that whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,13 +18,14 @@ from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS
 from ...public import api
-from .conversion import extend_operators
+from .conversion import extend_operators, of_graph
 from .graph import get_default_graph
 from .names import DType
 from .operations import Assign, Initialize, Operation
 from .session import present_session
 from .variable import ExtraVariable, Variable
 
+PACKAGE = "rnngraph."
 _DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
@@ -183,6 +186,14 @@ def _consumers(self: Tensor) -> Sequence[Any]:
     return ()
 
 
+def _shape(plain: Callable[[Tensor], Any], tensor: Tensor) -> Any:
+    """TensorFlow's shape for users' lines about Tensors of the current graph; the plain one for all others."""
+    asked_by = str(sys._getframe(1).f_globals.get("__name__"))
+    if asked_by.startswith(PACKAGE) or not of_graph(tensor):
+        return plain(tensor)
+    return TensorShape(plain(tensor))
+
+
 def extend() -> None:
     """Gives Tensors, variables and operations these methods."""
     of_all = {"eval": _eval, "op": property(_op), "get_shape": _get_shape}
@@ -191,7 +202,7 @@ def extend() -> None:
         setattr(ExtraVariable, name, method)
     setattr(Tensor, "set_shape", _set_shape)  # noqa: B010  (mypy knows no such method)
     shape = Tensor.shape.fget  # type: ignore[attr-defined]  # of a property, which mypy takes for what it gives
-    setattr(Tensor, "shape", property(lambda self: TensorShape(shape(self))))  # noqa: B010
+    setattr(Tensor, "shape", property(partial(_shape, shape)))  # noqa: B010
     setattr(Tensor, "dtype", property(lambda self: _DTYPES[self.type.dtype]))  # noqa: B010
     setattr(Tensor, "consumers", _consumers)  # noqa: B010
     setattr(Tensor, "device", "")  # noqa: B010

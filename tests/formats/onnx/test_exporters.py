@@ -90,6 +90,7 @@ def test_kernels_that_are_normed_are_numbers_of_the_file() -> None:
 
 
 def test_inputs_by_words_of_calls_get_an_underscore() -> None:
+    pytest.importorskip("onnxruntime")
     model = model_of(
         [("Add", ["rows", "out"], ["seed"], {})], {name: (FLOAT, ["B", 4]) for name in ("rows", "out")}, ["seed"]
     )
