@@ -99,7 +99,7 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
         "return [...document.querySelectorAll('#stages button')].filter((one) => one.querySelector('.badge.lit'))"
         ".map((one) => one.firstChild.data)"
     )
-    assert {"lowered", "split", "columns", "accumulate", "fission"} <= set(badges)
+    assert {"lowered", "split", "split_concats", "accumulate", "fission"} <= set(badges)
     for name in badges:
         stage(browser, name)
         assert browser.run(LIT), name
