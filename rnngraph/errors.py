@@ -95,9 +95,8 @@ def user_line() -> Where | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        calls_back = str(frame.f_globals.get("__name__")).startswith(_CALLS_BACK)
-        if not (is_ours(frame) or _is_pythons(file) or calls_back):
-            return Where(frame.f_code.co_filename, frame.f_lineno)
+        if not (is_ours(frame) or _is_pythons(file) or _calls_back(frame)):
+            return Where(file, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python
         frame = frame.f_back
@@ -107,6 +106,10 @@ def user_line() -> Where | None:
 def _is_pythons(file: str) -> bool:
     """Whether a file is of Python's own library, and not of a package that is installed in it."""
     return file.startswith("<frozen ") or (file.startswith(_LIBRARY) and not file.startswith(_INSTALLED))
+
+
+def _calls_back(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith(_CALLS_BACK)
 
 
 def raised_line(error: BaseException) -> Where | None:

@@ -5,7 +5,6 @@ A word that is not in these tables is one that this package has no answer for; a
 
 from __future__ import annotations
 
-_GRADIENTS = "use loss, gradients = program.training.gradients(x=array)"
 _RNN = "outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(units), x)"
 _LSTM = "outputs, state = rg.dynamic_rnn(rg.LSTMCell(units), x)"
 _GRU = "outputs, state = rg.dynamic_rnn(rg.GRUCell(units, reset_after=True), x)"

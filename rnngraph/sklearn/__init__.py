@@ -1,7 +1,6 @@
-"""scikit-learn's estimators for sequences: ``sequences`` reads what users give as X, by
-``checks`` of scikit-learn's, ``network`` declares the net that
-their parameters describe, ``estimators`` are ``SequenceClassifier`` and ``SequenceRegressor``, which fit it with a
-``Trainer``. Uses what users can use, and nothing below knows of it.
+"""scikit-learn's estimators for sequences: ``sequences`` reads what users give as X, by ``checks`` of scikit-learn's,
+``network`` declares the net that their parameters describe, ``estimators`` are ``SequenceClassifier`` and
+``SequenceRegressor``, which fit it with a ``Trainer``. Uses what users can use, and nothing below knows of it.
 """
 
 from ..errors import MissingExtraError

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
 from ...ir.types import ITEM_BYTES
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Operand
+
+Vector = TypeVar("Vector")
 
 PIECE_BYTES = 16
 """Within so many bytes shuffles are the cheapest everywhere."""
@@ -27,29 +33,28 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
     """
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
-    turned = [_within_pieces(block, rows[first : first + piece], 1) for first in range(0, lanes, piece)]
+    shuffle = partial(_shuffled, block)
+    turned = [within_pieces(rows[first : first + piece], lanes, shuffle) for first in range(0, lanes, piece)]
     by_column = [_whole_pieces(block, list(column), lanes) for column in zip(*turned, strict=True)]
     return [vector for columns in zip(*by_column, strict=True) for vector in columns]
 
 
-def _within_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
-    """Of as many vectors as a piece has elements, each piece transposed: of the first halves of pieces, then of the
+def within_pieces(
+    vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
+) -> list[Vector]:  # fmt: skip
+    """As many vectors as a piece has elements, with each piece transposed: of the first halves of pieces, then of the
     second ones, groups of ``width`` elements of two vectors take turns.
     """
-    if len(rows) == 1:
-        return rows
-    lanes, length = rows[0].lanes, width * len(rows)
-    found = []
+    if len(vectors) == 1:
+        return vectors
+    length, found = width * len(vectors), []
     for half in range(2):
-        firsts = [
-            first
-            for piece in range(half * length // 2, lanes, length)
-            for first in range(piece, piece + length // 2, width)
-        ]
-        order = [
-            lane for first in firsts for vector in (first, first + lanes) for lane in range(vector, vector + width)
-        ]
-        found += _within_pieces(block, _pairs(block, rows, order), 2 * width)
+        order: list[int] = []
+        for piece in range(half * length // 2, lanes, length):
+            for group in range(piece, piece + length // 2, width):
+                order += [*range(group, group + width), *range(group + lanes, group + lanes + width)]
+        joined = [shuffle(x, y, order) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
+        found += within_pieces(joined, lanes, shuffle, 2 * width)
     return found
 
 
@@ -63,11 +68,10 @@ def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand
     found = []
     for half in (0, width // 2):
         order = [lane + half for first in range(0, 2 * lanes, width) for lane in range(first, first + width // 2)]
-        found += _whole_pieces(block, _pairs(block, rows, order), width // 2)
+        joined = [_shuffled(block, x, y, order) for x, y in zip(rows[::2], rows[1::2], strict=True)]
+        found += _whole_pieces(block, joined, width // 2)
     return found
 
 
-def _pairs(block: Block, rows: list[Operand], order: list[int]) -> list[Operand]:
-    """A shuffle of each two neighbours."""
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [block.let("shuffle", pair, pair[0].dtype, pair[0].lanes, order=tuple(order)) for pair in pairs]
+def _shuffled(block: Block, x: Operand, y: Operand, order: Sequence[int]) -> Operand:
+    return block.let("shuffle", [x, y], x.dtype, x.lanes, order=tuple(order))

@@ -8,6 +8,7 @@ is not there, and what is multiplied is the same as if the lanes lay side by sid
 from __future__ import annotations
 
 from ...ir.types import FLOATS, ITEM_BYTES, Dim, Size, size
+from ..buffers.lane_order import within_pieces
 from ..loop_ir.nodes import Contract, LetIndex
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
@@ -39,7 +40,8 @@ def turned(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset
         read(builder, at, dtype, length, valid, 1, "row") for at in _row_pointers(builder, tile, column, k, offset)
     ]
     pieces += [b.constant(0.0, pieces[0])] * (lanes - len(pieces))
-    return _turned_pieces(builder, [_joined(builder, pieces[number::length]) for number in range(length)])[:count]
+    joined = [_joined(builder, pieces[number::length]) for number in range(length)]
+    return within_pieces(joined, lanes, b.shuffle)[:count]
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
@@ -82,21 +84,3 @@ def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
         wide = range(2 * pieces[0].lanes)
         pieces = [builder.b.shuffle(x, y, wide) for x, y in zip(pieces[::2], pieces[1::2], strict=True)]
     return pieces[0]
-
-
-def _turned_pieces(builder: FunctionBuilder, vectors: list[Handle], width: int = 1) -> list[Handle]:
-    """As many vectors as a piece has elements, with each piece turned: of the first halves of pieces, then of the
-    second ones, groups of ``width`` elements of two vectors take turns.
-    """
-    if len(vectors) == 1:
-        return vectors
-    lanes, length = vectors[0].lanes, width * len(vectors)
-    found = []
-    for half in range(2):
-        order: list[int] = []
-        for piece in range(half * length // 2, lanes, length):
-            for group in range(piece, piece + length // 2, width):
-                order += [*range(group, group + width), *range(group + lanes, group + lanes + width)]
-        joined = [builder.b.shuffle(x, y, order) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
-        found += _turned_pieces(builder, joined, 2 * width)
-    return found

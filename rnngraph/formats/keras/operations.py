@@ -142,25 +142,26 @@ def _transpose(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(transpose, *_operands(b, inputs, 1), *([] if axes is None else [axes]))
 
 
-def _swap(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    (x,) = _operands(b, inputs, 1)
-    rank = x.tensor.rank
-    one, other = (_one_axis(_option(layer, inputs, key, place)) for place, key in enumerate(("axis1", "axis2"), 1))
+def _two_axes(layer: Layer, inputs: Inputs, rank: int, keys: tuple[str, str]) -> tuple[int, int]:
+    one, other = (_one_axis(_option(layer, inputs, key, place)) for place, key in enumerate(keys, 1))
     if not (-rank <= one < rank and -rank <= other < rank):
         raise Unreadable(f"its axes are {one} and {other}")
-    order = list(range(rank))
-    order[one % rank], order[other % rank] = other % rank, one % rank
+    return one % rank, other % rank
+
+
+def _swap(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    (x,) = _operands(b, inputs, 1)
+    order = list(range(x.tensor.rank))
+    one, other = _two_axes(layer, inputs, x.tensor.rank, ("axis1", "axis2"))
+    order[one], order[other] = other, one
     return b.script.call(transpose, x, tuple(order))
 
 
 def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = _operands(b, inputs, 1)
-    rank = x.tensor.rank
-    one, other = (_one_axis(_option(layer, inputs, key, at)) for at, key in enumerate(("source", "destination"), 1))
-    if not (-rank <= one < rank and -rank <= other < rank):
-        raise Unreadable(f"its axes are {one} and {other}")
-    order = [axis for axis in range(rank) if axis != one % rank]
-    order.insert(other % rank, one % rank)
+    one, other = _two_axes(layer, inputs, x.tensor.rank, ("source", "destination"))
+    order = [axis for axis in range(x.tensor.rank) if axis != one]
+    order.insert(other, one)
     return b.script.call(transpose, x, tuple(order))
 
 

@@ -54,9 +54,8 @@ class Graph:
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
     what is made of other feeds. named: Tensors and operations by name. holder: the session whose
-    values the variables have now. placed: placeholders; after: operations
-    that run before Tensors;
-    labels, renamed: their names, and those that are not the first of theirs.
+    values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
+    of theirs. after: operations that run before a Tensor.
     within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
