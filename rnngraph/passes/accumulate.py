@@ -90,15 +90,25 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
             collect(chain)
             if chain.products:
                 chains[root] = chain
-    if not chains:
-        return graph
     new: dict[Node, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if _begins_late(node, late):
+            operands = operands[::-1]
         new[node] = chains[node].total(new, late) if node in chains else remake(node, operands)
         return new[node]
 
     return rewrite(graph, rule)
+
+
+def _begins_late(node: Node, late: set[Node]) -> bool:
+    """Whether two terms change places, so that equal layers add in one order, whatever the gradient of their outputs
+    comes from. Of two products the first is what a fused multiply-add rounds: these stay.
+    """
+    if node.op != "add" or node.dtype not in FLOATS:
+        return False
+    first, second = node.operands
+    return first in late and second not in late and {first.op, second.op} != {"mul"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,8 @@ class BufferReuse:
                 if node.tensor == emit.tensor and may_overwrite(fused, outputs, users[old], old, new)
             ]
         found: dict[Node, View] = {}
-        for emit in sorted(fitting, key=lambda emit: len(fitting[emit])):  # who has little choice takes first
+        # Who has little choice takes first; else the order of outputs, which is the same for layers that are alike.
+        for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
             old = next((old for old in fitting[emit] if old in left), None)
             if old is not None:
                 node, found[emit] = left.pop(old)

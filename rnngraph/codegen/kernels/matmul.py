@@ -20,6 +20,8 @@ from .product_plan import Contraction
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned, place
 
+WORTH_JOINING = 48
+"""The k of a product from which one loop is written for it and for those that go on with its sums."""
 MOST_LEFT_OVER = 8
 """Rows of the highest of the tiles for rows that are left over: there is code for every height below."""
 
@@ -283,15 +285,29 @@ class Tiles:
         depth = first_left.shape[-1]
         right, right_stride, lane_stride, limits = self._right(contraction, tuple(rows[0][:-1]), start, valid)
         every = [node for products in contraction.products for node in products]
-        block.add(
-            Contract(
-                tuple(results), tuple(starts), tuple(lefts), self.memory.views[first_left].strides[-1] * dot_width,
-                depth, right, right_stride, lane_stride, limits, self.tile.unroll,
-                " and ".join(dict.fromkeys(str(node.where) for node in every)), dot_width, contraction.accumulators,
-                sum_block(depth, every[0].dtype), origin=every[0].where,
-                columns=tuple(node.where for node in contraction.products[0] for _ in valid),
-            )
+        tile = Contract(
+            tuple(results), tuple(starts), tuple(lefts), self.memory.views[first_left].strides[-1] * dot_width,
+            depth, right, right_stride, lane_stride, limits, self.tile.unroll,
+            " and ".join(dict.fromkeys(str(node.where) for node in every)), dot_width, contraction.accumulators,
+            sum_block(depth, every[0].dtype), origin=every[0].where,
+            columns=tuple(node.where for node in contraction.products[0] for _ in valid),
         )  # fmt: skip
+        before = block.statements[-1] if block.statements else None
+        if isinstance(before, Contract) and self._begin_there_alone(every) and (joined := before.then(tile)):
+            block.statements[-1] = joined
+        else:
+            block.add(tile)
+
+    def _begin_there_alone(self, products: Sequence[Node]) -> bool:
+        """Whether nothing else asks for the sums that these products begin from, and k runs over so many that one loop
+        for all of them takes no longer than one for each.
+        """
+        depth = products[0].operands[0].shape[-1]
+        if isinstance(depth, int) and depth < WORTH_JOINING:
+            return False
+        starts = {node for product in products for node in product.operands[2:]}
+        asked = [item for node in self.kernel.members for item in node.operands if item in starts]
+        return len(asked) == len(starts) and not any(map(self.memory.stores.get, starts))
 
     def _right(
         self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[Valid]

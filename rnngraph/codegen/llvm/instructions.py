@@ -11,7 +11,7 @@ from ...ir.types import SHORT_NAMES
 
 LLVM_TYPES = {
     "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "i16": "i16",
-    "bf16": "i16", "bfloat": "bfloat",
+    "bf16": "i16", "bfloat": "bfloat", "ptr": "ptr",
 }  # fmt: skip
 """What holds an element. A bfloat16 is its bits: on some processors LLVM converts the type by calls; ``bfloat`` is
 what dot products take.

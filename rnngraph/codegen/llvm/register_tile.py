@@ -5,11 +5,11 @@ Sums by accumulator lie side by side: of each row first those of accumulator 0, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
-from ..loop_ir.nodes import Contract, Index, LetIndex
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Place
 from .dot_products import MULTIPLY_ADD, Parts, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
@@ -22,25 +22,71 @@ Sums = list[list[Handle]]
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
     """The sums of a tile over all k."""
-    columns = len(tile.results[0])
     if are_turned(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)
     if tile.comment:
         builder.lines.append(f"  ; {tile.comment}")
     starts = [[builder.operand(item) for item in row] for row in tile.starts]
-    for row in starts:
-        row += [builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))
+    sums = _one_by_one(builder, tile, starts) if tile.behind else _product(builder, tile, starts)
+    for results, row in zip(tile.results, sums, strict=True):
+        builder.values.update(zip((result.name for result in results), row, strict=True))
+
+
+def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
+    """The sums over one product after the other: a loop, in which pointers to the operands of all of them turn."""
+    bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
+    pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
+
+    def next_product(_: Index, carried: Sums) -> Sums:
+        (first, *others), sums = carried[: len(pointers)], carried[len(pointers) :]
+        buffers = [Buffer(pointer.text, base[0][0].dtype) for pointer, base in zip(first, bases, strict=True)]
+        builder.pointers.update((buffer, buffer.name) for buffer in buffers)
+        found = [(buffers[number], distance) for number, distance in places]
+        left, right = tuple(found[: len(tile.left)]), tuple(found[len(tile.left) :])
+        return [*others, first, *_product(builder, replace(tile, left=left, right=right, behind=()), sums)]
+
+    return _loop(builder, "product", 0, len(tile.factors), 1, [*pointers, *starts], next_product)[len(pointers) :]
+
+
+def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
+    """Few places, in each of the products, from which all others are at distances that don't depend on the product; and
+    of each place the number of such a base, and the distance.
+    """
+    bases: list[Sequence[Place]] = []
+    found: list[tuple[int, int]] = []
+    for place in zip(*products, strict=True):
+        for number, base in enumerate(bases):
+            apart = {
+                index - start if buffer == of else None
+                for (buffer, index), (of, start) in zip(place, base, strict=True)
+            }
+            distance = apart.pop()
+            if not apart and isinstance(distance, int):
+                found.append((number, distance))
+                break
+        else:
+            found.append((len(bases), 0))
+            bases.append(place)
+    return bases, found
+
+
+def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
+    """The sums of one product, from ``starts`` on."""
+    columns = len(tile.results[0])
+    begin = [[*row, *[builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))] for row in starts]
     depth, rest = tile.depth, 0
     if tile.dot_width > 1:
         depth, rest = divmod(int(str(depth)), tile.dot_width)
-    sums = _blocks(builder, tile, starts, depth, rest) if tile.block else _over(builder, tile, starts, 0, depth, rest)
-    for results, row in zip(tile.results, sums, strict=True):
-        for number, result in enumerate(results):
-            total, *others = row[number::columns]
-            for other in others:
-                total = builder.b.add(total, other)
-            builder.values[result.name] = total
+    sums = _blocks(builder, tile, begin, depth, rest) if tile.block else _over(builder, tile, begin, 0, depth, rest)
+    return [[_total(builder, row[number::columns]) for number in range(columns)] for row in sums]
+
+
+def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
+    total, *others = accumulators
+    for other in others:
+        total = builder.b.add(total, other)
+    return total
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:

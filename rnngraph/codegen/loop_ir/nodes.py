@@ -17,6 +17,8 @@ from ...ir.types import Dim, Size
 Index = Dim
 Place = tuple["Buffer", Index]
 """An element of a buffer."""
+Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
+"""The left operand of each row of a register tile, and the right one of each column."""
 Valid = Index | None
 """How many lanes of a vector are in bounds, from the first one on; None: all."""
 
@@ -203,6 +205,9 @@ class Contract(BaseStatement):
     sums of so many are added up first, of which only the first begins from the start; a rounding error then grows with
     a block's length and with the number of blocks. 0: one sum over all.
 
+    behind: left and right operands of further products, whose strides, depth and lanes are the same: each begins from
+    the sums of the one before.
+
     columns: the origin of each column, where products of several lines are one tile.
     """
 
@@ -220,10 +225,25 @@ class Contract(BaseStatement):
     dot_width: int = 1
     accumulators: int = 1
     block: int = 0
+    behind: tuple[Factors, ...] = ()
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
+    @property
+    def factors(self) -> tuple[Factors, ...]:
+        """Left and right operands of all products, in order."""
+        return ((self.left, self.right), *self.behind)
+
+    def then(self, other: Contract) -> Contract | None:
+        """This and another tile, which goes on with its sums, as one; None where they are not alike."""
+        joined = replace(self, results=other.results, behind=(*self.behind, *other.factors))
+        alike = replace(
+            joined, left=other.left, right=other.right, starts=other.starts, behind=(), comment=other.comment
+        )
+        goes_on = other.starts == self.results and alike == other
+        return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
+
     def uses(self) -> Uses:
-        places = (*self.left, *self.right)
+        places = [place for left, right in self.factors for place in (*left, *right)]
         steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid))
         return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
 
@@ -237,6 +257,7 @@ class Contract(BaseStatement):
             lane_stride=by.index(self.lane_stride),
             depth=by.index(self.depth),
             valid=tuple(map(by.valid, self.valid)),
+            behind=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.behind),
         )
 
 

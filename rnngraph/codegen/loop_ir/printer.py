@@ -150,13 +150,13 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         yield from _wrapped(
             f"row {row}: {names} = {begin} with {_place(buffer, index, tile.left_stride)}", indent + "  "
         )
-    columns_text = ", ".join(
-        _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
-    )
     dot_width = f" {tile.dot_width} at once" if tile.dot_width > 1 else ""
     accumulators = f" in {tile.accumulators} accumulators" if tile.accumulators > 1 else ""
     blocks = f" in blocks of {tile.block}" if tile.block else ""
     over = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
-    step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
-    yield from _wrapped(f"{over}: += {step}", indent + "  ")
+    for number, (left, right) in enumerate(tile.factors):
+        rows_text = "row[k]" if number == 0 else f"({', '.join(_place(*place, tile.left_stride) for place in left)})[k]"
+        columns_text = ", ".join(_place(*place, 1, valid) for place, valid in zip(right, tile.valid, strict=True))
+        step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
+        yield from _wrapped(f"{over}: += {step}", indent + "  ")
