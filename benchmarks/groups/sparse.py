@@ -12,7 +12,8 @@ import rnngraph as rg
 
 from .basis import OWN, Options, Record, factor, microseconds
 
-DENSE = "dense"
+DENSE, NOTHING = "dense", "nothing"
+"""Besides: all of the weights, and weights that are all zero, which tell what is no block's."""
 BLOCK = (4, 8)
 
 
@@ -53,6 +54,9 @@ def _times(row: Sparse, rounds: int) -> Times:
         if array.ndim == 2:
             dense.parameters[name] = array * _left(array.shape, row.density, generator)
     programs = {OWN: rg.compile(outputs, parameters=dense, weights=row.weights, sparse=True), DENSE: dense}
+    nothing = programs[NOTHING] = rg.compile(outputs, weights=row.weights, sparse=True)
+    for name, array in list(nothing.parameters.items()):
+        nothing.parameters[name] = np.zeros_like(array)
     fed, calls = generator.normal(size=(row.batch, units)).astype(np.float32), {}
     for name, program in programs.items():
         stream = program.inference.stream(batch=row.batch)
@@ -69,10 +73,12 @@ def _left(shape: tuple[int, ...], density: float, generator: np.random.Generator
 
 def sparse_cells(record: Record) -> dict[str, str]:
     times, density = record["times"], record["figures"]["density"]
+    blocks, all_of, rest = (median(times, name) for name in (OWN, DENSE, NOTHING))
     return {
         "dense µs": microseconds(median(times, DENSE)),
         "sparse µs": microseconds(median(times, OWN)),
         "spread": f"{spread(times, OWN):.0%}",
         "times as fast": factor(ratio(times, DENSE, OWN)),
         "over density": f"{ratio(times, OWN, DENSE) / density:.2f}",
+        "of blocks alone": f"{(blocks - rest) / (all_of - rest) / density:.2f}",
     }

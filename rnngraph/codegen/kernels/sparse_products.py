@@ -179,6 +179,8 @@ class _Blocks:
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
         lefts = [self._left(sums) for sums in rows]
+        is_vector = layout.lanes > 1 and layout.dot_width == 1 and steps > split == 1 and lefts[0][2] == 1
+        spread = -(-len(rows) // 2) if is_vector else 0  # of all rows they would wait for shuffles instead
         for number in range(split):
             targets = [(sums.buffer, sums.accumulators[number] + column) for sums in rows]
             befores = [(block.load("sum", *target, layout.lanes),) for target in targets]
@@ -189,7 +191,7 @@ class _Blocks:
                     tuple((buffer, index + (k + number) * stride) for buffer, index, stride in lefts),
                     lefts[0][2] * layout.dot_width * split, height // split,
                     ((panel.blocks, (row + number) * layout.row),), layout.row * split, 1, (None,),
-                    steps, "", layout.dot_width,
+                    steps, "", layout.dot_width, spread=spread,
                 )
             )  # fmt: skip
             for (after,), target in zip(afters, targets, strict=True):

@@ -219,12 +219,17 @@ def _steps(
     origins = known_columns or ((),) * len(columns)
 
     def left(r: int, offset: int) -> Parts:
+        if r < tile.spread:
+            if offset == offsets.start:
+                vectors[r] = _side_by_side(builder, step_pointer(builder, tile.left[r], k, 1, known + offset), tile, r)
+            return way.left(b, b.shuffle(vectors[r], vectors[r], [offset - offsets.start] * lanes))
         pointer = step_pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
             return way.left(b, b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes))
         return way.left(b, b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes))
 
+    vectors: dict[int, Handle] = {}
     ready: dict[tuple[int, int], Handle] = {}
 
     def right(j: int, offset: int) -> Handle:
@@ -259,6 +264,12 @@ def _steps(
                     for r in rows:
                         sums[r][strand + j] = way.add(b, spreads[r], weight, sums[r][strand + j])
     return sums
+
+
+def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
+    """All k of a row of a short tile in one vector. Frozen, as LLVM would make a load of each that is spread."""
+    vector = read(builder, pointer, tile.left[row][0].dtype, int(str(tile.depth)), None, 1, "a")
+    return builder.b.emit(f"freeze {vector.type} {vector.text}", vector.element, vector.lanes, "a")
 
 
 def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
