@@ -5,12 +5,10 @@ The rates are measured at each call. ``PRODUCTS`` is the same without the elemen
 
 from __future__ import annotations
 
+import machine
 import numpy as np
 from tails import KINDS, tail_seconds
 from workloads import Row
-
-from rnngraph.codegen.machine.target import target_of
-from rnngraph.profile.limits import multiply_rate, read_rate
 
 FEW = 16
 """Steps below which the stream of the input's weights is looked at."""
@@ -43,7 +41,7 @@ def training_seconds(row: Row) -> dict[str, float]:
 
 def matrices_seconds(count: int, rows: int, depth: int, columns: int) -> dict[str, float]:
     """Of products matrix by matrix: their multiply-adds, or what they read and write if that takes longer."""
-    work = 2.0 * count * rows * depth * padded(columns) / multiply_rate()
+    work = 2.0 * count * rows * depth * padded(columns) / machine.flops()
     moved = _stream_seconds(count * (rows * depth + depth * columns + rows * columns))
     return {FLOOR: max(work, moved), PRODUCTS: work}
 
@@ -56,7 +54,7 @@ class _Floor:
     """
 
     def __init__(self, row: Row) -> None:
-        self.row, self.flops = row, multiply_rate()
+        self.row, self.flops = row, machine.flops()
         lengths = row.lengths()
         lengths = np.full(row.batch, row.time) if lengths is None else lengths
         self.running = (np.arange(row.time)[:, None] < lengths).sum(1)
@@ -91,10 +89,10 @@ class _Floor:
 
 def _stream_seconds(weights: int) -> float:
     """To read so many float32 once, over and over, from the cache that holds them."""
-    return 4 * weights / read_rate(4 * weights) if weights else 0.0
+    return 4 * weights / machine.reads(4 * weights) if weights else 0.0
 
 
 def padded(columns: int) -> int:
     """Columns of a kernel up to whole vectors."""
-    lanes = target_of(None).lanes(4)
+    lanes = machine.target().lanes(4)
     return -(-columns // lanes) * lanes

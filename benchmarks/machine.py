@@ -1,10 +1,12 @@
-"""This machine's own limits, as ``rnngraph.profile.limits`` measures them: multiply-adds and reads by cache level."""
+"""This machine's own limits, as ``rnngraph.profile.limits`` measures them: multiply-adds and reads by cache level; and
+the processor for which our code is made, this one or one that has less.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnngraph.codegen.machine.target import host
+from rnngraph.codegen.machine.target import Target, target_of
 from rnngraph.profile.limits import multiply_rate, read_rate
 
 
@@ -18,10 +20,28 @@ class Limits:
     third_cache: float
 
 
+TARGET: str | None = None
+"""For which processor code is made; None: this one. ``run.py`` sets it."""
+
+
+def target() -> Target:
+    return target_of(TARGET)
+
+
+def flops() -> float:
+    """A second, of code for the target."""
+    return multiply_rate(target())
+
+
+def reads(size_bytes: int) -> float:
+    """Bytes a second out of a block of so many, of code for the target."""
+    return read_rate(size_bytes, target())
+
+
 def limits() -> Limits:
-    target = host()
-    sizes = target.first_cache // 2, target.second_cache // 2, target.second_cache * 8
-    return Limits(multiply_rate(), *map(read_rate, sizes))
+    own = target()
+    sizes = own.first_cache // 2, own.second_cache // 2, own.second_cache * 8
+    return Limits(flops(), *map(reads, sizes))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import machine
 import numpy as np
 import weights
 from workloads import ENTRIES, VARIANTS, Call, OwnPeephole, Row, spread_lengths
@@ -78,7 +79,7 @@ def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: An
     halves = list(made.values()) if isinstance(made, dict) else [made]
     losses = [rg.reduce_mean(rg.square(half)) for half in halves]
     loss = sum(losses[1:], losses[0]) / len(losses) if with_loss else None
-    return rg.compile(made, loss=loss, **options)
+    return rg.compile(made, loss=loss, **{"target": machine.TARGET, **options})
 
 
 def _declared(row: Row, lengths: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The sweep as a picture: time against hidden size, batch and length on logarithmic axes."""
+"""Pictures: of the sweep, time against hidden size, batch and length on logarithmic axes; and of trained nets beside
+their own engines.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 from floors import FLOOR, PRODUCTS
 from groups import Record
-from timing import Times, median
+from timing import Times, median, ratio
 
 COLORS = {"rnngraph": "C3", "onnxruntime": "C0", "torch": "C1", "jax": "C2", "tensorflow": "C4"}
 FLOORS = {FLOOR: "--", PRODUCTS: ":"}
@@ -51,3 +53,27 @@ def _panel(panel: Any, chosen: list[Record]) -> None:
     panel.set_xscale("log", base=2 if max(r["value"] for r in chosen) < 5000 else 10)
     panel.set_yscale("log")
     panel.grid(alpha=0.3)
+
+
+def draw_engines(found: list[Record], file: Path) -> None:
+    """A bar a net: how many times as long its own engine takes, on a logarithmic axis. Needs matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    factors = {f"{r['row']}\n{r['engine']}": ratio(r["times"], "engine", "rnngraph") for r in found}
+    names = sorted(factors, key=factors.__getitem__)
+    values = [factors[name] for name in names]
+    figure, axes = pyplot.subplots(figsize=(7.5, 0.42 * len(names) + 0.8), layout="constrained")
+    bars = axes.barh(names, values, color=COLORS["rnngraph"], height=0.6)
+    axes.bar_label(
+        bars, [f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×" for value in values], padding=3, fontsize=8
+    )
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlim(min(0.9, *values), 4.0 * max(values))
+    axes.set_xlabel("how many times as long its own engine takes")
+    axes.tick_params(axis="y", labelsize=8)
+    figure.savefig(file, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)

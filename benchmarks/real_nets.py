@@ -65,7 +65,7 @@ def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
         for model in made:
             ours = theirs = ""
             if model.timed and rounds:
-                what, our_call, their_call = model.timed
+                what, (our_call, their_call) = next(iter(model.timed.items()))
                 times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
                 ours, theirs = (f"{1e6 * median(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
             with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,13 @@
 """rnngraph beside its peers, and the floor of this machine.
 
-    python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--csv FOLDER] [--picture FILE] [ROW …]
+    python benchmarks/run.py [--only GROUP] [--rounds N] [--target NAME] [--json FILE] [--csv FOLDER] [--picture FILE]
+                             [ROW …]
 
 Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
-lengths, step, calls, pools, profile, compile, memory, recompute, sweep; without --only, all but threads and sweep. ROW:
-only rows whose name contains one of these. One core, pinned, but for threads; peers that do not compute what we do are
+lengths, step, calls, pools, profile, compile, memory, recompute, engines, sweep; without --only, all but threads,
+engines and sweep. ROW: only rows whose name contains one of these. --target: of inference, cells, training and onestep,
+code, floor and peers for a processor that has less than this one, such as x86-64-v3; onnxruntime and tract take all
+there is. One core, pinned, but for threads; peers that do not compute what we do are
 left out with a warning; within each round the machine's limits are probed and every contender runs in turn. Shared
 machines change their speed from second to second, so ratios are taken within a round and their medians shown.
 """
@@ -15,16 +18,16 @@ import argparse
 import os
 from pathlib import Path
 
+import machine
 import peers
 from groups import GROUPS, Options
-from machine import limits
-from picture import draw
+from picture import draw, draw_engines
 from report import MISSING, append, headlines, print_tables, read, records, write_tables
 from rich.console import Console
 
-from rnngraph.codegen.machine.target import target_of
-
 ROUNDS = 9
+ON_REQUEST = ("sweep", "threads", "engines")
+"""Groups that run where they are named."""
 
 
 def main() -> None:
@@ -32,10 +35,11 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only rows whose name contains one of these")
     parser.add_argument("--only", choices=[group.name for group in GROUPS])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--target", help="the processor for which code is made (default: this one)")
     parser.add_argument("--json", type=Path, help="append what is found to this file")
     parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
     parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write each table to a file there")
-    parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
+    parser.add_argument("--picture", type=Path, help="draw the sweep, or engines (.png, .svg, …); needs matplotlib")
     parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
     parser.add_argument("--torch-compile", action="store_true", help="torch's loops also by torch.compile; minutes")
     parser.add_argument("--threads", type=int, default=2, help="of the group of that name; the others use one")
@@ -50,7 +54,11 @@ def main() -> None:
     if options.csv:
         write_tables(runs, options.csv)
     if options.picture:
-        draw(records(runs, next(group for group in GROUPS if group.name == "sweep")), options.picture)
+        by_name = {group.name: records(runs, group) for group in GROUPS}
+        if by_name["sweep"]:
+            draw(by_name["sweep"], options.picture)
+        else:
+            draw_engines(by_name["engines"], options.picture)
 
 
 def _measured(options: argparse.Namespace) -> dict[str, object]:
@@ -58,16 +66,17 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
     if hasattr(os, "sched_setaffinity"):  # before the peers, which count cores when they are imported
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     wanted = [name for name in options.peers.split(",") if name]
-    found = peers.installed(wanted, threads)
+    machine.TARGET = options.target
+    target = machine.target()
+    found = peers.installed(wanted, threads, wide=target.vector_bits > 256)
     asked = Options(options.rows, options.rounds, found, options.torch_compile, threads)
     chosen = [group for group in GROUPS if group.name == (options.only or group.name)]
     if options.only is None:
-        chosen = [group for group in chosen if group.name not in ("sweep", "threads")]
-    target = target_of(None)
+        chosen = [group for group in chosen if group.name not in ON_REQUEST]
     missing = {name: MISSING for name in wanted if name not in found}
     return {
         "machine": f"{target.processor}, {target.vector_bits}-bit vectors",
-        "limits": vars(limits()),
+        "limits": vars(machine.limits()),
         "versions": {name: peer.VERSION for name, peer in found.items()} | missing,
         "rounds": options.rounds,
         "records": {group.name: list(group.records(asked)) for group in chosen},

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import machine
 import numpy as np
 from workloads import Call
 
@@ -81,7 +82,7 @@ def _call(kind: str, training: bool) -> Callable[[int], object]:
     x = rg.placeholder("x", (ROWS, None, 1))
     _, last = rg.dynamic_rnn(cell, x, initial_state=first)
     loss = sum(rg.reduce_sum(part) for part in ([last] if isinstance(last, rg.Tensor) else last))
-    program = rg.compile({"last": last}, loss=loss)
+    program = rg.compile({"last": last}, loss=loss, target=machine.TARGET)
     state = np.full((ROWS, UNITS), 0.1, np.float32)
     names = ["first"] if isinstance(first, rg.Tensor) else [f"first.{name}" for name in first._fields]
     feeds = dict.fromkeys(names, state)

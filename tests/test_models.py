@@ -54,7 +54,8 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
             streamed = checks.streams(model)
             found = streamed, checks.exports(model, tmp_path / str(number), streamed)
             assert found == EXPECTED[family][model.name], model.name
-        (model.timed or [None, lambda: None])[1]()
+        for ours, theirs in model.timed.values():
+            ours(), theirs()
 
 
 @pytest.mark.parametrize(

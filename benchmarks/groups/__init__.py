@@ -12,6 +12,7 @@ from . import (
     products,
     profiles,
     quantized,
+    real_engines,
     recomputing,
     sparse,
 )
@@ -64,5 +65,6 @@ GROUPS = (
         recomputing.recomputing_cells,
     ),
     Group("compile", "Compiling in a fresh process, seconds", compiling.compiling, compiling.compiling_cells),
+    Group("engines", "Trained nets beside their own engines", real_engines.engines, real_engines.engines_cells),
     Group("sweep", "Inference over sizes", beside.over_sizes, beside.time_cells),
 )

@@ -121,7 +121,7 @@ def made() -> list[Model]:
             feeds=sounds(generator),
             engine=theirs,
             tolerance=1e-5,
-            timed=("64 samples", lambda: stream.process(x=block), torch_block),
+            timed={"64 samples": (lambda: stream.process(x=block), torch_block)},
         )
     ]
     content, keras_model = pedal()
@@ -138,11 +138,12 @@ def made() -> list[Model]:
             feeds=sounds(generator),
             engine=lambda feeds: {"y": keras_model(feeds["x"], training=False).detach().numpy()},
             tolerance=1e-5,
-            timed=(
-                "64 samples, from silence",
-                lambda: effect.inference(x=block),
-                lambda: keras_model(block, training=False),
-            ),
+            timed={
+                "64 samples, from silence": (
+                    lambda: effect.inference(x=block),
+                    lambda: keras_model(block, training=False),
+                )
+            },
         )
     )
     return models

@@ -21,8 +21,8 @@ class Model:
     form: the format that its weights come in. origin: package, version and licence, or what made the file. lines: of
     the script that declares it. feeds: of calls that are compared. engine: named by ``by``; gives what a call gives, by
     name. tolerance: largest difference from it, as a share of an output's largest number. states: of the net, which
-    calls take and give, by output. ours: what is compared, where it is no call of the inference graph. timed: what is
-    timed, a call of ours and one of the engine's.
+    calls take and give, by output. ours: what is compared, where it is no call of the inference graph. timed: by what
+    it is, a call of ours and one of the engine's; the first is what the table of nets shows.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Model:
     tolerance: float
     states: Mapping[str, str] = field(default_factory=dict)
     ours: Callable[[Arrays], Arrays] | None = None
-    timed: tuple[str, Callable[[], Any], Callable[[], Any]] | None = None
+    timed: Mapping[str, tuple[Callable[[], Any], Callable[[], Any]]] = field(default_factory=dict)
 
 
 def lines_of(function: Callable[..., Any]) -> int:

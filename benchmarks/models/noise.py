@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,12 @@ def made() -> list[Model]:
     feeds = [
         {"features": generator.standard_normal((*shape, FEATURES)).astype(np.float32)} for shape in shapes
     ]  # fmt: skip
-    stream, step = program.inference.stream(), feeds[0]["features"][0]
+    step = feeds[0]["features"][0]
+
+    def steps(**options: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        stream = rg.compile(declared(), parameters=program, **options).inference.stream()
+        return lambda: stream.step(features=step), lambda: library.step(step[0])
+
     package = PACKAGES["pyrnnoise"]
     return [
         Model(
@@ -189,6 +194,10 @@ def made() -> list[Model]:
             feeds=feeds,
             engine=library.sequences,
             tolerance=2e-3,
-            timed=("a step", lambda: stream.step(features=step), lambda: library.step(step[0])),
+            timed={
+                "a step": steps(),
+                "a step, zeros left out": steps(sparse=True),
+                "a step, zeros left out, int8": steps(sparse=True, weights="int8", activations="int8"),
+            },
         )
     ]

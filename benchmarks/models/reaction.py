@@ -110,6 +110,6 @@ def made() -> list[Model]:
             feeds=feeds,
             engine=theirs,
             tolerance=1e-5,
-            timed=("a text", lambda: program.inference(feeds[1]), lambda: theirs(feeds[1])),
+            timed={"a text": (lambda: program.inference(feeds[1]), lambda: theirs(feeds[1]))},
         )
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,15 @@ def _model(name: str, path: Path, rate: int, samples: int, sizes: dict[str, int]
         {"input": _array(generator, 0.1, rows, samples), "state": _array(generator, 0.5, 2, rows, 128)}
         for rows in (1, 3, 17)
     ]
-    stream, state = program.inference.stream(), [np.zeros((2, 1, 128), np.float32)]
-    sound = feeds[0]["input"]
 
-    def their_step() -> None:
-        state[0] = theirs({"input": sound, "state": state[0]})["stateN"]
+    def steps(rows: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        stream, state = program.inference.stream(rows), [np.zeros((2, rows, 128), np.float32)]
+        sound = _array(generator, 0.1, rows, samples)
+
+        def their_step() -> None:
+            state[0] = theirs({"input": sound, "state": state[0]})["stateN"]
+
+        return lambda: stream.step(input=sound), their_step
 
     package = PACKAGES["silero-vad"]
     return Model(
@@ -60,7 +65,7 @@ def _model(name: str, path: Path, rate: int, samples: int, sizes: dict[str, int]
         engine=theirs,
         tolerance=1e-5,
         states=STATES,
-        timed=("a step", lambda: stream.step(input=sound), their_step),
+        timed={"a step": steps(1), "a step of 16 rows": steps(16), "a step of 64 rows": steps(64)},
     )
 
 

@@ -48,7 +48,7 @@ def _model(archive: Path) -> Model:
         feeds=feeds,
         engine=theirs,
         tolerance=1e-5,
-        timed=("a night of 960 steps", lambda: program.inference(night), lambda: theirs(night)),
+        timed={"a night of 960 steps": (lambda: program.inference(night), lambda: theirs(night))},
     )
 
 

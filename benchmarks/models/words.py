@@ -54,7 +54,7 @@ def made() -> list[Model]:
             engine=theirs,
             tolerance=0.0,
             ours=ours,
-            timed=(f"{len(WORDS)} words", lambda: ours(feeds[0]), lambda: theirs(feeds[0])),
+            timed={f"{len(WORDS)} words": (lambda: ours(feeds[0]), lambda: theirs(feeds[0]))},
         )
     ]
 

@@ -31,13 +31,16 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 """What the frameworks read when they are imported."""
+NARROW = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+"""Beside it, so that they take vectors of 256 bits at most."""
 
 
-def installed(names: Iterable[str] = NAMES, threads: int = 1) -> dict[str, ModuleType]:
-    """By name, the modules of the peers that can be imported here."""
+def installed(names: Iterable[str] = NAMES, threads: int = 1, wide: bool = True) -> dict[str, ModuleType]:
+    """By name, the modules of the peers that can be imported here. wide: whether vectors may be of 512 bits."""
     global THREADS
     THREADS = threads
-    os.environ.update({**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)} | (ONE_THREAD if threads == 1 else {}))
+    limited = (ONE_THREAD if threads == 1 else {}) | ({} if wide else NARROW)
+    os.environ.update({**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)} | limited)
     found = {}
     for name in names:
         try:

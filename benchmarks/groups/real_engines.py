@@ -1,0 +1,40 @@
+"""Trained nets of others beside their own engines: how many times as long these take."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+from models import MADE
+from models.fetch import NotFetchedError
+from timing import measure, median, ratio, spread
+
+from .basis import OWN, Options, Record, factor, microseconds
+
+ENGINE = "engine"
+
+
+def engines(options: Options) -> Iterator[Record]:
+    for family, made in MADE.items():
+        try:
+            models = made()
+        except (ImportError, NotFetchedError) as error:
+            warnings.warn(f"{family} is left out: {error}", stacklevel=2)
+            continue
+        for model in models:
+            for what, (own, theirs) in model.timed.items():
+                row = f"{model.name}: {what}"
+                if options.wants(row):
+                    times = measure({OWN: own, ENGINE: theirs}, None, options.rounds)
+                    yield {"row": row, "engine": model.by, "times": times}
+
+
+def engines_cells(record: Record) -> dict[str, str]:
+    times = record["times"]
+    return {
+        "its engine": record["engine"],
+        "rnngraph µs": microseconds(median(times, OWN)),
+        "spread": f"{spread(times, OWN):.0%}",
+        "engine µs": microseconds(median(times, ENGINE)),
+        "times as long": factor(ratio(times, ENGINE, OWN)),
+    }
