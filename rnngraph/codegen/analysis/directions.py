@@ -32,14 +32,15 @@ def settled_directions(graph: Graph) -> Directions:
         if len(directions) == 1 and directions.isdisjoint(scan["reverse"] for scan in derivatives):
             settled = _of_blocks(graph, own) | _of_sums(graph, own, derivatives, behind)
         else:
-            settled = _of_sums_both_ways(graph, own)
+            settled = _of_both_ways(graph, own)
         found |= {(node, length): backward for node, backward in settled.items()}
     return found
 
 
-def _of_sums_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
+def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     """Of recurrences of both directions, one after the other: a sum over time goes along with the last one whose steps
-    it reads, and forward where there are two. What computes blocks of another again is no later than that.
+    it reads, and forward where there are two. What computes blocks of another again is no later than that. What only
+    these read, or only what keeps states for them, is computed along with them.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -49,7 +50,14 @@ def _of_sums_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool
         if node in scans:
             depth[node] += node.get("blocks") is None
             last[node] = depth[node], not runs_backward(node)
-    return {node: not last[node][1] for node in graph.nodes if adds_up(node)}
+    users = graph.users()
+    cut = [scan for scan in scans if (scan.get("keeps"), scan.get("blocks")) != (None, None)]
+    found = {scan: runs_backward(scan) for scan in cut}
+    for node in reversed(graph.nodes):
+        readers = {found.get(user) for user in users[node]}
+        if node.op not in ("scan", "get") and len(readers) == 1 and (direction := readers.pop()) is not None:
+            found[node] = direction
+    return found | {node: not last[node][1] for node in graph.nodes if adds_up(node)}
 
 
 def _of_sums(

@@ -114,9 +114,14 @@ class LoopFusion:
         """
         blocks = [node for node in self.graph.nodes if node.op == "scan" and node.get("blocks") is not None]
         readers = {scan: self._readers_along(scan, users) for scan in blocks}
-        for _ in blocks:  # what runs later may be what others wait for
-            last = {scan: max((self.level[reader] for reader in readers[scan]), default=0) for scan in blocks}
-            later = {scan: max(last[other] for other in self._read_with(scan, readers)) for scan in blocks}
+        for scan in blocks:
+            for other in self._read_along_by(scan):
+                if other in readers and self.kind[other] == self.kind[scan]:
+                    readers[other].add(scan)
+        together = {scan: self._read_with(scan, readers) for scan in readers}
+        for _ in readers:  # what runs later may be what others wait for
+            last = {scan: max((self.level[reader] for reader in found), default=0) for scan, found in readers.items()}
+            later = {scan: max(last[other] for other in found) for scan, found in together.items()}
             if later == self._later:
                 return
             self._later = later
@@ -127,16 +132,27 @@ class LoopFusion:
         found = (reader for get in users[scan] for reader in _readers(get, users))
         return {reader for reader in found if self.kind.get(reader) == self.kind[scan]}
 
+    def _read_along_by(self, scan: Node) -> list[Node]:
+        """The scans of whose steps a scan reads in its loop, directly or what is made of them there."""
+        found, pending, seen = list[Node](), [*scan.operands], set[Node]()
+        while pending:
+            node = pending.pop()
+            if node.op == "scan":
+                found.append(node)
+            elif node not in seen and (node.op == "get" or self.kind.get(node) == self.kind[scan]):
+                seen.add(node)
+                pending += node.operands
+        return found
+
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
         """The scans whose blocks have to be there when those of ``scan`` are. Where blocks run one way only, all."""
         axis = [other for other in readers if self.kind[other].length == self.kind[scan].length]
         if len({self.kind[other].reverse for other in axis}) == 1:
             return axis
-        found = [scan]
+        alike, found = [other for other in axis if self.kind[other] == self.kind[scan]], [scan]
         for one in found:
             needed = readers[one] | {one}
-            alike = (other for other in axis if self.kind[other] == self.kind[scan] and other not in found)
-            found += [other for other in alike if not needed.isdisjoint(readers[other] | {other})]
+            found += [item for item in alike if item not in found and not needed.isdisjoint(readers[item] | {item})]
         return found
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:

@@ -7,7 +7,8 @@ them, a block at a time.
     chain    recurrences of one direction that read each other at the same step: they are computed again together
     sources  of a value of each step, the chains that it is computed from at that step
 
-A derivative computes one chain again: that of which it reads what has no other source.
+A derivative computes one chain again: that of which it reads what has no other source. All that a chain reads is there
+in its loop, too.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class BothWays:
                 self.sources[node] = self._sources(node)
             else:
                 self.loops[node] = self._loops(node)
+        self.there = [self._there(chain) for chain in range(len(self.reverse))]
         self.new: dict[Node, Node] = {}
         self.again: list[dict[Node, Node]] = [{} for _ in self.reverse]
 
@@ -84,6 +86,20 @@ class BothWays:
         chains = {chain for chain in chains if self.reverse[chain] != node["reverse"]}
         return Sources({max(chains)}) if chains else NONE
 
+    def _there(self, chain: int) -> set[Node]:
+        """What is there at a step of the loop in which a chain is computed again."""
+        found = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
+        for node in reversed(self.graph.nodes):
+            if node in found and node.op != "get":
+                found.update(self._by_step(node))
+        for node in self.sources:
+            if node.op == "get":
+                if self.chain.get(node.operands[0]) == chain and not is_final(node):
+                    found.add(node)
+            elif node.op != "scan" and found.issuperset(self._by_step(node)):
+                found.add(node)
+        return found
+
     def _by_step(self, node: Node) -> Iterator[Node]:
         """What a value reads at each step of that step only: a sum over the steps, too."""
         for item in node.operands:
@@ -98,10 +114,8 @@ class BothWays:
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
         """What ``node``, which is computed along with a derivative, reads there as ``item``."""
-        known = self.sources.get(item)
-        if known is None or not known <= {loop} or item not in self._by_step(node):
-            return self.new[item]
-        return self._late(item, loop)
+        is_late = item in self.there[loop] and item in self._by_step(node)
+        return self._late(item, loop) if is_late else self.new[item]
 
     def _late(self, root: Node, loop: int) -> Node:
         known = self.again[loop]
