@@ -26,7 +26,7 @@ ROOMS = (
     "version", "foreign", "errors", "arguments", "allocation", "forks", "missing", "public", "display", "stage_text",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
-    "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
+    "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization", "passes.recomputation",
     "passes.shards", "passes",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",
     "codegen.cost_model", "codegen.buffers", "codegen.kernels", "codegen.schedule", "codegen.llvm", "codegen",
