@@ -1,17 +1,21 @@
 """What each process of ``test_mpi.py`` runs: ``python mpi_training.py TASK FOLDER``. Rank 0 writes what it found.
 
 Tasks: ``steps`` of all nets in several forms; ``fits`` with windows, validation, early stopping and callbacks, the
-second half of one by however many processes there are now; ``wrong``: what is to be refused; ``long``: a fit with a
-checkpoint at each update, for others to kill.
+second half of one by however many processes there are now; ``wrong``: what is to be refused; ``stopped``: a Ctrl-C of
+one process; ``long``: a fit with a checkpoint at each update, for others to kill.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +141,13 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
         return rg.Trainer(program, comm=WORLD, shards=SHARDS, **options)
 
     class Parts:
-        def __init__(self, count: int) -> None:
-            self.count = count
+        def __init__(self, count: int, happens: Any = None) -> None:
+            self.count, self.happens = count, happens or _is_missing
 
         def __iter__(self) -> Any:
             for number in range(self.count):
                 if number == 2 and rank == 1:
-                    raise OSError("no such part")
+                    self.happens(signal.SIGINT)
                 yield batch
 
     made, path = trainer(), folder / "of_one"
@@ -157,6 +161,9 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
 
     def gone(trainer: rg.Trainer, row: dict[str, float]) -> None:
         shutil.rmtree(kept)
+
+    def again(trainer: rg.Trainer, row: dict[str, float]) -> None:
+        trainer.step(batch)
 
     def changed(name: str, value: float) -> None:
         if rank == 1:
@@ -176,16 +183,69 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
         "patience": _error(lambda: trainer().fit(mine, patience=1 + rank, progress=False)),
         "a seed": _error(lambda: made.step(batch, seed=rank)),
         "a rate": _error(lambda: changed("learning_rate", 0.5)),
+        "a fetch": _error(lambda: made.step(batch, fetch={"value": 3 if rank == 1 else "value"})),
+        "too much": _error(lambda: made.step(batch, *[batch] * (rank == 1))),
+        "a Ctrl-C": _error(lambda: trainer().fit(Parts(4, signal.raise_signal), progress=False)),
+        "a metric": _error(lambda: trainer().fit(mine, metrics={"bad": _bad}, progress=False)),
+        "progress": _error(lambda: _silenced(lambda: trainer().fit(mine))),
+        "an order": _error(lambda: trainer().fit({**mine, "n": mine["n"][:: 1 - 2 * (rank == 1)]}, progress=False)),
+        "a step in a callback": _error(lambda: trainer().fit(mine, callbacks=[again], progress=False)),
         "a checkpoint": _error(
             lambda: trainer().fit(mine, epochs=3, callbacks=[gone], checkpoint=kept / "run", progress=False)
         ),
     }
 
 
+def _is_missing(_: int) -> None:
+    raise OSError("no such part")
+
+
+def _bad(*_: Any) -> float:
+    raise ValueError("a bad metric")
+
+
+def _silenced(work: Callable[[], Any]) -> None:
+    """With nowhere to show progress on rank 0."""
+    with (
+        open(os.devnull) as unwritable,
+        contextlib.redirect_stderr(unwritable if WORLD.Get_rank() == 0 else sys.stderr),
+    ):
+        work()
+
+
+def stopped(folder: Path) -> dict[str, Any]:
+    """A fit that a Ctrl-C of one rank stops again and again, and that goes on each time."""
+    rank, found = WORLD.Get_rank(), dict[str, Any]()
+    for times in (0, 6):
+        program, data = sharded_nets.classifier().program, examples(sharded_nets.classifier)
+        trainer, chance = rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS), np.random.default_rng(0)
+
+        def go_on(trainer: rg.Trainer = trainer, data: dict[str, Any] = data) -> None:
+            trainer.fit(data, batch_size=2, epochs=8, progress=False)
+
+        for _ in range(times):
+            victim, updates = int(chance.integers(WORLD.Get_size())), trainer.updates + int(chance.integers(1, 20))
+            if rank == victim:
+                threading.Thread(target=_interrupt, args=(trainer, updates)).start()
+            error = _error(go_on)
+            assert error.startswith("KeyboardInterrupt" if rank == victim else "RanksError"), error
+            assert rank == victim or f"rank {victim} failed, and the others stop with it: KeyboardInterrupt" in error
+        go_on()
+        found[f"{times} times"] = digest(program)
+    return found
+
+
+def _interrupt(trainer: rg.Trainer, updates: int) -> None:
+    """A Ctrl-C of this process once so many updates are made."""
+    while trainer.updates < updates:
+        time.sleep(0)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def _error(work: Callable[[], Any]) -> str:
     try:
         work()
-    except Exception as error:
+    except BaseException as error:
         return f"{type(error).__name__}: {error}"
     return "none"
 
@@ -202,6 +262,6 @@ def long(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     task, folder = sys.argv[1], Path(sys.argv[2])
-    answer = {"steps": steps, "fits": fits, "wrong": wrong, "long": long}[task](folder)
+    answer = {"steps": steps, "fits": fits, "wrong": wrong, "stopped": stopped, "long": long}[task](folder)
     if WORLD.Get_rank() == 0:
         (folder / f"{task}.json").write_text(json.dumps(answer))

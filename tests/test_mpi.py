@@ -71,10 +71,18 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
         ("another file", "rank 1 loads another checkpoint"), ("an option", "clip_norm=-1.0"),
         ("an option of fit", "batch_size"), ("patience", "rank 1 fits patience 2, rank 0 patience 1; give all"),
         ("a seed", "rank 1 makes a step with seed 1, and rank 0 with seed 0"), ("a rate", "with rate 0.5"),
-        ("a checkpoint", "can't write"),
+        ("a checkpoint", "can't write"), ("a fetch", "fetch takes Tensors"), ("too much", "takes one mapping"),
+        ("a Ctrl-C", "rank 1 failed, and the others stop with it: KeyboardInterrupt"),
+        ("a metric", "a bad metric"), ("progress", "rank 0 failed, and the others stop with it: UnsupportedOperation"),
+        ("an order", "has read a batch of order"), ("a step in a callback", "rank 0 is alone here"),
     ):  # fmt: skip
         assert "none" not in found[name], name
         assert any(text in error for error in found[name]), found[name]
+
+
+def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    found = run(3, "stopped", tmp_path)
+    assert found["6 times"] == found["0 times"]
 
 
 def test_the_example_gives_the_same_parameters_on_any_number_of_ranks() -> None:

@@ -104,14 +104,64 @@ def encoder_and_decoder() -> rg.Tensor:
     return rg.mean_squared_error(rg.placeholder("y", ("B", "T", 3)), rg.dense(outputs, 3))
 
 
+def both_ways() -> rg.Tensor:
+    n = rg.placeholder("n", (None,), "int32")
+    cells = [rg.LSTMCell(6, num_proj=4), rg.GRUCell(5)]
+    stacks = [rg.MultiRNNCell([rg.DropoutWrapper(cell, output_keep_prob=0.7) for cell in cells]) for _ in range(2)]
+    outputs, states = rg.bidirectional_dynamic_rnn(*stacks, _x(), n)
+    return _error(rg.dense(rg.concat(outputs, -1), 7), n) + 0.01 * rg.reduce_mean(rg.dense(states[0][-1], 2) ** 2)
+
+
+def layers_of_both_ways() -> rg.Tensor:
+    n = rg.placeholder("n", (None,), "int32")
+    cells = [[rg.DropoutWrapper(rg.LSTMCell(units), input_keep_prob=0.8) for units in (6, 4)] for _ in range(2)]
+    outputs, _, _ = rg.stack_bidirectional_dynamic_rnn(*cells, _x(), sequence_length=n)
+    return _error(outputs, n)
+
+
+def states_of_both_ways() -> rg.Tensor:
+    _, states = rg.bidirectional_dynamic_rnn(rg.GRUCell(6), rg.GRUCell(4), _x())
+    return _entropy(rg.dense(rg.concat(states, -1), 4), 1)
+
+
+def shared_both_ways() -> rg.Tensor:
+    cell = rg.shared(rg.GRUCell(5))
+    outputs, _ = rg.bidirectional_dynamic_rnn(cell, cell, rg.dense(_x(), 4))
+    return _error(outputs[0] * outputs[1])
+
+
+def back_and_forth() -> rg.Tensor:
+    first, _ = rg.dynamic_rnn(rg.GRUCell(6), rg.conv1d(_x(), 4, 3))
+    second, _ = rg.dynamic_rnn(rg.LSTMCell(4), first, reverse=True)
+    third, _ = rg.dynamic_rnn(rg.GRUCell(5), rg.concat([first, second], -1))
+    return _error(third)
+
+
+def attended_both_ways() -> rg.Tensor:
+    outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(6), rg.LSTMCell(5), rg.conv1d(_x(), 7, 3))
+    joined = rg.concat(outputs, -1)
+    scores = rg.exp(rg.dense(joined, 1))
+    weights = scores / rg.reduce_sum(scores, 1, keepdims=True)
+    return _entropy(rg.dense(rg.reduce_sum(weights * joined, 1) + rg.reduce_max(joined, 1), 4), 1)
+
+
+def cumulated() -> rg.Tensor:
+    return rg.reduce_mean(rg.cumsum(rg.dynamic_rnn(rg.GRUCell(4), _x())[0], 1))
+
+
+def convolved_behind() -> rg.Tensor:
+    return rg.reduce_mean(rg.conv1d(rg.dynamic_rnn(rg.GRUCell(4), _x())[0], 4, 3))
+
+
 NETS: dict[str, Callable[[], rg.Tensor]] = {
     made.__name__: made
     for made in (
         each_step, stack, last_step, last_step_of_stack, two_steps, last_state, pooled, embedded, convolved,
-        backward, weighted, joined, encoder_and_decoder,
+        backward, weighted, joined, encoder_and_decoder, both_ways, layers_of_both_ways, states_of_both_ways,
+        shared_both_ways, back_and_forth, attended_both_ways, cumulated, convolved_behind,
     )
 }  # fmt: skip
-QUICK = ("stack", "pooled", "last_step_of_stack")
+QUICK = ("stack", "pooled", "last_step_of_stack", "both_ways")
 SIZES = ((1, 1), (3, 7), (2, 25), (17, 9))
 STEPS = (1, 4, 7, 100)
 
@@ -202,6 +252,14 @@ def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
     assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
 
 
+@pytest.mark.parametrize(("name", "share"), [("layers_of_both_ways", 2), ("states_of_both_ways", 5)])
+def test_both_directions_keep_what_joins_them(name: str, share: int) -> None:
+    memory = program(name).training.memory
+    kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
+    again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert again[1] - again[0] < (kept[1] - kept[0]) / share
+
+
 @pytest.mark.parametrize("name", ["last_step", "last_step_of_stack", "two_steps"])
 def test_a_loss_of_the_last_step_keeps_no_sequence(name: str) -> None:
     memory = program(name).training.memory
@@ -289,7 +347,7 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recomputation, "exceeds_share", lambda _: True)
     monkeypatch.setattr("rnngraph.runtime.native.compiled_graph.exceeds_share", lambda _: True)
-    made = _both_ways()
+    made = _turned()
     loss, _ = made.training.gradients(feeds_of(made, 2, 9))
     assert np.isfinite(loss)
 
@@ -302,27 +360,19 @@ def test_a_block_is_about_the_square_root(length: int, steps: int) -> None:
 # Mistakes -----------------------------------------------------------------------------------------
 
 
-def _both_ways() -> rg.Program:
-    outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(4), rg.LSTMCell(4), _x())
-    loss = _error(rg.concat(outputs, -1))
-    return rg.compile({"value": loss}, loss=loss, seed=0)
-
-
-def test_both_directions_are_refused_with_their_line() -> None:
-    made = _both_ways()
-    with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: recurrences that run in both directions"):
-        made.training.gradients(feeds_of(made, 2, 9), recompute=4)
-    with pytest.raises(rg.GraphError, match="train without recompute="):
-        rg.Trainer(made, recompute=4).step(feeds_of(made, 2, 9))
-
-
-def test_all_steps_read_together_are_refused_with_their_line() -> None:
+def _turned() -> rg.Program:
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4), _x())
     again = outputs[:, ::-1] * outputs
     loss = rg.reduce_mean(again * again)
-    made = rg.compile({"value": loss}, loss=loss, seed=0)
+    return rg.compile({"value": loss}, loss=loss, seed=0)
+
+
+def test_all_steps_read_together_are_refused_with_their_line() -> None:
+    made = _turned()
     with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: \w+ reads all steps of a recurrence together"):
         made.training.gradients(feeds_of(made, 2, 9), recompute=4)
+    with pytest.raises(rg.GraphError, match="train without recompute="):
+        rg.Trainer(made, recompute=4).step(feeds_of(made, 2, 9))
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "always", 1 << 30, [4]])

@@ -27,7 +27,7 @@ ROOMS = (
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
-    "passes.shards", "passes",
+    "passes.shards", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",
     "codegen.cost_model", "codegen.buffers", "codegen.kernels", "codegen.schedule", "codegen.llvm", "codegen",
     "storage",

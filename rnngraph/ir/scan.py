@@ -11,7 +11,7 @@ A scan runs its body once for each step. In the printed form, and here::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -147,6 +147,29 @@ def runs_backward(scan: Node) -> bool:
     """
     reverse: bool = scan["reverse"]
     return reverse if scan.get("blocks") is None else not reverse
+
+
+def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Node]]) -> list[Node]:
+    """Those of ``scans`` that derive others: by their phase; where no line tells that, by what they run against.
+
+    behind: the scans that a value depends on.
+    """
+
+    def is_derivative(scan: Node) -> bool:
+        if scan.where is not None:
+            return scan.where.phase == "backward"
+        return any(other["reverse"] != scan["reverse"] for other in behind[scan])
+
+    return [scan for scan in scans if is_derivative(scan)]
+
+
+def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
+    """The ``scans`` that each of ``nodes``, which have operands first, depends on."""
+    behind: dict[Node, frozenset[Node]] = {}
+    for node in nodes:
+        found = frozenset[Node]().union(*(behind[item] for item in node.operands))
+        behind[node] = found | {node} if node in scans else found
+    return behind
 
 
 def ends_of_loop(scan: Node) -> set[Node]:

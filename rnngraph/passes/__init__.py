@@ -8,8 +8,8 @@ products, ``quantization`` makes weights narrow, ``fission`` takes scans apart, 
 ``fuse_multiply_add`` joins products and sums, ``unroll`` puts several steps into a turn, ``sparse_products`` leaves out
 blocks of zeros.
 
-Beside the pipeline, where they are asked for: ``squeeze`` drops the axis of a single step, ``recompute`` computes again
-what a derivative reads; in training, ``label_weights`` weighs labels by class, ``train_step`` makes new parameters of
+Beside the pipeline, where they are asked for: ``squeeze`` drops the axis of a single step, ``recomputation`` computes
+again what a derivative reads; in training, ``label_weights`` weighs labels by class, ``train_step`` makes parameters of
 gradients, ``samples`` draws several times, and ``shards`` takes some of a batch's rows. ``chunks`` makes graphs of
 chunks for streams. ``loops`` holds what passes over scans share. Knows no cell and no processor.
 """

@@ -142,26 +142,27 @@ class Trainer(Uncalled):
         fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's outputs: the step gives
             (loss, {the same with arrays}), as this very call computed them before the update.
         """
-        if excess:
-            no_more("step", excess)
-        plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
+        plain = not excess and type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         with stepper.lock:
-            if (held := stepper.direct) is not None and seed is None and carry is False and fetch is None:
+            if plain and (held := stepper.direct) is not None and seed is None and carry is False and fetch is None:
                 loss = DIRECT.attempt(held, named if feeds is None else one_mapping(feeds, named), None)
                 if loss is not None:
                     return loss
-            fetched = None if fetch is None else stepper.fetches.of(fetch)
-            if plain:
+            if plain and self._ranks.size == 1:
+                fetched = None if fetch is None else stepper.fetches.of(fetch)
                 calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
                 if (given := calls.run(feeds, named, seed)) is not None:
                     stepper.direct = None if calls.recent is None else calls.recent[1].held
                     return given
             where = user_line()
-            with self._ranks.together():
-                arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")
-            fed = feeds if plain else ()
-            return stepper.step(arrays, seed, carried, where, feeds=fed, named=named, fetch=fetched)
+            with self._ranks.uninterrupted():
+                with self._ranks.together():
+                    no_more("step", excess)
+                    fetched = None if fetch is None else stepper.fetches.of(fetch)
+                    arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")
+                fed = feeds if plain else ()
+                return stepper.step(arrays, seed, carried, where, feeds=fed, named=named, fetch=fetched)
 
     @api
     def profile(

@@ -23,7 +23,7 @@ from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass, pipeline
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
-from rnngraph.passes.recompute import Recompute
+from rnngraph.passes.recomputation.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink

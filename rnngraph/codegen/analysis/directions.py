@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import GraphError
 from ...ir.graph import Graph, Node, dependents, topological
-from ...ir.scan import is_final, runs_backward
+from ...ir.scan import derivatives_of, is_final, runs_backward, scans_behind
 from ...ir.types import Dim
 from .node_kinds import adds_up, is_view
 
@@ -24,24 +24,49 @@ def settled_directions(graph: Graph) -> Directions:
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
         own = [scan for scan in scans if scan["length"] == length]
-        found |= {(node, length): backward for node, backward in _of_blocks(graph, own).items()}
-        found |= {(node, length): backward for node, backward in _of_sums(graph, own).items()}
+        behind = scans_behind(graph.nodes, own)
+        derivatives = derivatives_of(own, behind)
+        if not derivatives:
+            continue
+        directions = {scan["reverse"] for scan in own if scan not in derivatives}
+        if len(directions) == 1 and directions.isdisjoint(scan["reverse"] for scan in derivatives):
+            settled = _of_blocks(graph, own) | _of_sums(graph, own, derivatives, behind)
+        else:
+            settled = _of_both_ways(graph, own)
+        found |= {(node, length): backward for node, backward in settled.items()}
     return found
 
 
-def _of_sums(graph: Graph, scans: Sequence[Node]) -> dict[Node, bool]:
-    """Sums over time that no recurrence and no derivative needs go along with the derivative, others with what is
-    differentiated, if all of that has one direction.
+def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
+    """Of recurrences of both directions, one after the other: a sum over time goes along with the last one whose steps
+    it reads, and forward where there are two. What computes blocks of another again is no later than that. What only
+    these read, or only what keeps states for them, is computed along with them.
     """
-    behind: dict[Node, frozenset[Node]] = {}
+    depth: dict[Node, int] = {}
+    last: dict[Node, tuple[int, bool]] = {}
     for node in graph.nodes:
-        found = frozenset[Node]().union(*(behind[item] for item in node.operands))
-        behind[node] = found | {node} if node in scans else found
-    derivatives = [scan for scan in scans if any(other["reverse"] != scan["reverse"] for other in behind[scan])]
-    directions = {scan["reverse"] for scan in scans if scan not in derivatives}
-    if not derivatives or len(directions) > 1 or not directions.isdisjoint(scan["reverse"] for scan in derivatives):
-        return {}
-    (direction,) = directions
+        depth[node] = max((depth[item] for item in node.operands), default=0)
+        last[node] = max((last[item] for item in node.operands), default=(0, True))
+        if node in scans:
+            depth[node] += node.get("blocks") is None
+            last[node] = depth[node], not runs_backward(node)
+    users = graph.users()
+    cut = [scan for scan in scans if (scan.get("keeps"), scan.get("blocks")) != (None, None)]
+    found = {scan: runs_backward(scan) for scan in cut}
+    for node in reversed(graph.nodes):
+        readers = {found.get(user) for user in users[node]}
+        if node.op not in ("scan", "get") and len(readers) == 1 and (direction := readers.pop()) is not None:
+            found[node] = direction
+    return found | {node: not last[node][1] for node in graph.nodes if adds_up(node)}
+
+
+def _of_sums(
+    graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], behind: Mapping[Node, frozenset[Node]]
+) -> dict[Node, bool]:  # fmt: skip
+    """Of recurrences of one direction: sums over time that no recurrence and no derivative needs go along with the
+    derivative, others with what is differentiated.
+    """
+    direction = not derivatives[0]["reverse"]
     sums = [node for node in graph.nodes if adds_up(node)]
     read = {*topological([item for scan in scans for item in scan.operands])}
     return {

@@ -92,10 +92,7 @@ class LoopFusion:
         self._prepare()
         self._later: dict[Node, int] = {}
         self._order()
-        blocks = [node for node in graph.nodes if node.op == "scan" and node.get("blocks") is not None]
-        if blocks:
-            self._later = {scan: self._last_read(scan, blocks, users) for scan in blocks}
-            self._order()
+        self._run_blocks_late(users)
         self._delay(users)
 
     def _order(self) -> None:
@@ -111,13 +108,52 @@ class LoopFusion:
         self._order()
         self._delay(self.graph.users())
 
-    def _last_read(self, scan: Node, blocks: Sequence[Node], users: dict[Node, list[Node]]) -> int:
-        """The last level at which something reads steps of ``blocks`` that run along with ``scan``. What blocks give is
-        there until the next one runs, so all of them run no sooner.
+    def _run_blocks_late(self, users: dict[Node, list[Node]]) -> None:
+        """Blocks of steps run in the groups of those who read them. What they give is there until the next one runs, so
+        those that are read together run at the last level at which one of them is read.
         """
-        alike = [other for other in blocks if self.kind[other] == self.kind[scan]]
-        readers = [reader for other in alike for get in users[other] for reader in _readers(get, users)]
-        return max(self.level[reader] for reader in readers if self.kind.get(reader) == self.kind[scan])
+        blocks = [node for node in self.graph.nodes if node.op == "scan" and node.get("blocks") is not None]
+        readers = {scan: self._readers_along(scan, users) for scan in blocks}
+        for scan in blocks:
+            for other in self._read_along_by(scan):
+                if other in readers and self.kind[other] == self.kind[scan]:
+                    readers[other].add(scan)
+        together = {scan: self._read_with(scan, readers) for scan in readers}
+        for _ in readers:  # what runs later may be what others wait for
+            last = {scan: max((self.level[reader] for reader in found), default=0) for scan, found in readers.items()}
+            later = {scan: max(last[other] for other in found) for scan, found in together.items()}
+            if later == self._later:
+                return
+            self._later = later
+            self._order()
+
+    def _readers_along(self, scan: Node, users: dict[Node, list[Node]]) -> set[Node]:
+        """Who reads a scan's steps in its loop."""
+        found = (reader for get in users[scan] for reader in _readers(get, users))
+        return {reader for reader in found if self.kind.get(reader) == self.kind[scan]}
+
+    def _read_along_by(self, scan: Node) -> list[Node]:
+        """The scans of whose steps a scan reads in its loop, directly or what is made of them there."""
+        found, pending, seen = list[Node](), [*scan.operands], set[Node]()
+        while pending:
+            node = pending.pop()
+            if node.op == "scan":
+                found.append(node)
+            elif node not in seen and (node.op == "get" or self.kind.get(node) == self.kind[scan]):
+                seen.add(node)
+                pending += node.operands
+        return found
+
+    def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
+        """The scans whose blocks have to be there when those of ``scan`` are. Where blocks run one way only, all."""
+        axis = [other for other in readers if self.kind[other].length == self.kind[scan].length]
+        if len({self.kind[other].reverse for other in axis}) == 1:
+            return axis
+        alike, found = [other for other in axis if self.kind[other] == self.kind[scan]], [scan]
+        for one in found:
+            needed = readers[one] | {one}
+            found += [item for item in alike if item not in found and not needed.isdisjoint(readers[item] | {item})]
+        return found
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
         """What is read along one time axis only runs there, where that keeps no more in memory: a lazy

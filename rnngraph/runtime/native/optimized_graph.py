@@ -17,7 +17,7 @@ from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
-from ...passes.recompute import Recompute
+from ...passes.recomputation.recompute import Recompute
 from ...passes.simplify import Simplify
 from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,9 @@ class Fit:
 
     def run(self) -> History:
         try:
-            self._run()
+            self.state.interrupt.watch()
+            with self.ranks.all_along():
+                self._run()
         except BaseException:
             self.position.done = False  # also where it was cut off while the last checkpoint was written
             self.position.seconds = time.perf_counter() - self._began
@@ -79,7 +82,6 @@ class Fit:
     def _run(self) -> None:
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
-        self.state.interrupt.watch()
         notices = self.state.program.options.notices
         with FitProgress(last, plan.progress and self.ranks.is_first) as progress, notices.told_to(progress.compiling):
             self._call_back()  # those that an interruption left out
@@ -131,9 +133,10 @@ class Fit:
             if batch is None:
                 return None, None
             own = self.stepper.own_rows(len(batch.rows))
-            return (batch, own, batch.feeds(own)), (len(batch.rows), batch.longest)
+            which = zlib.crc32(np.ascontiguousarray(batch.rows).tobytes())
+            return (batch, own, batch.feeds(own)), {"rows": len(batch.rows), "longest": batch.longest, "order": which}
 
-        problem = "rank {rank} has read a batch of (rows, longest) {other}, rank 0 one of {first}; give all the same"
+        problem = "rank {rank} has read a batch of {other}, rank 0 one of {first}; give all the same"
         return self.ranks.together_alike(read, problem, self.plan.where)
 
     def _batch(self, batch: Batch, own: slice, feeds: Mapping[str, np.ndarray], progress: FitProgress) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from ...errors import ArgumentError, DtypeError, RanksError, RnnGraphError, Where, shown
+from ..steps.deferred_interrupt import DeferredInterrupt
 
 T = TypeVar("T")
 USED = ("Get_rank", "Get_size", "Dup", "Send", "Recv", "Bcast", "bcast", "allgather")
@@ -20,7 +21,7 @@ class Ranks:
     """comm: an intracommunicator of mpi4py, of which a duplicate is used so that no message meets the user's own; None:
     this process is the only one. Where there are several, all call the same in the same order.
 
-    rank, size: as MPI has them.
+    rank, size: as MPI has them. interrupt: what puts a Ctrl-C off while others wait for this process.
     """
 
     def __init__(self, comm: Any, where: Where | None = None) -> None:
@@ -29,6 +30,10 @@ class Ranks:
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
         self._comm: Any = comm.Dup() if self.size > 1 else None
+        self.interrupt = DeferredInterrupt()
+        self._is_alone = False  # in what is not of all processes together
+        self._in_part = False
+        self._told: BaseException | None = None
 
     @property
     def is_first(self) -> bool:
@@ -40,18 +45,14 @@ class Ranks:
         if self._comm is None:
             return make()
         failure: BaseException | None = None
-        answer: tuple[bool, Any] = False, None
+        value: T | None = None
         if self.is_first:
             try:
-                answer = True, make()
+                with self._alone():
+                    value = make()
             except BaseException as error:
-                failure, answer = error, (False, _text(error))
-        done, value = self._comm.bcast(answer, root=0)
-        if failure is not None:
-            raise failure
-        if not done:
-            raise RanksError(f"rank 0 failed: {value}")
-        return value
+                failure = error
+        return cast(T, self.exchanged(value, failure)[0])
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -60,10 +61,54 @@ class Ranks:
         """
         failure: BaseException | None = None
         try:
-            yield
+            with self._alone():
+                yield
         except BaseException as error:
             failure = error
         self.exchanged(None, failure)
+
+    @contextmanager
+    def all_along(self) -> Iterator[None]:
+        """Many parts, and what lies between them: what one rank raises there ends it for all, too. A Ctrl-C of one rank
+        comes where all meet.
+        """
+        if self._comm is None:
+            yield
+            return
+        self._in_part = True
+        try:
+            with self.interrupt.held():
+                try:
+                    yield
+                except BaseException as error:
+                    if error is not self._told:
+                        self.exchanged(None, error)
+                    raise
+                self.exchanged(None)
+        finally:
+            self._in_part, self._told = False, None
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Several parts: a Ctrl-C of one rank comes where all meet, or at the end."""
+        if self._comm is None:
+            yield
+            return
+        self.interrupt.watch()
+        try:
+            with self.interrupt.held():
+                yield
+        finally:
+            self.interrupt.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        before, self._is_alone = self._is_alone, True
+        try:
+            with self.interrupt.let_through():
+                yield
+        finally:
+            self._is_alone = before
 
     def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
         """The same for what gives (its value, what must be equal on all ranks), as of ``check_same``."""
@@ -71,7 +116,8 @@ class Ranks:
         found: T | None = None
         alike: Any = None
         try:
-            found, alike = make()
+            with self._alone():
+                found, alike = make()
         except BaseException as error:
             failure = error
         self.check_same(alike, problem, where, failure)
@@ -79,14 +125,23 @@ class Ranks:
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
         """What each rank gives, in the order of ranks; where one has failed, all raise. failure: this rank's."""
+        if self._comm is not None:
+            if self._is_alone:
+                raise RanksError(
+                    f"rank {self.rank} is alone here, as callbacks and metrics are, and the others would not meet it; "
+                    "make steps outside of them"
+                )
+            failure = failure or self.interrupt.due()
         told = value, None if failure is None else _text(failure)
         everyone = [told] if self._comm is None else self._comm.allgather(told)
-        if failure is not None:
-            raise failure
-        for rank, (_, text) in enumerate(everyone):
-            if text is not None:
-                raise RanksError(f"rank {rank} failed, and the others stop with it: {text}")
-        return [item for item, _ in everyone]
+        if failure is None:
+            found = [(rank, text) for rank, (_, text) in enumerate(everyone) if text is not None]
+            if not found:
+                return [item for item, _ in everyone]
+            rank, text = found[0]
+            failure = RanksError(f"rank {rank} failed, and the others stop with it: {text}")
+        self._told = failure if self._in_part else None
+        raise failure
 
     def check_same(self, value: Any, problem: str, where: Where | None, failure: BaseException | None = None) -> None:
         """Raises ``ArgumentError`` on all ranks where not all have the same ``value``. failure: this rank's.

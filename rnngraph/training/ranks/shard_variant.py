@@ -136,6 +136,15 @@ class Parts:
             yield shard.number, self._variant.leaf
 
 
+class Stage(NamedTuple):
+    """Totals that are computed together. leaf: where a shard's lie, given: the sums of all, from step to step."""
+
+    calls: ShardCalls
+    packing: Packing
+    leaf: Packed
+    given: Packed
+
+
 class Totals:
     """What a loss divides by, and the like: computed of each shard's feeds and added up, before any shard's loss."""
 
@@ -143,21 +152,21 @@ class Totals:
         types = {name: node.tensor for name, node in sharded.totals.outputs}
         parts = state.program.parts
         compiled = CompiledGraph(sharded.totals, "training", parts.options, parts.source.described) if types else None
-        self._stages: list[tuple[ShardCalls, Packing]] = []
+        self._stages: list[Stage] = []
         for names in _stages(sharded.totals):
             assert compiled is not None
             calls = ShardCalls(state, NativeStep(state, compiled, names), frozenset({FIRST, *types}))
-            self._stages.append((calls, Packing({name: _place(types[name]) for name in names})))
+            packing = Packing({name: _place(types[name]) for name in names})
+            self._stages.append(Stage(calls, packing, packing.make(), packing.make()))
 
     def add(self, shards: Sequence[Shard], count: int, tree: ShardTree, ranks: Ranks, where: Where | None) -> None:
         """Feeds each shard the totals over all shards, of which ``count`` have rows."""
-        for calls, packing in self._stages:
+        for stage in self._stages:
             with ranks.together():
-                found = [calls.run(shard.arrays, where) for shard in shards]
-            given = packing.make()
-            tree.add(_packed(shards, found, packing.make()), count, packing, given)
+                found = [stage.calls.run(shard.arrays, where) for shard in shards]
+            tree.add(_packed(shards, found, stage.leaf), count, stage.packing, stage.given)
             for shard in shards:
-                shard.arrays.update(given.views)
+                shard.arrays.update(stage.given.views)
 
 
 def _packed(

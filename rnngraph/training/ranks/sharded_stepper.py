@@ -172,11 +172,15 @@ class ShardedStepper(Stepper):
         self._steps += 1
         if self.ranks.size == 1 or self._steps & (self._steps - 1):
             return
-        digest = 0
-        for name, array in arrays.items():
-            digest = zlib.crc32(repr((name, array.shape)).encode(), digest)
-            digest = zlib.crc32(array.tobytes(), digest)
-        self.ranks.check_same(
+
+        def digest() -> tuple[None, int]:
+            found = 0
+            for name, array in arrays.items():
+                found = zlib.crc32(repr((name, array.shape)).encode(), found)
+                found = zlib.crc32(array.tobytes(), found)
+            return None, found
+
+        self.ranks.together_alike(
             digest,
             "rank {rank} feeds another batch than rank 0; give all ranks the whole batch, of which each computes "
             "its shards, and the same seed",

@@ -33,6 +33,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
     """
     if state.shards is None:
         return Stepper(state)
+    ranks.interrupt = state.interrupt
     with ranks.together():
         stepper = ShardedStepper(state, ranks, state.shards, where)
     if ranks.size > 1:
@@ -58,7 +59,8 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
 def take_parameters(state: TrainState, ranks: Ranks) -> None:
     """Parameters become those of rank 0."""
     parameters = state.program.parameters
-    shared = {name: array.copy() for name, array in parameters.items()}
+    with ranks.together():
+        shared = {name: array.copy() for name, array in parameters.items()}
     ranks.share([*shared.values()])
     parameters.load(shared)
 

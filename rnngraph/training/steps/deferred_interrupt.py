@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,6 +17,7 @@ class DeferredInterrupt:
 
     def __init__(self) -> None:
         self._depth = 0
+        self._held = False
         self._before: Any = None
         self._came: tuple[int, FrameType | None] | None = None
 
@@ -38,7 +41,7 @@ class DeferredInterrupt:
                 return
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._depth:
+        if self._depth or self._held:
             self._came = number, frame
             return
         try:
@@ -54,6 +57,40 @@ class DeferredInterrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._depth -= 1
-        if self._came is not None and not self._depth:
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._came is not None and not self._depth and not self._held:
             came, self._came = self._came, None
             self._note(*came)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, a Ctrl-C waits until somebody asks for what is ``due``, or for the end."""
+        before, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = before
+        self._deliver()
+
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Within, a Ctrl-C that would be ``held`` comes at once."""
+        before, self._held = self._held, False
+        try:
+            yield
+        finally:
+            self._held = before
+
+    def due(self) -> BaseException | None:
+        """What a Ctrl-C that came meanwhile raises, which then is the caller's to raise."""
+        if self._came is None:
+            return None
+        came, self._came = self._came, None
+        try:
+            self._before(*came)
+        except BaseException as error:
+            self.release()
+            return error
+        return None

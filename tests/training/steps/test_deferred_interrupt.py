@@ -264,6 +264,29 @@ def test_a_moment_puts_ctrl_c_off(interrupt: DeferredInterrupt) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_ctrl_c_is_held_until_somebody_asks(interrupt: DeferredInterrupt) -> None:
+    with interrupt.held():
+        assert interrupt.due() is None
+        signal.raise_signal(signal.SIGINT)
+        assert isinstance(interrupt.due(), KeyboardInterrupt)
+        assert interrupt.due() is None
+        interrupt.watch()
+        with pytest.raises(KeyboardInterrupt), interrupt.let_through():
+            signal.raise_signal(signal.SIGINT)
+    interrupt.watch()
+    done = []
+
+    def run() -> None:
+        with interrupt.held():
+            with interrupt:
+                signal.raise_signal(signal.SIGINT)
+            done.append("behind what changes as one")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert done
+
+
 def test_handlers_of_the_users_own_stay() -> None:
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))

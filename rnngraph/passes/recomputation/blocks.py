@@ -1,0 +1,47 @@
+"""What cutting asks of values along a time axis, and the scan that computes blocks of steps again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...ir.graph import Graph, Node, make
+from ...ir.scan import ScanParts
+from ...ir.types import FLOATS, Dim
+
+LEAVES = ("input", "parameter", "constant")
+
+
+def has_steps(node: Node, length: Dim) -> bool:
+    return node.op != "scan" and node.tensor.rank > 0 and node.shape[0] == length
+
+
+def is_had_again(node: Node, length: Dim) -> bool:
+    """Whether a value of each step is computed again, and not read of memory."""
+    # Masks and numbers of rows are small, and which rows have ended is one mask's to say.
+    is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
+    return has_steps(node, length) and not is_small and node.op not in LEAVES
+
+
+def keeping(scan: Node, operands: Sequence[Node], steps: int) -> Node:
+    """A scan that also gives what it carries before each block of steps."""
+    return replace(ScanParts.of(scan, operands), keeps=steps).made(scan.where, scan.name)
+
+
+def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
+    """A scan whose blocks begin with what ``kept`` gives of before each."""
+    first = len(scan["body"].outputs)
+    parts = ScanParts.of(scan, operands, _copied(scan["body"]))
+    carries = []
+    for number, carry in enumerate(parts.carries, first):
+        initial = make("get", kept, where=scan.where, name=f"kept_{carry.name}", index=number)
+        carries.append(carry._replace(initial=initial))
+    return replace(parts, carries=carries, blocks=steps).made(scan.where, f"{scan.name}_again")
+
+
+def _copied(body: Graph) -> Graph:
+    """The same of nodes of its own, which have names of their own in what is printed."""
+    new: dict[Node, Node] = {}
+    for node in body.nodes:
+        new[node] = replace(node, operands=tuple(new[item] for item in node.operands))
+    return Graph.of(body.name, [(name, new[node]) for name, node in body.outputs], [new[node] for node in body.inputs])

@@ -1,0 +1,164 @@
+"""Recurrences of both directions: each is computed again in the loop of its own derivative.
+
+No loop goes both ways, so what joins two directions is there for all steps before a derivative begins: outputs of the
+recurrences that are joined, and adjoints of these. All else that a derivative reads of each step is computed again from
+them, a block at a time.
+
+    chain    recurrences of one direction that read each other at the same step: they are computed again together
+    sources  of a value of each step, the chains that it is computed from at that step
+
+A derivative computes one chain again: that of which it reads what has no other source. All that a chain reads is there
+in its loop, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ...ir.graph import Graph, Node, make, remake, topological
+from ...ir.ops import OPS
+from ...ir.scan import is_final, split_inputs
+from ...ir.types import Dim
+from ..simplify import drop_dead
+from .blocks import again, has_steps, is_had_again, keeping
+
+Sources = frozenset[int]
+NONE = Sources()
+
+
+class BothWays:
+    """forward: the scans over one length that are differentiated; behind: of each value, the scans over it."""
+
+    def __init__(
+        self, graph: Graph, length: Dim, steps: int, forward: set[Node], behind: Mapping[Node, frozenset[Node]]
+    ) -> None:
+        self.graph, self.length, self.steps, self.forward = graph, length, steps, forward
+        self.backward = {node for node in graph.nodes if not behind[node] <= forward}
+        self.reverse: list[bool] = []  # of each chain
+        self.chain: dict[Node, int] = {}
+        self.sources: dict[Node, Sources] = {}
+        self.loops: dict[Node, Sources] = {}  # of what depends on derivatives: in whose loops it is computed
+        for node in graph.nodes:
+            if node not in self.backward:
+                self.sources[node] = self._sources(node)
+            else:
+                self.loops[node] = self._loops(node)
+        self.there = [self._there(chain) for chain in range(len(self.reverse))]
+        self.new: dict[Node, Node] = {}
+        self.again: list[dict[Node, Node]] = [{} for _ in self.reverse]
+
+    def made(self) -> Graph:
+        cut = NONE.union(*self.loops.values())
+        if not cut:
+            return self.graph
+        for node in self.graph.nodes:
+            (loop,) = found if len(found := self.loops.get(node, NONE)) == 1 else (None,)
+            operands = [self.new[item] if loop is None else self._read(node, item, loop) for item in node.operands]
+            if self.chain.get(node) in cut:
+                self.new[node] = keeping(node, operands, self.steps)
+            else:
+                self.new[node] = remake(node, operands)
+        outputs = [(name, self.new[node]) for name, node in self.graph.outputs]
+        return drop_dead(Graph.of(self.graph.name, outputs, self.graph.inputs, self.graph.comments))
+
+    # Who computes what ---------------------------------------------------------------------------
+
+    def _sources(self, node: Node) -> Sources:
+        if node in self.forward:
+            found = NONE.union(*(self.sources[item] for item in self._by_step(node)))
+            (chain,) = found if len(found) == 1 else (None,)
+            if chain is None or self.reverse[chain] != node["reverse"]:
+                chain = len(self.reverse)
+                self.reverse.append(node["reverse"])
+            self.chain[node] = chain
+            return Sources({chain})
+        if node.op == "get" and is_final(node):
+            return NONE
+        return NONE.union(*(self.sources[item] for item in self._by_step(node)))
+
+    def _loops(self, node: Node) -> Sources:
+        read = [*self._by_step(node)]
+        if node.op != "scan" or node["length"] != self.length:
+            is_whole = node.op == "get" and is_final(node)
+            return NONE if is_whole else NONE.union(*(self.loops.get(item, NONE) for item in read))
+        own = [self.sources.get(item, NONE) for item in read]
+        chains = {chain for found in own if len(found) == 1 for chain in found}
+        chains = {chain for chain in chains if self.reverse[chain] != node["reverse"]}
+        return Sources({max(chains)}) if chains else NONE
+
+    def _there(self, chain: int) -> set[Node]:
+        """What is there at a step of the loop in which a chain is computed again."""
+        found = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
+        for node in reversed(self.graph.nodes):
+            if node in found and node.op != "get":
+                found.update(self._by_step(node))
+        for node in self.sources:
+            if node.op == "get":
+                if self.chain.get(node.operands[0]) == chain and not is_final(node):
+                    found.add(node)
+            elif node.op != "scan" and found.issuperset(self._by_step(node)):
+                found.add(node)
+        return found
+
+    def _by_step(self, node: Node) -> Iterator[Node]:
+        """What a value reads at each step of that step only: a sum over the steps, too."""
+        for item in node.operands:
+            if node.op == "scan":
+                initial, sequences, invariants = split_inputs(node, node.operands)
+                if node["length"] == self.length and item in sequences and item not in (*initial, *invariants):
+                    yield item
+            elif node.op == "get" or (has_steps(item, self.length) and _meets(item, node)):
+                yield item
+
+    # The two forms of a value --------------------------------------------------------------------
+
+    def _read(self, node: Node, item: Node, loop: int) -> Node:
+        """What ``node``, which is computed along with a derivative, reads there as ``item``."""
+        is_late = item in self.there[loop] and item in self._by_step(node)
+        return self._late(item, loop) if is_late else self.new[item]
+
+    def _late(self, root: Node, loop: int) -> Node:
+        known = self.again[loop]
+        for node in topological([root], known=known):
+            known[node] = self._made_late(node, loop)
+        return known[root]
+
+    def _made_late(self, node: Node, loop: int) -> Node:
+        if self.chain.get(node) == loop:
+            operands = [self.again[loop][item] for item in node.operands]
+            return again(node, operands, self.new[node], self.steps)
+        if node.op == "get":
+            scan = node.operands[0]
+            is_other = self.chain.get(scan) != loop or is_final(node)
+            return self.new[node] if is_other else remake(node, [self.again[loop][scan]])
+        by_step = {*self._by_step(node)}
+        if not is_had_again(node, self.length):
+            return self.new[node]
+        operands = [self.again[loop][item] if item in by_step else self.new[item] for item in node.operands]
+        return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
+
+
+def _meets(item: Node, node: Node) -> bool:
+    """Whether a value whose first axis is time is read by ``node`` a step at a time."""
+    if node.op in ("outer_sum", "scatter_add"):
+        return True
+    if node.op == "reduce_sum" and 0 in node["axes"]:
+        return item.tensor.rank > 1
+    if node.tensor.rank == 0 or node.shape[0] != item.shape[0]:
+        return False
+    match node.op:
+        case "matmul":
+            return item is not node.operands[1] or item.tensor.rank > 2
+        case "gather":
+            return item is not node.operands[0]
+        case "reshape":
+            return True
+        case "transpose":
+            return bool(node["order"][0] == 0)
+        case "concat" | "reverse" | "windows" | "overlap_add":
+            return bool(node["axis"] != 0)
+        case "reduce_sum" | "reduce_max" | "reduce_min":
+            return 0 not in node["axes"]
+        case "slice":
+            return bool(node["start"][0] == 0 and node["step"][0] == 1)
+    return item.tensor.rank == node.tensor.rank and (node.op == "broadcast" or OPS[node.op].kind == "elementwise")

@@ -1,0 +1,111 @@
+"""Recurrences of one direction, whose derivatives run against it: all that is computed of their steps can be had again.
+
+    early    what must be there before the derivative begins: the recurrences, what they need, and what is one value for
+             all steps and read at each, as the sum that a mean divides by
+    late     all else, which runs along with the derivative and reads the steps that are computed again
+
+What is early and has a step axis is there twice. Sums over time are late unless something early needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...ir.graph import Graph, Node, make, remake, topological
+from ...ir.ops import OPS
+from ...ir.scan import is_final, split_inputs
+from ...ir.types import Dim
+from ..simplify import drop_dead
+from .blocks import again, has_steps, is_had_again, keeping
+
+
+class OneWay:
+    """forward: the scans over one length that are differentiated; backward: their derivatives, which run against them.
+    behind: of each value, the scans over this length.
+    """
+
+    def __init__(
+        self, graph: Graph, length: Dim, steps: int, forward: set[Node], behind: Mapping[Node, frozenset[Node]]
+    ) -> None:
+        self.graph, self.length, self.steps, self.behind = graph, length, steps, behind
+        self.forward = [node for node in graph.nodes if node in forward]
+        self.backward = frozenset.union(*behind.values()) - forward
+        self.new_early: dict[Node, Node] = {}
+        self.new_late: dict[Node, Node] = {}
+
+    def made(self) -> Graph:
+        self.early = self._first_needed()
+        for node in self.graph.nodes:
+            if node in self.early and node not in self.new_early:
+                self._add_early(node)
+        outputs = [
+            (name, self.new_early[node] if node in self.early else self._late(node))
+            for name, node in self.graph.outputs
+        ]
+        return drop_dead(Graph.of(self.graph.name, outputs, self.graph.inputs, self.graph.comments))
+
+    # What is early -------------------------------------------------------------------------------
+
+    def _first_needed(self) -> set[Node]:
+        final = [node for node in self.graph.nodes if node.op == "get" and is_final(node)]
+        early = set(topological([*self.forward, *(node for node in final if node.operands[0] in self.forward)]))
+        pending = True
+        while pending:
+            more: set[Node] = set()
+            for node in self.graph.nodes:
+                if node not in early and self._runs_along(node):
+                    more.update(item for item in self._read_whole(node) if item not in early and self._is_ready(item))
+            early.update(topological(more, known=early))
+            pending = bool(more)
+        return early.union(self.graph.inputs)
+
+    def _is_ready(self, node: Node) -> bool:
+        """Whether a value depends on what runs forward, and on no derivative of it."""
+        return bool(self.behind[node]) and self.behind[node].isdisjoint(self.backward)
+
+    def _has_steps(self, node: Node) -> bool:
+        return has_steps(node, self.length)
+
+    def _runs_along(self, node: Node) -> bool:
+        """Whether a value is computed step by step, or is a sum over the steps."""
+        if node.op == "scan":
+            return bool(node["length"] == self.length)
+        if node.op == "get":
+            return self._has_steps(node) and self._runs_along(node.operands[0])
+        return any(map(self._has_steps, node.operands))
+
+    def _read_whole(self, node: Node) -> list[Node]:
+        """What is read at each step and is not of that step."""
+        whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
+        if node.op == "scan":
+            initial, _, invariants = split_inputs(node, node.operands)
+            return [*whole, *initial, *invariants]
+        if node.op == "get":
+            return []
+        if OPS[node.op].kind == "elementwise" or node.op in ("outer_sum", "scatter_add"):
+            return whole
+        if node.op == "matmul" and self._has_steps(node.operands[1]) and node.operands[1].tensor.rank == 2:
+            return [*whole, node.operands[1]]
+        return [*whole, node.operands[0]] if node.op == "gather" and self._has_steps(node.operands[0]) else whole
+
+    # The two forms of a value --------------------------------------------------------------------
+
+    def _add_early(self, node: Node) -> None:
+        operands = [self.new_early[item] for item in node.operands]
+        is_kept = node in self.forward
+        self.new_early[node] = keeping(node, operands, self.steps) if is_kept else remake(node, operands)
+
+    def _late(self, root: Node) -> Node:
+        for node in topological([root], known=self.new_late):
+            self.new_late[node] = self._made_late(node)
+        return self.new_late[root]
+
+    def _made_late(self, node: Node) -> Node:
+        operands = [self.new_late[item] for item in node.operands]
+        if node not in self.early:
+            return remake(node, operands)
+        if node in self.forward:
+            return again(node, operands, self.new_early[node], self.steps)
+        if not is_had_again(node, self.length) or (node.op == "get" and is_final(node)):
+            return self.new_early[node]
+        return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
