@@ -1,14 +1,16 @@
-"""What objects that users hold say of attributes and calls that they don't have: other frameworks' words lead on.
+"""What objects that users hold say of attributes, entries and calls that they don't have: other frameworks' words lead
+on.
 
-A class takes it by standing on ``Telling``, or on ``Uncalled``. Type checkers see neither, and find what is wrong
-before.
+A class takes it by standing on ``Telling``, or on ``Unindexed``, or ``Uncalled``. Type checkers see none of them, and
+find what is wrong before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Never
 
-from .errors import CallError, NotOfferedError, did_you_mean
+from .errors import CallError, NotOfferedError, did_you_mean, shown
 
 _GRADIENTS = "program.training.gradients(x=…) gives (loss, gradients)"
 _FIT = "rg.Trainer(program, rg.Adam(1e-3)) has step and fit"
@@ -65,6 +67,25 @@ OF_TENSORS = {
 }  # fmt: skip
 """The same of a Tensor."""
 
+OF_HISTORIES = {
+    "history": 'it is the mapping itself: write history["loss"]', "params": "see trainer.optimizer",
+    "model": "see trainer.program", "to_dataframe": "write pandas.DataFrame(history)",
+    "to_csv": "write pandas.DataFrame(history).to_csv(path)", "to_json": "write history.to_text()",
+    "show": 'write history.plot("run.png"), or leave it as a cell\'s last line',
+}  # fmt: skip
+"""The same of a history."""
+
+OF_PARAMETERS = {
+    "state_dict": "it is a mapping: write dict(program.parameters)", "numpy": "write program.parameters[name]",
+    "get_weights": "write [*program.parameters.values()]", "load_state_dict": "write program.parameters.load(arrays)",
+    "set_weights": "write program.parameters.load(arrays)", "update": "write program.parameters.load(arrays)",
+    "assign": "write program.parameters[name] = array", "set": "write program.parameters[name] = array",
+    "parameters": "write program.parameters.values()", "named_parameters": "write program.parameters.items()",
+    "count": "see program.summary()", "grad": _GRADIENTS, "requires_grad_": "write only= of rg.Trainer", "to": _CPU,
+    "zero_grad": f"leave it out; nothing adds up, as {_GRADIENTS}",
+}  # fmt: skip
+"""The same of a program's parameters."""
+
 CALLED = {
     "Program": "write program.inference(x=…), or program.training(x=…, y=…)",
     "Net": "write program = net.program(), then program.inference(x=…)",
@@ -73,12 +94,27 @@ CALLED = {
 }  # fmt: skip
 """What is written in place of a call, by the name of the class."""
 
+_OF_A_CALL = "write result = program.inference(x=…), then result[name]"
+INDEXED = {
+    "Program": f"{_OF_A_CALL}; or program.parameters[name]", "InferenceGraph": _OF_A_CALL,
+    "TrainingGraph": "write result = program.training(x=…), then result[name]",
+    "Net": "write net.outputs[name], net.inputs[name] or net.parameters[name]",
+    "Trainer": "write trainer.program.parameters[name]", "Stream": "write result = stream.step(x=…), then result[name]",
+    "StreamPool": 'write pool.step({handle: {"x": …}})[handle], or pool.state(handle)',
+    "Serving": "write pool.submit(handle, x=…).result()",
+    "MemoryUsage": "write memory.arena, .panels, .parameters, .feeds, .results or .total",
+}  # fmt: skip
+"""What is written in place of square brackets or a loop, by the name of the class."""
+
+
+_ENTRY = dict.__getitem__
+
 
 class Telling:
     """A class whose objects tell what to write for an attribute that they don't have."""
 
     __slots__ = ()
-    _instead = OF_NETS
+    _instead: Mapping[str, str] = {}
 
     if not TYPE_CHECKING:
 
@@ -87,13 +123,41 @@ class Telling:
             if name.startswith("_") or hasattr(kind, name):  # a property that raises says so itself
                 return object.__getattribute__(self, name)
             instead = self._instead.get(name)
-            if isinstance(self, dict) and self:
-                instead = f"it is a mapping: write result[{name if name in self else next(iter(self))!r}]"
             hint = f"; {instead}" if instead else did_you_mean(name, [item for item in dir(self) if item[0] != "_"])
-            raise NotOfferedError(f"{kind.__name__} has no attribute {name}{hint}")
+            if isinstance(self, Mapping) and self and (name in self or not hint):
+                entry = name if name in self else next(iter(self))
+                hint = f"; it is a mapping: write {kind.__name__.lower()}[{entry!r}]"
+            raise NotOfferedError(f"{kind.__name__} has no attribute {shown(name)[1:-1]}{hint}")
 
 
-class Uncalled(Telling):
+class Named(Telling, dict[str, Any]):
+    """A dict whose ``__missing__`` tells which names it has, of slices and lists too, which no dict can look for."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, name: Any) -> Any:
+            try:
+                return _ENTRY(self, name)
+            except TypeError:
+                return self.__missing__(name)
+
+
+class Unindexed(Telling):
+    """A class whose objects have no entries."""
+
+    __slots__ = ()
+    _instead = OF_NETS
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: Any) -> Never:
+            name = type(self).__name__
+            raise CallError(f"{name} has no entries, such as {shown(key)}; {INDEXED[name]}")
+
+
+class Uncalled(Unindexed):
     """The same of a class whose objects can't be called."""
 
     __slots__ = ()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.missing import CALLED, OF_NETS, OF_TENSORS, Telling, Uncalled
+from rnngraph.missing import CALLED, INDEXED, OF_HISTORIES, OF_NETS, OF_PARAMETERS, OF_TENSORS, Telling, Uncalled
 
 NAM = {
     "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
@@ -29,6 +29,7 @@ def things() -> dict[str, Any]:
         "Program": program, "InferenceGraph": program.inference, "TrainingGraph": program.training,
         "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
         "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
+        "MemoryUsage": program.inference.memory(), "Serving": program.inference.streams().serve(),
     }  # fmt: skip
 
 
@@ -57,12 +58,14 @@ def test_words_of_tensors_lead_on() -> None:
 
 def test_what_is_advised_is_there() -> None:
     """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
-    for remedy in (*OF_NETS.values(), *OF_TENSORS.values(), *CALLED.values()):
+    tables = OF_NETS, OF_TENSORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
+    for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
             name = after.split("(")[0].split(" ")[0].split(",")[0].split(".")[0]
             assert before == "" or not before[-1].isalpha()
             assert name in rg.__all__, remedy
-        for owner, thing in {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream"}.items():
+        owners = {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream", "memory.": "MemoryUsage"}
+        for owner, thing in owners.items():
             if f" {owner}" in f" {remedy}" and (name := remedy.split(owner)[1].split("(")[0].split(" ")[0]):
                 place: Any = things()[thing]
                 for part in name.split("[")[0].rstrip(".,)").split("."):
@@ -84,6 +87,39 @@ def test_results_are_mappings() -> None:
     for word in ("y", "shape"):
         with pytest.raises(rg.NotOfferedError, match=r"write result\['y'\]"):
             getattr(result, word)
+
+
+@pytest.mark.parametrize("key", ["out", 0, ["y"], slice(None), (slice(None), -1)], ids=str)
+def test_results_and_nets_have_names_for_keys(key: Any) -> None:
+    result = things()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
+    with pytest.raises(rg.NameLookupError, match=r"the result has no .*; it has y"):
+        result[key]
+    with pytest.raises(rg.NameLookupError, match=r"the net has no .* here; there are y"):
+        things()["Net"].outputs[key]
+    assert result["y"].shape == (1, 2, 4)
+    assert result.get("out") is None
+
+
+def test_mappings_that_users_hold_lead_on() -> None:
+    history = rg.History()
+    history.append({"epoch": 1, "loss": 0.5})
+    parameters = things()["Program"].parameters
+    for thing, words in ((history, OF_HISTORIES), (parameters, OF_PARAMETERS)):
+        for word, remedy in words.items():
+            with pytest.raises(rg.NotOfferedError) as error:
+                getattr(thing, word)
+            assert remedy in str(error.value)
+    with pytest.raises(rg.NotOfferedError, match=r"write history\['loss'\]"):
+        _ = history.loss  # type: ignore[attr-defined]
+    assert copy.deepcopy(history).epochs == pickle.loads(pickle.dumps(history)).epochs == 1
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_what_has_no_entries_leads_on(name: str) -> None:
+    thing = things()[name]
+    for look in (lambda: thing["y"], lambda: thing[0], lambda: [*thing]):
+        with pytest.raises(rg.CallError, match=f"{name} has no entries, such as .*; write "):
+            look()
 
 
 @pytest.mark.parametrize("name", CALLED)

@@ -55,7 +55,7 @@ class StreamPool(Uncalled, Generic[Given]):
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
-        self._capacity, self._count = capacity, 0
+        self._capacity = capacity
         self._leaves = [path for path, _ in paths(graph.structure)]
         self._queue: deque[np.ndarray] = deque()
         self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
@@ -91,9 +91,9 @@ class StreamPool(Uncalled, Generic[Given]):
             self._holding.require(arrays, state is None, where)
             states = self._first_states(arrays, state, where)
             table = self._table_for(arrays, where)
-            row = table.add(states, arrays)
-            self._count += 1
-            return StreamHandle(self, table, row, arrays)
+            if not table.has_room:  # maybe handles are gone but for the last call's list of them
+                self._recent = self._prepared = None
+            return StreamHandle(self, table, table.add(states, arrays), arrays)
 
     def _first_states(self, held: Rows, state: Any, where: Where | None) -> list[np.ndarray]:
         if isinstance(state, bytes | bytearray | memoryview):
@@ -110,7 +110,6 @@ class StreamPool(Uncalled, Generic[Given]):
             table = self._table_of(handle, where)
             handle._table, self._recent = None, None
             table.remove(handle._row)
-            self._count -= 1
         if self._serving is not None and self._serving.is_running:
             self._serving.forget(handle)
 
@@ -159,12 +158,12 @@ class StreamPool(Uncalled, Generic[Given]):
 
     def __len__(self) -> int:
         """Streams that are open."""
-        return self._count
+        return sum(len(table) for table in [*self._tables.values()])
 
     @property
     def capacity(self) -> int:
         """Streams for which there is memory; it grows with them."""
-        return max(self._capacity, sum(table.capacity for table in self._tables.values()))
+        return max(self._capacity, sum(table.capacity for table in [*self._tables.values()]))
 
     @property
     def rate(self) -> int:
@@ -306,7 +305,7 @@ class StreamPool(Uncalled, Generic[Given]):
         found = self._tables.get(key)
         if found is None:
             if len(self._tables) >= MOST_TABLES:
-                self._tables = {one: table for one, table in self._tables.items() if not table.is_empty}
+                self._tables = {one: table for one, table in self._tables.items() if len(table)}
             steps = RowSteps(self._graph, self._parameters, others, shared)
             found = StreamTable(steps, min(self._capacity, FEWEST_STREAMS) if self._tables else self._capacity)
             self._tables[key] = found

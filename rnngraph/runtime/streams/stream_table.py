@@ -33,10 +33,17 @@ class StreamTable:
         self._tables = made
         self.steps.set_tables(made)
 
+    def __len__(self) -> int:
+        """Streams that are in it."""
+        return self._used - len(self._free)
+
+    def __bool__(self) -> bool:
+        return True
+
     @property
-    def is_empty(self) -> bool:
-        """Whether no stream is in it."""
-        return len(self._free) == self._used
+    def has_room(self) -> bool:
+        """Whether it takes another stream without growing."""
+        return bool(self._free) or self._used < self.capacity
 
     def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
         """A row for a stream with these states and feeds, arrays of one row."""
@@ -51,6 +58,9 @@ class StreamTable:
         return row
 
     def remove(self, row: int) -> None:
+        """Frees a row. A handle that nobody has any more may do so at any moment in any thread: it waits for no lock,
+        and nothing else happens.
+        """
         self._free.append(row)
 
     def states(self, row: int) -> list[np.ndarray]:
@@ -78,13 +88,17 @@ class StreamTable:
 
 
 class StreamHandle:
-    """One stream of a pool, from ``open`` to ``close``."""
+    """One stream of a pool, from ``open`` to ``close``, or until nobody has the handle any more."""
 
     __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
 
     def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
         self._pool, self._row, self._held = pool, row, held
         self._table: StreamTable | None = table  # None once it is closed
+
+    def __del__(self) -> None:
+        if self._table is not None:
+            self._table.remove(self._row)
 
     def __repr__(self) -> str:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
