@@ -7,10 +7,11 @@ find what is wrong before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Never
 
-from .errors import CallError, NotOfferedError, did_you_mean, shown
+from .errors import CallError, DtypeError, NotOfferedError, did_you_mean, shown
 
 _GRADIENTS = "program.training.gradients(x=…) gives (loss, gradients)"
 _FIT = "rg.Trainer(program, rg.Adam(1e-3)) has step and fit"
@@ -66,6 +67,16 @@ OF_TENSORS = {
                  "transpose")
 }  # fmt: skip
 """The same of a Tensor."""
+
+_FIXED = "a Tensor never changes; make another by rg.where(condition, x, y), rg.concat or rg.pad"
+_LOGICAL = "a Tensor has no & | ^ ~; write rg.logical_and(x, y), rg.logical_or, rg.not_equal, rg.logical_not(x)"
+_WHOLE = 'a Tensor has no // and %; write rg.cast(x / y, "int64"), which cuts off'
+OPERATORS = {
+    "setitem": _FIXED, "delitem": _FIXED, "and": _LOGICAL, "rand": _LOGICAL, "or": _LOGICAL, "ror": _LOGICAL,
+    "xor": _LOGICAL, "rxor": _LOGICAL, "invert": _LOGICAL, "floordiv": _WHOLE, "rfloordiv": _WHOLE, "mod": _WHOLE,
+    "rmod": _WHOLE, "divmod": _WHOLE, "rdivmod": _WHOLE, "array": _VALUES, "round": _VALUES, "complex": _VALUES,
+}  # fmt: skip
+"""What is written in place of operators that Tensors don't have. TensorFlow 1's Tensors have some of them."""
 
 OF_HISTORIES = {
     "history": 'it is the mapping itself: write history["loss"]', "params": "see trainer.optimizer",
@@ -128,6 +139,35 @@ class Telling:
                 entry = name if name in self else next(iter(self))
                 hint = f"; it is a mapping: write {kind.__name__.lower()}[{entry!r}]"
             raise NotOfferedError(f"{kind.__name__} has no attribute {shown(name)[1:-1]}{hint}")
+
+
+class Unoperated(Telling):
+    """A class whose objects say what to write in place of operators that they don't have."""
+
+    __slots__ = ()
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise DtypeError(f"{_VALUES}, to be written as {form!r}")
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Number):
+            raise DtypeError("a Tensor is == to itself only, as a key of mappings; write rg.equal(x, y), rg.not_equal")
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def _refusal(instead: str) -> Callable[..., Never]:
+    def refuse(*_: Any, **__: Any) -> Never:
+        raise DtypeError(instead)
+
+    return refuse
+
+
+for _operator, _instead in OPERATORS.items():
+    setattr(Unoperated, f"__{_operator}__", _refusal(_instead))
 
 
 class Named(Telling, dict[str, Any]):

@@ -64,6 +64,7 @@ def scope_that_is_kept() -> rg.Tensor:
 
 
 LONG = "a" * 1500
+RAGGED = [[1], [2, 3]]
 
 MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "np.tanh": (lambda: np.tanh(sequence()), TypeError, "use rg.tanh"),
@@ -129,6 +130,21 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"), TypeError, "not of text",
     ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
+    "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable begins as"),
+    "ragged assignment": (lambda: tf1.Variable([1.0, 2.0]).assign(RAGGED), ValueError, "can't be set"),
+    "ragged load": (lambda: tf1.Variable([1.0, 2.0]).load(RAGGED, tf1.Session()), ValueError, "can't be set"),
+    "ragged operand": (lambda: tf1.placeholder(tf1.float32, [None, 2]) + RAGGED, ValueError, "not a constant"),
+    "ragged scores": (lambda: tf1.contrib.crf.viterbi_decode(RAGGED, RAGGED), ValueError, "takes arrays"),
+    "reuse": (lambda: tf1.variable_scope("a", reuse=np.ones(2)).__enter__(), TypeError, "reuse must be True, False or"),
+    "axes": (lambda: rg.placeholder("x", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
+    "axes of a parameter": (lambda: rg.parameter("w", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
+    "axes that are added": (lambda: rg.reshape(sequence(), (None,) + (1,) * 40), ValueError, "41 axes, and a Tensor"),
+    "a mapping for a shape": (lambda: rg.placeholder("x", {0: 3}), ValueError, "must be a sequence"),
+    "a text for a shape": (lambda: rg.placeholder("x", "ab"), ValueError, "must be a sequence"),
+    "a set of Tensors": (lambda: rg.concat({sequence(), sequence()}, 1), TypeError, "must be a sequence"),
+    "compared with a number": (lambda: rg.where(sequence() == 0, 1.0, 0.0), TypeError, "write rg.equal"),
+    "a Tensor for an array": (lambda: np.unique([sequence(), 3]), TypeError, "a Tensor has no numbers"),
+    "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 
 

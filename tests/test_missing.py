@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,17 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.missing import CALLED, INDEXED, OF_HISTORIES, OF_NETS, OF_PARAMETERS, OF_TENSORS, Telling, Uncalled
+from rnngraph.missing import (
+    CALLED,
+    INDEXED,
+    OF_HISTORIES,
+    OF_NETS,
+    OF_PARAMETERS,
+    OF_TENSORS,
+    OPERATORS,
+    Telling,
+    Uncalled,
+)
 
 NAM = {
     "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
@@ -58,7 +69,7 @@ def test_words_of_tensors_lead_on() -> None:
 
 def test_what_is_advised_is_there() -> None:
     """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
-    tables = OF_NETS, OF_TENSORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
+    tables = OF_NETS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
     for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
             name = after.split("(")[0].split(" ")[0].split(",")[0].split(".")[0]
@@ -70,6 +81,24 @@ def test_what_is_advised_is_there() -> None:
                 place: Any = things()[thing]
                 for part in name.split("[")[0].rstrip(".,)").split("."):
                     place = getattr(place, part)
+
+
+def test_operators_that_tensors_lack_lead_on() -> None:
+    x: Any = things()["Tensor"]
+
+    def set_entry() -> None:
+        x[0] = 1.0
+
+    calls: list[Callable[[], object]] = [
+        set_entry, lambda: round(x), lambda: np.asarray(x), lambda: np.array([x, x]), lambda: np.float32(x),
+        lambda: f"{x:.3f}", lambda: x == 0, lambda: x != 1.5, lambda: x == np.float32(2),
+    ]  # fmt: skip
+    if not hasattr(type(x), "get_shape"):  # else it has TensorFlow 1's operators
+        calls += [lambda: (x > 0) & (x < 1), lambda: ~x, lambda: 1 | x, lambda: x // 2, lambda: 7 % x]
+    for call in calls:
+        with pytest.raises(rg.DtypeError, match=r"test_missing.py:[0-9]+: a Tensor (has no|never|is ==)"):
+            call()
+    assert f"{x}" == repr(x)
 
 
 def test_misspelt_names_are_found() -> None:
@@ -131,7 +160,7 @@ def test_calls_lead_on(name: str) -> None:
 def test_who_asks_learns_that_there_is_none() -> None:
     for thing in things().values():
         assert not hasattr(thing, "no_such_attribute")
-        assert getattr(thing, "__array__", None) is None
+        assert thing is things()["Tensor"] or getattr(thing, "__array__", None) is None
         assert getattr(thing, "_no_such_attribute", 3) == 3
     program = things()["Program"]
     assert copy.copy(program) is not None

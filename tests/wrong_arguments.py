@@ -205,11 +205,14 @@ def surface(world: World) -> dict[str, Callable[..., Any]]:
     for owner, thing in world.things().items():
         for name in METHODS[owner]:
             method = _setter(thing, name[:-2]) if name.endswith(" =") else getattr(thing, name)
-            method = _awaiting(method) if inspect.iscoroutinefunction(method) else method
+            method = _awaiting(method) if name in COROUTINES else method
             found[f"{owner}.{name}"] = method
         if owner not in ("p", "cell", "estimator"):  # objects of plain classes
             found |= {f"{owner}.{name}": functools.partial(tried, thing) for name, tried in TRIED.items()}
     return found
+
+
+COROUTINES = ("step_async",)
 
 
 def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Never
 
@@ -410,13 +410,18 @@ class StreamPool(Uncalled, Generic[Given]):
         serving.put(Frame(handle, fed, future))
         return future
 
-    async def step_async(
+    @api
+    def step_async(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
-    ) -> Given:
+    ) -> Coroutine[Any, Any, Given]:
         """The same for coroutines: what the step gives. One that is cancelled before it runs is left out."""
-        import asyncio  # takes as long to import as a quarter of this package
 
-        return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
+        async def answer() -> Given:
+            import asyncio  # takes as long to import as a quarter of this package
+
+            return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
+
+        return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
         """Of each frame the result, or the error that its caller is told."""
