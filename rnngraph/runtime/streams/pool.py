@@ -20,21 +20,20 @@ from ...errors import (
     shown,
     user_line,
 )
-from ...forks import Order, fork_lock
+from ...forks import Order, fork_lock, give_way
 from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
 from .held_feeds import HeldFeeds
-from .row_graph import RowPort
 from .row_steps import RowSteps
 from .sequence_end import SequenceEnd
 from .serving import Frame, Serving
 from .states import StateForm
 from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_tables
+from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, one_row, step_tables
 
 MOST_TABLES = 64
 """Tables that a pool keeps although no stream is in them."""
@@ -185,6 +184,7 @@ class StreamPool(Uncalled, Generic[Given]):
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
+        give_way()
         with self._lock:
             fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
             results = self._run(fed, [self._settled(*item) for item in fed])
@@ -199,6 +199,7 @@ class StreamPool(Uncalled, Generic[Given]):
         """
         if excess:
             no_more("step_rows", excess)
+        give_way()
         with self._lock:
             recent, prepared = self._recent, self._prepared
             if prepared is not None and prepared.of is recent and type(handles) is list and handles == recent[0]:
@@ -369,7 +370,7 @@ class StreamPool(Uncalled, Generic[Given]):
             outputs = [(table.steps.outputs[name], table.steps.given[name]) for name in self._leaves]
             for place, number in enumerate(numbers):
                 whole = fed[number][1].whole
-                results[number] = self._packed([_one_row(port, array[place], whole) for port, array in outputs])
+                results[number] = self._packed([one_row(port, array[place], whole) for port, array in outputs])
         return results
 
     # Frames of many callers ----------------------------------------------------------------------
@@ -426,6 +427,7 @@ class StreamPool(Uncalled, Generic[Given]):
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
         """Of each frame the result, or the error that its caller is told."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
+        give_way()
         with self._lock:
             tables: dict[int, StreamTable] = {}
             for number, (handle, fed, *_) in enumerate(frames):
@@ -441,9 +443,3 @@ class StreamPool(Uncalled, Generic[Given]):
         for number, result in zip(tables, results, strict=True):
             outcomes[number] = result
         return outcomes
-
-
-def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
-    """A stream's own copy of what it gives."""
-    row = row.copy()
-    return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...allocation import zeros
 from ...errors import GraphError, ShapeError, user_line
+from .row_graph import RowPort
 from .row_steps import RowSteps
 
 PURPOSE = "the states of a pool's streams"
@@ -187,3 +188,9 @@ def check_alike(tables: Sequence[StreamTable]) -> None:
                 "other sizes; give these to step, or to step_rows by themselves",
                 user_line(),
             )
+
+
+def one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
+    """A stream's own copy of what it gives."""
+    row = row.copy()
+    return np.expand_dims(row, port.axis) if whole and port.axis is not None else row
