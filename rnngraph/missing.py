@@ -100,6 +100,7 @@ OF_PARAMETERS = {
 CALLED = {
     "Program": "write program.inference(x=…), or program.training(x=…, y=…)",
     "Net": "write program = net.program(), then program.inference(x=…)",
+    "Cell": "write outputs, state = rg.dynamic_rnn(cell, x)",
     "Trainer": "write trainer.step(x=…, y=…)", "Stream": "write stream.step(x=…) or stream.process(x=…)",
     "StreamPool": 'write pool.step({handle: {"x": …}})',
 }  # fmt: skip
@@ -113,6 +114,7 @@ INDEXED = {
     "Trainer": "write trainer.program.parameters[name]", "Stream": "write result = stream.step(x=…), then result[name]",
     "StreamPool": 'write pool.step({handle: {"x": …}})[handle], or pool.state(handle)',
     "Serving": "write pool.submit(handle, x=…).result()",
+    "Cell": "write outputs, state = rg.dynamic_rnn(cell, x), and rg.MultiRNNCell(cells) for several",
     "MemoryUsage": "write memory.arena, .panels, .parameters, .feeds, .results or .total",
 }  # fmt: skip
 """What is written in place of square brackets or a loop, by the name of the class."""
@@ -184,6 +186,11 @@ class Named(Telling, dict[str, Any]):
                 return self.__missing__(name)
 
 
+def _of_class(thing: object, table: Mapping[str, str]) -> str:
+    """What a table says of an object's class, or of the class that it stands on."""
+    return next(table[kind.__name__] for kind in type(thing).__mro__ if kind.__name__ in table)
+
+
 class Unindexed(Telling):
     """A class whose objects have no entries."""
 
@@ -193,8 +200,7 @@ class Unindexed(Telling):
     if not TYPE_CHECKING:
 
         def __getitem__(self, key: Any) -> Never:
-            name = type(self).__name__
-            raise CallError(f"{name} has no entries, such as {shown(key)}; {INDEXED[name]}")
+            raise CallError(f"{type(self).__name__} has no entries, such as {shown(key)}; {_of_class(self, INDEXED)}")
 
 
 class Uncalled(Unindexed):
@@ -205,5 +211,4 @@ class Uncalled(Unindexed):
     if not TYPE_CHECKING:
 
         def __call__(self, *_: Any, **__: Any) -> Never:
-            name = type(self).__name__
-            raise CallError(f"{name} can't be called; {CALLED[name]}")
+            raise CallError(f"{type(self).__name__} can't be called; {_of_class(self, CALLED)}")

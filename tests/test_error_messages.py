@@ -144,6 +144,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a set of Tensors": (lambda: rg.concat({sequence(), sequence()}, 1), TypeError, "must be a sequence"),
     "compared with a number": (lambda: rg.where(sequence() == 0, 1.0, 0.0), TypeError, "write rg.equal"),
     "a Tensor for an array": (lambda: np.unique([sequence(), 3]), TypeError, "a Tensor has no numbers"),
+    "inputs and labels apart": (lambda: trainer().fit(np.ones(3), np.ones(3)), TypeError, r"write fit((x, y))"),
+    "no state": (lambda: rg.GRUCell(3)(rg.placeholder("x", (None, 3))), TypeError, "is called with inputs and a state"),
+    "inputs and units": (lambda: rg.GRUCell(3, 64), TypeError, "a cell takes its units alone"),
+    "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 

@@ -40,7 +40,8 @@ def things() -> dict[str, Any]:
         "Program": program, "InferenceGraph": program.inference, "TrainingGraph": program.training,
         "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
         "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
-        "MemoryUsage": program.inference.memory(), "Serving": program.inference.streams().serve(),
+        "Serving": program.inference.streams().serve(), "MemoryUsage": program.inference.memory(),
+        "Cell": rg.GRUCell(3),
     }  # fmt: skip
 
 
@@ -153,6 +154,8 @@ def test_what_has_no_entries_leads_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_calls_lead_on(name: str) -> None:
+    if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are called
+        return
     with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
         things()[name](np.ones(3))
 

@@ -210,8 +210,9 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
         if strict and (missing or unknown):
             parts = [f"missing: {', '.join(missing)}"] if missing else []
             parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            layers = "rg.weights.from_torch for each layer, " if any("weight_ih" in name for name in unknown) else ""
             raise NameLookupError(
-                f"can't load parameters, {'; '.join(parts)}; use rename=, or strict=False to take what fits"
+                f"can't load parameters, {'; '.join(parts)}; use {layers}rename=, or strict=False to take what fits"
             )
         self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 

@@ -308,11 +308,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         classes: at the first call all labels that will come, if y lacks some.
         sample_weight: as for ``fit``.
         """
-        if (
-            classes is not None
-            and hasattr(self, "_trainer")
-            and {*array_of(classes, "classes are labels").ravel()} != {*self.classes_}
-        ):
+        if classes is not None and hasattr(self, "_trainer") and not self._are_all(classes):
             raise ArgumentError(
                 f"classes={shown(classes)} are not those of the first call, {shown(self.classes_.tolist())}; leave "
                 "them out",
@@ -338,6 +334,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         scores = self._of_inference(X, SCORES)
         labels: np.ndarray = self.classes_[scores.argmax(axis=1)]
         return labels
+
+    def _are_all(self, classes: Any) -> bool:
+        """Whether these are the labels of the first call."""
+        try:
+            return {*array_of(classes, "classes are labels").ravel().tolist()} == {*self.classes_.tolist()}
+        except TypeError:  # of what has no hash, so that it is no label
+            return False
 
     def _begin(self, y: Any) -> None:
         check_classification_targets(y)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError
+from ...errors import ArgumentError, DtypeError, shown
 from ...public import api, taking
 from ..tensor import Tensor, as_tensor
 from .basic import (
@@ -143,4 +143,5 @@ def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Cal
     if callable(activation):
         function: Callable[[Any], Tensor] = taking(activation, "an activation", "x")
         return function
-    raise DtypeError(f"an activation is a name or a function, not {activation!r}")
+    units = "; a cell takes its units alone, and finds the width of its input" if isinstance(activation, int) else ""
+    raise DtypeError(f"an activation is a name or a function, not {shown(activation)}{units}")
