@@ -82,7 +82,8 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
     negative = expm1(minimum(0, x))  # in this order the gradient passes where x is 0
-    return where(x > 0, x, negative if alpha == 1.0 else negative * alpha)
+    is_plain = not isinstance(alpha, Tensor) and alpha == 1.0
+    return where(x > 0, x, negative if is_plain else negative * alpha)
 
 
 @api
