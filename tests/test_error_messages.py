@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no state": (lambda: rg.GRUCell(3)(rg.placeholder("x", (None, 3))), TypeError, "is called with inputs and a state"),
     "inputs and units": (lambda: rg.GRUCell(3, 64), TypeError, "a cell takes its units alone"),
     "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
-    "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "low must be a finite number"),
+    "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip

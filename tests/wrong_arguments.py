@@ -148,10 +148,10 @@ METHODS = {
     "estimator": ("fit", "partial_fit", "predict", "predict_proba"),
     "history": ("best", "plot", "to_text", "from_text", "row", "__getitem__", "__contains__"),
     "parameters": ("edit", "initialize", "load", "save", "__getitem__", "__setitem__", "__contains__"),
-    "cell": ("zero_state",),
+    "cell": ("zero_state", "__call__"),
     "tensor": (
         "__getitem__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__", "__pow__", "__rpow__", "__matmul__",
-        "__rmatmul__", "__lt__", "__ge__",
+        "__rmatmul__", "__lt__", "__ge__", "__eq__", "__and__", "__setitem__",
     ),
     "p": ("kernel", "bias", "parameter", "cell", "map"),
     "result": ("__getitem__",),
