@@ -77,6 +77,12 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
         raise ShapeError(f"{otherwise}: {error}") from None
 
 
+def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
+    """Raises where an array of NumPy's hides entries, which are numbers like others to all who read its memory."""
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+        raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
+
+
 def number(value: Any, what: str) -> float:
     """A finite float from any real number of Python's or NumPy's."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):

@@ -30,6 +30,10 @@ def trainer() -> rg.Trainer:
     return rg.Trainer(rg.compile(y, loss=rg.reduce_mean(rg.square(y))), rg.SGD(0.1))
 
 
+def masked(*rows: int) -> Any:
+    return np.ma.masked_less(np.zeros((*rows, 3, 3)), 1)
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -150,6 +154,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
     "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
+    "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
+    "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
+    "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
+    "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 
@@ -165,6 +173,11 @@ def test_mistakes(name: str) -> None:
     assert error.where is not None
     assert error.where.file == __file__
     assert str(error) == f"{error.where}: {error.what}"
+
+
+def test_masks_that_hide_nothing_are_taken() -> None:
+    array = np.ma.masked_less(np.ones((2, 3, 3), np.float32), 0)
+    assert program().inference(x=array)["logits"].shape == (2, 2)
 
 
 def test_numbers_and_dtypes_of_numpy_do_where_those_of_python_do() -> None:
