@@ -98,8 +98,9 @@ class StreamHandle:
         self._table: StreamTable | None = table  # None once it is closed
 
     def __del__(self) -> None:
-        if self._table is not None:
-            self._table.remove(self._row)
+        table = getattr(self, "_table", None)  # which one that somebody makes by himself does not have
+        if table is not None:
+            table.remove(self._row)
 
     def __repr__(self) -> str:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
