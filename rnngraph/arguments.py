@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from .errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where, shown
 
 MOST_UNITS = 2**31 - 1
 MOST = 2**63 - 1
@@ -54,8 +54,8 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
 
 def entries(value: Any, what: str) -> list[Any]:
-    """The entries of a sequence, an array or anything else that can be run through."""
-    if isinstance(value, str | bytes):
+    """The entries of a sequence, an array or anything else that has an order and can be run through."""
+    if isinstance(value, str | bytes | Mapping | Set):
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
     try:
         return list(value)
@@ -63,16 +63,24 @@ def entries(value: Any, what: str) -> list[Any]:
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}") from None
 
 
-def array_of(value: Any, otherwise: str) -> np.ndarray:
+def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
     """What NumPy reads, or a torch tensor, which may take part in gradients, as an array.
 
     otherwise: what the ``ShapeError`` says where it is none.
     """
     detach = getattr(value, "detach", None)
     try:
-        return np.asarray(value if detach is None else detach().cpu())
+        return np.asarray(value if detach is None else detach().cpu(), dtype)
+    except RnnGraphError:  # of a Tensor
+        raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise ShapeError(f"{otherwise}: {error}") from None
+
+
+def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
+    """Raises where an array of NumPy's hides entries, which are numbers like others to all who read its memory."""
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+        raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
 
 
 def number(value: Any, what: str) -> float:

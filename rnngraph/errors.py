@@ -21,8 +21,10 @@ _INSTALLED = tuple(_LIBRARY + name + os.sep for name in ("site-packages", "dist-
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
-_CALLS_BACK = "torch."
-"""Modules that call this package for lines of the user's, as torch does while a module of it is read."""
+_CALLS_BACK = "torch.", "numpy.", "sklearn.", "pandas."
+"""Modules that call this package for lines of the user's, as torch does while a module of it is read, and others where
+a Tensor is among what they make arrays of.
+"""
 
 MOST_CHARACTERS = 900
 """Of what an error says, beside the line that it names. Whatever is longer loses its middle: the beginning says what is

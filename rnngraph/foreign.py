@@ -153,6 +153,7 @@ NAMES: dict[str, str] = {
     "KerasClassifier": _SKLEARN, "NeuralNetClassifier": _SKLEARN, "DataParallel": _ENGINES, "distribute": _ENGINES,
     "KerasRegressor": _SKLEARN.replace("Classifier", "Regressor"),
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",
+    "functional": "the same names, on rg itself",
     "layers": "rg.dense, rg.conv1d and rg.embedding", "losses": _SPARSE, "optimizers": _ADAMS,
 }  # fmt: skip
 """What is written for ``rg.NAME``. Case and underscores do not matter."""

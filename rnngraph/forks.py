@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import threading
 from enum import IntEnum
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE, PATIENCE_WITH_RUNS = 10.0, 2.0
-"""Seconds after which a fork goes on although a lock is held: users' code may hold two in an order of its own; and that
-of a run, which a fit holds from its first step to its last.
-"""
+PATIENCE = 10.0
+"""Seconds after which a fork goes on although a lock is held: users' code may hold two in an order of its own."""
+LONGEST_WAY = 0.1
+"""Seconds for which a step waits for a fork: its caller may hold a lock that the fork waits for."""
 
 
 class Order(IntEnum):
@@ -34,6 +34,8 @@ _FORKING = threading.RLock()
 """One thread forks at a time."""
 _LOCKS: WeakKeyDictionary[Any, Order] = WeakKeyDictionary()
 _HELD: list[Any] = []
+_WAITING: list[int] = []
+"""Forks that wait for locks, one at most."""
 
 
 def fork_lock(order: Order, lock: Any = None) -> Any:
@@ -43,14 +45,24 @@ def fork_lock(order: Order, lock: Any = None) -> Any:
     return lock
 
 
+def give_way() -> None:
+    """Lets a fork go first that waits for locks. Who runs step after step takes a lock again at once, and leaves it to
+    nobody else.
+    """
+    if _WAITING:
+        end = monotonic() + LONGEST_WAY
+        while _WAITING and monotonic() < end:
+            sleep(0.001)
+
+
 def _before() -> None:
     _FORKING.acquire()
-    begin = monotonic()
+    _WAITING.append(1)
+    end = monotonic() + PATIENCE
     there = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may make more now
     _HELD.clear()
     for lock in sorted(there, key=_LOCKS.__getitem__):
-        patience = PATIENCE_WITH_RUNS if _LOCKS[lock] == Order.RUN else PATIENCE
-        if lock.acquire(timeout=max(0.0, begin + patience - monotonic())):
+        if lock.acquire(timeout=max(0.0, end - monotonic())):
             _HELD.append(lock)
 
 
@@ -58,6 +70,7 @@ def _after() -> None:
     for lock in _HELD:
         lock.release()
     _HELD.clear()
+    _WAITING.clear()
     _FORKING.release()
 
 

@@ -1,14 +1,17 @@
-"""What objects that users hold say of attributes and calls that they don't have: other frameworks' words lead on.
+"""What objects that users hold say of attributes, entries and calls that they don't have: other frameworks' words lead
+on.
 
-A class takes it by standing on ``Telling``, or on ``Uncalled``. Type checkers see neither, and find what is wrong
-before.
+A class takes it by standing on ``Telling``, or on ``Unindexed``, or ``Uncalled``. Type checkers see none of them, and
+find what is wrong before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Never
 
-from .errors import CallError, NotOfferedError, did_you_mean
+from .errors import CallError, DtypeError, NotOfferedError, did_you_mean, shown
 
 _GRADIENTS = "program.training.gradients(x=…) gives (loss, gradients)"
 _FIT = "rg.Trainer(program, rg.Adam(1e-3)) has step and fit"
@@ -65,20 +68,66 @@ OF_TENSORS = {
 }  # fmt: skip
 """The same of a Tensor."""
 
+_FIXED = "a Tensor never changes; make another by rg.where(condition, x, y), rg.concat or rg.pad"
+_LOGICAL = "a Tensor has no & | ^ ~; write rg.logical_and(x, y), rg.logical_or, rg.not_equal, rg.logical_not(x)"
+_WHOLE = 'a Tensor has no // and %; write rg.cast(x / y, "int64"), which cuts off'
+OPERATORS = {
+    "setitem": _FIXED, "delitem": _FIXED, "and": _LOGICAL, "rand": _LOGICAL, "or": _LOGICAL, "ror": _LOGICAL,
+    "xor": _LOGICAL, "rxor": _LOGICAL, "invert": _LOGICAL, "floordiv": _WHOLE, "rfloordiv": _WHOLE, "mod": _WHOLE,
+    "rmod": _WHOLE, "divmod": _WHOLE, "rdivmod": _WHOLE, "array": _VALUES, "round": _VALUES, "complex": _VALUES,
+}  # fmt: skip
+"""What is written in place of operators that Tensors don't have. TensorFlow 1's Tensors have some of them."""
+
+OF_HISTORIES = {
+    "history": 'it is the mapping itself: write history["loss"]', "params": "see trainer.optimizer",
+    "model": "see trainer.program", "to_dataframe": "write pandas.DataFrame(history)",
+    "to_csv": "write pandas.DataFrame(history).to_csv(path)", "to_json": "write history.to_text()",
+    "show": 'write history.plot("run.png"), or leave it as a cell\'s last line',
+}  # fmt: skip
+"""The same of a history."""
+
+OF_PARAMETERS = {
+    "state_dict": "it is a mapping: write dict(program.parameters)", "numpy": "write program.parameters[name]",
+    "get_weights": "write [*program.parameters.values()]", "load_state_dict": "write program.parameters.load(arrays)",
+    "set_weights": "write program.parameters.load(arrays)", "update": "write program.parameters.load(arrays)",
+    "assign": "write program.parameters[name] = array", "set": "write program.parameters[name] = array",
+    "parameters": "write program.parameters.values()", "named_parameters": "write program.parameters.items()",
+    "count": "see program.summary()", "grad": _GRADIENTS, "requires_grad_": "write only= of rg.Trainer", "to": _CPU,
+    "zero_grad": f"leave it out; nothing adds up, as {_GRADIENTS}",
+}  # fmt: skip
+"""The same of a program's parameters."""
+
 CALLED = {
     "Program": "write program.inference(x=…), or program.training(x=…, y=…)",
     "Net": "write program = net.program(), then program.inference(x=…)",
+    "Cell": "write outputs, state = rg.dynamic_rnn(cell, x)",
     "Trainer": "write trainer.step(x=…, y=…)", "Stream": "write stream.step(x=…) or stream.process(x=…)",
     "StreamPool": 'write pool.step({handle: {"x": …}})',
 }  # fmt: skip
 """What is written in place of a call, by the name of the class."""
+
+_OF_A_CALL = "write result = program.inference(x=…), then result[name]"
+INDEXED = {
+    "Program": f"{_OF_A_CALL}; or program.parameters[name]", "InferenceGraph": _OF_A_CALL,
+    "TrainingGraph": "write result = program.training(x=…), then result[name]",
+    "Net": "write net.outputs[name], net.inputs[name] or net.parameters[name]",
+    "Trainer": "write trainer.program.parameters[name]", "Stream": "write result = stream.step(x=…), then result[name]",
+    "StreamPool": 'write pool.step({handle: {"x": …}})[handle], or pool.state(handle)',
+    "Serving": "write pool.submit(handle, x=…).result()",
+    "Cell": "write outputs, state = rg.dynamic_rnn(cell, x), and rg.MultiRNNCell(cells) for several",
+    "MemoryUsage": "write memory.arena, .panels, .parameters, .feeds, .results or .total",
+}  # fmt: skip
+"""What is written in place of square brackets or a loop, by the name of the class."""
+
+
+_ENTRY = dict.__getitem__
 
 
 class Telling:
     """A class whose objects tell what to write for an attribute that they don't have."""
 
     __slots__ = ()
-    _instead = OF_NETS
+    _instead: Mapping[str, str] = {}
 
     if not TYPE_CHECKING:
 
@@ -87,13 +136,74 @@ class Telling:
             if name.startswith("_") or hasattr(kind, name):  # a property that raises says so itself
                 return object.__getattribute__(self, name)
             instead = self._instead.get(name)
-            if isinstance(self, dict) and self:
-                instead = f"it is a mapping: write result[{name if name in self else next(iter(self))!r}]"
             hint = f"; {instead}" if instead else did_you_mean(name, [item for item in dir(self) if item[0] != "_"])
-            raise NotOfferedError(f"{kind.__name__} has no attribute {name}{hint}")
+            if isinstance(self, Mapping) and self and (name in self or not hint):
+                entry = name if name in self else next(iter(self))
+                hint = f"; it is a mapping: write {kind.__name__.lower()}[{entry!r}]"
+            raise NotOfferedError(f"{kind.__name__} has no attribute {shown(name)[1:-1]}{hint}")
 
 
-class Uncalled(Telling):
+class Unoperated(Telling):
+    """A class whose objects say what to write in place of operators that they don't have."""
+
+    __slots__ = ()
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise DtypeError(f"{_VALUES}, to be written as {form!r}")
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Number):
+            raise DtypeError("a Tensor is == to itself only, as a key of mappings; write rg.equal(x, y), rg.not_equal")
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def _refusal(instead: str) -> Callable[..., Never]:
+    def refuse(*_: Any, **__: Any) -> Never:
+        raise DtypeError(instead)
+
+    return refuse
+
+
+for _operator, _instead in OPERATORS.items():
+    setattr(Unoperated, f"__{_operator}__", _refusal(_instead))
+
+
+class Named(Telling, dict[str, Any]):
+    """A dict whose ``__missing__`` tells which names it has, of slices and lists too, which no dict can look for."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, name: Any) -> Any:
+            try:
+                return _ENTRY(self, name)
+            except TypeError:
+                return self.__missing__(name)
+
+
+def _of_class(thing: object, table: Mapping[str, str]) -> str:
+    """What a table says of an object's class, or of the class that it stands on."""
+    return next(table[kind.__name__] for kind in type(thing).__mro__ if kind.__name__ in table)
+
+
+class Unindexed(Telling):
+    """A class whose objects have no entries."""
+
+    __slots__ = ()
+    _instead = OF_NETS
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: Any) -> Never:
+            raise CallError(f"{type(self).__name__} has no entries, such as {shown(key)}; {_of_class(self, INDEXED)}")
+
+
+class Uncalled(Unindexed):
     """The same of a class whose objects can't be called."""
 
     __slots__ = ()
@@ -101,5 +211,4 @@ class Uncalled(Telling):
     if not TYPE_CHECKING:
 
         def __call__(self, *_: Any, **__: Any) -> Never:
-            name = type(self).__name__
-            raise CallError(f"{name} can't be called; {CALLED[name]}")
+            raise CallError(f"{type(self).__name__} can't be called; {_of_class(self, CALLED)}")

@@ -137,6 +137,8 @@ def _misfit(
     by_position = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.POSITIONAL_ONLY)]
     count = len(arguments) - len(OWN & signature.parameters.keys())
     if count > len(by_position):
+        if what == "fit" and "examples" in by_name:
+            return "takes its examples as one; write fit((x, y)), or fit({x: inputs, y: labels})"
         return f"takes {len(by_position)} arguments by position, and {count} are given; {taken}"
     for item in by_position[:count]:
         if item.name in keywords and item.kind is item.POSITIONAL_OR_KEYWORD:

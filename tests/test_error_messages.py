@@ -30,6 +30,10 @@ def trainer() -> rg.Trainer:
     return rg.Trainer(rg.compile(y, loss=rg.reduce_mean(rg.square(y))), rg.SGD(0.1))
 
 
+def masked(*rows: int) -> Any:
+    return np.ma.masked_less(np.zeros((*rows, 3, 3)), 1)
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -64,6 +68,7 @@ def scope_that_is_kept() -> rg.Tensor:
 
 
 LONG = "a" * 1500
+RAGGED = [[1], [2, 3]]
 
 MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "np.tanh": (lambda: np.tanh(sequence()), TypeError, "use rg.tanh"),
@@ -129,6 +134,31 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"), TypeError, "not of text",
     ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
+    "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable begins as"),
+    "ragged assignment": (lambda: tf1.Variable([1.0, 2.0]).assign(RAGGED), ValueError, "can't be set"),
+    "ragged load": (lambda: tf1.Variable([1.0, 2.0]).load(RAGGED, tf1.Session()), ValueError, "can't be set"),
+    "ragged operand": (lambda: tf1.placeholder(tf1.float32, [None, 2]) + RAGGED, ValueError, "not a constant"),
+    "ragged scores": (lambda: tf1.contrib.crf.viterbi_decode(RAGGED, RAGGED), ValueError, "takes arrays"),
+    "reuse": (lambda: tf1.variable_scope("a", reuse=np.ones(2)).__enter__(), TypeError, "reuse must be True, False or"),
+    "axes": (lambda: rg.placeholder("x", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
+    "axes of a parameter": (lambda: rg.parameter("w", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
+    "axes that are added": (lambda: rg.reshape(sequence(), (None,) + (1,) * 40), ValueError, "41 axes, and a Tensor"),
+    "a mapping for a shape": (lambda: rg.placeholder("x", {0: 3}), ValueError, "must be a sequence"),
+    "a text for a shape": (lambda: rg.placeholder("x", "ab"), ValueError, "must be a sequence"),
+    "a set of Tensors": (lambda: rg.concat({sequence(), sequence()}, 1), TypeError, "must be a sequence"),
+    "compared with a number": (lambda: rg.where(sequence() == 0, 1.0, 0.0), TypeError, "write rg.equal"),
+    "a Tensor for an array": (lambda: np.unique([sequence(), 3]), TypeError, "a Tensor has no numbers"),
+    "inputs and labels apart": (lambda: trainer().fit(np.ones(3), np.ones(3)), TypeError, r"write fit((x, y))"),
+    "no state": (lambda: rg.GRUCell(3)(rg.placeholder("x", (None, 3))), TypeError, "is called with inputs and a state"),
+    "inputs and units": (lambda: rg.GRUCell(3, 64), TypeError, "a cell takes its units alone"),
+    "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
+    "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
+    "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
+    "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
+    "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
+    "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
+    "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
+    "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 
 
@@ -143,6 +173,11 @@ def test_mistakes(name: str) -> None:
     assert error.where is not None
     assert error.where.file == __file__
     assert str(error) == f"{error.where}: {error.what}"
+
+
+def test_masks_that_hide_nothing_are_taken() -> None:
+    array = np.ma.masked_less(np.ones((2, 3, 3), np.float32), 0)
+    assert program().inference(x=array)["logits"].shape == (2, 2)
 
 
 def test_numbers_and_dtypes_of_numpy_do_where_those_of_python_do() -> None:

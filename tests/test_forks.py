@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
@@ -74,10 +75,16 @@ gate = threading.Event()
 def go_on(call):
     while not gate.is_set():
         call()
-        time.sleep(0.001)  # a thread that takes its lock again at once leaves it to nobody
 
 
-work = [lambda: program.inference(x=feed), lambda: program.training.gradients(x=feed), lambda: trainer.step(x=feed)]
+other, handle = rg.Trainer(program), pool.open()
+work = [
+    lambda: program.inference(x=feed),
+    lambda: program.training.gradients(x=feed),
+    lambda: trainer.step(x=feed),
+    lambda: other.fit({"x": feed}, batch_size=1, epochs=50, resume=False, progress=False),
+    lambda: pool.step_rows([handle], x=feed[:1, 0]),
+]
 threads = [threading.Thread(target=go_on, args=(call,)) for call in work]
 [thread.start() for thread in threads]
 for _ in range(5):
@@ -116,7 +123,6 @@ def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPa
     known[kept] = forks.Order.RUN
     monkeypatch.setattr(forks, "_LOCKS", forks.WeakKeyDictionary(known))
     monkeypatch.setattr(forks, "PATIENCE", 0.01)
-    monkeypatch.setattr(forks, "PATIENCE_WITH_RUNS", 0.01)
     with kept, mine:
         forks._before()
         assert kept not in forks._HELD
@@ -124,3 +130,37 @@ def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPa
         forks._after()
     assert not forks._HELD
     assert not kept.locked()
+
+
+def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs step after step waits until it is over, and not for ever."""
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x)
+    program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))
+    trainer, pool, feed = rg.Trainer(program), program.inference.streams(1), np.ones((1, 2, 3), np.float32)
+    handle = pool.open()
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            forks._WAITING.clear()
+
+    monkeypatch.setattr(forks, "sleep", nap)
+    for step in (
+        lambda: trainer.step(x=feed),
+        lambda: trainer.fit({"x": feed}, progress=False),
+        lambda: pool.step_rows([handle], x=feed[:, 0]),
+        lambda: pool.step({handle: {"x": feed[0, 0]}}),
+    ):
+        step()
+        assert not naps
+        forks._WAITING.append(1)
+        step()
+        assert len(naps) == 3
+        naps.clear()
+    monkeypatch.setattr(forks, "LONGEST_WAY", 0.0)
+    forks._WAITING.append(1)
+    trainer.step(x=feed)
+    forks._WAITING.clear()
+    assert not naps

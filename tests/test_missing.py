@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,17 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.missing import CALLED, OF_NETS, OF_TENSORS, Telling, Uncalled
+from rnngraph.missing import (
+    CALLED,
+    INDEXED,
+    OF_HISTORIES,
+    OF_NETS,
+    OF_PARAMETERS,
+    OF_TENSORS,
+    OPERATORS,
+    Telling,
+    Uncalled,
+)
 
 NAM = {
     "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
@@ -29,6 +40,8 @@ def things() -> dict[str, Any]:
         "Program": program, "InferenceGraph": program.inference, "TrainingGraph": program.training,
         "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
         "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
+        "Serving": program.inference.streams().serve(), "MemoryUsage": program.inference.memory(),
+        "Cell": rg.GRUCell(3),
     }  # fmt: skip
 
 
@@ -57,16 +70,36 @@ def test_words_of_tensors_lead_on() -> None:
 
 def test_what_is_advised_is_there() -> None:
     """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
-    for remedy in (*OF_NETS.values(), *OF_TENSORS.values(), *CALLED.values()):
+    tables = OF_NETS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
+    for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
             name = after.split("(")[0].split(" ")[0].split(",")[0].split(".")[0]
             assert before == "" or not before[-1].isalpha()
             assert name in rg.__all__, remedy
-        for owner, thing in {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream"}.items():
+        owners = {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream", "memory.": "MemoryUsage"}
+        for owner, thing in owners.items():
             if f" {owner}" in f" {remedy}" and (name := remedy.split(owner)[1].split("(")[0].split(" ")[0]):
                 place: Any = things()[thing]
                 for part in name.split("[")[0].rstrip(".,)").split("."):
                     place = getattr(place, part)
+
+
+def test_operators_that_tensors_lack_lead_on() -> None:
+    x: Any = things()["Tensor"]
+
+    def set_entry() -> None:
+        x[0] = 1.0
+
+    calls: list[Callable[[], object]] = [
+        set_entry, lambda: round(x), lambda: np.asarray(x), lambda: np.array([x, x]), lambda: np.float32(x),
+        lambda: f"{x:.3f}", lambda: x == 0, lambda: x != 1.5, lambda: x == np.float32(2),
+    ]  # fmt: skip
+    if not hasattr(type(x), "get_shape"):  # else it has TensorFlow 1's operators
+        calls += [lambda: (x > 0) & (x < 1), lambda: ~x, lambda: 1 | x, lambda: x // 2, lambda: 7 % x]
+    for call in calls:
+        with pytest.raises(rg.DtypeError, match=r"test_missing.py:[0-9]+: a Tensor (has no|never|is ==)"):
+            call()
+    assert f"{x}" == repr(x)
 
 
 def test_misspelt_names_are_found() -> None:
@@ -86,8 +119,43 @@ def test_results_are_mappings() -> None:
             getattr(result, word)
 
 
+@pytest.mark.parametrize("key", ["out", 0, ["y"], slice(None), (slice(None), -1)], ids=str)
+def test_results_and_nets_have_names_for_keys(key: Any) -> None:
+    result = things()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
+    with pytest.raises(rg.NameLookupError, match=r"the result has no .*; it has y"):
+        result[key]
+    with pytest.raises(rg.NameLookupError, match=r"the net has no .* here; there are y"):
+        things()["Net"].outputs[key]
+    assert result["y"].shape == (1, 2, 4)
+    assert result.get("out") is None
+
+
+def test_mappings_that_users_hold_lead_on() -> None:
+    history = rg.History()
+    history.append({"epoch": 1, "loss": 0.5})
+    parameters = things()["Program"].parameters
+    for thing, words in ((history, OF_HISTORIES), (parameters, OF_PARAMETERS)):
+        for word, remedy in words.items():
+            with pytest.raises(rg.NotOfferedError) as error:
+                getattr(thing, word)
+            assert remedy in str(error.value)
+    with pytest.raises(rg.NotOfferedError, match=r"write history\['loss'\]"):
+        _ = history.loss  # type: ignore[attr-defined]
+    assert copy.deepcopy(history).epochs == pickle.loads(pickle.dumps(history)).epochs == 1
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_what_has_no_entries_leads_on(name: str) -> None:
+    thing = things()[name]
+    for look in (lambda: thing["y"], lambda: thing[0], lambda: [*thing]):
+        with pytest.raises(rg.CallError, match=f"{name} has no entries, such as .*; write "):
+            look()
+
+
 @pytest.mark.parametrize("name", CALLED)
 def test_calls_lead_on(name: str) -> None:
+    if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are called
+        return
     with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
         things()[name](np.ones(3))
 
@@ -95,7 +163,7 @@ def test_calls_lead_on(name: str) -> None:
 def test_who_asks_learns_that_there_is_none() -> None:
     for thing in things().values():
         assert not hasattr(thing, "no_such_attribute")
-        assert getattr(thing, "__array__", None) is None
+        assert thing is things()["Tensor"] or getattr(thing, "__array__", None) is None
         assert getattr(thing, "_no_such_attribute", 3) == 3
     program = things()["Program"]
     assert copy.copy(program) is not None

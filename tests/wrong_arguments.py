@@ -25,6 +25,7 @@ import rnngraph as rg
 from rnngraph import sklearn, tf1
 from rnngraph.errors import Where
 from rnngraph.ir.types import evaluate
+from rnngraph.missing import OF_NETS, OF_TENSORS
 
 SECONDS, ASLEEP = 60.0, 3600.0
 """Of the processor's time, after which a call counts as one that never ends; of any, in which it does nothing."""
@@ -94,6 +95,8 @@ class World:
         self.scope = self._scope()
         self.net = rg.read_nam(json.dumps(NAM).encode())
         self.profile = self.simple.inference.profile({"x": self.feeds["x"]}, seconds=1e-4)
+        self.result = self.program.inference(x=self.feeds["x"], n=self.feeds["n"])
+        self.usage = self.simple.inference.memory(batch=2, time=3)
         self.estimator = sklearn.SequenceClassifier(units=2, epochs=1).fit(self.feeds["x"], [0, 1])
 
     def _scope(self) -> rg.Scope:
@@ -114,7 +117,7 @@ class World:
             "simple": self.simple.inference, "trainer": self.trainer, "stream": self.stream, "history": self.history,
             "pool": self.pool, "serving": self.serving,
             "parameters": self.program.parameters, "cell": self.cell, "tensor": self.x, "p": self.scope,
-            "net": self.net, "profile": self.profile,
+            "net": self.net, "profile": self.profile, "result": self.result, "memory": self.usage,
             "estimator": self.estimator,
         }  # fmt: skip
 
@@ -145,14 +148,24 @@ METHODS = {
     "estimator": ("fit", "partial_fit", "predict", "predict_proba"),
     "history": ("best", "plot", "to_text", "from_text", "row", "__getitem__", "__contains__"),
     "parameters": ("edit", "initialize", "load", "save", "__getitem__", "__setitem__", "__contains__"),
-    "cell": ("zero_state",),
+    "cell": ("zero_state", "__call__"),
     "tensor": (
         "__getitem__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__", "__pow__", "__rpow__", "__matmul__",
-        "__rmatmul__", "__lt__", "__ge__",
+        "__rmatmul__", "__lt__", "__ge__", "__eq__", "__and__", "__setitem__",
     ),
     "p": ("kernel", "bias", "parameter", "cell", "map"),
+    "result": ("__getitem__",),
+    "memory": (),
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
+
+TRIED: dict[str, Callable[..., Any]] = {
+    "attribute": lambda thing, word: getattr(thing, word if isinstance(word, str) else "numpy"),
+    "index": lambda thing, key: thing[key],
+    "entries": lambda thing: [*thing],
+}
+"""What users try with everything that they are given."""
+WORDS = (*OF_NETS, *OF_TENSORS, "logits", "outputs", "x", "keys", "items", "loss", "no_such_thing")
 
 GIVEN = (
     "Cell",
@@ -192,9 +205,14 @@ def surface(world: World) -> dict[str, Callable[..., Any]]:
     for owner, thing in world.things().items():
         for name in METHODS[owner]:
             method = _setter(thing, name[:-2]) if name.endswith(" =") else getattr(thing, name)
-            method = _awaiting(method) if inspect.iscoroutinefunction(method) else method
+            method = _awaiting(method) if name in COROUTINES else method
             found[f"{owner}.{name}"] = method
+        if owner not in ("p", "cell", "estimator"):  # objects of plain classes
+            found |= {f"{owner}.{name}": functools.partial(tried, thing) for name, tried in TRIED.items()}
     return found
+
+
+COROUTINES = ("step_async",)
 
 
 def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -330,6 +348,8 @@ def _good(w: World) -> dict[str, list[Any]]:
         "gather_last.outputs": [w.outputs], "rg.tile.x": [w.rows], "rg.squeeze.axis": [None],
         "rg.transpose.x": [w.rows], "rg.reshape.x": [w.rows], "rg.reshape.shape": [(None, 5), (-1,)],
         "parameters.__getitem__.name": names, "parameters.edit.name": names, "parameters.__setitem__.name": names[:1],
+        "index.key": [["x"], ["logits", "outputs"], 0, slice(None), "x", "logits", "loss"], "attribute.word": [*WORDS],
+        "result.__getitem__.key": ["logits", ["logits", "outputs"], slice(None)],
         "parameters.__setitem__.value": [np.zeros((9, 8))],
         "stream.state = .value": [(np.ones((2, 3)), np.ones((2, 3)))],
         "load_state_bytes.data": [w.stream.state_bytes()], "program.threads =.value": [1, 2],
@@ -401,7 +421,7 @@ class Call:
         # None, one, some or all of the arguments are wrong.
         chosen = draw.choice([item.name for item in parameters] or [""])
         share = draw.choice((0.0, 0.0, None, None, None, None, 0.3, 0.3, 1.0))
-        as_written = self.name.endswith((" =", "__")) and not self.name.endswith("__call__")
+        as_written = self.name.endswith((" =", "__", *TRIED)) and not self.name.endswith("__call__")
         for item in parameters:
             if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
                 continue

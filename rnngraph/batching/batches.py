@@ -359,7 +359,9 @@ def _specs(
     missing = [name for name in specs if name not in examples and name not in (lengths, *layout.defaults)]
     if missing:
         raise NameLookupError(
-            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}", where
+            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}: give a mapping of "
+            "all, or a tuple (x, y)",
+            where,
         )
     return specs
 

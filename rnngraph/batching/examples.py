@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..allocation import zeros
+from ..arguments import refuse_mask
 from ..errors import RnnGraphError, ShapeError, Where
 from ..ir.types import Dim, Shape, TensorType, dim_text
 from ..runtime.calls.feeds import cast, convert
@@ -185,6 +186,8 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
         value = list(value)
     if not isinstance(value, list | tuple):
         return Stacked(spec, as_array(f"what is given for {spec.name}", value, where), where)
+    for index, item in enumerate(value):
+        refuse_mask(item, f"example {index} of {spec.name}", where)
     if not value and not spec.only_run:
         raise ShapeError(f"there are no examples of {spec.name}; give at least one", where)
     if not value and spec.time_axis is None:
@@ -217,6 +220,7 @@ def _example(spec: ExampleSpec, index: int, value: Any, where: Where | None) -> 
 
 def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
     """``value`` as NumPy reads it. what: names it in an error."""
+    refuse_mask(value, what, where)
     try:
         return np.asarray(value)
     except RnnGraphError:

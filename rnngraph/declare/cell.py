@@ -15,6 +15,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Wher
 from ..ir.graph import Node
 from ..ir.sizes.table import open_size
 from ..ir.types import TensorType
+from ..missing import Uncalled
 from ..public import api, taking
 from .carried import state_leaves, with_rows
 from .layer import joined, own_line, resumed_within, within
@@ -32,8 +33,7 @@ NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
 NestedInitialState = Generator["InnerCell", Any, Any]
 """Yields each inner cell, is sent the leaves of its initial state, and returns a nest of all."""
 
-STEP = ("p", "x", "state")
-"""The parameters of ``step``, for errors about its signature."""
+STEP = ("p", "x", "state")  # the parameters of ``step``, for errors about its signature
 
 
 def snake_case(name: str) -> str:
@@ -42,7 +42,7 @@ def snake_case(name: str) -> str:
     return words.lower()
 
 
-class Cell:
+class Cell(Uncalled):
     """Base of all cells.
 
     A subclass gives ``state()``, what one row carries as ``{name: width}``, and ``step(p, x, state)``,

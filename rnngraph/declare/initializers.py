@@ -137,7 +137,7 @@ def initializer_of(value: Any) -> Initializer:
         return function
     try:
         is_number = np.asarray(value).dtype.kind in "fiub"
-    except ValueError:  # rows of different lengths
+    except (ValueError, TypeError):  # rows of different lengths, a Tensor
         is_number = False
     if not is_number:
         raise DtypeError(

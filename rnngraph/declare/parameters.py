@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import MOST_UNITS, checked_name, entries
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
+from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..public import api
@@ -85,6 +86,8 @@ def parameter_node(spec: ParameterSpec, label: str) -> Node:
 
 def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
     dims = entries(shape, f"the shape of parameter {name}")
+    if len(dims) > MOST_AXES:
+        raise ShapeError(f"parameter {name} has {len(dims)} axes, and a Tensor has {MOST_AXES} at most")
     is_int = [isinstance(dim, int | np.integer) and not isinstance(dim, bool) for dim in dims]
     if not all(is_int) or not all(0 < dim <= MOST_UNITS for dim in dims):
         raise ShapeError(f"parameter {name} needs a shape of positive ints, not {shown(shape)}")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MOST_CHARACTERS, checked_name
+from ..arguments import MOST_CHARACTERS, checked_name, entries
 from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.sizes.table import open_size
 from ..ir.types import FLOATS, Dim, TensorType, size
@@ -69,11 +70,13 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
     where = user_line()
     dims: list[Dim] = []
     try:
-        entries = list(shape)
-    except TypeError:
-        raise ShapeError(f"placeholder {name}: shape must be a sequence, not {shown(shape)}", where) from None
+        sizes = entries(shape, "shape")
+    except DtypeError as error:
+        raise ShapeError(f"placeholder {name}: {error.what}", where) from None
+    if len(sizes) > MOST_AXES:
+        raise ShapeError(f"placeholder {name} has {len(sizes)} axes, and a Tensor has {MOST_AXES} at most", where)
     serial = next(declared)
-    for axis, entry in enumerate(entries):
+    for axis, entry in enumerate(sizes):
         if entry is None:
             dims.append(open_size(serial, axis))
         elif isinstance(entry, str) and can_name_size(entry):

@@ -14,7 +14,7 @@ from ..allocation import reserve
 from ..arguments import checked_name
 from ..display.html import headed
 from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
-from ..ir.attributes import MOST_DIVISOR
+from ..ir.attributes import MOST_AXES, MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
@@ -23,7 +23,7 @@ from ..ir.types import (
     TensorType,
     meet_declared,
 )
-from ..missing import OF_TENSORS, Telling
+from ..missing import OF_TENSORS, Unoperated
 from ..public import api
 from .layer import in_layer
 from .nest import flatten
@@ -33,7 +33,7 @@ declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
 
 
-class Tensor(Telling):
+class Tensor(Unoperated):
     """A node of the declaration.
 
     Attributes: ``name`` (str), ``shape`` (ints, None for an open size, str for a named one), ``dtype``
@@ -183,14 +183,16 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
+        if isinstance(node.type, TensorType) and node.type.rank > MOST_AXES:
+            raise ValueError(f"it has {node.type.rank} axes, and a Tensor has {MOST_AXES} at most")
     except RnnGraphError:
         raise
     except TypeError as error:
         raise DtypeError(f"{op}: {error}", where) from None
     except ValueError as error:
-        given = " and ".join(public_type(item.type) for item in operands)
+        given = " of " * bool(operands) + " and ".join(public_type(item.type) for item in operands)
         what = re.sub(r"\b_\d+_\d+\b", "?", str(error))  # sizes that have no name yet
-        raise ShapeError(f"{op} of {given}: {what}", where) from None
+        raise ShapeError(f"{op}{given}: {what}", where) from None
     return Tensor(node)
 
 

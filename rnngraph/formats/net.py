@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
 from ..errors import NameLookupError, did_you_mean, shown
-from ..missing import Uncalled
+from ..missing import Named, Uncalled
 from ..program.program import Program, compile
 from ..public import api, handed_on
 from ..storage.atomic_file import as_path
@@ -83,7 +83,7 @@ class Net(Uncalled):
             (made / WEIGHTS).write_bytes(save(dict(self.parameters)))
 
 
-class _Named(dict[str, Any]):
+class _Values(Named):
     """Inputs, outputs or parameters of a net."""
 
     def __missing__(self, name: Any) -> Any:
@@ -93,4 +93,4 @@ class _Named(dict[str, Any]):
 
 
 def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(_Named(items))
+    return MappingProxyType(_Values(items))

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ArgumentError, NameLookupError, did_you_mean, shown
+from ..missing import Telling
 from ..public import api
 from ..storage.atomic_file import as_path, replace_file
 from .breakdown import KernelPart, Part, grouped, layer_of, line_of, phase_of, unowned
@@ -37,7 +38,7 @@ PICTURES = (".svg", ".png")
 
 
 @dataclass(frozen=True, eq=False)
-class Profile(Mapping[str, Part]):
+class Profile(Telling, Mapping[str, Part]):
     """What calls of a graph took: a mapping from layer to ``Part``, the one that takes most first.
 
     graph: ``inference``, ``training`` or ``step``.

@@ -18,7 +18,7 @@ from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.axes import lengths_of
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
-from ..missing import Telling
+from ..missing import Unindexed
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
@@ -55,7 +55,7 @@ def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
     return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 
-class CallableGraph(Telling, Generic[Given]):
+class CallableGraph(Unindexed, Generic[Given]):
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
     kind = "inference"

@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from ..codegen.compile import planned
 from ..display.html import table
 from ..ir.types import ITEM_BYTES, evaluate, product
+from ..missing import Unindexed
 from ..runtime.native.compiled_graph import CompiledGraph
 
 
 @dataclass(frozen=True)
-class MemoryUsage:
+class MemoryUsage(Unindexed):
     """Bytes of one call; ``str()`` is a table.
 
     arena: all temporaries, of which residuals are what the forward part keeps for the derivative.

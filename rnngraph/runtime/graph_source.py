@@ -213,7 +213,7 @@ def check_structure(structure: Any, has_loss: bool) -> None:
 
 def _scalar(loss: Tensor | None) -> Tensor | None:
     if loss is not None and not isinstance(loss, Tensor):
-        raise DtypeError(f"loss must be a Tensor, not {shown(loss)}")
+        raise DtypeError(f"loss must be a Tensor, such as rg.mean_squared_error(y, output), not {shown(loss)}")
     if loss is not None and (loss.rank or loss.dtype not in ("float32", "float64")):
         raise ShapeError(f"loss must be a float scalar, not {shown(loss)}; reduce it with rg.reduce_mean")
     return loss

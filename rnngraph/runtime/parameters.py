@@ -29,6 +29,7 @@ from ..errors import (
     shown,
 )  # fmt: skip
 from ..forks import Order, fork_lock
+from ..missing import OF_PARAMETERS, Telling
 from ..public import api, taking
 from ..storage.atomic_file import as_path, replace_file
 
@@ -53,13 +54,15 @@ class _Value:
     array: np.ndarray
 
 
-class Parameters(Mapping[str, np.ndarray]):
+class Parameters(Telling, Mapping[str, np.ndarray]):
     """Mapping from name to read-only array, in creation order.
 
     ``parameters[name] = array`` takes effect at the next call of either graph and of live streams; a call
     that runs keeps the values it started with. What was declared once is one parameter in all programs that
     were compiled with ``parameters=other``: a change counts in each.
     """
+
+    _instead = OF_PARAMETERS
 
     def __init__(
         self, slots: Mapping[ParameterSpec, str], seed: int, other: Parameters | None = None,
@@ -207,8 +210,9 @@ class Parameters(Mapping[str, np.ndarray]):
         if strict and (missing or unknown):
             parts = [f"missing: {', '.join(missing)}"] if missing else []
             parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            layers = "rg.weights.from_torch for each layer, " if any("weight_ih" in name for name in unknown) else ""
             raise NameLookupError(
-                f"can't load parameters, {'; '.join(parts)}; use rename=, or strict=False to take what fits"
+                f"can't load parameters, {'; '.join(parts)}; use {layers}rename=, or strict=False to take what fits"
             )
         self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from ..arguments import check_within, flag, one_of, whole_number
+from ..arguments import array_of, check_within, flag, one_of, whole_number
 from ..errors import ArgumentError, ShapeError, Where, shown, user_line
 from ..program.program import Program
 from ..public import api
@@ -308,7 +308,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         classes: at the first call all labels that will come, if y lacks some.
         sample_weight: as for ``fit``.
         """
-        if classes is not None and hasattr(self, "_trainer") and not np.array_equal(np.unique(classes), self.classes_):
+        if classes is not None and hasattr(self, "_trainer") and not self._are_all(classes):
             raise ArgumentError(
                 f"classes={shown(classes)} are not those of the first call, {shown(self.classes_.tolist())}; leave "
                 "them out",
@@ -335,9 +335,20 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         labels: np.ndarray = self.classes_[scores.argmax(axis=1)]
         return labels
 
+    def _are_all(self, classes: Any) -> bool:
+        """Whether these are the labels of the first call."""
+        try:
+            return {*array_of(classes, "classes are labels").ravel().tolist()} == {*self.classes_.tolist()}
+        except TypeError:  # of what has no hash, so that it is no label
+            return False
+
     def _begin(self, y: Any) -> None:
         check_classification_targets(y)
-        self.classes_ = np.unique(column_or_1d(y))
+        labels = column_or_1d(y)
+        try:
+            self.classes_ = np.unique(labels)
+        except TypeError as error:  # None or numbers beside text
+            raise ArgumentError(f"labels need an order, and {error}; give them all as text or as numbers") from None
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
         check_classification_targets(y)

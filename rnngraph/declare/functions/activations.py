@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError
+from ...errors import ArgumentError, DtypeError, shown
 from ...public import api, taking
 from ..tensor import Tensor, as_tensor
 from .basic import (
@@ -82,7 +82,8 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
     negative = expm1(minimum(0, x))  # in this order the gradient passes where x is 0
-    return where(x > 0, x, negative if alpha == 1.0 else negative * alpha)
+    is_plain = not isinstance(alpha, Tensor) and alpha == 1.0
+    return where(x > 0, x, negative if is_plain else negative * alpha)
 
 
 @api
@@ -143,4 +144,5 @@ def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Cal
     if callable(activation):
         function: Callable[[Any], Tensor] = taking(activation, "an activation", "x")
         return function
-    raise DtypeError(f"an activation is a name or a function, not {activation!r}")
+    units = "; a cell takes its units alone, and finds the width of its input" if isinstance(activation, int) else ""
+    raise DtypeError(f"an activation is a name or a function, not {shown(activation)}{units}")

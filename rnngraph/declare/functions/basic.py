@@ -229,7 +229,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 @api
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     """Tensors joined along ``axis``."""
-    items = [as_tensor(item) for item in tensors]
+    items = [as_tensor(item) for item in entries(tensors, "tensors")]
     if not items:
         raise ShapeError("concat of nothing; give at least one tensor")
     return items[0] if len(items) == 1 else build("concat", *items, axis=one_axis(items[0].rank, axis))
@@ -286,7 +286,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 @api
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new ``axis``."""
-    return concat([expand_dims(item, axis) for item in tensors], axis)
+    return concat([expand_dims(item, axis) for item in entries(tensors, "tensors")], axis)
 
 
 def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import number
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ...ir.types import FLOATS
 from ...public import api
@@ -61,7 +62,8 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
     They may reach the training graph only, by ``rg.by_graph``. Multiples of (high - low) / 2**24.
     """
-    return _unit(like, "random_uniform", "random_uniform") * (float(high) - float(low)) + float(low)
+    low, high = number(low, "low"), number(high, "high")
+    return _unit(like, "random_uniform", "random_uniform") * (high - low) + low
 
 
 @api
@@ -72,9 +74,10 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
 
     mean, stddev: of the distribution.
     """
+    mean, stddev = number(mean, "mean"), number(stddev, "stddev")
     radius = sqrt(-2.0 * log1p(-_unit(like, "random_normal", "random_normal/radius")))
     angle = _unit(like, "random_normal", "random_normal/angle") * (2.0 * math.pi)
-    return radius * cos(angle) * float(stddev) + float(mean)
+    return radius * cos(angle) * stddev + mean
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...allocation import LARGE, bytes_of, reserve
-from ...errors import DtypeError, ShapeError, StructureError, Where, shown
+from ...arguments import refuse_mask
+from ...errors import DtypeError, RnnGraphError, ShapeError, StructureError, Where, shown
 from ...ir.sizes.table import SizeTable
 from ...ir.types import Size, TensorType, dim_text, symbols_of
 from .signatures import lies_in_rows
@@ -21,8 +22,11 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
 
     Floats and ints convert to floats, ints to ints without loss only. Raises ``DtypeError`` or ``ShapeError``.
     """
+    refuse_mask(value, f"feed {name}", where)
     try:
         array = np.asarray(value)
+    except RnnGraphError as error:  # of a Tensor
+        raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
     except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
         raise ShapeError(f"feed {name} is no array: {error}; pad rows to one length", where) from None
     wanted = np.dtype(kind.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.nest import children, fold, is_leaf, pack
 from ...errors import NameLookupError, did_you_mean, shown
-from ...missing import Telling
+from ...missing import Named
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""
@@ -31,7 +31,7 @@ SHALLOW = 16
 """Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
 
 
-class Result(Telling, dict[str, Any]):
+class Result(Named):
     """A mapping with the structure that was handed to ``compile``."""
 
     __slots__ = ()

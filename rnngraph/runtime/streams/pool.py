@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Never
 
@@ -20,21 +20,20 @@ from ...errors import (
     shown,
     user_line,
 )
-from ...forks import Order, fork_lock
+from ...forks import Order, fork_lock, give_way
 from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
 from .held_feeds import HeldFeeds
-from .row_graph import RowPort
 from .row_steps import RowSteps
 from .sequence_end import SequenceEnd
 from .serving import Frame, Serving
 from .states import StateForm
 from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_tables
+from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, one_row, step_tables
 
 MOST_TABLES = 64
 """Tables that a pool keeps although no stream is in them."""
@@ -55,7 +54,7 @@ class StreamPool(Uncalled, Generic[Given]):
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
-        self._capacity, self._count = capacity, 0
+        self._capacity = capacity
         self._leaves = [path for path, _ in paths(graph.structure)]
         self._queue: deque[np.ndarray] = deque()
         self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
@@ -91,9 +90,9 @@ class StreamPool(Uncalled, Generic[Given]):
             self._holding.require(arrays, state is None, where)
             states = self._first_states(arrays, state, where)
             table = self._table_for(arrays, where)
-            row = table.add(states, arrays)
-            self._count += 1
-            return StreamHandle(self, table, row, arrays)
+            if not table.has_room:  # maybe handles are gone but for the last call's list of them
+                self._recent = self._prepared = None
+            return StreamHandle(self, table, table.add(states, arrays), arrays)
 
     def _first_states(self, held: Rows, state: Any, where: Where | None) -> list[np.ndarray]:
         if isinstance(state, bytes | bytearray | memoryview):
@@ -110,7 +109,6 @@ class StreamPool(Uncalled, Generic[Given]):
             table = self._table_of(handle, where)
             handle._table, self._recent = None, None
             table.remove(handle._row)
-            self._count -= 1
         if self._serving is not None and self._serving.is_running:
             self._serving.forget(handle)
 
@@ -159,12 +157,12 @@ class StreamPool(Uncalled, Generic[Given]):
 
     def __len__(self) -> int:
         """Streams that are open."""
-        return self._count
+        return sum(len(table) for table in [*self._tables.values()])
 
     @property
     def capacity(self) -> int:
         """Streams for which there is memory; it grows with them."""
-        return max(self._capacity, sum(table.capacity for table in self._tables.values()))
+        return max(self._capacity, sum(table.capacity for table in [*self._tables.values()]))
 
     @property
     def rate(self) -> int:
@@ -186,6 +184,7 @@ class StreamPool(Uncalled, Generic[Given]):
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
+        give_way()
         with self._lock:
             fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
             results = self._run(fed, [self._settled(*item) for item in fed])
@@ -200,6 +199,7 @@ class StreamPool(Uncalled, Generic[Given]):
         """
         if excess:
             no_more("step_rows", excess)
+        give_way()
         with self._lock:
             recent, prepared = self._recent, self._prepared
             if prepared is not None and prepared.of is recent and type(handles) is list and handles == recent[0]:
@@ -306,7 +306,7 @@ class StreamPool(Uncalled, Generic[Given]):
         found = self._tables.get(key)
         if found is None:
             if len(self._tables) >= MOST_TABLES:
-                self._tables = {one: table for one, table in self._tables.items() if not table.is_empty}
+                self._tables = {one: table for one, table in self._tables.items() if len(table)}
             steps = RowSteps(self._graph, self._parameters, others, shared)
             found = StreamTable(steps, min(self._capacity, FEWEST_STREAMS) if self._tables else self._capacity)
             self._tables[key] = found
@@ -370,7 +370,7 @@ class StreamPool(Uncalled, Generic[Given]):
             outputs = [(table.steps.outputs[name], table.steps.given[name]) for name in self._leaves]
             for place, number in enumerate(numbers):
                 whole = fed[number][1].whole
-                results[number] = self._packed([_one_row(port, array[place], whole) for port, array in outputs])
+                results[number] = self._packed([one_row(port, array[place], whole) for port, array in outputs])
         return results
 
     # Frames of many callers ----------------------------------------------------------------------
@@ -411,17 +411,23 @@ class StreamPool(Uncalled, Generic[Given]):
         serving.put(Frame(handle, fed, future))
         return future
 
-    async def step_async(
+    @api
+    def step_async(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
-    ) -> Given:
+    ) -> Coroutine[Any, Any, Given]:
         """The same for coroutines: what the step gives. One that is cancelled before it runs is left out."""
-        import asyncio  # takes as long to import as a quarter of this package
 
-        return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
+        async def answer() -> Given:
+            import asyncio  # takes as long to import as a quarter of this package
+
+            return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
+
+        return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
         """Of each frame the result, or the error that its caller is told."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
+        give_way()
         with self._lock:
             tables: dict[int, StreamTable] = {}
             for number, (handle, fed, *_) in enumerate(frames):
@@ -437,9 +443,3 @@ class StreamPool(Uncalled, Generic[Given]):
         for number, result in zip(tables, results, strict=True):
             outcomes[number] = result
         return outcomes
-
-
-def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
-    """A stream's own copy of what it gives."""
-    row = row.copy()
-    return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

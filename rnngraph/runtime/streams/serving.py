@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from ...arguments import number, whole_number
 from ...errors import ArgumentError, GraphError
+from ...missing import Unindexed
 from ...public import api
 
 LONGEST_WAIT = 3600.0
@@ -34,7 +35,7 @@ Run = Callable[[Sequence[Frame]], Sequence[Any]]
 
 
 @api
-class Serving:
+class Serving(Unindexed):
     """Runs frames of a pool's streams: at most one of each stream in a batch, in the order in which they came."""
 
     def __init__(self, run: Run, max_batch: int, max_wait: float) -> None:
@@ -111,15 +112,23 @@ class Serving:
         self.close()
 
     def _serve(self) -> None:
-        while (batch := self._next()) is not None:
-            self._run(batch)
-            with self._changed:
-                self._running.clear()
-                for frame in batch:
-                    if self._waiting.get(frame.handle):
-                        self._ready.append(frame.handle)
-                    else:
-                        self._waiting.pop(frame.handle, None)
+        while self._serve_batch():  # who waits for the next one holds no handles of this one
+            pass
+
+    def _serve_batch(self) -> bool:
+        """Runs a batch; False at the end."""
+        batch = self._next()
+        if batch is None:
+            return False
+        self._run(batch)
+        with self._changed:
+            self._running.clear()
+            for frame in batch:
+                if self._waiting.get(frame.handle):
+                    self._ready.append(frame.handle)
+                else:
+                    self._waiting.pop(frame.handle, None)
+        return True
 
     def _next(self) -> list[Frame] | None:
         """The next batch; None at the end."""

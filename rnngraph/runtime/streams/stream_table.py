@@ -9,6 +9,7 @@ import numpy as np
 
 from ...allocation import zeros
 from ...errors import GraphError, ShapeError, user_line
+from .row_graph import RowPort
 from .row_steps import RowSteps
 
 PURPOSE = "the states of a pool's streams"
@@ -33,10 +34,17 @@ class StreamTable:
         self._tables = made
         self.steps.set_tables(made)
 
+    def __len__(self) -> int:
+        """Streams that are in it."""
+        return self._used - len(self._free)
+
+    def __bool__(self) -> bool:
+        return True
+
     @property
-    def is_empty(self) -> bool:
-        """Whether no stream is in it."""
-        return len(self._free) == self._used
+    def has_room(self) -> bool:
+        """Whether it takes another stream without growing."""
+        return bool(self._free) or self._used < self.capacity
 
     def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
         """A row for a stream with these states and feeds, arrays of one row."""
@@ -51,6 +59,9 @@ class StreamTable:
         return row
 
     def remove(self, row: int) -> None:
+        """Frees a row. A handle that nobody has any more may do so at any moment in any thread: it waits for no lock,
+        and nothing else happens.
+        """
         self._free.append(row)
 
     def states(self, row: int) -> list[np.ndarray]:
@@ -78,13 +89,18 @@ class StreamTable:
 
 
 class StreamHandle:
-    """One stream of a pool, from ``open`` to ``close``."""
+    """One stream of a pool, from ``open`` to ``close``, or until nobody has the handle any more."""
 
     __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
 
     def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
         self._pool, self._row, self._held = pool, row, held
         self._table: StreamTable | None = table  # None once it is closed
+
+    def __del__(self) -> None:
+        table = getattr(self, "_table", None)  # which one that somebody makes by himself does not have
+        if table is not None:
+            table.remove(self._row)
 
     def __repr__(self) -> str:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
@@ -173,3 +189,9 @@ def check_alike(tables: Sequence[StreamTable]) -> None:
                 "other sizes; give these to step, or to step_rows by themselves",
                 user_line(),
             )
+
+
+def one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
+    """A stream's own copy of what it gives."""
+    row = row.copy()
+    return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

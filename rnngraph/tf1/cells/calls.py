@@ -13,7 +13,7 @@ from ...declare.nest import flatten, map_leaves
 from ...declare.parameters import ScopeName
 from ...declare.state import public
 from ...declare.tensor import Tensor, build, constant
-from ...errors import DtypeError, ShapeError, shown, user_line
+from ...errors import CallError, DtypeError, ShapeError, shown, user_line
 from ...ir.types import Size
 from ...public import api
 from ..core.graph import Graph, get_default_graph
@@ -24,8 +24,11 @@ from .variables import CellVariables, own_name, variables_of
 
 
 @api
-def call_cell(self: Cell, inputs: Tensor, state: Any, scope: Any = None) -> tuple[Tensor, Any]:
-    """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it."""
+def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
+    """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it, which is needed."""
+    if state is None:
+        what = "give one of cell.zero_state(batch_size, dtype), or write tf.nn.dynamic_rnn(cell, inputs)"
+        raise CallError(f"{self!r} is called with inputs and a state; {what}")
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
     where = user_line()

@@ -26,7 +26,10 @@ def adopted(value: Any, beside: Tensor) -> Any:
     """An array, or a list of numbers, as a constant of the dtype of a Tensor of the graph; all else as it is."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # of lists of different lengths, which who takes it tells of
+        return value
     fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
     if not fits or str(array.dtype) == beside.dtype or not of_graph(beside):
         return value
@@ -99,3 +102,6 @@ def extend_operators() -> None:
         setattr(Tensor, f"__{name}__", function)
         setattr(Tensor, f"__r{name}__", function)
     setattr(Tensor, "__invert__", functions.logical_not)  # noqa: B010
+    told = Tensor.__eq__
+    # A Tensor of the graph is no number, which programs ask of what may be one, such as a share to keep.
+    setattr(Tensor, "__eq__", lambda self, other: self is other if of_graph(self) else told(self, other))  # noqa: B010

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from ...arguments import array_of
 from ...declare.nest import flatten
 from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
@@ -86,7 +87,9 @@ class Assign(Operation):
             raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
         kind = ref.dtype
         self.ref, self.change = ref, change
-        self.value = value if isinstance(value, Tensor) else make_constant(np.asarray(value, kind), kind)
+        self.value = (
+            value if isinstance(value, Tensor) else make_constant(array_of(value, f"{ref!r} can't be set", kind), kind)
+        )
         shape = tuple(ref.shape)
         known = all(isinstance(size, int) for size in self.value.shape)
         if self.value.dtype != kind or (known and self.value.shape != shape):

@@ -101,6 +101,8 @@ def variable_scope(
 ) -> Iterator[VariableScope]:  # fmt: skip
     """Variables that are made within have the scope's name before theirs."""
     graph, outer, outer_names = get_default_graph(), present_scope(), get_default_graph().name_scope
+    if not (reuse is None or isinstance(reuse, bool) or (isinstance(reuse, str) and reuse == AUTO_REUSE)):
+        raise DtypeError(f"reuse must be True, False or tf.AUTO_REUSE, not {shown(reuse)}")
     if isinstance(name_or_scope, VariableScope):
         base, name = name_or_scope, name_or_scope.name
     elif name_or_scope is not None:

@@ -17,7 +17,7 @@ from ...public import api
 from .errors import FailedPreconditionError
 from .graph import CURRENT, Graph, entered, graph_of
 from .operations import Operation
-from .programs import Asked, Step, uninitialized
+from .programs import Asked, Step, as_fed, uninitialized
 from .variable import ExtraVariable
 
 MOST_RUNS = 1000
@@ -384,7 +384,7 @@ class Run:
         return self.asked.program().run(session, self.asked.cut, values, seed)
 
     def _one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any]) -> Any:
-        return found[node] if node in found else np.asarray(values[node], node.dtype)
+        return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
 
     def _result(
         self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import array_of
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS
@@ -163,7 +164,7 @@ def _op(self: Any) -> Any:
 
 def _load(self: Any, value: Any, session: Any = None) -> None:
     """Sets the variable's value in a session."""
-    present_session(session).set_value(self, np.asarray(value, self.dtype))
+    present_session(session).set_value(self, array_of(value, f"{self!r} can't be set", self.dtype))
 
 
 def _assign(self: Any, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Any:

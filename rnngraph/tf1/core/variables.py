@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import checked_name
+from ...arguments import array_of, checked_name
 from ...declare.initializers import Constant, Initializer, initializer_of, zeros
 from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
@@ -143,7 +143,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
         if value.node.op == "constant":
             return kind, Constant(value.node["value"]), None
         return kind, zeros, value
-    array = np.asarray(value)
+    array = array_of(value, "a variable begins as an array or a Tensor of fixed sizes")
     if dtype is None and not isinstance(value, np.ndarray | np.generic):
         dtype = {"f": "float32", "i": "int32", "b": "bool"}.get(array.dtype.kind)
     found = dtype_name(str(array.dtype) if dtype is None else dtype)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import array_of
 from ...declare.cell import Cell, Scope
 from ...declare.driver import Run
 from ...declare.functions import basic as functions
@@ -108,7 +109,7 @@ def _one_more(x: Tensor) -> Tensor:
 @api
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
     """(the best tags, their score) of one row, in NumPy. score: [time, tags]; transition_params: [tags, tags]."""
-    score, table = np.asarray(score), np.asarray(transition_params)
+    score, table = (array_of(item, "viterbi_decode takes arrays") for item in (score, transition_params))
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
         raise ShapeError(
             f"viterbi_decode takes scores [time, tags] and transitions [tags, tags], not {score.shape} and "

@@ -100,7 +100,7 @@ def embed_sequence(
 ) -> Tensor:  # fmt: skip
     """Rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
     what = "tf.contrib.layers.embed_sequence"
-    if not reuse and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
+    if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
         raise ArgumentError(f"{what} needs vocab_size= and embed_dim=, ints")
     shape = None if vocab_size is None or embed_dim is None else [vocab_size, embed_dim]
     with variable_scope(scope, "EmbedSequence", reuse=reuse):

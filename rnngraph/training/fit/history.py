@@ -15,6 +15,7 @@ from ...arguments import one_of, whole_number
 from ...display.charts import Line, panels
 from ...display.html import headed, table
 from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
+from ...missing import OF_HISTORIES, Telling
 from ...public import api
 from ...storage.atomic_file import as_path, replace_file
 
@@ -33,11 +34,13 @@ def default_monitor(columns: Collection[str]) -> str:
 
 
 @api
-class History(Mapping[str, np.ndarray]):
+class History(Telling, Mapping[str, np.ndarray]):
     """Mapping from column (``"epoch"``, ``"loss"``, ``"validation_loss"``, a metric, …) to float64 [epochs].
 
     ``stopped`` says why the fit ended, ``""`` while it goes on.
     """
+
+    _instead = OF_HISTORIES
 
     def __init__(self) -> None:
         self._columns: dict[str, list[float]] = {}

@@ -15,6 +15,7 @@ import numpy as np
 from ...batching.batches import Batch
 from ...batching.sources import BatchSource
 from ...errors import ArgumentError, NonFiniteError, RnnGraphError, Where
+from ...forks import give_way
 from ...runtime.calls.non_finite import NonFinite
 from ..optimization.schedules import Schedule, plateau_of
 from ..ranks.ranks import Ranks
@@ -165,6 +166,7 @@ class Fit:
 
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
         training, position = self.state.program.training, self.position
+        give_way()
         with self.ranks.together():
             arrays = training.gather(feeds, {}, self.plan.where)
         finite = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -171,6 +173,56 @@ def test_a_pool_grows_and_reuses_rows() -> None:
     assert (len(pool), pool.capacity >= 30) == (30, True)
     np.testing.assert_array_equal(pool.step_rows(later, x=x[20:, 0])["y"], whole[20:, 0])
     np.testing.assert_array_equal(pool.step_rows(handles[1::2], x=x[1:20:2, 2])["y"], whole[1:20:2, 2])
+
+
+def test_handles_that_nobody_has_give_their_rows_back() -> None:
+    """Also those that only the last call named, those of frames that ran, and in the middle of a call."""
+    program, x = simple(), data(4, 3, WIDTH)
+    whole, pool = program.inference(x=x)["y"], program.inference.streams(4)
+    kept = pool.open()
+    for _ in range(20):
+        callers = [kept, *(pool.open() for _ in range(3))]
+        pool.reset(kept)
+        np.testing.assert_array_equal(pool.step_rows(callers, x=x[:, 0])["y"], whole[:, 0])
+        np.testing.assert_array_equal(pool.step_rows(callers, x=x[:, 1])["y"], whole[:, 1])
+        del callers
+        assert pool.capacity == 4
+    again = [pool.open() for _ in range(3)]  # which takes those that the last call named
+    assert (len(pool), pool.capacity) == (4, 4)
+    np.testing.assert_array_equal(pool.step_rows([kept], x=x[:1, 2])["y"], whole[:1, 2])
+    with pool.serve(max_wait=0.0):
+        answers = [pool.submit(again.pop(), x=x[row, 0]) for row in (1, 2, 3)]
+        for row, answer in enumerate(answers, 1):
+            np.testing.assert_array_equal(answer.result()["y"], whole[row, 0])
+    assert len(pool) == 1
+    assert len({pool.open(), pool.open(), pool.open()}) == 3
+    assert (len(pool), pool.capacity) == (1, 4)
+
+
+def test_a_handle_may_go_while_a_thread_is_in_a_call() -> None:
+    """It waits for no lock."""
+    program = simple()
+    pool = program.inference.streams(2)
+    handles = [pool.open(), pool.open()]
+    with pool._lock:
+        thread = threading.Thread(target=handles.pop)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(pool) == 1
+    pool.close(handles[0])
+    assert len(pool) == 0
+    assert len({pool.open(), pool.open()}) == 2
+    assert pool.capacity == 2
+
+
+def test_a_handle_that_goes_with_its_pool_is_gone() -> None:
+    pool = simple().inference.streams(2)
+    whole = weakref.ref(pool)
+    pool.keeps = pool.open()  # type: ignore[attr-defined]
+    del pool
+    gc.collect()
+    assert whole() is None
 
 
 def test_states_move_between_pools_streams_and_processes() -> None:
