@@ -293,6 +293,22 @@ def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_tog
     assert 2 in sizes
 
 
+ROWS_THAT_MOVE: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
+    "reversed": lambda x: x[::-1],
+    "the first one": lambda x: x + x[:1],
+    "neighbours": lambda x: x + rg.concat([x[1:], x[:1]], 0),
+    "looked up": lambda x: rg.gather(x, rg.argmax(x[:, 0], -1)),
+    "windows": lambda x: rg.transpose(rg.max_pool1d(rg.transpose(x, (1, 0, 2)), 3, 1, "same"), (1, 0, 2)),
+}
+
+
+@pytest.mark.parametrize("moved", ROWS_THAT_MOVE.values(), ids=ROWS_THAT_MOVE)
+def test_rows_that_move_to_other_places_are_run_one_by_one(moved: Callable[[rg.Tensor], rg.Tensor]) -> None:
+    program = rg.compile({"y": moved(rg.placeholder("x", (None, 4, 3)))})
+    given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    same(program.predict(given, batch_size=2)["y"], [program.inference(x=item[None])["y"] for item in given])
+
+
 def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     thought = rg.placeholder("thought", (None, 4))
     outputs, _, lengths = rg.dynamic_decode(
