@@ -1,4 +1,6 @@
-"""Which register tiles compute the matrix products of a kernel: decided once, before anything is written."""
+"""Which register tiles compute the matrix products of a kernel, and how they leave out blocks of zeros: decided once,
+before anything is written.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,14 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
+from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
     OPEN_DEPTH,
     OPEN_ROWS,
     TileShape,
     accumulators,
     for_signed_bytes,
+    sum_block,
     tile_shape,
     turning_tile,
 )
@@ -26,6 +30,12 @@ from .region import Region
 
 WORTH_TURNING, WORTH_PACKING = 2, 8
 """Tiles of rows from which a panel gains more than it costs: where lanes lie apart, and where they lie side by side."""
+MOST_LANES = 8
+"""Columns of a block: sparse nets come in blocks of so many units, of which a wider vector would join two."""
+TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
+"""What integers take, in one unit: tiles for a vector of weights, and a block, beside what each row adds, whose sums
+are loaded and stored.
+"""
 
 
 @dataclass(frozen=True)
@@ -251,3 +261,25 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
             if not (node.op == "matmul" and position == 1 and memory.panels.packs(view)):
                 touched.append(view)
     return any(view.room is None or view.room < padded for view in touched)
+
+
+def plan_sparse(
+    region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
+) -> SparseLayout | None:  # fmt: skip
+    """How blocks of the product's weights are cut; None where they are not packed ahead. Every sum is added up in the
+    order in which tiles add it. lanes: of the vectors by which workers share columns.
+    """
+    node, (contraction,) = kernel.first, products.contractions
+    view = region.memory.views[node.operands[1]]
+    if not region.memory.panels.packs(view):
+        return None
+    depth, width = (int(str(dim)) for dim in view.shape)
+    parts = region.workers.parts if partition.axis == len(kernel.shape) - 1 else 1
+    vectors = width // lanes
+    bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
+    own = min(MOST_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
+    limit = None
+    if node.dtype == "int32":
+        limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))
+    sums = sum_block(depth, node.dtype)
+    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, limit, bounds)
