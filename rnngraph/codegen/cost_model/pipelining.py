@@ -110,9 +110,9 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
     """Of a step of time, in chunks of so many, at lengths of some tens."""
-    turns = max(1, round(OPEN_ROWS / steps))
+    chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
-    return _makespan(tasks, turns, workers) / (turns * steps)
+    return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
@@ -132,13 +132,13 @@ def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
     return stages
 
 
-def _makespan(costs: Sequence[float], turns: int, workers: int) -> float:
+def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
     """When all is done if every stage waits for the one before it."""
     done, idle, now = [0] * len(costs), workers, 0.0
     running: list[tuple[float, int]] = []
     at: set[int] = set()
-    while min(done) < turns:
-        ready = [i for i, count in enumerate(done) if count < turns and i not in at and _may(done, i)]
+    while min(done) < chunks:
+        ready = [i for i, count in enumerate(done) if count < chunks and i not in at and _may(done, i)]
         ready.sort(key=lambda i: done[i] * max(costs) + sum(costs[:i]))
         for stage in ready[:idle]:
             running.append((now + costs[stage], stage))

@@ -66,11 +66,11 @@ class Partition:
         """Whether one worker computes it all."""
         return self.axis is None
 
-    def per_step(self, turns: int) -> Partition:
-        """The estimate per time step; ``turns`` steps share the barrier behind the kernel."""
+    def per_step(self, steps: int) -> Partition:
+        """The estimate per time step; ``steps`` share the barrier behind the kernel."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
-        return Partition(self.axis, cycles / turns, self.serial_cycles / turns, self.by_rows, waits / turns)
+        return Partition(self.axis, cycles / steps, self.serial_cycles / steps, self.by_rows, waits / steps)
 
 
 SERIAL = Partition(None, 0.0, 0.0)

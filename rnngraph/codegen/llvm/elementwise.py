@@ -159,11 +159,11 @@ def _threefry(
     )
     keys = (key[0], key[1], parity)
     x0, x1 = b.iadd(x[0], keys[0]), b.iadd(x[1], keys[1])
-    for turn in range(rounds):
+    for number in range(rounds):
         x0 = b.iadd(x0, x1)
-        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[turn % 8]), x0)
-        if turn % 4 == 3:
-            injection = turn // 4 + 1
+        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[number % 8]), x0)
+        if number % 4 == 3:
+            injection = number // 4 + 1
             x0 = b.iadd(x0, keys[injection % 3])
             x1 = b.iadd(b.iadd(x1, keys[(injection + 1) % 3]), b.constant(injection, x1))
     return x0, x1

@@ -240,18 +240,18 @@ class Scan:
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
-        block, turns = Block(origin=self.node.where), self.node.get("unroll", 1)
+        block, unroll = Block(origin=self.node.where), self.node.get("unroll", 1)
         steps = self.time.steps
-        if turns == 1:
+        if unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
-            block.add(LetIndex("whole", "floor", steps, turns))
+            block.add(LetIndex("whole", "floor", steps, unroll))
 
             def several(inner: Block, s: Index) -> None:
-                for offset in range(turns):
+                for offset in range(unroll):
                     self.add_step(inner, s + offset, done)
 
-            loop(block, "s", size("whole"), several, 0, turns)
+            loop(block, "s", size("whole"), several, 0, unroll)
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
         if self.table is not None:
             self._zeros(block, self.table)
@@ -333,9 +333,9 @@ class Scan:
         steps = given.keeps if given.blocks is None else given.blocks
         if steps is None:
             return
-        turn = given.length - 1 - at.absolute if given.reverse else at.absolute
+        ran = given.length - 1 - at.absolute if given.reverse else at.absolute
         number, inner = block.fresh_index("block"), block.nested()
-        block.add(LetIndex(number, "divide", turn, steps))
+        block.add(LetIndex(number, "divide", ran, steps))
         for index, carry in enumerate(given.carries):
             source, places = views[carry.inside], [views[carry.inside]]
             if given.blocks is not None:
@@ -347,7 +347,7 @@ class Scan:
                 memory = self._memory({carry.inside: source})
                 self._copy(Region(self.chunk.target, memory, None, self.sharing.workers), inner, carry.inside, places)
         self._end_part(inner, None, 0)
-        block.add(When(turn - size(number) * steps, 0, 1, tuple(inner.statements)))
+        block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""

@@ -27,7 +27,6 @@ from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
 from ..buffers.arena import extents
 from ..buffers.packing import PanelLayout, Panels
-from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
 from ..cost_model.interleaving import InterleavingPlan, LoopKernels, Phase, may_pay, plan_interleaving
 from ..cost_model.pipelining import BUFFER_DEPTH, PipelinePlan, StageCost, plan_pipeline
@@ -125,12 +124,10 @@ class _Scheduler:
             groups = [[item] for item in enumerate(self.fusion.groups())]
         for together in groups:
             self._groups(together, {node for node, _ in late})
-        copies = [self._copy_out(node, view) for node, view in late]
+        region = self._region()
+        copies = [call_copy(self.writer, region, node, view, f"copy of {label_of(node)}") for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
-
-    def _copy_out(self, node: Node, view: View) -> CopyPlan:
-        return call_copy(self.writer, self._region(), node, view, f"copy of {label_of(node)}")
 
     def _is_shared(self, node: Node) -> bool:
         """Whether a value is there before kernels run that are cut by rows."""
