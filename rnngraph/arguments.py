@@ -98,11 +98,11 @@ def one_of(value: Any, what: str, offered: Sequence[str]) -> str:
     return value
 
 
-def seed_number(value: Any, what: str = "seed") -> int:
+def seed_number(value: Any) -> int:
     """A seed: an int of 64 bits, signed or not."""
-    seed = whole_number(value, what)
+    seed = whole_number(value, "seed")
     if not -(2**63) <= seed < 2**64:
-        raise ArgumentError(f"{what}={seed} does not fit 64 bits")
+        raise ArgumentError(f"seed={seed} does not fit 64 bits")
     return seed
 
 

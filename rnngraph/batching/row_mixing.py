@@ -11,21 +11,17 @@ from ..ir.scan import ends_of_loop
 from ..ir.types import Dim, Shape, Size, product
 
 
-def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
+def mixes_rows(graph: Graph, batch: Set[str], left_out: Set[Node] = frozenset()) -> bool:
     """Whether anything is computed over rows, or takes them to other places, but for a loop's end when all of them have
     stopped. An op that isn't known to leave rows where they are does so. A batch normalization does in the training
     graph alone.
 
-    batch: names of the sizes that count rows.
+    batch: names of the sizes that count rows. left_out: nodes that may mix them.
     """
-    return _mixes(graph, batch, set())
-
-
-def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
     for node in graph.nodes:
         if node not in left_out and _joins(node, batch):
             return True
-        if node.op == "scan" and _mixes(node["body"], batch, ends_of_loop(node)):
+        if node.op == "scan" and mixes_rows(node["body"], batch, ends_of_loop(node)):
             return True
     return False
 
