@@ -59,7 +59,7 @@ class GraphSource(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """Those of placeholders, by name, as they were declared."""
+        """The shapes of placeholders, by name, as they were declared."""
 
     def stateful(self) -> Lowered:
         """The outputs alone with states given, for streams: those of drivers, and ``kept`` ones.

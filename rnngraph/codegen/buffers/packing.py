@@ -231,7 +231,7 @@ class Panels:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """What ``pack`` calls."""
+        """The functions that ``pack`` calls."""
         return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 

@@ -68,7 +68,7 @@ class StageCost:
 
     @property
     def cycles(self) -> float:
-        """Of a step, by one worker."""
+        """Cycles that one worker takes for a step."""
         return self.partition.serial_cycles
 
 
@@ -109,7 +109,7 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
-    """Of a step of time, in chunks of so many, at lengths of some tens."""
+    """Cycles that a step of time takes in chunks of ``steps``, at lengths of some tens."""
     chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
     return _makespan(tasks, chunks, workers) / (chunks * steps)

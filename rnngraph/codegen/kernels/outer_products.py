@@ -206,7 +206,7 @@ class _Sum:
             offset += height * number
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """One k of all pieces, side by side."""
+        """Packs one k of all pieces, side by side."""
         place = self.left_base + number * self.pitch
         for view in self.left:
             self._pack_piece(block, view, _offset(view, at), place)

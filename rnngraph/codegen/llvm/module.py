@@ -48,7 +48,7 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
 ) -> StageText:  # fmt: skip
-    """The same, each of its lines with what it comes from."""
+    """The lines of a module, each with the origins that it comes from."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 

@@ -106,7 +106,7 @@ class BaseStatement(ABC):
 
     @abstractmethod
     def renamed(self, by: Renaming) -> Statement:
-        """The same over other buffers and sizes."""
+        """The statement over other buffers and sizes."""
 
 
 @dataclass(frozen=True)

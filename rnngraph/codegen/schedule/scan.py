@@ -94,7 +94,7 @@ class Scan:
 
     @property
     def region(self) -> Region:
-        """Of a chunk the steps that run."""
+        """The region of a chunk's steps that run."""
         return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
 
     @property
@@ -114,7 +114,7 @@ class Scan:
 
     @property
     def plan(self) -> ScanPlan:
-        """What was decided, once ``run`` has written the steps."""
+        """The plan of the scan, once ``run`` has written the steps."""
         assert self._plan is not None
         return self._plan
 
@@ -146,7 +146,7 @@ class Scan:
         return StepTicks(ticks, whole, [*found, copies, waits])
 
     def _timed(self) -> Timed:
-        """What the whole scan counts as: its kernel, if it has one alone."""
+        """What a profile counts the whole scan as: its kernel, if it has one alone."""
         plans = self._plan.kernels if self._plan is not None else ()
         one = plans[0] if len(plans) == 1 else None
         nodes = one.kernel.members if one is not None else self.body.nodes
@@ -266,7 +266,7 @@ class Scan:
             self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """What is emitted of rows that have ended, where it is read."""
+        """Writes zeros where rows that have ended would emit, if somebody reads them."""
         time, memory = self.chunk.time, self.chunk.memory
         assert time is not None
         unread = {node for node, mask in self.unread.items() if mask == table.mask}
@@ -410,7 +410,7 @@ class Scan:
 
     @staticmethod
     def _best(places: list[View]) -> View:
-        """Of several copies of a value the padded one is read."""
+        """The copy of a value that is read: of several the padded one."""
         return next((view for view in places if view.room is not None), places[0])
 
     def _result_places(self, index: int, at: _Moment) -> list[View]:

@@ -145,7 +145,7 @@ class _Scheduler:
     # Fusion groups -------------------------------------------------------------------------------
 
     def _groups(self, groups: Sequence[Numbered], late: Collection[Node]) -> None:
-        """One group, or several as one loop if that pays."""
+        """Writes one group, or several as one loop if that pays."""
         found = [group_kernels(self.graph, self.users, self.fusion, self.allocation, item, late) for item in groups]
         for item in found:
             check_blocks(set(item.group.nodes), self.users, {node for _, node in self.graph.outputs} | set(late))
@@ -237,7 +237,7 @@ class _Scheduler:
         return _PlannedLoop(item, chunks, active, memory, region, kernels)
 
     def _plans(self, planned: _PlannedLoop, region: Region) -> dict[Kernel, KernelPlan]:
-        """Of all kernels but scans, once values have their last places."""
+        """The plans of all kernels but scans, once values have their last places."""
         self.allocation.add_views(planned.item.nodes)
         return {
             kernel: plan_kernel(region, kernel, partition, self._active(kernel, planned.active))

@@ -64,7 +64,7 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Where a pipeline's stages put what they hand on."""
+        """The name of the number of the buffer into which a pipeline's stages put what they hand on."""
         return self._name("buffer")
 
     @property

@@ -97,7 +97,7 @@ class TrainState:
 
     @property
     def learning_rate(self) -> float:
-        """That of the next update."""
+        """The learning rate of the next update."""
         return numbers_of(self.optimizer, self.updates)["rate"]
 
     @learning_rate.setter
