@@ -44,8 +44,8 @@ def _joins(node: Node, batch: Set[str]) -> bool:
             return any(counts(dim, batch) and cut != (0, dim, 1) for dim, cut in zip(first, bounds, strict=True))
         case "windows" | "reverse" | "concat":
             return any(counts(shape[node["axis"]], batch) for shape in shapes)
-        case "gather":
-            return counts(first[0], batch)
+        case "gather":  # entries of rows that were joined with another axis are found by their row's number
+            return isinstance(first[0], Size) and first[0].symbol in batch
         case "reshape":
             before, after = _ahead_of_rows(first, batch), _ahead_of_rows(node.shape, batch)
             return None not in (before, after) and before != after
