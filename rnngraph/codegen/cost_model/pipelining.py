@@ -14,7 +14,7 @@ from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition
 
 BUFFER_DEPTH = 3
-"""Multi-buffering depth: how many places in turn there are of what a stage hands on."""
+"""Multi-buffering depth: how many buffers there are for what a stage hands on."""
 ROUNDS = 8
 """Chunks that a sequence is cut into, if they are neither shorter nor longer than chunks may be: the first stages
 have nothing to do at the end, and the last ones nothing at the start.
