@@ -7,7 +7,7 @@ from typing import Any
 
 from ...ir import narrow, random
 from .conversions import float_of_wide, wide_of_float
-from .instructions import Handle, Instructions
+from .instructions import Handle, Instructions, overload_suffix
 from .vecmath import FUNCTIONS
 
 FLOAT_ELEMENTS = ("f32", "f64")
@@ -114,8 +114,6 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
     if now in FLOAT_ELEMENTS:
         return b.convert("sitofp", x, now)
     if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value
-        from .instructions import overload_suffix
-
         overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
         return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
     return b.convert("sext" if now == "i64" else "trunc", x, now)
