@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where,
 MOST_UNITS = 2**31 - 1
 MOST = 2**63 - 1
 MOST_CHARACTERS = 200
+Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
@@ -99,18 +100,18 @@ def flag(value: Any, what: str) -> bool:
     return bool(value)
 
 
-def one_of(value: Any, what: str, offered: Sequence[str]) -> str:
+def one_of(value: Any, what: str, offered: Sequence[Word]) -> Word:
     """A word among those that are offered."""
     if not isinstance(value, str) or value not in offered:
         raise ArgumentError(f"{what}={shown(value)} is not offered; use one of {', '.join(offered)}")
-    return value
+    return offered[offered.index(value)]
 
 
-def seed_number(value: Any, what: str = "seed") -> int:
+def seed_number(value: Any) -> int:
     """A seed: an int of 64 bits, signed or not."""
-    seed = whole_number(value, what)
+    seed = whole_number(value, "seed")
     if not -(2**63) <= seed < 2**64:
-        raise ArgumentError(f"{what}={seed} does not fit 64 bits")
+        raise ArgumentError(f"seed={seed} does not fit 64 bits")
     return seed
 
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .commands.command_error import CommandError
-from .commands.file_kinds import SUFFIXES, script_of
+from .commands.file_kinds import SUFFIXES, fixed_input, script_of
 from .commands.show import show_change, show_stage
 from .errors import RnnGraphError
 from .ir.axes import time_sizes
@@ -172,8 +172,6 @@ def _add_fixed(command: argparse.ArgumentParser) -> None:
 
 
 def _fixed(text: str) -> tuple[str, Any]:
-    from .commands.file_kinds import fixed_input
-
     try:
         return fixed_input(text)
     except ValueError:

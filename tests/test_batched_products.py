@@ -319,7 +319,7 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
 
 
 @pytest.mark.parametrize("depth", [3, 513])
-def test_turned_columns_of_any_depth(depth: int) -> None:
+def test_transposed_columns_of_any_depth(depth: int) -> None:
     """Of as many k as a block of a sum has, and more: the bits of what lies otherwise."""
     left, right = normal(0, (2, 3, depth)), normal(1, (2, 19, depth))
     a, b, c = declared("a", left), declared("b", right), rg.placeholder("c", (2, depth, 19))
@@ -328,7 +328,7 @@ def test_turned_columns_of_any_depth(depth: int) -> None:
     np.testing.assert_allclose(found, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
 
 
-def test_turned_columns_of_a_depth_that_a_call_tells() -> None:
+def test_transposed_columns_of_a_depth_that_a_call_tells() -> None:
     a, b = rg.placeholder("a", (2, 3, 4)), rg.placeholder("b", (2, 4, "steps"))
     c = rg.placeholder("c", (2, 19, "steps"))
     program = rg.compile(a @ b @ swapped(c))

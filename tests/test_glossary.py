@@ -1,4 +1,4 @@
-"""The glossary names files and rooms that exist."""
+"""The glossary names files and rooms that exist, and each word once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+WORDS = [row for row in ROWS if row[0] not in ("word", "---")]
 
 
 def test_the_glossary_names_what_is_there() -> None:
-    rows = re.findall(
-        r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
-    )
-    words = [row for row in rows if row[0] not in ("word", "---")]
-    assert len(words) > 40
-    for word, meaning, where in words:
+    assert len(WORDS) > 40
+    for word, meaning, where in WORDS:
         assert meaning.endswith("."), word
         for path in re.findall(r"`([^`]+)`", where):
             assert (ROOT / "rnngraph" / path).exists(), f"{word}: {path}"
+
+
+def test_a_word_is_defined_once() -> None:
+    """A word of several meanings says of what it is, as a slot of a profile."""
+    words = [word for words, _, _ in WORDS for word in words.split(", ")]
+    assert sorted({word for word in words if words.count(word) > 1}) == []

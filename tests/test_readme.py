@@ -176,6 +176,24 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(other), f"{page.name} links to {target}, and there is no such heading"
 
 
+SOURCES = {
+    "docs/testing.md": (".", "tests"),
+    "docs/architecture.md": (".", "rnngraph"),
+    "CONTRIBUTING.md": (".", "rnngraph"),
+}
+"""Pages that name files of ours between backticks, and where these lie."""
+
+
+@pytest.mark.parametrize("page", SOURCES)
+def test_files_that_pages_name_are_there(page: str) -> None:
+    made = {"rnngraph/passes/tidy.py", "docs/guides/NAME.md", "site/index.html"}  # by who follows a walk
+    named = set(re.findall(r"`([\w./-]+\.(?:py|md|html))`", (ROOT / page).read_text())) - made
+    assert named
+    lost = [name for name in named if not any((ROOT / base / name).exists() for base in SOURCES[page])]
+    inner = [name for name in lost if "/" in name or not [*(ROOT / SOURCES[page][1]).rglob(name)]]
+    assert inner == []
+
+
 def test_anchors_are_those_of_headings(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text("# One `two`: three\n```sh\n# no heading\n```\n## [Four](x.md)-five_6 \n### Same\n### Same\n")

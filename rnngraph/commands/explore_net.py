@@ -52,7 +52,7 @@ def _written(program: Program, target: Path, title: str, sizes: tuple[int, int] 
 
 
 def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
-    """Of calls on random arrays, which are at no line of the user's."""
+    """A profile of calls on random arrays, which are at no line of the user's."""
     called: Any = graph
     try:
         profile: Profile = called.profile(random_feeds(graph.full_graph(), batch, steps), seconds=SECONDS)

@@ -12,6 +12,7 @@ from ..arguments import MOST_CHARACTERS, checked_name, entries
 from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
+from ..ir.node import Namer
 from ..ir.sizes.table import open_size
 from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
@@ -107,15 +108,8 @@ def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:
         (node for node in nodes if node.op == "input" and not node.get("body")), key=lambda node: node["serial"]
     )
     names = {node: str(node["label"]) for node in places if not node.get("unnamed")}
-    taken = set(names.values())
+    namer = Namer({*names.values()})
     for node in places:
-        if node in names:
-            continue
-        base = name = str(node["label"])
-        count = 0
-        while name in taken:
-            count += 1
-            name = f"{base}_{count}"
-        taken.add(name)
-        names[node] = name
+        if node not in names:
+            names[node] = namer(str(node["label"]))
     return names

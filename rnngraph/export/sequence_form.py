@@ -154,7 +154,7 @@ def _port(
 
 
 def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[str, Dim]) -> tuple[Dim, ...]:
-    """What must not be negative, and could be."""
+    """Differences in sizes that must not be negative, and could be."""
     found = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
     return tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms)))
 

@@ -209,7 +209,7 @@ def _tail(
 
 
 def _large_layouts(plan: Plan, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
-    """Those that another entry should share."""
+    """The layouts of large panels that another entry should share."""
     return tuple(layout for layout in plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
 
 
@@ -234,7 +234,7 @@ def _common_layout(layout: PanelLayout, other: Plan) -> PanelLayout:
 def _initial(
     about: StepGraph, values: Arrays, target: Target, embedded: bool
 ) -> ExportedEntry | Mapping[str, np.ndarray]:
-    """What the state begins with, as an entry or as it is."""
+    """The state that a net begins with, as an entry or as arrays."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
         return {}

@@ -23,13 +23,12 @@ def declare_stack(
     cells: Sequence[Value],
     layers: Sequence[Layer],
     initial: Any = None,
-    base: str = "rnn",
     **options: Any,
 ) -> Value:
-    """(outputs, state) of cells above one another, with their arrays. initial: one state a cell. base: of the scope.
+    """(outputs, state) of cells above one another, with their arrays. initial: one state a cell.
     options: of ``dynamic_rnn``.
     """
-    scope = script.scope(base)
+    scope = script.scope("rnn")
     for number, (cell, layer) in enumerate(zip(cells, layers, strict=True)):
         inner = f"multi_rnn_cell/cell_{number}/" if len(cells) > 1 else ""
         script.own(f"{scope}/{inner}{scope_of(cell.thing)}", parameters_of(cell.thing, layer))

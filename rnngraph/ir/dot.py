@@ -73,7 +73,7 @@ class _Cluster:
 
 
 class _Picture:
-    """Where each node of a graph is drawn, and which edges lead to it."""
+    """A graph on its way to Graphviz: where each node is drawn, and which edges lead to it."""
 
     def __init__(self, nodes: Sequence[Node], outputs: Outputs) -> None:
         self._outputs = outputs

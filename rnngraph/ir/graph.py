@@ -106,9 +106,6 @@ class Graph:
                 table[operand].append(node)
         return table
 
-    def with_comments(self, comments: Iterable[str]) -> Graph:
-        return replace(self, comments=tuple(comments))
-
     @property
     def symbols(self) -> list[str]:
         """Names of sizes, in order of appearance, in types and attributes, bodies included."""

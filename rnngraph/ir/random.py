@@ -28,13 +28,13 @@ def threefry(
     with np.errstate(over="ignore"):
         keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
         x0, x1 = x0 + keys[0], x1 + keys[1]
-        for turn in range(rounds):
-            rotation = ROTATIONS[turn % 8]
+        for number in range(rounds):
+            rotation = ROTATIONS[number % 8]
             x0 = x0 + x1
             x1 = (x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))
             x1 = x1 ^ x0
-            if turn % 4 == 3:
-                injection = turn // 4 + 1
+            if number % 4 == 3:
+                injection = number // 4 + 1
                 x0 = x0 + keys[injection % 3]
                 x1 = x1 + keys[(injection + 1) % 3] + np.uint32(injection)
     return x0, x1

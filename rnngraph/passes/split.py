@@ -7,7 +7,7 @@ differs by graph is what it is for that graph. Parameters and the layout of stat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Split:
         # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it; the training graph
         # keeps its inputs, because a gradient may be asked for where the loss does not reach.
         graph = drop_dead(graph) if self.training else _certain(_without_unused(graph))
-        return graph if graph.comments == comments else graph.with_comments(comments)
+        return graph if graph.comments == comments else replace(graph, comments=comments)
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:

@@ -114,7 +114,7 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
 
 
 def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Of joined operands the blocks, joined."""
+    """A sum of outer products of joined operands as its blocks, joined."""
     left, right = operands
     for joined, axis in ((left, 0), (right, 1)):
         if _is_joined(joined):

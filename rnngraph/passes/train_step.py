@@ -14,6 +14,7 @@ from ..ir.types import TensorType
 from .gradients.autodiff import PREFIX
 
 NEW, SLOT, NUMBER, SUM, MET = "new/", "slot/", "number/", "sum/", "met/"
+SHARE = f"{NUMBER}share"
 NORM = "gradient_norm"
 
 Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[Node, Mapping[str, Node]]]
@@ -161,7 +162,7 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
     each parameter's update.
     """
     lines = lines or {}
-    share = _input(NUMBER + "share", TensorType("float64", ()))
+    share = _input(SHARE, TensorType("float64", ()))
     sums = {label: _input(SUM + label, kind) for label, kind in kinds.items()}
     outputs = [
         (PREFIX + label, make("mul", node, _as(share, node), where=lines.get(label))) for label, node in sums.items()

@@ -14,7 +14,7 @@ from .drawing import DETAILS, Detail, Graphs, drawing_of
 from .shapes import Drawing
 from .svg import svg_text
 
-GRAPHS = ("both", "training", "inference")
+GRAPHS: tuple[Graphs, ...] = ("both", "training", "inference")
 HIGHEST = 4000
 """Pixels of a picture with all equations; a higher one is drawn with less, unless more is asked for."""
 
@@ -61,7 +61,7 @@ def write_picture(
     suffix = file.suffix.lower()
     if suffix not in (".svg", ".png"):
         raise ArgumentError(f'plot writes .svg and .png, not {shown(str(file))}; give a path such as "net.svg"')
-    picture = drawing(declared(source), graph, level)  # type: ignore[arg-type]
+    picture = drawing(declared(source), graph, level)
     if suffix == ".svg":
         data = svg_text(picture).encode()
     else:

@@ -83,7 +83,7 @@ class Limits:
         return "memory"
 
     def seconds(self, op: str, dtype: str) -> float:
-        """Of an elementwise op, for each element."""
+        """Seconds that an elementwise op takes for an element."""
         if OPS[op].cost == INSTRUCTION:  # as a multiply-add is
             return 2 / self.flops(dtype)
         key = (DRAWN, "float32") if OPS[op].cost == DRAW else (op, dtype)
@@ -105,7 +105,7 @@ def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
 
 
 def chain_seconds(target: Target, repeats: int = 7) -> float:
-    """Of one multiply-add, each of which waits for the sum of the one before."""
+    """Seconds of one multiply-add in a chain, in which each waits for the sum of the one before."""
     run, data = _code(target).entry("chain"), np.zeros(64, np.float32)
     return _best(lambda: run(address(data), TURNS, 0), repeats) / TURNS
 

@@ -73,7 +73,7 @@ class Work:
 
     @property
     def bytes(self) -> float:
-        """Of a call: weights of all runs, and what is moved besides."""
+        """Bytes of a call: weights of all runs, and what is moved besides."""
         return self.runs * self.weights + self.times * self.moved
 
 

@@ -1,4 +1,4 @@
-"""What the graphs of one program share."""
+"""The parts that the graphs of one program share."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Collected:
             self._blocks.append((row[None], cut[None].copy()))  # without what it is cut from
 
     def _ends(self, axis: int, dim: Dim, block: np.ndarray, steps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Where each row's part of an axis ends."""
+        """The place at which each row's part of an axis ends."""
         clock = clock_of(dim)
         if not _is_steps(dim) or clock.name not in steps:
             return np.full(len(block), block.shape[axis])

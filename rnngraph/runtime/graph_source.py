@@ -59,7 +59,7 @@ class GraphSource(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """Those of placeholders, by name, as they were declared."""
+        """The shapes of placeholders, by name, as they were declared."""
 
     def stateful(self) -> Lowered:
         """The outputs alone with states given, for streams: those of drivers, and ``kept`` ones.
@@ -107,7 +107,7 @@ class DeclaredSource:
         return lower(self._named, self.lowered.slots, states, self.lowered.placeholders, kept=self.kept)
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
-        lowered = self._lowered_again([*self._all, *beside], states)
+        lowered = lower([*self._all, *beside], self.lowered.slots, states, self.lowered.placeholders)
         known = self.lowered.placeholders
         unknown = [f"the placeholder {name}" for node, name in lowered.placeholders.items() if node not in known]
         unknown += [f"the parameter {name}" for slot, name in lowered.slots.items() if slot not in self.lowered.slots]
@@ -127,9 +127,6 @@ class DeclaredSource:
         if not taps:
             return None
         return lower(outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, moved=form == TAPS_MOVED)
-
-    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
-        return lower(outputs, self.lowered.slots, states, self.lowered.placeholders)
 
     def described(self) -> Described:
         return described(self._all, self.lowered.layers.settled)

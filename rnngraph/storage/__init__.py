@@ -1,5 +1,4 @@
 """Files that are whole or refused: one file (``atomic_file``), a directory of several (``versioned_directory``), files
 in a folder of the user's (``shared_folder``), and arrays with a document (``checkpoint_file``); ``locks`` keep writers
-apart. Writers that are killed leave what was
-there. Knows nothing of nets.
+apart. Writers that are killed leave what was there. Knows nothing of nets.
 """

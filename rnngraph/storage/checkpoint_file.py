@@ -131,7 +131,7 @@ def _place_of_digest(data: memoryview) -> int | None:
 
 
 def _digest(before: memoryview, *after: memoryview) -> bytes:
-    """Of a file, by what is before the digest and after it."""
+    """The digest of a file, of what is before its own place and after it."""
     digest = hashlib.sha256(before)
     for piece in (memoryview(_BLANK), *after):
         digest.update(piece)

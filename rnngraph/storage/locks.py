@@ -51,7 +51,7 @@ def _try_byte(descriptor: int, place: int) -> bool:
 
 @contextmanager
 def locked_directory(directory: Path) -> Iterator[None]:
-    """One writer at a time; without locks any number."""
+    """Holds a directory for one writer at a time; without locks there may be any number."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from .. import tf1
 from ..errors import Where, is_ours
@@ -121,9 +121,9 @@ class Refused(MetaPathFinder):
 
 def _importing_line() -> Where | None:
     """The line that imports: the first one outside of this package and of Python's own machinery."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None if frame is None else Where(frame.f_code.co_filename, frame.f_lineno)
 
 

@@ -1,4 +1,4 @@
-"""What a trainer is given, checked, and the state that it begins with."""
+"""The arguments of a trainer, checked, and the state that it begins with."""
 
 from __future__ import annotations
 

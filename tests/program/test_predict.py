@@ -11,6 +11,8 @@ import pytest
 from training import INPUTS, compiled_once, network
 
 import rnngraph as rg
+from rnngraph.batching.row_mixing import mixes_rows
+from rnngraph.ir.types import symbols_of
 
 WIDTH = 5
 
@@ -291,6 +293,29 @@ def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_tog
     monkeypatch.setattr(alone.inference, "values", lambda feeds, *rest: sizes.add(len(feeds["x"])) or run(feeds, *rest))
     alone.predict(given, batch_size=2)
     assert 2 in sizes
+
+
+ROWS_THAT_MOVE: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
+    "reversed": lambda x: x[::-1],
+    "the first one": lambda x: x + x[:1],
+    "neighbours": lambda x: x + rg.concat([x[1:], x[:1]], 0),
+    "looked up": lambda x: rg.gather(x, rg.argmax(x[:, 0], -1)),
+    "windows": lambda x: rg.transpose(rg.max_pool1d(rg.transpose(x, (1, 0, 2)), 3, 1, "same"), (1, 0, 2)),
+}
+
+
+@pytest.mark.parametrize("moved", ROWS_THAT_MOVE.values(), ids=ROWS_THAT_MOVE)
+def test_rows_that_move_to_other_places_are_run_one_by_one(moved: Callable[[rg.Tensor], rg.Tensor]) -> None:
+    program = rg.compile({"y": moved(rg.placeholder("x", (None, 4, 3)))})
+    given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    same(program.predict(given, batch_size=2)["y"], [program.inference(x=item[None])["y"] for item in given])
+
+
+def test_rows_that_are_reversed_each_by_itself_are_run_together() -> None:
+    x, lengths = rg.placeholder("x", (None, None, 3)), rg.placeholder("lengths", (None,), "int64")
+    graph = rg.compile({"y": rg.reverse_sequence(x, lengths)}).inference.compiled.pruned(("y",))
+    (batch,) = (node.shape[0] for node in graph.inputs if node.op == "input" and node.shape[1:] == ())
+    assert not mixes_rows(graph, symbols_of(batch))
 
 
 def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:

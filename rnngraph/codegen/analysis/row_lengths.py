@@ -101,7 +101,7 @@ class RowLengths:
 
 
 class _SingleMask:
-    """One mask, and the scans that are thought to leave out what it says."""
+    """A mask of row lengths, and the scans that may leave out the rows that have ended."""
 
     def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, set[Node]]) -> None:
         self.lengths, self.mask, self.scans = lengths, mask, scans
@@ -146,7 +146,7 @@ class _SingleMask:
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """What a node whose first axes are time and rows is where a row has ended."""
+        """What is known, at rows that have ended, of a node whose first axes are time and rows."""
         return None if self._moves(node) else symbol(node, self.values, self._masks)
 
     def _moves(self, node: Node) -> bool:
@@ -219,7 +219,7 @@ class _SingleMask:
 
 
 def viewed(node: Node) -> Node:
-    """What a value in a body is another shape of."""
+    """The value in a body that this one is a reshape or broadcast of."""
     while node.op in ("reshape", "broadcast"):
         node = node.operands[0]
     return node

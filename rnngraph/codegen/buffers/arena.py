@@ -42,7 +42,7 @@ class _Gaps:
         return self._top - size_bytes
 
     def give_back(self, begin: int, end: int) -> None:
-        """What was taken is free, one with the gaps that it touches."""
+        """Frees a place that was taken, and joins it with the gaps that it touches."""
         if begin == end:
             return
         number = bisect_right(self._gaps, (begin, end))
@@ -94,7 +94,7 @@ class Arena:
         return total
 
     def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
-        """One after the other; a place is used again by what has the same formula."""
+        """Places buffers whose sizes are formulas one after the other; equal formulas share a place."""
         given: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
         for buffer in ordered:
             first, last = spans[buffer]

@@ -1,4 +1,4 @@
-"""Where a scan's carried values lie: in place, in two places in turn, or in one for every step."""
+"""Where a scan's carried values lie: in place, alternately in two places, or in one for every step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 
 @dataclass(frozen=True)
 class State:
-    """Where a carried value lies: in one place, which a step overwrites, in two in turn, or in one for every step.
+    """Where a carried value lies: in one place, which a step overwrites, in two alternately, or in one for every step.
 
     kind: ``serial``, ``twice`` or ``track``.
     """

@@ -34,8 +34,8 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
     shuffle = partial(_shuffled, block)
-    turned = [within_pieces(rows[first : first + piece], lanes, shuffle) for first in range(0, lanes, piece)]
-    by_column = [_whole_pieces(block, list(column), lanes) for column in zip(*turned, strict=True)]
+    shuffled = [within_pieces(rows[first : first + piece], lanes, shuffle) for first in range(0, lanes, piece)]
+    by_column = [_whole_pieces(block, list(column), lanes) for column in zip(*shuffled, strict=True)]
     return [vector for columns in zip(*by_column, strict=True) for vector in columns]
 
 
@@ -43,7 +43,7 @@ def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:  # fmt: skip
     """As many vectors as a piece has elements, with each piece transposed: of the first halves of pieces, then of the
-    second ones, groups of ``width`` elements of two vectors take turns.
+    second ones, groups of ``width`` elements of two vectors alternate.
     """
     if len(vectors) == 1:
         return vectors

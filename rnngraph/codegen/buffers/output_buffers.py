@@ -43,7 +43,7 @@ class OutputBuffers:
         return True
 
     def _source(self, node: Node, view: View) -> tuple[Node, View]:
-        """What an output is a mere rearrangement of, and the place of that."""
+        """The value that an output is a mere rearrangement of, and its place."""
         while node not in self.fusion.free and node.op in ("transpose", "reshape"):
             before = node.operands[0]
             if node.op == "transpose":
@@ -71,7 +71,7 @@ class OutputBuffers:
         return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
 
     def _lend(self, new: Node, view: View) -> None:
-        """One value that ``new`` is computed from lies in its place until then."""
+        """Lends the place of ``new``, until that is computed, to one value that it is computed from."""
         seen, pending = {new}, [new]
         while pending:
             node = pending.pop()

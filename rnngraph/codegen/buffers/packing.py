@@ -231,7 +231,7 @@ class Panels:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """What ``pack`` calls."""
+        """The functions that ``pack`` calls."""
         return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
@@ -272,7 +272,7 @@ def _groups(
         inner = block.nested()
         for item in slices:
             source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
-            transposing.turn(inner, source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth)
+            transposing.transpose(inner, source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
@@ -325,7 +325,7 @@ class TransposingPackers:
     def __init__(self) -> None:
         self.functions: dict[tuple[str, int, int], Function] = {}
 
-    def turn(
+    def transpose(
         self, block: Block, source: Place, target: Place, distance: Index, per_k: int, lanes: int, valid: Index,
         depth: int,
     ) -> None:  # fmt: skip
@@ -337,27 +337,27 @@ class TransposingPackers:
         if key in self.functions:
             self.functions[key] = self.functions[key].called_for(block.origin)
         else:
-            self.functions[key] = _turning(f"turn{len(self.functions)}", *key, block.origin)
+            self.functions[key] = _transposing(f"transpose{len(self.functions)}", *key, block.origin)
         block.add(Call(self.functions[key].name, (source, target), (distance, per_k, valid)))
 
 
-def _turning(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
+def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
     """Transposes rows of ``depth``, as many as a call says, into ``depth`` rows of ``lanes``, blocks of lanes x lanes
     in registers; of both the rows lie at distances that are given. The last row stands for those that there are not.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
     places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
 
-    def turned(inner: Block, k: Index, count: int) -> None:
+    def transpose(inner: Block, k: Index, count: int) -> None:
         rows: list[Operand] = [inner.load("w", source, place + k, lanes, count) for place in (0, *places)]
         for number, value in enumerate(transposed(inner, rows)[:count]):
             inner.add(Store(value, target, size("n1") * (k + number)))
 
     if depth < lanes:
-        turned(block, 0, depth)
-    else:  # the last block begins where it ends with the rows, and turns again what lies in the one before
+        transpose(block, 0, depth)
+    else:  # the last block begins where it ends with the rows, and transposes again what lies in the one before
         inner = block.nested()
         inner.add(LetIndex("first", "min", size("k"), depth - lanes))
-        turned(inner, size("first"), lanes)
+        transpose(inner, size("first"), lanes)
         block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
-    return Function(name, (source, target), ("n0", "n1", "n2"), tuple(block.statements), f"turns rows of {depth}")
+    return Function(name, (source, target), ("n0", "n1", "n2"), tuple(block.statements), f"transposes rows of {depth}")

@@ -155,12 +155,12 @@ class SparsePanels:
 
     @property
     def names(self) -> set[str]:
-        """Of all buffers."""
+        """The names of all buffers."""
         return {buffer.name for panel in self._made.values() for buffer in (panel.blocks, panel.numbers)}
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """What ``pack`` calls."""
+        """The functions that ``pack`` calls."""
         return tuple(self._fillers.values())
 
 

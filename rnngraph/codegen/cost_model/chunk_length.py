@@ -35,7 +35,7 @@ class TimeChunk:
 
     @property
     def estimated_steps(self) -> int:
-        """What is assumed of the number of its steps."""
+        """The number of steps that estimates assume."""
         return OPEN_ROWS if self.longest >= LONGEST_CHUNK else self.longest
 
 

@@ -63,8 +63,8 @@ class LoopKernels(NamedTuple):
 class InterleavingPlan:
     """Loops over chunks of time that are one loop, whose scans run beside each other.
 
-    phases: of the kernels of each loop. steps: of a chunk. depths: of each loop how many places in turn there are of
-    what a chunk hands on. by_statement: places in a turn of scans whose statements are interleaved. gains: by place,
+    phases: of the kernels of each loop. steps: of a chunk. depths: of each loop how many buffers there are for what
+    a chunk hands on. by_statement: places in a turn of scans whose statements are interleaved. gains: by place,
     as estimated.
     """
 
@@ -209,7 +209,7 @@ def _phases(kernels: Sequence[Kernel], needs: Sequence[set[int]], batch_of: Mapp
 
 
 def _depth(phases: Sequence[Phase], needs: Sequence[set[int]]) -> int:
-    """How many places in turn what a chunk hands on needs: nothing is overwritten that is still read."""
+    """How many buffers what a chunk hands on needs: nothing is overwritten that is still read."""
     found = 1
     for (lag, place), needed in zip(phases, needs, strict=True):
         for lag_before, place_before in (phases[number] for number in needed):

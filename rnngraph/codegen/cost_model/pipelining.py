@@ -14,7 +14,7 @@ from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition
 
 BUFFER_DEPTH = 3
-"""Multi-buffering depth: how many places in turn there are of what a stage hands on."""
+"""Multi-buffering depth: how many buffers there are for what a stage hands on."""
 ROUNDS = 8
 """Chunks that a sequence is cut into, if they are neither shorter nor longer than chunks may be: the first stages
 have nothing to do at the end, and the last ones nothing at the start.
@@ -68,7 +68,7 @@ class StageCost:
 
     @property
     def cycles(self) -> float:
-        """Of a step, by one worker."""
+        """Cycles that one worker takes for a step."""
         return self.partition.serial_cycles
 
 
@@ -109,10 +109,10 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
-    """Of a step of time, in chunks of so many, at lengths of some tens."""
-    turns = max(1, round(OPEN_ROWS / steps))
+    """Cycles that a step of time takes in chunks of ``steps``, at lengths of some tens."""
+    chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
-    return _makespan(tasks, turns, workers) / (turns * steps)
+    return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
@@ -132,13 +132,13 @@ def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
     return stages
 
 
-def _makespan(costs: Sequence[float], turns: int, workers: int) -> float:
+def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
     """When all is done if every stage waits for the one before it."""
     done, idle, now = [0] * len(costs), workers, 0.0
     running: list[tuple[float, int]] = []
     at: set[int] = set()
-    while min(done) < turns:
-        ready = [i for i, count in enumerate(done) if count < turns and i not in at and _may(done, i)]
+    while min(done) < chunks:
+        ready = [i for i, count in enumerate(done) if count < chunks and i not in at and _may(done, i)]
         ready.sort(key=lambda i: done[i] * max(costs) + sum(costs[:i]))
         for stage in ready[:idle]:
             running.append((now + costs[stage], stage))

@@ -25,7 +25,7 @@ OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
 FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
 SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
-TURNED_TOGETHER = 4  # k of a block of float32 that a tile turns as it reads them
+TRANSPOSED_TOGETHER = 4  # k of a block of float32 that a tile transposes as it reads them
 LARGE = 16  # sums
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 OPEN_DEPTH = 256  # and of a number of k
@@ -129,11 +129,11 @@ def cheapest(
     return _evened(target, count, best, blocks, gates, depth, parts, accumulators, groups), cost
 
 
-def turning_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
-    """A tile of all ``rows`` that turns columns as it reads them, a block at a time: shuffles leave time for sums that
-    wait for each other. None where registers don't hold it, with the k that are turned together.
+def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
+    """A tile of all ``rows`` that transposes columns as it reads them, a block at a time: shuffles leave time for sums
+    that wait for each other. None where registers don't hold it, with the k that are transposed together.
     """
-    if rows * accumulators + TURNED_TOGETHER + 2 > target.registers:
+    if rows * accumulators + TRANSPOSED_TOGETHER + 2 > target.registers:
         return None
     return TileShape(rows, 1, unroll(target, rows, 1, accumulators))
 

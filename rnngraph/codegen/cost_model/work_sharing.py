@@ -66,11 +66,11 @@ class Partition:
         """Whether one worker computes it all."""
         return self.axis is None
 
-    def per_step(self, turns: int) -> Partition:
-        """The estimate per time step; ``turns`` steps share the barrier behind the kernel."""
+    def per_step(self, steps: int) -> Partition:
+        """The estimate per time step; ``steps`` share the barrier behind the kernel."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
-        return Partition(self.axis, cycles / turns, self.serial_cycles / turns, self.by_rows, waits / turns)
+        return Partition(self.axis, cycles / steps, self.serial_cycles / steps, self.by_rows, waits / steps)
 
 
 SERIAL = Partition(None, 0.0, 0.0)
@@ -85,7 +85,7 @@ class Work:
     shared: Dim = 0
 
     def add(self, partition: Partition, times: Dim = 1) -> None:
-        """What ``partition`` estimates, barriers included, so many times."""
+        """Adds what ``partition`` estimates, barriers included, ``times`` times."""
         self.serial = self.serial + times * round(partition.serial_cycles)
         self.shared = self.shared + times * round(partition.cycles)
 
@@ -165,7 +165,7 @@ class WorkSharing:
         return cheapest(self.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
 
     def _columns(self, node: Node) -> Partition:
-        """Of a sum of outer products, whose columns are shared."""
+        """The partition of a sum of outer products, whose columns are shared."""
         left, (rows, width) = node.operands[0], node.shape
         depth = 1
         for axis in range(left.tensor.rank - 1):

@@ -164,8 +164,8 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
         inner.add(Store(inner.let("index", (), "int64", 1, index=mine), lengths, row))
         add_one(inner, counts, base + mine)
 
-    def above(inner: Block, turn: Index, total: Operand) -> Operand:
-        place = base + mask.length - turn
+    def above(inner: Block, behind: Index, total: Operand) -> Operand:
+        place = base + mask.length - behind
         here = inner.load("count", counts, place, 1)
         inner.add(Store(total, counts, place))
         inner.add(Store(total, cursor, place))

@@ -6,18 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Node
+from ...ir.types import ITEM_BYTES, product
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import is_sparse
+from ..analysis.node_kinds import is_sparse, pieces_of
 from ..buffers.memory import Memory
 from ..buffers.sparse_packing import SparseLayout
-from ..cost_model.register_tiles import lanes_for
+from ..cost_model.register_tiles import TileShape, lanes_for, tile_shape
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.nodes import Buffer
+from ..machine.target import Target
 from .active_rows import ActiveRows, ActiveSteps
-from .outer_sum_plan import OuterSumPlan, plan_outer_sum
-from .product_plan import ProductPlan, plan_products
+from .product_plan import ProductPlan, plan_products, plan_sparse
 from .region import Region
-from .sparse_plan import plan_sparse
+
+FEWEST_PACKED, MOST_PACKED = 64, 512  # rows of k in a block: each block reads and writes the result once
+
+
+@dataclass(frozen=True)
+class OuterSumPlan:
+    """How a sum of outer products is tiled. most: rows of k that are packed and added up at a time."""
+
+    tile: TileShape
+    lanes: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -87,3 +98,23 @@ def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
         else:
             pending += node.operands
     return list(found)
+
+
+def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:
+    """The tiles of a sum of outer products, of which each part has some columns."""
+    left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
+    rows, width = (int(str(dim)) for dim in node.shape)
+    lanes = lanes_for(region.target, [node], width)
+    most = rows_of_a_block(region.target, rows, node.dtype)
+    inner = product(left[0].shape[1:-1])
+    if region.time is not None and region.is_time(node.operands[0].shape, 0) and isinstance(inner, int):
+        most = max(1, min(most, region.time.longest * inner))
+    parts = 1 if partition.serial else region.workers.parts
+    widest = max(int(str(piece.shape[-1])) for piece in right)
+    return OuterSumPlan(tile_shape(region.target, 1, -(-widest // (lanes * parts)), rows, most), lanes, most)
+
+
+def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
+    """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
+    rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
+    return max(FEWEST_PACKED, min(MOST_PACKED, rows // 16 * 16))

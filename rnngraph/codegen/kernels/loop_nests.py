@@ -22,11 +22,11 @@ class WorkerSlice:
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
         """From where to where of ``extent`` this part reaches, in whole ``grain``s but for the end of the last one."""
-        turns = -(-extent // grain) if isinstance(extent, int) else extent
+        grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
-            turns = block.let_index("share", "divide", extent + (grain - 1), grain)
-        low = block.let_index("share", "divide", turns * self.part, self.parts) * grain
-        high = block.let_index("share", "divide", turns * self.part + turns, self.parts) * grain
+            grains = block.let_index("share", "divide", extent + (grain - 1), grain)
+        low = block.let_index("share", "divide", grains * self.part, self.parts) * grain
+        high = block.let_index("share", "divide", grains * self.part + grains, self.parts) * grain
         return low, block.let_index("share", "min", high, extent) if grain > 1 else high
 
 

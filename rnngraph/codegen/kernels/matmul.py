@@ -124,8 +124,8 @@ class Tiles:
         if all(view.strides[-2] == 1 for view in views):
             for number, (view, source, limit) in enumerate(slices):
                 target, count = (panel, base + number * lanes), lanes if limit is None else limit
-                turn = self.memory.panels.transposing.turn
-                turn(block, (view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
+                transpose = self.memory.panels.transposing.transpose
+                transpose(block, (view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
             return
 
         def row(inner: Block, k: Index) -> None:

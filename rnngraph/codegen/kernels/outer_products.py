@@ -152,20 +152,20 @@ class _Sum:
         self, block: Block, at: list[Index], first: Index, count: Index,
         body: Callable[[Block, list[Index], Index], None],
     ) -> Index:  # fmt: skip
-        """``body`` at every k of a block: its place among the leading axes, and its turn. Gives how many there are."""
+        """``body`` at every k of a block: its place on the leading axes, and its number. Gives how many there are."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, at, first, count, body, self.region.active.table)
 
-        def nest(inner: Block, place: list[Index], turn: Index) -> None:
+        def nest(inner: Block, place: list[Index], number: Index) -> None:
             axis = len(place)
             if axis == len(self.leading):
-                body(inner, place, turn)
+                body(inner, place, number)
                 return
             extent = self.leading[axis]
 
             def one(nested: Block, index: Index) -> None:
-                nest(nested, [*place, extent - 1 - index if last else index], turn * extent + index)
+                nest(nested, [*place, extent - 1 - index if last else index], number * extent + index)
 
             loop(inner, "b", extent, one)
 
@@ -179,20 +179,20 @@ class _Sum:
         self, block: Block, at: list[Index], first: Index, count: Index,
         body: Callable[[Block, list[Index], Index], None], table: MaskTable,
     ) -> Index:  # fmt: skip
-        """The same of the rows alone that run, in the same order. One that has ended takes no turn."""
+        """The same of the rows alone that run, in the same order. One that has ended has no number."""
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start
 
-        def nest(inner: Block, place: list[Index], turn: Operand, low: Index, extent: Index) -> Operand:
+        def nest(inner: Block, place: list[Index], number: Operand, low: Index, extent: Index) -> Operand:
             def one(nested: Block, index: Index, before: Operand) -> Operand:
                 here = [*place, low + (extent - 1 - index if last else index)]
                 if len(here) < len(self.leading):
                     return nest(nested, here, before, 0, self.leading[len(here)])
-                body(nested, here, nested.bounded_index("turn", self.most + 1, before))
+                body(nested, here, nested.bounded_index("taken", self.most + 1, before))
                 strips = table.is_active(nested, start + here[0], here[1])
                 return nested.let("add", [before, nested.let("cast", [strips], "int64", 1)], "int64", 1)
 
-            return fold(inner, turn, extent, 1, one)
+            return fold(inner, number, extent, 1, one)
 
         return block.bounded_index("depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
 
@@ -205,9 +205,9 @@ class _Sum:
             yield offset, height, offset + height * number
             offset += height * number
 
-    def _pack_left(self, block: Block, at: list[Index], turn: Index) -> None:
-        """One k of all pieces, side by side."""
-        place = self.left_base + turn * self.pitch
+    def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
+        """Packs one k of all pieces, side by side."""
+        place = self.left_base + number * self.pitch
         for view in self.left:
             self._pack_piece(block, view, _offset(view, at), place)
             place = place + int(str(view.shape[-1]))
@@ -238,12 +238,12 @@ class _Sum:
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
             def pack(
-                nested: Block, place: list[Index], turn: Index, start: Index = start,
+                nested: Block, place: list[Index], k: Index, start: Index = start,
                 valid: Sequence[Valid] = valid,
             ) -> None:  # fmt: skip
                 for number, limit in enumerate(valid):
                     source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
-                    target = self.right_base + turn * (len(valid) * lanes) + number * lanes
+                    target = self.right_base + k * (len(valid) * lanes) + number * lanes
                     there = limit if isinstance(limit, int) else lanes
                     self._copy(nested, view, source, there, self.right_panel, target)
 

@@ -1,4 +1,6 @@
-"""Which register tiles compute the matrix products of a kernel: decided once, before anything is written."""
+"""Which register tiles compute the matrix products of a kernel, and how they leave out blocks of zeros: decided once,
+before anything is written.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,29 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
+from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
     OPEN_DEPTH,
     OPEN_ROWS,
     TileShape,
     accumulators,
     for_signed_bytes,
+    sum_block,
     tile_shape,
-    turning_tile,
+    transposing_tile,
 )
 from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
 
-WORTH_TURNING, WORTH_PACKING = 2, 8
+WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
 """Tiles of rows from which a panel gains more than it costs: where lanes lie apart, and where they lie side by side."""
+MOST_LANES = 8
+"""Columns of a block: sparse nets come in blocks of so many units, of which a wider vector would join two."""
+TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
+"""What integers take, in one unit: tiles for a vector of weights, and a block, beside what each row adds, whose sums
+are loaded and stored.
+"""
 
 
 @dataclass(frozen=True)
@@ -99,9 +109,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     if by_matrix and isinstance(rows, int) and rows:
         whole = tile_of(0)  # a matrix that one tile of rows reads passes once, from wherever it comes
         tile = whole if whole.rows >= rows else tile
-        turning = turning_tile(region.target, rows, split)
-        if lanes > 1 and turning is not None and [_is_turned(region, item) for item in contractions] == [True]:
-            return ProductPlan(contractions, turning, axis, _masked(region, kernel, lanes, contractions), by_matrix)
+        transposing = transposing_tile(region.target, rows, split)
+        if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
+            return ProductPlan(contractions, transposing, axis, _masked(region, kernel, lanes, contractions), by_matrix)
     if not by_matrix:  # all rows, of whichever axes, read one matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
@@ -121,13 +131,13 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
     tiles = rows / tile.rows if isinstance(rows, int) else math.inf
     distance, between_lanes = right.strides[-2:]
     if between_lanes != 1:
-        return tiles > WORTH_TURNING or is_batched_product(product)
+        return tiles > WORTH_TRANSPOSING or is_batched_product(product)
     pitch = distance if isinstance(distance, int) else right.shape[-1]
     extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
     return tiles >= WORTH_PACKING and extent > region.target.first_cache // 2
 
 
-def _is_turned(region: Region, contraction: Contraction) -> bool:
+def _is_transposed(region: Region, contraction: Contraction) -> bool:
     """Whether the right operand is one of matrices whose k lie side by side, and whose columns don't."""
     (product, *others), *more = contraction.products
     distance, between_lanes = region.memory.views[product.operands[1]].strides[-2:]
@@ -175,7 +185,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     """Products that read the same rows go together, in an order in which each starts from what is there."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
-    after: dict[Node, int] = dict.fromkeys(outside, 0)  # the turn after which a value is known
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # the round after which a value is known
     for node in topological(products, known=outside):
         summed = node.operands[2:] if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
@@ -187,10 +197,10 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
         groups.setdefault(key, []).append(node)
     _join_alike(region, kernel, groups)
     merged: dict[object, list[list[Node]]] = {}
-    for (turn, *rest), nodes in groups.items():
+    for (number, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
         narrow = dot_width_of(nodes[0]) > 1  # parts of a row, which read the same panel
-        merged.setdefault((turn, rights) if narrow else (turn, *rest), []).append(nodes)
+        merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
     found = []
     for items in merged.values():
         first, lefts = items[0][0], tuple(nodes[0].operands[0] for nodes in items)
@@ -251,3 +261,25 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
             if not (node.op == "matmul" and position == 1 and memory.panels.packs(view)):
                 touched.append(view)
     return any(view.room is None or view.room < padded for view in touched)
+
+
+def plan_sparse(
+    region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
+) -> SparseLayout | None:  # fmt: skip
+    """How blocks of the product's weights are cut; None where they are not packed ahead. Every sum is added up in the
+    order in which tiles add it. lanes: of the vectors by which workers share columns.
+    """
+    node, (contraction,) = kernel.first, products.contractions
+    view = region.memory.views[node.operands[1]]
+    if not region.memory.panels.packs(view):
+        return None
+    depth, width = (int(str(dim)) for dim in view.shape)
+    parts = region.workers.parts if partition.axis == len(kernel.shape) - 1 else 1
+    vectors = width // lanes
+    bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
+    own = min(MOST_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
+    limit = None
+    if node.dtype == "int32":
+        limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))
+    sums = sum_block(depth, node.dtype)
+    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, limit, bounds)

@@ -3,7 +3,7 @@
 
 ``elementwise`` is the native meaning of ops: elementary functions are vector code (``vecmath``, with its constants in
 ``vecmath_tables``), whose errors are bounded, and ``conversions`` are those of 64-bit integers. ``register_tile`` is
-for products: ``dot_products`` say what it does to two operands and a sum, ``turned_columns`` turn columns in registers.
-``module`` writes modules, their functions and loops. ``debug_info`` gives a twin lines and layers, ``listing`` reads
-its assembly.
+for products: ``dot_products`` say what it does to two operands and a sum, ``transposed_columns`` reads columns whose k
+lie side by side. ``module`` writes modules, their functions and loops. ``debug_info`` gives a twin lines and layers,
+``listing`` reads its assembly.
 """

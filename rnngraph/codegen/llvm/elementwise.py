@@ -7,7 +7,7 @@ from typing import Any
 
 from ...ir import narrow, random
 from .conversions import float_of_wide, wide_of_float
-from .instructions import Handle, Instructions
+from .instructions import Handle, Instructions, overload_suffix
 from .vecmath import FUNCTIONS
 
 FLOAT_ELEMENTS = ("f32", "f64")
@@ -114,8 +114,6 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
     if now in FLOAT_ELEMENTS:
         return b.convert("sitofp", x, now)
     if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value
-        from .instructions import overload_suffix
-
         overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
         return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
     return b.convert("sext" if now == "i64" else "trunc", x, now)
@@ -159,11 +157,11 @@ def _threefry(
     )
     keys = (key[0], key[1], parity)
     x0, x1 = b.iadd(x[0], keys[0]), b.iadd(x[1], keys[1])
-    for turn in range(rounds):
+    for number in range(rounds):
         x0 = b.iadd(x0, x1)
-        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[turn % 8]), x0)
-        if turn % 4 == 3:
-            injection = turn // 4 + 1
+        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[number % 8]), x0)
+        if number % 4 == 3:
+            injection = number // 4 + 1
             x0 = b.iadd(x0, keys[injection % 3])
             x1 = b.iadd(b.iadd(x1, keys[(injection + 1) % 3]), b.constant(injection, x1))
     return x0, x1

@@ -62,7 +62,7 @@ class FunctionBuilder:
             self.marks.append((len(self.lines), origins))
 
     def line_origins(self) -> list[Origins]:
-        """Of each line."""
+        """The origins of each line."""
         found: list[Origins] = [self.own] * len(self.lines)
         ends = [*(first for first, _ in self.marks[1:]), len(self.lines)]
         for (first, origins), end in zip(self.marks, ends, strict=False):

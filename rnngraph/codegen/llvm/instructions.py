@@ -155,7 +155,7 @@ class Instructions:
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
     def wider(self, x: Handle, lanes: int) -> Handle:
-        """Its lanes again and again."""
+        """The lanes of a vector again and again, as many times as a wider one holds them."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:

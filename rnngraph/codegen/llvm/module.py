@@ -48,7 +48,7 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
 ) -> StageText:  # fmt: skip
-    """The same, each of its lines with what it comes from."""
+    """The lines of a module, each with the origins that it comes from."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 
@@ -305,7 +305,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  br label %{head}")
         self.start(head)
         self.lines.append(f"  {stage}.last = phi i64 [ -1, %{before} ], [ {stage}, %{done} ]")
-        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {stage}.last"
+        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.interval}, i64 {stage}.last"
         given = f"ptr {states}, ptr @stages{number}, {counts}, ptr {team}"
         self.lines.append(f"  {stage} = call i64 @claim({given})")
         self.lines.append(f"  {stage}.none = icmp slt i64 {stage}, 0")

@@ -14,7 +14,7 @@ from .dot_products import MULTIPLY_ADD, Parts, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer
-from .turned_columns import are_turned, read_together, turned
+from .transposed_columns import are_transposed, read_together, transposed_columns
 
 Sums = list[list[Handle]]
 """The sums of a tile: of each row one for each column and accumulator."""
@@ -22,7 +22,7 @@ Sums = list[list[Handle]]
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
     """The sums of a tile over all k."""
-    if are_turned(tile):
+    if are_transposed(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)
     if tile.comment:
@@ -233,10 +233,10 @@ def _steps(
     ready: dict[tuple[int, int], Handle] = {}
 
     def right(j: int, offset: int) -> Handle:
-        if are_turned(tile):
+        if are_transposed(tile):
             if (j, offset) not in ready:
                 together = range(offset, min(offset + read_together(tile), offsets.stop))
-                vectors = turned(builder, tile, j, k, known + offset, len(together))
+                vectors = transposed_columns(builder, tile, j, k, known + offset, len(together))
                 ready.update(zip([(j, number) for number in together], vectors, strict=True))
             return ready[j, offset]
         pointer = step_pointer(builder, tile.right[j], k, tile.right_stride, known + offset)

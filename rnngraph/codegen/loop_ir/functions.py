@@ -44,11 +44,11 @@ class Function:
     alike: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """The same, called for this origin too, all of it."""
+        """The function, all of which is called for this origin too."""
         return self.beside((origin,) * len(origins_in(self.body)))
 
     def beside(self, origins: tuple[Where | None, ...]) -> Function:
-        """The same, called for these too."""
+        """The function, whose statements come from these origins too."""
         if origins in self.alike or origins == origins_in(self.body):
             return self
         return replace(self, alike=(*self.alike, origins))

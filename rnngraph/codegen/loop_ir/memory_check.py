@@ -80,7 +80,8 @@ class _Memory:
                 self.holding.add(buffer, self.extents[buffer])
 
     def _fail(self, statement: Statement, what: str) -> None:
-        raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {_comment(statement)}")
+        comment = statement.comment if isinstance(statement, Call) else ""
+        raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {comment}")
 
 
 class _Intervals:
@@ -107,7 +108,3 @@ class _Intervals:
         self.members.difference_update(gone)
         self.members.add(buffer)
         return gone
-
-
-def _comment(statement: Statement) -> str:
-    return statement.comment if isinstance(statement, Call) else ""

@@ -108,7 +108,7 @@ class BaseStatement(ABC):
 
     @abstractmethod
     def renamed(self, by: Renaming) -> Statement:
-        """The same over other buffers and sizes."""
+        """The statement over other buffers and sizes."""
 
 
 @dataclass(frozen=True)
@@ -382,14 +382,14 @@ class Pipeline(BaseStatement):
     """Every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order; stages at the same time, as workers
     take what can be done.
 
-    states: one number for each stage, 0 at the start. turn: by how much the next chunk of a stage is due later.
+    states: one number for each stage, 0 at the start. interval: by how much the next chunk of a stage is due later.
     """
 
     var: str
     stop: Index
     step: Index
     stages: tuple[PipelineStage, ...]
-    turn: int
+    interval: int
     states: Buffer
     team: Buffer
     comment: str = ""

@@ -85,7 +85,7 @@ def _lines(statements: Sequence[Statement], indent: str, origins: StatementOrigi
 
 
 def _statement_lines(statement: Statement, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
-    """Its own lines as text, those of statements inside it as they are."""
+    """A statement's own lines as text, and the statements inside it as they are."""
     match statement:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"

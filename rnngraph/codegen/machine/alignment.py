@@ -9,7 +9,7 @@ _LARGEST_ELEMENT = max(ITEM_BYTES.values())
 
 
 def padded(count: int) -> int:
-    """So many bytes, rounded up to whole lines."""
+    """A number of bytes, rounded up to whole cache lines."""
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 

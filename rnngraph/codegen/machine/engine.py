@@ -151,7 +151,7 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
 
 
 def _processor(function: llvm.ValueRef) -> list[bytes]:
-    """What a function's attributes say of it."""
+    """The processor that a function's attributes name."""
     return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
 
 

@@ -178,7 +178,7 @@ def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...
 
 @lru_cache(maxsize=8)
 def lacks(target: Target) -> tuple[str, ...]:
-    """What ``target``'s code needs and this machine's processor has not."""
+    """The features that code for ``target`` needs and this machine's processor lacks."""
     has = llvm.get_host_cpu_features()
     return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
 

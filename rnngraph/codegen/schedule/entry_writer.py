@@ -42,7 +42,7 @@ class EntryWriter:
 
     @contextmanager
     def timing(self, timed: Timed) -> Iterator[None]:
-        """What is called counts as ``timed``."""
+        """Times of what is called meanwhile count as ``timed``."""
         outer, self._timed = self._timed, timed
         yield
         self._timed = outer
@@ -77,7 +77,7 @@ class EntryWriter:
         self.emit(emit, comment, origin)
 
     def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> None:
-        """The same where no worker needs to wait."""
+        """Adds a kernel, as a function of its own, before which no worker needs to wait."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # a panel that the kernel reads must be filled before it runs
@@ -108,7 +108,7 @@ class EntryWriter:
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """The same of each of several, all of it one worker's."""
+        """What each of several calls of ``emit`` writes, all of it for one worker."""
         parts, self.parts = self.parts, 1
         found = [self.captured(emit) for emit in emits]
         self.parts = parts

@@ -73,11 +73,11 @@ def _must_copy(
     if node.op != "transpose":
         return False
     right = [user for user in users[node] if user.op == "matmul" and user.operands[1] is node]
-    return any(not is_batched_product(user) for user in right) or _is_turned_for_steps(node, users)
+    return any(not is_batched_product(user) for user in right) or _is_transposed_for_steps(node, users)
 
 
-def _is_turned_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
+def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+    """Whether every step of a loop reads what is transposed so that its units lie apart, as an attention's keys."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)

@@ -78,7 +78,7 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
 
 
 class _Writing:
-    """One such loop in the making."""
+    """A loop with scans beside each other, in the making."""
 
     def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
         self.writer, self.plan, self.loops = writer, plan, loops
@@ -92,7 +92,7 @@ class _Writing:
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _timed(self, place: int) -> Timed:
-        """What scans beside each other count as."""
+        """What a profile counts scans beside each other as."""
         scans = self._beside(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
@@ -184,7 +184,7 @@ class _Writing:
         return _renamed(_of_chunk(found, item.loop.chunks, item.lagged), {self.first: first})
 
     def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
-        """What is behind a scan's steps."""
+        """Writes what stands behind a scan's steps."""
         assert item.scan is not None
         found = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
         return _of_chunk(found, item.loop.chunks, item.lagged)
@@ -221,7 +221,7 @@ class _Writing:
 
 
 def _both(one: Memory, other: Memory) -> Memory:
-    """What lies in either."""
+    """The views and stores of two memories together."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 

@@ -36,10 +36,10 @@ def _lines(plan: Plan) -> Iterator[str | StageLine]:
         for copy in group.copies:
             yield from _copy(copy, parts)
         for place, kernel in enumerate(group.kernels):
-            lag, turn = group.phases[place] if group.phases else (0, 0)
+            lag, position = group.phases[place] if group.phases else (0, 0)
             if isinstance(kernel, ScanPlan):
                 yield from _of([kernel.node], _scan(kernel, parts))
-                yield from _of([kernel.node], [f"    beside others, {_several(lag, 'chunk')} behind"] * (turn % 2))
+                yield from _of([kernel.node], [f"    beside others, {_several(lag, 'chunk')} behind"] * (position % 2))
                 for inner in kernel.kernels:
                     yield from _of(inner.kernel.members, _kernel(inner, kernel.sharing.workers.parts, "    "))
             else:

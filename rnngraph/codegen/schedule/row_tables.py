@@ -24,7 +24,7 @@ Active = Mapping[LengthMask, ActiveSteps]
 
 
 class RowTables:
-    """What is known of the masks of a graph, in an entry of these ``workers``."""
+    """The tables of active rows that an entry of these ``workers`` makes of a graph's masks."""
 
     def __init__(
         self, writer: EntryWriter, allocation: Allocation, lengths: RowLengths, target: Target, workers: Workers

@@ -94,7 +94,7 @@ class Scan:
 
     @property
     def region(self) -> Region:
-        """Of a chunk the steps that run."""
+        """The region of a chunk's steps that run."""
         return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
 
     @property
@@ -114,7 +114,7 @@ class Scan:
 
     @property
     def plan(self) -> ScanPlan:
-        """What was decided, once ``run`` has written the steps."""
+        """The plan of the scan, once ``run`` has written the steps."""
         assert self._plan is not None
         return self._plan
 
@@ -146,7 +146,7 @@ class Scan:
         return StepTicks(ticks, whole, [*found, copies, waits])
 
     def _timed(self) -> Timed:
-        """What the whole scan counts as: its kernel, if it has one alone."""
+        """What a profile counts the whole scan as: its kernel, if it has one alone."""
         plans = self._plan.kernels if self._plan is not None else ()
         one = plans[0] if len(plans) == 1 else None
         nodes = one.kernel.members if one is not None else self.body.nodes
@@ -240,18 +240,18 @@ class Scan:
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
-        block, turns = Block(origin=self.node.where), self.node.get("unroll", 1)
+        block, unroll = Block(origin=self.node.where), self.node.get("unroll", 1)
         steps = self.time.steps
-        if turns == 1:
+        if unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
-            block.add(LetIndex("whole", "floor", steps, turns))
+            block.add(LetIndex("whole", "floor", steps, unroll))
 
             def several(inner: Block, s: Index) -> None:
-                for offset in range(turns):
+                for offset in range(unroll):
                     self.add_step(inner, s + offset, done)
 
-            loop(block, "s", size("whole"), several, 0, turns)
+            loop(block, "s", size("whole"), several, 0, unroll)
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
         if self.table is not None:
             self._zeros(block, self.table)
@@ -266,7 +266,7 @@ class Scan:
             self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """What is emitted of rows that have ended, where it is read."""
+        """Writes zeros where rows that have ended would emit, if somebody reads them."""
         time, memory = self.chunk.time, self.chunk.memory
         assert time is not None
         unread = {node for node, mask in self.unread.items() if mask == table.mask}
@@ -333,9 +333,9 @@ class Scan:
         steps = given.keeps if given.blocks is None else given.blocks
         if steps is None:
             return
-        turn = given.length - 1 - at.absolute if given.reverse else at.absolute
+        ran = given.length - 1 - at.absolute if given.reverse else at.absolute
         number, inner = block.fresh_index("block"), block.nested()
-        block.add(LetIndex(number, "divide", turn, steps))
+        block.add(LetIndex(number, "divide", ran, steps))
         for index, carry in enumerate(given.carries):
             source, places = views[carry.inside], [views[carry.inside]]
             if given.blocks is not None:
@@ -347,7 +347,7 @@ class Scan:
                 memory = self._memory({carry.inside: source})
                 self._copy(Region(self.chunk.target, memory, None, self.sharing.workers), inner, carry.inside, places)
         self._end_part(inner, None, 0)
-        block.add(When(turn - size(number) * steps, 0, 1, tuple(inner.statements)))
+        block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""
@@ -410,7 +410,7 @@ class Scan:
 
     @staticmethod
     def _best(places: list[View]) -> View:
-        """Of several copies of a value the padded one is read."""
+        """The copy of a value that is read: of several the padded one."""
         return next((view for view in places if view.room is not None), places[0])
 
     def _result_places(self, index: int, at: _Moment) -> list[View]:

@@ -27,7 +27,7 @@ class ScanSharing:
     partitions: tuple[Partition, ...]
 
     def made_serial(self) -> ScanSharing:
-        """The same where every step is one worker's."""
+        """The sharing where one worker runs every step."""
         serial = self.estimate.serial_cycles
         return ScanSharing(Partition(None, serial, serial), ONE_WORKER, (SERIAL,) * len(self.partitions))
 

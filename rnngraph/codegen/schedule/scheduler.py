@@ -27,7 +27,6 @@ from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
 from ..buffers.arena import extents
 from ..buffers.packing import PanelLayout, Panels
-from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
 from ..cost_model.interleaving import InterleavingPlan, LoopKernels, Phase, may_pay, plan_interleaving
 from ..cost_model.pipelining import BUFFER_DEPTH, PipelinePlan, StageCost, plan_pipeline
@@ -125,12 +124,10 @@ class _Scheduler:
             groups = [[item] for item in enumerate(self.fusion.groups())]
         for together in groups:
             self._groups(together, {node for node, _ in late})
-        copies = [self._copy_out(node, view) for node, view in late]
+        region = self._region()
+        copies = [call_copy(self.writer, region, node, view, f"copy of {label_of(node)}") for node, view in late]
         self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
-
-    def _copy_out(self, node: Node, view: View) -> CopyPlan:
-        return call_copy(self.writer, self._region(), node, view, f"copy of {label_of(node)}")
 
     def _is_shared(self, node: Node) -> bool:
         """Whether a value is there before kernels run that are cut by rows."""
@@ -148,7 +145,7 @@ class _Scheduler:
     # Fusion groups -------------------------------------------------------------------------------
 
     def _groups(self, groups: Sequence[Numbered], late: Collection[Node]) -> None:
-        """One group, or several as one loop if that pays."""
+        """Writes one group, or several as one loop if that pays."""
         found = [group_kernels(self.graph, self.users, self.fusion, self.allocation, item, late) for item in groups]
         for item in found:
             check_blocks(set(item.group.nodes), self.users, {node for _, node in self.graph.outputs} | set(late))
@@ -240,7 +237,7 @@ class _Scheduler:
         return _PlannedLoop(item, chunks, active, memory, region, kernels)
 
     def _plans(self, planned: _PlannedLoop, region: Region) -> dict[Kernel, KernelPlan]:
-        """Of all kernels but scans, once values have their last places."""
+        """The plans of all kernels but scans, once values have their last places."""
         self.allocation.add_views(planned.item.nodes)
         return {
             kernel: plan_kernel(region, kernel, partition, self._active(kernel, planned.active))

@@ -65,7 +65,7 @@ class Ticks:
 
     @property
     def elements(self) -> int:
-        """Of the counters' memory."""
+        """Elements of the counters' memory."""
         return len(self.timed) * self.parts * LINE
 
     def add(self, timed: Timed) -> int:

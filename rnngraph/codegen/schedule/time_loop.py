@@ -64,7 +64,7 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Where a pipeline's stages put what they hand on."""
+        """The name of the number of the buffer into which a pipeline's stages put what they hand on."""
         return self._name("buffer")
 
     @property
@@ -145,8 +145,8 @@ def _shared(
     states: Buffer,
 ) -> tuple[Statement, ...]:  # fmt: skip
     """The pipeline. Its chunks' length follows from the sequence's."""
-    part, even, least, each, turn, before = (
-        f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "turn", "before")
+    part, even, least, each, number, before = (
+        f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )
     cut = [
         LetIndex(part, "divide", chunks.length, ROUNDS),
@@ -155,9 +155,9 @@ def _shared(
         LetIndex(each, "min", size(least), plan.most),
     ]
     head = [
-        LetIndex(chunks.chunk, "max", size(turn) * size(each), 0),
-        LetIndex(before, "floor", size(turn), BUFFER_DEPTH),
-        LetIndex(chunks.slot, "max", size(turn) - size(before), 0),
+        LetIndex(chunks.chunk, "max", size(number) * size(each), 0),
+        LetIndex(before, "floor", size(number), BUFFER_DEPTH),
+        LetIndex(chunks.slot, "max", size(number) - size(before), 0),
         *chunks.head(size(each)),
     ]
     cycles = [cost * plan.grain for cost in plan.costs]
@@ -167,7 +167,7 @@ def _shared(
     ]
     comment = f"time, {chunks.way()}, by several workers"
     step = size(each)
-    return (*cut, Pipeline(turn, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
+    return (*cut, Pipeline(number, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
 
 
 def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:

@@ -32,13 +32,13 @@ def claim_text(target: Target) -> str:
 
 
 _CLAIM = """\
-; of the stages that nobody is at and that can do their next chunk, the one that is due first; a quarter of a turn
+; of the stages that nobody is at and that can do their next chunk, the one that is due first; a quarter of an interval
 ; earlier counts the one where the worker was before, as its weights are near
-define internal i64 @claim(ptr %states, ptr %stages, i64 %count, i64 %stop, i64 %step, i64 %turn, i64 %last,
+define internal i64 @claim(ptr %states, ptr %stages, i64 %count, i64 %stop, i64 %step, i64 %interval, i64 %last,
     ptr %team) noinline #0 {{
 entry:
   %row = add i64 %count, 1
-  %habit = sdiv i64 %turn, 4
+  %habit = sdiv i64 %interval, 4
   br label %look
 look:
   %spun = phi i64 [ 0, %entry ], [ 0, %take ], [ %following, %spin ]
@@ -79,7 +79,7 @@ there:
   br i1 %others, label %needs, label %ready
 ready:
   %due.first = load i64, ptr %table
-  %due.later = mul i64 %chunk, %turn
+  %due.later = mul i64 %chunk, %interval
   %due.all = add i64 %due.first, %due.later
   %known = icmp eq i64 %stage, %last
   %earlier = select i1 %known, i64 %habit, i64 0

@@ -57,13 +57,13 @@ idle:
   %last = phi i64 [ 0, %entry ], [ %number, %run ]
   br label %look
 look:
-  %turn = phi i64 [ 0, %idle ], [ %following, %spin ], [ 0, %sleep ], [ 0, %woken ]
+  %looks = phi i64 [ 0, %idle ], [ %following, %spin ], [ 0, %sleep ], [ 0, %woken ]
   %seen = load atomic i64, ptr %given acquire, align 8
   %new = icmp ne i64 %seen, %last
   br i1 %new, label %begin, label %spin.more
 spin.more:
   {pause}
-  %following = add i64 %turn, 1
+  %following = add i64 %looks, 1
   %long = icmp uge i64 %following, {spins}
   br i1 %long, label %drowsy, label %spin
 spin:
@@ -152,13 +152,13 @@ join:
   %wanted = load i64, ptr %join.given
   br label %look
 look:
-  %turn = phi i64 [ 0, %join ], [ %following, %spin ]
+  %looks = phi i64 [ 0, %join ], [ %following, %spin ]
   %seen = load atomic i64, ptr %join.done acquire, align 8
   %came = icmp eq i64 %seen, %wanted
   br i1 %came, label %there, label %wait
 wait:
   {pause}
-  %following = add i64 %turn, 1
+  %following = add i64 %looks, 1
   %low = and i64 %following, {yields}
   %long = icmp eq i64 %low, 0
   br i1 %long, label %yield, label %spin

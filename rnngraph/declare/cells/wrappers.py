@@ -81,17 +81,22 @@ class DropoutWrapper(Wrapper):
         )
 
 
+def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None:
+    """Raises ``ShapeError`` where a cell's output is not as wide as its input."""
+    if x.width != output.width:
+        raise ShapeError(
+            f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.width)} an output of width "
+            f"{output.width}; give the cell {x.width} units or project the input first",
+            wrapper.where,
+        )
+
+
 class ResidualWrapper(Wrapper):
     """output = x + cell(x), the state untouched (Wu et al. 2016)."""
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
-        if x.width != output.width:
-            raise ShapeError(
-                f"ResidualWrapper around {self.cell!r} adds an input of width {x.width} to an output of width "
-                f"{output.width}; give the cell {x.width} units or project the input first",
-                self.where,
-            )
+        _check_width(self, x, output, "adds an input of width {} to")
         return x + output, state
 
 
@@ -111,12 +116,7 @@ class HighwayWrapper(Wrapper):
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
-        if x.width != output.width:
-            raise ShapeError(
-                f"HighwayWrapper around {self.cell!r} mixes an input of width {x.width} with an output of width "
-                f"{output.width}; give the cell {x.width} units or project the input first",
-                self.where,
-            )
+        _check_width(self, x, output, "mixes an input of width {} with")
         carry = self._gate(p, x, "carry", self.carry_bias_init)
         if self.couple_carry_transform_gates:
             return x * carry + output * (1 - carry), state

@@ -130,7 +130,7 @@ class Windows:
         return windows_over_time(scope.base, x, self.size, self.stride, self.apart, self.padding, fill, scope.where)
 
     def side_by_side(self, x: Tensor, scope: ScopeName) -> Tensor:
-        """The same as [batch, windows, size * width]."""
+        """The windows as [batch, windows, size * width]."""
         if self.is_stepwise:
             return self._last_steps(x, scope)
         found = self.of(x, scope)
@@ -160,7 +160,7 @@ def convolution(
     x: Tensor, filters: int, windows: Windows, groups: int, activation: str | Callable[[Any], Tensor] | None,
     use_bias: bool, scope: ScopeName, initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
 ) -> Tensor:  # fmt: skip
-    """What convolutions share. initializers: of the kernel and of the bias."""
+    """A convolution over ``windows`` of any kind. initializers: of the kernel and of the bias."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)

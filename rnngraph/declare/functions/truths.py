@@ -1,4 +1,4 @@
-"""What truth values are together."""
+"""Truth values together: whether all of them hold, or any."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def _of_one(self) -> list[ExportedEntry]:
-        """Those for one stream."""
+        """The entries for one stream."""
         found = [self.step, self.block, self.tail, self.initial]
         return [entry for entry in found if isinstance(entry, ExportedEntry)]
 

@@ -115,7 +115,7 @@ def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
 
 
 def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
-    """What callers see, without the prefix."""
+    """The names that callers see, without the prefix."""
     names = ("abi_version", *wrapper.numbers([wrapper.exported]))
     names = (*names, *wrapper.by_choice, *wrapper.by_header, *wrapper.by_maximum)
     if wrapper.exported.embedded:

@@ -58,7 +58,7 @@ class CWrapper(Generic[Net]):
     @staticmethod
     @abstractmethod
     def numbers(variants: Sequence[Net]) -> dict[str, int]:
-        """By name of the function that gives it, a number of the whole net."""
+        """Numbers of the whole net, by the name of the function that gives them."""
 
     @property
     def size(self) -> str:

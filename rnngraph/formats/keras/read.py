@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from ...ir.node import Namer
 from ...public import api
 from ..expressions import input_name
 from ..net import Net
@@ -147,12 +148,6 @@ def _output_names(network: Network, count: int) -> list[str]:
     """Keras' names: of the layers that give the outputs, where one gives several with a number; or of a mapping."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
-    names: list[str] = []
     sequential = [network.layers[-1].name] * count
-    for base in sequential if network.is_sequential else [one.layer for one in references(network.outputs)]:
-        name, number = base, 0
-        while name in names:
-            number += 1
-            name = f"{base}_{number}"
-        names.append(name)
-    return names
+    layers = sequential if network.is_sequential else [one.layer for one in references(network.outputs)]
+    return [*map(Namer(), layers)]

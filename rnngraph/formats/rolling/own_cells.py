@@ -12,6 +12,7 @@ from ...declare.cell import Cell, shared, snake_case
 from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.functions import basic
 from ...declare.tensor import Tensor
+from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
 from ..expressions import identifier
 from ..layers import scope_of
@@ -118,15 +119,11 @@ class Core:
     def names_of_given(self) -> list[str]:
         """What the cell calls what it is given: its cells, then what comes from outside."""
         names = [_cell_name(number, len(self.cells)) for number in range(len(self.cells))]
+        namer = Namer({*names})
         for value in self.outside:
             hint = value.step.hint
             base = value.path[-1] if value.path and isinstance(value.path[-1], str) else hint
-            base = name = identifier(base) if isinstance(base, str) and base != "x" else "given"
-            count = 0
-            while name in names:
-                count += 1
-                name = f"{base}_{count}"
-            names.append(name)
+            names.append(namer(identifier(base) if isinstance(base, str) and base != "x" else "given"))
         return names
 
     # The driver -----------------------------------------------------------------------------------
@@ -187,22 +184,14 @@ class Core:
 
     def _names(self) -> list[str]:
         """Of states: those of LSTMs are h and c, others by their hints."""
-        found: list[str] = []
+        found, namer = list[str](), Namer()
         for item in self.carried:
             path = item.place[1]
-            hint = self.loop.first[item.place[0]].hint
-            base = (
-                path[-1]
-                if path and isinstance(path[-1], str)
-                else hint
-                if isinstance(hint, str) and hint != "x"
-                else "h"
-            )
-            name, count = base, 0
-            while name in found:
-                count += 1
-                name = f"{base}_{count}"
-            found.append(name)
+            name = path[-1] if path else None
+            if not isinstance(name, str):
+                hint = self.loop.first[item.place[0]].hint
+                name = hint if isinstance(hint, str) and hint != "x" else "h"
+            found.append(namer(name))
         return found
 
     def _given_cells(self) -> list[Value]:

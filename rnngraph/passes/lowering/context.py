@@ -1,4 +1,4 @@
-"""What all that is lowered together shares."""
+"""The context that all nodes which are lowered together share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lowering gives."""
+"""A declaration that was lowered: its graph, names and structure."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...errors import ArgumentError, Where
 from ...ir.graph import Node
+from ...ir.node import Namer
 
 
 @dataclass
@@ -97,12 +98,8 @@ def _scopes(
                 )
             names.scopes[scope] = scope.base
     earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
+    namer = Namer({*taken, *earlier})
     for scope in scopes:
         if scope not in names.scopes:
             base = f"{names.scopes[above[scope]]}/{scope.base}" if scope in above else scope.base
-            count, name = 0, base
-            while name in taken or name in earlier:
-                count += 1
-                name = f"{base}_{count}"
-            taken[name] = scope
-            names.scopes[scope] = name
+            names.scopes[scope] = namer(base)

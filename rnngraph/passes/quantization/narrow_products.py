@@ -121,7 +121,7 @@ class Builder:
         return self.narrow(whole, "int8", "narrow"), largest
 
     def sums(self, narrow: Node) -> Node:
-        """Of the columns of a weight of bytes."""
+        """The sums of the columns of a weight of bytes."""
         return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
 
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
@@ -161,11 +161,11 @@ class Narrowing:
         return self.combined(build, self._rows[left], columns, start, like.name)
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
-        """What is made of a weight."""
+        """The nodes that a weight becomes."""
         raise NotImplementedError
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
-        """What is made of rows of activations."""
+        """The nodes that rows of activations become."""
         return (x,)
 
     def combined(

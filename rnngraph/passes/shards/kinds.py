@@ -173,7 +173,7 @@ def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
 
 
 def _spread(node: Node, names: Set[str]) -> Kind | None:
-    """Of values that are the same in all parts."""
+    """The kind of what is made of values that are the same in all parts."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     if not axes:
         return Whole()

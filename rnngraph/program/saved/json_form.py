@@ -147,12 +147,9 @@ def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> 
     if isinstance(initializer, Constant):
         arrays[INITIAL + name] = np.asarray(initializer.value, np.float64)
         return facts | {"initializer": {"name": "stored"}}
-    function = initializer.function if isinstance(initializer, Lost) else _function_name(initializer)
+    own_name = getattr(initializer, "__qualname__", type(initializer).__qualname__)
+    function = initializer.function if isinstance(initializer, Lost) else str(own_name)
     return facts | {"initializer": {"name": "lost", "function": function}}
-
-
-def _function_name(function: Any) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:

@@ -64,7 +64,7 @@ class ArgumentBlock:
         self.numbers[slot] = address(array)
 
     def set_arena(self, arena: np.ndarray) -> None:
-        """It is held by others, too."""
+        """Sets the arena, which others may hold, too."""
         self.numbers[self._interface.arena] = address(arena)
         self.arena = ref(arena)
 

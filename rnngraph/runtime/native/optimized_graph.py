@@ -155,7 +155,7 @@ class OptimizedGraph:
         check_preconditions(self.range_preconditions(outputs), arrays, sizes, where)
 
     def range_preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
-        """Those of fed numbers, which are checked at every call."""
+        """Preconditions of fed numbers, which are checked at every call."""
         if outputs not in self._ranges:
             self._ranges[outputs] = tuple(item for item in self.preconditions(outputs) if item.kind == "range")
         return self._ranges[outputs]
@@ -209,7 +209,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """What stands for names of sizes in code for ``sizes``."""
+        """The number or name that stands for each size in code for ``sizes``."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

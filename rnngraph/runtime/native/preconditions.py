@@ -128,7 +128,7 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
 
 
 def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
-    """Of two ranges, one of which is a single number."""
+    """The range of two ranges that are added, subtracted or multiplied, one of which is a single number."""
     if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
         return None
     if op == "add":

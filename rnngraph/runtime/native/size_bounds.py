@@ -26,7 +26,7 @@ MOST_DIVIDED = 1 << 60
 
 @dataclass(frozen=True)
 class Most:
-    """Of a product of sizes, how large it may be."""
+    """A bound: how large a product of sizes may be."""
 
     dims: tuple[Dim, ...]
     limit: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...codegen.machine.engine import assembly
 from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
 from ...ir.types import dim_text
@@ -76,7 +77,6 @@ def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
     from ...codegen.llvm.debug_info import with_debug_info
     from ...codegen.llvm.listing import listing
     from ...codegen.llvm.module import module_lines
-    from ...codegen.machine.engine import assembly
     from ...codegen.schedule.plan_text import plan_text
 
     target, kind = compiled.options.target, compiled.kind

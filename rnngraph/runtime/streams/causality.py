@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence, Set
 from ...errors import GraphError, Where
 from ...ir.axes import counts
 from ...ir.graph import Graph, Node, symbols_of_node, topological
+from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
@@ -19,6 +20,11 @@ BY_PLACE = (
 )
 COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
+
+BY_STEP = ("matmul", "gather", "windows", "reverse", "slice", "transpose", "reshape", "broadcast", "concat")
+"""Ops beside elementwise ones and reductions that compute each step of that step alone, where nothing is said against
+it; of any other op that is not taken to be so.
+"""
 
 
 def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Where | None) -> None:
@@ -135,4 +141,5 @@ def _why_not_over_time(node: Node, shape: Sequence[Dim], timeline: Timeline) -> 
             start, stop, dim = node["start"][axis], node["stop"][axis], shape[axis]
             if stop != dim or start not in (0, dim - 1):
                 return f"a slice {dim_text(start)}:{dim_text(stop)} over time"
-    return ""
+    by_step = OPS[node.op].kind in ("elementwise", "reduction") or node.op in BY_STEP
+    return f"{node.op} runs over time" if over and not by_step else ""

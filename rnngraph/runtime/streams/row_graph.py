@@ -37,7 +37,7 @@ class RowPort:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Of one row, without an axis of rows."""
+        """The shape of one row, without an axis of rows."""
         return (*self.before, *self.after)
 
     @property

@@ -157,7 +157,7 @@ class RowSteps:
             AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))(address(plan), 0, 1)
 
     def _add_jobs(self, parts: int) -> None:
-        """So that there is one for each of ``parts`` workers."""
+        """Adds jobs until there is one for each of ``parts`` workers."""
         while len(self._jobs) < parts:
             job = _Job(self, self._entry, self._sized, self._most, self._is_open)
             self._place(job)

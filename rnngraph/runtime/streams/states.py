@@ -27,7 +27,7 @@ class States:
         self.word = c_int64(0)  # machine code changes it, too
 
     @property
-    def turn(self) -> int:
+    def side(self) -> int:
         """Which side holds the present states."""
         return self.word.value
 
@@ -96,7 +96,7 @@ class StateForm:
         return found
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
-        """With names, shapes and a digest."""
+        """The states as bytes, with names, shapes and a digest."""
         from ...storage.checkpoint_file import packed
 
         by_label = dict(zip(self._labels, arrays, strict=True))

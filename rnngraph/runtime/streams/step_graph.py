@@ -93,7 +93,7 @@ class Tail:
 
     @cached_property
     def _needs(self) -> list[Precondition]:
-        """What must hold of lengths alone."""
+        """Preconditions of lengths alone."""
         checks = preconditions_of(self.timeline.graph)
         return [
             check for check in checks

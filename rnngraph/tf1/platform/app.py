@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Never
 
 from ...errors import ArgumentError, DtypeError, is_ours, shown
@@ -25,9 +26,9 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | No
 
 
 def _main_of_caller() -> Any:
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_ours(frame):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     found = None if frame is None else frame.f_globals.get("main")
     if found is None:
         raise ArgumentError("tf.app.run() finds no function main in the file that calls it; give it one")

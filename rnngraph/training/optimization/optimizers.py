@@ -61,16 +61,16 @@ def is_own(optimizer: Optimizer) -> bool:
     return not type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
 
 
-def _check_named(given: Any, what: str, where: Where | None = None) -> None:
+def _check_named(given: Any, what: str) -> None:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) and is_number(given[name]) for name in given):
-        raise DtypeError(f"{what} is {shown(given)}; give a mapping from names to finite numbers", where)
+        raise DtypeError(f"{what} is {shown(given)}; give a mapping from names to finite numbers")
 
 
-def slots_of(optimizer: Optimizer, where: Where | None = None) -> Mapping[str, float]:
+def slots_of(optimizer: Optimizer) -> Mapping[str, float]:
     """What ``slots`` gives. Raises ``DtypeError`` where that is no mapping from names to numbers."""
     given = optimizer.slots()
     if is_own(optimizer):
-        _check_named(given, f"{type(optimizer).__name__}.slots()", where)
+        _check_named(given, f"{type(optimizer).__name__}.slots()")
     return given
 
 

@@ -163,14 +163,14 @@ class Ranks:
             self._comm.Recv(array, source=rank)
 
     def share(self, arrays: list[np.ndarray]) -> None:
-        """What rank 0 has becomes everyone's, in place."""
+        """Gives everyone what rank 0 has, in place."""
         if self._comm is not None:
             for array in arrays:
                 self._comm.Bcast(array, root=0)
 
 
 def _differing(first: Any, other: Any) -> tuple[Any, Any]:
-    """Of two mappings the entries that differ, as text; of anything else all."""
+    """The entries in which two mappings differ, as text; of anything else all of it."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return first, other
     names = [name for name in first if first[name] != other.get(name)]

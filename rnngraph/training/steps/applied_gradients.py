@@ -28,7 +28,7 @@ class AppliedGradients:
         return [*((APPLIED + name, node) for name, node in self.applied.items()), *met, *places]
 
     def wrt(self, trained: tuple[str, ...]) -> tuple[str, ...]:
-        """What gradients are computed of."""
+        """The labels and outputs that gradients are computed of."""
         return tuple(dict.fromkeys([*trained, *(name for _, name, _ in self._targets())]))
 
     def replacing(self, labels: Mapping[Node, str]) -> ReplaceGradients:

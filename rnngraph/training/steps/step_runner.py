@@ -68,7 +68,7 @@ class NativeStep:
         return found
 
     def memory(self, entry: NativeEntry) -> StepMemory:
-        """That of an entry's calls."""
+        """The memory of an entry's calls."""
         found = self._memory.get(entry)
         if found is None:
             if len(self._memory) >= MOST_MEMORIES:
@@ -161,7 +161,7 @@ class StepVariant:
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, Sized]:
-        """For these feeds, which are checked."""
+        """The entry for these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
         return self._known.entry(
             None, arrays, compiled, outputs,

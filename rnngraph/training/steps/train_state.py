@@ -12,7 +12,7 @@ import numpy as np
 
 from ...allocation import reserve, zeros
 from ...errors import Where
-from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
+from ...passes.train_step import NEW, NORM, NUMBER, SHARE, SLOT, SUM, updates_of
 from ...program.program import Program
 from ...runtime.native.recomputation import AUTO, Recompute
 from ..optimization.optimizers import Optimizer, numbers_of, slots_of
@@ -70,7 +70,6 @@ class TrainState:
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
-        self._number_names: tuple[str, ...] = ()
 
     @property
     def updates(self) -> int:
@@ -98,7 +97,7 @@ class TrainState:
 
     @property
     def learning_rate(self) -> float:
-        """That of the next update."""
+        """The learning rate of the next update."""
         return numbers_of(self.optimizer, self.updates)["rate"]
 
     @learning_rate.setter
@@ -127,7 +126,7 @@ class TrainState:
 
     def flush_inputs(self) -> dict[str, np.ndarray]:
         """What an update of summed gradients reads."""
-        share = self._number_arrays.setdefault(f"{NUMBER}share", np.zeros(()))
+        share = self._number_arrays.setdefault(SHARE, np.zeros(()))
         share[...] = 1 / self.pending
         return {**self.present_sums(), **self.update_inputs()}
 
@@ -143,9 +142,8 @@ class TrainState:
 
     def _numbers(self) -> dict[str, np.ndarray]:
         arrays = self._number_arrays
-        numbers = numbers_of(self.optimizer, self.updates, self._number_names)
-        self._number_names = tuple(numbers)
-        for name, value in numbers.items():
+        before = [label.removeprefix(NUMBER) for label in arrays if label != SHARE]
+        for name, value in numbers_of(self.optimizer, self.updates, before).items():
             label = NUMBER + name
             if label not in arrays:
                 arrays[label] = np.zeros(())

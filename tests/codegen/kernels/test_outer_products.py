@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from native_calls import call_native
 
 from rnngraph.codegen.compile import compile_graph
-from rnngraph.codegen.kernels.outer_sum_plan import FEWEST_PACKED, MOST_PACKED, rows_of_a_block
+from rnngraph.codegen.kernels.kernel_plan import FEWEST_PACKED, MOST_PACKED, rows_of_a_block
 from rnngraph.codegen.machine.target import host, target_of
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.types import TensorType

@@ -12,7 +12,7 @@ import teams
 import rnngraph as rg
 from rnngraph.codegen.buffers.carried_state import DOUBLE_BUFFERED, FULL_HISTORY, IN_PLACE
 from rnngraph.codegen.cost_model import work_sharing
-from rnngraph.codegen.kernels import outer_sum_plan, product_plan
+from rnngraph.codegen.kernels import kernel_plan, product_plan
 from rnngraph.codegen.kernels.kernel_plan import KernelPlan
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule.plan import Plan
@@ -85,7 +85,7 @@ def test_each_kernel_is_decided_once(parts: int, unroll: int, monkeypatch: pytes
 
         return count
 
-    for module in (product_plan, outer_sum_plan):
+    for module in (product_plan, kernel_plan):
         monkeypatch.setattr(module, "tile_shape", counted("tile_shape", module.tile_shape))
     sharing = work_sharing.WorkSharing
     for method in ("partition", "copy"):

@@ -1,8 +1,8 @@
-"""Columns of a register tile whose k lie side by side: read by rows of memory, and turned in registers.
+"""Columns of a register tile whose k lie side by side: read by rows of memory, and transposed in registers.
 
 The lanes of a vector are such rows. Of each, pieces of 16 bytes are read, several k together, and joined to vectors of
-which each 16 bytes are turned by themselves: shuffles within 16 bytes are the cheapest everywhere. Nothing is read that
-is not there, and what is multiplied is the same as if the lanes lay side by side.
+which each 16 bytes are transposed by themselves: shuffles within 16 bytes are the cheapest everywhere. Nothing is read
+that is not there, and what is multiplied is the same as if the lanes lay side by side.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FROM_ONE_POINTER = 8
 """Rows that are reached from one pointer, by multiples of their distance: more would take registers for these."""
 
 
-def are_turned(tile: Contract) -> bool:
+def are_transposed(tile: Contract) -> bool:
     """Whether the k of a tile's columns lie side by side, and their lanes don't."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
@@ -31,7 +31,9 @@ def read_together(tile: Contract) -> int:
     return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
 
 
-def turned(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int) -> list[Handle]:
+def transposed_columns(
+    builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
+) -> list[Handle]:
     """Vectors of ``count`` k, the first of which is k + offset; lanes that are not there are 0, or as the last one."""
     b, lanes, length = builder.b, tile.results[0][0].lanes, read_together(tile)
     dtype = tile.right[column][0].dtype
