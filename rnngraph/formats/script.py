@@ -165,7 +165,7 @@ class Script:
             wanted = set(names.values())
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
-        given = _names(tensor for step in self._steps for tensor in _tensors_in(step.thing))
+        given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
         held = {name: self.parameters.get(given[spec]) for spec, name in names.items()}
         self.parameters = {
             name: array for name, array in held.items() if array is not None
@@ -199,9 +199,10 @@ def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 
-def _tensors_in(thing: Any) -> Iterator[Tensor]:
+def tensors_in(thing: Any) -> Iterator[Tensor]:
+    """The Tensors that a step gave."""
     if isinstance(thing, Tensor):
         yield thing
     elif isinstance(thing, list | tuple):
         for part in thing:
-            yield from _tensors_in(part)
+            yield from tensors_in(part)

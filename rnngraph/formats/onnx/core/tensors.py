@@ -38,8 +38,10 @@ class Note:
 class Tensors(Values):
     """Declares in a script."""
 
-    def __init__(self, script: Script, shared: frozenset[Any] = frozenset()) -> None:
-        super().__init__(script, shared)
+    def __init__(
+        self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(script, shared, anchored)
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []

@@ -41,15 +41,25 @@ def _flat(call: Call, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
     windows = [_Window(call, place, 2, kernel.shape[2 + place], call.shape()[2 + place]) for place in (0, 1)]
     across, tensors = _across(call, windows), call.tensors
     window = windows[across]
-    if window.kernel > 1 and call.whole("group", 1) > 1:
-        raise UnreadableError("it runs along two axes in groups")
     kernel = kernel if across == 0 else kernel.swapaxes(2, 3)  # [filters, width, across, along]
     moved = tensors.transpose(call.input(0), (0, 2 + across, 3 - across, 1))
-    rows = tensors.value(_side_by_side(call, moved, window, 0.0, lambda parts: tensors.concat(parts, 3)))
+    rows = tensors.value(_side_by_side(call, moved, window, 0.0, lambda parts: _by_groups(call, parts)))
     flat = _as_rows(call, rows)
     side = kernel.transpose(0, 2, 1, 3).reshape(kernel.shape[0], -1, kernel.shape[3])
     found = _run(call, flat, side, bias, windows[1 - across])
     return _from_rows(call, found, shape_of(rows), across)
+
+
+def _by_groups(call: Call, parts: list[Operand]) -> Operand:
+    """Channels of all parts side by side, those of one group after the other."""
+    tensors, groups = call.tensors, call.whole("group", 1)
+    *ahead, channels = shape_of(parts[0])
+    if groups == 1:
+        return tensors.concat(parts, 3)
+    if not isinstance(channels, int) or groups < 1 or channels % groups:
+        raise UnreadableError(f"its {channels} channels are no {groups} groups")
+    apart = [tensors.reshape(part, [*ahead, groups, channels // groups]) for part in parts]
+    return tensors.reshape(tensors.concat(apart, 4), [*ahead, channels * len(parts)])
 
 
 def _as_rows(call: Call, x: Value) -> Value:
