@@ -156,6 +156,11 @@ class Script:
         wanted = set(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
 
+    def drop_unused_steps(self) -> None:
+        """Forgets steps that no output needs, but for inputs."""
+        wanted = wanted_steps(self._steps, self.outputs) | {value.step for value in self.inputs.values()}
+        self._steps = [step for step in self._steps if step in wanted]
+
     def settle_parameters(self) -> None:
         """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
         by its first use: by a later one, if no output needs that.

@@ -34,6 +34,7 @@ from .ops import (
     products,
     quantized,
     reducing,
+    scattering,
     sequences,
     shapes,
 )
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, sequences,
-    shapes,
+    choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, scattering,
+    sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5
@@ -228,6 +229,7 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
     if problems:
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
+        script.drop_unused_steps()  # entries that were written over are none of a loop's
         script = rolled_up(script)
     script.drop_unused_inputs()
     return script

@@ -43,7 +43,7 @@ def _gather(call: Call) -> Outputs:
     if counting is not None:
         ids = counting
     elif not _is_place(ids):
-        ids = _from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
+        ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
     found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
         (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
     ))  # fmt: skip
@@ -82,7 +82,7 @@ def _is_place(ids: Value) -> bool:
     return ids.step.key in (placeholder, basic.argmax)
 
 
-def _from_front(call: Call, ids: Value, size: Any) -> Value:
+def from_front(call: Call, ids: Value, size: Any) -> Value:
     """Indices without such as are counted from the end."""
     return call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
 
@@ -133,7 +133,7 @@ def _gather_elements(call: Call) -> Outputs:
                 raise UnreadableError("its indices are of another shape than what they choose from")
             value = call.tensors.value(call.tensors.taken(value, [*[slice(None)] * place, slice(wanted)]))
     size = call.shape()[axis]
-    ids = _from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
+    ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
     if call.shape(1)[axis] == 1:
         hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
         chosen = call.script.call(basic.where, hits, value, 0)
@@ -174,7 +174,7 @@ def _gather_nd(call: Call) -> Outputs:
             part: Any = along(call, shape[place], len(index) - 2 - place)
         else:
             part = tensors.value(tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place - batch]))
-            part = _from_front(call, tensors.cast(part, "int64"), entry_count(call, shape[place]))
+            part = from_front(call, tensors.cast(part, "int64"), entry_count(call, shape[place]))
         if flat is not None:
             part = script.operation("+", script.operation("*", flat, entry_count(call, shape[place])), part)
         flat = part
@@ -207,7 +207,7 @@ def _one_hot(call: Call) -> Outputs:
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
-    ids = _from_front(call, ids, depth)
+    ids = from_front(call, ids, depth)
     dtype = held(dtype_of(values))
     if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
         found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))
@@ -233,18 +233,6 @@ def _sorted(call: Call) -> Outputs | None:
         return None
     order = tensors.say(call.script.call(descending_order, x), "order")
     return [tensors.sorted(x, order, 0), order]
-
-
-@reads("ScatterElements")
-def _scatter_elements(call: Call) -> Outputs:
-    order, tensors, places = call.input(1), call.tensors, call.input(2)
-    is_count = tensors.is_a(places, "count") or (
-        isinstance(places, Known) and places.array.tolist() == list(range(places.array.size))
-    )
-    if tensors.is_a(order, "order") and is_count and call.text("reduction", "none") == "none":
-        assert isinstance(order, Value)
-        return tensors.say(call.script.call(inverse_order, order), "inverse", order)
-    return _by_values(call)
 
 
 @reads("TopK")
@@ -276,7 +264,7 @@ def _top_k(call: Call) -> Outputs:
     return [tensors.transpose(tensors.stack(items, rank - 1), back) for items in (numbers, places)]
 
 
-@reads("Compress", "NonZero", "ScatterND", "Unique")
+@reads("Compress", "NonZero", "Unique")
 def _by_values(call: Call) -> Outputs:
     items = [item for item in call.inputs if item is not None]
     if call.op == "NonZero" and isinstance(items[0], Known):
@@ -285,15 +273,4 @@ def _by_values(call: Call) -> Outputs:
         source = items[0].source  # ones, as old exporters count to a size
         if isinstance(source, Known) and not source.is_symbolic and source.array.all():
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
-    if call.op == "ScatterND" and all(isinstance(item, Known) for item in items):
-        return _scattered(*(item for item in items if isinstance(item, Known)))
-    raise UnreadableError("the size of what it gives, or where it writes, depends on numbers at run time")
-
-
-def _scattered(x: Known, index: Known, updates: Known) -> Known:
-    """Entries written over others, of the file alone."""
-    found = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
-    places = index.numbers("indices")
-    for place in np.ndindex(places.shape[:-1]):
-        found[tuple(places[place])] = updates.array[place]
-    return known(found, x.dtype)
+    raise UnreadableError("the size of what it gives depends on numbers at run time")
