@@ -177,7 +177,16 @@ def numbers(draw: Draw, *kinds: Any) -> Make:
 
 
 F, D, L, I = np.float32, np.float64, np.int64, np.int32  # noqa: E741
-_RANGES = {"Log": (0.1, 4.0), "Sqrt": (0.01, 4.0), "Reciprocal": (0.2, 3.0), "Tan": (-1.2, 1.2), "Asin": (-0.9, 0.9), "Acos": (-0.9, 0.9), "Atanh": (-0.9, 0.9), "Acosh": (1.1, 4.0)}
+_RANGES = {
+    "Log": (0.1, 4.0),
+    "Sqrt": (0.01, 4.0),
+    "Reciprocal": (0.2, 3.0),
+    "Tan": (-1.2, 1.2),
+    "Asin": (-0.9, 0.9),
+    "Acos": (-0.9, 0.9),
+    "Atanh": (-0.9, 0.9),
+    "Acosh": (1.1, 4.0),
+}
 _SINCE = {
     "Sign": 9, "Erf": 9, "Sinh": 9, "Cosh": 9, "Round": 11, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Celu": 12,
     "ThresholdedRelu": 10, "Shrink": 9, "IsNaN": 9, "IsInf": 10, "Where": 9, "Mod": 10, "LessOrEqual": 12,
@@ -328,9 +337,7 @@ def clip(draw: Draw, op: str) -> Case:
     case.feed(draw.dims(0, 4), floats(dtype=dtype) if np.dtype(dtype).kind == "f" else wholes(-4, 4, dtype))
     low, high = sorted(draw.random.integers(-3, 4, 2))
     if case.opset < 11:
-        case.attributes = {
-            name: float(value) for name, value in (("min", low), ("max", high)) if draw.often(0.7)
-        }
+        case.attributes = {name: float(value) for name, value in (("min", low), ("max", high)) if draw.often(0.7)}
         return case
     for value in (low, high):
         if draw.often(0.3):
@@ -430,7 +437,9 @@ def reshape(draw: Draw, op: str) -> Case:
             wanted = [0] * len(own)
     elif kind == 1:
         wanted[draw.whole(0, len(own) - 1)] = -1
-        wanted = [0 if entry > 0 and place < len(own) and dims[place][1] else entry for place, entry in enumerate(wanted)]
+        wanted = [
+            0 if entry > 0 and place < len(own) and dims[place][1] else entry for place, entry in enumerate(wanted)
+        ]
     elif kind == 2:
         wanted = [0, 1, *([0] if False else []), -1] if len(own) > 1 else [1, -1, 1]
     else:
@@ -512,11 +521,16 @@ def cut(draw: Draw, op: str) -> Case:
         step = 1 if case.opset < 10 or draw.often(0.6) else draw.one((-1, 2, -2, 3))
         first, last = sorted(draw.random.permutation(size + 1)[:2].tolist())
         if name is not None and step > 0:
-            first, last = draw.one([(0, 1), (0, -1) if size > 1 else (0, 1), (-1, 1 << 40), (0, 1 << 62), (-1, 1 << 31)])
+            first, last = draw.one(
+                [(0, 1), (0, -1) if size > 1 else (0, 1), (-1, 1 << 40), (0, 1 << 62), (-1, 1 << 31)]
+            )
         elif name is not None:
             first, last = draw.one([(-1, -(1 << 40)), ((1 << 31) - 1, -(1 << 31))])
         elif step < 0:
-            first, last = last - 1, draw.one([first - 1 if first else -size - 1, -(1 << 40) if not first else first - 1])
+            first, last = (
+                last - 1,
+                draw.one([first - 1 if first else -size - 1, -(1 << 40) if not first else first - 1]),
+            )
         elif draw.often(0.3):
             last = draw.one([1 << 31, (1 << 63) - 1])
         if name is None and draw.often(0.3) and step > 0:
@@ -573,7 +587,11 @@ def tile(draw: Draw, op: str) -> Case:
 def pad(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     dims = draw.dims(1, 4, 0.4, 6)
-    mode = draw.one(["constant", "constant", "reflect", "edge", "wrap"] if case.opset >= 19 else ["constant", "constant", "reflect", "edge"])
+    mode = draw.one(
+        ["constant", "constant", "reflect", "edge", "wrap"]
+        if case.opset >= 19
+        else ["constant", "constant", "reflect", "edge"]
+    )
     if mode == "reflect":
         dims = [(size + 2, name) for size, name in dims]
     case.feed(dims, floats() if case.opset < 13 or draw.often(0.8) else wholes(-4, 4, draw.one((L, I))))
@@ -604,7 +622,11 @@ def expand(draw: Draw, op: str) -> Case:
     dims = [(1, None) if draw.often(0.4) else dim for dim in draw.dims(0, 4)]
     case.feed(dims, numbers(draw, F, F, L, I))
     wanted = [draw.whole(1, 3) if dim == (1, None) else 1 if draw.often() or dim[1] else dim[0] for dim in dims]
-    wanted = wanted[draw.whole(0, len(wanted)) :] if draw.often(0.3) else [draw.whole(1, 3) for _ in range(draw.whole(0, 2))] + wanted
+    wanted = (
+        wanted[draw.whole(0, len(wanted)) :]
+        if draw.often(0.3)
+        else [draw.whole(1, 3) for _ in range(draw.whole(0, 2))] + wanted
+    )
     case.hold(wanted, L)
     return case
 
@@ -709,7 +731,9 @@ def scatter_elements(draw: Draw, op: str) -> Case:
     index[axis] = (draw.whole(1, size), None)
 
     def make(random: np.random.Generator, shape: Sequence[int]) -> Array:
-        keys = random.random(tuple(shape) if len(shape) < 1 else [*shape[: axis % len(dims)], size, *shape[axis % len(dims) + 1 :]])
+        keys = random.random(
+            tuple(shape) if len(shape) < 1 else [*shape[: axis % len(dims)], size, *shape[axis % len(dims) + 1 :]]
+        )
         return np.take(np.argsort(keys, axis), np.arange(shape[axis]), axis).astype(L)
 
     if draw.often(0.6):
@@ -801,13 +825,22 @@ def matmul(draw: Draw, op: str) -> Case:
 
 def gemm(draw: Draw, op: str) -> Case:
     case = draw.case(op)
-    rows, inner, columns = (draw.whole(1, 4), "rows" if draw.often() else None), (draw.whole(1, 4), None), (draw.whole(1, 4), None)
+    rows, inner, columns = (
+        (draw.whole(1, 4), "rows" if draw.often() else None),
+        (draw.whole(1, 4), None),
+        (draw.whole(1, 4), None),
+    )
     flips = draw.whole(0, 1), draw.whole(0, 1)
     make = floats(dtype=draw.one((F, F, D)))
     draw.put(case, [inner, rows] if flips[0] else [rows, inner], make, 0.9)
     draw.put(case, [columns, inner] if flips[1] else [inner, columns], make, 0.4)
     if draw.often(0.7) or case.opset < 11:
-        draw.put(case, draw.one([[columns], [(1, None), columns], [rows, columns], [rows, (1, None)], [], [(1, None)]]), make, 0.4)
+        draw.put(
+            case,
+            draw.one([[columns], [(1, None), columns], [rows, columns], [rows, (1, None)], [], [(1, None)]]),
+            make,
+            0.4,
+        )
     for name, flip in zip(("transA", "transB"), flips, strict=True):
         if flip or draw.often(0.3):
             case.attributes[name] = flip
@@ -820,7 +853,9 @@ def gemm(draw: Draw, op: str) -> Case:
 def einsum(draw: Draw, op: str) -> Case:
     case = draw.case(op, 12)
     letters = list(string.ascii_lowercase[:5])
-    size: dict[str, tuple[int, str | None]] = {letter: (draw.whole(1, 4), letter if draw.often(0.3) else None) for letter in letters}
+    size: dict[str, tuple[int, str | None]] = {
+        letter: (draw.whole(1, 4), letter if draw.often(0.3) else None) for letter in letters
+    }
     terms = []
     for _ in range(draw.whole(1, 3)):
         count = draw.whole(1, 4)
@@ -935,7 +970,11 @@ def conv(draw: Draw, op: str) -> Case:
     groups = draw.one([1, 1, 1, 2, 3])
     channels, filters = groups * draw.whole(1, 2), groups * draw.whole(1, 2)
     kernels = [draw.whole(1, 4) for _ in range(spatial)]
-    dims: Dims = [*draw.dims(1, 1), (channels, None), *((draw.whole(7, 10), f"s{place}" if draw.often(0.5) else None) for place in range(spatial))]
+    dims: Dims = [
+        *draw.dims(1, 1),
+        (channels, None),
+        *((draw.whole(7, 10), f"s{place}" if draw.often(0.5) else None) for place in range(spatial)),
+    ]
     if spatial == 2 and dims[2][1] and dims[3][1]:
         dims[3] = (dims[3][0], None)
     case.feed(dims, floats())
@@ -954,7 +993,10 @@ def pool(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     spatial = draw.whole(1, 2)
     kernels = [draw.whole(1, 4) for _ in range(spatial)]
-    dims: Dims = [*draw.dims(2, 2), *((draw.whole(7, 10), f"s{place}" if draw.often(0.5) else None) for place in range(spatial))]
+    dims: Dims = [
+        *draw.dims(2, 2),
+        *((draw.whole(7, 10), f"s{place}" if draw.often(0.5) else None) for place in range(spatial)),
+    ]
     dims[1] = (dims[1][0], None)
     if spatial == 2 and dims[2][1] and dims[3][1]:
         dims[3] = (dims[3][0], None)

@@ -101,18 +101,13 @@ def whole_quotient(a: Any, b: Any) -> Tensor:
 
 def remainder_of(a: Any, b: Any) -> Tensor:
     """What is left of a / b, with the sign of a."""
-    return a - where(equal(b, 0), 0, whole_quotient(a, b)) * b
+    return a - (truncated(a / b) if a.dtype in ("float32", "float64") else whole_quotient(a, b)) * b
 
 
 def modulo(a: Any, b: Any) -> Tensor:
     """What is left of a / b, with the sign of b."""
     rest = remainder_of(a, b)
     return where(logical_and(logical_not(equal(rest, 0)), logical_xor(rest < 0, b < 0)), rest + b, rest)
-
-
-def float_remainder(a: Any, b: Any) -> Tensor:
-    """What is left of a / b, with the sign of a."""
-    return a - truncated(a / b) * b
 
 
 def arc_sine(x: Any) -> Tensor:

@@ -66,9 +66,7 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
         return _behind(inner, len(shape_of(x)) - len(own))
     if isinstance(key, Index):
         return _part(inner, key.index, own)
-    long, places = (
-        [place for place, dim in enumerate(shape) if dim != 1] for shape in (own, shape_of(x))
-    )
+    long, places = ([place for place, dim in enumerate(shape) if dim != 1] for shape in (own, shape_of(x)))
     if [own[place] for place in long] != [shape_of(x)[place] for place in places] or inner.axis not in long:
         return None
     return replace(inner, axis=places[long.index(inner.axis)])

@@ -16,7 +16,6 @@ from ..core.functions import (
     arc_sine,
     ceil_of,
     celu,
-    float_remainder,
     floor_of,
     hard_sigmoid_of,
     hard_swish,
@@ -201,11 +200,9 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
 
 
 def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
-    """Quotients of whole numbers, and what is left of them."""
-    if dtype in FLOATS and not call.whole("fmod", 0):
-        raise UnreadableError("the remainder of floats is computed with the sign of what they are divided by")
+    """Quotients of whole numbers, and what is left of divisions."""
     function = whole_quotient if op == "Div" else remainder_of if call.whole("fmod", 0) else modulo
-    return call.script.call(float_remainder if dtype in FLOATS else function, left, call.tensors.value(right))
+    return call.script.call(function, left, call.tensors.value(right))
 
 
 @reads("Pow")

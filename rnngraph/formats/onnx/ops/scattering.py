@@ -56,7 +56,9 @@ def _one_by_one(call: Call, axis: int) -> Operand:
     """Entries at places along an axis that a call gives, each beside all places of the axis."""
     tensors, script, count = call.tensors, call.script, call.shape(1)[axis]
     if not isinstance(count, int) or count > MOST_WRITTEN:
-        raise UnreadableError(f"it writes to {count} places of an axis that a call gives; up to {MOST_WRITTEN} are read")
+        raise UnreadableError(
+            f"it writes to {count} places of an axis that a call gives; up to {MOST_WRITTEN} are read"
+        )
     size, reduction = call.shape()[axis], call.text("reduction", "none")
     ids = from_front(call, tensors.cast(call.value(1), "int64"), entry_count(call, size))
     places, x = along(call, size, call.rank() - axis - 1), call.value(0)
