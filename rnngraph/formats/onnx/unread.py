@@ -26,7 +26,7 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
         "BlackmanWindow", "DFT", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT",
     ),
     "it multiplies in whole numbers; export the net before it is quantized, or with QuantizeLinear around float ops": (
-        "ConvInteger", "QLinearConv", "QLinearMatMul",
+        "QLinearConv", "QLinearMatMul",
     ),
     "it is a loss; export the net up to what it predicts": ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
     "it writes to places that only a call knows": ("TensorScatter",),

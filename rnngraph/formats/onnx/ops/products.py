@@ -52,7 +52,8 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 
 @reads("Gemm", "FusedMatMulBias")
-def _gemm(call: Call) -> Outputs:
+def gemm(call: Call) -> Operand:
+    """alpha A @ B + beta C, A and B turned or not."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
