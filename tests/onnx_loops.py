@@ -173,7 +173,8 @@ def random_loop(seed: int) -> Looped:
         given.append(_info("count", [], TensorProto.INT64))
         counted = [body.add("Add", ["count", one], 0)]
     given += [_info(name, [BATCH, width]) for name, width in states.items()]
-    going = body.add("Less", [counted[0], "steps"], 0) if counts and draw.random() < 0.5 else body.add("Identity", ["go"], 0)
+    asks = counts and draw.random() < 0.5
+    going = body.add("Less", [counted[0], "steps"], 0) if asks else body.add("Identity", ["go"], 0)
     results = [_info(going, [], TensorProto.BOOL), *(_info(name, [], TensorProto.INT64) for name in counted)]
     results += [_info(name, None) for name in (*following, *emitted)]  # type: ignore[arg-type]
     inner = helper.make_graph(body.nodes, "body", given, results)

@@ -260,9 +260,7 @@ def binary(draw: Draw, op: str) -> Case:
         case.names.clear()
         for side in sides:
             case.feed(side, make)
-    if op == "Mod" and make(np.random.default_rng(0), [1]).dtype.kind == "f":
-        case.attributes = {"fmod": 1}
-    elif op == "Mod" and draw.often(0.4):
+    if (op == "Mod" and make(np.random.default_rng(0), [1]).dtype.kind == "f") or (op == "Mod" and draw.often(0.4)):
         case.attributes = {"fmod": 1}
     return case
 
@@ -441,7 +439,7 @@ def reshape(draw: Draw, op: str) -> Case:
             0 if entry > 0 and place < len(own) and dims[place][1] else entry for place, entry in enumerate(wanted)
         ]
     elif kind == 2:
-        wanted = [0, 1, *([0] if False else []), -1] if len(own) > 1 else [1, -1, 1]
+        wanted = [0, 1, -1] if len(own) > 1 else [1, -1, 1]
     else:
         wanted = [-1]
     case.hold(wanted, L)
@@ -769,7 +767,7 @@ def scatter_nd(draw: Draw, op: str) -> Case:
 
 def one_hot(draw: Draw, op: str) -> Case:
     case = draw.case(op, 9)
-    dims = draw.dims(0 if False else 1, 3)
+    dims = draw.dims(1, 3)
     depth = draw.whole(1, 5)
     case.feed(dims, wholes(-depth if case.opset >= 11 and draw.often(0.4) else 0, depth - 1, draw.one((L, L, I))))
     case.hold(draw.one([np.asarray(depth), np.asarray([depth])]), L)

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, quantized, reducing, scan, scattering,
-    sequences, shapes,
+    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, quantized, reducing, scan,
+    scattering, sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5
@@ -196,7 +196,9 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
         raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
-        raise UnreadableError("the file does not say how many axes it has; give it a shape, as onnx.tools.update_model_dims does")
+        raise UnreadableError(
+            "the file does not say how many axes it has; give it a shape, as onnx.tools.update_model_dims does"
+        )
     return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], held(kind.dtype))
 
 

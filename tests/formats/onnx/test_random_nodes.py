@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,19 @@ import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
 
-from onnx_files import by_onnxruntime, ours  # noqa: E402
+from onnx_files import assert_same, by_onnxruntime, ours  # noqa: E402
+from onnx_loops import random_loop, random_scan  # noqa: E402
 from onnx_nodes import GENERATORS, Case, random_case  # noqa: E402
 
 pytestmark = pytest.mark.peers
 EACH = 100
+"""Nodes of an operator that onnxruntime runs."""
+LOOPS = {"Scan": random_scan, "Loop": random_loop}
+
+
+@pytest.fixture(autouse=True)
+def _onnxruntime() -> None:
+    pytest.importorskip("onnxruntime").set_default_logger_severity(4)
 
 
 def outcome(case: Case, seed: int) -> str:
@@ -34,28 +43,62 @@ def outcome(case: Case, seed: int) -> str:
     for feeds, expected in zip(calls, wanted, strict=True):
         found = ours(program, feeds)
         for name, array in expected.items():
-            have = found[name]
-            assert have.shape == array.shape, (name, have.shape, array.shape)
-            np.testing.assert_allclose(
-                np.asarray(have, np.float64), np.asarray(array, np.float64), case.tolerance,
-                case.tolerance * max(1.0, float(np.abs(array[np.isfinite(array)], dtype=np.float64).max(initial=0))) if array.dtype.kind == "f" else 0,
-                err_msg=name,
-            )  # fmt: skip
+            assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
+            wide, is_float = array.astype(np.float64), array.dtype.kind == "f"
+            scale = max(1.0, float(np.abs(wide[np.isfinite(wide)]).max(initial=0))) if is_float else 0.0
+            near = case.tolerance * scale
+            np.testing.assert_allclose(np.asarray(found[name], np.float64), wide, case.tolerance, near, err_msg=name)
     return "passed"
 
 
-def check(op: str, seeds: Any) -> Counter[str]:
-    outcomes: Counter[str] = Counter()
+def outcomes_of(op: str, seeds: Iterable[int], enough: int) -> Counter[str]:
+    """How often what comes of an operator's nodes, until enough of them were run."""
+    found: Counter[str] = Counter()
     for seed in seeds:
         case = random_case(op, seed)
         try:
-            outcomes[outcome(case, seed)] += 1
+            found[outcome(case, seed).partition(":")[0]] += 1
         except Exception as error:
             raise AssertionError(f"{op}, seed {seed}: {case}") from error
-    return outcomes
+        if found["passed"] + found["refused"] >= enough:
+            break
+    return found
 
 
-@pytest.mark.parametrize("op", GENERATORS)
-def test_a_random_node_gives_the_numbers_of_onnxruntime(op: str) -> None:
-    pytest.importorskip("onnxruntime")
-    check(op, range(1))
+def test_a_random_node_of_each_operator_gives_the_numbers_of_onnxruntime() -> None:
+    for op in GENERATORS:
+        outcomes_of(op, range(1), 1)
+
+
+@pytest.mark.exhaustive
+def test_many_random_nodes_give_the_numbers_of_onnxruntime() -> None:
+    for op in GENERATORS:
+        found = outcomes_of(op, range(1000, 1000 + 4 * EACH), EACH)
+        print(f"{op}: {dict(found)}")
+        assert found["passed"] >= EACH // 4, op
+
+
+def check_loop(op: str, seed: int) -> str:
+    looped: Any = LOOPS[op](seed)
+    calls = [looped.feeds(seed, 2, 5), looped.feeds(seed + 1, 1, 1), looped.feeds(seed + 2, 4, 3)]
+    wanted = [by_onnxruntime(looped.model, feeds) for feeds in calls]
+    try:
+        program = rg.read_onnx(looped.model).program()
+    except rg.NotReadableError:
+        return "refused"
+    for feeds, expected in zip(calls, wanted, strict=True):
+        assert_same(ours(program, feeds), expected, 5e-5)
+    return "passed"
+
+
+@pytest.mark.parametrize("op", LOOPS)
+def test_a_few_random_loops_give_the_numbers_of_onnxruntime(op: str) -> None:
+    assert [check_loop(op, seed) for seed in range(4)] == ["passed"] * 4
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("op", LOOPS)
+def test_500_random_loops_give_the_numbers_of_onnxruntime(op: str) -> None:
+    found = Counter(check_loop(op, seed) for seed in range(1000, 1500))
+    print(f"{op}: {dict(found)}")
+    assert found["passed"] >= 490

@@ -105,7 +105,7 @@ class Values:
 
     def _repeated(self, x: Expanded) -> Value:
         source = x.source
-        if isinstance(source, Known) and source.array.size == 1:
+        if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
             found = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
             found.step.fill = float(number)

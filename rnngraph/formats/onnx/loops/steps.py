@@ -16,6 +16,7 @@ from ....declare.functions import basic
 from ....declare.tensor import constant
 from ....ir.types import FLOATS, Dim, Size, product
 from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
+from ...script import Script
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, dtype_of, is_zero, known, shape_of
 from ..core.sizes import UnreadableError, texts

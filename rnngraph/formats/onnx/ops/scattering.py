@@ -4,7 +4,7 @@ file; and places that a call gives, one or a few along an axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from ...steps import Value
 from ..core.functions import inverse_order
 from ..core.known import Expanded, Known, Operand, known, shape_of
 from ..core.ranges import Range, parts_of, range_of
-from ..core.sizes import UnreadableError, axis_of, texts
+from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
-from .choosing import along, from_front, entry_count
+from .choosing import along, entry_count, from_front
 
 MOST_ENTRIES = 256
 """Entries of an axis that become a list of entries, one of which is written over."""
