@@ -288,6 +288,22 @@ def test_entries_that_are_written_where_a_call_says() -> None:
         rg.read_onnx(model)
 
 
+def test_a_number_that_is_written_where_a_mask_holds() -> None:
+    """As ``x[x < 0] = 0.5``, which the newer exporter writes with as many numbers as there are places."""
+    nodes = [
+        ("Less", ["x", "low"], ["mask"], {}), ("NonZero", ["mask"], ["at"], {}),
+        ("Transpose", ["at"], ["places"], {"perm": [1, 0]}), ("Reshape", ["mask", "last"], ["flat"], {}),
+        ("Cast", ["flat"], ["ones_there"], {"to": INT}), ("ReduceSum", ["ones_there"], ["count"], {"keepdims": 1}),
+        ("Expand", ["half", "count"], ["numbers"], {}), ("Reshape", ["numbers", "last"], ["u"], {}),
+        ("ScatterND", ["x", "places", "u"], ["y"], {}),
+    ]  # fmt: skip
+    net = check(model_of(nodes, X, ["y"], low=np.float32(0), **KNOWN), {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
+    assert "rg.where(" in net.script()
+    model = model_of([*nodes[:3], ("Cast", ["places"], ["y"], {"to": FLOAT})], X, ["y"], low=np.float32(0), **KNOWN)
+    with pytest.raises(rg.NotReadableError, match="it takes what NonZero gives"):
+        rg.read_onnx(model)
+
+
 # Sizes, and what is fused or quantized --------------------------------------------------------------------
 
 

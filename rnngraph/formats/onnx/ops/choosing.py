@@ -13,7 +13,7 @@ from ....declare.placeholders import placeholder
 from ....ir.types import FLOATS, Dim, Size, dim_text
 from ...steps import Value
 from ..core.functions import argmin, descending_order, inverse_order
-from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
+from ..core.known import Expanded, Found, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.values import held
@@ -273,4 +273,6 @@ def _by_values(call: Call) -> Outputs:
         source = items[0].source  # ones, as old exporters count to a size
         if isinstance(source, Known) and not source.is_symbolic and source.array.all():
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
+    if call.op == "NonZero":
+        return Found(call.tensors.cast(call.value(0), "bool"))
     raise UnreadableError("the size of what it gives depends on numbers at run time")

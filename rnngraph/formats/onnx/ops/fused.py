@@ -60,7 +60,7 @@ def _fused_matmul(call: Call) -> Outputs:
         if call.whole(name, 0) and rank > 1:
             side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
-    found, alpha = product_of(tensors, *sides), call.number("alpha", 1.0)
+    found, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
     return found if alpha == 1 else combined(call, "Mul", found, number_like(alpha, found))
 
 

@@ -11,7 +11,7 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import FLOATS, Dim, Size
-from ..core.known import Expanded, Known, Operand, all_are, check_count, known
+from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
@@ -24,6 +24,9 @@ FAR = (1 << 31) - 1
 
 @reads("Transpose")
 def _transpose(call: Call) -> Outputs:
+    found = call.found(0)
+    if found is not None and call.entries("perm", [1, 0]) == [1, 0]:
+        return Found(found.mask, not found.is_turned)
     return call.tensors.transpose(call.input(0), call.entries("perm") or list(range(call.rank()))[::-1])
 
 

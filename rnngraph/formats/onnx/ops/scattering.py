@@ -13,7 +13,7 @@ from ....declare.functions import basic
 from ....ir.types import Dim, Size
 from ...steps import Value
 from ..core.functions import inverse_order
-from ..core.known import Expanded, Known, Operand, known, shape_of
+from ..core.known import Expanded, Found, Known, Operand, known, shape_of
 from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
@@ -81,6 +81,9 @@ def _one_by_one(call: Call, axis: int) -> Operand:
 
 @reads("ScatterND")
 def _scatter_nd(call: Call) -> Outputs:
+    found = call.found(1)
+    if found is not None:
+        return _where_found(call, found)
     x, index, updates = (call.input(number) for number in range(3))
     if isinstance(x, Known) and isinstance(index, Known) and isinstance(updates, Known):
         return _of_known(x, index, updates)
@@ -106,6 +109,17 @@ def _scatter_nd(call: Call) -> Outputs:
         bounds: list[Bounds] = [(place, 1), *((0, dim) for dim in shape[1:])]
         x = _written(tensors, x, bounds, tensors.taken(rows, [slice(number, number + 1)]))
     return x
+
+
+def _where_found(call: Call, found: Found) -> Operand:
+    """One number where a mask holds."""
+    number = call.input(2)
+    source = number.source if isinstance(number, Expanded) else number
+    is_plain = found.is_turned and shape_of(found.mask) == call.shape() and call.text("reduction", "none") == "none"
+    if not is_plain or any(dim != 1 for dim in shape_of(source)):
+        raise UnreadableError("it writes to places of which there are as many as numbers at run time say")
+    only = call.tensors.value(call.tensors.reshape(source, ()))
+    return call.script.call(basic.where, found.mask, only, call.value(0))
 
 
 def _of_known(x: Known, index: Known, updates: Known) -> Known:

@@ -58,7 +58,11 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 
 @reads("Expand")
 def _expand(call: Call) -> Outputs:
-    x, wanted = call.input(0), call.sizes(1, "the sizes")
+    x, count = call.input(0), call.input(1)
+    if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
+        only = call.tensors.reshape(x, ())  # one number, for each place at which a mask holds
+        return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
+    wanted = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
     rank = max(len(own), len(wanted))
     shape: list[Dim] = []
