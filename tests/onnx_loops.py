@@ -57,7 +57,7 @@ class Body:
 
     def grow(self) -> None:
         x, width = self.one(self.values)
-        match int(self.draw.integers(7)):
+        match int(self.draw.integers(10)):
             case 0:
                 self.add(self.one(["Tanh", "Sigmoid", "Relu", "Neg", "Softsign"]), [x], width)
             case 1:
@@ -80,6 +80,27 @@ class Body:
             case 6:
                 mean = self.add("ReduceMean", [x], 0, axes=[1], keepdims=1)
                 self.add("Sub", [x, mean], width)
+
+            case 7:
+                units = int(self.draw.integers(1, 5))
+                names = [x, self.weight(units, width), self.weight(units)]
+                self.add("Gemm", names, units, transB=1, alpha=0.5)
+            case 8:
+                names = [x, self.weight(width), self.weight(width)]
+                self.add("LayerNormalization", names, width, epsilon=0.1)
+            case 9:
+                self._layer(x, width)
+
+    def _layer(self, x: str, width: int) -> None:
+        """A recurrent node over one step, as exporters have cells."""
+        units, ahead = int(self.draw.integers(1, 5)), self.array(np.array([0]))
+        op, gates = self.one([("GRU", 3), ("LSTM", 4), ("RNN", 1)])
+        long = self.add("Unsqueeze", [x, ahead], 0)
+        arrays = [self.weight(1, gates * units, size) for size in (width, units)]
+        name = f"v{len(self.nodes)}"
+        inputs = [long, *arrays, self.weight(1, 2 * gates * units)]
+        self.nodes.append(helper.make_node(op, inputs, ["", name], hidden_size=units))
+        self.add("Squeeze", [name, ahead], units)
 
     def following(self, width: int) -> str:
         """The next value of a state."""

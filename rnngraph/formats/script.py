@@ -171,10 +171,16 @@ class Script:
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
         given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
-        held = {name: self.parameters.get(given[spec]) for spec, name in names.items()}
+        held = {name: self._array_of(given[spec]) for spec, name in names.items()}
         self.parameters = {
             name: array for name, array in held.items() if array is not None
         }  # others are given as Tensors
+
+    def _array_of(self, name: str) -> np.ndarray | None:
+        """The file's array for a parameter; of a driver within a step, under the scopes of those around it, too."""
+        while name not in self.parameters and "/" in name:
+            name = name.partition("/")[2]
+        return self.parameters.get(name)
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""
