@@ -18,7 +18,7 @@ from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
 from ..script import Script, tensors_in
 from ..steps import Value, wanted_steps, with_inner
-from .core.known import Found, Known, Listed, Unrounded, known
+from .core.known import Found, Known, Listed, Stacked, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
@@ -224,7 +224,7 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
         try:
             if isinstance(value, Unrounded):
                 raise UnreadableError("it is quantized at run time")
-            if isinstance(value, Listed):
+            if isinstance(value, Listed | Stacked):
                 raise UnreadableError("it is a sequence")
             if isinstance(value, Found):
                 raise UnreadableError("its size depends on numbers at run time")
