@@ -222,7 +222,7 @@ def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
 
 @pytest.mark.parametrize("back", [False, True])
 def test_steps_that_append_to_a_sequence(back: bool) -> None:
-    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)`` of scripted modules: what is the
+    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)`` of scripts: what is the
     same at all steps stands within them.
     """
     place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])]
