@@ -156,6 +156,11 @@ class Script:
         wanted = set(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
 
+    def drop_unused_steps(self) -> None:
+        """Forgets steps that no output needs, but for inputs."""
+        wanted = wanted_steps(self._steps, self.outputs) | {value.step for value in self.inputs.values()}
+        self._steps = [step for step in self._steps if step in wanted]
+
     def settle_parameters(self) -> None:
         """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
         by its first use: by a later one, if no output needs that.
@@ -165,11 +170,17 @@ class Script:
             wanted = set(names.values())
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
-        given = _names(tensor for step in self._steps for tensor in _tensors_in(step.thing))
-        held = {name: self.parameters.get(given[spec]) for spec, name in names.items()}
+        given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
+        held = {name: self._array_of(given[spec]) for spec, name in names.items()}
         self.parameters = {
             name: array for name, array in held.items() if array is not None
         }  # others are given as Tensors
+
+    def _array_of(self, name: str) -> np.ndarray | None:
+        """The file's array for a parameter; of a driver within a step, under the scopes of those around it, too."""
+        while name not in self.parameters and "/" in name:
+            name = name.partition("/")[2]
+        return self.parameters.get(name)
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""
@@ -199,9 +210,10 @@ def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 
-def _tensors_in(thing: Any) -> Iterator[Tensor]:
+def tensors_in(thing: Any) -> Iterator[Tensor]:
+    """The Tensors that a step gave."""
     if isinstance(thing, Tensor):
         yield thing
     elif isinstance(thing, list | tuple):
         for part in thing:
-            yield from _tensors_in(part)
+            yield from tensors_in(part)

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
 from ..steps import Value
-from .core.known import Listed, Operand, Unrounded, known, shape_of
+from .core.known import Deferred, Operand, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
@@ -213,9 +213,9 @@ class GraphReader:
         return [found]
 
 
-def _check(value: Operand | Unrounded | Listed | None) -> None:
+def _check(value: Operand | Deferred | None) -> None:
     """Refuses shapes that no net has, and that sizes computed with would make longer and longer."""
-    if value is None or isinstance(value, Unrounded | Listed):
+    if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)
     if len(shape) > MOST_RANK:

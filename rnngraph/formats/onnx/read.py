@@ -16,9 +16,9 @@ from ..net import Net
 from ..reading import not_readable
 from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
-from ..script import Script
-from ..steps import Value
-from .core.known import Known, Listed, Unrounded, known
+from ..script import Script, tensors_in
+from ..steps import Value, wanted_steps, with_inner
+from .core.known import Found, Known, Listed, Stacked, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
@@ -29,11 +29,13 @@ from .ops import (
     choosing,
     convolutions,
     elementwise,
+    fused,
     moving,
     normalizing,
     products,
     quantized,
     reducing,
+    scattering,
     sequences,
     shapes,
 )
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, sequences,
-    shapes,
+    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, quantized, reducing, scan,
+    scattering, sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5
@@ -83,8 +85,9 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
         raise not_readable(model.name, first.problems)
     stacks = stacks_in(reading.tensors, values)
     shared = frozenset(place for place, arrays in reading.tensors.products.items() if len(arrays) > 1)
-    if stacks or shared:
-        again, values_again = _read(model, settled, stacks, reading.choices, shared)
+    anchored = _lost(reading.tensors, values)
+    if stacks or shared or anchored:
+        again, values_again = _read(model, settled, stacks, reading.choices, shared, anchored)
         if not again.problems:
             reading, values = again, values_again
     return Net(_finished(model, reading.tensors, values))
@@ -146,9 +149,12 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
 def _read(
     model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]] | None = None,
     choices: Mapping[Node, bool] | None = None, shared: frozenset[Any] = frozenset(),
+    anchored: frozenset[str] = frozenset(),
 ) -> tuple[Reading, dict[str, Any]]:  # fmt: skip
-    """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters."""
-    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."), shared)
+    """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters.
+    anchored: sizes that inputs must give by what is computed of them.
+    """
+    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
     given: dict[str, Any] = {}
     sizes = _SizeNames(settled)
@@ -190,8 +196,24 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
         raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
-        raise UnreadableError("the file does not say how many axes it has")
+        raise UnreadableError(
+            "the file does not say how many axes it has; give it a shape, as onnx.tools.update_model_dims does"
+        )
     return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], held(kind.dtype))
+
+
+def _lost(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
+    """Sizes that outputs need, and that only inputs have of which nothing but sizes is read."""
+    script, found = tensors.script, dict[str, Value]()
+    try:
+        found = {name: tensors.value(value) for name, value in values.items()}
+    except (UnreadableError, AttributeError):  # which is said when the script is finished
+        return frozenset()
+    steps = set(with_inner(wanted_steps(script.steps, found)))
+    needed = {symbol for step in steps for tensor in tensors_in(step.thing) for symbol in tensor.type.plain_symbols}
+    read = (value.tensor for value in script.inputs.values() if value.step in steps)
+    given = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
+    return frozenset(needed - given)
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
@@ -202,14 +224,17 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
         try:
             if isinstance(value, Unrounded):
                 raise UnreadableError("it is quantized at run time")
-            if isinstance(value, Listed):
+            if isinstance(value, Listed | Stacked):
                 raise UnreadableError("it is a sequence")
+            if isinstance(value, Found):
+                raise UnreadableError("its size depends on numbers at run time")
             script.outputs[name] = tensors.value(value)
         except UnreadableError as error:
             problems.append(f"output {shown(name)}: {error}")
     if problems:
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
+        script.drop_unused_steps()  # entries that were written over are none of a loop's
         script = rolled_up(script)
     script.drop_unused_inputs()
     return script

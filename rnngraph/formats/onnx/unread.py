@@ -26,13 +26,12 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
         "BlackmanWindow", "DFT", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT",
     ),
     "it multiplies in whole numbers; export the net before it is quantized, or with QuantizeLinear around float ops": (
-        "ConvInteger", "QLinearConv", "QLinearMatMul",
+        "QLinearConv", "QLinearMatMul",
     ),
     "it is a loss; export the net up to what it predicts": ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
-    "it writes to places that only a call knows": ("Scatter", "TensorScatter"),
+    "it writes to places that only a call knows": ("TensorScatter",),
     "no function here computes it": (
-        "Acos", "Acosh", "Asin", "Asinh", "Atanh", "Attention", "CausalConvWithState", "CumProd", "Det", "EyeLike",
-        "LinearAttention", "RotaryEmbedding", "SwiGLU",
+        "Attention", "CausalConvWithState", "CumProd", "Det", "EyeLike", "LinearAttention", "RotaryEmbedding", "SwiGLU",
     ),
 }  # fmt: skip
 """Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""

@@ -189,3 +189,181 @@ def test_the_last_step_of_each_row_and_numbers_that_are_none() -> None:
     x = floats(2, 3, 4)
     x[0, 0] = 0
     check(model, {"x": x, "at": np.array([[[2] * 4], [[-3] * 4]])})
+
+
+# What is written in place -------------------------------------------------------------------------------
+
+
+def places(size: str, to: str) -> list[Any]:
+    """0, 1 and on up to a size of x."""
+    return [
+        ("Gather", ["shape", size], [f"{to}_count"], {}), ("Range", ["zero", f"{to}_count", "one"], [to], {}),
+    ]  # fmt: skip
+
+
+KNOWN = {
+    "zero": np.array(0), "one": np.array(1), "two": np.array(2), "first": np.array([0]), "last": np.array([-1]),
+    "ones": np.array([1]), "column": np.array([-1, 1]), "deep": np.array([-1, 1, 1]), "far": np.array([2**63 - 1]),
+    "place": np.array([2]), "half": np.float32(0.5), "late": np.array([[1], [0], [2]]),
+}  # fmt: skip
+SHAPE = ("Shape", ["x"], ["shape"], {})
+IN_PLACE = {
+    "x[:, -1] = x[:, 0], as the newer exporter has it": [
+        ("Gather", ["x", "zero"], ["row"], {"axis": 1}), ("Unsqueeze", ["row", "ones"], ["u"], {}),
+        ("Shape", ["u"], ["u_shape"], {}), ("Expand", ["last", "u_shape"], ["ids"], {}),
+        ("ScatterElements", ["x", "ids", "u"], ["y"], {"axis": 1}),
+    ],
+    "x[:, 1:] = x[:, :-1], as the newer exporter has it": [
+        SHAPE, *places("one", "all"), ("Slice", ["all", "ones", "far"], ["later"], {}),
+        ("Unsqueeze", ["later", "last"], ["ids"], {}), ("Transpose", ["x"], ["turned"], {"perm": [1, 0, 2]}),
+        ("Slice", ["x", "first", "last", "ones"], ["before"], {}),
+        ("Transpose", ["before"], ["u"], {"perm": [1, 0, 2]}), ("ScatterND", ["turned", "ids", "u"], ["z"], {}),
+        ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
+    ],
+    "x[:, 2] = x[:, 0] / 2, as the older exporter has it": [
+        SHAPE, *places("zero", "rows"), ("Reshape", ["rows", "column"], ["down"], {}),
+        ("Add", ["down", "place"], ["both"], {}), ("Shape", ["both"], ["both_shape"], {}),
+        ("Expand", ["down", "both_shape"], ["a"], {}), ("Unsqueeze", ["a", "last"], ["a1"], {}),
+        ("Expand", ["place", "both_shape"], ["b"], {}), ("Unsqueeze", ["b", "last"], ["b1"], {}),
+        ("Concat", ["a1", "b1"], ["ids"], {"axis": -1}), ("Gather", ["x", "zero"], ["row"], {"axis": 1}),
+        ("Mul", ["row", "half"], ["u0"], {}), ("Unsqueeze", ["u0", "ones"], ["u"], {}),
+        ("ScatterND", ["x", "ids", "u"], ["y"], {}),
+    ],
+    "x[..., 2] = x[..., 0], over two open axes": [
+        SHAPE, *places("zero", "rows"), *places("one", "steps"), ("Reshape", ["rows", "deep"], ["r"], {}),
+        ("Reshape", ["steps", "column"], ["s"], {}), ("Add", ["r", "s"], ["rs"], {}), ("Shape", ["rs"], ["size"], {}),
+        *((op, given, gives, {}) for name in ("r", "s") for op, given, gives in (
+            ("Expand", [name, "size"], [f"{name}_all"]), ("Unsqueeze", [f"{name}_all", "last"], [f"{name}_1"]))),
+        ("Expand", ["place", "size"], ["p_all"], {}), ("Unsqueeze", ["p_all", "last"], ["p_1"], {}),
+        ("Concat", ["r_1", "s_1", "p_1"], ["ids"], {"axis": -1}), ("Gather", ["x", "zero"], ["g"], {"axis": 2}),
+        ("Unsqueeze", ["g", "place"], ["u"], {}), ("ScatterND", ["x", "ids", "u"], ["y"], {}),
+    ],
+    "three steps of an open axis, in an order of their own": [
+        ("Transpose", ["x"], ["turned"], {"perm": [1, 0, 2]}), ("Slice", ["turned", "first", "three"], ["u0"], {}),
+        ("Mul", ["u0", "half"], ["u"], {}), ("ScatterND", ["turned", "late", "u"], ["z"], {}),
+        ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_parts_of_axes_that_are_written_over(name: str) -> None:
+    model = model_of(IN_PLACE[name], X, ["y"], three=np.array([3]), **KNOWN)
+    net = check(model, {"x": floats(2, 5, 4)}, {"x": floats(3, 4, 4)})
+    assert "rg.gather(" not in net.script()
+    assert "rg.where(" not in net.script()
+
+
+def test_outputs_that_are_written_step_by_step_are_a_driver() -> None:
+    """As ``out = zeros(B, 4, 4)`` and ``out[:, t] = h`` in a loop."""
+    nodes: list[Any] = [SHAPE, ("ConstantOfShape", ["shape"], ["o_0"], {})]
+    nodes += [
+        ("Shape", ["x"], ["ends"], {"start": 0, "end": 1}),
+        ("Concat", ["ends", "four"], ["h_shape"], {"axis": 0}),
+    ]
+    nodes += [("ConstantOfShape", ["h_shape"], ["h_0"], {})]
+    for step in range(4):
+        nodes += [
+            ("Gather", ["x", f"at{step}"], [f"x_{step}"], {"axis": 1}),
+            ("MatMul", [f"h_{step}", "W"], [f"p_{step}"], {}), ("Add", [f"p_{step}", f"x_{step}"], [f"s_{step}"], {}),
+            ("Tanh", [f"s_{step}"], [f"h_{step + 1}"], {}), ("Unsqueeze", [f"h_{step + 1}", "ones"], [f"u_{step}"], {}),
+            ("Shape", [f"u_{step}"], [f"z_{step}"], {}), ("Expand", [f"at{step}", f"z_{step}"], [f"i_{step}"], {}),
+            ("ScatterElements", [f"o_{step}", f"i_{step}", f"u_{step}"], [f"o_{step + 1}"], {"axis": 1}),
+        ]  # fmt: skip
+    known = (
+        KNOWN | {f"at{step}": np.array(step) for step in range(4)} | {"W": 0.5 * floats(4, 4), "four": np.array([4])}
+    )
+    net = check(model_of(nodes, {"x": (FLOAT, ["B", 4, 4])}, ["o_4"], **known), {"x": floats(3, 4, 4)})
+    assert "rg.dynamic_rnn(" in net.script()
+
+
+def test_entries_that_are_written_where_a_call_says() -> None:
+    nodes = [("ScatterElements", ["x", "at", "u"], ["y"], {"axis": 1, "reduction": "add"})]
+    inputs = X | {"at": (INT, ["B", 2, 4]), "u": (FLOAT, ["B", 2, 4])}
+    at = np.stack([np.full((2, 4), 1), np.full((2, 4), -1)], 1)
+    check(model_of(nodes, inputs, ["y"]), {"x": floats(2, 5, 4), "at": at, "u": floats(2, 2, 4)})
+    inputs = X | {"at": (INT, ["N", 2]), "u": (FLOAT, ["N", 4])}
+    model = model_of([("ScatterND", ["x", "at", "u"], ["y"], {})], inputs, ["y"])
+    with pytest.raises(rg.NotReadableError, match="where it writes is computed at run time"):
+        rg.read_onnx(model)
+
+
+def test_a_number_that_is_written_where_a_mask_holds() -> None:
+    """As ``x[x < 0] = 0.5``, which the newer exporter writes with as many numbers as there are places."""
+    nodes = [
+        ("Less", ["x", "low"], ["mask"], {}), ("NonZero", ["mask"], ["at"], {}),
+        ("Transpose", ["at"], ["places"], {"perm": [1, 0]}), ("Reshape", ["mask", "last"], ["flat"], {}),
+        ("Cast", ["flat"], ["ones_there"], {"to": INT}), ("ReduceSum", ["ones_there"], ["count"], {"keepdims": 1}),
+        ("Expand", ["half", "count"], ["numbers"], {}), ("Reshape", ["numbers", "last"], ["u"], {}),
+        ("ScatterND", ["x", "places", "u"], ["y"], {}),
+    ]  # fmt: skip
+    net = check(model_of(nodes, X, ["y"], low=np.float32(0), **KNOWN), {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
+    assert "rg.where(" in net.script()
+    model = model_of([*nodes[:3], ("Cast", ["places"], ["y"], {"to": FLOAT})], X, ["y"], low=np.float32(0), **KNOWN)
+    with pytest.raises(rg.NotReadableError, match="it takes what NonZero gives"):
+        rg.read_onnx(model)
+
+
+# Sizes, and what is fused or quantized --------------------------------------------------------------------
+
+
+def test_the_last_rows_of_a_table() -> None:
+    """As ``table[-x.size(1):]``."""
+    nodes = [
+        ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), ("Neg", ["shape"], ["start"], {}),
+        ("Slice", ["table", "start", "far", "first"], ["rows"], {}), ("Add", ["x", "rows"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], table=floats(9, 4), **KNOWN)
+    net = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 9, 4)})
+    with pytest.raises(rg.ShapeError, match="does not fit T = 10"):
+        net.program().inference(x=floats(2, 10, 4))
+
+
+def test_outputs_that_only_sizes_are_read_of() -> None:
+    """An input stays one where nothing but its sizes is read, and calls know them of it."""
+    nodes = [SHAPE, ("ConstantOfShape", ["shape"], ["zeros"], {}), ("Size", ["x"], ["n"], {}),
+             ("Cast", ["n"], ["count"], {"to": FLOAT})]  # fmt: skip
+    model = model_of(nodes, X, ["zeros", "count"])
+    net = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
+    assert [*net.inputs] == ["x"]
+    x = floats(2, 3, 4)
+    x[0, 0, 0] = np.nan
+    assert net.program().inference(x=x)["count"] == 24
+    assert not net.program().inference(x=x)["zeros"].any()
+
+
+def test_lengths_behind_a_convolution_that_skips_steps() -> None:
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}), ("Conv", ["t", "k"], ["c"], {"strides": [2], "pads": [1, 1]}),
+        ("Transpose", ["c"], ["f"], {"perm": [2, 0, 1]}), ("Add", ["n", "one"], ["n1"], {}),
+        ("Div", ["n1", "two"], ["half_n"], {}), ("Cast", ["half_n"], ["lengths"], {"to": TensorProto.INT32}),
+        ("GRU", ["f", "W", "R", "", "lengths"], ["y", "h"], {"hidden_size": 5}),
+    ]  # fmt: skip
+    arrays = KNOWN | {"k": floats(3, 4, 3), "W": floats(1, 15, 3), "R": floats(1, 15, 5)}
+    model = model_of(nodes, X | {"n": (INT, ["B"])}, ["y", "h"], **arrays)
+    net = check(model, {"x": floats(3, 6, 4), "n": np.array([6, 3, 1])})
+    assert "sequence_length=" in net.script()
+
+
+def test_what_onnxruntime_fuses_and_quantizes() -> None:
+    """FusedConv, FusedMatMul and BiasGelu as an optimized file has them, and a convolution by whole numbers."""
+    helper_domain = {"domain": "com.microsoft"}
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+        ("FusedConv", ["t", "k", "b"], ["c"], {"pads": [2, 0], "activation": "Relu", **helper_domain}),
+        ("FusedMatMul", ["c", "m"], ["p"], {"transA": 1, "alpha": 0.5, **helper_domain}),
+        ("BiasGelu", ["p", "b"], ["y"], helper_domain),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], k=floats(3, 4, 3), b=floats(3), m=floats(3, 3))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    assert "rg.conv1d(" in check(model, {"x": floats(2, 6, 4)}).script()
+    kernel = RANDOM.integers(0, 255, (3, 4, 3)).astype(np.uint8)
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}), ("DynamicQuantizeLinear", ["t"], ["q", "qs", "qz"], {}),
+        ("ConvInteger", ["q", "k", "qz", "kz"], ["whole"], {"pads": [1, 1]}), ("Cast", ["whole"], ["f"], {"to": FLOAT}),
+        ("Mul", ["qs", "ks"], ["s"], {}), ("Mul", ["f", "s"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], k=kernel, kz=np.uint8(120), ks=np.float32(0.01))
+    x = floats(2, 6, 4)
+    wanted = by_onnxruntime(model, {"x": x})["y"]
+    np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], wanted, atol=0.1)

@@ -38,7 +38,7 @@ def test_the_docs_have_it() -> None:
 
 def test_errors_say_why() -> None:
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
-    nodes = [helper.make_node("Acosh", ["x"], ["z"]), helper.make_node("Mine", ["z"], ["y"], domain="my.own")]
+    nodes = [helper.make_node("Det", ["x"], ["z"]), helper.make_node("Mine", ["z"], ["y"], domain="my.own")]
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my.own", 1)]
     for chosen, text in ((nodes[:1], "no function here computes it"), (nodes[1:], "not one of ONNX's own")):
         first = info[0] if chosen == nodes[:1] else helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n"])

@@ -8,6 +8,7 @@ from ....declare.functions.activations import hard_sigmoid_keras3, softplus
 from ....declare.functions.basic import (
     abs,
     argmax,
+    atan,
     cast,
     clip,
     cos,
@@ -22,7 +23,9 @@ from ....declare.functions.basic import (
     reduce_max,
     reduce_sum,
     sigmoid,
+    sign,
     sin,
+    sqrt,
     stop_gradient,
     tanh,
     where,
@@ -89,6 +92,50 @@ def tanh_gelu(x: Any) -> Tensor:
 def power(x: Any, exponent: Any) -> Tensor:
     """x to the exponent, which is a Tensor, for x from 0 on."""
     return exp(log(x) * exponent)
+
+
+def whole_quotient(a: Any, b: Any) -> Tensor:
+    """a / b of whole numbers up to 2**53, cut off towards 0."""
+    return cast(cast(a, "float64") / cast(b, "float64"), a.dtype)
+
+
+def remainder_of(a: Any, b: Any) -> Tensor:
+    """What is left of a / b, with the sign of a."""
+    return a - (truncated(a / b) if a.dtype in ("float32", "float64") else whole_quotient(a, b)) * b
+
+
+def modulo(a: Any, b: Any) -> Tensor:
+    """What is left of a / b, with the sign of b."""
+    rest = remainder_of(a, b)
+    return where(logical_and(logical_not(equal(rest, 0)), logical_xor(rest < 0, b < 0)), rest + b, rest)
+
+
+def arc_sine(x: Any) -> Tensor:
+    """atan(x / sqrt(1 - x x))."""
+    return atan(x / sqrt((1 - x) * (1 + x)))
+
+
+def arc_cosine(x: Any) -> Tensor:
+    """A right angle less the arc sine."""
+    return 1.5707963267948966 - arc_sine(x)
+
+
+def inverse_hyperbolic_sine(x: Any) -> Tensor:
+    """log(|x| + sqrt(x x + 1)), with the sign of x, in float64."""
+    size = abs(cast(x, "float64"))
+    return cast(log(size + sqrt(size * size + 1)), x.dtype) * sign(x)
+
+
+def inverse_hyperbolic_cosine(x: Any) -> Tensor:
+    """log(x + sqrt(x x - 1)), for x from 1 on, in float64."""
+    wide = cast(x, "float64")
+    return cast(log(wide + sqrt((wide - 1) * (wide + 1))), x.dtype)
+
+
+def inverse_hyperbolic_tangent(x: Any) -> Tensor:
+    """log((1 + x) / (1 - x)) / 2, in float64."""
+    wide = cast(x, "float64")
+    return cast(log((1 + wide) / (1 - wide)) * 0.5, x.dtype)
 
 
 def reciprocal(x: Any) -> Tensor:

@@ -63,6 +63,23 @@ class Listed:
     items: tuple[Known | Expanded | Value, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """A sequence of as many arrays as a size says, side by side along a first axis."""
+
+    items: Known | Expanded | Value
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The places [rank, how many] at which a mask holds, or [how many, rank], which only what writes there may read."""
+
+    mask: Value
+    is_turned: bool = False
+
+
+Deferred = Unrounded | Listed | Stacked | Found
+"""What is none of the script's values; ops that know what comes of it may read it."""
 Operand = Known | Expanded | Value
 """What a value of a file is."""
 

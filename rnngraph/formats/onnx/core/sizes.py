@@ -197,6 +197,9 @@ def lacking(dim: Dim) -> tuple[str, int] | None:
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
     """The one size, and its value, for which an array of one shape has as many entries as another shape."""
     left, right = (product(dims) for dims in uncommon(own, target))
+    for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
+        less, fewer = quotient(left, size(name)), quotient(right, size(name))
+        left, right = (left, right) if less is None or fewer is None else (less, fewer)
     many, few = (left, right) if isinstance(left, Size) else (right, left)
     terms = list(terms_of(many))
     if not isinstance(few, int) or not isinstance(many, Size) or len(terms) != 1 or len(terms[0][0]) != 1:
@@ -204,6 +207,10 @@ def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
     (name,), factor = terms[0]
     is_whole = isinstance(name, str) and many.symbols == {name} and few > 0 and few % factor == 0
     return (name, few // factor) if is_whole else None
+
+
+def names_of(dim: Dim) -> frozenset[str]:
+    return dim.plain_symbols if isinstance(dim, Size) else frozenset()
 
 
 def axis_of(axis: int, rank: int) -> int:

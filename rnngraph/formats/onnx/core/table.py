@@ -10,12 +10,12 @@ import numpy as np
 from ....ir.types import Dim
 from ...script import Script
 from ...steps import Value
-from .known import Known, Listed, Operand, Unrounded, known, shape_of
+from .known import Deferred, Found, Known, Listed, Operand, Stacked, Unrounded, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
 from .sizes import Undecided, UnreadableError, axis_of
 from .tensors import Tensors
 
-Outputs = Operand | Unrounded | Listed | Sequence[Operand | Unrounded | Listed | None]
+Outputs = Operand | Deferred | Sequence[Operand | Deferred | None]
 OpReader = Callable[["Call"], Outputs]
 Function = TypeVar("Function", bound=OpReader)
 
@@ -59,7 +59,7 @@ class Call:
     """
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | Unrounded | Listed | None], opset: int, tensors: Tensors,
+        self, node: Node, inputs: Sequence[Operand | Deferred | None], opset: int, tensors: Tensors,
         arrays: ArrayReader, branches: Branches,
     ) -> None:  # fmt: skip
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
@@ -85,9 +85,21 @@ class Call:
         found = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(found, Unrounded):
             raise UnreadableError("it computes with numbers that were quantized at run time")
-        if isinstance(found, Listed):
+        if isinstance(found, Listed | Stacked):
             raise UnreadableError("it computes with a sequence")
+        if isinstance(found, Found):
+            raise UnreadableError("it takes what NonZero gives, whose size depends on numbers at run time")
         return found
+
+    def found(self, number: int) -> Found | None:
+        """An input that is the places at which a mask holds, or None where it is something else."""
+        given = self.inputs[number] if number < len(self.inputs) else None
+        return given if isinstance(given, Found) else None
+
+    def stacked(self, number: int) -> Operand | None:
+        """The arrays of a sequence along a first axis, where a size says how many there are."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        return found.items if isinstance(found, Stacked) else None
 
     def items(self, number: int) -> tuple[Operand, ...]:
         """The arrays of an input that is a sequence."""

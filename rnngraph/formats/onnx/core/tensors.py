@@ -38,8 +38,10 @@ class Note:
 class Tensors(Values):
     """Declares in a script."""
 
-    def __init__(self, script: Script, shared: frozenset[Any] = frozenset()) -> None:
-        super().__init__(script, shared)
+    def __init__(
+        self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(script, shared, anchored)
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
@@ -390,6 +392,17 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
     return f"; if the file is made for one {have.symbol} alone, give read_onnx fixed={{{have.symbol!r}: {want}}}"
 
 
+def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
+    """Raises where -1 would stand for a size of its own if another were the number that stands in its place."""
+    have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
+    if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
+        return
+    left, divisors = uncommon([want if dim == have else dim for dim in own], [dim for dim in target if dim != -1])
+    found = quotient(total(tuple(left)), total(tuple(divisors)))
+    if found in own and found != have:
+        raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", have.symbol, want)
+
+
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     """The size that -1 stands for."""
     left, divisors = uncommon(own, [dim for dim in target if dim != -1])
@@ -398,5 +411,6 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
         return 0
     found = quotient(total(tuple(left)), divisor)
     if found is None:
+        _raise_forced(own, target)
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return found

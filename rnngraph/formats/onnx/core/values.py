@@ -15,6 +15,7 @@ from ....ir.types import INTEGERS, Dim, Size, dim_text, size
 from ...layers import declare_dense, declare_parameter
 from ...script import Script
 from ...steps import Step, Value, values_read
+from .functions import ones_like
 from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, lacking
 
@@ -35,9 +36,13 @@ def held(dtype: str) -> str:
 class Values:
     """Declares what is known in a script."""
 
-    def __init__(self, script: Script, shared: frozenset[Any] = frozenset()) -> None:
-        """shared: places of arrays that several products take, each of which is one parameter."""
-        self.script, self.shared = script, shared
+    def __init__(
+        self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
+    ) -> None:
+        """shared: places of arrays that several products take, each of which is one parameter. anchored: sizes that
+        no input would give which is computed with: what has such an axis hangs on an input that has one, too.
+        """
+        self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}
         """By what tells it apart, which must not go."""
         self.products: dict[Any, list[np.ndarray]] = {}
@@ -100,7 +105,7 @@ class Values:
 
     def _repeated(self, x: Expanded) -> Value:
         source = x.source
-        if isinstance(source, Known) and source.array.size == 1:
+        if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
             found = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
             found.step.fill = float(number)
@@ -115,7 +120,10 @@ class Values:
         """x, repeated to a shape."""
         if shape_of(x) == tuple(shape):
             return x
+        x = self._hanging_on_inputs(x, shape)
         own = shape_of(x)
+        if own == tuple(shape):
+            return x
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
             less = lacking(dim) if axis < offset or own[axis - offset] == 1 else None
@@ -127,6 +135,30 @@ class Values:
             None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
         ]
         return self.script.call(broadcast_to, x, tuple(entries))
+
+    def _hanging_on_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """x, repeated along axes of sizes that inputs must give by what is computed of them."""
+        own = shape_of(x)
+        for axis, dim in enumerate(shape, len(own) - len(shape)):
+            if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
+                line = self.ones_along(dim)
+                turned = self.script.call(basic.reshape, line, (None, *(1,) * (len(own) - axis - 1)))
+                line = turned if axis + 1 < len(own) else line
+                if x.tensor.dtype == "bool":
+                    x = self.script.call(basic.logical_and, x, self.script.operation(">", line, 0.5))
+                else:
+                    x = self.script.operation("*", x, self.cast(line, x.tensor.dtype))
+        return x
+
+    def ones_along(self, dim: Size) -> Value:
+        """Ones [dim] that hang on an input which has an axis of this size."""
+        for value in self.script.inputs.values():
+            shape = value.tensor.type.shape
+            if dim in shape:
+                index = [slice(None) if axis == shape.index(dim) else 0 for axis in range(len(shape))]
+                line = value if len(shape) == 1 else self.script.item(value, *index)
+                return self.script.call(ones_like, line)
+        raise UnreadableError(f"no input has an axis of the size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
         """A size, as it can be written."""

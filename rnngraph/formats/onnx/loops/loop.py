@@ -12,7 +12,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ....ir.types import Dim, Size
-from ..core.known import Known, Operand, check_count, known, of_sizes, shape_of
+from ...steps import Value
+from ..core.known import (
+    Deferred,
+    Expanded,
+    Known,
+    Listed,
+    Operand,
+    Stacked,
+    check_count,
+    known,
+    of_sizes,
+    shape_of,
+)
 from ..core.model import Graph, Node, subgraphs
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
@@ -52,17 +64,23 @@ class _Reading:
         self.number, self.condition, *self.states = names
         self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
         self.emitted = self.body.outputs[1 + carried :]
-        self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states)}
-        self.fixed = {name: self.initial[name] for name in self.states if self._passes(self.following[name]) == name}
+        self.lists = {
+            name: self._appended(name)
+            for place, name in enumerate(self.states)
+            if isinstance(given := call.inputs[2 + place], Listed) and not given.items
+        }
+        """What steps append to sequences that are empty before the first one."""
+        self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
+        self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.units: dict[str, list[int]] = {}
         """Axes of 1 that the index gives what is chosen by the step's number."""
 
-    def outputs(self) -> list[Operand]:
+    def outputs(self) -> list[Operand | Deferred]:
         """The states after the last step, then what the steps gave."""
-        carried = [name for name in self.states if name not in self.fixed and name not in self.counts]
-        wanted = [*(self.following[name] for name in carried), *self.emitted]
+        carried = [name for name in self.initial if name not in self.fixed and name not in self.counts]
+        wanted = [*(self.following[name] for name in carried), *self.emitted, *self.lists.values()]
         sequences = self._sequences(wanted)
         graph = replace(self.body, outputs=wanted)
 
@@ -73,12 +91,24 @@ class _Reading:
 
         initial = {name: self.initial[name] for name in carried}
         finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
-        known_finals = {**self.fixed, **dict(zip(carried, finals, strict=True))}
+        known_finals: dict[str, Operand | Deferred] = {**self.fixed, **dict(zip(carried, finals, strict=True))}
+        for name, item in zip(self.lists, emits[len(self.emitted) :], strict=True):
+            known_finals[name] = Stacked(item)
         for name, count in self.counts.items():
             if name in self.initial:
                 last = self.tensors.reshape(of_sizes([count.first + self.length]), shape_of(self.initial[name]))
                 known_finals[name] = last
-        return [*(known_finals[name] for name in self.states), *emits]
+        return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
+
+    def _appended(self, name: str) -> str:
+        """What each step puts at the end of a sequence."""
+        node = self.body.makers.get(self._passes(self.following[name]))
+        reads = [item for other in self.body.nodes for item in other.inputs]
+        reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
+        is_plain = node is not None and node.op == "SequenceInsert" and not any(node.inputs[2:])
+        if node is None or not is_plain or self._passes(node.inputs[0]) != name or reads.count(name) != 1:
+            raise UnreadableError("its steps do more with a sequence than to put an array at its end")
+        return node.inputs[1]
 
     # How many steps ------------------------------------------------------------------------------------
 
@@ -142,7 +172,7 @@ class _Reading:
 
     def _counters(self) -> Iterator[tuple[str, _Count]]:
         """States that are 1 more after each step."""
-        for name in self.states:
+        for name in self.initial:
             node = self.body.makers.get(self._source(self.following[name]))
             if node is None or node.op != "Add" or len(node.inputs) != 2:
                 continue
@@ -154,10 +184,9 @@ class _Reading:
 
     def _added(self, name: str) -> Dim | None:
         source = self._source(name)
-        node = self.body.makers.get(source)
-        if node is not None:
-            return _number(known(self.call.constant(node))) if node.op == "Constant" else None
-        return None if source in self.body.inputs else _number(self._outside(source))
+        if source in self.body.inputs or not self._is_outer(source):
+            return None
+        return _number(self._outer(source))
 
     def _count(self, name: str, depth: int = 0) -> _Count | None:
         """What counts steps under a name, some numbers added."""
@@ -224,24 +253,53 @@ class _Reading:
         """What a Gather takes of an array outside by the number of the step, along a first axis of steps, and where it
         puts axes of 1.
         """
-        if node.op != "Gather" or len(node.inputs) != 2:
+        if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
         counts, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
         back = None if counts is not None else self._counted_back(node.inputs[1])
         count = counts or back
-        if count is None or data in self.body.makers or (data in self.body.inputs and data not in self.fixed):
+        if count is None or not self._is_outer(data):
             return None
-        array = self.fixed[data] if data in self.fixed else self._outside(data)
+        array = self._outer(data)
+        if node.op == "SequenceAt":
+            return (self._taken_in_turn(array.items, 0, count, back), []) if isinstance(array, Stacked) else None
+        if not isinstance(array, Known | Expanded | Value):
+            return None
         rank = len(shape_of(array))
         axis = node.attributes.get("axis", 0)
         if not isinstance(axis, int) or not rank:
             return None
         axis = axis_of(axis, rank)
-        steps = self._steps_of(array, axis, count)
-        if back is not None:
-            steps = self.tensors.taken(steps, [slice(None)] * axis + [slice(None, None, -1)])
+        steps = self._taken_in_turn(array, axis, count, back)
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
+
+    def _taken_in_turn(self, array: Operand, axis: int, count: _Count, back: _Count | None) -> Operand:
+        """The entries of an axis that steps take, in the order of the steps."""
+        steps = self._steps_of(array, axis, count)
+        return steps if back is None else self.tensors.taken(steps, [slice(None)] * axis + [slice(None, None, -1)])
+
+    def _is_outer(self, name: str) -> bool:
+        """Whether a value is the same at all steps: made of nothing that they carry or count."""
+        pending, seen = [name], set[str]()
+        while pending:
+            item = pending.pop()
+            if item in self.body.inputs and item not in self.fixed:
+                return False
+            node = self.body.makers.get(item)
+            if node is not None and item not in seen:
+                seen.add(item)
+                pending += [other for other in node.inputs if other]
+                pending += [other for graph in subgraphs(node) for other in _read_within(graph)]
+        return True
+
+    def _outer(self, name: str) -> Operand | Deferred:
+        """A value that is the same at all steps, declared before them."""
+        if name in self.fixed:
+            return self.fixed[name]
+        if name not in self.body.makers:
+            return self._outside(name)
+        return self.call.branch(replace(self.body, outputs=[name]), self.fixed)[0]
 
     def _steps_of(self, array: Operand, axis: int, count: _Count) -> Operand:
         size = shape_of(array)[axis]
@@ -309,7 +367,7 @@ def _is_true(item: Operand) -> bool:
     return isinstance(entry, bool | np.bool_) and bool(entry)
 
 
-def _number(item: Operand) -> Dim | None:
+def _number(item: Operand | Deferred) -> Dim | None:
     """A whole number, or a size, that is known."""
     if not isinstance(item, Known) or item.array.size != 1:
         return None

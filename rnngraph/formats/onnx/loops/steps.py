@@ -18,7 +18,6 @@ from ....ir.types import FLOATS, Dim, Size, product
 from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
 from ...script import Script
 from ...steps import Value
-from ..core.functions import ones_like
 from ..core.known import Expanded, Known, Operand, dtype_of, is_zero, known, shape_of
 from ..core.sizes import UnreadableError, texts
 from ..core.tensors import Tensors
@@ -139,7 +138,7 @@ class Steps:
             return x
         for axis, dim in enumerate((self.loop.length, self.rows)):
             if isinstance(dim, Size):
-                zeros = script.operation("-", _ones_along(script, dim), 1.0)
+                zeros = script.operation("-", self.tensors.ones_along(dim), 1.0)
                 shape = (None, 1, 1) if axis == 0 else (1, None, 1)
                 line = self.tensors.value(
                     self.tensors.reshape(zeros, tuple(dim if entry is None else entry for entry in shape))
@@ -242,17 +241,6 @@ class Steps:
         if self.rows is None or part.has_rows:
             return laid
         return tensors.broadcast(laid, (self.rows, part.width))
-
-
-def _ones_along(script: Script, size: Size) -> Value:
-    """Ones [size] that hang on an input which has an axis of this size."""
-    for value in script.inputs.values():
-        shape = value.tensor.type.shape
-        if size in shape:
-            index = [slice(None) if axis == shape.index(size) else 0 for axis in range(len(shape))]
-            line = value if len(shape) == 1 else script.item(value, *index)
-            return script.call(ones_like, line)
-    raise UnreadableError(f"no input has an axis of the size {size} that a loop runs over")
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:

@@ -10,11 +10,11 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
 from ....declare.placeholders import placeholder
-from ....ir.types import FLOATS, Size, product
+from ....ir.types import FLOATS, Dim, Size, dim_text
 from ...steps import Value
 from ..core.functions import argmin, descending_order, inverse_order
-from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, axis_of
+from ..core.known import Expanded, Found, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
+from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.values import held
 from .shapes import counted, places
@@ -43,7 +43,7 @@ def _gather(call: Call) -> Outputs:
     if counting is not None:
         ids = counting
     elif not _is_place(ids):
-        ids = _from_front(call, ids, size if isinstance(size, int) else call.tensors.value(of_sizes([size])))
+        ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
     found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
         (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
     ))  # fmt: skip
@@ -82,7 +82,7 @@ def _is_place(ids: Value) -> bool:
     return ids.step.key in (placeholder, basic.argmax)
 
 
-def _from_front(call: Call, ids: Value, size: Any) -> Value:
+def from_front(call: Call, ids: Value, size: Any) -> Value:
     """Indices without such as are counted from the end."""
     return call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
 
@@ -124,43 +124,36 @@ def _gather_elements(call: Call) -> Outputs:
     x, index, axis = call.input(0), call.input(1), call.axis(0, call.rank())
     if isinstance(x, Known) and isinstance(index, Known):
         return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
-    size = call.shape()[axis]
-    if call.shape(1)[axis] == 1:
-        return _one_along(call, axis)
-    if not isinstance(size, int):
-        raise UnreadableError("it chooses along an axis of open size")
-    if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
-        raise UnreadableError("its indices are of another shape than what they choose from")
-    # of every index a row of zeros and a one, by which entries are added up
     value, ids = call.value(0), call.value(1)
-    if value.tensor.dtype not in FLOATS:
-        raise UnreadableError(f"entries of {value.tensor.dtype} are chosen one by one")
-    ids = _from_front(call, ids, size)
-    hits = call.script.call(basic.one_hot, ids, size, "bool")
-    rank = call.rank()
-    order = [*(other for other in range(rank) if other != axis), axis]
-    last = call.tensors.value(call.tensors.transpose(value, order))
-    beside = call.tensors.value(call.tensors.expand_dims(last, [rank - 1]))
-    turned = call.tensors.value(call.tensors.transpose(hits, [*order, rank]))
-    chosen = call.script.call(basic.where, turned, beside, 0)
-    found = call.script.call(basic.reduce_sum, chosen, axis=rank)
-    return call.tensors.transpose(found, [order.index(place) for place in range(rank)])
-
-
-def _one_along(call: Call, axis: int) -> Outputs:
-    """One entry of an axis, such as the last step of each row."""
-    value, given, size = call.value(0), call.input(1), call.shape()[axis]
-    if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
-        raise UnreadableError("its indices are of another shape than what they choose from")
     if value.tensor.dtype == "bool":
         raise UnreadableError("entries of bool are chosen one by one")
-    ids = call.tensors.value(given.source if isinstance(given, Expanded) else given)
-    last = size if isinstance(size, int) else call.tensors.value(of_sizes([size]))
-    ids = call.tensors.cast(_from_front(call, ids, last), "int64")
-    places = call.tensors.reshape(_counted(call, size), [size, *(1,) * (call.rank() - axis - 1)])
-    hits = call.script.call(basic.equal, ids, call.tensors.value(places))
-    chosen = call.script.call(basic.where, hits, value, 0)
-    return call.script.call(basic.reduce_sum, chosen, axis, keepdims=True)
+    for place, (have, wanted) in enumerate(zip(call.shape(), call.shape(1), strict=True)):
+        if place != axis and have != wanted:
+            if not isinstance(have, int) or not isinstance(wanted, int):
+                raise UnreadableError("its indices are of another shape than what they choose from")
+            value = call.tensors.value(call.tensors.taken(value, [*[slice(None)] * place, slice(wanted)]))
+    size = call.shape()[axis]
+    ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
+    if call.shape(1)[axis] == 1:
+        hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
+        chosen = call.script.call(basic.where, hits, value, 0)
+        return call.script.call(basic.reduce_sum, chosen, axis, keepdims=True)
+    # each index beside all places, of which entries are added up where it is one's own
+    ids, value = (
+        call.tensors.value(call.tensors.expand_dims(item, [place])) for item, place in ((ids, axis + 1), (value, axis))
+    )
+    hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
+    return call.script.call(basic.reduce_sum, call.script.call(basic.where, hits, value, 0), axis + 1)
+
+
+def entry_count(call: Call, size: Dim) -> Any:
+    """How many entries an axis has, to compute with."""
+    return size if isinstance(size, int) else call.tensors.value(call.tensors.reshape(of_sizes([size]), ()))
+
+
+def along(call: Call, size: Dim, behind: int) -> Value:
+    """0, 1 and on up to a size, with so many axes of 1 behind."""
+    return call.tensors.value(call.tensors.reshape(_counted(call, size), [size, *(1,) * behind]))
 
 
 def _counted(call: Call, size: Any) -> Operand:
@@ -170,30 +163,37 @@ def _counted(call: Call, size: Any) -> Operand:
 
 @reads("GatherND")
 def _gather_nd(call: Call) -> Outputs:
-    if call.whole("batch_dims", 0):
-        raise UnreadableError("it chooses within each row")
-    shape, index = call.shape(), call.shape(1)
+    shape, index, batch = call.shape(), call.shape(1), call.whole("batch_dims", 0)
     depth = index[-1] if index else 0
-    if not isinstance(depth, int) or depth > len(shape) or not all(isinstance(dim, int) for dim in shape[1:depth]):
-        raise UnreadableError("it chooses along axes of open size")
-    ids = call.value(1)
+    if not isinstance(depth, int) or not 0 <= batch < len(index) or not 0 < depth <= len(shape) - batch:
+        raise UnreadableError(f"it chooses {dim_text(depth)} axes of {texts(shape)} by {texts(index)}")
+    ids, tensors, script = call.value(1), call.tensors, call.script
     flat: Any = None
-    for place in range(depth):
-        part = call.tensors.value(call.tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place]))
-        flat = (
-            part if flat is None else call.script.operation("+", call.script.operation("*", flat, shape[place]), part)
-        )
-    table = call.tensors.reshape(call.input(0), [product(shape[:depth]), *shape[depth:]])
-    return call.script.call(basic.gather, call.tensors.value(table), flat)
+    for place in range(batch + depth):
+        if place < batch:  # rows choose from their own
+            part: Any = along(call, shape[place], len(index) - 2 - place)
+        else:
+            part = tensors.value(tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place - batch]))
+            part = from_front(call, tensors.cast(part, "int64"), entry_count(call, shape[place]))
+        if flat is not None:
+            part = script.operation("+", script.operation("*", flat, entry_count(call, shape[place])), part)
+        flat = part
+    table = tensors.value(tensors.reshape(call.input(0), [total(shape[: batch + depth]), *shape[batch + depth :]]))
+    return script.call(basic.gather, table, flat)
 
 
 @reads("ArgMax", "ArgMin")
 def _argmax(call: Call) -> Outputs:
     axis = call.axis(0, call.rank())
-    if call.whole("select_last_index", 0):
-        raise UnreadableError("of equal entries it takes the last one")
     options = {"keepdims": True} if call.whole("keepdims", 1) else {}
-    return call.script.call(basic.argmax if call.op == "ArgMax" else argmin, call.value(0), axis, **options)
+    x, function = call.input(0), basic.argmax if call.op == "ArgMax" else argmin
+    if not call.whole("select_last_index", 0):
+        return call.script.call(function, call.tensors.value(x), axis, **options)
+    back = call.tensors.taken(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first from behind
+    found = call.script.call(function, call.tensors.value(back), axis, **options)
+    size = entry_count(call, call.shape()[axis])
+    last = size - 1 if isinstance(size, int) else call.script.operation("-", size, 1)
+    return call.script.operation("-", last, found)
 
 
 @reads("OneHot")
@@ -207,7 +207,7 @@ def _one_hot(call: Call) -> Outputs:
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
-    ids = _from_front(call, ids, depth)
+    ids = from_front(call, ids, depth)
     dtype = held(dtype_of(values))
     if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
         found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))
@@ -233,18 +233,6 @@ def _sorted(call: Call) -> Outputs | None:
         return None
     order = tensors.say(call.script.call(descending_order, x), "order")
     return [tensors.sorted(x, order, 0), order]
-
-
-@reads("ScatterElements")
-def _scatter_elements(call: Call) -> Outputs:
-    order, tensors, places = call.input(1), call.tensors, call.input(2)
-    is_count = tensors.is_a(places, "count") or (
-        isinstance(places, Known) and places.array.tolist() == list(range(places.array.size))
-    )
-    if tensors.is_a(order, "order") and is_count and call.text("reduction", "none") == "none":
-        assert isinstance(order, Value)
-        return tensors.say(call.script.call(inverse_order, order), "inverse", order)
-    return _by_values(call)
 
 
 @reads("TopK")
@@ -276,7 +264,7 @@ def _top_k(call: Call) -> Outputs:
     return [tensors.transpose(tensors.stack(items, rank - 1), back) for items in (numbers, places)]
 
 
-@reads("Compress", "NonZero", "ScatterND", "Unique")
+@reads("Compress", "NonZero", "Unique")
 def _by_values(call: Call) -> Outputs:
     items = [item for item in call.inputs if item is not None]
     if call.op == "NonZero" and isinstance(items[0], Known):
@@ -285,15 +273,6 @@ def _by_values(call: Call) -> Outputs:
         source = items[0].source  # ones, as old exporters count to a size
         if isinstance(source, Known) and not source.is_symbolic and source.array.all():
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
-    if call.op == "ScatterND" and all(isinstance(item, Known) for item in items):
-        return _scattered(*(item for item in items if isinstance(item, Known)))
-    raise UnreadableError("the size of what it gives, or where it writes, depends on numbers at run time")
-
-
-def _scattered(x: Known, index: Known, updates: Known) -> Known:
-    """Entries written over others, of the file alone."""
-    found = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
-    places = index.numbers("indices")
-    for place in np.ndindex(places.shape[:-1]):
-        found[tuple(places[place])] = updates.array[place]
-    return known(found, x.dtype)
+    if call.op == "NonZero":
+        return Found(call.tensors.cast(call.value(0), "bool"))
+    raise UnreadableError("the size of what it gives depends on numbers at run time")

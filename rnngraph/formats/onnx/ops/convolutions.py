@@ -24,32 +24,48 @@ MOST_ACROSS = 64
 
 @reads("Conv")
 def _conv(call: Call) -> Outputs:
-    kernel = call.array(1, "its kernel")
     bias = call.array(2, "its bias") if call.maybe(2) is not None else None
-    if call.rank() == 4 and kernel.ndim == 4:
-        return _flat(call, kernel, bias)
-    if call.rank() != 3 or kernel.ndim != 3:
-        raise UnreadableError(f"it runs along {call.rank() - 2} axes; one and two are read")
-    window = _Window(call, 0, 1, kernel.shape[2], call.shape()[2])
-    return call.tensors.transpose(_run(call, _time_last(call, call.input(0)), kernel, bias, window), (0, 2, 1))
+    return convolved(call, call.input(0), call.array(1, "its kernel"), bias)
 
 
-def _flat(call: Call, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
+def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
+    """x with a kernel [filters, width / groups, size along each axis] and the node's windows."""
+    rank = len(shape_of(x))
+    if rank == 4 and kernel.ndim == 4:
+        return _flat(call, x, kernel, bias)
+    if rank != 3 or kernel.ndim != 3:
+        raise UnreadableError(f"it runs along {rank - 2} axes; one and two are read")
+    window = _Window(call, 0, 1, kernel.shape[2], shape_of(x)[2])
+    return call.tensors.transpose(_run(call, _time_last(call, x), kernel, bias, window), (0, 2, 1))
+
+
+def _flat(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
     """A convolution along two axes, of which one is of fixed size or has kernels of 1: places along that one are rows
     of a batch, and what a kernel reads of them is side by side among the channels.
     """
-    windows = [_Window(call, place, 2, kernel.shape[2 + place], call.shape()[2 + place]) for place in (0, 1)]
-    across, tensors = _across(call, windows), call.tensors
+    sizes = shape_of(x)[2:]
+    windows = [_Window(call, place, 2, kernel.shape[2 + place], sizes[place]) for place in (0, 1)]
+    across, tensors = _across(sizes, windows), call.tensors
     window = windows[across]
-    if window.kernel > 1 and call.whole("group", 1) > 1:
-        raise UnreadableError("it runs along two axes in groups")
     kernel = kernel if across == 0 else kernel.swapaxes(2, 3)  # [filters, width, across, along]
-    moved = tensors.transpose(call.input(0), (0, 2 + across, 3 - across, 1))
-    rows = tensors.value(_side_by_side(call, moved, window, 0.0, lambda parts: tensors.concat(parts, 3)))
+    moved = tensors.transpose(x, (0, 2 + across, 3 - across, 1))
+    rows = tensors.value(_side_by_side(call, moved, window, 0.0, lambda parts: _by_groups(call, parts)))
     flat = _as_rows(call, rows)
     side = kernel.transpose(0, 2, 1, 3).reshape(kernel.shape[0], -1, kernel.shape[3])
     found = _run(call, flat, side, bias, windows[1 - across])
     return _from_rows(call, found, shape_of(rows), across)
+
+
+def _by_groups(call: Call, parts: list[Operand]) -> Operand:
+    """Channels of all parts side by side, those of one group after the other."""
+    tensors, groups = call.tensors, call.whole("group", 1)
+    *ahead, channels = shape_of(parts[0])
+    if groups == 1:
+        return tensors.concat(parts, 3)
+    if not isinstance(channels, int) or groups < 1 or channels % groups:
+        raise UnreadableError(f"its {channels} channels are no {groups} groups")
+    apart = [tensors.reshape(part, [*ahead, groups, channels // groups]) for part in parts]
+    return tensors.reshape(tensors.concat(apart, 4), [*ahead, channels * len(parts)])
 
 
 def _as_rows(call: Call, x: Value) -> Value:
@@ -71,13 +87,13 @@ def _from_rows(call: Call, x: Value, before: Sequence[Dim], across: int) -> Oper
     return call.tensors.transpose(whole, (1, 3, 2, 0) if across == 0 else (1, 3, 0, 2))
 
 
-def _across(call: Call, windows: Sequence[_Window]) -> int:
+def _across(sizes: Sequence[Dim], windows: Sequence[_Window]) -> int:
     """Which of two axes is written out: one with kernels of 1, else one of fixed size, of two the second."""
     for place in (0, 1):
         if windows[place].is_idle:
             return place
     for place in (1, 0):
-        if isinstance(call.shape()[2 + place], int) and not windows[place].is_same:
+        if isinstance(sizes[place], int) and not windows[place].is_same:
             if windows[place].kernel > MOST_ACROSS:
                 raise UnreadableError(f"it runs along two axes with kernels of {windows[place].kernel}")
             return place
@@ -196,7 +212,7 @@ def _pool(call: Call) -> Outputs:
 
 def _pooled_twice(call: Call, windows: Sequence[_Window]) -> Operand:
     """A pool along two axes: along one written out, along the other as such."""
-    across, tensors, script = _across(call, windows), call.tensors, call.script
+    across, tensors, script = _across(call.shape()[2:], windows), call.tensors, call.script
     window, is_max = windows[across], call.op == "MaxPool"
     counts_all = is_max or bool(call.whole("count_include_pad", 0))
     if call.whole("ceil_mode", 0) or ((window.before or window.after) and not counts_all):

@@ -12,6 +12,8 @@ from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
 from ..core.functions import (
     affine,
+    arc_cosine,
+    arc_sine,
     ceil_of,
     celu,
     floor_of,
@@ -19,10 +21,15 @@ from ..core.functions import (
     hard_swish,
     hyperbolic_cosine,
     hyperbolic_sine,
+    inverse_hyperbolic_cosine,
+    inverse_hyperbolic_sine,
+    inverse_hyperbolic_tangent,
     logical_xor,
     mish,
+    modulo,
     power,
     reciprocal,
+    remainder_of,
     round_half_even,
     selu_of,
     shrink,
@@ -30,6 +37,7 @@ from ..core.functions import (
     tangent,
     tanh_gelu,
     thresholded_relu,
+    whole_quotient,
 )
 from ..core.known import Expanded, Known, Operand, chosen, compared, dtype_of, folded, folds, number_like, shape_of
 from ..core.known import cast as cast_known
@@ -44,7 +52,8 @@ _UNARY: Mapping[str, Callable[..., Any]] = {
     "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
     "Not": basic.logical_not, "Reciprocal": reciprocal, "Mish": mish, "Sinh": hyperbolic_sine,
     "Cosh": hyperbolic_cosine, "Tan": tangent, "Floor": floor_of, "Ceil": ceil_of, "Round": round_half_even,
-    "HardSwish": hard_swish,
+    "HardSwish": hard_swish, "Asin": arc_sine, "Acos": arc_cosine, "Asinh": inverse_hyperbolic_sine,
+    "Acosh": inverse_hyperbolic_cosine, "Atanh": inverse_hyperbolic_tangent,
 }  # fmt: skip
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 _BINARY: Mapping[str, Callable[..., Any]] = {
@@ -175,9 +184,9 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         a, b = tensors.value(left), tensors.beside(right, ranks[0], dtype)
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = tensors.value(left)
+    if op == "Mod" or (op == "Div" and dtype not in FLOATS):
+        return _divided(call, op, tensors.value(left), right, dtype)
     if op in _SIGNS:
-        if op == "Div" and dtype not in FLOATS:
-            raise UnreadableError("whole numbers are divided at run time")
         return call.script.operation(_SIGNS[op], a, b)
     if op == "LessOrEqual":
         return call.script.operation("<=", a, b)
@@ -187,7 +196,13 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         if dtype == "bool" and op == "Equal":
             return call.script.call(basic.logical_not, call.script.call(logical_xor, a, b))
         return call.script.call(_BINARY[op], a, b)
-    raise UnreadableError("the remainder of a division is computed at run time")
+    raise UnreadableError(f"{op} of two values")
+
+
+def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
+    """Quotients of whole numbers, and what is left of divisions."""
+    function = whole_quotient if op == "Div" else remainder_of if call.whole("fmod", 0) else modulo
+    return call.script.call(function, left, call.tensors.value(right))
 
 
 @reads("Pow")
@@ -199,8 +214,8 @@ def _power(call: Call) -> Outputs:
         number = float(exponent.numbers("the exponent").reshape(()))
         turned = call.tensors.turned_from(x)
         base = turned[0] if turned is not None else call.tensors.value(x)
-        if base.tensor.dtype in INTEGERS:
-            raise UnreadableError("whole numbers are raised to a power")
+        if base.tensor.dtype in INTEGERS and not (number.is_integer() and 0 <= number < 64):
+            raise UnreadableError(f"whole numbers are raised to {shortest(number)}")
         made = call.script.operation(
             "**", base, int(number) if number.is_integer() and abs(number) < 64 else shortest(number)
         )

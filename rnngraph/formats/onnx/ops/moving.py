@@ -10,9 +10,9 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
-from ....ir.types import Dim, Size
-from ..core.known import Expanded, Known, Operand, all_are, check_count, known
-from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, texts, total
+from ....ir.types import FLOATS, Dim, Size
+from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known
+from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
 from .elementwise import combined
@@ -24,6 +24,9 @@ FAR = (1 << 31) - 1
 
 @reads("Transpose")
 def _transpose(call: Call) -> Outputs:
+    found = call.found(0)
+    if found is not None and call.entries("perm", [1, 0]) == [1, 0]:
+        return Found(found.mask, not found.is_turned)
     return call.tensors.transpose(call.input(0), call.entries("perm") or list(range(call.rank()))[::-1])
 
 
@@ -81,11 +84,23 @@ def _slice(call: Call) -> Outputs:
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
         size = call.shape()[place]
+        count = _last_ones(size, start, stop)
         if isinstance(size, int) and isinstance(stop, Size) and isinstance(start, int) and start >= 0 and step == 1:
             x = first_rows(call, x, place, start, stop)
+        elif count is not None and step == 1:
+            back = [*[slice(None)] * place, slice(None, None, -1)]
+            x = call.tensors.taken(first_rows(call, call.tensors.taken(x, back), place, 0, count), back)
         else:
             index[place] = _bounds(size, start, stop, step)
     return call.tensors.taken(x, index)
+
+
+def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
+    """How many entries a slice takes that begins an open size before the end of an axis of fixed size."""
+    if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
+        return None
+    count = size - start if sign_of(start * -1) != 1 else start * -1
+    return count if isinstance(count, Size) and count.symbol is not None else None
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
@@ -208,7 +223,11 @@ def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, 
 def _cumsum(call: Call) -> Outputs:
     axis = axis_of(call.ints(1, "the axis")[0], call.rank())
     options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
-    return call.script.call(cumsum, call.value(0), axis=axis, **options)
+    x = call.value(0)
+    if x.tensor.dtype in FLOATS or isinstance(call.shape()[axis], int):
+        return call.script.call(cumsum, x, axis=axis, **options)
+    sums = call.script.call(cumsum, call.tensors.cast(x, "float64"), axis=axis, **options)  # exact up to 2**53
+    return call.tensors.cast(sums, x.tensor.dtype)
 
 
 @reads("ReverseSequence")

@@ -6,6 +6,7 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....ir.types import FLOATS
+from ...equations import letters_of
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, dtype_of, number_like, shape_of
 from ..core.sizes import UnreadableError, total
@@ -51,7 +52,8 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 
 @reads("Gemm", "FusedMatMulBias")
-def _gemm(call: Call) -> Outputs:
+def gemm(call: Call) -> Operand:
+    """alpha A @ B + beta C, A and B turned or not."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
@@ -80,18 +82,19 @@ def _gemm(call: Call) -> Outputs:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    text = call.text("equation", "").replace(" ", "")
-    terms, _, result = text.partition("->")
-    inputs = terms.split(",")
-    if len(inputs) != len(call.inputs) or "->" not in text or "." in text or len(inputs) > 2:
+    """Operands one after the other, without diagonals."""
+    text = call.text("equation", "")
+    found = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
+    if found is None or any(len(set(term)) < len(term) for term in found[0]):
         raise UnreadableError(f"equation {text!r}")
-    if any(len(set(term)) < len(term) or len(term) != call.rank(n) for n, term in enumerate(inputs)):
-        raise UnreadableError(f"equation {text!r}")
-    if not set(result) <= set("".join(inputs)) or len(set(result)) < len(result):
-        raise UnreadableError(f"equation {text!r}")
-    if len(inputs) == 1:
-        return _summed(call, call.input(0), inputs[0], result)
-    return _contracted(call, inputs[0], inputs[1], result)
+    terms, result = found
+    x, term = call.input(0), terms[0]
+    for number in range(1, len(terms)):
+        later = result + "".join(terms[number + 1 :])
+        kept = "".join(dict.fromkeys(letter for letter in term + terms[number] if letter in later))
+        kept = result if number == len(terms) - 1 else kept
+        x, term = _contracted(call, (x, call.input(number)), (term, terms[number]), kept), kept
+    return x if len(terms) > 1 else _summed(call, x, term, result)
 
 
 def _summed(call: Call, x: Operand, term: str, result: str) -> Operand:
@@ -103,10 +106,9 @@ def _summed(call: Call, x: Operand, term: str, result: str) -> Operand:
     return call.tensors.transpose(x, [term.index(letter) for letter in result])
 
 
-def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
+def _contracted(call: Call, operands: tuple[Operand, Operand], terms: tuple[str, str], result: str) -> Operand:
     """Both as stacks of matrices [shared and kept, rows, added up] by [shared and kept, added up, columns]."""
-    tensors = call.tensors
-    left, right = call.input(0), call.input(1)
+    tensors, (left, right), (first, second) = call.tensors, operands, terms
     for letter in set(first) - set(second) - set(result):
         left = _summed(call, left, first, first.replace(letter, ""))
         first = first.replace(letter, "")

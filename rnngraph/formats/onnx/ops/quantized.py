@@ -16,6 +16,7 @@ from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..recurrent.drivers import declared
 from ..recurrent.layer import layer_with
+from .convolutions import convolved
 from .elementwise import combined
 from .products import product_of
 
@@ -106,6 +107,22 @@ def _matmul_integer(call: Call) -> Outputs:
     if call.maybe(3) is not None:
         array = array - call.array(3, "its zero point").astype(np.float32)
     return product_of(call.tensors, left, known(array))
+
+
+@reads("ConvInteger")
+def _conv_integer(call: Call) -> Outputs:
+    """A convolution of floats; scales are multiplied behind it."""
+    x, kernel = call.unrounded(0), call.array(1, "its kernel").astype(np.float32)
+    if dtype_of(x) not in FLOATS:
+        raise UnreadableError("whole numbers are multiplied that no DynamicQuantizeLinear made")
+    if call.maybe(3) is not None:
+        kernel = kernel - _of_first_axis(call.array(3, "its zero point"), kernel.ndim)
+    return convolved(call, x, kernel, None)
+
+
+def _of_first_axis(numbers: np.ndarray, rank: int) -> np.ndarray:
+    """One number, or one for each filter, beside kernels."""
+    return numbers.astype(np.float32).reshape((-1, *(1,) * (rank - 1)) if numbers.size > 1 else ())
 
 
 @reads("DynamicQuantizeMatMul", domain=E)

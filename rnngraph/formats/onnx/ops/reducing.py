@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,10 @@ from ..core.functions import log_sum_exp
 from ..core.known import Known, Operand, known
 from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
-from .elementwise import mapped
+from .elementwise import combined
+
+MOST_FACTORS = 64
+"""Entries along an axis that are multiplied one by one."""
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
@@ -36,13 +39,13 @@ def _reduction(call: Call) -> Outputs:
     axes = call.axes(1)
     if not axes:
         if call.whole("noop_with_empty_axes", 0):
-            return mapped(call, _BEFORE[call.op]) if call.op in _BEFORE else x
+            return _of_entries(call)
         axes = list(range(rank))
     places = tuple(sorted({axis_of(axis, rank) for axis in axes}))
     if isinstance(x, Known) and call.op in _NUMPY:
         return _of_known(call, x, places, keeps)
     if call.op == "ReduceProd":
-        raise UnreadableError("entries are multiplied along an axis at run time")
+        return _product(call, places, keeps)
     tensors = call.tensors
     value = tensors.value(x)
     turned = tensors.turned_from(value)
@@ -56,6 +59,28 @@ def _reduction(call: Call) -> Outputs:
         left = sorted(kept)
         return tensors.turned(found, tuple(left.index(axis) for axis in kept))
     return _folded(call, value, places, keeps)
+
+
+def _of_entries(call: Call) -> Operand:
+    """What an op does besides folding, where it folds nothing."""
+    found = call.input(0)
+    for function in (_BEFORE.get(call.op), _BEHIND.get(call.op)):
+        found = found if function is None else call.script.call(function, call.tensors.value(found))
+    return found
+
+
+def _product(call: Call, places: Sequence[int], keeps: bool) -> Operand:
+    """Entries of axes of fixed size, one after the other."""
+    tensors, found = call.tensors, call.input(0)
+    for axis in reversed(places):
+        size = call.shape()[axis]
+        if not isinstance(size, int) or size > MOST_FACTORS:
+            raise UnreadableError(f"entries are multiplied along an axis of {size}")
+        parts = [tensors.taken(found, [*[slice(None)] * axis, entry]) for entry in range(size)]
+        found = parts[0]
+        for part in parts[1:]:
+            found = combined(call, "Mul", found, part)
+    return tensors.expand_dims(found, places) if keeps else found
 
 
 def _folded(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:

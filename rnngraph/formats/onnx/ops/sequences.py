@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.known import Known, Listed, Operand
-from ..core.sizes import UnreadableError
+from ..core.known import Known, Listed, Operand, Stacked, of_sizes, shape_of
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 
 MOST_ITEMS = 10_000
@@ -17,6 +17,10 @@ def _split(call: Call) -> Outputs:
     rank, axis = call.rank(), call.axis(0, call.rank())
     size, keeps = call.shape()[axis], bool(call.whole("keepdims", 1))
     widths = call.array(1, "how it is split") if call.maybe(1) is not None else None
+    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # of which runtimes keep no axis, either
+    if not isinstance(size, int) and is_single:
+        moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
+        return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
     if not isinstance(size, int):
         raise UnreadableError(f"an axis of open size {size} is split into a sequence")
     if widths is None:
@@ -31,7 +35,7 @@ def _split(call: Call) -> Outputs:
     items, start = [], 0
     for width in parts:
         index: list[slice | int] = [slice(None)] * rank
-        index[axis] = start if widths is None and not keeps else slice(start, start + width)
+        index[axis] = start if is_single and not keeps else slice(start, start + width)
         items.append(call.tensors.taken(call.input(0), index))
         start += width
     return Listed(tuple(items))
@@ -65,17 +69,26 @@ def _erase(call: Call) -> Outputs:
 
 @reads("SequenceAt")
 def _at(call: Call) -> Outputs:
+    stacked = call.stacked(0)
+    if stacked is not None:
+        return call.tensors.taken(stacked, [call.ints(1, "the place in a sequence")[0]])
     items = call.items(0)
     return items[_place(call, 1, None, len(items) - 1)]
 
 
 @reads("SequenceLength")
 def _length(call: Call) -> Outputs:
+    stacked = call.stacked(0)
+    if stacked is not None:
+        return call.tensors.reshape(of_sizes(shape_of(stacked)[:1]), ())
     return Known(np.array(len(call.items(0))), "int64")
 
 
 @reads("ConcatFromSequence")
 def _joined(call: Call) -> Outputs:
+    stacked = call.stacked(0)
+    if stacked is not None:
+        return _joined_stack(call, stacked)
     items: list[Operand] = list(call.items(0))
     if not items:
         raise UnreadableError("an empty sequence is joined")
@@ -83,6 +96,19 @@ def _joined(call: Call) -> Outputs:
     if call.whole("new_axis", 0):
         items = [call.tensors.expand_dims(item, [axis]) for item in items]
     return call.tensors.concat(items, axis)
+
+
+def _joined_stack(call: Call, x: Operand) -> Operand:
+    """The first axis of x as one of its own among the others, or as parts of one of them."""
+    tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
+    axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
+    order = list(range(1, rank))
+    order.insert(axis, 0)
+    moved = tensors.transpose(x, order)
+    if is_new:
+        return moved
+    shape = shape_of(moved)
+    return tensors.reshape(moved, [*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]])
 
 
 def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:

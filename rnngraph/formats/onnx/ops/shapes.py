@@ -11,7 +11,7 @@ from ....declare.functions.sequences import cumsum, positions
 from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, lacking, sign_of, texts, total
+from ..core.sizes import ForcedSizeError, UnreadableError, lacking, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from ..core.values import held
@@ -58,11 +58,17 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 
 @reads("Expand")
 def _expand(call: Call) -> Outputs:
-    x, wanted = call.input(0), call.sizes(1, "the sizes")
+    x, count = call.input(0), call.input(1)
+    if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
+        only = call.tensors.reshape(x, ())  # one number, for each place at which a mask holds
+        return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
+    wanted = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
     rank = max(len(own), len(wanted))
     shape: list[Dim] = []
     for have, want in zip((*(1,) * (rank - len(own)), *own), (*(1,) * (rank - len(wanted)), *wanted), strict=True):
+        if isinstance(have, Size) and have.symbol is not None and isinstance(want, int) and want > 1:
+            raise ForcedSizeError(f"{texts(own)} is repeated to {texts(wanted)}", have.symbol, want)
         shape.append(want if have == 1 else have)
     return repeated(source, shape)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from string import ascii_letters
 from typing import Any
 
 import torch
 
 from ....declare.functions import basic
 from ....ir.types import Dim
+from ...equations import letters_of
 from ...layers import declare_dense
 from ...steps import Value
 from ..tracing.tensors import DTYPES
@@ -97,7 +97,10 @@ def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     values = [tracer.value(item) for item in operands]
-    terms, output = _letters(equation, [len(shape_of(value)) for value in values])
+    found_letters = letters_of(equation, [len(shape_of(value)) for value in values])
+    if found_letters is None:
+        raise UnreadableError(f"its equation {equation!r} does not fit its operands")
+    terms, output = found_letters
     if any(len(set(term)) != len(term) for term in [*terms, output]):
         raise UnreadableError("it is read without diagonals")
     found, term = values[0], terms[0]
@@ -106,25 +109,6 @@ def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
         kept = "".join(dict.fromkeys(letter for letter in term + terms[number] if letter in later))
         found, term = _contracted(tracer, [found, values[number]], [term, terms[number]], kept), kept
     return found if term == output and len(terms) > 1 else _contracted(tracer, [found], [term], output)
-
-
-def _letters(equation: str, ranks: list[int]) -> tuple[list[str], str]:
-    """The terms of an equation and its result, with letters in place of ``...`` and of what is left out."""
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(ranks) or any(term.count(".") not in (0, 3) for term in (*terms, output)):
-        raise UnreadableError(f"its equation {equation!r} does not fit its operands")
-    spare = [letter for letter in ascii_letters if letter not in inputs]
-    counts = [rank - len(term) + 3 if "..." in term else 0 for term, rank in zip(terms, ranks, strict=True)]
-    most = max(counts)
-    if most < 0 or most > len(spare):
-        raise UnreadableError(f"its equation {equation!r} does not fit its operands")
-    rest = "".join(spare[:most])
-    if not arrow:
-        letters = inputs.replace(",", "").replace(".", "")
-        output = ("..." if most else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
-    filled = [term.replace("...", rest[most - count :]) for term, count in zip(terms, counts, strict=True)]
-    return filled, output.replace("...", rest)
 
 
 def _contracted(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Any:

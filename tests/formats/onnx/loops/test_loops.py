@@ -220,6 +220,86 @@ def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
     assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_steps_that_append_to_a_sequence(back: bool) -> None:
+    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)`` of scripts: what is the
+    same at all steps stands within them.
+    """
+    place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])]
+    body = helper.make_graph(
+        [
+            constant("zero", [0]), constant("far", [2**63 - 1]), constant("ones", [1]),
+            helper.make_node("Slice", ["x", "zero", "far", "zero", "ones"], ["all"]),
+            *([*place, helper.make_node("Sub", ["end", "i"], ["place"])] if back else []),
+            helper.make_node("Gather", ["all", "place" if back else "i"], ["x_t"], axis=1),
+            *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("SequenceInsert", ["list", "h_n"], ["longer"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), sequence("list"),
+         info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), sequence("longer"), info("h_n", ["B", UNITS])],
+    )  # fmt: skip
+    nodes = [
+        *size_of("x", 1, "steps"), helper.make_node("SequenceEmpty", [], ["empty"]),
+        helper.make_node("Loop", ["steps", "", "empty", "h"], ["all_h", "last"], body=body),
+        helper.make_node("ConcatFromSequence", ["all_h"], ["y"], axis=1, new_axis=1),
+        helper.make_node("ConcatFromSequence", ["all_h"], ["wide"], axis=0),
+    ]  # fmt: skip
+    outputs = [info("last", ["B", UNITS]), info("y", ["B", "T", UNITS]), info("wide", ["N", UNITS])]
+    model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
+    check(model, feeds(2, 5))
+    text = rg.read_onnx(model).script()
+    assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
+
+
+def sequence(name: str) -> Any:
+    return helper.make_tensor_sequence_value_info(name, TensorProto.FLOAT, None)
+
+
+def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
+    """As ``for f in x.unbind(1)`` of a scripted module."""
+    body = helper.make_graph(
+        [
+            helper.make_node("SequenceAt", ["parts", "i"], ["x_t"]), *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS])],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=0),
+        helper.make_node("SequenceLength", ["parts"], ["steps"]),
+        helper.make_node("Loop", ["steps", "", "h"], ["last"], body=body),
+    ]
+    inputs = [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])]
+    model = model_of(nodes, inputs, [info("last", ["B", UNITS])])
+    check(model, feeds(2, 5))
+    assert "rg.dynamic_rnn(Steps(), x, initial_state=x_1, scope='rnn')" in rg.read_onnx(model).script()
+
+
+@pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4)])
+def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) -> None:
+    """As exporters write a cell of torch's within a loop: a recurrent node over one step."""
+    nodes = [
+        constant("first", [0]), helper.make_node("Unsqueeze", ["x_t", "first"], ["long"]),
+        helper.make_node("Unsqueeze", ["h_t", "first"], ["ahead"]),
+        helper.make_node(op, ["long", "kernel", "recurrent", "", "", "ahead"], ["", "deep"], hidden_size=UNITS),
+        helper.make_node("Squeeze", ["deep", "first"], ["h_n"]), helper.make_node("Identity", ["h_n"], ["y_t"]),
+    ]  # fmt: skip
+    body = helper.make_graph(
+        nodes, "body", [info("h_t", ["B", UNITS]), info("x_t", ["B", INPUTS])],
+        [info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
+    )  # fmt: skip
+    node = helper.make_node("Scan", ["h", "x"], ["last", "y"], body=body, num_scan_inputs=1)
+    outputs = [info("last", ["B", UNITS]), info("y", ["T", "B", UNITS])]
+    arrays = {"kernel": floats(1, gates * UNITS, INPUTS), "recurrent": floats(1, gates * UNITS, UNITS)}
+    model = model_of([node], [info("h", ["B", UNITS]), info("x", ["T", "B", INPUTS])], outputs, arrays)
+    check(model, feeds(5, 2))
+
+
 def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) -> Any:
     """As tf2onnx writes a while_loop over time: a counter among the states, a condition, arrays that are handed on."""
     reading = [

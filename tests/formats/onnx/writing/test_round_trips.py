@@ -33,11 +33,6 @@ def check(declaration: Declaration, opset: int) -> None:
     feeds = feeds_of(graph, arrays, program)
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
     own = again.inference.graph
-    fed = {symbol for node in own.inputs for symbol in node.type.symbols}
-    if not fed >= set(own.symbols):  # an output is made of sizes alone, and of an input that nothing reads
-        with pytest.raises(rg.ShapeError, match="is not known from what is fed"):
-            again.inference(taken(own, arrays))
-        return
     given = taken(own, arrays) | dict(again.parameters)
     found = interpret(own, {str(node["label"]): np.asarray(given[str(node["label"])]) for node in own.inputs})
     is_narrow = any(node.op in ("erf", "atan") for node in graph.walk())

@@ -1,0 +1,117 @@
+"""What arrays of indices are that exporters make of sizes: one number everywhere, or a count along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....ir.types import Dim, Size
+from ...steps import Index, Value
+from .known import Expanded, Known, Operand, shape_of
+from .tensors import Tensors
+
+_RESHAPES = (basic.reshape, basic.expand_dims, basic.squeeze)
+
+
+@dataclass(frozen=True)
+class Range:
+    """``first``, and 1 more at each later entry of ``axis``; the same everywhere where axis is None."""
+
+    first: Dim
+    axis: int | None
+
+
+def range_of(tensors: Tensors, x: Any) -> Range | None:
+    """What whole numbers x are, if they are that."""
+    if isinstance(x, int):
+        return Range(x, None)
+    if isinstance(x, Known):
+        return _of_known(x)
+    if isinstance(x, Expanded):
+        return _behind(range_of(tensors, x.source), len(x.shape) - len(shape_of(x.source)))
+    if not isinstance(x, Value):
+        return None
+    known = tensors.known_as(x)
+    if known is not None:
+        return _of_known(known)
+    if tensors.is_a(x, "count"):
+        return Range(0, 0)
+    return None if x.path else _of_step(tensors, x)
+
+
+def _of_step(tensors: Tensors, x: Value) -> Range | None:
+    key, operands = x.step.key, x.step.operands
+    if x.step.fill is not None:
+        return Range(int(x.step.fill), None)
+    if key == "+":
+        left, right = (range_of(tensors, item) for item in operands)
+        if left is None or right is None or (left.axis is not None and right.axis is not None):
+            return None
+        axes = [
+            found.axis + len(shape_of(x)) - len(shape_of(item))
+            for found, item in zip((left, right), operands, strict=True)
+            if found.axis is not None
+        ]
+        return Range(left.first + right.first, axes[0] if axes else None)
+    if key not in (basic.cast, basic.broadcast_to, *_RESHAPES) and not isinstance(key, Index):
+        return None
+    inner = range_of(tensors, operands[0])
+    if inner is None or inner.axis is None or key is basic.cast:
+        return inner
+    own = shape_of(operands[0])
+    if key is basic.broadcast_to:
+        return _behind(inner, len(shape_of(x)) - len(own))
+    if isinstance(key, Index):
+        return _part(inner, key.index, own)
+    long, places = ([place for place, dim in enumerate(shape) if dim != 1] for shape in (own, shape_of(x)))
+    if [own[place] for place in long] != [shape_of(x)[place] for place in places] or inner.axis not in long:
+        return None
+    return replace(inner, axis=places[long.index(inner.axis)])
+
+
+def _behind(found: Range | None, axes: int) -> Range | None:
+    """The same behind so many more axes."""
+    return found if found is None or found.axis is None else replace(found, axis=found.axis + axes)
+
+
+def _part(found: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
+    assert found.axis is not None
+    if any(not isinstance(entry, slice) or entry.step not in (None, 1) for entry in index):
+        return None
+    entry = index[found.axis] if found.axis < len(index) else slice(None)
+    start = entry.start or 0
+    return replace(found, first=found.first + (start if start >= 0 else own[found.axis] + start))
+
+
+def _of_known(x: Known) -> Range | None:
+    flat = x.array.reshape(-1)
+    if x.is_symbolic:
+        is_size = flat.size == 1 and isinstance(flat[0], Size)
+        return Range(flat[0], None) if is_size else None
+    if not flat.size or x.array.dtype.kind not in "iu":
+        return None
+    first = int(flat[0])
+    if (flat == first).all():
+        return Range(first, None)
+    for axis, size in enumerate(x.array.shape):
+        line = np.arange(first, first + size).reshape([-1 if place == axis else 1 for place in range(x.array.ndim)])
+        if (x.array == line).all():
+            return Range(first, axis)
+    return None
+
+
+def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
+    """The entries of the last axis of x side by side, each with the other axes alone, or None if that is not known."""
+    *ahead, count = shape_of(x)
+    if count == 1 or isinstance(x, Known):
+        return [tensors.taken(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]  # type: ignore[arg-type]
+    note = tensors.note(x) if isinstance(x, Value) else None
+    if note is None or note.by != len(ahead) or note.kind not in ("stack", "concat"):
+        return None
+    if note.kind == "stack":
+        return list(note.parts)
+    parts = [part for part in note.parts if shape_of(part)[-1] == 1]
+    return [tensors.reshape(part, ahead) for part in parts] if len(parts) == count == len(note.parts) else None

@@ -1,0 +1,97 @@
+"""Ops of onnxruntime's own that stand for several of ONNX's, as files have them that it has optimized."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ....declare.functions import activations, basic
+from ...steps import Value
+from ..core.functions import hard_sigmoid_of, swish_of, tanh_gelu
+from ..core.known import Expanded, Known, Operand, number_like, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.values import shortest
+from .convolutions import convolved
+from .elementwise import combined
+from .products import gemm, product_of
+
+E = "com.microsoft"
+_ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
+    "Relu": activations.relu, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid, "LeakyRelu": activations.leaky_relu,
+    "Clip": basic.clip, "HardSigmoid": hard_sigmoid_of,
+}  # fmt: skip
+
+
+def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
+    """x behind the node's activation. numbers: what that is given."""
+    name = call.text("activation", "")
+    if not name:
+        return x
+    if name not in _ACTIVATIONS:
+        raise UnreadableError(f"activation {name!r}")
+    return call.script.call(_ACTIVATIONS[name], call.tensors.value(x), *map(shortest, numbers))
+
+
+@reads("FusedConv", domain=E)
+def _fused_conv(call: Call) -> Outputs:
+    bias = call.array(2, "its bias") if call.maybe(2) is not None else None
+    found = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
+    if call.maybe(3) is not None:
+        found = combined(call, "Add", found, call.input(3))
+    return _activated(call, found, call.entries("activation_params") or [])
+
+
+@reads("FusedGemm", domain=E)
+def _fused_gemm(call: Call) -> Outputs:
+    names = ("activation_alpha", "activation_beta", "activation_gamma")
+    numbers = [call.number(name, 0.0) for name in names if name in call.node.attributes]
+    return _activated(call, gemm(call), numbers)
+
+
+@reads("FusedMatMul", domain=E)
+def _fused_matmul(call: Call) -> Outputs:
+    tensors = call.tensors
+    if call.whole("transBatchA", 0) or call.whole("transBatchB", 0):
+        raise UnreadableError("it turns the axes of batches")
+    sides = []
+    for number, name in enumerate(("transA", "transB")):
+        side, rank = call.input(number), call.rank(number)
+        if call.whole(name, 0) and rank > 1:
+            side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
+        sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
+    found, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
+    return found if alpha == 1 else combined(call, "Mul", found, number_like(alpha, found))
+
+
+@reads("BiasGelu", "FastGelu", domain=E)
+def _gelu(call: Call) -> Outputs:
+    x = call.input(0) if call.maybe(1) is None else combined(call, "Add", call.input(0), call.input(1))
+    return call.script.call(activations.gelu if call.op == "BiasGelu" else tanh_gelu, call.tensors.value(x))
+
+
+@reads("QuickGelu", domain=E)
+def _quick_gelu(call: Call) -> Outputs:
+    return call.script.call(swish_of, call.value(0), shortest(call.number("alpha", 1.702)))
+
+
+@reads("SkipLayerNormalization", domain=E)
+def _skip_layer_normalization(call: Call) -> Outputs:
+    """Both inputs and a bias added up, normalized; the sum is the last output."""
+    x = combined(call, "Add", call.input(0), call.input(1))
+    if call.maybe(4) is not None:
+        x = combined(call, "Add", x, call.input(4))
+    gamma, beta = (_vector(call, number) for number in (2, 3))
+    options = {} if beta is None else {"beta": beta}
+    epsilon = shortest(call.number("epsilon", 1e-12))
+    total = call.tensors.value(x)
+    return [call.script.call(basic.layer_norm, total, gamma, **options, epsilon=epsilon), None, None, total]
+
+
+def _vector(call: Call, number: int) -> Value | None:
+    found = call.maybe(number)
+    if found is None:
+        return None
+    if not isinstance(found, Known) or len(shape_of(found)) != 1:
+        raise UnreadableError("what it scales by is no vector of the file")
+    return call.tensors.value(found, "gamma" if number == 2 else "beta")
