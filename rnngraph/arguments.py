@@ -70,7 +70,12 @@ def array_of(value: Any, otherwise: str) -> np.ndarray:
     """
     detach = getattr(value, "detach", None)
     try:
-        return np.asarray(value if detach is None else detach().cpu())
+        if detach is None:
+            return np.asarray(value)
+        tensor = detach().cpu()
+        return np.asarray(
+            tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+        )  # NumPy has no such floats
     except (ValueError, TypeError, RuntimeError) as error:
         raise ShapeError(f"{otherwise}: {error}") from None
 

@@ -68,7 +68,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,
     "is_floating_point": lambda r, x: x.dtype.is_floating_point, "is_complex": lambda r, x: False,
     "numel": lambda r, x: _sizes_of(r, x).numel(), "nelement": lambda r, x: _sizes_of(r, x).numel(),
-    "get_device": lambda r, x: -1, "requires_grad_": _same, ".is_meta": lambda r, x: False,
+    "get_device": lambda r, x: -1, "requires_grad_": _same, "detach_": _same, ".is_meta": lambda r, x: False,
     "__hash__": lambda r, x: id(x), ".grad": lambda r, x: None, ".layout": lambda r, x: torch.strided,
     ".is_sparse": lambda r, x: False, ".is_quantized": lambda r, x: False, ".is_mkldnn": lambda r, x: False,
     "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>", "__format__": lambda r, x, spec: f"<{list(x.shape)}>",
