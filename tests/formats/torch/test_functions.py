@@ -172,3 +172,51 @@ def test_writes_that_can_not_be_read(write: Callable[[Any], Any], word: str) -> 
 
     with pytest.raises(rg.NotReadableError, match=word):
         rg.read_torch(module(run), (normal(2, 6, 4),))
+
+
+# Modules --------------------------------------------------------------------------------------------
+
+
+class Counting(nn.Module):  # type: ignore[misc, name-defined]
+    """Keeps a count in a buffer and the last result in an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+        self.linear, self.last = nn.Linear(4, 3), None
+
+    def forward(self, x: Any) -> Any:
+        self.count += 1
+        self.last = self.linear(x)
+        return self.last
+
+
+def test_a_module_is_left_as_it_was() -> None:
+    found = Counting().eval()
+    rg.read_torch(found, (normal(2, 4),))
+    assert found.count.item() == 0
+    assert found.last is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_hooks_and_parametrizations_compute() -> None:
+    torch.manual_seed(0)
+    from torch.nn import utils
+    from torch.nn.utils import prune
+
+    rnn = [utils.weight_norm(nn.GRU(4, 4, batch_first=True), "weight_hh_l0"),
+           utils.parametrizations.weight_norm(nn.LSTM(4, 3, batch_first=True), "weight_ih_l0")]  # fmt: skip
+    prune.l1_unstructured(last := nn.Linear(3, 2), "weight", 0.5)
+    stack = module(lambda m, x: m[2](m[1](m[0](x)[0])[0]), *rnn, last)
+    check_meaning(stack, (normal(2, 5, 4),), (normal(3, 7, 4),))
+
+
+@pytest.mark.parametrize(("make", "word"), [
+    (lambda: torch.jit.trace(nn.Linear(4, 3).eval(), torch.ones(2, 4)), "TorchScript"),
+    (lambda: nn.Linear(4, 3).half().eval(), r"module\.float"),
+    (lambda: torch.ao.quantization.quantize_dynamic(nn.LSTM(4, 3).eval(), {nn.LSTM}), "before it was quantized"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_modules_that_can_not_be_read(make: Callable[[], Any], word: str) -> None:
+    with pytest.raises(rg.NotReadableError, match=word):
+        rg.read_torch(make(), (torch.ones(2, 4),))
