@@ -49,6 +49,7 @@ def read_torch(module: Any, example: Any) -> Net:
         for start, what, remedy in _REFUSED
         if any(kind.__module__.startswith(start) for kind in type(found).__mro__)
     ]
+    module = getattr(module, "_orig_mod", module)  # what torch.compile would compile
     if any(_is_exported(found) for found in module.modules()):
         refused.append("it is the graph of a module that torch.export took apart; give the module that was exported")
     if refused:
@@ -64,6 +65,8 @@ def read_torch(module: Any, example: Any) -> Net:
 def _is_exported(module: Any) -> bool:
     """Whether it calls single operators in place of modules and functions."""
     nodes = getattr(getattr(module, "graph", None), "nodes", ())
+    if callable(nodes):  # of TorchScript
+        return False
     return any(getattr(type(node.target), "__module__", "") == "torch._ops" for node in nodes)
 
 
