@@ -150,6 +150,20 @@ def _new_tensor(x: Any, data: Any, dtype: Any = None) -> Any:
     return torch.tensor(data, dtype=dtype or x.dtype)
 
 
+@composed("select_scatter")
+def _select_scatter(x: Any, src: Any, dim: int, index: int) -> Any:
+    written = x.clone()
+    written[(*(slice(None),) * (dim % x.dim()), index)] = src
+    return written
+
+
+@composed("slice_scatter")
+def _slice_scatter(x: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    written = x.clone()
+    written[(*(slice(None),) * (dim % x.dim()), slice(start, end, step))] = src
+    return written
+
+
 # Steps -----------------------------------------------------------------------------------------------
 
 

@@ -117,6 +117,13 @@ def _index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> 
     return x + alpha * _back(_last(source, dim) @ hit.transpose(0, 1), dim)
 
 
+@composed("index_copy")
+def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
+    hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
+    given = torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
+    return _back(torch.where(hit.any(-1), given, _last(x, dim)), dim)
+
+
 @composed("take")
 def _take(x: Any, index: Any) -> Any:
     return x.reshape(-1)[index]

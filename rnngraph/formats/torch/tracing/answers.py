@@ -32,6 +32,10 @@ def _truth(tracer: Any, x: Any) -> bool:
     return True
 
 
+def _equal(tracer: Any, x: Any, *_: Any, **__: Any) -> bool:
+    return _truth(tracer, x)
+
+
 def _item(tracer: Any, x: Any, *_: Any) -> Any:
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return x.value.number
@@ -60,6 +64,8 @@ def _same(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
 
 ANSWERS: dict[str, Callable[..., Any]] = {
     ".shape": _sizes_of, "size": _size, "__len__": lambda r, x: int(x.shape[0]), "__bool__": _truth,
+    "equal": _equal, "allclose": _equal, "is_nonzero": _equal, "is_signed": lambda r, x: x.is_signed(),
+    "element_size": lambda r, x: x.element_size(), "is_inference": lambda r, x: False, "is_conj": lambda r, x: False,
     "item": _item, "tolist": _list,
     "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
     "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
