@@ -104,6 +104,7 @@ from .declare.functions.losses import (
 )
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
+from .declare.functions.rounding import ceil, floor, round
 from .declare.functions.sequences import cumsum, positions, reverse_sequence
 from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update
@@ -278,6 +279,7 @@ __all__ = [
     "broadcast_to",
     "by_graph",
     "cast",
+    "ceil",
     "clip",
     "compile",
     "concat",
@@ -298,6 +300,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "floor",
     "gather",
     "gather_last",
     "gelu",
@@ -350,6 +353,7 @@ __all__ = [
     "relu6",
     "reshape",
     "reverse_sequence",
+    "round",
     "selu",
     "shared",
     "sigmoid",

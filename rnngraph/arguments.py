@@ -71,7 +71,10 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
     """
     detach = getattr(value, "detach", None)
     try:
-        return np.asarray(value if detach is None else detach().cpu(), dtype)
+        if detach is None:
+            return np.asarray(value, dtype)
+        tensor = detach().cpu()  # NumPy has no bfloat16
+        return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor, dtype)
     except RnnGraphError:  # of a Tensor
         raise
     except (ValueError, TypeError, RuntimeError) as error:

@@ -404,14 +404,15 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims",
-        "expm1", "greater", "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or",
-        "matmul", "maximum", "minimum", "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square",
-        "squeeze", "stack", "tanh", "tile", "transpose", "where",
+        "abs", "argmax", "atan", "broadcast_to", "ceil", "clip", "concat", "cos", "cumsum", "equal", "exp",
+        "expand_dims", "expm1", "floor", "greater", "identity", "less", "log", "log1p", "logical_and",
+        "logical_not", "logical_or", "matmul", "maximum", "minimum", "not_equal", "pad", "reshape", "round",
+        "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile", "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
     "min": "reduce_min", "any": "reduce_any", "all": "reduce_all",
     "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
+    "rint": "round",
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""
 

@@ -181,7 +181,7 @@ class RandomNet:
 
     def attended(self, x: Any) -> Any:
         other = self.layers.Dense(x.shape[-1])(x)
-        if self.has_mask or self.chance(0.5):
+        if self.chance(0.5):
             layer = self.pick(
                 lambda: self.layers.Attention(use_scale=self.chance(0.5), dropout=0.1),
                 lambda: self.layers.Attention(score_mode="concat"), lambda: self.layers.AdditiveAttention(),

@@ -41,7 +41,7 @@ ROOMS = (
     "formats", "formats.keras", "formats.tensorflow", "formats.rolling",
     "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
-    "formats.torch.tracing", "formats.torch.meanings", "formats.torch",
+    "formats.torch.tracing", "formats.torch.composed", "formats.torch.meanings", "formats.torch",
     "sklearn",
     "tf1.core", "tf1.platform", "tf1.local_data", "tf1.summary", "tf1.train", "tf1.cells", "tf1.ops", "tf1.flow",
     "tf1.seq2seq", "tf1.labelling", "tf1.nn", "tf1.contrib", "tf1.keras", "tf1",

@@ -47,7 +47,8 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
     arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and ``bias_hh``
     [gates * units] unless the layer has none, ``weight_hr`` [hidden, units] of a projection. They are of one layer and
-    direction, whose suffix may stand behind each name (``weight_ih_l0_reverse``). Tensors may take part in gradients.
+    direction, whose suffix may stand behind each name (``weight_ih_l0_reverse``) and whose module before it
+    (``encoder.weight_ih_l0``), as in a ``state_dict``. Tensors may take part in gradients, and be of any floats.
     """
     return parameters_of(cell, torch_layer(cell, arrays))
 
@@ -55,7 +56,8 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     """A layer of torch's, as ``from_torch`` takes its arrays, checked against the cell."""
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
-    named = {_OF_LAYER.sub("", str(name)): value for name, value in _mapping(arrays, "torch").items()}
+    given = _mapping(arrays, "torch")
+    named = {_OF_LAYER.sub("", str(name).rpartition(".")[2]): value for name, value in given.items()}
     if len(named) < len(arrays):
         raise StructureError(f"these are arrays of several layers: {', '.join(map(str, arrays))}; give those of one")
     take = Taker(named, "torch's arrays")

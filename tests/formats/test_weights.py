@@ -61,6 +61,21 @@ def test_torch(kind: str) -> None:
     assert_allclose(back["bias_ih"] + back["bias_hh"], b + br, atol=1e-6)
 
 
+def test_names_of_a_state_dict() -> None:
+    cell = rg.GRUCell(UNITS, reset_after=True)
+    arrays = {
+        "weight_ih": normal(3 * UNITS, INPUTS),
+        "weight_hh": normal(3 * UNITS, UNITS),
+        "bias_ih": normal(3 * UNITS),
+    }
+    named = {f"module.encoder.{name}_l0": array for name, array in arrays.items()}
+    found = rg.weights.from_torch(cell, named)
+    for name, array in rg.weights.from_torch(cell, arrays).items():
+        assert_allclose(found[name], array)
+    with pytest.raises(rg.StructureError, match="of several layers"):
+        rg.weights.from_torch(cell, named | {"module.decoder.weight_ih_l0": arrays["weight_ih"]})
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_keras(kind: str) -> None:
     count = SIZES[kind.split("_")[0]] * UNITS

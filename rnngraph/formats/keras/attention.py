@@ -126,6 +126,8 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     )
     scaled = b.script.operation("*", q, depth**-0.5)
     scores = b.script.call(matmul, scaled, b.script.call(transpose, k, (0, 1, 3, 2)))
+    if b.version >= 3:
+        b.take_masks(query, value, key)
     weights = _weights(b, layer, scores, _counting(b, inputs, query, value, key))
     mixed = b.script.call(transpose, b.script.call(matmul, weights, v), (0, 2, 1, 3))
     flat = b.script.call(reshape, mixed, (None, None, count * wide))
@@ -153,7 +155,7 @@ def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key:
     """bool [batch, 1, query's steps or 1, value's steps]: which scores count, None for all."""
     total: Value | None = None
     for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
-        given = inputs.keywords.get(name)
+        given = inputs.keywords.get(name) if b.version < 3 or x is not query else None
         mask = given.value if isinstance(given, Signal) else x.mask
         if mask is not None and not (name == "key_mask" and x is value):
             total = _both(b, total, b.script.call(expand_dims, mask, axis))

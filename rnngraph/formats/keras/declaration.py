@@ -133,6 +133,7 @@ class Declaration:
         self._calls = 0
         self.kept: dict[Layer, Any] = {}
         """What a handler made for a layer that is called again."""
+        self._unmasked: dict[int, Signal] = {}
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -171,6 +172,14 @@ class Declaration:
             return type(item)(map(as_kind, item)) if type(item) in (list, tuple) else item
 
         return as_kind(nest)
+
+    def take_masks(self, *given: Signal) -> None:
+        """Takes the masks off tensors: whoever is called on them later gets none."""
+        self._unmasked |= {id(x): x for x in given if x.mask is not None}
+
+    def as_left(self, x: Signal) -> Signal:
+        """A tensor as the layers that were called so far left it."""
+        return Signal(x.value) if id(x) in self._unmasked else x
 
     # Names and arrays ----------------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ class _Run:
             self._given[reference.layer, reference.call] = [signal]
 
     def outputs(self) -> list[Signal] | None:
-        for layer, number in self._order():
+        for layer, number in self._as_keras_runs_them([*self._order()]):
             self._given[layer.name, number] = self._call(layer, layer.calls[number])
         found = [self._tensor(reference) for reference in references(self._network.outputs)]
         for one in found:
@@ -193,6 +193,20 @@ class _Run:
         if done < len(calls):
             raise self._error("calls of layers read one another in a circle, or what is not there")
 
+    def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
+        """Calls that are the most calls away from an output first, and all of a layer like its farthest one: it matters
+        where a layer takes masks off what others read, too.
+        """
+        far = Counter[tuple[str, int]]()
+        farthest = Counter[str]()
+        for layer, number in reversed(calls):
+            farthest[layer.name] = max(farthest[layer.name], far[layer.name, number])
+            far[layer.name, number] = farthest[layer.name]
+            for one in _read(layer.calls[number]):
+                place = one.layer, one.call
+                far[place] = max(far[place], farthest[layer.name] + 1)
+        return sorted(calls, key=lambda call: -far[call[0].name, call[1]])
+
     def _call(self, layer: Layer, call: Call) -> Given:
         read = [self._tensor(reference) for reference in _read(call)]
         for one in read:
@@ -214,7 +228,7 @@ class _Run:
             return given
         if reference.tensor >= len(given):
             raise self._error(f"layer {reference.layer!r} gives {len(given)} tensors, and no number {reference.tensor}")
-        return given[reference.tensor]
+        return self._b.as_left(given[reference.tensor])
 
 
 def _read(call: Call) -> Iterator[Reference]:

@@ -1,4 +1,4 @@
 """torch's modules, read by running them on tensors without values: ``tracing`` takes their calls, ``meanings`` says
-what those mean, ``runs`` repeats it until all sizes are known. ``read`` is the door, and alone needs no torch to be
-imported.
+what those mean and ``composed`` of which others some are made, ``runs`` repeats it until all sizes are known. ``read``
+is the door, and alone needs no torch to be imported.
 """

@@ -41,13 +41,17 @@ def read_torch(module: Any, example: Any) -> Net:
     except ImportError:
         raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
     if not isinstance(module, nn.Module):
-        raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}")
+        hint = "; give the module that was exported" if type(module).__name__ == "ExportedProgram" else ""
+        raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}{hint}")
     refused = [
         f"{path or 'the module'} is a {type(found).__name__} of {what}; {remedy}"
         for path, found in module.named_modules()
         for start, what, remedy in _REFUSED
         if any(kind.__module__.startswith(start) for kind in type(found).__mro__)
     ]
+    module = getattr(module, "_orig_mod", module)  # what torch.compile would compile
+    if any(_is_exported(found) for found in module.modules()):
+        refused.append("it is the graph of a module that torch.export took apart; give the module that was exported")
     if refused:
         raise not_readable(f"the module {type(module).__name__}", refused)
     training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]
@@ -56,6 +60,14 @@ def read_torch(module: Any, example: Any) -> Net:
     arguments, keywords = _arguments(example)
     reader = import_module(".runs", __package__).Reader(module, arguments, keywords)
     return Net(reader.script())
+
+
+def _is_exported(module: Any) -> bool:
+    """Whether it calls single operators in place of modules and functions."""
+    nodes = getattr(getattr(module, "graph", None), "nodes", ())
+    if callable(nodes):  # of TorchScript
+        return False
+    return any(getattr(type(node.target), "__module__", "") == "torch._ops" for node in nodes)
 
 
 def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

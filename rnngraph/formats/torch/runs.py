@@ -16,6 +16,7 @@ from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
+from .composed import axes, elements, losses, ordering
 from .meanings import (
     activations,
     attention,
@@ -23,6 +24,7 @@ from .meanings import (
     filling,
     joining,
     layers,
+    logic,
     packed,
     planes,
     products,
@@ -30,15 +32,18 @@ from .meanings import (
     reductions,
     shapes,
     slicing,
+    writing,
 )
+from .tracing.calls import TORCH, first_line, what_failed
+from .tracing.registry import UnreadableError
 from .tracing.sizes import Sizes, SizesChanged
 from .tracing.tensors import DTYPES, Traced
-from .tracing.tracer import TORCH, Tracer, UnreadableError
+from .tracing.tracer import Tracer
 from .tracing.values import Unknown
 
 MEANINGS = (
-    activations, attention, elementwise, filling, joining, layers, packed, planes, products, recurrent, reductions,
-    shapes, slicing,
+    activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, packed,
+    planes, products, recurrent, reductions, shapes, slicing, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 MOST_RUNS = 1000
@@ -159,7 +164,9 @@ class Reader:
             if tracer.problems:
                 raise self._error(tracer) from None
             raise not_readable(
-                self._what(), [f"{type(error).__name__}: {error}; the module must run on the example"], _line_of(error)
+                self._what(),
+                [f"{type(error).__name__}: {first_line(error)}; the module must run on the example"],
+                _line_of(error),
             ) from error
         if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
             tracer.sizes.fix(tracer.undecided[0])
@@ -169,7 +176,7 @@ class Reader:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
                 if not isinstance(getattr(item, "value", None), Unknown):  # of which it is said already
-                    tracer.problems.append((f"output {name}: {error}", None))
+                    tracer.problems.append((f"output {name}: {what_failed(error)}", None))
         if tracer.problems:
             raise self._error(tracer)
         if not outputs:

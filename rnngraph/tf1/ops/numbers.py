@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations
+from ...declare.functions import activations, rounding
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.tensor import Tensor, as_tensor, constant, like
@@ -16,8 +16,6 @@ from ...ir.types import FLOATS
 from ..core.names import dtype_name
 from ..core.operations import operation
 
-_WHOLE = {"float32": 2.0**23, "float64": 2.0**52}
-"""From which on all floats are whole."""
 _MOST_FACTORS = 1000
 
 
@@ -26,39 +24,22 @@ def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     return first, like(y, first)
 
 
-def _floor(x: Tensor) -> Tensor:
-    if x.dtype not in FLOATS:
-        return x
-    x = functions.stop_gradient(x)
-    limit = _WHOLE[x.dtype]
-    small = functions.abs(x) < limit
-    cut = functions.cast(functions.cast(functions.where(small, x, 0.0), "int64"), x.dtype)
-    return functions.where(small, cut - functions.cast(x < cut, x.dtype), x)
-
-
 @operation
 def floor(x: Any, name: str | None = None) -> Tensor:
     """The largest whole number that is not above x."""
-    return _floor(as_tensor(x))
+    return rounding.floor(x)
 
 
 @operation
 def ceil(x: Any, name: str | None = None) -> Tensor:
     """The smallest whole number that is not below x."""
-    return -_floor(-as_tensor(x))
+    return rounding.ceil(x)
 
 
 @operation
 def round(x: Any, name: str | None = None) -> Tensor:
     """The nearest whole number; of two the even one."""
-    x = as_tensor(x)
-    if x.dtype not in FLOATS:
-        return x
-    low = _floor(x)
-    over = functions.stop_gradient(x) - low
-    is_odd = functions.not_equal(low * 0.5, _floor(low * 0.5))
-    up = functions.logical_or(over > 0.5, functions.logical_and(functions.equal(over, 0.5), is_odd))
-    return low + functions.cast(up, low.dtype)
+    return rounding.round(x)
 
 
 @operation
@@ -66,8 +47,8 @@ def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, rounded down."""
     x, y = _pair(x, y)
     if x.dtype in FLOATS:
-        return _floor(x / y)
-    return functions.cast(_floor(functions.cast(x, "float64") / functions.cast(y, "float64")), x.dtype)
+        return rounding.floor(x / y)
+    return functions.cast(rounding.floor(functions.cast(x, "float64") / functions.cast(y, "float64")), x.dtype)
 
 
 @operation

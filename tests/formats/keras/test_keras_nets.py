@@ -74,6 +74,19 @@ def fixed(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, layers.Reshape((2, -1))(y)), [[drawn(2, 6, 4)]]
 
 
+def heads(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Heads that take masks, which Keras 3 takes off what others read later, too."""
+    layers = keras.layers
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(11, 4, mask_zero=True)(ids)
+    attended = layers.MultiHeadAttention(2, 3)(x, x)
+    y = layers.LayerNormalization()(layers.Add()([x, attended]))
+    again = layers.MultiHeadAttention(1, 2)(y, x, use_causal_mask=True)
+    outputs = [layers.GlobalAveragePooling1D()(y), layers.GRU(3)(attended), layers.GRU(3)(x), layers.LSTM(2)(again)]
+    feeds = [[np.array([[3, 1, 0, 4, 0, 0, 5], [2, 0, 0, 0, 0, 0, 0]])], [np.array([[0, 1, 2], [1, 0, 2], [3, 4, 1]])]]
+    return keras.Model(ids, outputs), feeds
+
+
 def functions(keras: Any) -> tuple[Any, list[Feeds]]:
     """Functions among layers that random nets don't draw."""
     if not hasattr(keras, "ops"):
@@ -90,7 +103,7 @@ def functions(keras: Any) -> tuple[Any, list[Feeds]]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("build", [by_steps, states, shared, fixed, functions])
+@pytest.mark.parametrize("build", [by_steps, states, shared, fixed, heads, functions])
 def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)
     keras.backend.clear_session()

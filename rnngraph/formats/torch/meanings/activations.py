@@ -9,7 +9,8 @@ import torch
 
 from ....declare.functions import activations as ours
 from ....declare.functions import basic
-from ..tracing.tracer import Tracer, meaning
+from ..tracing.registry import meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
 from .elementwise import unary
 
@@ -40,10 +41,12 @@ def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
 @meaning("softplus")
 def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     x = tracer.value(x)
-    if beta == 1:
-        return tracer.call(ours.softplus, x)
-    raised = tracer.call(ours.softplus, tracer.script.operation("*", x, float(beta)))
-    return tracer.script.operation("/", raised, float(beta))
+    scaled = x if beta == 1 else tracer.script.operation("*", x, float(beta))
+    found = tracer.call(ours.softplus, scaled)
+    found = found if beta == 1 else tracer.script.operation("/", found, float(beta))
+    if threshold > 16:  # from which on both are the same number
+        return found
+    return tracer.call(basic.where, tracer.script.operation(">", scaled, float(threshold)), x, found)
 
 
 @meaning("gelu")

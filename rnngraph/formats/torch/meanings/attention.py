@@ -12,7 +12,9 @@ from ....declare.functions.randomness import dropout as drop
 from ....ir.types import Dim
 from ...layers import declare_dense
 from ...steps import Value
-from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
+from ..tracing.calls import array_of
+from ..tracing.registry import UnreadableError, meaning, module
+from ..tracing.tracer import Tracer
 from ..tracing.values import Positions, dtype_of, shape_of
 from .shapes import permuted, reshaped
 

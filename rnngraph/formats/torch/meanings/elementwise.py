@@ -10,12 +10,15 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.functions.randomness import dropout as drop
+from ....declare.functions.rounding import ceil, floor
+from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
 from ...steps import Value
 from ..tracing.making import number_of
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tensors import DTYPES
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
 
 Operand = Any
@@ -122,15 +125,40 @@ def _moved(tracer: Tracer, sign: str, a: Any, b: Any) -> Positions | None:
 
 
 def _rounded_division(tracer: Tracer, a: Any, b: Any, mode: str) -> Any:
+    """Of whole numbers in float64, which is exact below 2**53."""
     dtype = _dtype(tracer)
-    if not isinstance(b, int) or isinstance(b, Extent) or dtype.startswith("float"):
-        raise UnreadableError("a rounded division is read of whole tensors by a number only")
-    quotient = tracer.script.operation("/", operand(tracer, a, "float64"), float(b))
-    if mode == "floor":
-        whole = tracer.cast(quotient, dtype)
-        over = tracer.script.operation(">", tracer.cast(whole, "float64"), quotient)
-        return tracer.script.operation("-", whole, tracer.cast(over, dtype))
-    return tracer.cast(quotient, dtype)
+    kind = dtype if dtype.startswith("float") else "float64"
+    quotient = tracer.script.operation("/", *pair(tracer, a, b, kind))
+    if mode == "trunc" and kind != dtype:
+        return tracer.cast(quotient, dtype)
+    return tracer.cast(tracer.call(floor, quotient) if mode == "floor" else _truncated(tracer, quotient), dtype)
+
+
+def _truncated(tracer: Tracer, x: Value) -> Value:
+    is_below = tracer.script.operation("<", x, 0.0)
+    return tracer.call(basic.where, is_below, tracer.call(ceil, x), tracer.call(floor, x))
+
+
+@meaning("trunc", "fix")
+def _trunc(tracer: Tracer, x: Any) -> Any:
+    return _truncated(tracer, tracer.value(x)) if _dtype(tracer).startswith("float") else x
+
+
+def _whole(function: Any) -> Callable[..., Any]:
+    def mean(tracer: Tracer, x: Any, *, decimals: int = 0) -> Any:
+        if not _dtype(tracer).startswith("float"):
+            return x
+        if not decimals:
+            return tracer.call(function, tracer.value(x))
+        scaled = tracer.script.operation("*", tracer.value(x), 10.0**decimals)
+        return tracer.script.operation("/", tracer.call(function, scaled), 10.0**decimals)
+
+    return mean
+
+
+meaning("floor")(_whole(floor))
+meaning("ceil")(_whole(ceil))
+meaning("round")(_whole(nearest))
 
 
 for _names, _sign, _theirs in (
@@ -159,11 +187,13 @@ def _negative(tracer: Tracer, x: Any) -> Any:
     return Filled(-x.number, x.shape, x.dtype) if isinstance(x, Filled) else tracer.script.negative(tracer.value(x))
 
 
-@meaning("pow", "__pow__")
+@meaning("pow", "__pow__", "special_pow")
 def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     dtype = _dtype(tracer)
+    if not isinstance(x, Value | Lazy | torch.Tensor):
+        return _power_of(tracer, exponent, x)
     if isinstance(exponent, bool | Extent) or not isinstance(exponent, int | float):
-        raise UnreadableError("a power is read with a number as exponent only")
+        return _power_of_tensors(tracer, x, exponent)
     if exponent == 2:
         return tracer.call(basic.square, tracer.value(x, dtype))
     if exponent == 0.5:
@@ -171,6 +201,23 @@ def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     if abs(exponent) > 64 or exponent != int(exponent):
         return tracer.script.operation("**", tracer.value(x, dtype), float(exponent))
     return tracer.script.operation("**", tracer.value(x, dtype), int(exponent))
+
+
+def _power_of_tensors(tracer: Tracer, x: Any, exponent: Any) -> Any:
+    """Of a base below 0 where the exponent is a whole number, of whose sign the result is if that is odd."""
+    dtype, script = _dtype(tracer), tracer.script
+    if not dtype.startswith("float"):
+        raise UnreadableError("a power of whole numbers is read with a number as exponent only")
+    x, exponent = pair(tracer, x, exponent, dtype)
+    x, exponent = (item if isinstance(item, Value) else tracer.call(constant, item, dtype) for item in (x, exponent))
+    far = tracer.call(basic.exp, script.operation("*", exponent, tracer.call(basic.log, tracer.call(basic.abs, x))))
+    far = tracer.call(basic.where, tracer.call(basic.equal, exponent, 0.0), 1.0, far)
+    half = script.operation("*", exponent, 0.5)
+    is_even = tracer.call(basic.equal, tracer.call(floor, half), half)
+    is_whole = tracer.call(basic.equal, tracer.call(floor, exponent), exponent)
+    odd = tracer.call(basic.where, is_whole, script.negative(far), math.nan)
+    below = tracer.call(basic.where, is_even, far, odd)
+    return tracer.call(basic.where, script.operation("<", x, 0.0), below, far)
 
 
 @meaning("__rpow__", "exp2")
@@ -201,64 +248,6 @@ meaning("cosh")(_hyperbolic("+"))
 def _hypot(tracer: Tracer, a: Any, b: Any) -> Any:
     squares = [tracer.call(basic.square, x) for x in (tracer.value(item, _dtype(tracer)) for item in (a, b))]
     return tracer.call(basic.sqrt, tracer.script.operation("+", *squares))
-
-
-def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
-        dtype = _common(a, b)
-        first, second = pair(tracer, a, b, dtype)
-        if sign == "==":
-            return tracer.call(basic.equal, first, second)
-        if sign == "!=":
-            return tracer.call(basic.not_equal, first, second)
-        if not isinstance(first, Value):
-            first = tracer.value(a, dtype)
-        return tracer.script.operation(sign, first, second)
-
-    return mean
-
-
-def _common(a: Any, b: Any) -> str:
-    """The dtype in which torch compares."""
-    kinds = {name: kind for kind, name in DTYPES.items()}
-
-    def as_torch(x: Any) -> Any:
-        if isinstance(x, Value | Lazy):
-            return torch.empty((1,) * min(len(shape_of(x)), 1), dtype=kinds[dtype_of(x)])
-        return int(x) if isinstance(x, Extent) else x
-
-    return DTYPES[torch.result_type(as_torch(a), as_torch(b))]
-
-
-_COMPARISONS: dict[str, tuple[str, ...]] = {
-    "<": ("lt", "__lt__", "less"), "<=": ("le", "__le__", "less_equal"), ">": ("gt", "__gt__", "greater"),
-    ">=": ("ge", "__ge__", "greater_equal"), "==": ("eq", "__eq__"), "!=": ("ne", "__ne__", "not_equal"),
-}  # fmt: skip
-for _sign in _COMPARISONS:
-    meaning(*_COMPARISONS[_sign])(_compared(_sign))
-
-
-def _logical(function: Any) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
-        if {dtype_of(item) for item in (a, b) if isinstance(item, Value | Lazy)} != {"bool"}:
-            raise UnreadableError("logic is read of bool tensors only")
-        return tracer.call(function, *pair(tracer, a, b, "bool"))
-
-    return mean
-
-
-meaning("logical_and", "__and__", "bitwise_and")(_logical(basic.logical_and))
-meaning("logical_or", "__or__", "bitwise_or")(_logical(basic.logical_or))
-meaning("__xor__", "logical_xor", "bitwise_xor")(_logical(basic.not_equal))
-
-
-@meaning("logical_not", "__invert__", "bitwise_not")
-def _not(tracer: Tracer, x: Any) -> Any:
-    if dtype_of(x) != "bool":
-        raise UnreadableError("logic is read of bool tensors only")
-    if isinstance(x, Filled):
-        return Filled(not x.number, x.shape, "bool")
-    return tracer.call(basic.logical_not, tracer.value(x))
 
 
 def _extreme(function: Any, theirs: Any) -> Callable[..., Any]:
@@ -366,8 +355,9 @@ def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inpl
 
 
 @meaning("to", "type_as", "float", "double", "long", "int", "bool", "half", "bfloat16", "cpu", "cuda", "contiguous",
-         "detach", "clone", "detach_", "data", ".data", "identity", "requires_grad_", "view_as_real", "type",
-         "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__")  # fmt: skip
+         "detach", "clone", "data", ".data", "identity", "requires_grad_", "view_as_real", "type",
+         "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__", "conj", "real", "resolve_conj",
+         "resolve_neg", "conj_physical")  # fmt: skip
 def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:

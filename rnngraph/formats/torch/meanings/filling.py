@@ -8,9 +8,10 @@ from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim, Size
 from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
 from .elementwise import choose
 from .shapes import axis_of, reshaped, sizes_of

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import torch
-
 from ....declare.functions import basic
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim, Size, product
 from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
-from ..tracing.tracer import Tracer, UnreadableError, meaning
-from ..tracing.values import Filled, Lazy, Stacked, Written, dtype_of, shape_of
-from .elementwise import choose
-from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
-from .slicing import entry_of, of_steps, part, place_in
+from ..tracing.tracer import Tracer
+from ..tracing.values import Filled, Lazy, Stacked, shape_of
+from .shapes import ALL, axis_of, reshaped
+from .slicing import entry_of, of_steps, part
 
 
 @meaning("cat", "concat", "concatenate")
@@ -34,10 +32,10 @@ def _cat(tracer: Tracer, tensors: Any, dim: int = 0, **named: Any) -> Any:
                 tracer.sizes.meet(shape_of(items[0])[other], shape_of(item)[other])
     total = sum((shape_of(item)[axis] for item in items[1:]), shape_of(items[0])[axis])
     shape = (*shape_of(items[0])[:axis], total, *shape_of(items[0])[axis + 1 :])
-    return _joined(tracer, items, axis, shape, dtype)
+    return joined(tracer, items, axis, shape, dtype)
 
 
-def _joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], dtype: str) -> Any:
+def joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], dtype: str) -> Any:
     """Items one behind the other. shape: of all of it."""
     if len(items) == 1:
         return items[0]
@@ -75,11 +73,6 @@ def _stack(tracer: Tracer, tensors: Any, dim: int = 0) -> Any:
         for a, b in zip(shape_of(items[0]), shape_of(item), strict=True):
             tracer.sizes.meet(a, b)
     return of_steps(tracer, items, axis_of(tracer.expected.dim(), dim), dtype)
-
-
-@meaning("vstack", "dstack", "column_stack")
-def _side_by_side(tracer: Tracer, tensors: Any) -> Any:
-    raise UnreadableError("write it as torch.cat")
 
 
 @meaning("hstack")
@@ -155,76 +148,6 @@ def _unbind(tracer: Tracer, x: Any, dim: int = 0) -> Any:
     return tuple(entry_of(tracer, x, axis, place) for place in range(len(tracer.expected)))
 
 
-@meaning("__setitem__")
-def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
-    entries = index if isinstance(index, tuple) else (index,)
-    if Ellipsis in [entry for entry in entries if entry is Ellipsis]:
-        at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
-        entries = (*entries[:at], *(ALL,) * (len(shape_of(x)) - len(entries) + 1), *entries[at + 1 :])
-    places = [number for number, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
-    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
-    if len(places) == 1 and _is_span(entries[places[0]], x):
-        return _part_set(tracer, x, places[0], entries[places[0]], value)
-    if not isinstance(x, Filled | Written) or len(places) != 1 or not _is_place(entries[places[0]]):
-        return _masked_set(tracer, x, entries, value)
-    axis, place = places[0], int(entries[places[0]])
-    if isinstance(x, Written) and x.axis != axis:
-        raise UnreadableError("values are written along two axes; gather them by torch.stack")
-    place %= tracer.sizes.value(x.shape[axis])
-    if isinstance(value, bool | int | float):
-        value = Filled(value, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
-    if not isinstance(value, Value | Lazy):
-        value = tracer.value(value)
-    tracer.sizes.counts.add(tracer.sizes.value(x.shape[axis]))
-    ground, items = (x.ground, x.items) if isinstance(x, Written) else (x, {})
-    return Written(ground, axis, {**items, place: value})
-
-
-def _is_place(entry: Any) -> bool:
-    return isinstance(entry, int) and not isinstance(entry, bool)
-
-
-def _is_span(entry: Any, x: Any) -> bool:
-    """Whether it is a part of an axis, and not an entry for which a tensor of one number waits."""
-    if isinstance(entry, slice):
-        return entry.step in (None, 1)
-    return _is_place(entry) and not isinstance(x, Filled | Written)
-
-
-def _part_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
-    """What stands before a part of an axis, the value repeated to the part's shape, and what stands behind."""
-    shape, dtype = shape_of(x), dtype_of(x)
-    size = shape[axis]
-    if isinstance(entry, slice):
-        start = place_in(tracer, entry.start, size, 0)
-        stop = place_in(tracer, entry.stop, size, size)
-    else:
-        start = place_in(tracer, entry, size, 0)
-        stop = start + 1
-    whole = (*shape[:axis], stop - start, *shape[axis + 1 :])
-    if isinstance(value, bool | int | float):
-        value = Filled(value, whole, dtype)
-    else:
-        value = value if isinstance(value, Value | Lazy) else tracer.value(value)
-        if not isinstance(entry, slice) and len(shape_of(value)) == len(shape) - 1:
-            value = unsqueezed(tracer, value, axis)
-        value = tracer.cast(expanded(tracer, value, whole), dtype)
-    ends = [part(tracer, x, axis, 0, start)] if start != 0 else []
-    behind = [part(tracer, x, axis, stop, size)] if stop != size else []
-    return _joined(tracer, [*ends, value, *behind], axis, shape, dtype)
-
-
-def _masked_set(tracer: Tracer, x: Any, entries: Any, value: Any) -> Any:
-    mask = entries[0]
-    is_mask = isinstance(mask, Value | Lazy) and dtype_of(mask) == "bool" and len(entries) == 1
-    if not is_mask or not isinstance(value, bool | int | float):
-        raise UnreadableError("values are written into a tensor; gather them by torch.stack or torch.cat")
-    if len(shape_of(mask)) < len(shape_of(x)):
-        mask = reshaped(tracer, mask, [*shape_of(mask), *(1,) * (len(shape_of(x)) - len(shape_of(mask)))])
-    tracer.expected = torch.empty((), dtype={ours: theirs for theirs, ours in DTYPES.items()}[dtype_of(x)])
-    return choose(tracer, mask, value, x)
-
-
 @meaning("flip")
 def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
     given = dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims
@@ -239,8 +162,14 @@ def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
 
 
 @meaning("roll")
-def _roll(tracer: Tracer, x: Any, shifts: int, dims: int) -> Any:
-    axis = axis_of(len(shape_of(x)), dims)
+def _roll(tracer: Tracer, x: Any, shifts: Any, dims: Any = None) -> Any:
+    if isinstance(shifts, list | tuple):
+        for shift, dim in zip(shifts, dims, strict=True):
+            x = _roll(tracer, x, shift, dim)
+        return x
+    if dims is None:
+        return reshaped(tracer, _roll(tracer, reshaped(tracer, x, [-1]), shifts, 0), shape_of(x))
+    axis = axis_of(len(shape_of(x)), dims[0] if isinstance(dims, list | tuple) else dims)
     size = shape_of(x)[axis]
     shift = int(shifts)
     if shift == 0:
@@ -258,6 +187,8 @@ def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = 
     rank = len(shape_of(x))
     pairs = [(int(pad[at]), int(pad[at + 1])) for at in range(0, len(pad), 2)]
     modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+    if mode == "circular":
+        return turned_round(tracer, x, {rank - 1 - at: pair for at, pair in enumerate(pairs)})
     if mode not in modes:
         raise UnreadableError(f"mode={mode!r}")
     cut = x
@@ -275,3 +206,16 @@ def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = 
         shape = tuple(size + sum(found.get(axis, (0, 0))) for axis, size in enumerate(cut.shape))
         return Filled(cut.number, shape, cut.dtype)
     return tracer.call(padded, tracer.value(cut), dict(sorted(found.items())), **options)
+
+
+def turned_round(tracer: Tracer, x: Any, around: dict[int, tuple[int, int]]) -> Any:
+    """x with the end of each axis before its beginning, and the beginning behind its end."""
+    for axis, (before, after) in around.items():
+        size = shape_of(x)[axis]
+        if before < 0 or after < 0:
+            raise UnreadableError("a circular padding is read of numbers from 0 on")
+        ends = [part(tracer, x, axis, size - before, size)] if before else []
+        starts = [part(tracer, x, axis, 0, after)] if after else []
+        if ends or starts:
+            x = _cat_of(tracer, [*ends, x, *starts], axis)
+    return x

@@ -12,9 +12,13 @@ from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
+from ..composed.axes import between, dilated_max
+from ..tracing.calls import array_of
+from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.sizes import Extent
-from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
-from ..tracing.values import dtype_of, shape_of
+from ..tracing.tracer import Tracer
+from ..tracing.values import Filled, dtype_of, shape_of
+from .joining import turned_round
 from .products import layer_of, same_dtype
 from .shapes import permuted, reshaped
 
@@ -71,10 +75,11 @@ def _conv1d(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any =
 def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
     if found.padding_mode == "zeros":
         return convolved(tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups)
-    if found.padding_mode == "circular":
-        raise UnreadableError("padding_mode='circular'")
     before, after = found._reversed_padding_repeated_twice
     x = tracer.value(x)
+    if found.padding_mode == "circular":
+        x = turned_round(tracer, x, {len(shape_of(x)) - 1: (before, after)})
+        return convolved(tracer, x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
     mode = {"reflect": "reflect", "replicate": "edge"}[found.padding_mode]
     x = tracer.call(padded, x, {len(shape_of(x)) - 1: (before, after)}, mode=mode) if before or after else x
     return convolved(tracer, x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
@@ -116,40 +121,54 @@ def _padding(given: Any, size: int, dilation: int) -> Any:
 
 
 @module(nn.ConvTranspose1d)
-def _transposed(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: Any = None) -> Any:
-    """As a convolution of the steps with zeros between them, with the kernel turned round."""
+def _transposed_module(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: Any = None) -> Any:
     if output_size is not None:
         raise UnreadableError("it is read without output_size")
-    if found.groups != 1:
-        raise UnreadableError("it is read with groups=1")
-    stride, size, dilation = found.stride[0], found.kernel_size[0], found.dilation[0]
-    more, span = found.output_padding[0], dilation * (size - 1)
+    return _transposed(
+        tracer, x, found.weight, found.bias, found.stride, found.padding, found.output_padding, found.groups,
+        found.dilation,
+    )  # fmt: skip
+
+
+@meaning("conv_transpose1d")
+def _transposed(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """As a convolution of the steps with zeros between them, with the kernel turned round."""
+    if groups != 1 or not isinstance(weight, torch.Tensor):
+        raise UnreadableError("it is read with groups=1 and a weight of the module's")
+    if tracer.use(weight):
+        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
+    stride, dilation, size = int(_one(stride)), int(_one(dilation)), int(weight.shape[2])
+    more, span, around = int(_one(output_padding)), dilation * (size - 1), int(_one(padding))
     x, has_batch = to_channels_last(tracer, x)
-    tracer.sizes.meet(shape_of(x)[2], found.in_channels)
+    tracer.sizes.meet(shape_of(x)[2], weight.shape[0])
+    same_dtype(x, weight)
     if stride > 1:
         batch, time, width = shape_of(x)
         apart = tracer.call(basic.expand_dims, x, 2)
         apart = tracer.call(padded, apart, {2: (0, stride - 1)})
         x = tracer.value(reshaped(tracer, apart, [batch, time * stride, width]))
         x = tracer.script.item(x, slice(None), slice(None, 1 - stride))
-    before, after = span - found.padding[0], span - found.padding[0] + more
+    before, after = span - around, span - around + more
     if before < 0 or after < 0:
         raise UnreadableError("its padding is longer than its kernel")
-    scope = tracer.script.scope(layer_of(tracer.path_of(found.weight)))
-    tracer.script.own(scope, {"kernel": array_of(found.weight).transpose(2, 0, 1)[::-1]})
+    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
+    tracer.script.own(scope, {"kernel": array_of(weight).transpose(2, 0, 1)[::-1]})
     options: dict[str, Any] = {"padding": (before, after)} | ({"dilation": dilation} if dilation > 1 else {})
-    if found.bias is None:
+    if bias is None:
         options["use_bias"] = False
     else:
-        tracer.script.own(scope, {"bias": array_of(found.bias)})
-    result = tracer.call(conv1d, x, found.out_channels, size, **options, name=scope)
+        tracer.script.own(scope, {"bias": array_of(bias)})
+    result = tracer.call(conv1d, x, int(weight.shape[1]), size, **options, name=scope)
     return to_channels_first(tracer, result, has_batch)
 
 
 # Pools ----------------------------------------------------------------------------------------------
 
 
-def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, padding: Any, fill: float) -> Value:
+def _pooled(
+    tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, padding: Any, fill: float, ceil_mode: bool = False
+) -> Value:
     axis = len(shape_of(x)) - 1
     if isinstance(size, Extent) and size.dim == shape_of(x)[axis] and not padding:  # one window, of all steps
         whole = basic.reduce_mean if function is average_pool1d else basic.reduce_max
@@ -158,9 +177,12 @@ def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, paddi
     tracer.on_time(shape_of(x)[1])
     size, around = int(size), int(_one(padding))
     stride = int(_one(stride)) if stride not in (None, [], ()) else size
-    if around:
+    if ceil_mode and stride > size:
+        raise UnreadableError("it is read with ceil_mode where windows meet")
+    more = stride - 1 if ceil_mode else 0
+    if around or more:
         options = {} if fill == 0 else {"value": fill}
-        x = tracer.call(padded, x, {1: (around, around)}, **options)
+        x = tracer.call(padded, x, {1: (around, around + more)}, **options)
     result = tracer.call(function, x, size, *([] if stride == size else [stride]))
     return to_channels_first(tracer, result, has_batch)
 
@@ -168,26 +190,42 @@ def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, paddi
 @meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")
 def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-    if ceil_mode or return_indices or _one(dilation) != 1:
-        raise UnreadableError("it is read without ceil_mode, return_indices and dilation")
-    return _pooled(tracer, max_pool1d, x, _one(kernel_size), stride, padding, float("-inf"))
+    if return_indices or (_one(dilation) != 1 and ceil_mode):
+        raise UnreadableError("it is read without return_indices, and without ceil_mode where entries lie apart")
+    if _one(dilation) != 1:
+        apart = int(_one(kernel_size if stride in (None, [], ()) else stride))
+        return tracer.by_torch(dilated_max, x, int(_one(kernel_size)), apart, int(_one(padding)), int(_one(dilation)))
+    return _pooled(tracer, max_pool1d, x, _one(kernel_size), stride, padding, float("-inf"), ceil_mode)
 
 
 @meaning("avg_pool1d")
 def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
                   ceil_mode: bool = False, count_include_pad: bool = True) -> Any:  # fmt: skip
-    if ceil_mode or (_one(padding) and not count_include_pad):
-        raise UnreadableError("it is read without ceil_mode, and with count_include_pad")
-    return _pooled(tracer, average_pool1d, x, _one(kernel_size), stride, padding, 0)
+    size = _one(kernel_size)
+    total = _pooled(tracer, average_pool1d, x, size, stride, padding, 0, ceil_mode)
+    if not ceil_mode and (not _one(padding) or count_include_pad):
+        return total
+    ones = Filled(1, (*(1,) * (len(shape_of(x)) - 1), shape_of(x)[-1]), dtype_of(x))  # what counts, as a share
+    if count_include_pad and _one(padding):
+        around = int(_one(padding))
+        ones, padding = Filled(1, (*ones.shape[:-1], ones.shape[-1] + 2 * around), ones.dtype), 0
+    return tracer.script.operation(
+        "/", total, _pooled(tracer, average_pool1d, ones, size, stride, padding, 0, ceil_mode)
+    )
 
 
 @meaning("interpolate")
 def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                 *_: Any, **__: Any) -> Any:  # fmt: skip
-    """Each step so many times."""
+                 align_corners: Any = None, *_: Any, **__: Any) -> Any:  # fmt: skip
+    """Each step so many times, or with steps between on lines."""
     x, factor = tracer.value(x), _one(scale_factor)
-    if mode != "nearest" or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
-        raise UnreadableError("it is read of [batch, width, time], with a whole scale_factor and mode='nearest'")
+    is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
+    if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
+        raise UnreadableError(
+            "it is read of [batch, width, time], with a whole scale_factor and mode='nearest' or 'linear'"
+        )
+    if mode == "linear":
+        return tracer.by_torch(between, x, int(factor))
     batch, width, time = shape_of(x)
     apart = tracer.call(basic.tile, tracer.call(basic.expand_dims, x, -1), [1, 1, 1, int(factor)])
     return reshaped(tracer, apart, [batch, width, time * int(factor)])

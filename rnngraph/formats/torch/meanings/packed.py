@@ -6,7 +6,9 @@ from typing import Any
 
 from ....declare.functions import basic
 from ...steps import Value
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..composed.ordering import ordered, scattered
+from ..tracing.registry import UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .shapes import permuted, reshaped
 
@@ -16,7 +18,7 @@ def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stabl
     if isinstance(x, Sorted) and x.what == "order" and not descending:  # places in order, and the way back
         return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
-        raise UnreadableError("only lengths that packed sequences are sorted by are read")
+        return tracer.by_torch(ordered, x, dim, descending)
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
 
 
@@ -26,10 +28,13 @@ def _argsort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, st
 
 
 @meaning("scatter_")
-def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any) -> Any:
+def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any = None, **named: Any) -> Any:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
         return _back(index)
-    raise UnreadableError("values are scattered into a tensor")
+    given = named.get("src", named.get("value")) if source is None else source
+    if named.get("reduce") is not None:
+        raise UnreadableError("it is read without reduce; use scatter_add")
+    return tracer.by_torch(scattered, x, dim, index, given)
 
 
 def _back(order: Sorted) -> Sorted:

@@ -16,7 +16,9 @@ from ....declare.functions.padding import pad as padded
 from ....ir.sizes.polynomial import floor_divide
 from ....ir.types import Dim, Size
 from ...steps import Value
-from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning
+from ..tracing.calls import array_of
+from ..tracing.registry import UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
 from .products import layer_of, same_dtype
 from .shapes import of_shape, permuted, reshaped

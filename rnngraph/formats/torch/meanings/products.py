@@ -11,8 +11,10 @@ from ....ir.types import Dim
 from ...equations import letters_of
 from ...layers import declare_dense
 from ...steps import Value
+from ..tracing.calls import array_of
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
-from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import dtype_of, shape_of
 from .elementwise import pair
 from .shapes import axis_of, permuted, reshaped
@@ -38,7 +40,9 @@ def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
 
 def same_dtype(x: Value, weight: torch.Tensor) -> None:
     """Raises where a weight is of another dtype than what it multiplies, which torch refuses."""
-    if DTYPES.get(weight.dtype) != dtype_of(x):
+    if weight.dtype not in DTYPES:
+        raise UnreadableError(f"its weights are of {weight.dtype}; call module.float() before it is read")
+    if DTYPES[weight.dtype] != dtype_of(x):
         raise UnreadableError(f"a tensor of {dtype_of(x)} meets a weight of {weight.dtype}; give both one dtype")
 
 
@@ -196,11 +200,6 @@ def _bilinear(tracer: Tracer, a: Any, b: Any, weight: Any, bias: Any = None) -> 
     each = tracer.script.operation("*", rows, tracer.call(basic.expand_dims, b, -2))
     found = tracer.call(basic.reduce_sum, each, -1)
     return found if bias is None else tracer.script.operation("+", found, tracer.value(bias))
-
-
-@meaning("cdist", "kron", "tensordot", "cross", "chain_matmul")
-def _refused_product(tracer: Tracer, *_: Any, **__: Any) -> Any:
-    raise UnreadableError("write it with matmul or einsum")
 
 
 @meaning("cosine_similarity")

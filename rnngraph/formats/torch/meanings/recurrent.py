@@ -24,7 +24,9 @@ from ...gates import parameters_of
 from ...layers import scope_of
 from ...steps import Value
 from ...weights import torch_layer
-from ..tracing.tracer import Tracer, UnreadableError, array_of, module
+from ..tracing.calls import array_of
+from ..tracing.registry import UnreadableError, module
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Packed, Sorted, Stacked, dtype_of, shape_of
 from .products import same_dtype
 from .shapes import reshaped

@@ -9,8 +9,9 @@ import torch
 from ....declare.functions import basic
 from ....declare.functions.truths import reduce_all, reduce_any
 from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, dtype_of, shape_of
 from .elementwise import pair
 from .shapes import axis_of, reshaped
@@ -112,11 +113,19 @@ def _norm(tracer: Tracer, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = F
     if order in (2, 2.0, "fro", None):
         squares = tracer.call(basic.square, tracer.value(x))
         return tracer.call(basic.sqrt, reduced(tracer, basic.reduce_sum, squares, dim, keepdim))
+    if not isinstance(order, int | float):
+        raise UnreadableError(f"p={order!r}; numbers and 'fro' are read")
+    far = tracer.call(basic.abs, tracer.value(x))
+    if abs(order) == float("inf"):
+        return reduced(tracer, basic.reduce_max if order > 0 else basic.reduce_min, far, dim, keepdim)
     if order == 1:
-        return reduced(tracer, basic.reduce_sum, tracer.call(basic.abs, tracer.value(x)), dim, keepdim)
-    if order == float("inf"):
-        return reduced(tracer, basic.reduce_max, tracer.call(basic.abs, tracer.value(x)), dim, keepdim)
-    raise UnreadableError(f"p={order!r}; 1, 2 and inf are read")
+        return reduced(tracer, basic.reduce_sum, far, dim, keepdim)
+    if order == 0:
+        there = tracer.cast(tracer.call(basic.not_equal, far, 0.0), dtype_of(far))
+        return reduced(tracer, basic.reduce_sum, there, dim, keepdim)
+    power = int(order) if order == int(order) else float(order)
+    total = reduced(tracer, basic.reduce_sum, tracer.script.operation("**", far, power), dim, keepdim)
+    return tracer.script.operation("**", total, 1.0 / order)
 
 
 @meaning("normalize")
@@ -236,7 +245,8 @@ def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, s
 @meaning("diff")
 def _diff(tracer: Tracer, x: Any, n: int = 1, dim: int = -1) -> Any:
     x = tracer.value(x)
-    axis = axis_of(len(shape_of(x)), dim)
-    index = (slice(None),) * axis
-    later, earlier = (tracer.script.item(x, *index, part) for part in (slice(1, None), slice(None, -1)))
-    return tracer.script.operation("-", later, earlier)
+    index = (slice(None),) * axis_of(len(shape_of(x)), dim)
+    for _ in range(n):
+        later, earlier = (tracer.script.item(x, *index, part) for part in (slice(1, None), slice(None, -1)))
+        x = tracer.script.operation("-", later, earlier)
+    return x

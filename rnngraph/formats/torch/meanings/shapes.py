@@ -11,8 +11,9 @@ from ....declare.functions import basic
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon
 from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import Extent, dim_of
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, shape_of
 
 ALL = slice(None)
@@ -200,9 +201,16 @@ def _turned(tracer: Tracer, x: Any) -> Any:
 
 
 @meaning("movedim", "moveaxis")
-def _moved(tracer: Tracer, x: Any, source: int, destination: int) -> Any:
-    order = [axis for axis in range(len(shape_of(x))) if axis != axis_of(len(shape_of(x)), source)]
-    order.insert(axis_of(len(shape_of(x)), destination), axis_of(len(shape_of(x)), source))
+def _moved(tracer: Tracer, x: Any, source: Any, destination: Any) -> Any:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    rank = len(shape_of(x))
+    axes, places = (
+        [axis_of(rank, axis) for axis in (given if isinstance(given, list | tuple) else [given])]
+        for given in (source, destination)
+    )
+    order = [axis for axis in range(rank) if axis not in axes]
+    for place, axis in sorted(zip(places, axes, strict=True)):
+        order.insert(place, axis)
     return permuted(tracer, x, order)
 
 

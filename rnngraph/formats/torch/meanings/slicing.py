@@ -12,8 +12,10 @@ from ....declare.functions import basic
 from ....declare.placeholders import placeholder
 from ....ir.types import Dim, Size
 from ...steps import Value
+from ..composed.ordering import picked
+from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import dim_of
-from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, Sorted, Stacked, Written, dtype_of, shape_of
 from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
 
@@ -287,8 +289,8 @@ def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
     return part(tracer, x, axis, first, first + dim_of(length))
 
 
-@meaning("gather", "take_along_dim")
-def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
+@meaning("gather")
+def _gather(tracer: Tracer, x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """Read where the index is the same along all axes but the first, or picks one of the last axis."""
     x = x if isinstance(x, Value) else tracer.value(x)
     shape, rank = shape_of(x), len(shape_of(x))
@@ -301,7 +303,7 @@ def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
     if not isinstance(width, int) and axis != rank - 1 and not (rank == 3 and axis == 1):
         raise UnreadableError("it is read along the last axis, or along time of [batch, time, width]")
     if shape_of(index)[axis] != 1:
-        raise UnreadableError("it is read for one entry of an axis")
+        return tracer.by_torch(picked, x, dim, index)
     place = tracer.value(Positions(width, 0, 1, "int64"))
     shaped = reshaped(tracer, place, [-1, *(1,) * (rank - axis - 1)]) if axis != rank - 1 else place
     entry = tracer.value(index.of if isinstance(index, Repeated) else index, "int64")

@@ -32,6 +32,10 @@ def _truth(tracer: Any, x: Any) -> bool:
     return True
 
 
+def _equal(tracer: Any, x: Any, *_: Any, **__: Any) -> bool:
+    return _truth(tracer, x)
+
+
 def _item(tracer: Any, x: Any, *_: Any) -> Any:
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return x.value.number
@@ -60,6 +64,8 @@ def _same(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
 
 ANSWERS: dict[str, Callable[..., Any]] = {
     ".shape": _sizes_of, "size": _size, "__len__": lambda r, x: int(x.shape[0]), "__bool__": _truth,
+    "equal": _equal, "allclose": _equal, "is_nonzero": _equal, "is_signed": lambda r, x: x.is_signed(),
+    "element_size": lambda r, x: x.element_size(), "is_inference": lambda r, x: False, "is_conj": lambda r, x: False,
     "item": _item, "tolist": _list,
     "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
     "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
@@ -68,7 +74,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,
     "is_floating_point": lambda r, x: x.dtype.is_floating_point, "is_complex": lambda r, x: False,
     "numel": lambda r, x: _sizes_of(r, x).numel(), "nelement": lambda r, x: _sizes_of(r, x).numel(),
-    "get_device": lambda r, x: -1, "requires_grad_": _same, ".is_meta": lambda r, x: False,
+    "get_device": lambda r, x: -1, "requires_grad_": _same, "detach_": _same, ".is_meta": lambda r, x: False,
     "__hash__": lambda r, x: id(x), ".grad": lambda r, x: None, ".layout": lambda r, x: torch.strided,
     ".is_sparse": lambda r, x: False, ".is_quantized": lambda r, x: False, ".is_mkldnn": lambda r, x: False,
     "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>", "__format__": lambda r, x, spec: f"<{list(x.shape)}>",

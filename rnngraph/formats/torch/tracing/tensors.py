@@ -29,12 +29,14 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
     memory: Memory
     writes: int
     """Of the memory, that ``value`` knows of."""
+    origin: tuple[Traced, Any] | None
+    """The tensor that it is a part of, and the index; None where it is none, or a view of another kind."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
         """like: of the shape and dtype of the example's."""
         found: Traced = torch.Tensor._make_subclass(Traced, like)
-        found.value, found.memory, found.writes = value, Memory(), 0
+        found.value, found.memory, found.writes, found.origin = value, Memory(), 0, None
         return found
 
     @property

@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
-import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ....declare.functions.basic import cast, transpose
-from ....errors import RnnGraphError, Where, is_ours
+from ....errors import RnnGraphError, Where
 from ....ir.types import Dim, Size
 from ...expressions import identifier
 from ...layers import declare_parameter
@@ -25,44 +22,16 @@ from ...rolling.lifting import OF_EACH_ELEMENT
 from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
+from .calls import array_of, first_line, memory_of, name_of, user_line_of_module, what_failed
 from .lengths import open_lengths
 from .making import made, number_of
-from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED
+from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED, SAME, WEIGHT_HOOKS
 from .nests import flat, mapped
+from .registry import MEANINGS, MODULES, Composed, Meaning, UnreadableError
 from .sizes import Extent, Sizes
+from .states import kept_states
 from .tensors import DTYPES, Shape, Traced
 from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, shape_of
-
-TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
-Meaning = Callable[..., Any]
-MEANINGS: dict[str, Meaning] = {}
-"""What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
-MODULES: dict[type, Meaning] = {}
-"""Modules that are read as a whole: of a tracer, the module and its arguments."""
-
-
-def meaning(*names: str) -> Callable[[Meaning], Meaning]:
-    """Says what functions of these names mean."""
-
-    def keep(function: Meaning) -> Meaning:
-        MEANINGS.update(dict.fromkeys(names, function))
-        return function
-
-    return keep
-
-
-def module(*kinds: type) -> Callable[[Meaning], Meaning]:
-    """Says how modules of these classes are read as a whole."""
-
-    def keep(function: Meaning) -> Meaning:
-        MODULES.update(dict.fromkeys(kinds, function))
-        return function
-
-    return keep
-
-
-class UnreadableError(Exception):
-    """What can't be read of one call, and why."""
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
@@ -112,25 +81,29 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         torch.nn.Module.__call__ = traced_call
         transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
         try:
-            with torch.no_grad(), open_lengths(self.root), self:
+            with torch.no_grad(), kept_states(self.root), open_lengths(self.root), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
             transformer._detect_is_causal_mask = causal
 
     def _module(self, call: Any, found: torch.nn.Module, given: Any, named: Any) -> Any:
+        found = getattr(found, "_orig_mod", found)  # what torch.compile would compile
         self.running.append(found)
         try:
-            whole = MODULES.get(type(found))
+            is_made = torch.nn.utils.parametrize.is_parametrized(found)  # of a class that has the module's behind it
+            whole = MODULES.get(type(found).__mro__[1] if is_made else type(found))
             if isinstance(found, torch.nn.utils.parametrize.ParametrizationList):
                 self.native += 1
                 try:
                     return call(found, *given, **named)
                 finally:
                     self.native -= 1
-            if whole is None or found._forward_pre_hooks or found._forward_hooks:
+            if whole is None or not _are_of_weights(found._forward_pre_hooks) or found._forward_hooks:
                 return call(found, *given, **named)
             with torch._C.DisableTorchFunction():
+                for hook in found._forward_pre_hooks.values():
+                    hook(found, given)
                 bound = inspect.signature(found.forward).bind(*given, **named)
                 return self._meant(type(found).__name__, whole, found, bound.args, bound.kwargs)
         finally:
@@ -138,7 +111,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = dict(kwargs or {})
-        name = _name_of(func)
+        name = SAME.get(found := name_of(func), found)
         if self.native or name == "_weight_norm" or not any(map(self._concerns, flat((args, named)))):
             return func(*args, **named)
         if name in ANSWERS:
@@ -146,12 +119,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         for theirs in ("input", "self"):
             if theirs in named and name not in OWN_INPUT:
                 args = (named.pop(theirs), *args)
-        if name.endswith("_") and not name.startswith("__"):
-            result = self._meant(name, MEANINGS.get(name) or MEANINGS.get(name.rstrip("_")), func, args, named)
+        if name == "__setitem__" and _is_part(args[2], args[0], args[1]):
+            return None  # of ``x[i] += y``, which has been written already
+        out = named.pop("out", None)
+        if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
+            plain = IN_PLACE.get(name, name.rstrip("_"))
+            result = self._meant(name, MEANINGS.get(name) or MEANINGS.get(plain), func, args, named)
             return self._written_over(args[0], result)
-        if name in IN_PLACE:
-            return self._written_over(args[0], self._meant(name, MEANINGS.get(IN_PLACE[name]), func, args, named))
-        return self._meant(name, MEANINGS.get(name), func, args, named)
+        result = self._meant(name, MEANINGS.get(name), func, args, named)
+        return result if out is None else self._written_over(out, result)
 
     def _concerns(self, item: Any) -> bool:
         return isinstance(item, Traced | Extent | torch.nn.Parameter)
@@ -161,11 +137,37 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
             target.write(result.value)
+            self._write_through(target)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a tensor of the module is changed in place; make a new one")
         return target
 
-    def _meant(self, name: str, means: Meaning | None, what: Any, args: Any, named: Any) -> Any:
+    def _write_through(self, part: Traced) -> None:
+        """Writes a part that was written to into the tensors that it is a part of."""
+        while part.origin is not None:
+            whole, index = part.origin
+            if whole.writes != part.writes - 1:
+                return  # it was changed in another way, too, and is refused where it is read
+            whole.writes = part.writes
+            whole.value = self._meant("__setitem__", MEANINGS["__setitem__"], None, (whole, index, part), {}).value
+            part = whole
+
+    def _read_again(self, part: Traced) -> None:
+        """Reads a part anew of a tensor that was written to."""
+        if part.origin is not None:
+            whole, index = part.origin
+            if whole.is_overwritten:
+                self._read_again(whole)
+            part.value = self._meant(
+                "__getitem__", MEANINGS["__getitem__"], torch.Tensor.__getitem__, (whole, index), {}
+            ).value
+            part.writes = part.memory.writes
+            return
+        raise UnreadableError(
+            "a tensor is read that was changed in place through a view of it; make a new one, as in y = y + 1"
+        )
+
+    def _meant(self, name: str, means: Meaning | Composed | None, what: Any, args: Any, named: Any) -> Any:
         """What a call gives. Where it can't be read, something unknown stands for it."""
         is_module = isinstance(what, torch.nn.Module)
         try:
@@ -177,6 +179,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in IGNORED}
                 self.expected = expected
+            if isinstance(means, Composed):
+                return self._composed(means, expected, args, named)
             given = [self.bare(item) for item in ((what, *args) if is_module else args)]
             named = {key: self.bare(item) for key, item in named.items()}
             packed = next((item for item in given if isinstance(item, Packed)), None)
@@ -184,7 +188,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
                 result = self._of_steps(means, packed, given, named)
             else:
                 result = means(self, *given, **named)
-            return self._shared(self._wrapped(result, expected), expected, (args, named))
+            return self._shared(name, self._wrapped(result, expected), expected, args, named)
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if means is not None else str(error))
         except RnnGraphError as error:
@@ -194,12 +198,29 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         except (RuntimeError, IndexError) as error:
             if not str(error):
                 raise
-            self.problem(f"{name}: {_first_line(error)}")
+            self.problem(f"{name}: {what_failed(error)}")
         except TypeError as error:
             if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
                 raise
-            self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
+            self.problem(f"{name} with arguments that are not read: {first_line(error)}")
         return self._unknown(self._guessed(what, args, named), args, named)
+
+    def _composed(self, means: Composed, expected: Any, args: Any, named: Any) -> Any:
+        """What the functions give that a function is made of."""
+        with self:
+            found = means.function(*args, **named)
+        for ours, theirs in zip(flat(found), flat(expected), strict=False):
+            if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor) and ours.shape != theirs.shape:
+                raise UnreadableError(f"it gives {list(theirs.shape)} in torch and {list(ours.shape)} here")
+        if isinstance(found, Traced) and isinstance(expected, torch.Tensor) and found.dtype != expected.dtype:
+            return self.traced(self.cast(self.bare(found), DTYPES[expected.dtype]))
+        return type(expected)(found) if isinstance(found, tuple) and isinstance(expected, tuple) else found
+
+    def by_torch(self, function: Any, *given: Any) -> Any:
+        """What a function that is written with torch's own gives, of values."""
+        with self:
+            found = function(*(self.traced(item) if isinstance(item, Value | Lazy) else item for item in given))
+        return mapped(found, self.bare)
 
     def _guessed(self, what: Any, args: Any, named: Any) -> Any:
         """The result as torch has it, if it has one, so that what comes after can be read on."""
@@ -220,9 +241,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
 
         args, named = mapped(args, plain), mapped(named, plain)
-        if "device" in named or _name_of(func) in FACTORIES:
+        if "device" in named or name_of(func) in FACTORIES:
             named = {**named, "device": "meta"}
-        return args[0] if _name_of(func) in ("cpu", "cuda") else func(*args, **named)
+        return args[0] if name_of(func) in ("cpu", "cuda") else func(*args, **named)
 
     def _of_steps(self, means: Meaning, packed: Packed, args: Any, named: Any) -> Packed:
         """What a function of single steps gives of the steps of a packed sequence."""
@@ -258,12 +279,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             return tuple.__new__(type(result), parts) if isinstance(result, tuple) else parts
         return result
 
-    def _shared(self, result: Any, expected: Any, given: Any) -> Any:
+    def _shared(self, name: str, result: Any, expected: Any, args: Any, named: Any) -> Any:
         """The result, which knows what it is a view of, as torch has it."""
-        owners = {_memory(item): item for item in flat(given) if isinstance(item, Traced)}
+        owners = {memory_of(item): item for item in flat((args, named)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
-            if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and _memory(theirs) in owners:
-                ours.share(owners[_memory(theirs)])
+            if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:
+                ours.share(owners[memory_of(theirs)])
+        if name == "__getitem__" and isinstance(result, Traced) and result.memory is getattr(args[0], "memory", None):
+            result.origin = args[0], args[1]
         return result
 
     def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
@@ -282,9 +305,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         """An argument as meanings take it: values, numbers, sizes."""
         if isinstance(item, Traced):
             if item.is_overwritten:
-                raise UnreadableError(
-                    "a tensor is read that was changed in place through a view of it; make a new one, as in y = y + 1"
-                )
+                self._read_again(item)
             return item.value
         if isinstance(item, torch.Tensor):
             return item if item.ndim or isinstance(item, torch.nn.Parameter) else item.item()
@@ -408,37 +429,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.problems.append((f"{line}{what}{at}", where))
 
 
-def user_line_of_module() -> Where | None:
-    """The innermost line of code that is neither this package's nor torch's."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
-            return Where(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return None
+def _are_of_weights(hooks: Any) -> bool:
+    """Whether hooks compute weights of other parameters, and nothing of what is fed."""
+    return all(type(hook).__module__ in WEIGHT_HOOKS for hook in hooks.values())
 
 
-def array_of(tensor: torch.Tensor) -> np.ndarray:
-    """A copy: what is done to the tensor later does not change it."""
-    with torch.no_grad():
-        tensor = tensor.detach()
-        if tensor.dtype in (torch.float16, torch.bfloat16):
-            tensor = tensor.float()
-        return np.array(tensor.cpu().numpy())
-
-
-def _first_line(error: BaseException) -> str:
-    return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    """The same number for a tensor and its views."""
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _name_of(func: Any) -> str:
-    """A function's name; of a property ``.shape`` and the like."""
-    name = getattr(func, "__name__", type(func).__name__)
-    if name in ("__get__", "__set__"):
-        return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
-    return str(name)
+def _is_part(part: Any, whole: Any, index: Any) -> bool:
+    """Whether this is what stands at an index of a tensor, as it is now."""
+    if not isinstance(part, Traced) or part.origin is None or part.is_overwritten or part.origin[0] is not whole:
+        return False
+    return repr(part.origin[1]) == repr(index)

@@ -1,0 +1,195 @@
+"""Functions that move, join and make axes, and what slides along one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from ..tracing.registry import UnreadableError, composed
+
+
+@composed("unfold")
+def _unfold(x: Any, dimension: int, size: int, step: int) -> Any:
+    """Windows on a last axis, which are as many parts of x as a window has entries."""
+    before, last = (slice(None),) * (dimension % x.dim()), x.size(dimension) - size + 1
+    return torch.stack([x[(*before, slice(place, last + place, step))] for place in range(size)], -1)
+
+
+@composed("fliplr")
+def _fliplr(x: Any) -> Any:
+    return torch.flip(x, (1,))
+
+
+@composed("flipud")
+def _flipud(x: Any) -> Any:
+    return torch.flip(x, (0,))
+
+
+@composed("rot90")
+def _rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+    if k % 4 == 2:
+        return torch.flip(x, tuple(dims))
+    turned = x.transpose(*dims) if k % 2 else x
+    return torch.flip(turned, (dims[0] if k % 4 == 1 else dims[1],)) if k % 4 else turned
+
+
+@composed(".H")
+def _h(x: Any) -> Any:
+    return x.transpose(-2, -1)
+
+
+@composed("atleast_1d")
+def _atleast_1d(x: Any) -> Any:
+    return x if x.dim() else x.unsqueeze(0)
+
+
+@composed("atleast_2d")
+def _atleast_2d(x: Any) -> Any:
+    return x if x.dim() > 1 else _atleast_1d(x).unsqueeze(0)
+
+
+@composed("atleast_3d")
+def _atleast_3d(x: Any) -> Any:
+    return x if x.dim() > 2 else _atleast_2d(x).unsqueeze(-1)
+
+
+@composed("vstack", "row_stack")
+def _vstack(tensors: Any) -> Any:
+    return torch.cat([_atleast_2d(x) for x in tensors], 0)
+
+
+@composed("dstack")
+def _dstack(tensors: Any) -> Any:
+    return torch.cat([_atleast_3d(x) for x in tensors], 2)
+
+
+@composed("column_stack")
+def _column_stack(tensors: Any) -> Any:
+    return torch.cat([x if x.dim() > 1 else _atleast_1d(x).unsqueeze(1) for x in tensors], 1)
+
+
+@composed("unsafe_chunk")
+def _unsafe_chunk(x: Any, chunks: int, dim: int = 0) -> Any:
+    return torch.chunk(x, chunks, dim)
+
+
+@composed("unsafe_split")
+def _unsafe_split(x: Any, split_size: Any, dim: int = 0) -> Any:
+    return torch.split(x, split_size, dim)
+
+
+@composed("hsplit")
+def _hsplit(x: Any, parts: Any) -> Any:
+    return torch.tensor_split(x, parts, 1 if x.dim() > 1 else 0)
+
+
+@composed("vsplit")
+def _vsplit(x: Any, parts: Any) -> Any:
+    return torch.tensor_split(x, parts, 0)
+
+
+@composed("dsplit")
+def _dsplit(x: Any, parts: Any) -> Any:
+    return torch.tensor_split(x, parts, 2)
+
+
+@composed("meshgrid")
+def _meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
+    order = [1, 0, *range(2, len(given))] if indexing == "xy" and len(given) > 1 else [*range(len(given))]
+    sizes = [given[place].numel() for place in order]
+    shaped = [x.reshape([-1 if order[axis] == place else 1 for axis in range(len(given))])
+              for place, x in enumerate(given)]  # fmt: skip
+    return tuple(x.expand(sizes) for x in shaped)
+
+
+# Diagonals ------------------------------------------------------------------------------------------
+
+
+@composed("eye")
+def _eye(n: Any, m: Any = None, dtype: Any = None) -> Any:
+    rows, columns = torch.arange(n), torch.arange(n if m is None else m)
+    return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
+
+
+@composed("diagonal", "linalg_diagonal")
+def _diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    if offset:
+        raise UnreadableError("it is read with an offset of 0")
+    x = torch.movedim(x, (dim1, dim2), (-2, -1))
+    if x.size(-1) != x.size(-2):
+        raise UnreadableError("it is read of square matrices")
+    return (torch.eye(x.size(-1), dtype=x.dtype) * x).sum(-1)
+
+
+@composed("diag_embed")
+def _diag_embed(x: Any) -> Any:
+    return torch.eye(x.size(-1), dtype=x.dtype) * x.unsqueeze(-1)
+
+
+@composed("diag")
+def _diag(x: Any) -> Any:
+    return _diag_embed(x) if x.dim() == 1 else _diagonal(x)
+
+
+@composed("trace")
+def _trace(x: Any) -> Any:
+    return _diagonal(x).sum()
+
+
+@composed("linspace")
+def _linspace(start: Any, end: Any, steps: Any, dtype: Any = None) -> Any:
+    place = torch.arange(steps).to(dtype or torch.get_default_dtype())
+    return start + place * ((end - start) / torch.clamp(place.amax(), min=1))
+
+
+@composed("new_tensor")
+def _new_tensor(x: Any, data: Any, dtype: Any = None) -> Any:
+    return torch.tensor(data, dtype=dtype or x.dtype)
+
+
+@composed("select_scatter")
+def _select_scatter(x: Any, src: Any, dim: int, index: int) -> Any:
+    written = x.clone()
+    written[(*(slice(None),) * (dim % x.dim()), index)] = src
+    return written
+
+
+@composed("slice_scatter")
+def _slice_scatter(x: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    written = x.clone()
+    written[(*(slice(None),) * (dim % x.dim()), slice(start, end, step))] = src
+    return written
+
+
+# Steps -----------------------------------------------------------------------------------------------
+
+
+@composed("lp_pool1d")
+def _lp_pool1d(x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    size = kernel_size[0] if isinstance(kernel_size, list | tuple) else kernel_size
+    mean = torch.nn.functional.avg_pool1d(torch.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
+    return torch.pow(torch.relu(torch.sign(mean) * torch.abs(mean)) * size, 1 / norm_type)
+
+
+def dilated_max(x: Any, size: int, stride: int, padding: int, dilation: int) -> Any:
+    """The largest entries of windows of the last axis whose entries lie apart."""
+    x = torch.nn.functional.pad(x, (padding, padding), value=-math.inf) if padding else x
+    last = x.size(-1) - dilation * (size - 1)
+    parts = [x[..., place * dilation : last + place * dilation] for place in range(size)]
+    found = parts[0]
+    for part in parts[1:]:
+        found = torch.maximum(found, part)
+    return found[..., ::stride]
+
+
+def between(x: Any, factor: int) -> Any:
+    """So many points in place of each of the last axis, on lines between its neighbours."""
+    before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
+    points = []
+    for place in range(factor):
+        share = (place + 0.5) / factor - 0.5
+        points.append(x + abs(share) * ((before if share < 0 else after) - x))
+    return torch.stack(points, -1).flatten(-2)

@@ -1,0 +1,273 @@
+"""Functions that put entries in order, by comparisons of all with all, or pick them by index, and sums so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..tracing.registry import UnreadableError, composed
+
+MOST_STEPS = 64
+"""Entries of an axis that are multiplied or compared one after the other."""
+
+
+def _last(x: Any, dim: int) -> Any:
+    return torch.movedim(x, dim, -1) if dim % x.dim() != x.dim() - 1 else x
+
+
+def _back(x: Any, dim: int) -> Any:
+    return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
+
+
+def ordered(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
+    """(entries in order, where they stood); of equal ones the first is first."""
+    x = _last(x, dim)
+    place = torch.arange(x.size(-1))
+    own, other = x.unsqueeze(-1), x.unsqueeze(-2)
+    is_before = other > own if descending else other < own
+    is_before = is_before | ((other == own) & (place < place.unsqueeze(-1)))
+    rank = is_before.sum(-1)
+    hit = rank.unsqueeze(-2) == place.unsqueeze(-1)
+    values = torch.where(hit, other, torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
+    return _back(values, dim), _back(torch.where(hit, place, 0).sum(-1), dim)
+
+
+@composed("msort")
+def _msort(x: Any) -> Any:
+    return ordered(x, 0, False)[0]
+
+
+@composed("median", "nanmedian")
+def _median(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The lower one of two in the middle."""
+    if dim is None:
+        return _nth(x.reshape(-1), (x.numel() - 1) // 2, 0, False)[0]
+    return _nth(x, (x.size(dim) - 1) // 2, dim, keepdim)
+
+
+@composed("kthvalue")
+def _kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    return _nth(x, int(k) - 1, dim, keepdim)
+
+
+def _nth(x: Any, place: int, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    values, indices = (torch.movedim(found, dim, -1)[..., place] for found in ordered(x, dim, False))
+    return (values.unsqueeze(dim), indices.unsqueeze(dim)) if keepdim else (values, indices)
+
+
+# Picks by index -------------------------------------------------------------------------------------
+
+
+def _hits(x: Any, dim: int, index: Any) -> Any:
+    """Which entry of the axis an index says, both axes last: [..., index, entry]."""
+    return _last(index, dim).unsqueeze(-1) == torch.arange(x.size(dim))
+
+
+def picked(x: Any, dim: int, index: Any) -> Any:
+    """The entries of the axis that an index says, of x's other axes."""
+    found = torch.where(_hits(x, dim, index), _last(x, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1)
+    return _back(found.to(x.dtype), dim)
+
+
+@composed("take_along_dim")
+def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
+    if dim is None:
+        x, indices, dim = x.reshape(-1), indices.reshape(-1), 0
+    pairs = zip(indices.shape, x.shape, strict=True)
+    sizes = [want if type(have) is int and have == 1 else have for have, want in pairs]
+    sizes[dim] = indices.size(dim)
+    return torch.gather(x, dim, indices.expand(sizes))
+
+
+def scattered(x: Any, dim: int, index: Any, given: Any) -> Any:
+    """x, in which entries that an index says have what is given, a number or a tensor of the index' shape. Where two
+    name one entry, which torch leaves open, it is their sum.
+    """
+    hit = _hits(x, dim, index)
+    named = _back(hit.any(-2), dim)
+    if not isinstance(given, torch.Tensor):
+        return torch.where(named, given, x)
+    total = torch.where(hit, _last(given, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
+    return torch.where(named, _back(total.to(x.dtype), dim), x)
+
+
+@composed("scatter")
+def _scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None) -> Any:
+    if reduce is not None:
+        raise UnreadableError("it is read without reduce; use scatter_add")
+    return scattered(x, dim, index, value if src is None else src)
+
+
+@composed("scatter_add", "scatter_add_")
+def _scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
+    given = torch.where(_hits(x, dim, index), _last(src, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
+    return x + _back(given.to(x.dtype), dim)
+
+
+@composed("index_fill")
+def _index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
+    hit = (torch.arange(x.size(dim)).unsqueeze(-1) == index).any(-1)
+    return _back(torch.where(hit, value, _last(x, dim)), dim)
+
+
+@composed("index_add")
+def _index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    hit = (torch.arange(x.size(dim)).unsqueeze(-1) == index).to(x.dtype)
+    return x + alpha * _back(_last(source, dim) @ hit.transpose(0, 1), dim)
+
+
+@composed("index_copy")
+def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
+    hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
+    given = torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
+    return _back(torch.where(hit.any(-1), given, _last(x, dim)), dim)
+
+
+@composed("take")
+def _take(x: Any, index: Any) -> Any:
+    return x.reshape(-1)[index]
+
+
+@composed("isin")
+def _isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    found = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
+    return ~found if invert else found
+
+
+@composed("bucketize")
+def _bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+    own = x.unsqueeze(-1)
+    return (boundaries <= own if right else boundaries < own).sum(-1)
+
+
+@composed("searchsorted")
+def _searchsorted(sorted_sequence: Any, x: Any, *, out_int32: bool = False, right: bool = False,
+                  side: Any = None) -> Any:  # fmt: skip
+    if sorted_sequence.dim() > 1:
+        raise UnreadableError("it is read with boundaries of one axis")
+    return _bucketize(x, sorted_sequence, right=right or side == "right")
+
+
+# Along an axis --------------------------------------------------------------------------------------
+
+
+@composed("nansum")
+def _nansum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    return torch.where(x != x, 0.0, x).sum(() if dim is None else dim, keepdim)
+
+
+@composed("nanmean")
+def _nanmean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    axes = () if dim is None else dim
+    return torch.where(x != x, 0.0, x).sum(axes, keepdim) / (x == x).to(x.dtype).sum(axes, keepdim)
+
+
+@composed("count_nonzero")
+def _count_nonzero(x: Any, dim: Any = None) -> Any:
+    return (x != 0).sum(() if dim is None else dim)
+
+
+@composed("aminmax")
+def _aminmax(x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
+    axes = () if dim is None else dim
+    return torch.amin(x, axes, keepdim), torch.amax(x, axes, keepdim)
+
+
+def _steps(x: Any, dim: int) -> list[Any]:
+    """The entries of an axis, one by one."""
+    if int(x.size(dim)) > MOST_STEPS:
+        raise UnreadableError(f"it is read along an axis of at most {MOST_STEPS} entries")
+    return list(torch.unbind(x, dim))
+
+
+@composed("prod")
+def _prod(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    first, *others = _steps(x, dim)
+    for other in others:
+        first = first * other
+    return first.unsqueeze(dim) if keepdim else first
+
+
+@composed("cumprod")
+def _cumprod(x: Any, dim: int) -> Any:
+    steps = _steps(x, dim)
+    for place in range(1, len(steps)):
+        steps[place] = steps[place - 1] * steps[place]
+    return torch.stack(steps, dim)
+
+
+def _best_so_far(x: Any, dim: int, is_max: bool) -> Any:
+    """Of equal ones the last."""
+    values, places = _steps(x, dim), []
+    for place, own in enumerate(values):
+        if not place:
+            places.append(torch.zeros_like(own, dtype=torch.int64))
+            continue
+        best = values[place - 1]
+        better = own >= best if is_max else own <= best
+        values[place] = torch.where(better, own, best)
+        places.append(torch.where(better, place, places[-1]))
+    return torch.stack(values, dim), torch.stack(places, dim)
+
+
+@composed("cummax")
+def _cummax(x: Any, dim: int) -> Any:
+    return _best_so_far(x, dim, True)
+
+
+@composed("cummin")
+def _cummin(x: Any, dim: int) -> Any:
+    return _best_so_far(x, dim, False)
+
+
+@composed("logcumsumexp")
+def _logcumsumexp(x: Any, dim: int) -> Any:
+    top = torch.amax(x, dim, True)
+    return torch.log(torch.cumsum(torch.exp(x - top), dim)) + top
+
+
+@composed("quantile")
+def _quantile(x: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+    if not isinstance(q, int | float) or interpolation != "linear":
+        raise UnreadableError("it is read for one number q, with interpolation='linear'")
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    place = q * (x.size(dim) - 1)
+    low = int(place)
+    values = torch.movedim(ordered(x, dim, False)[0], dim, -1)
+    found = values[..., low]
+    if place != low:
+        found = found + (values[..., low + 1] - found) * (place - low)
+    return found.unsqueeze(dim) if keepdim else found
+
+
+@composed("trapezoid", "trapz")
+def _trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
+    if x is not None:
+        raise UnreadableError("it is read with dx")
+    y = _last(y, dim)
+    return ((y[..., 1:] + y[..., :-1]) * (dx / 2)).sum(-1)
+
+
+@composed("embedding_bag")
+def _embedding_bag(ids: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: float = 2,
+                   scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+                   per_sample_weights: Any = None, include_last_offset: bool = False,
+                   padding_idx: Any = None) -> Any:  # fmt: skip
+    if ids.dim() != 2 or offsets is not None:
+        raise UnreadableError("it is read of ids [bags, entries], without offsets")
+    if max_norm is not None:
+        raise UnreadableError("max_norm changes the table in place")
+    rows = torch.nn.functional.embedding(ids, weight)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(-1)
+    if padding_idx is None:
+        return rows.mean(1) if mode == "mean" else rows.sum(1) if mode == "sum" else torch.amax(rows, 1)
+    counts = (ids != padding_idx).unsqueeze(-1)
+    if mode == "max":
+        return torch.amax(torch.where(counts, rows, float("-inf")), 1)
+    total = torch.where(counts, rows, 0.0).sum(1)
+    return total if mode == "sum" else total / torch.clamp(counts.to(rows.dtype).sum(1), min=1)

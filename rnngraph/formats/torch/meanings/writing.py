@@ -1,0 +1,147 @@
+"""What it means to write into parts of tensors: what stands before a part, the new part, and what stands behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....ir.types import Dim
+from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer
+from ..tracing.values import Filled, Lazy, Written, dtype_of, shape_of
+from .elementwise import choose
+from .joining import joined
+from .shapes import ALL, expanded, reshaped, unsqueezed
+from .slicing import entry_of, gathered, part, place_in
+
+
+@meaning("__setitem__")
+def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
+    entries = index if isinstance(index, tuple) else (index,)
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    if isinstance(value, torch.Tensor):
+        value = tracer.value(value)
+    count = len(shape_of(x)) - len(entries)
+    if any(entry is Ellipsis for entry in entries):
+        at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
+        entries = (*entries[:at], *(ALL,) * (count + 1), *entries[at + 1 :])
+    if len(entries) == 1 and isinstance(entries[0], Value | Lazy) and dtype_of(entries[0]) == "bool":
+        return _masked_set(tracer, x, entries[0], value)
+    return written(tracer, x, entries, value)
+
+
+def written(tracer: Tracer, x: Any, entries: Sequence[Any], value: Any) -> Any:
+    """x with a value, or a number, at an index that has an entry for each of its first axes."""
+    places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
+    if not places:
+        return _whole(tracer, value, shape_of(x), dtype_of(x))
+    axis = places[0]
+    entry = entries[axis]
+    if not _is_place(entry) and not isinstance(entry, slice | list | torch.Tensor):
+        raise UnreadableError("values are written at places that a call computes; choose by torch.where")
+    if len(places) > 1:  # the part of the first axis, into which the value is written
+        if isinstance(entry, list | torch.Tensor):
+            raise UnreadableError(
+                "values are written at lists of places of several axes; write into one after the other"
+            )
+        inner = [*(ALL,) * axis, *([] if _is_place(entry) else [ALL]), *entries[axis + 1 :]]
+        value = written(tracer, _read(tracer, x, axis, entry), inner, value)
+    if isinstance(x, Filled | Written) and _is_place(entry) and not (isinstance(x, Written) and x.axis != axis):
+        return _entry_set(tracer, x, axis, int(entry), value)
+    if (isinstance(entry, slice) and entry.step in (None, 1)) or _is_place(entry):
+        return _part_set(tracer, x, axis, entry, value)
+    return _several_set(tracer, x, axis, entry, value)
+
+
+def _is_place(entry: Any) -> bool:
+    return isinstance(entry, int) and not isinstance(entry, bool)
+
+
+def _read(tracer: Tracer, x: Any, axis: int, entry: Any) -> Any:
+    size = shape_of(x)[axis]
+    start, stop = _bounds(tracer, entry, size)
+    if _is_place(entry):
+        return entry_of(tracer, x, axis, int(entry))
+    return part(tracer, x, axis, start, stop, 1 if entry.step is None else int(entry.step))
+
+
+def _bounds(tracer: Tracer, entry: Any, size: Dim) -> tuple[Dim, Dim]:
+    if isinstance(entry, slice):
+        return place_in(tracer, entry.start, size, 0), place_in(tracer, entry.stop, size, size)
+    start = place_in(tracer, entry, size, 0)
+    return start, start + 1
+
+
+def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Any) -> Any:
+    """An entry of a tensor that is one number where nothing was written yet."""
+    place %= tracer.sizes.value(x.shape[axis])
+    whole = (*x.shape[:axis], *x.shape[axis + 1 :])
+    value = _whole(tracer, value, whole, x.dtype)
+    tracer.sizes.counts.add(tracer.sizes.value(x.shape[axis]))
+    ground, items = (x.ground, x.items) if isinstance(x, Written) else (x, {})
+    return Written(ground, axis, {**items, place: value})
+
+
+def _part_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+    shape, dtype = shape_of(x), dtype_of(x)
+    size = shape[axis]
+    start, stop = _bounds(tracer, entry, size)
+    if _is_place(entry):
+        value = _with_axis(tracer, value, axis, len(shape))
+    value = _whole(tracer, value, (*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
+    ends = [part(tracer, x, axis, 0, start)] if start != 0 else []
+    behind = [part(tracer, x, axis, stop, size)] if stop != size else []
+    return joined(tracer, [*ends, value, *behind], axis, shape, dtype)
+
+
+def _several_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+    """Entries that don't lie side by side: they are put behind all, and then into their places."""
+    shape, dtype = shape_of(x), dtype_of(x)
+    size = shape[axis]
+    if not isinstance(size, int):
+        raise UnreadableError("values are written into some entries of an axis of open size; choose by torch.where")
+    order = np.arange(size)
+    chosen = entry if isinstance(entry, slice) else np.asarray(entry)
+    count = len(order[chosen])
+    order[chosen] = size + np.arange(count)
+    value = _whole(tracer, value, (*shape[:axis], count, *shape[axis + 1 :]), dtype)
+    both = joined(tracer, [x, value], axis, (*shape[:axis], size + count, *shape[axis + 1 :]), dtype)
+    return gathered(tracer, tracer.value(both), axis, tracer.declared("order", order, False))
+
+
+def _with_axis(tracer: Tracer, value: Any, axis: int, rank: int) -> Any:
+    """A value for one entry of an axis, with that axis, if it has the ones before or behind it at all."""
+    if not isinstance(value, Value | Lazy):
+        return value
+    at = len(shape_of(value)) - (rank - 1 - axis)
+    return unsqueezed(tracer, value, at) if at >= 0 else value
+
+
+def _whole(tracer: Tracer, value: Any, shape: tuple[Dim, ...], dtype: str) -> Any:
+    """A value, or a number, repeated to a shape."""
+    if isinstance(value, bool | int | float):
+        return Filled(value, shape, dtype)
+    more = len(shape_of(value)) - len(shape)
+    if more > 0:  # axes of 1 in front, which torch leaves out
+        value = reshaped(tracer, value, shape_of(value)[more:])
+    return tracer.cast(expanded(tracer, value, shape), dtype)
+
+
+def _masked_set(tracer: Tracer, x: Any, mask: Any, value: Any) -> Any:
+    behind = len(shape_of(x)) - len(shape_of(mask))
+    if isinstance(value, Value | Lazy) and len(shape_of(value)) > behind:
+        raise UnreadableError("as many values as a mask has places are written; choose by torch.where")
+    mask = reshaped(tracer, mask, [*shape_of(mask), *(1,) * behind]) if behind else mask
+    tracer.expected = torch.empty((), dtype={ours: theirs for theirs, ours in DTYPES.items()}[dtype_of(x)])
+    return choose(tracer, mask, value, x)
+
+
+@meaning("copy_")
+def _copied(tracer: Tracer, x: Any, value: Any, non_blocking: bool = False) -> Any:
+    value = tracer.value(value) if isinstance(value, torch.Tensor) else value
+    return _whole(tracer, value, shape_of(x), dtype_of(x))

@@ -1,0 +1,58 @@
+"""What there is to ask of torch's functions and tensors, and of the frames that call them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....errors import Where, is_ours
+
+TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+
+
+def user_line_of_module() -> Where | None:
+    """The innermost line of code that is neither this package's nor torch's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
+            return Where(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def array_of(tensor: torch.Tensor) -> np.ndarray:
+    """A copy: what is done to the tensor later does not change it."""
+    with torch.no_grad():
+        tensor = tensor.detach()
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        return np.array(tensor.cpu().numpy())
+
+
+def first_line(error: BaseException) -> str:
+    return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
+
+
+def what_failed(error: BaseException) -> str:
+    """What torch says, or of numbers that a tensor without values has not what to do."""
+    if "meta tensor" in str(error):
+        return "it looks at numbers that a call alone knows; index by a tensor of one axis, choose by torch.where"
+    return first_line(error)
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """The same number for a tensor and its views."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def name_of(func: Any) -> str:
+    """A function's name; of a property ``.shape`` and the like."""
+    name = getattr(func, "__name__", type(func).__name__)
+    if name in ("__get__", "__set__"):
+        return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
+    return str(name)
