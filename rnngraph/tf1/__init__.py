@@ -6,10 +6,11 @@ which names what to use instead.
 
 ``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``local_data`` datasets, ``summary``
 logs, ``train`` optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and
-cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences.
+cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences,
+``metric_streams`` measures over runs.
 
-What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``initializers``,
-``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io`` (files), ``logging``, and
+What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``metrics``,
+``initializers``, ``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io`` (files), ``logging``, and
 ``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers ``import tensorflow`` in
 scripts that stay unchanged.
 """
@@ -33,6 +34,7 @@ from . import (
     layers,
     logging,
     losses,
+    metrics,
     nn,
     random,
     summary,
@@ -75,6 +77,7 @@ from .core.variables import (
     assign,
     assign_add,
     assign_sub,
+    get_local_variable,
     get_variable,
     global_variables,
     global_variables_initializer,

@@ -131,7 +131,8 @@ INSTEAD: dict[str, str] = {
     "lookup": _TABLE,
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "make_template": _REUSE,
-    "metrics": _METRIC,
+    "metrics": "tf.metrics has accuracy, mean, precision, recall, auc, and the means of errors; for places among the "
+    "first k, tf.metrics.mean of tf.nn.in_top_k(predictions, labels, k)",
     "model_variables": "use tf.global_variables",
     "nn.avg_pool": _PLANE,
     "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",

@@ -53,7 +53,8 @@ class Graph:
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
-    what is made of other feeds. named: Tensors and operations by name. holder: the session whose
+    what is made of other feeds. apart: full names of variables that are in no global collection, such as local
+    ones. named: Tensors and operations by name. holder: the session whose
     values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
     of theirs. after: operations that run before a Tensor.
     within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
@@ -70,6 +71,7 @@ class Graph:
         self.cells: dict[Any, Any] = {}
         self.steps: list[Any] = []
         self.derived: dict[Node, Derived] = {}
+        self.apart: set[str] = set()
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
@@ -235,12 +237,17 @@ class Graph:
             self.by_name[name] = self.variables[spec]
         return [*found, *self.extra.values()]
 
+    def global_variables(self) -> list[Any]:
+        """Those that belong to the program itself, which are saved: all but local ones."""
+        return [item for item in self.all_variables() if item.full not in self.apart]
+
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
     """A collection; of variables those that have come to be until now."""
     key = str(name)
     if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
-        items = [item for item in graph.all_variables() if key == GLOBAL_VARIABLES or item.trainable]
+        known = graph.global_variables() if key == GLOBAL_VARIABLES else graph.all_variables()
+        items = [item for item in known if key == GLOBAL_VARIABLES or item.trainable]
         items += [item for item in graph.collections[key] if item not in items]
     else:
         items = list(graph.collections[key])
@@ -331,6 +338,6 @@ class GraphKeys:
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"
     SUMMARIES, LOSSES, REGULARIZATION_LOSSES = "summaries", "losses", "regularization_losses"
     UPDATE_OPS, TRAIN_OP, INIT_OP, GLOBAL_STEP = "update_ops", "train_op", "init_op", "global_step"
-    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
+    MOVING_AVERAGE_VARIABLES, METRIC_VARIABLES = "moving_average_variables", "metric_variables"
     WEIGHTS, BIASES, ACTIVATIONS = "weights", "biases", "activations"
     SAVERS, SAVEABLE_OBJECTS = "savers", "saveable_objects"

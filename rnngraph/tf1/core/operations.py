@@ -119,7 +119,9 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
     for item in members:
         if not isinstance(item, Operation | Tensor):
             raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
-    return Group([item for item in members if isinstance(item, Operation)], name or "group_deps")
+    found = [item for item in members if isinstance(item, Operation)]
+    found += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
+    return Group(found, name or "group_deps")
 
 
 @api

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...declare.parameters import ScopeName
+from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...public import api
 from .graph import Graph, get_default_graph
@@ -169,13 +170,16 @@ device = container = colocate_with = _nothing
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
     """What is declared within needs nothing else to run first: an operation that does is grouped with ``tf.group``.
 
-    Operations that are given, and that change something, run before those that are declared within.
+    Operations that are given, and that change something, run before those that are declared within; so do operations
+    that run where Tensors are computed that are given.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
         raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
     graph = get_default_graph()
     outer = graph.collections["control_inputs"]
-    graph.collections["control_inputs"] = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
+    first = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
+    first += graph.required_by([item.node for item in control_inputs or () if isinstance(item, Tensor)])
+    graph.collections["control_inputs"] = first
     try:
         yield control_inputs
     finally:
