@@ -578,7 +578,7 @@ def test_losses(name: str) -> None:
         ("contrib.rnn.stack_bidirectional_rnn", "stack_bidirectional_dynamic_rnn"),
         ("nn.conv1d", "tf.layers.conv1d"),
         ("layers.BatchNormalization", "tf.layers.batch_normalization"),
-        ("metrics.accuracy", "tf.equal"),
+        ("metrics.recall_at_k", "tf.nn.in_top_k"),
         ("nn.seq2seq.rnn_decoder", "tf.contrib.legacy_seq2seq"),
         ("train.LoggingTensorHook", "in the loop"),
         ("unique", "is data"),

@@ -10,9 +10,9 @@ cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelli
 ``metric_streams`` measures over runs.
 
 What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``metrics``,
-``initializers``, ``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io`` (files), ``logging``, and
-``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers ``import tensorflow`` in
-scripts that stay unchanged.
+``initializers``, ``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io``
+(files), ``logging``, and ``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers
+``import tensorflow`` in scripts that stay unchanged.
 """
 
 from __future__ import annotations

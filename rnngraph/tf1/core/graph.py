@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ...allocation import zeros
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor, build
@@ -38,12 +39,27 @@ class Derived:
     sources: Sequence[Node]
     function: Callable[[Sequence[Any]], Any]
 
-    def value(self, fed: Mapping[Node, Any]) -> Any:
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
         """Its array. fed: what a run is fed, by declared node."""
         missing = [node for node in self.sources if node.op != "constant" and node not in fed]
         if missing:
             raise InvalidArgumentError(f"{self.name} is not fed", user_line())
         return self.function([node["value"] if node.op == "constant" else fed[node] for node in self.sources])
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a placeholder is fed whose size is a number that a run computes. node: the number."""
+
+    node: Node
+
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
+        """An array of so many entries."""
+        known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
+        count = int(known)
+        if count < 0:
+            raise InvalidArgumentError(f"a size is {count}, which is below 0", self.node.where or user_line())
+        return zeros((count,), "bool", "a size that a run computes")
 
 
 class Graph:
@@ -53,9 +69,9 @@ class Graph:
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
-    what is made of other feeds. apart: full names of variables that are in no global collection, such as local
-    ones. named: Tensors and operations by name. holder: the session whose
-    values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
+    what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
+    names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
+    holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
     of theirs. after: operations that run before a Tensor.
     within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
@@ -70,7 +86,8 @@ class Graph:
         self.scopes: dict[str, ScopeName] = {}
         self.cells: dict[Any, Any] = {}
         self.steps: list[Any] = []
-        self.derived: dict[Node, Derived] = {}
+        self.derived: dict[Node, Derived | Count] = {}
+        self.counts: dict[Node, Tensor] = {}
         self.apart: set[str] = set()
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}

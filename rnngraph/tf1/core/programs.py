@@ -81,7 +81,7 @@ class FetchProgram:
         for node, derived in session.graph.derived.items() if len(given) < len(self.inputs) else ():
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
-                given[found[0]] = as_fed(derived.value(values), found[1], node)
+                given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
         if len(given) < len(self.inputs):
             for node, (name, kind) in self.inputs.items():
                 drawn = node.get("drawn")
