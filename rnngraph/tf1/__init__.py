@@ -52,8 +52,10 @@ from .core.graph import (
     reset_default_graph,
     set_random_seed,
 )
+from .core.names import NARROW as _NARROW
 from .core.names import DType, as_dtype
 from .core.names import Namespace as _Namespace
+from .core.names import NarrowInt as _NarrowInt
 from .core.names import missing as _missing
 from .core.operations import Operation, group, no_op
 from .core.operations import tuple_of as tuple
@@ -244,6 +246,7 @@ from .summary.summaries import (
 from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
+int8, uint8, int16, uint16 = (_NarrowInt(name) for name in _NARROW)
 newaxis = None
 mod, ceiling, rint, lin_space = floormod, ceil, round, linspace
 mul, sub, neg, select, pack, unpack, batch_matmul, concat_v2 = (  # as before TensorFlow 1.0

@@ -71,9 +71,9 @@ class Graph:
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
     what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
     names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
-    holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
-    of theirs. after: operations that run before a Tensor.
-    within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
+    holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
+    those that are not the first of theirs. after: operations that run before a Tensor. within: while a step of a
+    loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
     @api
