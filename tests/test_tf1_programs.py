@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64"),
          ("loops", "float64"), ("folds", "float32"), ("averages", "float64"), ("conversions", "float32"),
          ("open_rows", "float64"), ("memories", "float64"), ("kept_states", "float32"),
-         ("measures", "float32")}  # fmt: skip
+         ("measures", "float32"), ("running_means", "float64")}  # fmt: skip
 LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS for dtype in DTYPES]
 ALL = [*CASES, *(case for case in LATER if case[0] not in SINGLE or case[1] == "float32")]
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}

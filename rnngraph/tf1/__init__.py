@@ -243,7 +243,7 @@ from .summary.summaries import (
     merge_summary,
     scalar_summary,
 )
-from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
+from .train.gradients import AggregationMethod, clip_by_global_norm, clip_by_norm, global_norm, gradients
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 int8, uint8, int16, uint16 = (_NarrowInt(name) for name in _NARROW)
@@ -252,7 +252,7 @@ mod, ceiling, rint, lin_space = floormod, ceil, round, linspace
 mul, sub, neg, select, pack, unpack, batch_matmul, concat_v2 = (  # as before TensorFlow 1.0
     multiply, subtract, negative, where, stack, unstack, matmul, concat,
 )  # fmt: skip
-accumulate_n = add_n
+accumulate_n, arg_max, arg_min = add_n, argmax, argmin
 reverse_v2, where_v2, no_regularizer = reverse, where, None
 matrix_diag, matrix_diag_part = diag, diag_part
 RunOptions = RunMetadata = GraphOptions = OptimizerOptions = GPUOptions

@@ -41,7 +41,6 @@ _LAYER = "use the function of the same name in lower case, or a class of Python'
 _SUMMARY = "fetch the value with session.run, and log it in Python"
 
 INSTEAD: dict[str, str] = {
-    "AggregationMethod": "leave out aggregation_method; gradients are added up in one fixed order",
     "argsort": _SORTED,
     "Assert": "sizes that meet are checked at each run; leave it out",
     "assert_equal": "sizes that meet are checked at each run; leave it out",

@@ -17,7 +17,7 @@ from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, 
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile
 from ...public import api
-from .cuts import Cut
+from .cuts import Cut, Replaced
 from .errors import InvalidArgumentError
 from .variable import Variable
 
@@ -72,7 +72,8 @@ class Graph:
     what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
     names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
     holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
-    those that are not the first of theirs. after: operations that run before a Tensor. within: while a step of a
+    those that are not the first of theirs. after: operations that run before a Tensor; changed: what
+    those of ``tf.control_dependencies`` make of variables. within: while a step of a
     loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
@@ -99,6 +100,7 @@ class Graph:
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
         self.after: dict[Node, list[Any]] = {}
+        self.changed: dict[Node, Node] = {}
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
         self._taken: Counter[str] = Counter()
@@ -118,13 +120,22 @@ class Graph:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def following(self, tensor: Tensor, is_given: bool) -> Tensor:
-        """A Tensor before which the operations of ``tf.control_dependencies`` run. is_given: it is there without them,
-        so that another one stands for it.
+    def following(self, tensor: Tensor, given: Iterable[Any]) -> Tensor:
+        """A Tensor before which the operations of ``tf.control_dependencies`` run.
+
+        given: Tensors and lists of them of which it is made. Where it is one of them, another one stands for it.
+        Variables among them are what the operations make of them, where that is known before a run.
         """
-        if is_given:
-            tensor = build("reshape", tensor, shape=tensor.type.shape)
-        self.after[tensor.node] = self.collections["control_inputs"]
+        first = self.collections["control_inputs"]
+        nested = (item if isinstance(item, list | tuple) else (item,) for item in given)
+        nodes = [item.node for items in nested for item in items if isinstance(item, Tensor)]
+        if tensor.node in nodes:
+            now = Tensor(self.changed.get(tensor.node, tensor.node))
+            tensor = build("reshape", now, shape=tensor.type.shape)
+        elif any(node in self.changed for node in nodes):
+            same = {node: node for node in (*nodes, *self.changed.values())}  # what they are made of is of before
+            tensor = Tensor(Replaced({**same, **self.changed})(tensor.node))
+        self.after[tensor.node] = first
         return tensor
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:

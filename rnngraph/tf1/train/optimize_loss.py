@@ -74,7 +74,7 @@ def optimize_loss(
             scalar("loss", loss)
         step = made.apply_gradients(pairs, global_step if increment_global_step else None, "train")
         first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
-        found = graph.following(loss, True)
+        found = graph.following(loss, [loss])
         first = [item for item in first if hasattr(item, "execute")]
         graph.after[found.node] = [*graph.after[found.node], *first, step]
     return found
