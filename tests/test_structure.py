@@ -44,7 +44,7 @@ ROOMS = (
     "formats.torch.tracing", "formats.torch.composed", "formats.torch.meanings", "formats.torch",
     "sklearn",
     "tf1.core", "tf1.platform", "tf1.local_data", "tf1.summary", "tf1.train", "tf1.cells", "tf1.ops", "tf1.flow",
-    "tf1.seq2seq", "tf1.labelling", "tf1.nn", "tf1.contrib", "tf1.keras", "tf1",
+    "tf1.seq2seq", "tf1.labelling", "tf1.metric_streams", "tf1.nn", "tf1.contrib", "tf1.keras", "tf1",
     "",
     "commands", "cli", "__main__",
 )  # fmt: skip

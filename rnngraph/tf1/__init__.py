@@ -6,12 +6,13 @@ which names what to use instead.
 
 ``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``local_data`` datasets, ``summary``
 logs, ``train`` optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and
-cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences.
+cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences,
+``metric_streams`` measures over runs.
 
-What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``initializers``,
-``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io`` (files), ``logging``, and
-``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers ``import tensorflow`` in
-scripts that stay unchanged.
+What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``metrics``,
+``initializers``, ``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io``
+(files), ``logging``, and ``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers
+``import tensorflow`` in scripts that stay unchanged.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from . import (
     layers,
     logging,
     losses,
+    metrics,
     nn,
     random,
     summary,
@@ -50,8 +52,10 @@ from .core.graph import (
     reset_default_graph,
     set_random_seed,
 )
+from .core.names import NARROW as _NARROW
 from .core.names import DType, as_dtype
 from .core.names import Namespace as _Namespace
+from .core.names import NarrowInt as _NarrowInt
 from .core.names import missing as _missing
 from .core.operations import Operation, group, no_op
 from .core.operations import tuple_of as tuple
@@ -75,6 +79,7 @@ from .core.variables import (
     assign,
     assign_add,
     assign_sub,
+    get_local_variable,
     get_variable,
     global_variables,
     global_variables_initializer,
@@ -238,15 +243,16 @@ from .summary.summaries import (
     merge_summary,
     scalar_summary,
 )
-from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
+from .train.gradients import AggregationMethod, clip_by_global_norm, clip_by_norm, global_norm, gradients
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
+int8, uint8, int16, uint16 = (_NarrowInt(name) for name in _NARROW)
 newaxis = None
 mod, ceiling, rint, lin_space = floormod, ceil, round, linspace
 mul, sub, neg, select, pack, unpack, batch_matmul, concat_v2 = (  # as before TensorFlow 1.0
     multiply, subtract, negative, where, stack, unstack, matmul, concat,
 )  # fmt: skip
-accumulate_n = add_n
+accumulate_n, arg_max, arg_min = add_n, argmax, argmin
 reverse_v2, where_v2, no_regularizer = reverse, where, None
 matrix_diag, matrix_diag_part = diag, diag_part
 RunOptions = RunMetadata = GraphOptions = OptimizerOptions = GPUOptions

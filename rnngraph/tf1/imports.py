@@ -54,6 +54,7 @@ MODULES: dict[str, ModuleType] = {
     "keras.utils": tf1.keras.utils,
     "layers": tf1.layers,
     "losses": tf1.losses,
+    "metrics": tf1.metrics,
     "models.rnn.rnn": tf1.nn,
     "models.rnn.rnn_cell": tf1.nn.rnn_cell,
     "models.rnn.seq2seq": tf1.contrib.legacy_seq2seq,

@@ -174,8 +174,8 @@ def test_sizes_are_tensors() -> None:
     x.set_shape([None, 5, 4])
     with pytest.raises(rg.ShapeError, match=HERE):
         x.set_shape([None, 5, 3])
-    with pytest.raises(rg.ShapeError, match=r"make it of tf\.shape"):
-        tf.reshape(x, [tf.placeholder(tf.int32, []), 4])
+    with pytest.raises(rg.ShapeError, match=r"what tf\.shape gives"):
+        tf.reshape(x, [tf.placeholder(tf.float32, []), 4])
 
 
 def test_zeros_of_a_batch_that_a_feed_says() -> None:

@@ -109,9 +109,9 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
         return  # what a block gives is there until the next one runs: whoever reads it stays where it is
-    level = 0
+    level, groups = 0, list[FusionGroup]()
     while True:
-        groups = [group for group in fusion.groups() if scans_of(group)]
+        groups = groups or [group for group in fusion.groups() if scans_of(group)]
         levels = [group.level for group in groups if group.level >= level]
         if not levels:
             return
@@ -125,6 +125,7 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
             others = [scan for scan in above if scan not in behind]
             if others and may_pay(target, [*scans, *others]):
                 fusion.run_later(scans, level + 1)
+                groups = []  # they have changed
                 break
         level += 1
 

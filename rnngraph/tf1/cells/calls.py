@@ -109,10 +109,9 @@ _zero_state = Cell.zero_state
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     """Zeros of shape [batch_size, width], in the structure of the state.
 
-    batch_size: an int, or a Tensor that says it: one of ``tf.shape``, or any other, in whose place the zeros have the
-        batch of what they meet.
+    batch_size: an int, or a Tensor that says it: one of ``tf.shape``, or one that a run computes before it begins.
     """
-    rows = known_size(batch_size.node) if isinstance(batch_size, Tensor) else None
+    rows = known_size(batch_size.node, counted=True) if isinstance(batch_size, Tensor) else None
     if not isinstance(rows, Size):
         return _zero_state(self, batch_size, dtype)
     zero = constant(0.0, dtype_name(dtype))

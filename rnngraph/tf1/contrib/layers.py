@@ -26,6 +26,7 @@ from ..ops.regularizers import (
     l2_regularizer,
     sum_regularizer,
 )
+from ..train.optimize_loss import OPTIMIZER_CLS_NAMES, OPTIMIZER_SUMMARIES, optimize_loss
 
 xavier_initializer_conv2d = xavier_initializer
 linear = _partial(fully_connected, activation_fn=None)

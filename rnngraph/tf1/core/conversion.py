@@ -82,16 +82,29 @@ def _beside(method: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], 
     return lambda tensor, other: method(tensor, adopted(other, tensor))
 
 
+def _following(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An operator of Tensors before which the operations of ``tf.control_dependencies`` run."""
+
+    def call(tensor: Tensor, *others: Any) -> Tensor:
+        result = method(tensor, *others)
+        graph = get_default_graph()
+        if not graph.collections["control_inputs"] or not isinstance(result, Tensor):
+            return result
+        return graph.following(result, (tensor, *others))
+
+    return call
+
+
 def extend_operators() -> None:
-    """Has Tensors' operators convert what stands beside Tensors of a graph."""
+    """Has Tensors' operators convert what stands beside Tensors of a graph, and follow ``tf.control_dependencies``."""
     for name in OPERATORS:
-        setattr(Tensor, f"__{name}__", _beside(getattr(Tensor, f"__{name}__")))
+        setattr(Tensor, f"__{name}__", _following(_beside(getattr(Tensor, f"__{name}__"))))
     take = Tensor.__getitem__
 
     def take_by_sizes(tensor: Tensor, index: Any) -> Tensor:
         return take(tensor, slices_by_sizes(tensor, index if isinstance(index, tuple) else (index,)))
 
-    setattr(Tensor, "__getitem__", take_by_sizes)  # noqa: B010
+    setattr(Tensor, "__getitem__", _following(take_by_sizes))  # noqa: B010
     of_arrays = Tensor.__array_ufunc__
 
     def of_both(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
@@ -99,9 +112,11 @@ def extend_operators() -> None:
 
     setattr(Tensor, "__array_ufunc__", of_both)  # noqa: B010
     for name, function in (("and", functions.logical_and), ("or", functions.logical_or)):
-        setattr(Tensor, f"__{name}__", function)
-        setattr(Tensor, f"__r{name}__", function)
-    setattr(Tensor, "__invert__", functions.logical_not)  # noqa: B010
+        setattr(Tensor, f"__{name}__", _following(function))
+        setattr(Tensor, f"__r{name}__", _following(function))
+    setattr(Tensor, "__invert__", _following(functions.logical_not))  # noqa: B010
+    for name in ("neg", "abs"):
+        setattr(Tensor, f"__{name}__", _following(getattr(Tensor, f"__{name}__")))
     told = Tensor.__eq__
     # A Tensor of the graph is no number, which programs ask of what may be one, such as a share to keep.
     setattr(Tensor, "__eq__", lambda self, other: self is other if of_graph(self) else told(self, other))  # noqa: B010

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ...allocation import zeros
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor, build
@@ -16,7 +17,7 @@ from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, 
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile
 from ...public import api
-from .cuts import Cut
+from .cuts import Cut, Replaced
 from .errors import InvalidArgumentError
 from .variable import Variable
 
@@ -38,12 +39,27 @@ class Derived:
     sources: Sequence[Node]
     function: Callable[[Sequence[Any]], Any]
 
-    def value(self, fed: Mapping[Node, Any]) -> Any:
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
         """Its array. fed: what a run is fed, by declared node."""
         missing = [node for node in self.sources if node.op != "constant" and node not in fed]
         if missing:
             raise InvalidArgumentError(f"{self.name} is not fed", user_line())
         return self.function([node["value"] if node.op == "constant" else fed[node] for node in self.sources])
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a placeholder is fed whose size is a number that a run computes. node: the number."""
+
+    node: Node
+
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
+        """An array of so many entries."""
+        known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
+        count = int(known)
+        if count < 0:
+            raise InvalidArgumentError(f"a size is {count}, which is below 0", self.node.where or user_line())
+        return zeros((count,), "bool", "a size that a run computes")
 
 
 class Graph:
@@ -53,10 +69,12 @@ class Graph:
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
     so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
-    what is made of other feeds. named: Tensors and operations by name. holder: the session whose
-    values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
-    of theirs. after: operations that run before a Tensor.
-    within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors there are.
+    what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
+    names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
+    holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
+    those that are not the first of theirs. after: operations that run before a Tensor; changed: what
+    those of ``tf.control_dependencies`` make of variables. within: while a step of a
+    loop is declared, what owns variables in it. draws: how many random Tensors there are.
     """
 
     @api
@@ -69,7 +87,9 @@ class Graph:
         self.scopes: dict[str, ScopeName] = {}
         self.cells: dict[Any, Any] = {}
         self.steps: list[Any] = []
-        self.derived: dict[Node, Derived] = {}
+        self.derived: dict[Node, Derived | Count] = {}
+        self.counts: dict[Node, Tensor] = {}
+        self.apart: set[str] = set()
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
@@ -80,6 +100,7 @@ class Graph:
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
         self.after: dict[Node, list[Any]] = {}
+        self.changed: dict[Node, Node] = {}
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
         self._taken: Counter[str] = Counter()
@@ -99,13 +120,22 @@ class Graph:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def following(self, tensor: Tensor, is_given: bool) -> Tensor:
-        """A Tensor before which the operations of ``tf.control_dependencies`` run. is_given: it is there without them,
-        so that another one stands for it.
+    def following(self, tensor: Tensor, given: Iterable[Any]) -> Tensor:
+        """A Tensor before which the operations of ``tf.control_dependencies`` run.
+
+        given: Tensors and lists of them of which it is made. Where it is one of them, another one stands for it.
+        Variables among them are what the operations make of them, where that is known before a run.
         """
-        if is_given:
-            tensor = build("reshape", tensor, shape=tensor.type.shape)
-        self.after[tensor.node] = self.collections["control_inputs"]
+        first = self.collections["control_inputs"]
+        nested = (item if isinstance(item, list | tuple) else (item,) for item in given)
+        nodes = [item.node for items in nested for item in items if isinstance(item, Tensor)]
+        if tensor.node in nodes:
+            now = Tensor(self.changed.get(tensor.node, tensor.node))
+            tensor = build("reshape", now, shape=tensor.type.shape)
+        elif any(node in self.changed for node in nodes):
+            same = {node: node for node in (*nodes, *self.changed.values())}  # what they are made of is of before
+            tensor = Tensor(Replaced({**same, **self.changed})(tensor.node))
+        self.after[tensor.node] = first
         return tensor
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
@@ -235,12 +265,17 @@ class Graph:
             self.by_name[name] = self.variables[spec]
         return [*found, *self.extra.values()]
 
+    def global_variables(self) -> list[Any]:
+        """Those that belong to the program itself, which are saved: all but local ones."""
+        return [item for item in self.all_variables() if item.full not in self.apart]
+
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
     """A collection; of variables those that have come to be until now."""
     key = str(name)
     if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
-        items = [item for item in graph.all_variables() if key == GLOBAL_VARIABLES or item.trainable]
+        known = graph.global_variables() if key == GLOBAL_VARIABLES else graph.all_variables()
+        items = [item for item in known if key == GLOBAL_VARIABLES or item.trainable]
         items += [item for item in graph.collections[key] if item not in items]
     else:
         items = list(graph.collections[key])
@@ -331,6 +366,6 @@ class GraphKeys:
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"
     SUMMARIES, LOSSES, REGULARIZATION_LOSSES = "summaries", "losses", "regularization_losses"
     UPDATE_OPS, TRAIN_OP, INIT_OP, GLOBAL_STEP = "update_ops", "train_op", "init_op", "global_step"
-    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
+    MOVING_AVERAGE_VARIABLES, METRIC_VARIABLES = "moving_average_variables", "metric_variables"
     WEIGHTS, BIASES, ACTIVATIONS = "weights", "biases", "activations"
     SAVERS, SAVEABLE_OBJECTS = "savers", "saveable_objects"

@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ...declare.functions import basic as functions
 from ...declare.public_types import check_dtype
+from ...declare.tensor import Tensor
 from ...errors import ArgumentError, NotOfferedError
 from ...public import api
 from .absent import not_offered
 
-_ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
+NARROW = ("int8", "uint8", "int16", "uint16")
+_ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"} | {
+    kind: "int32" for name in NARROW for kind in (name, np.dtype(name).type)
+}
 
 
 class DType(str):
@@ -54,6 +59,35 @@ class DType(str):
         return np.dtype(str(self)).itemsize
 
 
+class NarrowInt(DType):
+    """``tf.uint8`` and others: ints of fewer bits, which are held as int32."""
+
+    @api
+    def __new__(cls, name: str) -> NarrowInt:
+        made = str.__new__(cls, "int32")
+        made.held = np.dtype(name)
+        return made
+
+    held: np.dtype[Any]
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self.held.name
+
+
+def cast_to(x: Any, dtype: Any) -> Tensor:
+    """x in a dtype that a program gives; narrow ints are what is left of others' lowest bits."""
+    found = functions.cast(x, dtype_name(dtype))
+    if not isinstance(dtype, NarrowInt):
+        return found
+    limits = np.iinfo(dtype.held)
+    low, count = int(limits.min), int(limits.max) - int(limits.min) + 1
+    shifted = found - low
+    left = shifted - functions.cast(functions.cast(shifted, "float64") / count, "int32") * count
+    return functions.where(functions.less(left, 0), left + count, left) + low
+
+
 @api
 def as_dtype(type_value: Any) -> DType:
     """A dtype from all that TensorFlow takes for one."""
@@ -62,6 +96,8 @@ def as_dtype(type_value: Any) -> DType:
 
 def dtype_name(dtype: Any) -> str:
     """A dtype's name from all that TensorFlow takes for one: ``tf.float32``, "float", float, np.float32."""
+    if isinstance(dtype, NarrowInt):
+        return "int32"
     if isinstance(dtype, str | type) and dtype in _ALIASES:
         return _ALIASES[dtype]
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)

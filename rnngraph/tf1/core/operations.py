@@ -13,6 +13,7 @@ from ...declare.nest import flatten
 from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
 from ...errors import DtypeError, ShapeError, shown, user_line
+from ...ir.graph import Node
 from ...public import api
 from .conversion import floats_adopted
 from .graph import get_default_graph
@@ -58,6 +59,14 @@ class Operation:
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
         """Runs it in a session. values: of what it ``needs``."""
 
+    def with_earlier(self) -> list[Operation]:
+        """What runs before it, in order, and itself."""
+        earlier = [other for item in self.before for other in item.with_earlier()]
+        return [*dict.fromkeys(earlier), self]
+
+    def tell_change(self, changed: dict[Node, Node]) -> None:
+        """Enters what it makes of variables, as far as that is made of Tensors."""
+
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.full}' type={self.type}>"
 
@@ -99,6 +108,12 @@ class Assign(Operation):
     def needs(self) -> list[Tensor]:
         return [self.value]
 
+    def tell_change(self, changed: dict[Node, Node]) -> None:
+        if isinstance(self.ref, Variable):
+            node = self.ref.node
+            now = Tensor(changed.get(node, node))
+            changed[node] = (self.value if self.change is None else self.change(now, self.value)).node
+
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
         new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
         session.set_value(self.ref, np.asarray(new, self.ref.dtype))
@@ -122,7 +137,9 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
     for item in members:
         if not isinstance(item, Operation | Tensor):
             raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
-    return Group([item for item in members if isinstance(item, Operation)], name or "group_deps")
+    found = [item for item in members if isinstance(item, Operation)]
+    found += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
+    return Group(found, name or "group_deps")
 
 
 @api
@@ -156,7 +173,7 @@ def operation(target: Target) -> Target:
             return result
         graph = get_default_graph()
         if graph.collections["control_inputs"]:
-            result = graph.following(result, any(result is item for item in given))
+            result = graph.following(result, given)
         name = keywords.get("name")
         if isinstance(name, str) and name:
             graph.name(name, result)

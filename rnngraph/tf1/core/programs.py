@@ -81,7 +81,7 @@ class FetchProgram:
         for node, derived in session.graph.derived.items() if len(given) < len(self.inputs) else ():
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
-                given[found[0]] = as_fed(derived.value(values), found[1], node)
+                given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
         if len(given) < len(self.inputs):
             for node, (name, kind) in self.inputs.items():
                 drawn = node.get("drawn")
@@ -95,7 +95,7 @@ class FetchProgram:
         if session.initialized.issuperset(read):
             return
         missing = [name for name in read if name not in session.initialized]
-        raise FailedPreconditionError(uninitialized(missing), user_line())
+        raise FailedPreconditionError(uninitialized(missing, self.graph), user_line())
 
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
         """The outputs in order, of one native call."""
@@ -116,8 +116,12 @@ class FetchProgram:
             )
 
 
-def uninitialized(names: Sequence[str]) -> str:
-    """What is wrong where variables have no value."""
+def uninitialized(names: Sequence[str], graph: Graph) -> str:
+    """What is wrong where variables of a graph have no value."""
+    if local := [name for name in names if name in graph.apart]:
+        return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
+            "tf.local_variables_initializer() made after the last measure of tf.metrics"
+        )
     shown_names = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return (
         f"{shown_names} {'has' if len(names) == 1 else 'have'} no value in this session; run "

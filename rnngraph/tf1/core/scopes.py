@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...declare.parameters import ScopeName
+from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...public import api
 from .graph import Graph, get_default_graph
@@ -169,19 +170,23 @@ device = container = colocate_with = _nothing
 @api
 @contextmanager
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
-    """What is declared within needs nothing else to run first: an operation that does is grouped with ``tf.group``.
-
-    Operations that are given, and that change something, run before those that are declared within.
+    """Operations that are given run before what is declared within; so do those without which a Tensor that is given is
+    not computed. A variable that is read within is what they assign to it.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
         raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
     graph = get_default_graph()
-    outer = graph.collections["control_inputs"]
-    graph.collections["control_inputs"] = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
+    outer, changed = graph.collections["control_inputs"], graph.changed
+    first = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
+    first += graph.required_by([item.node for item in control_inputs or () if isinstance(item, Tensor)])
+    graph.collections["control_inputs"], graph.changed = [], {}
+    for earlier in dict.fromkeys(other for item in first for other in item.with_earlier()):
+        earlier.tell_change(graph.changed)
+    graph.collections["control_inputs"] = first
     try:
         yield control_inputs
     finally:
-        graph.collections["control_inputs"] = outer
+        graph.collections["control_inputs"], graph.changed = outer, changed
 
 
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:

@@ -87,7 +87,7 @@ class BaseSession:
         """The value of a variable. Raises ``FailedPreconditionError`` where it has none."""
         self.enter()
         if variable.full not in self.initialized:
-            raise FailedPreconditionError(uninitialized([variable.full]))
+            raise FailedPreconditionError(uninitialized([variable.full], self.graph))
         if isinstance(variable, ExtraVariable):
             return variable.read()
         program = self.graph.program()
@@ -300,6 +300,9 @@ class Run:
             if isinstance(leaf, Operation):
                 self._add(leaf)
         for item in graph.required_by([leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]):
+            self._add(item)
+        needed = [tensor.node for item in self.operations for tensor in item.needs()]
+        for item in graph.required_by(needed):
             self._add(item)
         self.steps = [item for item in self.operations if isinstance(item, Step)]
         self.others = [item for item in self.operations if not isinstance(item, Step)]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, stack
+from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, reshape, stack
+from ...declare.parameter_maps import RANDOM
+from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, build, constant
 from ...errors import ShapeError, shown
-from ...ir.graph import Node
-from ...ir.types import Dim, Size
+from ...ir.graph import Node, topological
+from ...ir.sizes.polynomial import size as size_named
+from ...ir.sizes.table import declaration_order
+from ...ir.types import INTEGERS, Dim, Size
+from .graph import Count, get_default_graph
 
 MOST_AXES, LARGEST = 32, 1 << 62
 """Axes of an array, and what a size may be."""
@@ -110,41 +116,93 @@ def anchored(value: Tensor, given: Any) -> Tensor:
     """A Tensor whose sizes were read off those that are given: a run knows these by what they are made of, also where
     nothing else reads it.
     """
+    counts, sources = get_default_graph().counts, list[Tensor]()
     for item in given if isinstance(given, list | tuple) else [given]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
-            one = cast(item, "float32") if not item.rank else reduce_sum(cast(item, "float32"))
-            value = known_by(build("broadcast", one, shape=value.type.shape), value)
+            sources += [item, *(counts[node] for node in topological([item.node]) if node in counts)]
+    for item in sources:
+        one = cast(item, "float32") if not item.rank else reduce_sum(cast(item, "float32"))
+        value = known_by(build("broadcast", one, shape=value.type.shape), value)
     return value
 
 
-def known_size(node: Node) -> Dim | None:
-    """The size that a scalar is, of which runs need nothing but what they are fed; None where it is none."""
+def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
+    """x in a shape of ints, None, -1 and sizes, as it is given.
+
+    Sizes that are numbers which a run computes are what is left, or what the same axis of x is a multiple of; a run
+    checks that they are.
+    """
+    numbers = {made.type.shape[0] for made in get_default_graph().counts.values()}
+    computed = [axis for axis, size in enumerate(sizes) if size in numbers]
+    if not computed:
+        return reshape(x, sizes)
+    own = list(sizes)
+    for axis in computed:
+        if -1 not in own and axis == computed[-1]:
+            own[axis] = -1
+        elif axis < x.rank:
+            dim = x.type.shape[axis]
+            named = sorted(dim.plain_symbols, key=declaration_order) if isinstance(dim, Size) else []
+            own[axis] = size_named(named[0]) if named else dim
+    found = reshape(x, own)
+    dims = [size if axis in computed else found.type.shape[axis] for axis, size in enumerate(sizes)]
+    return anchored(build("ensure_shape", found, shape=tuple(dims)), given)
+
+
+def known_size(node: Node, counted: bool = False) -> Dim | None:
+    """The size that a scalar is; None where it is none. counted: a number that a run computes is one, too."""
     if node.shape:
         return None
-    found = _elements(node)
+    found = _elements(node, counted)
     whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
     return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
 
 
 def _read(tensor: Tensor) -> np.ndarray:
     """The elements of a Tensor that is made of sizes and numbers."""
-    found = _elements(tensor.node)
+    found = _elements(tensor.node, True)
     if found is None:
         raise ShapeError(
-            f"{tensor!r} is given for a size, which a run alone would know; make it of tf.shape, of ints and of +, - "
-            "and *, or use -1 for one size in tf.reshape"
+            f"{tensor!r} is given for a size; sizes are ints, what tf.shape gives, and scalar ints that a run computes "
+            "before it begins, out of what it is fed"
         )
     return found
 
 
-def _elements(node: Node) -> np.ndarray | None:
+def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
+    """What a node is made of: sizes and numbers; None where it is made of others. counted: numbers that a run computes
+    are sizes, too.
+    """
+    found = _made_of_sizes(node, counted)
+    size = counted_size(node) if found is None and counted else None
+    return found if size is None else np.array(size, dtype=object)
+
+
+def counted_size(node: Node) -> Size | None:
+    """A number that a run computes, as a size: that of a placeholder with so many entries. None where it is no scalar
+    int, is drawn, or belongs to a step of a loop.
+    """
+    graph = get_default_graph()
+    if node.shape or node.type.dtype not in INTEGERS:  # type: ignore[union-attr]
+        return None
+    if node not in graph.counts:
+        needed = topological([node])
+        if any(item.op in RANDOM or (item.op == "input" and item not in graph.placed) for item in needed):
+            return None
+        made = fed("count", [None], "bool", unnamed=True)
+        graph.place(made, None)
+        graph.counts[node], graph.derived[made.node] = made, Count(node)
+    return graph.counts[node].type.shape[0]  # type: ignore[return-value]
+
+
+def _made_of_sizes(node: Node, counted: bool) -> np.ndarray | None:
     if node.op == "constant":
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
         return np.array(node["size"], dtype=object)
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
-        return _elements(node.operands[2])
-    parts = [_elements(operand) for operand in node.operands]
+        return _elements(node.operands[2], counted)
+    parts = [_elements(operand, counted) for operand in node.operands]
     if any(part is None for part in parts) or not parts:
         return None
     first = parts[0]

@@ -87,6 +87,14 @@ def get_variable(
     return made
 
 
+@api
+def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
+    """``get_variable`` of a variable that is local: it is not trained, and not saved."""
+    options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
+    made: GraphVariable = get_variable(name, shape, *arguments, **options)
+    return made
+
+
 def cell_variable(
     full: str, kind: TensorType, initializer: Any, trainable: bool, reuse: Any, where: Where | None
 ) -> ParameterSpec:
@@ -199,9 +207,12 @@ def _made(
     made = GraphVariable.of(spec, full, initial)
     graph.variables[spec] = graph.by_name[full] = made
     graph.own(made)
-    for name in collections or ():
-        if str(name) not in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.TRAINABLE_VARIABLES):
-            graph.collections[str(name)].append(made)
+    names = [collections] if isinstance(collections, str) else [str(name) for name in collections or ()]
+    if collections is not None and GraphKeys.GLOBAL_VARIABLES not in names:
+        graph.apart.add(full)
+    for name in names:
+        if name not in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.TRAINABLE_VARIABLES):
+            graph.collections[name].append(made)
     return made
 
 
@@ -240,7 +251,7 @@ def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None =
 @api
 def global_variables_initializer() -> Operation:
     """An operation that gives all variables that there are by now their initial values."""
-    return Initialize(get_default_graph().all_variables(), "init")
+    return Initialize(get_default_graph().global_variables(), "init")
 
 
 @api
@@ -251,8 +262,8 @@ def variables_initializer(var_list: Sequence[Any], name: str = "init") -> Operat
 
 @api
 def local_variables_initializer() -> Operation:
-    """Does nothing: no variable is local."""
-    return Group([], "init_local")
+    """An operation that gives all local variables that there are by now their initial values."""
+    return Initialize(local_variables(), "init_local")
 
 
 @api
@@ -275,8 +286,8 @@ def trainable_variables(scope: str | None = None) -> list[Any]:
 
 @api
 def local_variables(scope: str | None = None) -> list[Any]:
-    """None."""
-    return []
+    """The variables of the collection of local ones, which are not saved, such as those of ``tf.metrics``."""
+    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 
 @api

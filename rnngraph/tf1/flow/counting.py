@@ -45,19 +45,21 @@ class Counts:
             added, node = added + (step if node.op == "add" else -step), one
         return None
 
-    def limits(self, condition: Node) -> list[Tensor]:
+    def limits(self, condition: Node, counted: bool = False) -> list[Tensor]:
         """What a condition compares numbers with that follows from sizes."""
         if condition.op == "and":
-            return [item for operand in condition.operands for item in self.limits(operand)]
-        if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1])) is None:
+            return [item for operand in condition.operands for item in self.limits(operand, counted)]
+        if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1]), counted) is None:
             return []
         return [Tensor(condition.operands[1])]
 
-    def bounds(self, condition: Node) -> Iterator[Dim | None]:
-        """After how many steps each part of a condition ends the loop; None where that depends on values."""
+    def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
+        """After how many steps each part of a condition ends the loop; None where that depends on values. counted:
+        numbers that a run computes before the loop begins are known, too.
+        """
         if condition.op == "and":
             for operand in condition.operands:
-                yield from self.bounds(operand)
+                yield from self.bounds(operand, counted)
             return
         if condition.op == "constant" and np.all(condition["value"]):
             return
@@ -65,7 +67,8 @@ class Counts:
             yield None
             return
         count, limit = (_plain(operand) for operand in condition.operands)
-        begins, ends = self.number(count), known_size(limit)
+        begins = self.number(count)
+        ends = None if begins is None else known_size(limit, counted)
         if begins is None or ends is None:
             yield None
         else:

@@ -167,17 +167,25 @@ class _While:
         self, condition: Node, following: dict[int, Node], carried: Sequence[int], writes: dict[int, tuple[Dim, Node]]
     ) -> list[Any]:
         loop, counts = self.loop, self.counts
-        sources = [*self.sources, *counts.limits(condition)]
-        bounds = [*counts.bounds(condition)]
+        sources, bounds = [*self.sources, *counts.limits(condition)], [*counts.bounds(condition)]
         known = [*self.most, *(bound for bound in bounds if bound is not None)]
+        roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
+        entries = None if known else self._by_entries(roots, writes)
+        if not known and entries is None:
+            sources, bounds = [*sources, *counts.limits(condition, True)], [*counts.bounds(condition, True)]
+            known = [bound for bound in bounds if bound is not None]
         fixed = [bound for bound in known if isinstance(bound, int)]
         known = [
             *([min(fixed)] if fixed else []),
             *dict.fromkeys(bound for bound in known if not isinstance(bound, int)),
         ]
         stops = None in bounds or len(known) > 1
-        roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
-        length = known[0] if known else self._by_entries(roots, writes)
+        length = known[0] if known else entries
+        if length is None:
+            raise NotOfferedError(
+                f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may "
+                f"be, or compare a number that the loop counts up by 1 with one that is known before it ({GUIDE})"
+            )
         if isinstance(length, int) and length <= 0:
             return pack(self.nest, self.leaves)
         roots = self._by_number(roots, length)
@@ -243,8 +251,8 @@ class _While:
             self.named[node] = loop.element(_numbers(begins, length, node.dtype)).node
         return substituted(roots, self.named)
 
-    def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim:
-        """The most steps that there may be where steps read or write an entry each."""
+    def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
+        """The most steps that there may be where steps read or write an entry each, else None."""
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
             if isinstance(array, TensorArray) and not array.grows:
@@ -253,10 +261,7 @@ class _While:
             first = self.counts.chosen(node)
             if first is not None:
                 return node.operands[0].shape[0] - first
-        raise NotOfferedError(
-            f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may be, "
-            f"or compare a number that the loop counts up by 1 with an int or a size ({GUIDE})"
-        )
+        return None
 
 
 def _numbers(first: Dim, length: Dim, dtype: str) -> Tensor:

@@ -16,9 +16,9 @@ from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, power
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Size, product
-from ..core.names import dtype_name, refuse
+from ..core.names import cast_to, dtype_name, refuse
 from ..core.operations import operation
-from ..core.sizes import anchored, sizes_in
+from ..core.sizes import anchored, reshaped, sizes_in
 from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
@@ -146,7 +146,7 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
     if hasattr(x, "cast_to"):  # a sparse Tensor
         return x.cast_to(dtype_name(dtype))
-    return functions.cast(x, dtype_name(dtype))
+    return cast_to(x, dtype)
 
 
 @operation
@@ -290,7 +290,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     elements = product(x.type.shape)
     if wanted is not None and isinstance(elements, Size):  # as many as a call finds
         x = build("ensure_shape", functions.reshape(x, [-1]), shape=(wanted,))
-    return functions.reshape(x, sizes)
+    return reshaped(x, sizes, shape)
 
 
 @operation

@@ -104,7 +104,8 @@ def confusion_matrix(
     """How often each class, a row, was taken for each other one, a column."""
     if num_classes is None:
         raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
-    rows, columns = (functions.one_hot(as_tensor(ids), num_classes, "float32") for ids in (labels, predictions))
+    found = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
+    rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in found)
     rows = rows if weights is None else rows * functions.expand_dims(functions.cast(as_tensor(weights), "float32"), 1)
     return functions.cast(functions.transpose(rows, (1, 0)) @ columns, dtype_name(dtype))
 

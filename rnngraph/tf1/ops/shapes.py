@@ -14,7 +14,7 @@ from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, Size, product
 from ..core.names import dtype_name
 from ..core.operations import operation
-from ..core.sizes import shape_tensor, size_tensor, sizes_in
+from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
 from .functions import constant
 
 _MOST = 1 << 28
@@ -58,7 +58,8 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     if not isinstance(count, Size):
         count = max(0, -(-count // every))
     offset = functions.dimension(first, "int64")
-    return functions.cast(build("iota", size=count) * every + offset, "int32" if dtype is None else dtype_name(dtype))
+    numbers = anchored(build("iota", size=count), [start, limit]) * every + offset
+    return functions.cast(numbers, "int32" if dtype is None else dtype_name(dtype))
 
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
@@ -73,7 +74,7 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     sizes = sizes_in(shape)
     if None in sizes:
         raise ShapeError(f"tf.broadcast_to needs every size, not {shown(shape)}; read open ones off tf.shape")
-    return build("broadcast", as_tensor(input), shape=tuple(sizes))
+    return anchored(build("broadcast", as_tensor(input), shape=tuple(sizes)), shape)
 
 
 @operation
@@ -136,9 +137,8 @@ def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = 
 
 @operation
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
-    """Whether a step lies before a row's end: [..., maxlen]."""
-    if maxlen is None:
-        raise ArgumentError("tf.sequence_mask needs maxlen, such as tf.shape(x)[1]: the longest length is no size")
-    steps = build("iota", size=sizes_in([maxlen])[0])
+    """Whether a step lies before a row's end: [..., maxlen], by default as many as the longest row has."""
+    longest = functions.reduce_max(as_tensor(lengths)) if maxlen is None else maxlen
+    steps = anchored(build("iota", size=sizes_in([longest])[0]), longest)
     inside = functions.less(steps, functions.expand_dims(functions.cast(lengths, "int64"), -1))
     return functions.cast(inside, dtype_name(dtype))

@@ -15,7 +15,7 @@ from ...errors import DtypeError, NotOfferedError, ShapeError, shown
 from ...ir.graph import Node, topological
 from ...ir.types import INTEGERS, Dim, TensorType
 from ..core.absent import GUIDE
-from ..core.sizes import known_size
+from ..core.sizes import anchored, known_size
 from ..flow.counting import Counts
 from ..flow.loop import Loop, inside_of, substituted
 
@@ -44,8 +44,8 @@ class Stepping:
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
         """What is carried after the last step, and what steps gave, [steps, …] each, 0 past the last step.
 
-        maximum: the most steps that there may be. Where it is no int and no size, steps must read an entry of a
-        TensorArray each, or be finished by their number.
+        maximum: the most steps that there may be. Without it steps must read an entry of a TensorArray each, or be
+        finished by their number.
         """
         loop = self.loop
         time = loop.formal("time", TensorType("int32", ()))
@@ -68,7 +68,7 @@ class Stepping:
             first = functions.logical_or(first, most <= 0)
             finished = functions.logical_or(finished, most <= time + 1)
         roots = [item.node for item in (*following, finished, *emits)]
-        roots, length = self._settled(roots, time, [*formals, done], bounds)
+        roots, length = self._settled(roots, time, [*formals, done], bounds, maximum)
         *following, finished = map(Tensor, roots[: len(leaves) + 1])
         for formal, value, begins in zip(
             (*formals, done), (*following, finished), (*leaves, self.finished), strict=True
@@ -81,7 +81,7 @@ class Stepping:
         return pack(self.initial, finals[: len(leaves)]), emitted
 
     def _settled(
-        self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim]
+        self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim], maximum: Any
     ) -> tuple[list[Node], Dim]:
         """Values of a step in which what it reads by its number are sequences; and how many steps there are."""
         counts = Counts({time.node: 0})
@@ -97,7 +97,8 @@ class Stepping:
                 f"{self.what}: how many steps there are depends on values; give an int as the most that there may be, "
                 f"compare the step's number with a constant, or read a TensorArray by it ({GUIDE})"
             )
-        named = {time.node: self.loop.element(functions.cast(build("iota", size=length), "int32")).node}
+        numbers = anchored(functions.cast(build("iota", size=length), "int32"), maximum)
+        named = {time.node: self.loop.element(numbers).node}
         for node, first in reads.items():
             array = Tensor(node.operands[0])
             if array.type.shape[0] == length:
@@ -142,7 +143,7 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
     found = as_tensor(maximum)
     if found.rank or found.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the most steps that there may be are a scalar int, not {shown(maximum)}")
-    return functions.cast(found, "int32"), known_size(found.node)
+    return functions.cast(found, "int32"), known_size(found.node, counted=True)
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:

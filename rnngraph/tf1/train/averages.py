@@ -81,7 +81,7 @@ class ExponentialMovingAverage:
             chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *kept]
         averaged = {item.full: item for item in chosen}
         found = {self.average_name(item): item for item in averaged.values()}
-        others = [item for item in graph.all_variables() if item.full not in averaged and item.full not in found]
+        others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in found]
         return found | {item.full: item for item in others}
 
 

@@ -277,6 +277,17 @@ def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
     return functions.sqrt(total)
 
 
+class AggregationMethod:
+    """``tf.AggregationMethod``: taken, and of no effect; gradients are added up in one fixed order."""
+
+    @api
+    def __init__(self) -> None:
+        """Nothing to be had: the names are the class's own."""
+
+    ADD_N = DEFAULT = 0
+    EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2
+
+
 @api
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None

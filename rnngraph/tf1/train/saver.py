@@ -37,7 +37,7 @@ class Saver:
         write_version: Any = 2, pad_step_number: bool = False, save_relative_paths: bool = False,
         filename: str | None = None,
     ) -> None:  # fmt: skip
-        found = get_default_graph().all_variables() if var_list is None else var_list
+        found = get_default_graph().global_variables() if var_list is None else var_list
         if not isinstance(found, Mapping | list | tuple | set):
             raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(found)}")
         named = dict(found) if isinstance(found, Mapping) else {getattr(item, "full", ""): item for item in found}

@@ -132,3 +132,18 @@ def test_mistakes() -> None:
     with pytest.raises(rg.NotOfferedError, match="stop_gradient"):
         tf.gradients(first, v)
     assert tf.gradients(tf.reduce_sum(tf.stop_gradient(first) * v), v)
+
+
+def test_narrow_ints_are_held_as_int32() -> None:
+    with tf.Graph().as_default(), tf.Session() as session:
+        ids, floats = tf.placeholder(tf.uint8, [None, 2]), tf.placeholder(tf.float32, [None])
+        wide = np.array([-1, 255, 256, 300, 128, -129, 70000])
+        made = [
+            tf.one_hot(ids, 9)[:, 0], tf.cast(wide, tf.uint8), tf.cast(wide, tf.int8), tf.cast(wide, tf.int16),
+            tf.cast(floats, tf.uint8), tf.cast(ids, tf.float32),
+        ]  # fmt: skip
+        found = session.run(made, {ids: np.array([[1, 8]], np.uint8), floats: [1.9, 200.2]})
+    wanted = [np.eye(9)[[1]], *(wide.astype(kind) for kind in (np.uint8, np.int8, np.int16)), [1, 200], [[1.0, 8.0]]]
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (tf.uint8.name, tf.uint8.as_numpy_dtype, tf.as_dtype("uint8")) == ("uint8", np.int32, tf.int32)

@@ -1,0 +1,135 @@
+"""How classes were taken over many runs: how often rightly, and what was taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor
+from ...public import api
+from ..core.scopes import name_scope
+from ..ops.selection import confusion_matrix
+from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+from .means import averaged
+
+
+@api
+def accuracy(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """How often predictions are the labels."""
+    right = _right(labels, predictions)
+    return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
+
+
+def _right(labels: Any, predictions: Any) -> Tensor:
+    a, b = alike(labels, predictions)
+    return functions.cast(functions.equal(functions.cast(b, a.dtype), a), "float32")
+
+
+# Two classes ---------------------------------------------------------------------------------------
+
+
+def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
+    """How often (label, prediction) were ``which``."""
+    with name_scope(name):
+        a, b = (truth(item) for item in alike(labels, predictions))
+        a, b = (item if wanted else functions.logical_not(item) for item, wanted in zip((a, b), which, strict=True))
+        found, _ = weighted(floats(functions.logical_and(a, b)), weights)
+        return total("count", functions.reduce_sum(found))
+
+
+def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Measure]:
+    def count(
+        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+        updates_collections: Any = None, name: str | None = None,
+    ) -> Measure:  # fmt: skip
+        counted = _counted(labels, predictions, weights, which, name or title)
+        return measure([counted], lambda found: found * 1.0, metrics_collections, updates_collections)
+
+    count.__name__ = count.__qualname__ = title
+    count.__doc__ = doc
+    return api(count)
+
+
+true_positives = _count((True, True), "true_positives", "How often the label and the prediction are other than 0.")
+false_positives = _count((False, True), "false_positives", "How often the prediction alone is other than 0.")
+false_negatives = _count((True, False), "false_negatives", "How often the label alone is other than 0.")
+true_negatives = _count((False, False), "true_negatives", "How often the label and the prediction are 0.")
+
+
+@api
+def precision(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The share of predictions other than 0 whose label is other than 0."""
+    with name_scope(name or "precision"):
+        right = _counted(labels, predictions, weights, (True, True), "true_positives")
+        wrong = _counted(labels, predictions, weights, (False, True), "false_positives")
+        return measure([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
+
+
+@api
+def recall(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The share of labels other than 0 whose prediction is other than 0."""
+    with name_scope(name or "recall"):
+        right = _counted(labels, predictions, weights, (True, True), "true_positives")
+        wrong = _counted(labels, predictions, weights, (True, False), "false_negatives")
+        return measure([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
+
+
+# Several classes -----------------------------------------------------------------------------------
+
+
+@api
+def mean_per_class_accuracy(
+    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of the accuracies of each class; what adds gives these, [num_classes]."""
+    with name_scope(name or "mean_accuracy"):
+        a, b = (functions.reshape(item, [-1]) for item in alike(labels, predictions))
+        given = None if weights is None else functions.reshape(floats(weights), [-1])
+        right, factors = weighted(_right(a, b), given)
+        hit = functions.one_hot(a, num_classes, "float32")
+
+        def added(values: Tensor) -> Tensor:
+            return functions.reduce_sum(hit * functions.expand_dims(values, 1), 0)
+
+        totals = [total("total", added(factors)), total("count", added(right))]
+        return measure(
+            totals, lambda all_of, found: functions.reduce_mean(ratio(found, all_of)), metrics_collections,
+            updates_collections, lambda all_of, found: ratio(found, all_of),
+        )  # fmt: skip
+
+
+@api
+def mean_iou(
+    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean over classes of: how often label and prediction are the class, over how often one of them is.
+
+    What adds gives the confusion matrix, float64 [num_classes, num_classes].
+    """
+    with name_scope(name or "mean_iou"):
+        a, b = (functions.reshape(as_tensor(item), [-1]) for item in alike(labels, predictions))
+        given = None if weights is None else functions.reshape(floats(weights), [-1])
+        found = confusion_matrix(a, b, num_classes, "float64", weights=given)
+        matrix = total("total_confusion_matrix", found, "float64")
+        return measure([matrix], _iou, metrics_collections, updates_collections, lambda after: after * 1.0)
+
+
+def _iou(matrix: Tensor) -> Tensor:
+    counts = functions.cast(matrix, "float32")
+    both = functions.stack([counts[number, number] for number in range(int(str(matrix.shape[0])))])
+    either = functions.reduce_sum(counts, 0) + functions.reduce_sum(counts, 1) - both
+    some = functions.cast(functions.not_equal(either, 0.0), "float32")
+    shares = both / functions.where(functions.greater(either, 0.0), either, 1.0)
+    return ratio(functions.reduce_sum(shares), functions.reduce_sum(some))

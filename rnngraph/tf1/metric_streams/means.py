@@ -1,0 +1,112 @@
+"""Averages over many runs: of numbers, and of errors between labels and predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor
+from ...public import api
+from ..core.scopes import name_scope
+from .accumulating import Measure, alike, floats, measure, ratio, then, total, weighted
+
+
+def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
+    """The mean of values, in a name scope."""
+    with name_scope(name):
+        given, factors = weighted(floats(values), weights)
+        totals = [total("total", functions.reduce_sum(given)), total("count", functions.reduce_sum(factors))]
+        return measure(totals, ratio, metrics, updates)
+
+
+@api
+def mean(
+    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of all values, and what adds those of a run to it."""
+    return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
+
+
+@api
+def mean_tensor(
+    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of each entry of a Tensor of fixed shape over the runs."""
+    with name_scope(name or "mean"):
+        given, factors = weighted(floats(values), weights)
+        totals = [total("total_tensor", given), total("count_tensor", factors)]
+        return measure(totals, ratio, metrics_collections, updates_collections)
+
+
+@api
+def percentage_below(
+    values: Any, threshold: float, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The share of values below a threshold."""
+    below = functions.less(as_tensor(values), threshold)
+    title = name or "percentage_below_threshold"
+    return averaged(below, weights, metrics_collections, updates_collections, title)
+
+
+@api
+def mean_absolute_error(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of |predictions - labels|."""
+    errors = functions.abs(_difference(labels, predictions))
+    return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
+
+
+@api
+def mean_squared_error(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of (predictions - labels)^2."""
+    errors = functions.square(_difference(labels, predictions))
+    return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
+
+
+@api
+def root_mean_squared_error(
+    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The root of the mean of (predictions - labels)^2."""
+    errors = functions.square(_difference(labels, predictions))
+    title = name or "root_mean_squared_error"
+    return then(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
+
+
+@api
+def mean_relative_error(
+    labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of |labels - predictions| / normalizer, 0 where the normalizer is."""
+    by = floats(normalizer)
+    nothing = functions.equal(by, 0.0)
+    errors = functions.abs(_difference(labels, predictions)) / functions.where(nothing, 1.0, by)
+    found = functions.where(nothing, 0.0, errors)
+    return averaged(found, weights, metrics_collections, updates_collections, name or "mean_relative_error")
+
+
+@api
+def mean_cosine_distance(
+    labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """1 less the mean product of unit vectors, which stand along an axis."""
+    a, b = alike(labels, predictions)
+    products = functions.reduce_sum(floats(a) * floats(b), dim, True)
+    title = name or "mean_cosine_distance"
+    return then(averaged(products, weights, metrics_collections, updates_collections, title), lambda found: 1.0 - found)
+
+
+def _difference(labels: Any, predictions: Any) -> Tensor:
+    a, b = alike(labels, predictions)
+    return functions.cast(b, "float32") - functions.cast(a, "float32")

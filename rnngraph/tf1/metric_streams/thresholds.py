@@ -1,0 +1,111 @@
+"""Two classes told apart by a threshold, for many thresholds at once: the area under curves, and what is on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...arguments import whole_number
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, constant
+from ...errors import ArgumentError, shown
+from ...public import api
+from ..core.scopes import name_scope
+from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+
+_MARGIN = 1e-7
+"""How far the outer thresholds lie beyond 0 and 1, and what keeps quotients finite on single thresholds."""
+_NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives", "fp": "false_positives"}
+
+
+def _counts(
+    labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
+) -> list[Total]:
+    """How often (label, prediction above the threshold) were what ``which`` says, for each threshold."""
+    a, b = (functions.reshape(item, [1, -1]) for item in alike(labels, predictions))
+    sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
+    above, label = functions.greater(floats(b), sides), truth(a)
+    given = None if weights is None else functions.reshape(floats(weights), [1, -1])
+    _, factors = weighted(floats(label), given)
+    found: list[Total] = []
+    for kind in which:
+        predicted = above if kind[1] == "p" else functions.logical_not(above)
+        is_label = label if kind in ("tp", "fn") else functions.logical_not(label)
+        hits = functions.cast(functions.logical_and(predicted, is_label), "float32") * factors
+        found.append(total(_NAMES[kind], functions.reduce_sum(hits, 1)))
+    return found
+
+
+def _spread(count: int) -> list[float]:
+    """So many thresholds from below 0 to above 1."""
+    number = whole_number(count, "num_thresholds", 2)
+    return [-_MARGIN, *((place + 1) / (number - 1) for place in range(number - 2)), 1.0 + _MARGIN]
+
+
+@api
+def auc(
+    labels: Any, predictions: Any, weights: Any = None, num_thresholds: int = 200, metrics_collections: Any = None,
+    updates_collections: Any = None, curve: str = "ROC", name: str | None = None,
+    summation_method: str = "trapezoidal", thresholds: Any = None,
+) -> Measure:  # fmt: skip
+    """The area under a curve: of the true over the false positives' shares, or of precision over recall.
+
+    curve: "ROC" or "PR". summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
+    """
+    if curve not in ("ROC", "PR"):
+        raise ArgumentError(f'tf.metrics.auc: the curve is "ROC" or "PR", not {shown(curve)}')
+    if summation_method not in ("trapezoidal", "careful_interpolation", "minoring", "majoring"):
+        raise ArgumentError(f"tf.metrics.auc: there is no summation_method {shown(summation_method)}")
+    sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
+
+    def area(tp: Tensor, fn: Tensor, tn: Tensor, fp: Tensor) -> Tensor:
+        little = 1e-6
+        if curve == "PR" and summation_method == "careful_interpolation":
+            return _interpolated(tp, fn, fp)
+        hits = (tp + little) / (tp + fn + little)
+        x, y = (fp / (fp + tn + little), hits) if curve == "ROC" else (hits, (tp + little) / (tp + fp + little))
+        if summation_method == "minoring":
+            heights = functions.minimum(y[:-1], y[1:])
+        elif summation_method == "majoring":
+            heights = functions.maximum(y[:-1], y[1:])
+        else:
+            heights = (y[:-1] + y[1:]) / 2.0
+        return functions.reduce_sum((x[:-1] - x[1:]) * heights)
+
+    with name_scope(name or "auc"):
+        counts = _counts(labels, predictions, sides, weights, ("tp", "fn", "tn", "fp"))
+        return measure(counts, area, metrics_collections, updates_collections)
+
+
+def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
+    """The area under precision over recall, interpolated as Davis and Goadrich do (2006)."""
+    hits, found = tp[:-1] - tp[1:], tp + fp
+    slope = ratio(hits, found[:-1] - found[1:])
+    begins = tp[1:] - slope * found[1:]
+    some = functions.logical_and(functions.greater(found[:-1], 0.0), functions.greater(found[1:], 0.0))
+    steps = functions.where(some, found[:-1] / functions.where(some, found[1:], 1.0), 1.0)
+    return functions.reduce_sum(ratio(slope * (hits + begins * functions.log(steps)), tp[1:] + fn[1:]))
+
+
+@api
+def precision_at_thresholds(
+    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The precision at each threshold, [thresholds]."""
+    with name_scope(name or "precision_at_thresholds"):
+        counts = _counts(labels, predictions, thresholds, weights, ("tp", "fp"))
+        return measure(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
+
+
+@api
+def recall_at_thresholds(
+    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
+    updates_collections: Any = None, name: str | None = None,
+) -> Measure:  # fmt: skip
+    """The recall at each threshold, [thresholds]."""
+    with name_scope(name or "recall_at_thresholds"):
+        counts = _counts(labels, predictions, thresholds, weights, ("tp", "fn"))
+        return measure(counts, lambda tp, fn: tp / (tp + fn + _MARGIN), metrics_collections, updates_collections)

@@ -1,0 +1,110 @@
+"""``tf.contrib.layers.optimize_loss``: an optimizer by its name, clipping, decay and summaries in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.initializers import Constant
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, shown
+from ...public import api
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.scopes import variable_scope
+from ..core.variables import get_variable
+from ..summary.summaries import scalar
+from .gradients import clip_by_global_norm, global_norm
+from .optimizers import (
+    AdagradOptimizer,
+    AdamOptimizer,
+    FtrlOptimizer,
+    GradientDescentOptimizer,
+    MomentumOptimizer,
+    Optimizer,
+    RMSPropOptimizer,
+)
+
+OPTIMIZER_CLS_NAMES: dict[str, Callable[..., Optimizer]] = {
+    "Adagrad": AdagradOptimizer,
+    "Adam": AdamOptimizer,
+    "Ftrl": FtrlOptimizer,
+    "Momentum": lambda learning_rate: MomentumOptimizer(learning_rate, momentum=0.9),
+    "RMSProp": RMSPropOptimizer,
+    "SGD": GradientDescentOptimizer,
+}
+OPTIMIZER_SUMMARIES = ("learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm")
+
+
+@api
+def optimize_loss(
+    loss: Tensor, global_step: Any, learning_rate: Any, optimizer: Any, gradient_noise_scale: Any = None,
+    gradient_multipliers: Any = None, clip_gradients: Any = None, learning_rate_decay_fn: Any = None,
+    update_ops: Any = None, variables: Any = None, name: str | None = None, summaries: Sequence[str] | None = None,
+    colocate_gradients_with_ops: bool = False, increment_global_step: bool = True,
+) -> Tensor:  # fmt: skip
+    """The loss, whose run takes a step; it is of before the step.
+
+    learning_rate: a number, which becomes a variable, or a Tensor. optimizer: a name, such as "Adam", an optimizer, its
+    class, or a function of the rate that makes one. gradient_multipliers: factors by variable or by its name.
+    clip_gradients: the largest norm of all gradients together, or a function of (gradient, variable) pairs.
+    learning_rate_decay_fn: a function of the rate and of ``global_step``.
+    """
+    if gradient_noise_scale is not None:
+        raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
+    graph = get_default_graph()
+    told = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
+    with variable_scope(name, "OptimizeLoss"):
+        rate = learning_rate
+        if isinstance(rate, int | float):
+            start = Constant(np.float32(rate))
+            rate = get_variable("learning_rate", [], trainable=False, initializer=start)
+        if learning_rate_decay_fn is not None:
+            rate = learning_rate_decay_fn(rate, global_step)
+            if "learning_rate" in told:
+                scalar("learning_rate", rate)
+        made = _made(optimizer, rate)
+        pairs = made.compute_gradients(loss, variables)
+        pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
+        if "global_gradient_norm" in told or "gradient_norm" in told:
+            scalar("global_norm/gradient_norm", global_norm([gradient for gradient, _ in pairs]))
+        pairs = _clipped(pairs, clip_gradients)
+        if "loss" in told:
+            scalar("loss", loss)
+        step = made.apply_gradients(pairs, global_step if increment_global_step else None, "train")
+        first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
+        found = graph.following(loss, [loss])
+        first = [item for item in first if hasattr(item, "execute")]
+        graph.after[found.node] = [*graph.after[found.node], *first, step]
+    return found
+
+
+def _made(optimizer: Any, rate: Any) -> Optimizer:
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZER_CLS_NAMES:
+            names = ", ".join(OPTIMIZER_CLS_NAMES)
+            raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; there are {names}")
+        return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
+    found = optimizer
+    if callable(optimizer):  # a class, or a function
+        found = optimizer(rate) if rate is not None else optimizer()
+    if not isinstance(found, Optimizer):
+        raise DtypeError(f"optimize_loss: an optimizer is a name, or one of tf.train's, not {shown(optimizer)}")
+    return found
+
+
+def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
+    """A gradient times the factor of its variable, if it has one."""
+    known = [factors[key] for key in (variable.full, variable.name) if key in factors] if factors else []
+    known += [factor for key, factor in (factors or {}).items() if key is variable]
+    return gradient if gradient is None or not known else gradient * known[0]
+
+
+def _clipped(pairs: list[Any], limit: Any) -> list[Any]:
+    if limit is None:
+        return pairs
+    if callable(limit):
+        return list(limit(pairs))
+    gradients, _ = clip_by_global_norm([gradient for gradient, _ in pairs], limit)
+    return list(zip(gradients, [variable for _, variable in pairs], strict=True))

@@ -1,0 +1,87 @@
+"""Sizes that a run computes before it begins: of numbers that are fed, of variables, of what is made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnngraph import tf1 as tf
+from rnngraph.errors import RnnGraphError, ShapeError
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    tf.reset_default_graph()
+
+
+def test_every_function_that_takes_a_shape() -> None:
+    rows, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 3])
+    both = tf.stack([rows, 2])
+    made = [
+        tf.zeros([rows, 2]), tf.ones(both), tf.fill([rows], 7), tf.range(rows), tf.range(1, rows + 1),
+        tf.tile(tf.constant([[1.0, 2.0]]), [rows, 1]), tf.broadcast_to(tf.constant([1.0, 2.0]), both),
+        tf.reshape(x, [rows, 3]), tf.reshape(x, [rows, -1, 1]), tf.concat([tf.zeros([rows, 1]), x], 1),
+    ]  # fmt: skip
+    drawn = [tf.random_normal([rows, 2]), tf.random_uniform(both), tf.truncated_normal([rows, 2])]
+    with tf.Session() as sess:
+        for count in (4, 1, 6):
+            data = np.arange(count * 3.0).reshape(count, 3)
+            found = sess.run(made, {rows: count, x: data})
+            wanted = [
+                np.zeros((count, 2)), np.ones((count, 2)), np.full(count, 7), np.arange(count),
+                np.arange(1, count + 1), np.tile([[1.0, 2.0]], (count, 1)), np.tile([[1.0, 2.0]], (count, 1)), data,
+                data[:, :, None], np.concatenate([np.zeros((count, 1)), data], 1),
+            ]  # fmt: skip
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_array_equal(a, b)
+            assert {item.shape for item in sess.run(drawn, {rows: count})} == {(count, 2)}
+
+
+def test_masks_are_as_long_as_the_longest_row() -> None:
+    lengths = tf.placeholder(tf.int32, [None])
+    mask = tf.sequence_mask(lengths, dtype=tf.float32)
+    with tf.Session() as sess:
+        for given in ([1, 3, 2], [5], [0, 4]):
+            wanted = np.arange(max(given)) < np.array(given)[:, None]
+            np.testing.assert_array_equal(sess.run(mask, {lengths: given}), wanted)
+
+
+def test_loops_of_as_many_steps_as_are_fed() -> None:
+    count, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [2])
+    step = tf.get_variable("step", [2])
+    number, doubled = tf.while_loop(
+        lambda i, _: i < count, lambda i, h: (i + 1, h * step), [tf.constant(0), x], back_prop=True
+    )
+    gradient = tf.gradients(tf.reduce_sum(doubled), step)[0]
+    with tf.Session() as sess:
+        sess.run(step.initializer)
+        step.load([2.0, 3.0], sess)
+        for steps in (3, 0, 5):
+            found = sess.run([number, doubled, gradient], {count: steps, x: [1.0, 2.0]})
+            np.testing.assert_allclose(found[1], [2.0**steps, 2 * 3.0**steps])
+            np.testing.assert_allclose(found[2], [steps * 2.0 ** (steps - 1), 2 * steps * 3.0 ** (steps - 1)])
+            assert found[0] == steps
+
+
+def test_a_state_has_the_rows_that_a_variable_says() -> None:
+    rows = tf.Variable(3, trainable=False)
+    state = tf.nn.rnn_cell.BasicLSTMCell(2).zero_state(rows, tf.float32)
+    with tf.Session() as sess:
+        sess.run(rows.initializer)
+        assert sess.run(state).c.shape == (3, 2)
+        sess.run(tf.assign(rows, 5))
+        assert sess.run(state).h.shape == (5, 2)
+
+
+def test_mistakes_say_what_is_wrong() -> None:
+    rows, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 4, 3])
+    flat = tf.reshape(x, [rows, 12])
+    with tf.Session() as sess:
+        with pytest.raises(ShapeError, match="equal"):
+            sess.run(flat, {rows: 3, x: np.zeros((2, 4, 3))})
+        with pytest.raises(RnnGraphError, match="below 0"):
+            sess.run(flat, {rows: -3, x: np.zeros((2, 4, 3))})
+        with pytest.raises(RnnGraphError, match="Placeholder"):
+            sess.run(flat, {x: np.zeros((2, 4, 3))})
+    with pytest.raises(ShapeError, match="what it is fed"):
+        tf.zeros(tf.random_uniform([2], 1, 5, tf.int32))
