@@ -158,6 +158,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
     "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
+    "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
+    "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a constant mask"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 

@@ -69,3 +69,11 @@ def test_mistakes() -> None:
     ):
         with pytest.raises(rg.RnnGraphError, match=rf"test_functions\.py:\d+: .*{message}"):
             wrong()
+
+
+def test_tensors_of_a_graph_are_no_numbers() -> None:
+    """As programs ask of a share to keep, which may be a placeholder."""
+    keep = tf.placeholder(tf.float32, [])
+    assert not keep == 1.0  # noqa: SIM201
+    assert keep != 1.0
+    assert keep in [1.0, keep]

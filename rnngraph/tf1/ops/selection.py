@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...arguments import array_of
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...errors import ArgumentError, DtypeError, NotOfferedError, ShapeError, shown
@@ -62,8 +63,8 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
             "keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean tf.reduce_sum(x * weights) / "
             f"tf.reduce_sum(weights) ({GUIDE})"
         )
-    chosen = np.asarray(given)
-    place = 0 if axis is None else functions.one_axis(x.rank, axis)
+    chosen = array_of(given, "tf.boolean_mask takes a constant mask")
+    place = functions.one_axis(x.rank, 0 if axis is None else axis)
     if chosen.dtype != bool or chosen.ndim != 1 or chosen.shape[0] != x.type.shape[place]:
         raise ShapeError(f"tf.boolean_mask takes a constant mask [{x.type.shape[place]}] of bools, not {shown(mask)}")
     return gather(x, constant(np.flatnonzero(chosen), "int64"), axis=place)
