@@ -161,7 +161,25 @@ def test_parts_that_are_written() -> None:
     check_meaning(module(parts), (normal(2, 6, 4),), (normal(3, 9, 4),))
 
 
+def test_parts_of_one_tensor_see_what_others_write() -> None:
+    def parts(_: Any, x: Any) -> Any:
+        y = torch.zeros_like(x)
+        p, q = y[:, 0], y[:, 1]
+        p.add_(1)
+        q.add_(p * 2)
+        y[:, 2] = x[:, 0]
+        p += 3
+        for t in range(x.size(1)):
+            y[:, t] += x[:, t]
+        z = y[..., 1:]
+        z[..., 0] *= 2
+        return y, p, q, z
+
+    check_meaning(module(parts), (normal(2, 5, 3),))
+
+
 @pytest.mark.parametrize(("write", "word"), [
+    (lambda x: torch.max(x, 1, out=(x[:, 0], x[:, 1].long())), "several tensors by out="),
     (lambda x: x[:, ::2].mul_(2), "axis of open size"), (lambda x: x.mT.add_(1), "changed in place"),
     (lambda x: x.__setitem__(x[:, :, 0].long(), 1.0), "a call computes"),
     (lambda x: x.__setitem__(x > 0, x[0, :2, 0]), "as many values as a mask"),

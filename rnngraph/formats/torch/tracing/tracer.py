@@ -140,6 +140,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             self._write_through(target)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a tensor of the module is changed in place; make a new one")
+        elif not isinstance(target, torch.Tensor):
+            self.problem("results are written into several tensors by out=; take what the call gives")
         return target
 
     def _write_through(self, part: Traced) -> None:
