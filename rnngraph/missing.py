@@ -94,7 +94,7 @@ class Telling:
 
 
 class Uncalled(Telling):
-    """A class whose objects can't be called."""
+    """The same of a class whose objects can't be called."""
 
     __slots__ = ()
 
