@@ -152,11 +152,8 @@ class Trainer(Uncalled):
                 if loss is not None:
                     return loss
             fetched = None if fetch is None else stepper.fetches.of(fetch)
-            if plain:
-                calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
-                if (given := calls.run(feeds, named, seed)) is not None:
-                    stepper.direct = None if calls.recent is None else calls.recent[1].held
-                    return given
+            if plain and (given := stepper.attempt(feeds, named, seed, carry, fetched)) is not None:
+                return given
             where = user_line()
             with self._ranks.together():
                 arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")

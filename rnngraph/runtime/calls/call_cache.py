@@ -14,7 +14,8 @@ from ...ir.types import TensorType
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
-from .direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime
+from ..direct.direct_code import DIRECT
+from .direct_call import AGAIN, GIVEN_SEED, OFTEN, DirectCall, Held, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
 from .signatures import converted_key, given_key, one_mapping, plain_names
 
@@ -116,7 +117,9 @@ def run_once(
 
 
 class Prepared(Protocol):
-    """What runs calls with feeds of one signature."""
+    """What runs calls with feeds of one signature. held: what machine code is given that runs them, if it can."""
+
+    held: Held | None
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None, and nothing done, where it takes the slow path."""
@@ -155,6 +158,26 @@ class CallCache(Generic[Kept]):
             return None
         self._repeats, self.recent = known is recent, known
         return known[1].run(given, seed, out)
+
+    def attempt(
+        self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """What ``run`` gives: of machine code, if it can run a call like the one before. more: feeds of ours, which
+        ``run`` finds by itself.
+        """
+        recent = self.recent
+        if recent is not None and (held := recent[1].held) is not None:
+            given = named if feeds is None else one_mapping(feeds, named)
+            if given is not None:
+                if more:
+                    given = {**given, **more}
+                if seed is not None:
+                    given = {**given, GIVEN_SEED: np.array(seed, np.int64)}
+                found = DIRECT.attempt(held, given, out)
+                if found is not None:
+                    return found
+        return self.run(feeds, named, seed, out)
 
     def prepared(
         self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],

@@ -23,21 +23,22 @@ class Fetch:
     """One ``fetch=``, checked.
 
     declared: by label of an output of the step's graph, the node of a Tensor; outputs: the path of one of the program's
-    outputs, by label.
+    outputs, by label. structure, labels: of what it gives, and of its leaves in order.
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.declared: dict[str, Node] = {}
         self.outputs: dict[str, str] = {}
         leaves = flatten(dict(given))
-        for number, leaf in enumerate(leaves):
-            label = f"{FETCH}{number}"
+        self.structure = map_leaves(lambda leaf: None, dict(given))
+        self.labels = [f"{FETCH}{number}" for number in range(len(leaves))]
+        for label, leaf in zip(self.labels, leaves, strict=True):
             if isinstance(leaf, Tensor):
                 self.declared[label] = leaf.node
             else:
                 self.outputs[label] = leaf
         self._found: Mapping[str, np.ndarray] = {}
-        self._give = giver(dict(given), [partial(self._array, f"{FETCH}{number}") for number in range(len(leaves))])
+        self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
         """What is fetched by label, of a lowered graph with ``declared`` among its outputs."""
