@@ -195,7 +195,9 @@ alone:
   ret ptr %given
 }}
 """
-"""Brings a step into effect if it counts, and gives what it gives. What it sets is there before, so nothing can fail."""
+"""Brings a step into effect if it counts, and gives its loss, or its pair. What it sets is there before, so nothing can
+fail.
+"""
 
 WAIT = f"""\
 define internal void @wait(ptr %train) #0 {{
@@ -217,4 +219,4 @@ end:
   ret void
 }}
 """
-"""Lets others run until nobody changes parameters, as they may do while a long step runs; they do so for microseconds."""
+"""Lets others run until nobody changes parameters, as they may while a long step runs, for microseconds."""

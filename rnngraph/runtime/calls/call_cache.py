@@ -11,10 +11,10 @@ import numpy as np
 from ...allocation import LARGE
 from ...forks import Order, fork_lock
 from ...ir.types import TensorType
+from ..direct.direct_code import DIRECT
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
-from ..direct.direct_code import DIRECT
 from .direct_call import AGAIN, GIVEN_SEED, OFTEN, DirectCall, Held, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
 from .signatures import converted_key, given_key, one_mapping, plain_names

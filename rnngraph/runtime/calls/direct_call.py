@@ -13,7 +13,7 @@ import numpy as np
 
 from ...allocation import LARGE, bytes_of
 from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MOST, RANGE, SEQUENCE, SHARE, Node, Plan, Record
-from ...declare.nest import fold
+from ...declare.nest import SHALLOW, fold, height
 from ...ir.types import FLOATS, evaluate
 from ..direct.direct_code import DIRECT
 from ..native.aligned_memory import address, aligned_bytes
@@ -24,7 +24,7 @@ from ..native.object_cache import Cache
 from ..native.worker_pool import ThreadCount
 from ..parameters import Changes
 from .prepared_call import SEED, CallSpec, PreparedCall
-from .results import SHALLOW, Result
+from .results import Result
 
 OFTEN = 16
 """Calls of one signature, with the same parameters, after which machine code is made for further ones."""
@@ -163,11 +163,11 @@ class DirectCall:
         self, shape: Sequence[int], dtype: Any, memory: np.ndarray | None, slot: int, name: Any = "", key: Any = None,
         check: int = FREE, high: int = 0,
     ) -> list[int]:  # fmt: skip
-        kind = np.dtype(dtype)
+        kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
             Record.DTYPE: self._object(kind), Record.AXES: len(shape), Record.SHAPE: self._words(np.array(shape)),
             Record.BYTES: bytes_of(shape, kind), Record.MEMORY: 0 if memory is None else address(memory),
-            Record.SLOT: slot, Record.NAME: self._object(sys.intern(name) if isinstance(name, str) else name), Record.ITEM: kind.itemsize,
+            Record.SLOT: slot, Record.NAME: self._object(name), Record.ITEM: kind.itemsize,
             Record.CHECKED: check, Record.HIGH: high,
             Record.KEY: 0 if key is None else self._object(key),
             Record.NUMBER: kind.itemsize if not len(shape) and kind.name in ("float32", "float64") else 0,
@@ -239,13 +239,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
         return False
     if spec.sized.result_bytes >= LARGE:
         return False
-    return is_shallow(spec.structure)
-
-
-def is_shallow(structure: Any) -> bool:
-    """Whether machine code can make such a structure, in calls within calls."""
-    height: int = fold(structure, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
-    return height <= SHALLOW
+    return height(spec.structure) <= SHALLOW
 
 
 def _highs(spec: CallSpec) -> dict[str, int]:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ...codegen.direct_calls.plan import Place, Train
+from ...declare.nest import SHALLOW, height
 from ...passes.train_step import NEW, NORM, NUMBER
-from ...runtime.calls.direct_call import DirectCall, Draws, Held, TrainWords, can_be_direct, is_shallow
+from ...runtime.calls.direct_call import DirectCall, Draws, Held, TrainWords, can_be_direct
 from ...runtime.calls.prepared_call import PreparedCall
 from ...runtime.calls.results import Result
 from ...runtime.native.aligned_memory import address
-from ..optimization.optimizers import numbers_of
+from ..optimization.optimizers import is_own, numbers_of
 from .parameter_sides import HOLDERS, Located, ParameterSides, sides_of
 from .step_runner import StepVariant
 from .train_state import TrainState
@@ -31,7 +32,7 @@ def may_be_direct(state: TrainState, variant: StepVariant, call: PreparedCall) -
     fetched = [] if variant.fetch is None else variant.fetch.labels
     if {*spec.leaves} != {"loss", NORM, *variant.states, *fetched}:
         return False
-    if variant.fetch is not None and not is_shallow(variant.fetch.structure):
+    if variant.fetch is not None and height(variant.fetch.structure) > SHALLOW:
         return False
     if any(spec.results[name] not in (((), "float32"), ((), "float64")) for name in ("loss", NORM)):
         return False
@@ -106,10 +107,12 @@ def _preparing(state: TrainState) -> Callable[[], None]:
         name: c_double.from_address(address(state.number_arrays[NUMBER + name]))
         for name in state.optimizer.numbers(state.updates)
     }
-    word = state.updates_word
+    word, is_checked = state.updates_word, is_own(state.optimizer)
 
     def prepare() -> None:
-        for name, value in numbers_of(state.optimizer, word.value, numbers).items():
+        optimizer, update = state.optimizer, word.value
+        found = numbers_of(optimizer, update, numbers) if is_checked else optimizer.numbers(update)
+        for name, value in found.items():
             numbers[name].value = value
 
     return prepare

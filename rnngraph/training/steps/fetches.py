@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, is_leaf, map_leaves, paths
+from ...declare.nest import flatten, is_constant, map_leaves, paths
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
@@ -82,7 +82,7 @@ class Fetches:
                 self._known.clear()
                 self._recent.clear()
             self._known[named] = Fetch(given)
-        if all(map(_is_constant, values)):
+        if all(map(is_constant, values)):
             self._recent[*given, *map(id, values)] = (
                 values,
                 self._known[named],
@@ -98,16 +98,3 @@ class Fetches:
         if leaf not in outputs:
             there = did_you_mean(leaf, outputs) or f"; there are {', '.join(outputs)}"
             raise NameLookupError(f"fetch: the program has no output {leaf!r}{there}", where)
-
-
-def _is_constant(value: Any) -> bool:
-    """Whether nobody can change a nest."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if is_leaf(item):
-            continue
-        if not isinstance(item, tuple):
-            return False
-        pending += item
-    return True
