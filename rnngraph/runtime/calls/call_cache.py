@@ -170,10 +170,10 @@ class CallCache(Generic[Kept]):
         if recent is not None and (held := recent[1].held) is not None:
             given = named if feeds is None else one_mapping(feeds, named)
             if given is not None:
-                if more:
-                    given = {**given, **more}
+                if more or seed is not None:
+                    given = {**given, **(more or {})}
                 if seed is not None:
-                    given = {**given, GIVEN_SEED: np.array(seed, np.int64)}
+                    given[GIVEN_SEED] = np.array(seed, np.int64)
                 found = DIRECT.attempt(held, given, out)
                 if found is not None:
                     return found

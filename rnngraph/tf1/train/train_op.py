@@ -91,6 +91,8 @@ class TrainOp(Step):
             raise DtypeError(
                 f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
+        if any(variable is global_step for _, variable in self.pairs):
+            raise ArgumentError(f"global_step={global_step!r} is trained itself; make it with trainable=False")
         self.loss = _loss_of(self.pairs)
         rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
         self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
