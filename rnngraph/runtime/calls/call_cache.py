@@ -171,9 +171,11 @@ class CallCache(Generic[Kept]):
             given = named if feeds is None else one_mapping(feeds, named)
             if given is not None:
                 if more or seed is not None:
-                    given = {**given, **(more or {})}
-                if seed is not None:
-                    given[GIVEN_SEED] = np.array(seed, np.int64)
+                    given = together = dict(given)
+                    if more:
+                        together.update(more)
+                    if seed is not None:
+                        together[GIVEN_SEED] = np.array(seed, np.int64)
                 found = DIRECT.attempt(held, given, out)
                 if found is not None:
                     return found

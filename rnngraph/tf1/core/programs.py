@@ -181,6 +181,9 @@ class FetchProgram:
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
         self._takes: dict[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = {}  # by cut and node, what was found
+        self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = (
+            None  # inputs that are random, once they are asked for
+        )
         self.variables = tuple(self.program.parameters)
         self.draws = bool(self.program.parts.lowered.masks.outputs)
 
@@ -206,9 +209,12 @@ class FetchProgram:
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
                 given[found[0]] = as_fed(derived.value(values), found[1], node)
-        for node, (name, kind) in self.inputs.items():
-            drawn = node.get("drawn")
-            if drawn is not None and name not in given:
+        if self._drawn is None:
+            self._drawn = [
+                (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
+            ]
+        for name, kind, drawn in self._drawn:
+            if name not in given:
                 given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
         return given
 
