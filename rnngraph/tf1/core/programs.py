@@ -71,10 +71,10 @@ class Run:
         for item in graph.required_by([leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]):
             self._add(item)
         self.steps = [item for item in self.operations if isinstance(item, Step)]
-        self.others = [item for item in self.operations if not isinstance(item, Step)]
-        tensors = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
-        tensors += [tensor for item in self.others for tensor in item.needs()]
-        nodes = [tensor.node for tensor in tensors]
+        others = [item for item in self.operations if not isinstance(item, Step)]
+        self.others = [(item, [tensor.node for tensor in item.needs()]) for item in others]
+        nodes = [leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]
+        nodes += [node for _, needs in self.others for node in needs]
         apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
         self.constants = [node for node in apart if node.op == "constant"]
         read = {node: graph.variable_read(node) for node in apart}
@@ -131,10 +131,9 @@ class Run:
         found: dict[Node, Any] = {node: node["value"] for node in self.constants}
         found.update(zip(self.asked.nodes, arrays, strict=True))
         results: dict[int, Any] = {}
-        for other in self.others:
-            self._read(session, found, {tensor.node for tensor in other.needs()})
-            needed = [self._one(tensor.node, found, values) for tensor in other.needs()]
-            results[id(other)] = other.execute(session, needed)
+        for other, needs in self.others:
+            self._read(session, found, needs)
+            results[id(other)] = other.execute(session, [self._one(node, found, values) for node in needs])
         self._read(session, found)  # last: a variable that is fetched has the value after what the run did to it
         return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
 
