@@ -196,6 +196,7 @@ def test_sessions_take_turns(net: Net) -> None:
     assert turns == [number for number in range(TIMES + 1, TIMES + 6) for _ in both]
 
 
+@pytest.mark.exhaustive
 def test_threads_may_run_a_session_at_once(net: Net) -> None:
     heated(lambda: net.session.run([net.train, net.loss], {net.x: X}))
     begin = int(net.session.run(net.count))
@@ -213,6 +214,7 @@ def test_threads_may_run_a_session_at_once(net: Net) -> None:
     assert net.session.run(net.count) == begin + 150
 
 
+@pytest.mark.exhaustive
 def test_a_global_step_is_counted_whatever_its_dtype(net: Net) -> None:
     for number, kind in enumerate((tf.int32, tf.int64, tf.float32)):
         step = tf.Variable(7, dtype=kind, trainable=False, name=f"step_{number}")

@@ -150,10 +150,7 @@ class CallCache(Generic[Kept]):
             if result is not None:
                 return result
             tried = recent
-        try:
-            known = self._calls.get(given_key(given))
-        except TypeError:  # a name that has no hash
-            return None
+        known = self._like(given)
         if known is None or known is tried or known[0] != self._threads.parts:
             return None
         self._repeats, self.recent = known is recent, known
@@ -163,23 +160,33 @@ class CallCache(Generic[Kept]):
         self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None,
         more: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
-        """What ``run`` gives: of machine code, if it can run a call like the one before. more: feeds of ours, which
-        ``run`` finds by itself.
+        """What ``run`` gives: of machine code, if it can run a call like one before. more: feeds of ours, which ``run``
+        finds by itself.
         """
-        recent = self.recent
-        if recent is not None and (held := recent[1].held) is not None:
-            given = named if feeds is None else one_mapping(feeds, named)
-            if given is not None:
-                if more or seed is not None:
-                    given = together = dict(given)
-                    if more:
-                        together.update(more)
-                    if seed is not None:
-                        together[GIVEN_SEED] = np.array(seed, np.int64)
-                found = DIRECT.attempt(held, given, out)
-                if found is not None:
-                    return found
+        given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
+        if given is None or recent is None:
+            return self.run(feeds, named, seed, out)
+        fed = given
+        if more or seed is not None:
+            fed = together = dict(given)
+            if more:
+                together.update(more)
+            if seed is not None:
+                together[GIVEN_SEED] = np.array(seed, np.int64)
+        if (held := recent[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+            return found
+        if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
+            self.recent = other
+            if (held := other[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+                return found
         return self.run(feeds, named, seed, out)
+
+    def _like(self, given: Mapping[Any, Any]) -> tuple[int, Kept] | None:
+        """What runs calls with feeds of this signature."""
+        try:
+            return self._calls.get(given_key(given))
+        except TypeError:  # a name that has no hash
+            return None
 
     def prepared(
         self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],

@@ -335,7 +335,9 @@ TRAINED = {
 }
 
 
-@pytest.mark.parametrize("what", TRAINED)
+@pytest.mark.parametrize(
+    "what", ["training", *(pytest.param(what, marks=pytest.mark.exhaustive) for what in [*TRAINED][1:])]
+)
 def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
     """With masks, a share that is checked, and the program's own seeds or those of the caller."""
 

@@ -181,11 +181,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "carry": {"carry": True},
     "seed": {"seed": 2**62 + 5},
     "fetch": {"fetch": {"logits": "logits", "more": ["logits", ("logits", {"again": "logits"})]}},
-    "all": {"carry": True, "seed": 5, "fetch": {"logits": "logits"}},
+    "all": {"carry": True, "seed": 5, "fetch": {"logits": "logits", "more": ["logits", ("logits",)]}},
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["all", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in [*KINDS][:-1])])
 def test_steps_of_every_kind_are_direct(kind: str) -> None:
     options = KINDS[kind]
 
@@ -319,6 +319,49 @@ def test_parameters_may_change_while_long_steps_run(monkeypatch: pytest.MonkeyPa
     assert parameters.version == version + trainer.updates + len(changed)
     assert np.isfinite(losses).all()
     plain(trainer, 4 * TIMES)
+
+
+def test_batches_of_several_shapes_are_direct() -> None:
+    def story(trainer: rg.Trainer) -> list[Any]:
+        mixed = [batch for number in range(TIMES) for rows in (1, 3, 2) for batch in batches(1, rows, number)]
+        found = [trainer.step(**batch) for batch in mixed]
+        with direct_only():
+            found += [trainer.step(**batch) for batch in mixed[:9]]
+        found += [trainer.step(**batches(1, 9)[0])]  # in Python, as it is the first of its shape
+        with direct_only():
+            return found + [trainer.step(**batch) for batch in mixed[:9]]
+
+    mine = rg.Trainer(net())
+    found = story(mine)
+    with never_direct(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "direct_only", nullcontext)
+        theirs = rg.Trainer(net())
+        assert found == story(theirs)
+    same(mine, theirs)
+
+
+def test_a_parameter_that_is_not_trained_counts_at_once_for_steps_of_every_kind() -> None:
+    def story() -> list[Any]:
+        x, rate = rg.placeholder("x", (None, None, 3)), rg.parameter("rate", (), 0.5, trainable=False)
+        outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(UNITS), x)
+        program = rg.compile({"outputs": outputs * rate}, loss=rg.reduce_sum(rg.square(outputs)) * rate, seed=3)
+        trainer, found = rg.Trainer(program, rg.SGD(1e-3)), list[Any]()
+        fed, fetch = batches(1)[0]["x"], {"outputs": "outputs"}
+
+        def both() -> None:
+            found.append(trainer.step(x=fed))
+            loss, given = trainer.step(x=fed, fetch=fetch)
+            found.extend([loss, given["outputs"].sum()])
+
+        for value in (0.5, 0.25, 2.0):
+            program.parameters["rate"] = value
+            for _ in range(2 * TIMES):
+                both()
+        return found
+
+    found = story()
+    with never_direct():
+        assert found == story()
 
 
 def test_programs_see_new_values_at_once() -> None:
