@@ -196,6 +196,37 @@ def test_sessions_take_turns(net: Net) -> None:
     assert turns == [number for number in range(TIMES + 1, TIMES + 6) for _ in both]
 
 
+def test_rates_are_computed_by_the_native_call() -> None:
+    """Of the global step of before it, of a variable that is assigned, and of what is fed, in place of a Tensor too."""
+    tf.reset_default_graph()
+    w, scale, fed = tf.Variable(0.0), tf.Variable(2.0, trainable=False), tf.placeholder(tf.float32, [])
+    step = tf.train.get_or_create_global_step()
+    decayed = tf.train.exponential_decay(1.0, step, 2, 0.5, staircase=True) * scale
+    train = tf.train.GradientDescentOptimizer(decayed).minimize(-w, step)
+    apart = tf.train.GradientDescentOptimizer(fed).minimize(-w)
+    before = 0.0
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+
+        def moved(operation: Any, feeds: Any = None) -> float:
+            nonlocal before
+            session.run(operation, feeds)
+            last, before = before, float(session.run(w))
+            return before - last
+
+        assert [moved(train) for _ in range(5)] == [2.0, 2.0, 1.0, 1.0, 0.5]
+        scale.load(8.0, session)
+        assert [moved(train) for _ in range(2)] == [2.0, 1.0]
+        assert moved(train, {decayed: 3.0}) == 3.0
+        assert [moved(apart, {fed: rate}) for rate in (0.5, 4)] == [0.5, 4.0]
+        for _ in range(2 * TIMES):
+            session.run(train)
+        with direct_only():
+            session.run(train)
+        with pytest.raises(rg.NameLookupError, match="Placeholder"):
+            session.run(apart)
+
+
 @pytest.mark.exhaustive
 def test_threads_may_run_a_session_at_once(net: Net) -> None:
     heated(lambda: net.session.run([net.train, net.loss], {net.x: X}))

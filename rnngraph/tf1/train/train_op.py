@@ -75,7 +75,7 @@ class TrainOp(Step):
     """``optimizer.apply_gradients``: one update of its variables.
 
     rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
-    optimizer keeps.
+    optimizer keeps. declared: scalar Tensors among the numbers, which the update's native call computes.
     """
 
     def __init__(
@@ -85,7 +85,9 @@ class TrainOp(Step):
         self.rule, self.kept, self.pairs = rule, kept, list(pairs)
         fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
         rule.present.update((name, rounded(item)) for name, item in fixed.items())
-        self._open = {name: item for name, item in numbers.items() if name not in fixed}
+        tensors = {name: item for name, item in numbers.items() if isinstance(item, Tensor)}
+        self.declared = {name: item.node for name, item in tensors.items() if not item.type.shape}
+        self._open = {name: item for name, item in numbers.items() if name not in fixed and name not in self.declared}
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
@@ -142,7 +144,8 @@ class TrainProgram:
         self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
         loss = _counting(_reading(cut.tensor(op.loss), graph, op), op.global_step)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
-        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
+        numbers = {name: cut(node) for name, node in op.declared.items()}
+        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values()), *numbers.values()]
         reads = [node for node in topological(made) if node.op == "input"]
         places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *asked.reads])
         self.places: tuple[Node, ...] = tuple(places)
@@ -158,9 +161,9 @@ class TrainProgram:
         state = self.trainer.state
         trained = self.trainer.trained
         met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
-        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met)
+        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met, numbers)
         state.slots = op.kept.arrays
-        self._loss_reads = _variables(graph, [loss.node, *applied.values()])
+        self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
         self._fetched: dict[Asked, dict[str, Tensor]] = {}
 
