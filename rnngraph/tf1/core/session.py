@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,23 +186,6 @@ class BaseSession:
         made.shape(fetches)
         return made
 
-    def _place(self, found: dict[Node, Any], key: Any, value: Any) -> None:
-        """Notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
-        if isinstance(key, str):
-            key = resolved(self.graph, key)
-        if isinstance(key, Tensor):
-            found[key.node] = value
-        elif hasattr(key, "places"):  # a sparse Tensor, of three parts
-            for part, array in key.places(value):
-                found[part.node] = array
-        elif is_leaf(key):
-            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
-        else:
-            alike = isinstance(key, tuple) and isinstance(value, tuple) and len(key) == len(value)
-            keys, values = (key, value) if alike else _leaves_in_pairs(key, value)
-            for one, array in zip(keys, values, strict=True):
-                self._place(found, one, array)
-
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
         """What gives the values of another run that feeds the same."""
         if all(isinstance(key, Tensor) for key in fed):
@@ -218,24 +202,31 @@ class BaseSession:
         return taken
 
     def _placer(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
-        """``_place`` for one key, again and again."""
+        """What notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
-            node = key.node
-            return lambda found, value: found.__setitem__(node, value)
-        if not isinstance(key, tuple):
-            return lambda found, value: self._place(found, key, value)
+            return partial(_note, key.node)
+        if hasattr(key, "places"):  # a sparse Tensor, of three parts
+            return lambda found, value: found.update((part.node, array) for part, array in key.places(value))
+        if is_leaf(key):
+            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
         parts = [self._placer(part) for part in key]
 
         def place(found: dict[Node, Any], value: Any) -> None:
-            if not isinstance(value, tuple) or len(value) != len(parts):
-                self._place(found, key, value)
-                return
-            for part, array in zip(parts, value, strict=True):
+            alike = isinstance(value, tuple) and len(value) == len(parts)
+            pairs = zip(parts, value, strict=True) if alike else self._leaves_in_pairs(key, value)
+            for part, array in pairs:
                 part(found, array)
 
         return place
+
+    def _leaves_in_pairs(self, key: Any, value: Any) -> Iterator[Any]:
+        """What notes the feeds of the Tensors of a nest, and what each is fed."""
+        keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
+        if len(keys) != len(values):
+            raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
+        return zip(map(self._placer, keys), values, strict=True)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
         """A function of the feeds in order, which runs."""
@@ -313,6 +304,10 @@ def _identity(fetches: Any, fed: Any) -> Any:
     return None, id(fetches), None, *map(id, fed)
 
 
+def _note(node: Node, found: dict[Node, Any], value: Any) -> None:
+    found[node] = value
+
+
 def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
     """A nest as part of a key that equal ones have."""
     return type(nest), tuple(nest) if isinstance(nest, dict) else None, *entries
@@ -333,11 +328,3 @@ def resolved(graph: Graph, leaf: Any) -> Any:
     if isinstance(leaf, Tensor | Operation | ExtraVariable):
         return leaf
     raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
-
-
-def _leaves_in_pairs(key: Any, value: Any) -> tuple[list[Any], list[Any]]:
-    """The Tensors of a nest, and what each is fed."""
-    keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
-    if len(keys) != len(values):
-        raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
-    return keys, values
