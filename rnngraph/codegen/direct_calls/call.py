@@ -147,14 +147,14 @@ let.prepared:
 {call("prepared.let", Api.Py_DecRef, "ptr %prepared", "void")}\
   br label %check
 check:
-{load_word("turn.at", "plan", Plan.TURN, "ptr")}\
-  %turn = load i64, ptr %turn.at
+{load_word("side.at", "plan", Plan.SIDE, "ptr")}\
+  %side = load i64, ptr %side.at
   %holds = call i1 @guarded(ptr %plan)
   br i1 %holds, label %check.train, label %drop
 check.train:
   br i1 %trains, label %ready, label %fill
 ready:
-  %is.ready = call i1 @ready(ptr %train, i64 %turn)
+  %is.ready = call i1 @ready(ptr %train, i64 %side)
   br i1 %is.ready, label %fill, label %drop
 drop:
 {call("dropped", Api.Py_DecRef, "ptr %whole", "void")}\
@@ -164,7 +164,7 @@ fill:
 {load_word("second", "plan", Plan.SECOND_BLOCK, "ptr")}{load_word("entry.at", "plan", Plan.ENTRY, "ptr")}\
 {load_word("flips", "plan", Plan.FLIPS)}{load_word("releases", "plan", Plan.RELEASES)}\
 {load_word("busy", "plan", Plan.BUSY, "ptr")}{load_word("weights", "plan", Plan.WEIGHTS, "ptr")}\
-  %is.first = icmp eq i64 %turn, 0
+  %is.first = icmp eq i64 %side, 0
   %block = select i1 %is.first, ptr %first, ptr %second
   br label %fill.head
 fill.head:
@@ -239,8 +239,8 @@ run.short:
   call void %entry.at(ptr %block, i64 0, i64 1)
   br label %ran
 ran:
-  %turned = xor i64 %turn, %flips
-  store i64 %turned, ptr %turn.at
+  %flipped = xor i64 %side, %flips
+  store i64 %flipped, ptr %side.at
   br label %give.head
 give.head:
   %give = phi i64 [ 0, %ran ], [ %give.next, %give.end ]
@@ -263,7 +263,7 @@ given.all:
 {call("weights.let", Api.Py_DecRef, "ptr %weights", "void")}\
   br i1 %trains, label %commit, label %let
 commit:
-  %loss = call ptr @commit(ptr %train, ptr %turn.at, ptr %whole)
+  %loss = call ptr @commit(ptr %train, ptr %side.at, ptr %whole)
   call void @release(ptr %fresh, i64 %results)
   call void @release(ptr %values, i64 %feeds)
   ret ptr %loss

@@ -67,10 +67,10 @@ class Plan(IntEnum):
     ENTRY = 0
     FIRST_BLOCK = auto()
     SECOND_BLOCK = auto()
-    TURN = auto()
-    """Where a word lies that is 0 where the first block's turn is, and 1 where it is the second's."""
+    SIDE = auto()
+    """Where a word lies that is 0 where the first block's side is, and 1 where it is the second's."""
     FLIPS = auto()
-    """1 where each call changes the turn."""
+    """1 where each call changes the side."""
     RELEASES = auto()
     """1 where the call is so long that other threads run meanwhile."""
     BUSY = auto()
@@ -98,14 +98,14 @@ class Plan(IntEnum):
     """Which feed stands for a seed that is drawn, where it is given."""
 
     TRAIN = auto()
-    """Where the words of a train step lie, or 0. Then it changes the turn itself, and gives the loss: alone, and the
+    """Where the words of a train step lie, or 0. Then it changes the side itself, and gives the loss: alone, and the
     whole result is its states; or in a pair whose second entry is what it fetches, and whose first one is the states
     until the step came into effect.
     """
 
 
 class Train(IntEnum):
-    """Words of a train step. Where there are two lists, one is for each turn."""
+    """Words of a train step. Where there are two lists, one is for each side."""
 
     PREPARE = 0
     """What is called before a step, and writes what it reads beside feeds."""

@@ -18,8 +18,8 @@ def _place(name: str, pointer: str, index: str) -> str:
 """
 
 
-def _of_turn(name: str, words: str, first: Train, second: Train) -> str:
-    """Reads the address of the list of a turn."""
+def _of_side(name: str, words: str, first: Train, second: Train) -> str:
+    """Reads the address of the list of a side."""
     return f"""\
 {load_word(f"{name}.first", words, first, "ptr")}{load_word(f"{name}.second", words, second, "ptr")}\
   %{name} = select i1 %is.first, ptr %{name}.first, ptr %{name}.second
@@ -27,13 +27,13 @@ def _of_turn(name: str, words: str, first: Train, second: Train) -> str:
 
 
 READY = f"""\
-define internal i1 @ready(ptr %train, i64 %turn) #0 {{
+define internal i1 @ready(ptr %train, i64 %side) #0 {{
 entry:
-  %is.first = icmp eq i64 %turn, 0
+  %is.first = icmp eq i64 %side, 0
 {load_word("is.locked", "train", Train.IS_LOCKED, "ptr")}{load_word("places", "train", Train.PRESENT)}\
 {load_word("arrays", "train", Train.OWNED)}\
-{_of_turn("present", "train", Train.FIRST_PRESENT, Train.SECOND_PRESENT)}\
-{_of_turn("owned", "train", Train.FIRST_OWNED, Train.SECOND_OWNED)}\
+{_of_side("present", "train", Train.FIRST_PRESENT, Train.SECOND_PRESENT)}\
+{_of_side("owned", "train", Train.FIRST_OWNED, Train.SECOND_OWNED)}\
 {word("false", Api.FALSE)}{call("locked", Api.PyObject_CallNoArgs, "ptr %is.locked")}\
   %told = icmp ne ptr %locked, null
   br i1 %told, label %look, label %no
@@ -122,16 +122,16 @@ entry:
   ret void
 }}
 
-define internal ptr @commit(ptr %train, ptr %turn.at, ptr %whole) #0 {{
+define internal ptr @commit(ptr %train, ptr %side.at, ptr %whole) #0 {{
 entry:
-  %turn = load i64, ptr %turn.at
-  %is.first = icmp eq i64 %turn, 0
+  %side = load i64, ptr %side.at
+  %is.first = icmp eq i64 %side, 0
 {load_word("loss.at", "train", Train.LOSS, "ptr")}{load_word("norm.at", "train", Train.NORM, "ptr")}\
 {load_word("bytes", "train", Train.LOSS_BYTES)}{load_word("norm.bytes", "train", Train.NORM_BYTES)}\
 {load_word("skips", "train", Train.SKIPS)}{load_word("fetches", "train", Train.FETCHES)}\
 {load_word("kept.norm", "train", Train.GRADIENT_NORM, "ptr")}{load_word("state", "train", Train.STATE, "ptr")}\
 {load_word("carried", "train", Train.CARRIED, "ptr")}\
-{load_word("places", "train", Train.CHANGES)}{_of_turn("changes", "train", Train.FIRST_CHANGES, Train.SECOND_CHANGES)}\
+{load_word("places", "train", Train.CHANGES)}{_of_side("changes", "train", Train.FIRST_CHANGES, Train.SECOND_CHANGES)}\
   %loss = call double @number(ptr %loss.at, i64 %bytes)
   %norm = call double @number(ptr %norm.at, i64 %norm.bytes)
   store double %norm, ptr %kept.norm
@@ -169,8 +169,8 @@ counted:
   call void @count(ptr %train, i64 {Train.VERSION})
   call void @count(ptr %train, i64 {Train.EXPECTED})
   call void @count(ptr %train, i64 {Train.UPDATES})
-  %turned = xor i64 %turn, 1
-  store i64 %turned, ptr %turn.at
+  %flipped = xor i64 %side, 1
+  store i64 %flipped, ptr %side.at
   %carries = icmp ne ptr %carried, null
   br i1 %carries, label %carry.on, label %end
 carry.on:

@@ -85,16 +85,16 @@ class DirectCall:
 
     def __init__(
         self, call: PreparedCall, blocks: Sequence[ArgumentBlock], keys: Mapping[str, Any], changes: Changes,
-        threads: ThreadCount, also: Sequence[Any], releases: bool, turn: c_int64 | None = None,
+        threads: ThreadCount, also: Sequence[Any], releases: bool, side: c_int64 | None = None,
         optional: Mapping[str, np.ndarray] | None = None, train: TrainWords | None = None, draws: Draws | None = None,
     ) -> None:  # fmt: skip
-        """blocks: one, or two that take turns. turn: which of these is next, 0 or 1; each call changes it. keys: what
+        """blocks: one, or two that take turns. side: which of these is next, 0 or 1; each call changes it. keys: what
         else a mapping may name feeds by. also: what the blocks name. releases: whether other threads run meanwhile.
         optional: what may be fed beside the call's feeds, by name, which is copied there. train: of a train step, which
-        changes the turn and looks at the parameters itself. draws: a seed where ``GIVEN_SEED`` is not fed.
+        changes the side and looks at the parameters itself. draws: a seed where ``GIVEN_SEED`` is not fed.
         """
         self._blocks = blocks
-        self._kept: list[Any] = [call, blocks, changes, threads, turn, also, optional]
+        self._kept: list[Any] = [call, blocks, changes, threads, side, also, optional]
         self._busy, still = c_int64(0), c_int64(0)
         guards = [addressof(threads.word), threads.parts, addressof(self._busy), 0]
         if train is None:
@@ -114,7 +114,7 @@ class DirectCall:
         for word, value in {
             Plan.ENTRY: spec.entry.address, Plan.FIRST_BLOCK: address(blocks[0].numbers),
             Plan.SECOND_BLOCK: address(blocks[-1].numbers), Plan.BUSY: addressof(self._busy),
-            Plan.TURN: addressof(still if turn is None else turn), Plan.FLIPS: turn is not None and train is None,
+            Plan.SIDE: addressof(still if side is None else side), Plan.FLIPS: side is not None and train is None,
             Plan.RELEASES: releases,
             Plan.GUARDS: self._guards.size // 2, Plan.GUARD_LIST: address(self._guards),
             Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),

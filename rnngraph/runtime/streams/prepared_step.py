@@ -99,16 +99,16 @@ class PreparedStep:
             self._call.check(given)
         if self._version != self._changes.word.value:
             self._renew()
-        turn = self._states.word.value
+        side = self._states.word.value
         if self._has_large:
-            self._call.place(self._blocks[turn].numbers, given, arrays)
+            self._call.place(self._blocks[side].numbers, given, arrays)
         if self._until_direct:
-            self._time.run(self._runs[turn])
+            self._time.run(self._runs[side])
         else:
-            self._runs[turn]()
+            self._runs[side]()
         if kept is not None:
             self._leave(~kept, self._call.present(arrays))
-        self._states.word.value = 1 - turn
+        self._states.word.value = 1 - side
         if self._until_direct:
             self._until_direct -= 1
             if not self._until_direct:
@@ -182,8 +182,8 @@ class PreparedStep:
 
     def _leave(self, others: np.ndarray, results: Sequence[np.ndarray]) -> None:
         """Leaves the state of these rows as it was, and gives zeros for their results."""
-        turn = self._states.turn
-        for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
+        side = self._states.side
+        for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others[:, None])
         for name, array in zip(self.spec.leaves, results, strict=True):
             axis = self._row_axis[name]

@@ -28,7 +28,7 @@ class SomeRows:
         self._graph, self._parameters, self._spec = graph, parameters, spec
         self._states, self._held = states, held
         self._steps = self._made()
-        self._turn = -1
+        self._side = -1
         self._queue: deque[ndarray] = deque()
         self._give = giver(spec.structure, [self._queue.popleft] * len(spec.leaves))
 
@@ -58,12 +58,12 @@ class SomeRows:
     def run(self, rows: ndarray) -> None:
         """Steps these rows of the present states, in place."""
         steps, states = self._steps, self._states
-        if self._turn != states.turn:
+        if self._side != states.side:
             held = {
                 name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
             }
             steps.set_tables({**held, **dict(zip(steps.states, states.present, strict=True))})
-            self._turn = states.turn
+            self._side = states.side
         steps.rows[: len(rows)] = rows
         steps.run(len(rows))
 

@@ -27,7 +27,7 @@ class States:
         self.word = c_int64(0)  # machine code changes it, too
 
     @property
-    def turn(self) -> int:
+    def side(self) -> int:
         """Which side holds the present states."""
         return self.word.value
 

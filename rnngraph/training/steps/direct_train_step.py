@@ -52,9 +52,9 @@ def direct_train_step(
         return None
     memory, own = variant.native.memory(entry), {**sides.slots, **state.number_arrays}
     parameters, blocks = dict(program.parameters), []
-    for turn in (0, 1):
-        targets = {NEW + name: array for name, array in sides.sides[1 - turn].items()}
-        block = memory.block_of({**parameters, **sides.sides[turn]}, own, targets)
+    for side in (0, 1):
+        targets = {NEW + name: array for name, array in sides.sides[1 - side].items()}
+        block = memory.block_of({**parameters, **sides.sides[side]}, own, targets)
         call.write(block)
         blocks.append(block)
     words, kept = _words(state, variant, call, sides)
@@ -65,7 +65,7 @@ def direct_train_step(
     keys = {name: key for key, name in call.spec.names.items() if not isinstance(key, str)}
     direct = DirectCall(
         call, blocks, keys, program.parameters.counter(), program.options.threads,
-        [*kept, sides, memory.shared, *state.number_arrays.values()], releases, sides.turn, train=train,
+        [*kept, sides, memory.shared, *state.number_arrays.values()], releases, sides.side, train=train,
         draws=Draws(*program.parts.seeds.source),
     )  # fmt: skip
     return direct.held, sides

@@ -28,13 +28,13 @@ class ParameterSides:
     """Arrays of the parameters that steps change, as they are at one time: the present ones and the spare ones.
 
     All steps of one trainer that machine code runs share one of these, as it counts who holds an array. names: of the
-    parameters; where others lie is written into blocks once. turn: which side is present, 0 or 1. version: of the
+    parameters; where others lie is written into blocks once. side: which side is present, 0 or 1. version: of the
     parameters as they are after the last step here.
     """
 
     def __init__(self, state: TrainState, names: tuple[str, ...], version: int) -> None:
         parameters, spares = state.program.parameters, state.spares
-        self.names, self.turn, self.version = names, c_int64(0), c_int64(version)
+        self.names, self.side, self.version = names, c_int64(0), c_int64(version)
         self._state, self.slots, self._spares = state, state.slots, spares
         self._holders = {name: parameters.holder(name) for name in parameters}
         self.sides = {name: parameters[name] for name in names}, {name: spares[name] for name in names}
@@ -56,10 +56,10 @@ class ParameterSides:
             return False
         if any(present[name] is not array() for name, array in self._others):
             return False
-        for turn in (0, 1):
-            mine, other = self.sides[turn], self.sides[1 - turn]
+        for side in (0, 1):
+            mine, other = self.sides[side], self.sides[1 - side]
             if all(present[name] is mine[name] and self._spares.get(name) is other[name] for name in self.names):
-                self.turn.value, self.version.value = turn, version
+                self.side.value, self.version.value = side, version
                 return True
         return False
 
@@ -69,9 +69,9 @@ class ParameterSides:
         self.sides, self.kept = ({}, {}), []
         self._state.beside = frozenset()
 
-    def present(self, turn: int) -> list[Located]:
-        """What must be where before a step of this turn."""
-        here, there = self.sides[turn], self.sides[1 - turn]
+    def present(self, side: int) -> list[Located]:
+        """What must be where before a step of this side."""
+        here, there = self.sides[side], self.sides[1 - side]
         return [
             Located(self._state, "slots", self.slots),
             Located(self._state, "drawn", None),  # else a seed waits for its step
@@ -80,17 +80,17 @@ class ParameterSides:
             *(Located(self._spares, name, array) for name, array in there.items()),
         ]
 
-    def changes(self, turn: int) -> list[Located]:
+    def changes(self, side: int) -> list[Located]:
         """What is put where behind such a step."""
-        here, there = self.sides[turn], self.sides[1 - turn]
+        here, there = self.sides[side], self.sides[1 - side]
         return [
             *(Located(self._holders[name], "array", array) for name, array in there.items()),
             *(Located(self._spares, name, array) for name, array in here.items()),
         ]
 
-    def owned(self, turn: int) -> list[np.ndarray]:
+    def owned(self, side: int) -> list[np.ndarray]:
         """What such a step writes over."""
-        return [*self.kept, *self.sides[1 - turn].values()]
+        return [*self.kept, *self.sides[1 - side].values()]
 
 
 def sides_of(state: TrainState, names: tuple[str, ...], before: ParameterSides | None) -> ParameterSides | None:
