@@ -42,7 +42,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     training = program.training
     yield "training: outputs and loss", lambda: training(x=fed), _native(training.compiled, program, fed)
     yield "gradients", lambda: training.gradients(x=fed), _native(training.full_graph(), program, fed)
-    yield from _trainer_steps(rg.Trainer(program), fed)
+    yield from _trainer_steps(program, outputs, fed)
     yield from _runs_of_sessions(fed)
 
 
@@ -69,11 +69,20 @@ def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
     yield "step: a knob, given", lambda: stream.step(x=step, knob=0.5), native
 
 
-def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
+def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
     """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
-    for _ in range(4):
-        trainer.step(x=fed)
-    yield "Trainer.step", lambda: trainer.step(x=fed), _last_step(trainer)
+    kinds: dict[str, dict[str, Any]] = {
+        "": {}, ", seed=": {"seed": 3}, ", fetch=": {"fetch": {"outputs": outputs}}, ", carry=True": {"carry": True},
+    }  # fmt: skip
+    for name, options in kinds.items():
+        trainer = rg.Trainer(program)
+        if "carry" in options:
+            trainer.step(x=fed, carry=True)
+            trainer._stepper._variants.clear()  # of a step that carries nothing yet
+        call = partial(trainer.step, x=fed, **options)
+        for _ in range(4):
+            call()
+        yield f"Trainer.step{name}", call, _last_step(trainer)
 
 
 def _last_step(trainer: rg.Trainer) -> Call:
@@ -92,22 +101,34 @@ def _last_step(trainer: rg.Trainer) -> Call:
 
 
 def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """A program of TensorFlow 1.x that trains, fetches its loss and state, and feeds the state of before."""
+    """Programs of TensorFlow 1.x that train, fetch loss and state, and feed the state of before, or only compute."""
     x = tf.placeholder(tf.float32, [None, None, UNITS])
     cell = tf.nn.rnn_cell.BasicLSTMCell(UNITS)
     begin = cell.zero_state(1, tf.float32)
     outputs, state = tf.nn.dynamic_rnn(cell, x, initial_state=begin)
     loss = tf.reduce_mean(tf.square(outputs))
-    session = tf.Session()
-    for name, feed in (("", {x: fed}), (", state fed", {x: fed, begin: (np.ones((1, UNITS), np.float32),) * 2})):
-        train = tf.train.AdamOptimizer(0.01).minimize(loss)
+    count = tf.train.get_or_create_global_step()
+    session, (c, h) = tf.Session(), (np.ones((1, UNITS), np.float32),) * 2
+    runs: dict[str, tuple[Callable[[Any], Any], dict[Any, Any]]] = {
+        "a step, loss and state": (lambda train: [train, loss, state], {x: fed}),
+        "a step, loss and state, state fed": (lambda train: [train, loss, state], {x: fed, begin: (c, h)}),
+        "a dict, c and h fed": (
+            lambda train: {"loss": loss, "state": state, "train": train}, {x: fed, begin.c: c, begin.h: h},
+        ),
+        "a step alone": (lambda train: train, {x: fed}),
+    }  # fmt: skip
+    for name, (fetched, feed) in runs.items():
+        train = tf.train.AdamOptimizer(0.01).minimize(loss, count)
         session.run(tf.global_variables_initializer())
-        fetched = [train, loss, state]
+        run = partial(session.run, fetched(train), feed)
         for _ in range(4):
-            session.run(fetched, feed)
+            run()
         (program,) = train._programs.values()
-        run = partial(session.run, fetched, feed)
-        yield f"tf1: session.run of a step, loss and state{name}", run, _last_step(program.trainer)
+        yield f"tf1: session.run of {name}", run, _last_step(program.trainer)
+    run = partial(session.run, [outputs, state], {x: fed, begin: (c, h)})
+    run()
+    program = [*session._known.values()][-1].asked.program().program
+    yield "tf1: session.run of outputs and state, state fed", run, _native(program.training.compiled, program, fed)
 
 
 def native_step(row: Row) -> Call:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from ..errors import StructureError, Where, did_you_mean
+
+SHALLOW = 16
+"""Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
 
 
 def children(nest: Any) -> list[tuple[str, Any]] | None:
@@ -57,6 +62,19 @@ def fold(
     return made[0]
 
 
+def is_constant(nest: Any) -> bool:
+    """Whether nobody can change a nest, so that it is the same as long as it is the same object."""
+    pending = [nest]
+    while pending:
+        item = pending.pop()
+        if is_leaf(item):
+            continue
+        if not isinstance(item, tuple):
+            return False
+        pending += item
+    return True
+
+
 def flatten(nest: Any) -> list[Any]:
     found: list[Any] = []
     fold(nest, found.append, lambda item, values: None)
@@ -83,8 +101,32 @@ def pack(structure: Any, leaves: Sequence[Any]) -> Any:
     return packer(structure)(leaves)
 
 
+def height(nest: Any) -> int:
+    """Levels of containers."""
+    found: int = fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
+    return found
+
+
 def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
     """``pack`` for one structure, again and again: to walk it takes longer than a small call."""
+    return _shallow_packer(structure, count()) if height(structure) <= SHALLOW else _deep_packer(structure)
+
+
+def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any]], Any]:
+    """By calls within calls. numbers: of the leaves that come next."""
+    entries = children(nest)
+    if entries is None:
+        return itemgetter(next(numbers))
+    join = _joiner(nest)
+    if all(is_leaf(child) for _, child in entries):
+        places = [next(numbers) for _ in entries]
+        taken = slice(places[0], places[-1] + 1) if places else slice(0)
+        return lambda leaves: join(leaves[taken])
+    parts = [_shallow_packer(child, numbers) for _, child in entries]
+    return lambda leaves: join([part(leaves) for part in parts])
+
+
+def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
     plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []  # of each leaf (None, 0); of a nest its entries
 
     def joined(item: Any, entries: list[Any]) -> None:
@@ -95,11 +137,11 @@ def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
     def packed(leaves: Sequence[Any]) -> Any:
         made: list[Any] = []
         remaining = iter(leaves)
-        for join, count in plan:
+        for join, entries in plan:
             if join is None:
                 made.append(next(remaining))
             else:
-                first = len(made) - count
+                first = len(made) - entries
                 made[first:] = [join(made[first:])]
         return made[0]
 
@@ -113,7 +155,8 @@ def _joiner(nest: Any) -> Callable[[Sequence[Any]], Any]:
         keys = tuple(nest)
         return lambda values: dict(zip(keys, values, strict=True))
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return lambda values: kind(*values)
+        make: Callable[[Sequence[Any]], Any] = kind._make
+        return make
     return kind
 
 

@@ -28,8 +28,9 @@ class TrainStep:
     gradients together, clipped by value and not yet by norm. A ``new/<label>`` that is there already is that of a
     parameter without a gradient.
 
-    met/<label>, an output that goes, is handed to the update of a parameter as the number ``met``: rows that it is of.
-    slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
+    met/<label>, an output that goes, is handed to the update of a parameter as the number ``met``: rows that it is of;
+    ``number/<name>``, another one, to all updates as that number.
+    slots and other numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
     ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
 
     where: the line of the update, of the layer ``gradient_norm`` what is one for all parameters. lines: of each
@@ -50,13 +51,16 @@ class TrainStep:
         gradients = _gradients(graph)
         parameters = {str(node["label"]): node for node in graph.inputs if node.op == "parameter"}
         inputs: list[Node] = list(graph.inputs)
-        numbers = {name: _input(NUMBER + name, TensorType("float64", ())) for name in self.numbers}
+        declared = {name.removeprefix(NUMBER): node for name, node in graph.outputs if name.startswith(NUMBER)}
+        asked = [name for name in self.numbers if name not in declared]
+        numbers = {name: _input(NUMBER + name, TensorType("float64", ())) for name in asked}
         inputs += numbers.values()
+        numbers |= declared
         gradients = {label: self._within_value(g) for label, g in gradients.items()}
         squares = _sum_of_squares(gradients.values())
         factor = self._factor(squares)
         met = {name.removeprefix(MET): node for name, node in graph.outputs if name.startswith(MET)}
-        outputs = [(name, node) for name, node in graph.outputs if not name.startswith((PREFIX, MET))]
+        outputs = [(name, node) for name, node in graph.outputs if not name.startswith((PREFIX, MET, NUMBER))]
         norm = make("sqrt", squares)
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])

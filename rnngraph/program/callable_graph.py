@@ -23,7 +23,7 @@ from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
 from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
-from ..runtime.calls.direct_call import Held, direct_call
+from ..runtime.calls.direct_call import Draws, Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
@@ -264,7 +264,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         pool, given = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
             self._types | form.compiled.input_types(),
-            lambda names: self._pool(form, names, arrays, where, self.is_direct and calls is self._calls),
+            lambda names: self._pool(form, names, arrays, where),
         )  # fmt: skip
         result = pool.run(given, int(arrays.get(SEED, 0)), None, pool.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
@@ -272,20 +272,17 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     def _pool(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
-        may_be_direct: bool,
     ) -> CallPool:  # fmt: skip
-        """Prepared calls of inputs like these. names: by what they are fed by. may_be_direct: whether machine code
-        stands for the method that makes them.
-        """
+        """Prepared calls of inputs like these. names: by what they are fed by."""
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
         )
-        return self._pool_of(form, names, arrays, entry, sized, may_be_direct)
+        return self._pool_of(form, names, arrays, entry, sized)
 
     def _pool_of(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
-        sized: Sized, may_be_direct: bool = False,
+        sized: Sized,
     ) -> CallPool:  # fmt: skip
         """The same of calls that this entry runs."""
         spec = spec_of(
@@ -295,7 +292,8 @@ class CallableGraph(Unindexed, Generic[Given]):
         )  # fmt: skip
         parameters, options = self.parts.parameters, self.parts.options
         keys = {name: key for key, name in names.items() if not isinstance(key, str)}
-        direct = partial(direct_call, spec, keys, parameters.counter(), options) if may_be_direct else None
+        draws = None if self._draw is None else Draws(*self.parts.seeds.source)
+        direct = partial(direct_call, spec, keys, parameters.counter(), options, draws)
         return CallPool(spec, entry.weights_of(parameters), self._draw, direct)
 
     def _profiled(
@@ -315,14 +313,14 @@ class CallableGraph(Unindexed, Generic[Given]):
             sized = entry.sized(sizes)
             pool, given = calls.prepared(
                 fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
-                lambda names: self._pool_of(form, names, arrays, entry, sized, self.is_direct),
+                lambda names: self._pool_of(form, names, arrays, entry, sized),
             )  # fmt: skip
             if self.is_direct:  # then so are plain calls, and a twin's go their way
                 twin: Any = copy(self)
                 twin._calls, twin._direct = calls, None
                 return partial(twin, fed)
-            is_plain = calls.run(given, {}, seed) is not None
-            return partial(calls.run, given, {}, seed) if is_plain else partial(pool.run, given, seed, None)
+            is_plain = calls.attempt(given, {}, seed) is not None
+            return partial(calls.attempt, given, {}, seed) if is_plain else partial(pool.run, given, seed, None)
 
         return profile_of(
             self.kind, form.compiled, form.outputs, sizes, arrays, counting, partial(plain, fed), spent

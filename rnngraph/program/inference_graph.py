@@ -52,7 +52,7 @@ class InferenceGraph(CallableGraph[Given]):
         if excess:
             no_more("inference", excess)
         calls = self._calls
-        if (result := calls.run(feeds, named, None, out)) is not None:
+        if (result := calls.attempt(feeds, named, None, out)) is not None:
             if calls.recent is not None:
                 self._direct = calls.recent[1].held
         else:

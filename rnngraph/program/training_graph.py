@@ -78,7 +78,7 @@ class TrainingGraph(CallableGraph[Given]):
         if excess:
             no_more("training", excess)
         plain = samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._calls.run(feeds, named, seed, out)) is not None:
+        if plain and (result := self._calls.attempt(feeds, named, seed, out)) is not None:
             return cast("Given", result)
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -130,7 +130,7 @@ class TrainingGraph(CallableGraph[Given]):
     def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
         """A call of another form, over the same inputs and parameters."""
         calls = self._cache(form[:2])
-        if (result := calls.run(feeds, {}, seed)) is not None:
+        if (result := calls.attempt(feeds, {}, seed)) is not None:
             return result
         where = user_line()
         return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where, None, calls, feeds)
@@ -189,7 +189,7 @@ class TrainingGraph(CallableGraph[Given]):
         together: tuple[Any, Mapping[str, Any]] = feeds, named
         if calls is not None and output_gradients is not None:
             together = self._with_given(output_gradients, feeds, named)
-        if calls is not None and (result := calls.run(*together, seed)) is not None:
+        if calls is not None and (result := calls.attempt(*together, seed)) is not None:
             return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
         again = checked_recompute(recompute, where)

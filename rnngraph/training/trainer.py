@@ -153,9 +153,7 @@ class Trainer(Uncalled):
                     return loss
             if plain and self._ranks.size == 1:
                 fetched = None if fetch is None else stepper.fetches.of(fetch)
-                calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
-                if (given := calls.run(feeds, named, seed)) is not None:
-                    stepper.direct = None if calls.recent is None else calls.recent[1].held
+                if (given := stepper.attempt(feeds, named, seed, carry, fetched)) is not None:
                     return given
             where = user_line()
             with self._ranks.uninterrupted():

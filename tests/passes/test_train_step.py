@@ -148,3 +148,16 @@ def test_text_is_read_back_and_passes_keep_the_values() -> None:
     after = interpret(run(made, optimization()), feeds())
     for name, array in found.items():
         assert_allclose(after[name], array, rtol=1e-6, err_msg=name)
+
+
+def test_a_number_may_be_an_output_of_the_graph() -> None:
+    given = verify(parse(f"{TEXT.rstrip()}\n  output '{NUMBER}rate' = two\n"), "reading")
+    made = verify(TrainStep(lagging, ("last",), ("rate",))(given), "train_step")
+    fed = feeds()
+    del fed[f"{NUMBER}rate"]
+    assert not any(
+        name.startswith(NUMBER) for name in (*(str(node["label"]) for node in made.inputs), *dict(made.outputs))
+    )
+    found = interpret(made, fed)
+    assert_array_equal(found[f"{NEW}w"], fed["w"] - 4)
+    assert_array_equal(found[f"{NEW}d"], fed["d"] - 6)

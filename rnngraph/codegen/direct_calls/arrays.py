@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..machine.memory_text import load_word
 from .instructions import call, entry, field, word
-from .plan import DATA, FLAGS, LEAF, MAPPING, STRIDES, Api, Node, Record
+from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, Record
 
 GATHER = f"""\
 define internal ptr @gather(ptr %target, ptr %source, ptr %shape, ptr %strides, i64 %axes, i64 %item) #0 {{
@@ -97,7 +97,7 @@ entry:
 {load_word("checked", "feed", Record.CHECKED)}{load_word("high", "feed", Record.HIGH)}\
 {load_word("memory", "feed", Record.MEMORY, "ptr")}{load_word("bytes", "feed", Record.BYTES)}\
 {load_word("item", "feed", Record.ITEM)}{load_word("slot", "feed", Record.SLOT)}\
-  %free = icmp eq i64 %checked, 0
+  %free = icmp eq i64 %checked, {FREE}
   br i1 %free, label %yes, label %find
 find:
   %slot.at = getelementptr i64, ptr %block, i64 %slot
@@ -105,7 +105,15 @@ find:
   %pointed = load ptr, ptr %slot.at
   %data = select i1 %is.copied, ptr %memory, ptr %pointed
   %is.wide = icmp eq i64 %item, 8
-  br label %head
+  %is.share = icmp eq i64 %checked, {SHARE}
+  br i1 %is.share, label %share, label %head
+share:
+  %number = call double @number(ptr %data, i64 %item)
+  %single = fptrunc double %number to float
+  %above = fcmp ogt float %single, 0.0
+  %below = fcmp ole float %single, 1.0
+  %is.right = and i1 %above, %below
+  br i1 %is.right, label %yes, label %no
 head:
   %offset = phi i64 [ 0, %find ], [ %offset.next, %next ]
   %more = icmp ult i64 %offset, %bytes
@@ -131,7 +139,7 @@ no:
   ret i1 0
 }}
 """
-"""Whether all integers of a feed are in range, once it is where native code reads it."""
+"""Whether the numbers of a feed are as they must be, once it is where native code reads it."""
 
 BUILD = f"""\
 define internal ptr @build(ptr %node, ptr %leaves) #0 {{

@@ -202,13 +202,22 @@ place.end:
 run:
 {call("weights.held", Api.Py_IncRef, "ptr %weights", "void")}\
   store i64 1, ptr %busy
-  br i1 %trains, label %pack, label %start
-pack:
-{load_word("draw", "train", Train.DRAW, "ptr")}{load_word("generator", "train", Train.GENERATOR, "ptr")}\
-{load_word("seed.at", "train", Train.SEED, "ptr")}\
+{load_word("draw", "plan", Plan.DRAW, "ptr")}\
+  %may.draw = icmp ne ptr %draw, null
+  br i1 %may.draw, label %seed.look, label %seeded
+seed.look:
+{load_word("seed.place", "plan", Plan.SEED_FEED)}{entry("seed.given", "values", "%seed.place")}\
+  %no.seed = icmp eq ptr %seed.given, null
+  br i1 %no.seed, label %seed.draw, label %seeded
+seed.draw:
+{load_word("generator", "plan", Plan.GENERATOR, "ptr")}{load_word("seed.at", "plan", Plan.SEED, "ptr")}\
   %random = call i64 %draw(ptr %generator)
   %seed = lshr i64 %random, 1
   store i64 %seed, ptr %seed.at
+  br label %seeded
+seeded:
+  br i1 %trains, label %pack, label %start
+pack:
 {load_word("packing", "train", Train.PACK, "ptr")}\
   %packs = icmp ne ptr %packing, null
   br i1 %packs, label %pack.all, label %start
@@ -222,6 +231,9 @@ run.long:
 {call("thread", Api.PyEval_SaveThread, "")}\
   call void %entry.at(ptr %block, i64 0, i64 1)
 {call("back", Api.PyEval_RestoreThread, "ptr %thread", "void")}\
+  br i1 %trains, label %wait, label %ran
+wait:
+  call void @wait(ptr %train)
   br label %ran
 run.short:
   call void %entry.at(ptr %block, i64 0, i64 1)

@@ -88,9 +88,20 @@ class Plan(IntEnum):
     RESULT_LIST = auto()
     STRUCTURE = auto()
     """Where the node of the whole result lies."""
+    DRAW = auto()
+    GENERATOR = auto()
+    SEED = auto()
+    """A function of a generator that gives 64 random bits, 0 where no seed is drawn, and where the upper 63 of them are
+    written.
+    """
+    SEED_FEED = auto()
+    """Which feed stands for a seed that is drawn, where it is given."""
 
     TRAIN = auto()
-    """Where the words of a train step lie, or 0. Then it changes the side itself, and gives the loss."""
+    """Where the words of a train step lie, or 0. Then it changes the side itself, and gives the loss: alone, and the
+    whole result is its states; or in a pair whose second entry is what it fetches, and whose first one is the states
+    until the step came into effect.
+    """
 
 
 class Train(IntEnum):
@@ -131,10 +142,8 @@ class Train(IntEnum):
     STATE = auto()
     CARRIED = auto()
     """An object and the name of its attribute that takes the states; 0 where nothing is carried."""
-    DRAW = auto()
-    GENERATOR = auto()
-    SEED = auto()
-    """A function of a generator that gives 64 random bits, and where the upper 63 of them are written."""
+    FETCHES = auto()
+    """1 where it gives more than the loss."""
 
 
 class Place(IntEnum):
@@ -166,8 +175,9 @@ class Record(IntEnum):
     ITEM = auto()
     """Bytes of an element."""
     CHECKED = auto()
+    """What must hold of its numbers: ``FREE``, ``RANGE`` or ``SHARE``."""
     HIGH = auto()
-    """1 where each integer must be in 0..``HIGH``."""
+    """The largest integer that it may hold, of a ``RANGE`` that begins at 0."""
 
 
 class Node(IntEnum):
@@ -187,6 +197,9 @@ class Node(IntEnum):
 
 
 LEAF, MAPPING, SEQUENCE = range(3)
+
+FREE, RANGE, SHARE = range(3)
+"""Checks of fed numbers: none, integers in a range, one float in (0, 1]."""
 
 DATA, AXES, SHAPE, STRIDES, DESCR, FLAGS = 0, 8, 16, 24, 40, 48
 """Bytes behind an object's head at which an array holds these: ``PyArrayObject_fields`` of NumPy's

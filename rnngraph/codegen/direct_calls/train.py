@@ -122,13 +122,13 @@ entry:
   ret void
 }}
 
-define internal ptr @commit(ptr %train, ptr %side.at, ptr %states) #0 {{
+define internal ptr @commit(ptr %train, ptr %side.at, ptr %whole) #0 {{
 entry:
   %side = load i64, ptr %side.at
   %is.first = icmp eq i64 %side, 0
 {load_word("loss.at", "train", Train.LOSS, "ptr")}{load_word("norm.at", "train", Train.NORM, "ptr")}\
 {load_word("bytes", "train", Train.LOSS_BYTES)}{load_word("norm.bytes", "train", Train.NORM_BYTES)}\
-{load_word("skips", "train", Train.SKIPS)}\
+{load_word("skips", "train", Train.SKIPS)}{load_word("fetches", "train", Train.FETCHES)}\
 {load_word("kept.norm", "train", Train.GRADIENT_NORM, "ptr")}{load_word("state", "train", Train.STATE, "ptr")}\
 {load_word("carried", "train", Train.CARRIED, "ptr")}\
 {load_word("places", "train", Train.CHANGES)}{_of_side("changes", "train", Train.FIRST_CHANGES, Train.SECOND_CHANGES)}\
@@ -142,6 +142,7 @@ entry:
   %finite = and i1 %loss.finite, %norm.finite
   %always = icmp eq i64 %skips, 0
   %counts = or i1 %always, %finite
+  %is.pair = icmp ne i64 %fetches, 0
   br i1 %counts, label %take, label %skip
 skip:
   call void @count(ptr %train, i64 {Train.SKIPPED})
@@ -173,12 +174,49 @@ counted:
   %carries = icmp ne ptr %carried, null
   br i1 %carries, label %carry.on, label %end
 carry.on:
+  br i1 %is.pair, label %carry.first, label %carry.set
+carry.first:
+{call("first", Api.PyTuple_GetItem, "ptr %whole, i64 0")}\
+  br label %carry.set
+carry.set:
+  %states = phi ptr [ %whole, %carry.on ], [ %first, %carry.first ]
 {call("set.carried", Api.PyObject_SetAttr, "ptr %state, ptr %carried, ptr %states", "i32")}\
   br label %end
 end:
-{call("let.states", Api.Py_DecRef, "ptr %states", "void")}\
 {call("given", Api.PyFloat_FromDouble, "double %loss")}\
+  %is.given = icmp ne ptr %given, null
+  %has.more = and i1 %is.pair, %is.given
+  br i1 %has.more, label %pair, label %alone
+pair:
+{call("put.loss", Api.PyTuple_SetItem, "ptr %whole, i64 0, ptr %given", "i32")}\
+  ret ptr %whole
+alone:
+{call("let.states", Api.Py_DecRef, "ptr %whole", "void")}\
   ret ptr %given
 }}
 """
-"""Brings a step into effect if it counts, and gives its loss. What it sets is there before, so nothing can fail."""
+"""Brings a step into effect if it counts, and gives its loss, or its pair. What it sets is there before, so nothing can
+fail.
+"""
+
+WAIT = f"""\
+define internal void @wait(ptr %train) #0 {{
+entry:
+{load_word("is.locked", "train", Train.IS_LOCKED, "ptr")}{word("false", Api.FALSE)}\
+  br label %look
+look:
+{call("locked", Api.PyObject_CallNoArgs, "ptr %is.locked")}\
+  %told = icmp ne ptr %locked, null
+  br i1 %told, label %told.so, label %leave
+told.so:
+{call("locked.let", Api.Py_DecRef, "ptr %locked", "void")}\
+  %is.free = icmp eq ptr %locked, %false
+  br i1 %is.free, label %end, label %leave
+leave:
+{call("thread", Api.PyEval_SaveThread, "")}{call("back", Api.PyEval_RestoreThread, "ptr %thread", "void")}\
+  br label %look
+end:
+  ret void
+}}
+"""
+"""Lets others run until nobody changes parameters, as they may while a long step runs, for microseconds."""

@@ -11,10 +11,11 @@ import numpy as np
 from ...allocation import LARGE
 from ...forks import Order, fork_lock
 from ...ir.types import TensorType
+from ..direct.direct_code import DIRECT
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
-from .direct_call import AGAIN, OFTEN, DirectCall, Held, NativeTime
+from .direct_call import AGAIN, GIVEN_SEED, OFTEN, DirectCall, Held, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
 from .signatures import converted_key, given_key, one_mapping, plain_names
 
@@ -116,7 +117,9 @@ def run_once(
 
 
 class Prepared(Protocol):
-    """What runs calls with feeds of one signature."""
+    """What runs calls with feeds of one signature. held: what machine code is given that runs them, if it can."""
+
+    held: Held | None
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None, and nothing done, where it takes the slow path."""
@@ -147,14 +150,43 @@ class CallCache(Generic[Kept]):
             if result is not None:
                 return result
             tried = recent
-        try:
-            known = self._calls.get(given_key(given))
-        except TypeError:  # a name that has no hash
-            return None
+        known = self._like(given)
         if known is None or known is tried or known[0] != self._threads.parts:
             return None
         self._repeats, self.recent = known is recent, known
         return known[1].run(given, seed, out)
+
+    def attempt(
+        self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """What ``run`` gives: of machine code, if it can run a call like one before. more: feeds of ours, which ``run``
+        finds by itself.
+        """
+        given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
+        if given is None or recent is None:
+            return self.run(feeds, named, seed, out)
+        fed = given
+        if more or seed is not None:
+            fed = together = dict(given)
+            if more:
+                together.update(more)
+            if seed is not None:
+                together[GIVEN_SEED] = np.array(seed, np.int64)
+        if (held := recent[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+            return found
+        if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
+            self.recent = other
+            if (held := other[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+                return found
+        return self.run(feeds, named, seed, out)
+
+    def _like(self, given: Mapping[Any, Any]) -> tuple[int, Kept] | None:
+        """What runs calls with feeds of this signature."""
+        try:
+            return self._calls.get(given_key(given))
+        except TypeError:  # a name that has no hash
+            return None
 
     def prepared(
         self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],

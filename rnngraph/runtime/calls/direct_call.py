@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...allocation import LARGE, bytes_of
-from ...codegen.direct_calls.plan import LEAF, MAPPING, MOST, SEQUENCE, Node, Plan, Record
-from ...declare.nest import fold
-from ...ir.types import evaluate
+from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MOST, RANGE, SEQUENCE, SHARE, Node, Plan, Record
+from ...declare.nest import SHALLOW, fold, height
+from ...ir.types import FLOATS, evaluate
 from ..direct.direct_code import DIRECT
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
@@ -23,8 +23,8 @@ from ..native.entry import TEMPORARIES
 from ..native.object_cache import Cache
 from ..native.worker_pool import ThreadCount
 from ..parameters import Changes
-from .prepared_call import CallSpec, PreparedCall
-from .results import SHALLOW, Result
+from .prepared_call import SEED, CallSpec, PreparedCall
+from .results import Result
 
 OFTEN = 16
 """Calls of one signature, with the same parameters, after which machine code is made for further ones."""
@@ -36,6 +36,8 @@ LONG = 10_000
 """Nanoseconds of a call that lets other threads run meanwhile."""
 Held = tuple[Any, ...]
 """A plan and what it names."""
+GIVEN_SEED: Any = object()
+"""What a mapping of feeds names the seed by that stands for a drawn one: as an int64, 0-dimensional."""
 
 
 class NativeTime:
@@ -57,10 +59,20 @@ class NativeTime:
 
 
 class TrainWords(NamedTuple):
-    """Of a train step: the states that are carried on, by label, and its words, as ``Train`` lists them."""
+    """Of a train step: the structure of what it makes and the outputs in its order, and its words, as ``Train`` lists
+    them.
+    """
 
-    structure: dict[str, None]
+    structure: Any
+    leaves: Sequence[str]
     words: np.ndarray
+
+
+class Draws(NamedTuple):
+    """Where seeds of calls come from that are given none: a function in machine code and what it is called with."""
+
+    function: int
+    generator: int
 
 
 class DirectCall:
@@ -74,12 +86,12 @@ class DirectCall:
     def __init__(
         self, call: PreparedCall, blocks: Sequence[ArgumentBlock], keys: Mapping[str, Any], changes: Changes,
         threads: ThreadCount, also: Sequence[Any], releases: bool, side: c_int64 | None = None,
-        optional: Mapping[str, np.ndarray] | None = None, train: TrainWords | None = None,
+        optional: Mapping[str, np.ndarray] | None = None, train: TrainWords | None = None, draws: Draws | None = None,
     ) -> None:  # fmt: skip
         """blocks: one, or one for each side. side: which of these is next, 0 or 1; each call changes it. keys: what
         else a mapping may name feeds by. also: what the blocks name. releases: whether other threads run meanwhile.
         optional: what may be fed beside the call's feeds, by name, which is copied there. train: of a train step, which
-        changes the side and looks at the parameters itself.
+        changes the side and looks at the parameters itself. draws: a seed where ``GIVEN_SEED`` is not fed.
         """
         self._blocks = blocks
         self._kept: list[Any] = [call, blocks, changes, threads, side, also, optional]
@@ -89,10 +101,12 @@ class DirectCall:
             guards += [addressof(changes.word), -1]
         self._guards = np.array(guards, np.int64)
         spec, structure = call.spec, call.spec.structure if train is None else train.structure
-        leaves = spec.leaves if train is None else [*train.structure]
-        highs = _highs(spec)
+        leaves = spec.leaves if train is None else train.leaves
+        highs, seed = _highs(spec), call.inputs.get(SEED, np.zeros((), np.int64))
         feeds = [self._feed(call, name, keys.get(name), highs.get(name)) for name in spec.names.values()]
         feeds += [self._record(held.shape, held.dtype, held, 0, name, None) for name, held in (optional or {}).items()]
+        if draws is not None:
+            feeds.append(self._record(seed.shape, seed.dtype, seed, 0, GIVEN_SEED))
         results = [
             self._record(*spec.results[name], call.results.get(name), spec.entry.output_slots[name]) for name in leaves
         ]
@@ -106,11 +120,13 @@ class DirectCall:
             Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),
             Plan.RESULTS: len(results), Plan.RESULT_LIST: self._words(np.array(results)),
             Plan.STRUCTURE: self._structure(structure, None if train is not None else Result),
+            Plan.DRAW: 0 if draws is None else draws.function, Plan.GENERATOR: 0 if draws is None else draws.generator,
+            Plan.SEED: address(seed), Plan.SEED_FEED: len(feeds) - 1,
             Plan.TRAIN: 0 if train is None else self._words(train.words), Plan.WEIGHTS: id(None),
         }.items():  # fmt: skip
             plan[word] = value
         self._plan = plan
-        self._kept += [self._busy, still, self._guards]
+        self._kept += [self._busy, still, self._guards, seed]
         self.held: Held = self._plan, self._kept
 
     def renew(self, weights: Weights) -> Held | None:
@@ -140,18 +156,19 @@ class DirectCall:
     def _feed(self, call: PreparedCall, name: str, key: Any, high: int | None) -> list[int]:
         feed, slots = call.spec.feeds[name], call.spec.entry.input_slots
         slot = slots[name][0] if name in slots else self._blocks[0].numbers.size - 1
-        return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, high)
+        check = SHARE if name in call.spec.shares else FREE if high is None else RANGE
+        return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, check, high or 0)
 
     def _record(
-        self, shape: Sequence[int], dtype: Any, memory: np.ndarray | None, slot: int, name: str = "", key: Any = None,
-        high: int | None = None,
+        self, shape: Sequence[int], dtype: Any, memory: np.ndarray | None, slot: int, name: Any = "", key: Any = None,
+        check: int = FREE, high: int = 0,
     ) -> list[int]:  # fmt: skip
-        kind = np.dtype(dtype)
+        kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
             Record.DTYPE: self._object(kind), Record.AXES: len(shape), Record.SHAPE: self._words(np.array(shape)),
             Record.BYTES: bytes_of(shape, kind), Record.MEMORY: 0 if memory is None else address(memory),
-            Record.SLOT: slot, Record.NAME: self._object(sys.intern(name)), Record.ITEM: kind.itemsize,
-            Record.CHECKED: high is not None, Record.HIGH: high or 0,
+            Record.SLOT: slot, Record.NAME: self._object(name), Record.ITEM: kind.itemsize,
+            Record.CHECKED: check, Record.HIGH: high,
             Record.KEY: 0 if key is None else self._object(key),
             Record.NUMBER: kind.itemsize if not len(shape) and kind.name in ("float32", "float64") else 0,
         }  # fmt: skip
@@ -193,17 +210,18 @@ def is_ready(cache: Cache | None) -> bool:
 
 
 def direct_call(
-    spec: CallSpec, keys: Mapping[str, Any], changes: Changes, options: CompileOptions, time: NativeTime
+    spec: CallSpec, keys: Mapping[str, Any], changes: Changes, options: CompileOptions, draws: Draws | None,
+    time: NativeTime,
 ) -> DirectCall | None:  # fmt: skip
     """A call of its own, with temporaries of its own; None where machine code can't run such calls. time: that such
     calls took.
     """
     call = PreparedCall(spec)
-    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call) or not is_ready(options.cache):
+    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call, draws is not None) or not is_ready(options.cache):
         return None
     block, arena = call.block(), aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
     block.set_arena(arena)
-    return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long)
+    return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long, draws=draws)
 
 
 def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
@@ -211,7 +229,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
     how many arrays may be fed beside the call's feeds.
     """
     spec, kinds = call.spec, {name: feed.dtype.name for name, feed in call.spec.feeds.items()}
-    if spec.shares or spec.sized.run is not spec.entry.single:
+    if spec.sized.run is not spec.entry.single or any(kinds[name] not in FLOATS for name in spec.shares):
         return False
     if any(kinds[name] not in ("int32", "int64") or high < 0 for name, high in _highs(spec).items()):
         return False
@@ -221,8 +239,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
         return False
     if spec.sized.result_bytes >= LARGE:
         return False
-    height: int = fold(spec.structure, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
-    return height <= SHALLOW
+    return height(spec.structure) <= SHALLOW
 
 
 def _highs(spec: CallSpec) -> dict[str, int]:

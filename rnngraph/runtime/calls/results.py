@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...declare.nest import children, fold, is_leaf, pack
+from ...declare.nest import SHALLOW, children, fold, height, is_leaf, pack
 from ...errors import NameLookupError, did_you_mean, shown
 from ...missing import Named
 
@@ -25,10 +25,6 @@ else:
 
     Given = TypeVar("Given")
 """What a program's calls give: a ``Result``, or an array where one bare Tensor was compiled without a loss."""
-
-
-SHALLOW = 16
-"""Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
 
 
 class Result(Named):
@@ -110,7 +106,7 @@ def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
     """
     if is_leaf(nest):
         return next(leaves)
-    if fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0)) <= SHALLOW:
+    if height(nest) <= SHALLOW:
         return _shallow_giver(nest, leaves)
     plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
     fold(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, is_leaf, packer
+from ...declare.nest import flatten, fold, is_constant, is_leaf
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, StructureError, shown, user_line
+from ...errors import ArgumentError, DtypeError, StructureError, shown
 from ...ir.graph import Node
 from ...public import api
 from .errors import FailedPreconditionError
 from .graph import CURRENT, Graph, entered, graph_of
 from .operations import Operation
-from .programs import Asked, Step, as_fed, uninitialized
+from .programs import Run, uninitialized
 from .variable import ExtraVariable
 
 MOST_RUNS = 1000
@@ -45,16 +46,18 @@ class GPUOptions(types.SimpleNamespace):
 class BaseSession:
     """What ``Session`` and ``InteractiveSession`` share.
 
-    initialized: full names of variables that have a value here.
+    initialized: full names of variables that have a value here. ready: what reads none but these.
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
         self.graph = graph_of(graph)
         self.initialized: set[str] = set()
+        self.ready: set[Any] = set()
         self.runs = self.initializations = 0
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
         self._known: dict[Any, Run] = {}
+        self._recent: dict[Any, tuple[Run, Any]] = {}  # by identity, with what has it, so that ids stay theirs
 
     @property
     def sess_str(self) -> str:
@@ -148,9 +151,16 @@ class BaseSession:
                 raise ArgumentError("the session is closed; make another")
             self.enter()
         fed = feed_dict or {}
+        recent = self._recent.get(key := _identity(fetches, fed))
+        known = recent[0] if recent is not None else None
+        if known is None or known.version != len(self.graph.owners):
+            known = self._found(fetches, fed, key)
+        return known.give(known(self, known.takes(fed), self._seed()))
+
+    def _found(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
+        """What was compiled for a run like this one, or is now."""
         try:
-            kind = type(fetches)
-            key = kind, tuple(fetches) if kind in (list, tuple) else fetches, tuple(fed)
+            key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
             known = self._known.get(key)
         except TypeError:  # nests of what has no hash
             key, known = None, None
@@ -160,7 +170,13 @@ class BaseSession:
                 if len(self._known) >= MOST_RUNS:
                     self._known.clear()
                 self._known[key] = known
-        return known.give(known(self, known.values(fed), self._seed()))
+        if identity is not None:
+            entries = fetches.values() if type(fetches) is dict else fetches if type(fetches) is list else (fetches,)
+            if all(map(is_constant, entries)):
+                if len(self._recent) >= MOST_RUNS:
+                    self._recent.clear()
+                self._recent[identity] = known, (*entries, *fed)
+        return known
 
     def _made(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
@@ -170,35 +186,47 @@ class BaseSession:
         made.shape(fetches)
         return made
 
-    def _place(self, found: dict[Node, Any], key: Any, value: Any) -> None:
-        """Notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
-        if isinstance(key, str):
-            key = resolved(self.graph, key)
-        if isinstance(key, Tensor):
-            found[key.node] = value
-        elif hasattr(key, "places"):  # a sparse Tensor, of three parts
-            for part, array in key.places(value):
-                found[part.node] = array
-        elif is_leaf(key):
-            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
-        else:
-            alike = isinstance(key, tuple) and isinstance(value, tuple) and len(key) == len(value)
-            keys, values = (key, value) if alike else _leaves_in_pairs(key, value)
-            for one, array in zip(keys, values, strict=True):
-                self._place(found, one, array)
-
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
         """What gives the values of another run that feeds the same."""
         if all(isinstance(key, Tensor) for key in fed):
-            return lambda given: {key.node: value for key, value in given.items()}
+            nodes = [key.node for key in fed]
+            return lambda given: dict(zip(nodes, given.values(), strict=True))
+        places = [self._placer(key) for key in fed]
 
         def taken(given: Mapping[Any, Any]) -> dict[Node, Any]:
             found: dict[Node, Any] = {}
-            for key, value in given.items():
-                self._place(found, key, value)
+            for place, value in zip(places, given.values(), strict=True):
+                place(found, value)
             return found
 
         return taken
+
+    def _placer(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
+        """What notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
+        if isinstance(key, str):
+            key = resolved(self.graph, key)
+        if isinstance(key, Tensor):
+            return partial(_note, key.node)
+        if hasattr(key, "places"):  # a sparse Tensor, of three parts
+            return lambda found, value: found.update((part.node, array) for part, array in key.places(value))
+        if is_leaf(key):
+            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
+        parts = [self._placer(part) for part in key]
+
+        def place(found: dict[Node, Any], value: Any) -> None:
+            alike = isinstance(value, tuple) and len(value) == len(parts)
+            pairs = zip(parts, value, strict=True) if alike else self._leaves_in_pairs(key, value)
+            for part, array in pairs:
+                part(found, array)
+
+        return place
+
+    def _leaves_in_pairs(self, key: Any, value: Any) -> Iterator[Any]:
+        """What notes the feeds of the Tensors of a nest, and what each is fed."""
+        keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
+        if len(keys) != len(values):
+            raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
+        return zip(map(self._placer, keys), values, strict=True)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
         """A function of the feeds in order, which runs."""
@@ -214,7 +242,8 @@ class BaseSession:
         if self.graph.holder is self:
             self.graph.holder = None
         self.closed = True
-        self._known, self._values, self.initialized = {}, {}, set()
+        self._known, self._recent, self._values = {}, {}, {}
+        self.initialized, self.ready = set(), set()
 
     @contextmanager
     def as_default(self) -> Iterator[BaseSession]:
@@ -263,6 +292,27 @@ def get_default_session() -> BaseSession | None:
     return CURRENT.sessions[-1] if CURRENT.sessions else None
 
 
+def _identity(fetches: Any, fed: Any) -> Any:
+    """What tells runs apart without a look at what is fetched: ids. None where they don't."""
+    if type(fed) is not dict:
+        return None
+    kind = type(fetches)
+    if kind is list or kind is tuple:
+        return kind, *map(id, fetches), None, *map(id, fed)
+    if kind is dict:
+        return kind, *fetches, None, *map(id, fetches.values()), None, *map(id, fed)
+    return None, id(fetches), None, *map(id, fed)
+
+
+def _note(node: Node, found: dict[Node, Any], value: Any) -> None:
+    found[node] = value
+
+
+def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
+    """A nest as part of a key that equal ones have."""
+    return type(nest), tuple(nest) if isinstance(nest, dict) else None, *entries
+
+
 def present_session(session: Any = None) -> BaseSession:
     """A session, or the one that is entered."""
     found = get_default_session() if session is None else session
@@ -278,127 +328,3 @@ def resolved(graph: Graph, leaf: Any) -> Any:
     if isinstance(leaf, Tensor | Operation | ExtraVariable):
         return leaf
     raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
-
-
-def _leaves_in_pairs(key: Any, value: Any) -> tuple[list[Any], list[Any]]:
-    """The Tensors of a nest, and what each is fed."""
-    keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
-    if len(keys) != len(values):
-        raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
-    return keys, values
-
-
-class Run:
-    """One kind of run: what it fetches, and what is compiled for it."""
-
-    def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
-        self.version, self.where = graph.version, user_line()
-        self.leaves = list(leaves)
-        self.fed = frozenset(fed)
-        self.operations: list[Operation] = []
-        for leaf in self.leaves:
-            if isinstance(leaf, Operation):
-                self._add(leaf)
-        for item in graph.required_by([leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]):
-            self._add(item)
-        needed = [tensor.node for item in self.operations for tensor in item.needs()]
-        for item in graph.required_by(needed):
-            self._add(item)
-        self.steps = [item for item in self.operations if isinstance(item, Step)]
-        self.others = [item for item in self.operations if not isinstance(item, Step)]
-        tensors = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
-        tensors += [tensor for item in self.others for tensor in item.needs()]
-        nodes = [tensor.node for tensor in tensors]
-        apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
-        self.constants = [node for node in apart if node.op == "constant"]
-        read = {node: graph.variable_read(node) for node in apart}
-        self.variables = [(node, variable) for node, variable in read.items() if variable is not None]
-        computed = [node for node in apart if node.op != "constant" and read[node] is None]
-        self.asked = Asked(graph, computed, fed)
-        self.nothing = Asked(graph, (), fed) if len(self.steps) > 1 else self.asked  # of all steps but the first
-        self._places = self._direct_places()
-        self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
-        self.give: Callable[[list[Any]], Any] = list
-
-    def _add(self, item: Operation) -> None:
-        for other in item.before:
-            self._add(other)
-        if item not in self.operations:
-            self.operations.append(item)
-
-    def _direct_places(self) -> list[int] | None:
-        """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""
-        if self.others or self.constants or self.variables:
-            return None
-        places = {node: number for number, node in enumerate(self.asked.nodes)}
-        found: list[int] = []
-        for leaf in self.leaves:
-            if isinstance(leaf, Tensor) and leaf.node in places:
-                found.append(places[leaf.node])
-            elif isinstance(leaf, Step):
-                found.append(-1)
-            else:
-                return None
-        return found
-
-    def values(self, fed: Mapping[Any, Any]) -> dict[Node, Any]:
-        """What is fed by declared node."""
-        return self.takes(fed) if fed else {}
-
-    def shape(self, fetches: Any) -> None:
-        """Gives results in the structure of ``fetches``."""
-        if is_leaf(fetches):
-            self.give = lambda results: results[0]
-        elif type(fetches) is list and all(map(is_leaf, fetches)):
-            self.give = lambda results: results
-        else:
-            self.give = packer(fetches)
-
-    def __call__(self, session: BaseSession, values: Mapping[Node, Any], seed: int) -> list[Any]:
-        arrays: Sequence[np.ndarray] = ()
-        if self.steps:
-            first, *rest = self.steps
-            arrays = first.step(session, self.asked, values, seed)
-            for item in rest:
-                item.step(session, self.nothing, values, seed)
-        elif self.asked.nodes:
-            arrays = self._computed(session, values, seed)
-        if self._places is not None:
-            return [None if place < 0 else _given(arrays[place]) for place in self._places]
-        found: dict[Node, Any] = {node: node["value"] for node in self.constants}
-        found.update(zip(self.asked.nodes, arrays, strict=True))
-        results: dict[int, Any] = {}
-        for other in self.others:
-            self._read(session, found, {tensor.node for tensor in other.needs()})
-            needed = [self._one(tensor.node, found, values) for tensor in other.needs()]
-            results[id(other)] = other.execute(session, needed)
-        self._read(session, found)  # last: a variable that is fetched has the value after what the run did to it
-        return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
-
-    def _read(self, session: BaseSession, found: dict[Node, Any], only: Collection[Node] | None = None) -> None:
-        for node, variable in self.variables:
-            if only is None or node in only:
-                found[node] = session.value(variable).copy()
-
-    def _computed(self, session: BaseSession, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        if self.asked.derivative is not None:
-            found: Sequence[np.ndarray] = self.asked.derivative.compute(session, self.asked, values, seed)
-            return found
-        return self.asked.program().run(session, self.asked.cut, values, seed)
-
-    def _one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any]) -> Any:
-        return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
-
-    def _result(
-        self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any
-    ) -> Any:
-        if isinstance(leaf, Tensor):
-            return _given(self._one(leaf.node, found, values))
-        if isinstance(leaf, ExtraVariable):
-            return _given(np.array(session.value(leaf)))
-        return results.get(id(leaf))
-
-
-def _given(array: Any) -> Any:
-    """An array as a run gives it: scalars as NumPy's own."""
-    return array if array.ndim else array[()]

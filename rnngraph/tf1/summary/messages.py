@@ -6,6 +6,7 @@ summary.proto, tensorflow/core/util/event.proto).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -155,10 +156,12 @@ def _written(number: int, kind: Any, value: Any) -> bytes:
     if kind == INT:
         return varint(number << 3) + varint(value & (1 << 64) - 1)
     if kind in (DOUBLE, FLOAT):
-        wide = kind == DOUBLE
-        with np.errstate(over="ignore"):
-            data = np.asarray(value, "<f8" if wide else "<f4").tobytes()
-        return varint(number << 3 | (1 if wide else 5)) + data
+        if kind == DOUBLE:
+            return varint(number << 3 | 1) + struct.pack("<d", value)
+        try:
+            return varint(number << 3 | 5) + struct.pack("<f", value)
+        except OverflowError:  # too large for a float32
+            return varint(number << 3 | 5) + struct.pack("<f", math.copysign(math.inf, value))
     if kind == DOUBLES:
         data = np.asarray(value, "<f8").tobytes()
     elif isinstance(kind, type):

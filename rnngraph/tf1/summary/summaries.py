@@ -88,9 +88,9 @@ def scalar(name: str, tensor: Any, collections: Any = None, family: str | None =
         raise ShapeError(f"tf.summary.scalar takes one number, not {given!r}")
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
-        if np.size(values[0]) != 1:
-            raise InvalidArgumentError(f"the summary {tag} is of one number, and there are {np.size(values[0])}")
-        return [Value(tag=tag, simple_value=np.reshape(values[0], ()))]
+        if values[0].size != 1:
+            raise InvalidArgumentError(f"the summary {tag} is of one number, and there are {values[0].size}")
+        return [Value(tag=tag, simple_value=values[0].item())]
 
     return _added(name, [given], encode, collections, family)
 

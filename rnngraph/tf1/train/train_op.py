@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build, constant
 from ...errors import ArgumentError, DtypeError, GraphError, shown
 from ...ir.graph import Node, topological
 from ...passes.train_step import SLOT
@@ -75,7 +75,7 @@ class TrainOp(Step):
     """``optimizer.apply_gradients``: one update of its variables.
 
     rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
-    optimizer keeps.
+    optimizer keeps. declared: scalar Tensors among the numbers, which the update's native call computes.
     """
 
     def __init__(
@@ -84,13 +84,17 @@ class TrainOp(Step):
     ) -> None:  # fmt: skip
         self.rule, self.kept, self.pairs = rule, kept, list(pairs)
         fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
-        self._fixed = {name: rounded(item) for name, item in fixed.items()}
-        self._open = {name: item for name, item in numbers.items() if name not in fixed}
+        rule.present.update((name, rounded(item)) for name, item in fixed.items())
+        tensors = {name: item for name, item in numbers.items() if isinstance(item, Tensor)}
+        self.declared = {name: item.node for name, item in tensors.items() if not item.type.shape}
+        self._open = {name: item for name, item in numbers.items() if name not in fixed and name not in self.declared}
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
                 f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
+        if any(variable is global_step for _, variable in self.pairs):
+            raise ArgumentError(f"global_step={global_step!r} is trained itself; make it with trainable=False")
         self.loss = _loss_of(self.pairs)
         rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
         self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
@@ -108,18 +112,12 @@ class TrainOp(Step):
         program = self._programs.get(asked.fed)
         if program is None or not program.knows(asked):
             program = self._programs[asked.fed] = TrainProgram(self, asked, program)
-        found = program.step(session, asked, self._present(session, values, seed), values, seed)
-        self.kept.advance()
-        if self.global_step is not None:
-            parameters, name = program.parameters, self.global_step.full
-            parameters.replace({name: np.asarray(parameters[name] + 1, self.global_step.dtype)})
-        return found
-
-    def _present(self, session: Any, values: Mapping[Node, Any], seed: int) -> dict[str, float]:
-        """The numbers of this update."""
-        found: dict[str, float] = {**self._fixed, **self.kept.powers}
+        present = self.rule.present
+        present.update(self.kept.powers)
         for name, item in self._open.items():
-            found[name] = self._number(item, session, values, seed)
+            present[name] = self._number(item, session, values, seed)
+        found = program.step(session, asked, values, seed)
+        self.kept.advance()
         return found
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
@@ -144,9 +142,10 @@ class TrainProgram:
         gradients = [gradient.node for gradient, _ in op.pairs]
         by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *asked.nodes]))]
         self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
-        loss = _reading(cut.tensor(op.loss), graph, op)
+        loss = _counting(_reading(cut.tensor(op.loss), graph, op), op.global_step)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
-        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
+        numbers = {name: cut(node) for name, node in op.declared.items()}
+        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values()), *numbers.values()]
         reads = [node for node in topological(made) if node.op == "input"]
         places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *asked.reads])
         self.places: tuple[Node, ...] = tuple(places)
@@ -162,9 +161,9 @@ class TrainProgram:
         state = self.trainer.state
         trained = self.trainer.trained
         met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
-        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met)
+        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met, numbers)
         state.slots = op.kept.arrays
-        self._loss_reads = _variables(graph, [loss.node, *applied.values()])
+        self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
         self._fetched: dict[Asked, dict[str, Tensor]] = {}
 
@@ -172,19 +171,15 @@ class TrainProgram:
         """Whether all that is asked for reads what the program has."""
         return self.version == self.op.graph.version and (asked in self._reads or {*asked.reads} <= {*self.places})
 
-    def step(
-        self, session: Any, asked: Asked, numbers: Mapping[str, float], values: Mapping[Node, Any], seed: int
-    ) -> list[np.ndarray]:
+    def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
         """A step; gives what is asked for."""
         needed = self._reads.get(asked)
         if needed is None:
             nodes = [tensor.node for tensor in asked.tensors.values()]
             slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
             needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
-        if not session.initialized.issuperset(needed):
-            self.program.check(session, sorted(needed))
+        self.program.check(session, needed)
         self.program.tell()
-        self.op.rule.present.update(numbers)
         feeds = self.program.feeds(session, asked.cut, values, seed)
         if not asked.tensors:
             self.trainer.step(feeds, seed=seed)
@@ -204,6 +199,14 @@ def _reading(loss: Tensor, graph: Any, op: TrainOp) -> Tensor:
         if variable.full not in read:
             loss = loss + functions.cast(functions.reduce_sum(variable), loss.dtype) * 0.0
     return loss
+
+
+def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
+    """The loss, with which a step adds 1 to the variable that counts updates."""
+    if global_step is None:
+        return loss
+    one = functions.cast(constant(1), global_step.type.dtype)
+    return build("with_update", loss, global_step, Tensor(global_step.node) + one)
 
 
 def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:

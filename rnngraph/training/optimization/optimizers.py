@@ -47,6 +47,7 @@ class Optimizer:
         raise NotImplementedError
 
 
+_OURS = f"{__name__.partition('.')[0]}."
 METHODS = {"slots": (), "numbers": ("update",), "update": ("parameter", "gradient", "slots", "numbers")}
 
 
@@ -58,7 +59,7 @@ def check_methods(optimizer: Optimizer, where: Where | None) -> None:
 
 def is_own(optimizer: Optimizer) -> bool:
     """Whether an optimizer is of the user's own, whose numbers may be anything."""
-    return not type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
+    return not type(optimizer).__module__.startswith(_OURS)
 
 
 def _check_named(given: Any, what: str) -> None:
@@ -78,9 +79,10 @@ def numbers_of(optimizer: Optimizer, update: int, names: Collection[str] = ()) -
     """What ``numbers`` gives for an update. Of an optimizer of the user's own raises ``DtypeError`` where that is no
     mapping from names to numbers, and ``StructureError`` where the names are not those that it gave before.
     """
-    given, what = optimizer.numbers(update), f"{type(optimizer).__name__}.numbers({update})"
+    given = optimizer.numbers(update)
     if not is_own(optimizer):
         return given
+    what = f"{type(optimizer).__name__}.numbers({update})"
     _check_named(given, what)
     if names and given.keys() != set(names):
         raise StructureError(

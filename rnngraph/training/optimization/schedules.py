@@ -261,6 +261,8 @@ def _called(rate: Any, update: int) -> Any:
 
 def rate_of(rate: Any, update: int) -> float:
     """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    if type(rate) is float and 0 <= rate < math.inf:  # of most updates
+        return rate
     value = _called(rate, update) if callable(rate) else rate
     if not is_number(value) or value < 0:
         raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...ir.graph import Node
 from ...passes.gradients.replace_gradients import APPLIED, AT, ReplaceGradients
-from ...passes.train_step import MET
+from ...passes.train_step import MET, NUMBER
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,17 +15,20 @@ class AppliedGradients:
     """applied: the declared node that a parameter's update takes for its gradient, by the parameter's name. stand_ins:
     declared placeholders in the place of gradients, and what these are of: a parameter's name, or a declared node.
     met: declared nodes [rows, 1] of bool, by the names of parameters whose updates are told of which rows they are.
+    numbers: declared scalars that updates take for numbers of the optimizer, by their names.
     """
 
     applied: Mapping[str, Node]
     stand_ins: Mapping[Node, str | Node]
     met: Mapping[str, Node] = field(default_factory=dict)
+    numbers: Mapping[str, Node] = field(default_factory=dict)
 
     def declared(self) -> list[tuple[str, Node]]:
         """What a step's graph gives beside the rest before its gradients are replaced, by label."""
         places = [(name, node) for _, name, node in self._targets() if node is not None]
         met = ((MET + name, node) for name, node in self.met.items())
-        return [*((APPLIED + name, node) for name, node in self.applied.items()), *met, *places]
+        numbers = ((NUMBER + name, node) for name, node in self.numbers.items())
+        return [*((APPLIED + name, node) for name, node in self.applied.items()), *met, *numbers, *places]
 
     def wrt(self, trained: tuple[str, ...]) -> tuple[str, ...]:
         """The labels and outputs that gradients are computed of."""

@@ -6,39 +6,44 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from ctypes import addressof, c_double, c_int64
+from ctypes import addressof, c_double
 from typing import Any
 
 import numpy as np
 
 from ...codegen.direct_calls.plan import Place, Train
+from ...declare.nest import SHALLOW, height
 from ...passes.train_step import NEW, NORM, NUMBER
-from ...runtime.calls.direct_call import DirectCall, Held, TrainWords, can_be_direct
-from ...runtime.calls.prepared_call import SEED, PreparedCall
+from ...runtime.calls.direct_call import DirectCall, Draws, Held, TrainWords, can_be_direct
+from ...runtime.calls.prepared_call import PreparedCall
+from ...runtime.calls.results import Result
 from ...runtime.native.aligned_memory import address
-from ..optimization.optimizers import numbers_of
+from ..optimization.optimizers import is_own, numbers_of
 from .parameter_sides import HOLDERS, Located, ParameterSides, sides_of
 from .step_runner import StepVariant
 from .train_state import TrainState
 
 
 def may_be_direct(state: TrainState, variant: StepVariant, call: PreparedCall) -> bool:
-    """Whether machine code can run such steps: those that update parameters at once, and fetch nothing."""
+    """Whether machine code can run such steps: those that update parameters at once."""
     spec = call.spec
-    if variant.given or variant.fetch is not None or state.accumulate > 1 or state.prune is not None or state.shards:
+    if state.accumulate > 1 or state.prune is not None or state.shards:
         return False
-    if {*spec.leaves} != {"loss", NORM, *variant.states}:
+    fetched = [] if variant.fetch is None else variant.fetch.labels
+    if {*spec.leaves} != {"loss", NORM, *variant.states, *fetched}:
+        return False
+    if variant.fetch is not None and height(variant.fetch.structure) > SHALLOW:
         return False
     if any(spec.results[name] not in (((), "float32"), ((), "float64")) for name in ("loss", NORM)):
         return False
-    return can_be_direct(call)
+    return can_be_direct(call, 1)
 
 
 def direct_train_step(
-    state: TrainState, variant: StepVariant, call: PreparedCall, before: ParameterSides | None
+    state: TrainState, variant: StepVariant, call: PreparedCall, before: ParameterSides | None, releases: bool
 ) -> tuple[Held, ParameterSides] | None:  # fmt: skip
     """What machine code is given to run such steps, and the arrays between which they go back and forth; None where
-    there is no room for these yet. before: those of steps before.
+    there is no room for these yet. before: those of steps before. releases: whether other threads run meanwhile.
     """
     entry, program = call.spec.entry, state.program
     names = tuple(name.removeprefix(NEW) for name in entry.output_slots if name.startswith(NEW))
@@ -53,11 +58,15 @@ def direct_train_step(
         call.write(block)
         blocks.append(block)
     words, kept = _words(state, variant, call, sides)
-    train = TrainWords(dict.fromkeys(variant.states), words)
+    structure, leaves, fetch = dict.fromkeys(variant.states), [*variant.states], variant.fetch
+    train = TrainWords(structure, leaves, words)
+    if fetch is not None:
+        train = TrainWords((structure, Result(fetch.structure)), [*leaves, *fetch.labels], words)
     keys = {name: key for key, name in call.spec.names.items() if not isinstance(key, str)}
     direct = DirectCall(
         call, blocks, keys, program.parameters.counter(), program.options.threads,
-        [*kept, sides, memory.shared, *state.number_arrays.values()], False, sides.side, train=train,
+        [*kept, sides, memory.shared, *state.number_arrays.values()], releases, sides.side, train=train,
+        draws=Draws(*program.parts.seeds.source),
     )  # fmt: skip
     return direct.held, sides
 
@@ -68,8 +77,6 @@ def _words(
     """The words of a step, as ``Train`` lists them, and what they name that nobody else holds."""
     changes, entry = state.program.parameters.counter(), call.spec.entry
     prepare, is_locked = _preparing(state), changes.lock.locked
-    draw, generator = state.program.parts.seeds.source
-    seed = c_int64.from_address(address(call.inputs[SEED])) if call.spec.seeded else c_int64(0)
     carried = sys.intern("carried")
     none = [] if variant.states else [Located(state, carried, None)]
     lists = {
@@ -89,10 +96,9 @@ def _words(
         Train.UPDATES: addressof(state.updates_word), Train.VERSION: addressof(changes.word),
         Train.EXPECTED: addressof(sides.version), Train.GRADIENT_NORM: addressof(state.norm_word),
         Train.STATE: id(state),
-        Train.CARRIED: id(carried) if variant.states else 0, Train.DRAW: draw, Train.GENERATOR: generator,
-        Train.SEED: addressof(seed),
+        Train.CARRIED: id(carried) if variant.states else 0, Train.FETCHES: variant.fetch is not None,
     }  # fmt: skip
-    return np.array([values[word] for word in Train], np.int64), [prepare, is_locked, carried, lists, state, seed]
+    return np.array([values[word] for word in Train], np.int64), [prepare, is_locked, carried, lists, state]
 
 
 def _preparing(state: TrainState) -> Callable[[], None]:
@@ -101,10 +107,12 @@ def _preparing(state: TrainState) -> Callable[[], None]:
         name: c_double.from_address(address(state.number_arrays[NUMBER + name]))
         for name in state.optimizer.numbers(state.updates)
     }
-    word = state.updates_word
+    word, is_checked = state.updates_word, is_own(state.optimizer)
 
     def prepare() -> None:
-        for name, value in numbers_of(state.optimizer, word.value, numbers).items():
+        optimizer, update = state.optimizer, word.value
+        found = numbers_of(optimizer, update, numbers) if is_checked else optimizer.numbers(update)
+        for name, value in found.items():
             numbers[name].value = value
 
     return prepare

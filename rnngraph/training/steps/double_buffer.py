@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import numpy as np
 
@@ -19,18 +19,20 @@ _UNSHARED = _holders({"": np.empty(0)}, "")
 """Holders of an array that only the dictionary knows, as this Python counts them."""
 
 
-def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
+def _is_shared(arrays: dict[str, np.ndarray], name: str, beside: Container[int]) -> bool:
     """Whether someone else may hold an array. Of one that lies in another's memory nobody can say: views of it hold
-    the other.
+    the other. beside: ids of arrays that we hold once more.
     """
     array = arrays[name]  # as in ``_holders``
-    return array.base is not None or sys.getrefcount(array) > _UNSHARED
+    return array.base is not None or sys.getrefcount(array) > _UNSHARED + (id(array) in beside)
 
 
-def copy_shared(arrays: dict[str, np.ndarray]) -> None:
-    """Copies what someone else holds of arrays that are to be written over: they keep theirs."""
+def copy_shared(arrays: dict[str, np.ndarray], beside: Container[int] = ()) -> None:
+    """Copies what someone else holds of arrays that are to be written over: they keep theirs. beside: ids of arrays
+    that we hold once more.
+    """
     for name in arrays:
-        if _is_shared(arrays, name):
+        if _is_shared(arrays, name, beside):
             arrays[name] = np.array(arrays[name], order="C")
 
 
@@ -43,8 +45,8 @@ class DoubleBuffer:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
 
-    def target(self, name: str, like: np.ndarray) -> np.ndarray:
-        if name not in self.arrays or _is_shared(self.arrays, name):
+    def target(self, name: str, like: np.ndarray, beside: Container[int] = ()) -> np.ndarray:
+        if name not in self.arrays or _is_shared(self.arrays, name, beside):
             self.arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
         return self.arrays[name]
 

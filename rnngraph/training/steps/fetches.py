@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, is_leaf, map_leaves, paths
+from ...declare.nest import flatten, is_constant, map_leaves, paths
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
@@ -23,21 +23,22 @@ class Fetch:
     """One ``fetch=``, checked.
 
     declared: by label of an output of the step's graph, the node of a Tensor; outputs: the path of one of the program's
-    outputs, by label.
+    outputs, by label. structure, labels: of what it gives, and of its leaves in order.
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.declared: dict[str, Node] = {}
         self.outputs: dict[str, str] = {}
         leaves = flatten(dict(given))
-        for number, leaf in enumerate(leaves):
-            label = f"{FETCH}{number}"
+        self.structure = map_leaves(lambda leaf: None, dict(given))
+        self.labels = [f"{FETCH}{number}" for number in range(len(leaves))]
+        for label, leaf in zip(self.labels, leaves, strict=True):
             if isinstance(leaf, Tensor):
                 self.declared[label] = leaf.node
             else:
                 self.outputs[label] = leaf
         self._found: Mapping[str, np.ndarray] = {}
-        self._give = giver(dict(given), [partial(self._array, f"{FETCH}{number}") for number in range(len(leaves))])
+        self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
         """What is fetched by label, of a lowered graph with ``declared`` among its outputs."""
@@ -81,7 +82,7 @@ class Fetches:
                 self._known.clear()
                 self._recent.clear()
             self._known[named] = Fetch(given)
-        if all(map(_is_constant, values)):
+        if all(map(is_constant, values)):
             self._recent[*given, *map(id, values)] = (
                 values,
                 self._known[named],
@@ -97,16 +98,3 @@ class Fetches:
         if leaf not in outputs:
             there = did_you_mean(leaf, outputs) or f"; there are {', '.join(outputs)}"
             raise NameLookupError(f"fetch: the program has no output {leaf!r}{there}", where)
-
-
-def _is_constant(value: Any) -> bool:
-    """Whether nobody can change a nest."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if is_leaf(item):
-            continue
-        if not isinstance(item, tuple):
-            return False
-        pending += item
-    return True

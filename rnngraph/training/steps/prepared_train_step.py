@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ...runtime.calls.direct_call import AGAIN, OFTEN, Held, is_ready
+from ...runtime.calls.direct_call import AGAIN, LONG, OFTEN, Held, is_ready
 from ...runtime.calls.prepared_call import PreparedCall
 from .direct_train_step import direct_train_step, may_be_direct
 from .step_runner import StepVariant
 from .updates import OnCommit, Updates
 
-MOST = 30_000
-"""Nanoseconds of native code in a step that machine code runs, as no other thread runs Python meanwhile."""
+MOST = 1_000_000
+"""Nanoseconds of native code in a step that machine code runs: of longer ones Python's share is below 2 %."""
 FEW = 64
 """Steps in machine code that pay for what it takes to make it ready."""
 MOST_WAIT = 4096
@@ -44,7 +44,7 @@ class PreparedTrainStep:
             given = {**given, **{name: carried[name] for name in variant.given if name in carried}}
         draw, commit = partial(updates.state.seed_of_step, seed), partial(updates.commit, variant, seed, on_commit)
         found = variant.native.run(self._call, given, draw, commit)
-        if self._until_direct and found is not None and seed is None and on_commit is None:
+        if self._until_direct and found is not None and on_commit is None:
             self._until_direct -= 1
             self._shortest = min(self._shortest, variant.native.nanoseconds)
             if not self._until_direct:
@@ -61,7 +61,7 @@ class PreparedTrainStep:
             return
         self._wait = AGAIN if self._steps() - self._counted > FEW else min(2 * self._wait, MOST_WAIT)
         self._until_direct = self._wait
-        made = direct_train_step(state, self._variant, self._call, updates.sides)
+        made = direct_train_step(state, self._variant, self._call, updates.sides, self._shortest >= LONG)
         if made is not None:
             self.held, updates.sides = made
         self._counted = self._steps()

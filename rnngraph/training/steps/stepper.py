@@ -34,7 +34,7 @@ class Stepper:
     """The steps of one trainer, one at a time.
 
     prepared: steps that ran before, by whether states are carried on, whether there are such, labels' weights, and what
-    is fetched. direct: what machine code runs in place of the last of them, if it can.
+    is fetched. direct: what machine code runs in place of the last of them, if it can, and neither carries nor fetches.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -47,6 +47,16 @@ class Stepper:
         self.fetches = Fetches(state.program)
         self._variants: dict[tuple[str, tuple[float, ...], Fetch | None], StepVariant] = {}
         self._forward: NativeStep | None = None
+
+    def attempt(
+        self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None
+    ) -> Any:  # fmt: skip
+        """What a step gives that is like one before; None, and nothing done, where it takes the slow path."""
+        states = self.state.carried if carry else None
+        calls = self.prepared[carry, states is not None, (), fetch]
+        given = calls.attempt(feeds, named, seed, None, states)
+        self.direct = None if calls.recent is None or carry or fetch is not None else calls.recent[1].held
+        return given
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,

@@ -36,7 +36,7 @@ class TrainState:
     batch whose gradients are computed apart; None: it is one. recompute: steps that are computed again in place of
     being kept. prune: how blocks of weights become zero;
     pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
-    Ctrl-C while something here changes.
+    Ctrl-C while something here changes. beside: ids of arrays that the sides of direct steps hold, too.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class TrainState:
         self.left: dict[str, np.ndarray] = {}
         self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of which blocks are left which elements are zero
         self.interrupt = DeferredInterrupt()
+        self.beside: frozenset[int] = frozenset()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
 
@@ -121,7 +122,7 @@ class TrainState:
 
     def update_inputs(self) -> dict[str, np.ndarray]:
         """What an update reads beside gradients: slots, which it writes over, and numbers."""
-        copy_shared(self.slots)
+        copy_shared(self.slots, self.beside)
         return {**self.slots, **self._numbers()}
 
     def flush_inputs(self) -> dict[str, np.ndarray]:
@@ -154,7 +155,7 @@ class TrainState:
         """Where new parameters and sums are written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
-            return self._new_parameters.target(label, self.program.parameters[label])
+            return self._new_parameters.target(label, self.program.parameters[label], self.beside)
         return self._new_sums.target(name, self.program.parameters[name.removeprefix(SUM)])
 
     @property

@@ -45,6 +45,8 @@ class Updates:
         state.carried = {label: found[label] for label in variant.states} if variant.states else None
         if state.accumulate == 1:
             state.take_parameters()
+            if self.sides is not None:
+                self.sides.is_present()  # so that steps in machine code go on from here
             return
         state.take_sums()
         if state.pending >= state.accumulate:

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hot_calls import direct_only, heated
+from hot_calls import TIMES, direct_only, frames, heated
 from numpy.testing import assert_array_equal
 from training import compiled_once
 
 import rnngraph as rg
-from rnngraph.declare.nest import flatten
+from rnngraph.declare.nest import flatten, map_leaves
 from rnngraph.runtime.direct import direct_code, python_api
 from rnngraph.runtime.direct.direct_code import DIRECT, DirectCode
 from rnngraph.runtime.streams.stream import Stream
@@ -323,6 +323,68 @@ def test_integers_are_held_to_their_range(dtype: str) -> None:
     many[0, 5999] = 11
     with pytest.raises(rg.ShapeError, match="holds 11"):
         program.inference(ids=many)
+
+
+TRAINED = {
+    "training": lambda program, **options: program.training(**options),
+    "gradients": lambda program, **options: program.training.gradients(**options),
+    "gradients by x": lambda program, **options: program.training.gradients(wrt=["x"], **options),
+    "gradients of outputs": lambda program, **options: program.training.gradients(
+        output_gradients={"outputs": np.ones((2, 5, UNITS), np.float32)}, **options
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "what", ["training", *(pytest.param(what, marks=pytest.mark.exhaustive) for what in [*TRAINED][1:])]
+)
+def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
+    """With masks, a share that is checked, and the program's own seeds or those of the caller."""
+
+    def trained() -> rg.Program:
+        x, keep = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("keep", ())
+        outputs, state = rg.dynamic_rnn(rg.DropoutWrapper(rg.LSTMCell(UNITS), output_keep_prob=keep), x)
+        return rg.compile({"outputs": outputs, "state": state}, rg.reduce_sum(outputs * outputs), seed=5)
+
+    program, other, call = trained(), trained(), TRAINED[what]
+    fed = {"x": data(2, 5, WIDTH), "keep": 0.5}
+    heated(lambda: call(program, **fed))
+    for _ in range(TIMES):
+        other.parts.seeds.draw()
+    expected = [call(other, **fed), call(other, **fed, seed=7), call(other, **fed)]
+    with direct_only():
+        found = [call(program, **fed), call(program, **fed, seed=7), call(program, **fed)]
+    assert repr(map_leaves(type, found)) == repr(map_leaves(type, expected))
+    for one, one_expected in zip(flatten(found), flatten(expected), strict=True):
+        assert_array_equal(one, one_expected)
+    program.parameters["rnn/lstm_cell/bias"] = other.parameters["rnn/lstm_cell/bias"] = data(4 * UNITS)
+    for number in range(4):
+        for one, one_expected in zip(*map(flatten, (call(program, **fed), call(other, **fed))), strict=True):
+            assert_array_equal(one, one_expected, str(number))
+    for wrong in (0.0, 1.5, np.nan):
+        with pytest.raises(rg.ArgumentError, match=r"keep is .*outside \(0, 1\]"):
+            call(program, x=fed["x"], keep=wrong)
+        with pytest.raises(rg.ArgumentError):
+            call(other, x=fed["x"], keep=wrong)
+    for one, one_expected in zip(*map(flatten, (call(program, **fed), call(other, **fed))), strict=True):
+        assert_array_equal(one, one_expected)
+    with pytest.raises(rg.NameLookupError, match="seed"):
+        program.training({**fed, "seed": np.array(3)})
+
+
+def test_hot_calls_take_few_steps_in_python() -> None:
+    """Each of which takes 50 ns and more."""
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
+    program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
+    trainer, fed, fetch = rg.Trainer(program), data(1, 2, WIDTH), {"outputs": outputs}
+    for most, call in (
+        (0, lambda: program.inference(x=fed)), (4, lambda: program.training(x=fed)),
+        (6, lambda: program.training.gradients(x=fed)), (4, lambda: trainer.step(x=fed)),
+        (7, lambda: trainer.step(x=fed, seed=3, fetch=fetch)), (6, lambda: trainer.step(x=fed, carry=True)),
+    ):  # fmt: skip
+        heated(call)
+        assert frames(call) <= most
 
 
 def test_nothing_is_held_and_nothing_is_let_go() -> None:

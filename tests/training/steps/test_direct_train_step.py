@@ -5,11 +5,16 @@ from __future__ import annotations
 import gc
 import pickle
 import sys
+import threading
+import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +24,7 @@ from numpy.testing import assert_array_equal
 from training import compiled_once
 
 import rnngraph as rg
+from rnngraph.declare.nest import flatten, map_leaves
 from rnngraph.runtime.calls.direct_call import OFTEN
 from rnngraph.training.steps import prepared_train_step
 
@@ -169,6 +175,193 @@ def test_steps_of_other_kinds_come_between(tmp_path: Path) -> None:
         return found + plain(trainer, 40, seed=9)
 
     told(story)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "carry": {"carry": True},
+    "seed": {"seed": 2**62 + 5},
+    "fetch": {"fetch": {"logits": "logits", "more": ["logits", ("logits", {"again": "logits"})]}},
+    "all": {"carry": True, "seed": 5, "fetch": {"logits": "logits", "more": ["logits", ("logits",)]}},
+}
+
+
+@pytest.mark.parametrize("kind", ["all", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in [*KINDS][:-1])])
+def test_steps_of_every_kind_are_direct(kind: str) -> None:
+    options = KINDS[kind]
+
+    def steps(trainer: rg.Trainer, count: int, seed: int) -> list[Any]:
+        found = [trainer.step(**batch, **options) for batch in batches(count, seed=seed)]
+        return [np.concatenate([np.ravel(leaf) for leaf in flatten(item)]) for item in found]
+
+    def story(trainer: rg.Trainer, is_direct: bool) -> list[Any]:
+        found = steps(trainer, 2 * TIMES, 0)
+        with direct_only() if is_direct else nullcontext():
+            found += steps(trainer, 3, 1)
+        trainer.program.parameters["dense/bias"] = np.ones(CLASSES)
+        found += steps(trainer, 30, 2)
+        with pytest.raises(rg.ShapeError, match=rf"holds {CLASSES}; "):
+            trainer.step(x=batches(1)[0]["x"], y=np.array([0, CLASSES]), **options)
+        return [*found, *(np.ravel(loss) for loss in plain(trainer, 30)), *steps(trainer, 30, 3)]
+
+    mine = rg.Trainer(net())
+    found = story(mine, True)
+    with never_direct():
+        theirs = rg.Trainer(net())
+        expected = story(theirs, False)
+    for one, other in zip(found, expected, strict=True):
+        assert_array_equal(one, other)
+    same(mine, theirs)
+
+
+def test_fetches_have_the_types_of_those_in_python() -> None:
+    fetch = KINDS["fetch"]["fetch"]
+    trainer, batch = rg.Trainer(net()), batches(1)[0]
+    first, given = trainer.step(**batch, fetch=fetch)
+    for _ in range(TIMES):
+        trainer.step(**batch, fetch=fetch)
+    with direct_only():
+        loss, found = trainer.step(**batch, fetch=fetch)
+    assert type(loss) is type(first) is float
+    assert type(found) is type(given)
+    assert repr(map_leaves(type, found)) == repr(map_leaves(type, given))
+    with pytest.raises(rg.NameLookupError):
+        found["nothing"]
+    assert not any(np.may_share_memory(one, other) for one, other in combinations(flatten(found), 2))
+
+
+def test_a_step_that_does_not_count_gives_what_it_fetched() -> None:
+    fetch = {"logits": "logits"}
+    trainer, batch = rg.Trainer(net()), batches(1)[0]
+    for _ in range(TIMES):
+        trainer.step(**batch, carry=True, fetch=fetch)
+    before = {name: np.array(value) for name, value in everything(trainer).items()}
+    with direct_only():
+        loss, found = trainer.step(x=np.full_like(batch["x"], np.nan), y=batch["y"], carry=True, fetch=fetch)
+    assert np.isnan(loss)
+    assert np.isnan(found["logits"]).all()
+    after = everything(trainer)
+    assert after.pop("skipped") == before.pop("skipped") + 1
+    for name in (*trainer.program.parameters, *trainer.state.carried, "updates"):
+        assert_array_equal(after[name], before[name])
+
+
+def test_no_seed_is_fed_by_name() -> None:
+    trainer = hot()
+    with pytest.raises(rg.NameLookupError, match="seed"):
+        trainer.step({**batches(1)[0], "seed": np.array(3)})
+
+
+def share() -> tuple[rg.Program, dict[str, np.ndarray]]:
+    """With the probability to keep a unit as a feed."""
+    x, keep = rg.placeholder("x", (None, None, 3)), rg.placeholder("keep", ())
+    outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(UNITS), output_keep_prob=keep), x)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_sum(rg.square(outputs)), seed=3)
+    return program, {"x": batches(1)[0]["x"], "keep": np.asarray(0.5, np.float32)}
+
+
+def test_shares_are_held_to_their_range() -> None:
+    program, fed = share()
+    trainer = rg.Trainer(program, rg.SGD(1e-3))
+    for keep in (np.float32(0.5), 0.25):
+        for _ in range(TIMES):
+            trainer.step(x=fed["x"], keep=keep)
+        with direct_only():
+            trainer.step(x=fed["x"], keep=float(keep)), trainer.step(x=fed["x"], keep=1.0)
+        for wrong in (0.0, 1.5, -0.5, np.nan, np.inf, 1e-60):
+            updates = trainer.updates
+            with pytest.raises(rg.ArgumentError, match=r"feed keep is .*outside \(0, 1\]"):
+                trainer.step(x=fed["x"], keep=wrong)
+            assert trainer.updates == updates
+
+
+def test_a_long_step_lets_others_run_and_waits_for_those_who_change_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prepared_train_step, "LONG", 0)
+    trainer = rg.Trainer(net())
+    changes = trainer.program.parameters.counter()
+    answers: list[bool] = []
+
+    def locked() -> bool:
+        return answers.pop(0) if answers else False
+
+    fake = SimpleNamespace(lock=SimpleNamespace(locked=locked), word=changes.word)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(trainer.program.parameters), "counter", lambda self: fake)
+        plain(trainer, TIMES)
+    with never_direct():
+        other = rg.Trainer(net())
+        plain(other, TIMES)
+    answers[:] = [False, True, True, False]
+    with direct_only():
+        found = plain(trainer, 1, seed=1)
+    assert answers == []
+    assert found == plain(other, 1, seed=1)
+
+
+def test_parameters_may_change_while_long_steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared_train_step, "LONG", 0)
+    trainer = rg.Trainer(net())
+    parameters, ended, changed = trainer.program.parameters, threading.Event(), []
+
+    def change() -> None:
+        while not ended.is_set():
+            parameters["dense/bias"] = np.zeros(CLASSES)
+            changed.append(parameters.version)
+            time.sleep(1e-4)
+
+    version = parameters.version
+    other = threading.Thread(target=change)
+    other.start()
+    losses = plain(trainer, 600)
+    ended.set()
+    other.join()
+    assert parameters.version == version + trainer.updates + len(changed)
+    assert np.isfinite(losses).all()
+    plain(trainer, 4 * TIMES)
+
+
+def test_batches_of_several_shapes_are_direct() -> None:
+    def story(trainer: rg.Trainer) -> list[Any]:
+        mixed = [batch for number in range(TIMES) for rows in (1, 3, 2) for batch in batches(1, rows, number)]
+        found = [trainer.step(**batch) for batch in mixed]
+        with direct_only():
+            found += [trainer.step(**batch) for batch in mixed[:9]]
+        found += [trainer.step(**batches(1, 9)[0])]  # in Python, as it is the first of its shape
+        with direct_only():
+            return found + [trainer.step(**batch) for batch in mixed[:9]]
+
+    mine = rg.Trainer(net())
+    found = story(mine)
+    with never_direct(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "direct_only", nullcontext)
+        theirs = rg.Trainer(net())
+        assert found == story(theirs)
+    same(mine, theirs)
+
+
+def test_a_parameter_that_is_not_trained_counts_at_once_for_steps_of_every_kind() -> None:
+    def story() -> list[Any]:
+        x, rate = rg.placeholder("x", (None, None, 3)), rg.parameter("rate", (), 0.5, trainable=False)
+        outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(UNITS), x)
+        program = rg.compile({"outputs": outputs * rate}, loss=rg.reduce_sum(rg.square(outputs)) * rate, seed=3)
+        trainer, found = rg.Trainer(program, rg.SGD(1e-3)), list[Any]()
+        fed, fetch = batches(1)[0]["x"], {"outputs": "outputs"}
+
+        def both() -> None:
+            found.append(trainer.step(x=fed))
+            loss, given = trainer.step(x=fed, fetch=fetch)
+            found.extend([loss, given["outputs"].sum()])
+
+        for value in (0.5, 0.25, 2.0):
+            program.parameters["rate"] = value
+            for _ in range(2 * TIMES):
+                both()
+        return found
+
+    found = story()
+    with never_direct():
+        assert found == story()
 
 
 def test_programs_see_new_values_at_once() -> None:

@@ -1,0 +1,260 @@
+"""Runs like one before: what they were compiled for is found again, and they take few steps in Python."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hot_calls import TIMES, direct_only, frames, heated, never_direct
+from numpy.testing import assert_array_equal
+from training import compiled_once
+
+import rnngraph as rg
+from rnngraph import tf1 as tf
+from rnngraph.tf1.core import session as sessions
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*drops units")
+
+UNITS = 4
+X = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+STATE = (np.full((2, UNITS), 0.5, np.float32), np.full((2, UNITS), 0.25, np.float32))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+class Net:
+    """A cell whose state is fed and fetched, with dropout that is fed, too."""
+
+    def __init__(self) -> None:
+        self.x, self.keep = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder_with_default(1.0, [])
+        cell = tf.nn.rnn_cell.BasicLSTMCell(UNITS)
+        self.begin = cell.zero_state(2, tf.float32)
+        dropped = tf.nn.dropout(self.x, self.keep)
+        self.outputs, self.final = tf.nn.dynamic_rnn(cell, dropped, initial_state=self.begin)
+        self.loss = tf.reduce_mean(tf.square(self.outputs))
+        self.count = tf.train.get_or_create_global_step()
+        self.train = tf.train.AdamOptimizer(0.01).minimize(self.loss, self.count)
+        self.session = tf.Session()
+        self.session.run(tf.global_variables_initializer())
+
+
+@pytest.fixture
+def net() -> Net:
+    tf.reset_default_graph()
+    tf.set_random_seed(3)
+    return Net()
+
+
+def of_compiling(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was made for runs since."""
+    made: list[Any] = []
+    whole = sessions.Run
+
+    def run(*arguments: Any) -> Any:
+        made.append(arguments)
+        return whole(*arguments)
+
+    monkeypatch.setattr(sessions, "Run", run)
+    return made
+
+
+def test_runs_take_few_steps_in_python(net: Net) -> None:
+    """Each of which takes 50 ns and more."""
+    run, x, begin = net.session.run, net.x, net.begin
+    c_h = {x: X, begin.c: STATE[0], begin.h: STATE[1]}
+    runs: tuple[tuple[int, Callable[[], Any]], ...] = (
+        (27, lambda: run([net.train, net.loss, net.final], {x: X, net.keep: 0.5})),
+        (28, lambda: run({"cost": net.loss, "final": net.final, "op": net.train}, c_h)),
+        (31, lambda: run([net.train, net.loss, net.final], {x: X, begin: STATE})),
+        (23, lambda: run(net.train, {x: X})), (21, lambda: run(net.outputs, {x: X})),
+        (28, lambda: run([net.outputs, net.final], {x: X, begin: STATE})),
+    )  # fmt: skip
+    for most, call in runs:
+        heated(call)
+        assert frames(call) <= most
+
+
+def test_training_is_direct_and_has_the_bits_of_that_in_python() -> None:
+    def story(is_direct: bool) -> list[Any]:
+        tf.reset_default_graph()
+        tf.set_random_seed(3)
+        net = Net()
+        run, found, state = net.session.run, [], STATE
+
+        def step(**options: Any) -> None:
+            nonlocal state
+            fed = {net.x: X, net.begin: state, net.keep: 0.5}
+            _, loss, state, count = run([net.train, net.loss, net.final, net.count], fed)
+            found.extend([loss, *state, count])
+
+        for _ in range(2 * TIMES):
+            step()
+        if is_direct:
+            with direct_only():
+                step()
+        else:
+            step()
+        net.count.load(100, net.session)
+        for _ in range(TIMES):
+            step()
+            found.append(run(net.outputs, {net.x: X}))
+        found += run(tf.trainable_variables())
+        return found
+
+    mine = story(True)
+    with never_direct():
+        theirs = story(False)
+    assert mine[-4] != 0
+    for one, other in zip(mine, theirs, strict=True):
+        assert type(one) is type(other)
+        assert_array_equal(one, other)
+
+
+def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, run = of_compiling(monkeypatch), net.session.run
+    pair = collections.namedtuple("pair", "a b")
+    nests: tuple[Callable[[], Any], ...] = (
+        lambda: net.loss, lambda: [net.loss], lambda: (net.loss,), lambda: {"a": net.loss}, lambda: {"b": net.loss},
+        lambda: [[net.loss], net.outputs], lambda: [(net.loss,), net.outputs], lambda: {"a": [net.loss, net.outputs]},
+        lambda: pair(net.loss, net.outputs), lambda: [pair(net.loss, [net.outputs])], lambda: [net.final],
+    )  # fmt: skip
+    for number, nest in enumerate(nests):
+        first = run(nest(), {net.x: X})
+        assert len(made) == number + 1
+        again = run(nest(), {net.x: X})
+        assert len(made) == number + 1
+        assert rg.map_structure(type, first) == rg.map_structure(type, again)
+        assert type(again) is type(first)
+
+
+def test_nests_that_change_are_not_taken_for_what_they_were(net: Net) -> None:
+    inner, outer = [net.loss], {"a": [net.loss]}
+    for fetched, change in (
+        ([inner, net.loss], lambda: inner.append(net.outputs)), (outer, lambda: outer["a"].append(net.outputs)),
+        (outer, lambda: outer.update(b=net.loss)), (outer, lambda: outer.pop("a")),
+    ):  # fmt: skip
+        net.session.run(fetched, {net.x: X})
+        change()
+        found = net.session.run(fetched, {net.x: X})
+        assert rg.map_structure(lambda _: 0, found) == rg.map_structure(lambda _: 0, fetched)
+
+
+def test_other_tensors_at_the_same_place_in_memory_are_others(net: Net) -> None:
+    """Those that a run has met live on; of those that only a failed one has met, nothing is known."""
+    for number in range(4):
+        fed = {net.x: X, tf.placeholder(tf.float32, []): 1.0}
+        assert net.session.run([net.loss * 0.0 + float(number)], fed) == [number]
+        with pytest.raises(rg.RnnGraphError):
+            net.session.run([net.loss, object()], fed)
+
+
+def test_values_and_order_of_feeds_count(net: Net) -> None:
+    a, b = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.float32, [2])
+    difference = a - b
+    for first, second in (([3.0, 4.0], [1.0, 1.0]), ([0.0, 1.0], [5.0, 5.0])):
+        wanted = np.subtract(first, second)
+        assert_array_equal(net.session.run(difference, {a: first, b: second}), wanted)
+        assert_array_equal(net.session.run(difference, {b: second, a: first}), wanted)
+        assert_array_equal(net.session.run(difference, {(b, a): (second, first)}), wanted)
+        assert_array_equal(net.session.run(difference, {(b, a): np.array([second, first])}), wanted)
+
+
+def test_what_is_wrong_is_told_each_time(net: Net) -> None:
+    run = net.session.run
+    heated(lambda: run([net.train, net.loss], {net.x: X}))
+    for _ in range(3):
+        with pytest.raises(rg.ShapeError):
+            run([net.train, net.loss], {net.x: X[0]})
+        with pytest.raises(rg.RnnGraphError, match=r"outside \(0, 1\]"):
+            run([net.train, net.loss], {net.x: X, net.keep: 0.0})
+        with pytest.raises(rg.NameLookupError, match="needs"):
+            run([net.train, net.loss])
+    late = tf.get_variable("late", [3])
+    for _ in range(3):
+        with pytest.raises(tf.errors.FailedPreconditionError, match="late has no value"):
+            run(net.outputs * tf.reduce_sum(late), {net.x: X})
+    net.session.close()
+    with pytest.raises(rg.ArgumentError, match="closed"):
+        run([net.train, net.loss], {net.x: X})
+
+
+def test_sessions_take_turns(net: Net) -> None:
+    other = tf.Session()
+    other.run(tf.global_variables_initializer())
+    both = [net.session, other]
+    alone = [[session.run([net.train, net.count], {net.x: X})[1] for _ in range(TIMES)] for session in both]
+    assert alone == [[*range(1, TIMES + 1)]] * 2
+    turns = [session.run([net.train, net.count], {net.x: X})[1] for _ in range(5) for session in both]
+    assert turns == [number for number in range(TIMES + 1, TIMES + 6) for _ in both]
+
+
+def test_rates_are_computed_by_the_native_call() -> None:
+    """Of the global step of before it, of a variable that is assigned, and of what is fed, in place of a Tensor too."""
+    tf.reset_default_graph()
+    w, scale, fed = tf.Variable(0.0), tf.Variable(2.0, trainable=False), tf.placeholder(tf.float32, [])
+    step = tf.train.get_or_create_global_step()
+    decayed = tf.train.exponential_decay(1.0, step, 2, 0.5, staircase=True) * scale
+    train = tf.train.GradientDescentOptimizer(decayed).minimize(-w, step)
+    apart = tf.train.GradientDescentOptimizer(fed).minimize(-w)
+    before = 0.0
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+
+        def moved(operation: Any, feeds: Any = None) -> float:
+            nonlocal before
+            session.run(operation, feeds)
+            last, before = before, float(session.run(w))
+            return before - last
+
+        assert [moved(train) for _ in range(5)] == [2.0, 2.0, 1.0, 1.0, 0.5]
+        scale.load(8.0, session)
+        assert [moved(train) for _ in range(2)] == [2.0, 1.0]
+        assert moved(train, {decayed: 3.0}) == 3.0
+        assert [moved(apart, {fed: rate}) for rate in (0.5, 4)] == [0.5, 4.0]
+        for _ in range(2 * TIMES):
+            session.run(train)
+        with direct_only():
+            session.run(train)
+        with pytest.raises(rg.NameLookupError, match="Placeholder"):
+            session.run(apart)
+
+
+@pytest.mark.exhaustive
+def test_threads_may_run_a_session_at_once(net: Net) -> None:
+    heated(lambda: net.session.run([net.train, net.loss], {net.x: X}))
+    begin = int(net.session.run(net.count))
+
+    def work() -> None:
+        for _ in range(50):
+            net.session.run([net.train, net.loss, net.final], {net.x: X})
+            net.session.run(net.outputs, {net.x: X})
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert net.session.run(net.count) == begin + 150
+
+
+@pytest.mark.exhaustive
+def test_a_global_step_is_counted_whatever_its_dtype(net: Net) -> None:
+    for number, kind in enumerate((tf.int32, tf.int64, tf.float32)):
+        step = tf.Variable(7, dtype=kind, trainable=False, name=f"step_{number}")
+        train = tf.train.GradientDescentOptimizer(0.1).minimize(net.loss, global_step=step)
+        net.session.run(step.initializer)
+        for _ in range(TIMES):
+            net.session.run(train, {net.x: X})
+        found = net.session.run(step)
+        assert (found, found.dtype) == (7 + TIMES, kind)
+    own = tf.Variable(1.0, name="own")
+    with pytest.raises(rg.ArgumentError, match="trainable=False"):
+        tf.train.GradientDescentOptimizer(0.1).minimize(net.loss * own, global_step=own)
