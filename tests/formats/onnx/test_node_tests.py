@@ -17,7 +17,7 @@ onnx = pytest.importorskip("onnx")
 RECURRENT = ("lstm", "gru", "rnn")
 QUICK = ("gather", "slice", "pad", "layernormalization", "softmax", "gemm", "reducemean")
 FOLDED_ALONE = {
-    "Compress", "ConstantOfShape", "If", "Loop", "NonZero", "Range", "Unique",
+    "Compress", "ConstantOfShape", "If", "Loop", "NonZero", "Range", "SequenceInsert", "SplitToSequence", "Unique",
 }  # fmt: skip
 """What is read where it follows from the file and from sizes alone, or not at all; onnx's tests feed it."""
 EMPTY = "is empty, so there is nothing to compute"
