@@ -101,7 +101,9 @@ def whole_quotient(a: Any, b: Any) -> Tensor:
 
 def remainder_of(a: Any, b: Any) -> Tensor:
     """What is left of a / b, with the sign of a."""
-    return a - (truncated(a / b) if a.dtype in ("float32", "float64") else whole_quotient(a, b)) * b
+    if a.dtype not in ("float32", "float64"):
+        return a - whole_quotient(a, b) * b
+    return where(equal(abs(b), float("inf")), a, a - truncated(a / b) * b)
 
 
 def modulo(a: Any, b: Any) -> Tensor:

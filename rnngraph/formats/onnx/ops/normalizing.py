@@ -129,8 +129,11 @@ def _group_normalization(call: Call) -> Outputs:
 
 @reads("MeanVarianceNormalization")
 def _mean_variance(call: Call) -> Outputs:
-    axes = [axis_of(axis, call.rank()) for axis in call.entries("axes", [0, 2, 3]) or []]
-    return _normalized(call, call.value(0), sorted(axes), 1e-9, None, None)
+    axes = tuple(sorted(axis_of(axis, call.rank()) for axis in call.entries("axes", [0, 2, 3]) or []))
+    script, x = call.script, call.value(0)
+    centred = script.operation("-", x, script.call(basic.reduce_mean, x, axis=axes, keepdims=True))
+    spread = script.call(basic.reduce_mean, script.call(basic.square, centred), axis=axes, keepdims=True)
+    return script.operation("/", centred, script.operation("+", script.call(basic.sqrt, spread), 1e-9))
 
 
 @reads("LpNormalization")
