@@ -74,7 +74,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
         if detach is None:
             return np.asarray(value, dtype)
         tensor = detach().cpu()  # NumPy has no bfloat16
-        return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor, dtype)
+        return np.asarray(tensor.float() if str(getattr(tensor, "dtype", "")) == "torch.bfloat16" else tensor, dtype)
     except RnnGraphError:  # of a Tensor
         raise
     except (ValueError, TypeError, RuntimeError) as error:

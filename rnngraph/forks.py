@@ -34,7 +34,7 @@ _FORKING = threading.RLock()
 """One thread forks at a time."""
 _LOCKS: WeakKeyDictionary[Any, Order] = WeakKeyDictionary()
 _HELD: list[Any] = []
-_WAITING: list[int] = []
+WAITING: list[int] = []
 """Forks that wait for locks, one at most."""
 
 
@@ -49,15 +49,15 @@ def give_way() -> None:
     """Lets a fork go first that waits for locks. Who runs step after step takes a lock again at once, and leaves it to
     nobody else.
     """
-    if _WAITING:
+    if WAITING:
         end = monotonic() + LONGEST_WAY
-        while _WAITING and monotonic() < end:
+        while WAITING and monotonic() < end:
             sleep(0.001)
 
 
 def _before() -> None:
     _FORKING.acquire()
-    _WAITING.append(1)
+    WAITING.append(1)
     end = monotonic() + PATIENCE
     there = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may make more now
     _HELD.clear()
@@ -70,7 +70,7 @@ def _after() -> None:
     for lock in _HELD:
         lock.release()
     _HELD.clear()
-    _WAITING.clear()
+    WAITING.clear()
     _FORKING.release()
 
 

@@ -290,7 +290,7 @@ def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None
     program = rg.compile(q @ swapped(k), target="x86-64-v3")
     loops = program.inference.show("loops")
     assert ("lanes by" in loops) == turns
-    assert ("call turn" in loops) != turns
+    assert ("call transpose" in loops) != turns
     assert "test_batched_products.py" in program.inference.show("asm")
 
 
@@ -310,9 +310,9 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
     many, few = program(left.size // 256), program(3)
     flat = left.reshape(-1, 256)
     found = many(x=flat, w=fed).reshape(-1, 83)
-    assert "%packed" in many.show("loops") or "call turn" in many.show("loops")
+    assert "%packed" in many.show("loops") or "call transpose" in many.show("loops")
     assert "%packed" not in few.show("loops")
-    assert "call turn" not in few.show("loops")
+    assert "call transpose" not in few.show("loops")
     np.testing.assert_allclose(found, np.tanh(flat.astype(float) @ right), rtol=1e-4, atol=1e-4)
     for first in (0, 63, len(flat) - 3):
         np.testing.assert_array_equal(few(x=flat[first : first + 3], w=fed), found[first : first + 3])

@@ -14,7 +14,7 @@ from ..arguments import flag
 from ..batching.sources import GivenExamples
 from ..display.html import folded, headed, table
 from ..errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
-from ..forks import give_way
+from ..forks import WAITING, give_way
 from ..ir.graph import Graph
 from ..missing import Uncalled
 from ..passes.lowering.lowered import SHOWN
@@ -145,7 +145,8 @@ class Trainer(Uncalled):
         """
         plain = not excess and type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
-        give_way()
+        if WAITING:
+            give_way()
         with stepper.lock:
             if plain and (held := stepper.direct) is not None and seed is None and carry is False and fetch is None:
                 loss = DIRECT.attempt(held, named if feeds is None else one_mapping(feeds, named), None)

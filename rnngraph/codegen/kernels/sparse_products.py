@@ -179,8 +179,9 @@ class _Blocks:
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
         lefts = [self._left(sums) for sums in rows]
-        is_vector = layout.lanes > 1 and layout.dot_width == 1 and steps > split == 1 and lefts[0][2] == 1
-        spread = -(-len(rows) // 2) if is_vector else 0  # of all rows they would wait for shuffles instead
+        # One row waits for loads; several rows, and weights that are widened, would wait for shuffles then.
+        alone = len(rows) == 1 and panel.blocks.dtype == rows[0].node.dtype and lefts[0][2] == 1
+        spread = alone and layout.lanes > 1 and steps > split == 1
         for number in range(split):
             targets = [(sums.buffer, sums.accumulators[number] + column) for sums in rows]
             befores = [(block.load("sum", *target, layout.lanes),) for target in targets]

@@ -34,7 +34,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """The sums over one product after the other: a loop, in which pointers to the operands of all of them turn."""
+    """The sums over one product after the other: a loop that hands pointers to the operands on."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
 
@@ -219,7 +219,7 @@ def _steps(
     origins = known_columns or ((),) * len(columns)
 
     def left(r: int, offset: int) -> Parts:
-        if r < tile.spread:
+        if tile.spread:
             if offset == offsets.start:
                 vectors[r] = _side_by_side(builder, step_pointer(builder, tile.left[r], k, 1, known + offset), tile, r)
             return way.left(b, b.shuffle(vectors[r], vectors[r], [offset - offsets.start] * lanes))

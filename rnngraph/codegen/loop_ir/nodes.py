@@ -208,8 +208,8 @@ class Contract(BaseStatement):
     behind: left and right operands of further products, whose strides, depth and lanes are the same: each begins from
     the sums of the one before.
 
-    spread: of so many rows, the first ones, the left operand is loaded as one vector and spread from a register, where
-    loads are what a short tile waits for. Their k lie side by side.
+    spread: whether left operands, whose k lie side by side, are loaded as one vector and spread from a register, where
+    loads are what a short tile waits for.
 
     columns: the origin of each column, where products of several lines are one tile.
     """
@@ -229,7 +229,7 @@ class Contract(BaseStatement):
     accumulators: int = 1
     block: int = 0
     behind: tuple[Factors, ...] = ()
-    spread: int = 0
+    spread: bool = False
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property

@@ -153,7 +153,7 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     dot_width = f" {tile.dot_width} at once" if tile.dot_width > 1 else ""
     accumulators = f" in {tile.accumulators} accumulators" if tile.accumulators > 1 else ""
     blocks = f" in blocks of {tile.block}" if tile.block else ""
-    spread = f" spread {tile.spread} rows" if tile.spread else ""
+    spread = " spread" if tile.spread else ""
     over = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}{spread}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
     for number, (left, right) in enumerate(tile.factors):

@@ -20,7 +20,7 @@ from ...errors import (
     shown,
     user_line,
 )
-from ...forks import Order, fork_lock, give_way
+from ...forks import WAITING, Order, fork_lock, give_way
 from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames, KnownKeys
@@ -184,7 +184,8 @@ class StreamPool(Uncalled, Generic[Given]):
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
-        give_way()
+        if WAITING:
+            give_way()
         with self._lock:
             fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
             results = self._run(fed, [self._settled(*item) for item in fed])
@@ -199,7 +200,8 @@ class StreamPool(Uncalled, Generic[Given]):
         """
         if excess:
             no_more("step_rows", excess)
-        give_way()
+        if WAITING:
+            give_way()
         with self._lock:
             recent, prepared = self._recent, self._prepared
             if prepared is not None and prepared.of is recent and type(handles) is list and handles == recent[0]:
@@ -427,7 +429,8 @@ class StreamPool(Uncalled, Generic[Given]):
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
         """Of each frame the result, or the error that its caller is told."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
-        give_way()
+        if WAITING:
+            give_way()
         with self._lock:
             tables: dict[int, StreamTable] = {}
             for number, (handle, fed, *_) in enumerate(frames):

@@ -13,6 +13,7 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, constant, holds_tensors
 from ...ir.types import FLOATS
+from ...public import handed_on
 from .graph import get_default_graph
 from .sizes import slices_by_sizes
 
@@ -78,15 +79,15 @@ def of_graph(tensor: Tensor) -> bool:
     return False
 
 
-def _beside(method: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
-    return lambda tensor, other: method(tensor, adopted(other, tensor))
+def _beside(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda tensor, *others: handed_on(method, (tensor, *(adopted(other, tensor) for other in others)), {})
 
 
 def _following(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An operator of Tensors before which the operations of ``tf.control_dependencies`` run."""
 
     def call(tensor: Tensor, *others: Any) -> Tensor:
-        result = method(tensor, *others)
+        result = handed_on(method, (tensor, *others), {})
         graph = get_default_graph()
         if not graph.collections["control_inputs"] or not isinstance(result, Tensor):
             return result
