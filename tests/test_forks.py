@@ -144,7 +144,7 @@ def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     def nap(seconds: float) -> None:
         naps.append(seconds)
         if len(naps) == 3:
-            forks._WAITING.clear()
+            forks.WAITING.clear()
 
     monkeypatch.setattr(forks, "sleep", nap)
     for step in (
@@ -155,12 +155,12 @@ def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         step()
         assert not naps
-        forks._WAITING.append(1)
+        forks.WAITING.append(1)
         step()
         assert len(naps) == 3
         naps.clear()
     monkeypatch.setattr(forks, "LONGEST_WAY", 0.0)
-    forks._WAITING.append(1)
+    forks.WAITING.append(1)
     trainer.step(x=feed)
-    forks._WAITING.clear()
+    forks.WAITING.clear()
     assert not naps

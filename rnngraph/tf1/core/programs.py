@@ -239,7 +239,7 @@ class FetchProgram:
         self.check(session)
         self.tell()
         found = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
-        return [found[name] for name in self.program.structure]
+        return list(found.values())
 
     def tell(self) -> None:
         """Says once in a graph that dropout is part of every run."""
