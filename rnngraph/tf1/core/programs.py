@@ -211,6 +211,10 @@ class FetchProgram:
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
                 given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
+        stand_ins = [node for node, item in self.inputs.items() if item[0] not in given and node.get("gradient")]
+        if stand_ins:  # of other losses, which this one is made of
+            for node, array in stand_ins[0]["gradient"].ahead(session, stand_ins, values, seed).items():
+                given[self.inputs[node][0]] = array
         if self._drawn is None:
             self._drawn = [
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None

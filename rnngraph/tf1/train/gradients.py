@@ -22,7 +22,7 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.absent import GUIDE
 from ..core.graph import get_default_graph
-from ..core.programs import Asked, FetchProgram
+from ..core.programs import Asked, FetchProgram, Values
 from ..core.rolled import Rolled
 
 FOUND = "found/"
@@ -42,16 +42,24 @@ class Derivative:
 
     def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         """What is asked for, in one native call; where gradients are of several losses, in one for each, and one."""
-        graph, known = session.graph, dict(values)
         by_loss = _by_loss(asked.reads)
         if len(by_loss) == 1:
             ((loss, stand_ins),) = by_loss.items()
-            return _gradient_program(graph, loss, stand_ins, asked).values(session, asked.cut, values, seed)
-        for loss, stand_ins in by_loss.items():
-            alone = Asked(graph, stand_ins, asked.fed)
-            program = _gradient_program(graph, loss, stand_ins, alone)
-            known.update(zip(stand_ins, program.values(session, asked.cut, values, seed), strict=True))
+            return _gradient_program(session.graph, loss, stand_ins, asked).values(session, asked.cut, values, seed)
+        stand_ins = [node for found in by_loss.values() for node in found]
+        known = {**values, **self.ahead(session, stand_ins, values, seed)}
         return asked.program().run(session, asked.cut, known, seed)
+
+    @staticmethod
+    def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
+        """What stand-ins stand for, in one native call for each loss."""
+        graph, found = session.graph, dict[Node, np.ndarray]()
+        fed = [node for node in values if node.op != "input"]
+        for loss, group in _by_loss(stand_ins).items():
+            alone = Asked(graph, group, fed)
+            program = _gradient_program(graph, loss, group, alone)
+            found.update(zip(group, program.values(session, alone.cut, values, seed), strict=True))
+        return found
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:

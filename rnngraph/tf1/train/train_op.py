@@ -154,8 +154,8 @@ class TrainProgram:
         outputs |= {f"variable/{name}": variable for name, variable in graph.by_name.items()}
         self.program = FetchProgram(graph, outputs, loss)
         self.parameters = self.program.program.parameters
-        stand_ins = stand_ins_of(self.places)
-        targets = targets_of(graph, stand_ins, cut)
+        own = [node for node in stand_ins_of(self.places) if node["gradient"].loss.node is op.loss.node]
+        targets = targets_of(graph, own, cut)
         self.program.inputs = {node: item for node, item in self.program.inputs.items() if node not in targets}
         self.trainer = Trainer(self.program.program, op.rule, only=list(applied), skip_non_finite=False)
         state = self.trainer.state
