@@ -183,9 +183,9 @@ class FetchProgram:
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
         self._takes: dict[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = {}  # by cut and node, what was found
-        self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = (
-            None  # inputs that are random, once they are asked for
-        )
+        # Inputs that are random, and those that stand for gradients, once they are asked for.
+        self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
+        self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)
         self.draws = bool(self.program.parts.lowered.masks.outputs)
 
@@ -211,14 +211,15 @@ class FetchProgram:
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
                 given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
-        stand_ins = [node for node, item in self.inputs.items() if item[0] not in given and node.get("gradient")]
-        if stand_ins:  # of other losses, which this one is made of
-            for node, array in stand_ins[0]["gradient"].ahead(session, stand_ins, values, seed).items():
-                given[self.inputs[node][0]] = array
         if self._drawn is None:
             self._drawn = [
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
             ]
+            self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
+        if self._stand_ins:  # for gradients of other losses, which this one is made of
+            missing = [node for node in self._stand_ins if self.inputs[node][0] not in given]
+            arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
+            given.update((self.inputs[node][0], array) for node, array in arrays.items())
         for name, kind, drawn in self._drawn:
             if name not in given:
                 given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)

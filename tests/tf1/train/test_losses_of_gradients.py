@@ -1,4 +1,4 @@
-"""Losses that are made of gradients of other losses, as adversarial training has them: what stands still is a number."""
+"""Losses that are made of gradients of other losses, as adversarial training has them."""
 
 from __future__ import annotations
 
