@@ -329,7 +329,13 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+LONG = {"a metric's number", "validation batch"}
+"""Each value is a fit of its own, as those of others are."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.exhaustive) if name in LONG else name for name in CALLS]
+)
 def test_wrong_arguments(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "plot":
         pytest.importorskip("matplotlib")

@@ -227,7 +227,7 @@ def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     everything(lambda: run(rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5)), tmp_path_factory.mktemp("a"))
 
 
-QUICK = ("stack", "a sum", "picks", "cells in cells")
+QUICK = ("stack", "a sum", "picks")
 LONG = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in QUICK]
 
 
@@ -356,7 +356,7 @@ def calls_of(action: Callable[[], Any]) -> int:
     return count
 
 
-@pytest.mark.parametrize("name", ["stack", "layers"])
+@pytest.mark.parametrize("name", [pytest.param("stack", marks=pytest.mark.exhaustive), "layers"])
 def test_work_grows_with_the_depth_and_not_with_its_square(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def work(depth: int) -> int:
         monkeypatch.setitem(globals(), "LAYERS", depth)

@@ -126,7 +126,10 @@ def test_the_same_bits_at_a_level(level: str, tmp_path: Path) -> None:
     check_same(program, tmp_path, 1, 5)
 
 
-@pytest.mark.parametrize(("weights", "activations"), [("bfloat16", "float32"), ("int8", "float32"), ("int8", "int8")])
+@pytest.mark.parametrize(
+    ("weights", "activations"),
+    [("bfloat16", "float32"), pytest.param("int8", "float32", marks=pytest.mark.exhaustive), ("int8", "int8")],
+)
 def test_narrow_weights(weights: str, activations: str, tmp_path: Path) -> None:
     program = program_of(one(rg.GRUCell(100), 100), weights=weights, activations=activations)
     program.inference.export(tmp_path, "net", link=False)

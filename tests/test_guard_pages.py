@@ -30,12 +30,9 @@ QUICK = {
     "end": [
         "recurrent_7",
         "tables_1",
-        "flattened_7",
         "edges_7",
         "matrices_17",
-        "convolved_17",
         "two_directions_3_float64",
-        "sequences_3",
     ],
     "start": ["recurrent_3", "memories_3", "tables_17", "convolved_3", "late_3"],
 }

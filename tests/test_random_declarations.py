@@ -34,13 +34,13 @@ def declare_any(seed: int) -> Declaration:
     return (declare, declare_chain, declare_cell)[seed % 3](seed)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_random_declaration(seed: int) -> None:
     check_all(declare(seed))
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(2, MANY))
+@pytest.mark.parametrize("seed", range(1, MANY))
 def test_many_random_declarations(seed: int) -> None:
     check_all(declare(seed))
 

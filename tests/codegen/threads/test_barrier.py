@@ -168,7 +168,8 @@ def test_what_lies_between_barriers_lives_together() -> None:
     assert spans[b][1] < spans[c][0]
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_program_gives_the_same_bits_with_any_number_of_threads(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, feeds = declared("gru", 63, dtype), feeds_of(17, 6, dtype)
     loss, gradients = program.training.gradients(feeds, seed=5)
