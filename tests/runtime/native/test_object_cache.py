@@ -599,7 +599,8 @@ def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -
     last = Cache(tmp_path, most)  # two writers may have removed each other's files in the end
     last.store(keys[0], codes[1])
     found = last.load(keys[0])
-    assert found is not None and found.binary == codes[1].binary
+    assert found is not None
+    assert found.binary == codes[1].binary
     assert all(path.suffix == ".code" for path in files(tmp_path))
 
 
