@@ -50,30 +50,24 @@ def main() -> None:
 
 
 def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
-    from models import MADE
+    from models import MADE, made_of
     from models.checks import exports, largest_difference, streams
-    from models.fetch import NotFetchedError
     from timing import measure, median
 
-    lines, left_out = [], []
-    for family in families or MADE:
-        try:
-            made = MADE[family]()
-        except (ImportError, NotFetchedError) as error:
-            left_out.append(f"{family}: {error}")
-            continue
-        for model in made:
-            ours = theirs = ""
-            if model.timed and rounds:
-                what, (our_call, their_call) = next(iter(model.timed.items()))
-                times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
-                ours, theirs = (f"{1e6 * median(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
-            with tempfile.TemporaryDirectory() as folder:
-                streamed = streams(model)
-                exported = exports(model, Path(folder), streamed)
-            difference = f"{largest_difference(model):.1e}"
-            cells = model.name, model.form, model.origin, str(model.lines), difference, model.by
-            lines.append(_line([*cells, ours, theirs, streamed, exported]))
+    lines: list[str] = []
+    left_out: list[str] = []
+    for model in made_of(families or MADE, left_out.append):
+        ours = theirs = ""
+        if model.timed and rounds:
+            what, (our_call, their_call) = next(iter(model.timed.items()))
+            times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
+            ours, theirs = (f"{1e6 * median(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
+        with tempfile.TemporaryDirectory() as folder:
+            streamed = streams(model)
+            exported = exports(model, Path(folder), streamed)
+        difference = f"{largest_difference(model):.1e}"
+        cells = model.name, model.form, model.origin, str(model.lines), difference, model.by
+        lines.append(_line([*cells, ours, theirs, streamed, exported]))
     return lines, left_out
 
 

@@ -71,7 +71,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     def check(path: Path, text: str) -> None:
         expected = path.read_text(encoding="utf-8") if path.exists() else ""
         if update and without_commentary(text) != without_commentary(expected):
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text.replace(f"{Path(__file__).parents[1]}/", ""), encoding="utf-8")
             return
         assert path.exists(), f"{path} is missing; run python -m pytest --update-golden"
         assert without_commentary(text) == without_commentary(expected), f"{path} differs"

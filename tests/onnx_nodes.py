@@ -457,6 +457,17 @@ def flatten(draw: Draw, op: str) -> Case:
     return case
 
 
+def _with_axes(draw: Draw, case: Case, axes: list[int], rank: int) -> Case:
+    """The case with axes of so many, as an attribute or an input by its opset, some from the end."""
+    if case.opset >= 11 and draw.often(0.3):
+        axes = [axis - rank for axis in axes]
+    if case.opset < 13:
+        case.attributes["axes"] = axes
+    else:
+        case.hold(axes, L)
+    return case
+
+
 def squeeze(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     dims = draw.dims(0, 3)
@@ -468,13 +479,7 @@ def squeeze(draw: Draw, op: str) -> Case:
     axes = [place for place, dim in enumerate(dims) if dim == (1, None) and draw.often(0.8)]
     if not axes:
         return case
-    if case.opset >= 11 and draw.often(0.3):
-        axes = [axis - rank for axis in axes]
-    if case.opset < 13:
-        case.attributes["axes"] = axes
-    else:
-        case.hold(axes, L)
-    return case
+    return _with_axes(draw, case, axes, rank)
 
 
 def unsqueeze(draw: Draw, op: str) -> Case:
@@ -484,13 +489,7 @@ def unsqueeze(draw: Draw, op: str) -> Case:
     count = draw.whole(1, 2)
     rank = len(dims) + count
     axes = [int(axis) for axis in draw.random.permutation(rank)[:count]]
-    if case.opset >= 11 and draw.often(0.3):
-        axes = [axis - rank for axis in axes]
-    if case.opset < 13:
-        case.attributes["axes"] = axes
-    else:
-        case.hold(axes, L)
-    return case
+    return _with_axes(draw, case, axes, rank)
 
 
 def concat(draw: Draw, op: str) -> Case:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-from models import MADE
-from models.fetch import NotFetchedError
+from models import MADE, made_of
 from timing import measure, median, ratio, spread
 
 from .basis import OWN, Options, Record, factor, microseconds
@@ -15,18 +14,12 @@ ENGINE = "engine"
 
 
 def engines(options: Options) -> Iterator[Record]:
-    for family, made in MADE.items():
-        try:
-            models = made()
-        except (ImportError, NotFetchedError) as error:
-            warnings.warn(f"{family} is left out: {error}", stacklevel=2)
-            continue
-        for model in models:
-            for what, (own, theirs) in model.timed.items():
-                row = f"{model.name}: {what}"
-                if options.wants(row):
-                    times = measure({OWN: own, ENGINE: theirs}, None, options.rounds)
-                    yield {"row": row, "engine": model.by, "times": times}
+    for model in made_of(MADE, lambda reason: warnings.warn(f"left out: {reason}", stacklevel=3)):
+        for what, (own, theirs) in model.timed.items():
+            row = f"{model.name}: {what}"
+            if options.wants(row):
+                times = measure({OWN: own, ENGINE: theirs}, None, options.rounds)
+                yield {"row": row, "engine": model.by, "times": times}
 
 
 def engines_cells(record: Record) -> dict[str, str]:

@@ -5,9 +5,10 @@ command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from . import audio, noise, reaction, silero, sleep, words
+from .fetch import NotFetchedError
 from .model import Model
 
 MADE: Mapping[str, Callable[[], list[Model]]] = {
@@ -19,3 +20,14 @@ MADE: Mapping[str, Callable[[], list[Model]]] = {
     "audio": audio.made,
 }
 """By family, what makes its nets. Raises ``ImportError`` or ``NotFetchedError`` where something is missing."""
+
+
+def made_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:
+    """The nets of families. leave_out: is told which family has none here, and why."""
+    for family in families:
+        try:
+            models = MADE[family]()
+        except (ImportError, NotFetchedError) as error:
+            leave_out(f"{family}: {error}")
+            continue
+        yield from models
