@@ -20,8 +20,8 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx_copybutton", "reference", "explorers", "whole"]
 root_doc = "docs/index"
 include_patterns = [
-    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/decisions/*.md", "docs/guides/*.md",
-    "docs/reference/*.md", "examples/**/README.md", "benchmarks/README.md",
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/benchmarks/*.md", "docs/decisions/*.md",
+    "docs/guides/*.md", "docs/reference/*.md", "examples/**/README.md", "benchmarks/README.md",
 ]  # fmt: skip
 exclude_patterns = [".*", "**/.*", "build", "site", "rnngraph", "tests", "venv", "**/node_modules"]
 

@@ -1,4 +1,4 @@
-"""Writes tables of ``docs/benchmarks.md`` and ``README.md`` from ``docs/figures``.
+"""Writes tables of ``README.md`` and of the pages in ``docs/benchmarks`` from ``docs/figures``.
 
 ``python docs/site_parts/figures.py`` does it, and ``python benchmarks/run.py --csv docs/figures`` writes a file for
 each group that it measures, so that figures stand in one place; those of other machines are in folders of their own.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "docs" / "figures"
-PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs" / "benchmarks").glob("*.md")))
 
 IN_WORDS = (
     ("LSTM of 64 units, one row, one step", "inference", "LSTM B1 T1 I64 H64"),
@@ -71,7 +71,7 @@ def text_of(page: Path) -> str:
     def written(mark: re.Match[str]) -> str:
         if mark[1] == "readme":
             return f"<!-- table: readme -->\n\n{markdown(in_words())}\n\n<!-- end of table -->"
-        link = f"[as data](figures/{mark[1]}.csv)"
+        link = f"[as data](../figures/{mark[1]}.csv)"
         return f"<!-- table: {mark[1]} -->\n\n{markdown(table(mark[1]))}\n\n{link}\n\n<!-- end of table -->"
 
     text = page.read_text(encoding="utf-8")
