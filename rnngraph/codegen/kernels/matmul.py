@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from ...ir.graph import Node
-from ...ir.types import Dim, size
+from ...ir.types import ITEM_BYTES, Dim, size
 from ..analysis.node_kinds import label_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Valid, Value, When
+from ..machine.alignment import ALIGNMENT
 from .active_rows import ActiveRows
 from .epilogue import Epilogue, TileRows
 from .kernel_plan import KernelPlan
@@ -236,8 +237,9 @@ class Tiles:
         outer = [rows.at(block, number) for number in range(rows.count)]
         cells = [[(*row, strip) for strip in strips] for row in outer]
         done: set[Node] = set()
+        ahead = self._ahead(block, rows)
         for contraction in self.plan.contractions:
-            self._contract(emitter, contraction, outer, cells, start, valid)
+            self._contract(emitter, contraction, outer, cells, start, valid, ahead.get(contraction))
             done.update(node for products in contraction.products for node in products)
             if contraction is not self.plan.contractions[-1] and self.plan.parts > 1:
                 self._join_parts(emitter, cells, done)
@@ -257,7 +259,7 @@ class Tiles:
 
     def _contract(
         self, emitter: ValueEmitter, contraction: Contraction, rows: Sequence[Sequence[Coordinate]],
-        cells: list[list[Coordinates]], start: Index, valid: list[Valid],
+        cells: list[list[Coordinates]], start: Index, valid: list[Valid], ahead: Index | None,
     ) -> None:  # fmt: skip
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
         dot_width = contraction.dot_width
@@ -289,7 +291,7 @@ class Tiles:
             tuple(results), tuple(starts), tuple(lefts), self.memory.views[first_left].strides[-1] * dot_width,
             depth, right, right_stride, lane_stride, limits, self.tile.unroll,
             " and ".join(dict.fromkeys(str(node.where) for node in every)), dot_width, contraction.accumulators,
-            sum_block(depth, every[0].dtype), origin=every[0].where,
+            sum_block(depth, every[0].dtype), ahead=ahead, origin=every[0].where,
             columns=tuple(node.where for node in contraction.products[0] for _ in valid),
         )  # fmt: skip
         before = block.statements[-1] if block.statements else None
@@ -297,6 +299,32 @@ class Tiles:
             block.statements[-1] = joined
         else:
             block.add(tile)
+
+    def _ahead(self, block: Block, rows: TileRows) -> dict[Contraction, Index]:
+        """How far behind a tile's weights those lie that it asks for: of a step whose weights the second cache does not
+        hold, each tile of rows fetches a part of those that come next, for all rows, while it computes.
+        """
+        names: dict[Index, Index] = {}
+        found = {}
+        if rows.count == 1 or any(self.region.is_time(self.shape, axis) for axis in range(len(self.shape))):
+            return {}
+        for contraction in self.plan.contractions:
+            views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
+            if not all(map(self.memory.panels.packs, views)):
+                continue
+            assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
+            blocks, dot_width = self.tile.blocks, contraction.dot_width
+            panel, _ = self.memory.panels.panel(views, self.width, self.lanes, blocks, dot_width)
+            if panel.bytes < self.region.target.second_cache // 2:
+                continue
+            group = blocks * self.lanes * panel.depth * panel.gates
+            line = ALIGNMENT // ITEM_BYTES[views[0].buffer.dtype]
+            asked = panel.depth // dot_width // self.tile.unroll * line
+            distance = rows.first * (asked // rows.count) + group
+            if distance not in names:
+                names[distance] = block.let_index("ahead", "min", distance, 2 * group)
+            found[contraction] = names[distance]
+        return found
 
     def _begin_there_alone(self, products: Sequence[Node]) -> bool:
         """Whether nothing else asks for the sums that these products begin from, and k runs over so many that one loop

@@ -1,29 +1,31 @@
 """Sums of outer products over rows: what weights receive in training.
 
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
-a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
-one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
+a time and packed, in the order in which they are summed: the left operand, joined of its pieces, as [tile][k][row], the
+right one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands
+lie.
 The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
 after the other in the loop's direction, does not depend on where blocks and chunks are cut.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
-from ...ir.types import Dim, Shape, size
+from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Valid, Value
+from ..loop_ir.nodes import Buffer, Contract, Fetch, Index, LetIndex, Literal, Load, Operand, Store, Valid, Value
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
 from .region import Region
-from .values import Strip, ValueEmitter
+from .values import Strip, ValueEmitter, place
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], None]
 """Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
@@ -67,6 +69,15 @@ def _within(region: Region, node: Node) -> View:
     return replace(view, offset=offset, shape=(region.time.steps, *view.shape[1:]), local=False)
 
 
+@dataclass(frozen=True)
+class _Tiles:
+    """Tiles of one height, over rows from ``first`` to ``behind``."""
+
+    first: int
+    height: int
+    behind: int
+
+
 class _Sum:
     def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
         assert plan.outer_sum is not None
@@ -77,12 +88,14 @@ class _Sum:
         self.left, self.right = left, right
         self.leading: Shape = left[0].shape[:-1]
         self.rows = int(str(node.shape[0]))
+        self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
-        self.pitch = -(-self.rows // self.lanes) * self.lanes
         behind = 0 if region.active is None else 1  # a row that has ended is packed, and overwritten by the next one
         deepest = self.most + behind
-        left_room, right_room = deepest * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
+        self.tiles = [*self._tiles()]
+        self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
+        left_room, right_room = self.rows * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
         self.left_panel = memory.scratch("left", node.dtype, left_room * parts)
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
         part = 0 if share is None else share.part
@@ -198,31 +211,52 @@ class _Sum:
 
     # Packing -------------------------------------------------------------------------------------
 
-    def _tiles(self) -> Iterator[tuple[int, int, int]]:
-        """(first row, rows of a tile, row behind the last one) of tiles of one height."""
+    def _tiles(self) -> Iterator[_Tiles]:
         offset = 0
         for height, number in balanced(self.rows, self.tile.rows):
-            yield offset, height, offset + height * number
+            yield _Tiles(offset, height, offset + height * number)
             offset += height * number
 
+    def _left_place(self, row: Index, extra: Index = 0) -> Index:
+        """Where a tile's part of the left panel begins, whose first row is ``row``."""
+        return self.left_base + row * self.pitch + extra
+
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """Packs one k of all pieces, side by side."""
-        place = self.left_base + number * self.pitch
+        """Packs one k of all pieces: in order, and in whole vectors, as what is too much is overwritten by what follows
+        in the same tile, or lies behind it.
+        """
+        first = 0
         for view in self.left:
-            self._pack_piece(block, view, _offset(view, at), place)
-            place = place + int(str(view.shape[-1]))
+            width = int(str(view.shape[-1]))
+            for tiles in self.tiles:
+                self._pack_piece(block, view, _offset(view, at), number, first, width, tiles)
+            first += width
 
-    def _pack_piece(self, block: Block, view: View, source: Index, place: Index) -> None:
-        """One k of a piece, in whole vectors: what is too much is overwritten by what follows, or lies behind."""
-        stride, lanes = view.strides[-1], self.lanes
-        whole, rest = divmod(int(str(view.shape[-1])), lanes)
+    def _pack_piece(
+        self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
+    ) -> None:  # fmt: skip
+        """One k of a piece, whose rows begin at ``first``, in tiles of one height."""
+        height, lanes = tiles.height, self.lanes
 
-        def copy(inner: Block, start: Index, valid: int = lanes) -> None:
-            self._copy(inner, view, source + stride * start, valid, self.left_panel, place + start)
+        def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
+            """``count`` rows of a tile that begins at ``row``, from its row ``begin`` on; valid: rows behind there."""
+            for lane in range(0, count, lanes):
+                place = self._left_place(row, number * height + begin + lane)
+                start = source + view.strides[-1] * (row - first + begin + lane)
+                self._copy(inner, view, start, min(lanes, valid - lane), self.left_panel, place)
 
-        loop(block, "r", whole * lanes, copy, 0, lanes)
-        if rest:
-            copy(block, whole * lanes, rest)
+        behind, reach = first + width, -(-height // lanes) * lanes
+        row = tiles.first + max(0, first - tiles.first) // height * height
+        if row < min(first, tiles.behind):  # this tile has rows of the piece before, too
+            copy(block, row, first - row, min(row + height, behind) - first, width)
+            row += height
+        last = min(tiles.behind, behind - reach + height)
+        if row + height <= last:
+            whole = row + (last - row) // height * height
+            loop(block, "r", whole, lambda inner, row: copy(inner, row, 0, height, reach), row, height)
+            row = whole
+        for rest in range(row, min(tiles.behind, behind), height):
+            copy(block, rest, 0, min(height, behind - rest), behind - rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
         limit = valid if valid < self.lanes else None
@@ -251,12 +285,12 @@ class _Sum:
             self._rows(inner, column + start, valid, depth)
 
     def _rows(self, block: Block, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        for offset, height, behind in self._tiles():
+        for tiles in self.tiles:
 
-            def body(inner: Block, row: Index, height: int = height) -> None:
+            def body(inner: Block, row: Index, height: int = tiles.height) -> None:
                 self._tile(inner, row, height, start, valid, depth)
 
-            loop(block, "r", behind, body, offset, height)
+            loop(block, "r", tiles.behind, body, tiles.first, tiles.height)
 
     def _tile(self, block: Block, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim) -> None:
         node, lanes = self.node, self.lanes
@@ -266,13 +300,17 @@ class _Sum:
             for extra in range(height)
         ]
         starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(emitter.value(node, at) for at in row) for row in cells)
+        if self.is_far:
+            store = self.region.memory.stores[node][0]
+            for extra, strip in itertools.product(range(height), cells[0]):
+                block.add(Fetch(store.buffer, place(store, (row + height + extra, strip[1]))[0]))
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
-        left = tuple((self.left_panel, self.left_base + row + extra) for extra in range(height))
+        left = tuple((self.left_panel, self._left_place(row, extra)) for extra in range(height))
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
         comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, left, self.pitch, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                results, starts, left, height, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
                 self.tile.unroll, comment,
             )
         )  # fmt: skip

@@ -88,6 +88,11 @@ class Instructions:
             f"call {vector_type(element, lanes)} @{full}({given})", element, lanes, name.rpartition(".")[2]
         )
 
+    def prefetch(self, pointer: str) -> None:
+        """Asks for a line, to be read, in the second cache. Any address will do: none faults."""
+        self.intrinsics["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+
     def helper(
         self,
         name: str,

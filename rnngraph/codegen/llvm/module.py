@@ -16,6 +16,7 @@ from ..loop_ir.nodes import (
     Barrier,
     Call,
     Contract,
+    Fetch,
     Fold,
     For,
     Let,
@@ -175,6 +176,8 @@ class _FunctionWriter(FunctionBuilder):
                 load_store.load(self, statement)
             case Store():
                 load_store.store(self, statement)
+            case Fetch():
+                self.b.prefetch(self.address(statement.buffer, statement.index))
             case Let():
                 self._let(statement)
             case LetIndex():

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Place
+from ..machine.alignment import ALIGNMENT
 from .dot_products import MULTIPLY_ADD, Parts, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
@@ -151,9 +152,18 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
     _hoist_addresses(builder, tile)
 
     def turn(k: Index, carried: Sums) -> Sums:
+        if tile.ahead is not None and unroll == tile.unroll:
+            _fetch_ahead(builder, tile, tile.ahead, k)
         return _steps(builder, tile, carried, k, range(unroll))
 
     return _loop(builder, "k", start, stop, unroll, sums, turn)
+
+
+def _fetch_ahead(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
+    """Asks for a line of the weights that come next."""
+    buffer, index = tile.right[0]
+    of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
+    builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
 
 
 def _loop(

@@ -87,7 +87,7 @@ class Uses(NamedTuple):
 
 
 def _sizes_in(*valid: Valid) -> Iterator[Index]:
-    """How many lanes are in bounds, where it is known at run time only."""
+    """Those that are known at run time only."""
     return (item for item in valid if isinstance(item, Size))
 
 
@@ -151,6 +151,20 @@ class Store(BaseStatement):
 
 
 @dataclass(frozen=True)
+class Fetch(BaseStatement):
+    """Asks for the line of a cache that ``buffer[index]`` lies in, which is used soon. It may lie anywhere."""
+
+    buffer: Buffer
+    index: Index
+
+    def uses(self) -> Uses:
+        return Uses((self.index,))
+
+    def renamed(self, by: Renaming) -> Fetch:
+        return Fetch(by.buffer(self.buffer), by.index(self.index), origin=self.origin)
+
+
+@dataclass(frozen=True)
 class Let(BaseStatement):
     """``value = op(operands)``. ``comment`` names the graph node that it computes. ``shuffle`` takes lanes from two
     vectors in the ``order`` given.
@@ -211,6 +225,9 @@ class Contract(BaseStatement):
     spread: whether left operands, whose k lie side by side, are loaded as one vector and spread from a register, where
     loads are what a short tile waits for.
 
+    ahead: how far behind the first column's place the weights lie that tiles read next: a turn over k asks for a line
+    of them, so that they come into the second cache meanwhile. None: they are there.
+
     columns: the origin of each column, where products of several lines are one tile.
     """
 
@@ -230,6 +247,7 @@ class Contract(BaseStatement):
     block: int = 0
     behind: tuple[Factors, ...] = ()
     spread: bool = False
+    ahead: Index | None = None
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property
@@ -248,7 +266,7 @@ class Contract(BaseStatement):
 
     def uses(self) -> Uses:
         places = [place for left, right in self.factors for place in (*left, *right)]
-        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid))
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid, self.ahead))
         return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
 
     def renamed(self, by: Renaming) -> Contract:
@@ -261,6 +279,7 @@ class Contract(BaseStatement):
             lane_stride=by.index(self.lane_stride),
             depth=by.index(self.depth),
             valid=tuple(map(by.valid, self.valid)),
+            ahead=None if self.ahead is None else by.index(self.ahead),
             behind=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.behind),
         )
 
@@ -426,4 +445,4 @@ class Tick(BaseStatement):
         return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
 
 
-Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick
+Statement = Load | Store | Fetch | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick

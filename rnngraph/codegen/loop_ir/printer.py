@@ -14,6 +14,7 @@ from .nodes import (
     Buffer,
     Call,
     Contract,
+    Fetch,
     Fold,
     For,
     Index,
@@ -91,6 +92,8 @@ def _statement_lines(statement: Statement, indent: str, origins: StatementOrigin
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"
         case Store(value, buffer, index, valid, stride):
             yield f"{indent}store {_operand(value)} -> {_place(buffer, index, stride, valid)} : {_type(value)}"
+        case Fetch(buffer, index):
+            yield f"{indent}fetch {_place(buffer, index)}"
         case Let(value, op, operands, attributes, comment):
             shown = "".join(f" {key}={item}" for key, item in attributes)
             note = f"  # {comment}" if comment else ""
@@ -161,3 +164,6 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         columns_text = ", ".join(_place(*place, 1, valid) for place, valid in zip(right, tile.valid, strict=True))
         step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
         yield from _wrapped(f"{over}: += {step}", indent + "  ")
+    if tile.ahead is not None:
+        buffer, index = tile.right[0]
+        yield from _wrapped(f"meanwhile fetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")

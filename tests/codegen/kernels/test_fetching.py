@@ -1,0 +1,50 @@
+"""What a second cache does not hold is fetched while tiles compute: weights of steps, and sums of gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+TARGET = "x86-64-v3"  # of which a second cache of 512 KiB is assumed, whatever the machine has
+LARGE, SMALL = 192, 64
+
+
+def program_of(units: int, batch: int | None = None) -> rg.Program:
+    x = rg.placeholder("x", (batch, None, units))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(units), x, scope="rnn")
+    return rg.compile({"y": outputs}, loss=rg.reduce_mean(outputs * outputs), cache=False, seed=3, target=TARGET)
+
+
+def functions(program: rg.Program, graph: str = "inference") -> dict[str, str]:
+    """The loop IR by kernel, under its heading."""
+    parts = str(getattr(program, graph).show("loops")).split("\n\n")
+    return {part.partition("\n")[0].removeprefix("# "): part for part in parts}
+
+
+@pytest.mark.parametrize(("units", "rows", "fetches"), [(LARGE, 7, True), (LARGE, 1, False), (SMALL, 7, False)])
+def test_a_step_of_several_rows_fetches_weights_that_the_cache_does_not_hold(
+    units: int, rows: int, fetches: bool
+) -> None:
+    found = functions(program_of(units, rows))
+    assert any(" fetch m" in text for name, text in found.items() if name.startswith("scan")) == fetches
+    over_all_steps = [text for name, text in found.items() if "matmul" in name and not name.startswith("scan")]
+    assert over_all_steps
+    assert not any(" fetch m" in text for text in over_all_steps)
+
+
+def test_sums_of_gradients_fetch_the_tile_that_comes_next() -> None:
+    for units, fetches in ((LARGE, True), (SMALL, False)):
+        sums = [text for name, text in functions(program_of(units, 7), "training").items() if "outer_sum" in name]
+        assert any(" fetch m" in text for text in sums) == fetches
+
+
+@pytest.mark.parametrize("rows", [2, 3, 17, 25])
+def test_fetching_changes_no_bit(rows: int) -> None:
+    """A row alone fetches nothing."""
+    program = program_of(LARGE)
+    batch = np.random.default_rng(rows).standard_normal((rows, 5, LARGE)).astype(np.float32)
+    together = program.inference(x=batch)["y"]
+    for number in range(rows):
+        np.testing.assert_array_equal(program.inference(x=batch[number : number + 1])["y"][0], together[number])
