@@ -8,6 +8,7 @@ from functools import cached_property
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, size
 from ..analysis.node_kinds import label_of
+from ..buffers.packing import Panel
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
@@ -19,7 +20,7 @@ from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, groups, loop
 from .product_plan import Contraction
 from .region import Region, over_axes
-from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned, place
+from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned, place
 
 WORTH_JOINING = 48
 """The k of a product from which one loop is written for it and for those that go on with its sums."""
@@ -237,7 +238,7 @@ class Tiles:
         outer = [rows.at(block, number) for number in range(rows.count)]
         cells = [[(*row, strip) for strip in strips] for row in outer]
         done: set[Node] = set()
-        ahead = self._ahead(block, rows)
+        ahead = self._ahead(block, rows, others)
         for contraction in self.plan.contractions:
             self._contract(emitter, contraction, outer, cells, start, valid, ahead.get(contraction))
             done.update(node for products in contraction.products for node in products)
@@ -300,31 +301,46 @@ class Tiles:
         else:
             block.add(tile)
 
-    def _ahead(self, block: Block, rows: TileRows) -> dict[Contraction, Index]:
-        """How far behind a tile's weights those lie that it asks for: of a step whose weights the second cache does not
-        hold, each tile of rows fetches a part of those that come next, for all rows, while it computes.
+    def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
+        """How far behind a tile's weights those lie that it asks for: where the second cache does not hold all, each
+        tile of rows fetches a part of those that come next, for all rows, while it computes.
         """
+        panels = self._packed_ahead() if rows.count > 1 else {}
+        if sum(panel.bytes for panel in panels.values()) < self.region.target.second_cache // 4:
+            return {}
         names: dict[Index, Index] = {}
         found = {}
-        if rows.count == 1 or any(self.region.is_time(self.shape, axis) for axis in range(len(self.shape))):
-            return {}
-        for contraction in self.plan.contractions:
-            views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
-            if not all(map(self.memory.panels.packs, views)):
-                continue
-            assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
-            blocks, dot_width = self.tile.blocks, contraction.dot_width
-            panel, _ = self.memory.panels.panel(views, self.width, self.lanes, blocks, dot_width)
-            if panel.bytes < self.region.target.second_cache // 2:
-                continue
-            group = blocks * self.lanes * panel.depth * panel.gates
-            line = ALIGNMENT // ITEM_BYTES[views[0].buffer.dtype]
-            asked = panel.depth // dot_width // self.tile.unroll * line
-            distance = rows.first * (asked // rows.count) + group
+        for contraction, panel in panels.items():
+            group = self.tile.blocks * self.lanes * panel.depth * panel.gates
+            line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
+            asked = panel.depth // contraction.dot_width // self.tile.unroll * line
+            distance = self._rows_before(rows, others) * (asked // rows.count) + group
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
             found[contraction] = names[distance]
         return found
+
+    def _packed_ahead(self) -> dict[Contraction, Panel]:
+        """The panels that lie ready before a call."""
+        found = {}
+        for contraction in self.plan.contractions:
+            views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
+            if all(map(self.memory.panels.packs, views)):
+                assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
+                shape = self.width, self.lanes, self.tile.blocks, contraction.dot_width
+                found[contraction], _ = self.memory.panels.panel(views, *shape)
+        return found
+
+    def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
+        """How many rows, of all axes, come before a tile's."""
+        axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
+        before: Index = 0
+        for axis, at in zip(axes, others, strict=True):
+            number = at.local if isinstance(at, Time) else at.start if isinstance(at, Strip) else at
+            before = before * self.region.extent(self.shape, axis) + number
+        if self.plan.row_axis is not None:
+            before = before * self.region.extent(self.shape, self.plan.row_axis)
+        return before + rows.first
 
     def _begin_there_alone(self, products: Sequence[Node]) -> bool:
         """Whether nothing else asks for the sums that these products begin from, and k runs over so many that one loop

@@ -20,7 +20,7 @@ from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Fetch, Index, LetIndex, Literal, Load, Operand, Store, Valid, Value
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Prefetch, Store, Valid, Value
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
@@ -303,7 +303,7 @@ class _Sum:
         if self.is_far:
             store = self.region.memory.stores[node][0]
             for extra, strip in itertools.product(range(height), cells[0]):
-                block.add(Fetch(store.buffer, place(store, (row + height + extra, strip[1]))[0]))
+                block.add(Prefetch(store.buffer, place(store, (row + height + extra, strip[1]))[0]))
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
         left = tuple((self.left_panel, self._left_place(row, extra)) for extra in range(height))
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))

@@ -16,13 +16,13 @@ from ..loop_ir.nodes import (
     Barrier,
     Call,
     Contract,
-    Fetch,
     Fold,
     For,
     Let,
     LetIndex,
     Load,
     Pipeline,
+    Prefetch,
     Statement,
     Store,
     Tick,
@@ -176,7 +176,7 @@ class _FunctionWriter(FunctionBuilder):
                 load_store.load(self, statement)
             case Store():
                 load_store.store(self, statement)
-            case Fetch():
+            case Prefetch():
                 self.b.prefetch(self.address(statement.buffer, statement.index))
             case Let():
                 self._let(statement)

@@ -153,13 +153,13 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
     def turn(k: Index, carried: Sums) -> Sums:
         if tile.ahead is not None and unroll == tile.unroll:
-            _fetch_ahead(builder, tile, tile.ahead, k)
+            _prefetch(builder, tile, tile.ahead, k)
         return _steps(builder, tile, carried, k, range(unroll))
 
     return _loop(builder, "k", start, stop, unroll, sums, turn)
 
 
-def _fetch_ahead(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
+def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
     """Asks for a line of the weights that come next."""
     buffer, index = tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll

@@ -77,13 +77,15 @@ class Renaming:
 
 class Uses(NamedTuple):
     """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
-    statements inside it. Buffers that a function is handed count as read and as written.
+    statements inside it. prefetches: buffers of which only the place matters. Buffers that a function is handed count as
+    read and as written.
     """
 
     indices: Sequence[Index] = ()
     reads: Sequence[Buffer] = ()
     writes: Sequence[Buffer] = ()
     bodies: Sequence[Body] = ()
+    prefetches: Sequence[Buffer] = ()
 
 
 def _sizes_in(*valid: Valid) -> Iterator[Index]:
@@ -151,17 +153,17 @@ class Store(BaseStatement):
 
 
 @dataclass(frozen=True)
-class Fetch(BaseStatement):
+class Prefetch(BaseStatement):
     """Asks for the line of a cache that ``buffer[index]`` lies in, which is used soon. It may lie anywhere."""
 
     buffer: Buffer
     index: Index
 
     def uses(self) -> Uses:
-        return Uses((self.index,))
+        return Uses((self.index,), prefetches=(self.buffer,))
 
-    def renamed(self, by: Renaming) -> Fetch:
-        return Fetch(by.buffer(self.buffer), by.index(self.index), origin=self.origin)
+    def renamed(self, by: Renaming) -> Prefetch:
+        return Prefetch(by.buffer(self.buffer), by.index(self.index), origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -445,4 +447,4 @@ class Tick(BaseStatement):
         return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
 
 
-Statement = Load | Store | Fetch | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick
+Statement = Load | Store | Prefetch | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick

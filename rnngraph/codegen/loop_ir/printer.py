@@ -14,7 +14,6 @@ from .nodes import (
     Buffer,
     Call,
     Contract,
-    Fetch,
     Fold,
     For,
     Index,
@@ -23,6 +22,7 @@ from .nodes import (
     Load,
     Operand,
     Pipeline,
+    Prefetch,
     Statement,
     Store,
     Tick,
@@ -92,8 +92,8 @@ def _statement_lines(statement: Statement, indent: str, origins: StatementOrigin
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"
         case Store(value, buffer, index, valid, stride):
             yield f"{indent}store {_operand(value)} -> {_place(buffer, index, stride, valid)} : {_type(value)}"
-        case Fetch(buffer, index):
-            yield f"{indent}fetch {_place(buffer, index)}"
+        case Prefetch(buffer, index):
+            yield f"{indent}prefetch {_place(buffer, index)}"
         case Let(value, op, operands, attributes, comment):
             shown = "".join(f" {key}={item}" for key, item in attributes)
             note = f"  # {comment}" if comment else ""
@@ -166,4 +166,4 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         yield from _wrapped(f"{over}: += {step}", indent + "  ")
     if tile.ahead is not None:
         buffer, index = tile.right[0]
-        yield from _wrapped(f"meanwhile fetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
+        yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")

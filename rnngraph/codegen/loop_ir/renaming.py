@@ -21,6 +21,7 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
             uses = statement.uses()
             buffers.update(dict.fromkeys(uses.reads))
             buffers.update(dict.fromkeys(uses.writes))
+            buffers.update(dict.fromkeys(uses.prefetches))
             for index in uses.indices:
                 if not isinstance(index, int):
                     names.update(dict.fromkeys(name for name in sorted(index.symbols) if name not in bound))

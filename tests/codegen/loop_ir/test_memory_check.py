@@ -29,6 +29,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Load,
     Pipeline,
     PipelineStage,
+    Prefetch,
     Renaming,
     Statement,
     Store,
@@ -195,6 +196,7 @@ N = size("n")
 STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Load: Load(Value("x", "float32", 1), A, N, None, N + 1),
     Store: Store(Literal(0.0, "float32", 1), A, N, None, N + 1),
+    Prefetch: Prefetch(A, N),
     Let: Let(Value("x", "int64", 1), "index", (), (("index", N),)),
     LetIndex: LetIndex("m", "min", N, N + 1),
     Contract: Contract((), (), ((A, N),), N + 1, N + 2, ((B, N + 3),), N + 4, N + 5, (None,), 1),
@@ -219,7 +221,7 @@ def test_a_statement_says_all_that_it_uses_and_renames_all_of_it(kind: type[Base
     statement = STATEMENTS[kind]
     buffers, indices, inner = found_in(statement)
     uses = statement.uses()
-    assert {*uses.reads, *uses.writes} == buffers
+    assert {*uses.reads, *uses.writes, *uses.prefetches} == buffers
     assert {index for index in uses.indices if isinstance(index, Size)} == indices
     assert [item for body in uses.bodies for item in body.statements] == inner
 

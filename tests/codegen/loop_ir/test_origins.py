@@ -22,6 +22,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Load,
     Pipeline,
     PipelineStage,
+    Prefetch,
     Statement,
     Store,
     Tick,
@@ -38,6 +39,7 @@ M, V, ZERO = Buffer("m0", "float32"), Value("v.0", "float32", 8), Literal(0.0, "
 STATEMENTS: tuple[Statement, ...] = (
     Load(V, M, 0),
     Store(V, M, 0),
+    Prefetch(M, 0),
     Let(V, "add", (ZERO, ZERO)),
     LetIndex("i", "parity", 3),
     Contract(((V,),), ((ZERO,),), ((M, 0),), 1, 3, ((M, 0),), 8, 1, (None,), 1, columns=(LATER,)),
@@ -85,7 +87,7 @@ def test_a_block_says_where_its_statements_come_from() -> None:
 
 
 def test_functions_know_all_that_they_are_called_for() -> None:
-    tile = STATEMENTS[4]
+    tile = next(statement for statement in STATEMENTS if isinstance(statement, Contract))
     body = (replace(tile, origin=ONE), For("i", 0, 3, 1, (Store(ZERO, M, 0, origin=ONE),), origin=LATER))
     function = Function("f", (M,), (), body)
     assert origins_in(body) == (ONE, LATER, LATER, ONE)
