@@ -77,8 +77,8 @@ class Renaming:
 
 class Uses(NamedTuple):
     """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
-    statements inside it. prefetches: buffers of which only the place matters. Buffers that a function is handed count as
-    read and as written.
+    statements inside it. prefetches: buffers of which only the place matters. Buffers that a function is handed count
+    as read and as written.
     """
 
     indices: Sequence[Index] = ()
