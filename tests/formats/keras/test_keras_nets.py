@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_nets import RandomNet, fill, numbers
+from keras_wide_nets import WideNet
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
@@ -132,11 +133,14 @@ def module(name: str) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("first", range(0, NETS, BLOCK))
-def test_random_nets_give_the_numbers_of_keras(name: str, first: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn_as", [RandomNet, WideNet])
+def test_random_nets_give_the_numbers_of_keras(
+    drawn_as: type[RandomNet], name: str, first: int, tmp_path: Path
+) -> None:
     keras = module(name)
     for seed in range(first, first + BLOCK):
         keras.backend.clear_session()
-        net = RandomNet(keras, seed)
+        net = drawn_as(keras, seed)
         path = tmp_path / f"net.{'keras' if seed % 2 else 'h5'}"
         net.model.save(path)
         read = rg.read_keras(path)

@@ -110,7 +110,7 @@ def test_damage_is_named(data: bytes, text: str) -> None:
 
 
 def test_archives_of_too_many_bytes_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnngraph.formats.keras.archive.MOST_TEXT", 1 << 20)
+    monkeypatch.setattr("rnngraph.formats.keras.core.archive.MOST_TEXT", 1 << 20)
     members = members_of(data_of("sequential2")) | {"config.json": b" " * (2 << 20)}
     with pytest.raises(rg.FileError, match=r"config\.json .* has 2,097,152 bytes"):
         rg.read_keras(zipped(members, zipfile.ZIP_DEFLATED))
