@@ -56,7 +56,7 @@ class Layer:
     network: Network | None = None
 
     def __str__(self) -> str:
-        around = self.path if not self.path.endswith(self.name) else self.path[: -len(self.name)].removesuffix("/")
+        around = "" if self.path == self.name else self.path.removesuffix(f"/{self.name}")
         within = f" in {around!r}" if around else ""
         return f"{'operation' if self.is_operation else 'layer'} {self.name!r} of class {self.kind!r}{within}"
 
