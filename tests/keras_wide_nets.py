@@ -426,7 +426,6 @@ class WideNet(RandomNet):
             lambda: k.roll(x, 1, axis=1), lambda: k.einsum("btd,bsd->bts", x, y) @ y,
             lambda: k.norm(x, axis=-1, keepdims=True) * y,
             lambda: k.logsumexp(x, axis=-1, keepdims=True) + y,
-            lambda: k.prod(x[:, :, :2], axis=-1, keepdims=True) + y,
             lambda: k.amax(x, axis=-1, keepdims=True) - y, lambda: k.square(x) * k.sign(y),
             lambda: k.gelu(x, approximate=False),
             lambda: k.gelu(x), lambda: k.one_hot(k.argmax(x, axis=-1), x.shape[-1]),

@@ -24,7 +24,7 @@ from ...declare.functions.sequences import cumsum
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Unreadable, dtype_of
-from .operands import Operation, axis_of, one_axis, operands, option, plain
+from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
 
 MOST_COPIES = 1 << 12
 """Of entries that an operation repeats, and of entries that it picks."""
@@ -37,7 +37,7 @@ def _many(function: Callable[..., Any]) -> Operation:
         given = inputs.arguments[0] if inputs.arguments else None
         if not isinstance(given, list | tuple) or not given:
             raise Unreadable("it is called on no list of tensors")
-        items = [plain(b, item) for item in given]
+        items = alike(b, [plain(b, item) for item in given])
         return b.script.call(function, items, one_axis(option(layer, inputs, "axis", 1, 0)))
 
     return join

@@ -212,6 +212,8 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, axis, of = inputs.one, _axis(layer), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, axis=axis, **_options(layer)))
+    if x.mask.tensor.rank != 2:
+        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
     counts = b.script.call(cast, x.mask, x.dtype)
     weights = b.script.call(expand_dims, counts, 2 if axis == 1 else 1)
     total = b.script.call(reduce_sum, of("*", x.value, weights), axis=axis, **_options(layer))

@@ -105,7 +105,7 @@ class Networks:
         return found
 
     def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        if mask.tensor.rank > 2:
+        if mask.tensor.rank > 2 or inner.network is not None:  # whose layers look for themselves
             return _folded(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable("the layer in it is given a mask of whole steps")
@@ -127,8 +127,7 @@ _BY_STEP = (
 """Layers that don't look beyond the last axis."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
 _LOOKS_AT_MASKS = (
-    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "Sequential", "Functional",
-    "Model", "TimeDistributed",
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "TimeDistributed",
 )  # fmt: skip
 
 

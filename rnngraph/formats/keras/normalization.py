@@ -136,7 +136,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)
-    if axis is None:
+    if axis in (None, []):
         mean, variance = mean.reshape(-1)[:1], variance.reshape(-1)[:1]
     elif _one_axis(layer, x.rank) != x.rank - 1:
         raise Unreadable("its axis is not the last one")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...declare.functions.basic import cast
 from ...declare.tensor import constant
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable
 
+_WIDENING = ("bool", "int32", "int64", "float32", "float64")
 Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
 
 
@@ -29,6 +31,20 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
     if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
         raise Unreadable(f"it is called on {len(inputs.arguments)} operands")
     return [plain(b, item) for item in inputs.arguments[:count]]
+
+
+def alike(b: Declaration, given: list[Any], least: str = "bool") -> list[Any]:
+    """Operands of one dtype, the widest of them, as Keras 3 has it; numbers of Python make ints of truth values and
+    floats of ints. least: the narrowest dtype that will do.
+    """
+    widest = max([least, *(item.tensor.dtype for item in given if isinstance(item, Value))], key=_WIDENING.index)
+    for item in given:
+        kind = "float32" if type(item) is float else "int32" if type(item) is int else "bool"
+        widest = max(widest, kind, key=_WIDENING.index)
+    return [
+        b.script.call(cast, item, widest) if isinstance(item, Value) and item.tensor.dtype != widest else item
+        for item in given
+    ]  # fmt: skip
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:

@@ -18,7 +18,7 @@ from .activations import LAYERS as ACTIVATIONS
 from .activations import WRITTEN_OUT
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, axis_of, one_axis, operands, option, plain
+from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
 
 # Kinds of operations --------------------------------------------------------------------------------
 
@@ -29,14 +29,14 @@ def _unary(function: Callable[..., Any]) -> Operation:
 
 def _sign(sign: str) -> Operation:
     def combine(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        left, right = operands(b, inputs, 2)
+        left, right = alike(b, operands(b, inputs, 2), "float32" if sign == "/" else "bool")
         return b.script.operation(sign, left, right)
 
     return combine
 
 
 def _binary(function: Callable[..., Any]) -> Operation:
-    return lambda b, _, inputs: b.script.call(function, *operands(b, inputs, 2))
+    return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
 
 
 def _reduction(function: Callable[..., Any]) -> Operation:
@@ -108,7 +108,9 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     condition, one, other = operands(b, inputs, 3)
     if not isinstance(condition, Value):
         raise Unreadable("its condition is no tensor")
-    return b.script.call(basic.where, condition, one, other)
+    if condition.tensor.dtype != "bool":
+        condition = b.script.call(basic.not_equal, condition, 0)
+    return b.script.call(basic.where, condition, *alike(b, [one, other]))
 
 
 def _filled(value: float) -> Operation:

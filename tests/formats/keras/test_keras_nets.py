@@ -36,7 +36,8 @@ def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
     inner = keras.Sequential([keras.Input((5, 3)), layers.Conv1D(4, 2), layers.GlobalMaxPooling1D()])
     one, other = layers.TimeDistributed(layers.LSTM(4))(x), layers.TimeDistributed(inner)(x)
     flat = layers.TimeDistributed(layers.Flatten())(x)
-    y = layers.GRU(3, return_sequences=True)(layers.Concatenate()([one, other, flat]))
+    y = layers.Normalization(axis=None, mean=0.5, variance=2.0)(layers.Concatenate()([one, other, flat]))
+    y = layers.GRU(3, return_sequences=True)(y)
     return keras.Model(x, y), [[drawn(2, 7, 5, 3)], [drawn(3, 4, 5, 3)]]
 
 
@@ -114,6 +115,8 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
         k.norm(x, axis=-1), k.norm(x, ord=1, axis=1, keepdims=True), k.logsumexp(x, axis=1), k.normalize(x, axis=-1),
         k.average(x, axis=1), k.amax(x, axis=-1), k.floor(x), k.round(x), k.log2(x * x + 1.0), k.gelu(x), x >= y, -x,
         keras.activations.relu(x, max_value=1.0), k.maximum(x1=x, x2=y), k.log_sigmoid(x),
+        (x > y) * x, (x > 0.0) * 1.5, k.argmax(x, axis=-1) / 2, k.argmax(x, axis=-1) * 0.5, k.where(x > 0, x, y > 0),
+        k.argmax(x, axis=-1) + (x[:, :, 0] > 0), k.stack([x, y > 0.0], axis=1), k.maximum(k.argmax(x, axis=1), x[:, 0]),
     ]  # fmt: skip
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
@@ -129,7 +132,7 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
     y = layers.EinsumDense("abcd,cde->abe", output_shape=(None, 5), bias_axes="e")(y)
     heard = layers.Bidirectional(layers.GRU(3))(y)
     eye = keras.Sequential([keras.Input((5, 6, 1)), layers.Conv2D(2, 2), layers.MaxPooling2D(), layers.Flatten()])
-    seen = layers.LSTM(3)(layers.TimeDistributed(eye)(film))
+    seen = layers.LSTM(3)(layers.TimeDistributed(eye)(film, mask=film[:, :, 0, 0, 0] > 0.0))
     rows = layers.CategoryEncoding(5, output_mode="multi_hot")(ids)
     feeds = [
         [drawn(2, steps, 6, 1), np.random.default_rng(steps).integers(0, 5, (2, 4)), drawn(2, 3, 5, 6, 1)]
