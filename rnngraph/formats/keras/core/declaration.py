@@ -171,7 +171,7 @@ class Declaration:
             raise layer.config.error(f"its layers are called more than {MOST_CALLS} times")
         inputs = _with_first(layer, inputs)
         arguments = _masked(inputs)
-        if layer.network is not None and self.version >= 3:
+        if layer.network is not None:  # which leaves the mask that it is called with on what it is called on
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:
                     self._leave(before, now.mask)
