@@ -149,8 +149,11 @@ class Pieces:
             raise self._record.error(f"{self._key} has {self._array.size} numbers, and {self._taken} are needed")
 
 
-def not_readable(name: str, problems: Iterable[str], where: Where | None = None) -> NotReadableError:
+def not_readable(
+    name: str, problems: Iterable[str], where: Where | None = None, remedy: str = ""
+) -> NotReadableError:  # fmt: skip
     """The error that lists what can't be read, each once."""
     listed = list(dict.fromkeys(problems))
     more = f"; and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
-    return NotReadableError(f"{name} can't be read: {'; '.join(listed[:MOST_NAMED])}{more}", where, listed)
+    what = f"{name} can't be read: {'; '.join(listed[:MOST_NAMED])}{more}"
+    return NotReadableError(f"{what}. {remedy}" if remedy else what, where, listed)

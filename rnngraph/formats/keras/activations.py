@@ -17,8 +17,8 @@ from ...declare.functions.activations import (
 from ...declare.functions.basic import clip, greater, less, logical_not, minimum, tanh, where
 from ..reading import Record
 from ..steps import Value
-from .configuration import Layer
-from .declaration import Declaration, Inputs, Signal, Unreadable
+from .core.configuration import Layer
+from .core.declaration import Declaration, Inputs, Signal, Unreadable
 
 _NAMES: Mapping[str, str] = {
     "linear": "", "silu": "swish", "exponential": "exp", **{
@@ -43,7 +43,7 @@ def problem_of(version: int, layer: Layer) -> str | None:
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         given = layer.config.get(key, None)
-        if isinstance(given, str) and name_of(version, given) is None and (in_cell or given not in _WRITTEN_OUT):
+        if isinstance(given, str) and name_of(version, given) is None and (in_cell or given not in WRITTEN_OUT):
             return f"{key} {given!r}"
         if isinstance(given, Mapping) and (in_cell or given.get("class_name") not in LAYERS):
             return f"{key} of class {given.get('class_name')!r}"
@@ -65,7 +65,7 @@ def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Valu
     name = "" if given is None else name_of(b.version, layer.config.text("activation"))
     if name is not None:
         return name or None, lambda x: x
-    return None, lambda x: _WRITTEN_OUT[layer.config.text("activation")](b, x)
+    return None, lambda x: WRITTEN_OUT[layer.config.text("activation")](b, x)
 
 
 def _of(b: Declaration, sign: str, left: Any, right: Any) -> Value:
@@ -76,7 +76,7 @@ def _hard_silu(b: Declaration, x: Value) -> Value:
     return _of(b, "*", x, b.script.call(hard_sigmoid_keras3, x))
 
 
-_WRITTEN_OUT: Mapping[str, Callable[[Declaration, Value], Value]] = {
+WRITTEN_OUT: Mapping[str, Callable[[Declaration, Value], Value]] = {
     "mish": lambda b, x: _of(b, "*", x, b.script.call(tanh, b.script.call(softplus, x))),
     "hard_silu": _hard_silu,
     "hard_swish": _hard_silu,

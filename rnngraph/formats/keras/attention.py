@@ -25,8 +25,8 @@ from ...declare.functions.randomness import dropout
 from ...declare.functions.sequences import cumsum
 from ..steps import Value
 from .activations import number
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .merging import all_true
 from .plain import kept
 
@@ -88,7 +88,7 @@ def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None) 
     if counts is not None:
         scores = b.script.call(where, counts, scores, b.script.operation("-", scores, FAR))
     weights = b.script.call(softmax, scores)
-    rate = number(layer.config, "dropout", 0.0)
+    rate = b.drops(number(layer.config, "dropout", 0.0))
     return b.script.call(dropout, weights, kept(rate)) if 0 < rate < 1 else weights
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ...declare.functions.padding import pad
 from ..steps import Value
 from .activations import activation
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import sizes
 
 MOST_GROUPS = 4096
@@ -30,11 +31,32 @@ def _one(layer: Layer, key: str, default: int = 1) -> int:
     return sizes(layer, key, 1)[0] if layer.config.get(key, None) is not None else default
 
 
-def _padding(layer: Layer) -> str:
+@dataclass(frozen=True)
+class Windows:
+    """What an output reads along an axis: every ``apart``-th of ``size`` entries; ``stride`` from one to the next.
+    padding: ``valid``, ``same`` or ``causal``.
+    """
+
+    size: int
+    stride: int
+    apart: int
+    padding: str
+
+    @property
+    def span(self) -> int:
+        """Entries behind the first."""
+        return self.apart * (self.size - 1)
+
+
+def padding_of(layer: Layer) -> str:
     padding = layer.config.text("padding", "valid")
     if padding not in ("valid", "same", "causal"):
         raise Unreadable(f"its padding is {padding!r}")
     return padding
+
+
+def _windows(layer: Layer, size: int) -> Windows:
+    return Windows(size, _one(layer, "strides"), _one(layer, "dilation_rate"), padding_of(layer))
 
 
 def _conv1d(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -43,12 +65,13 @@ def _conv1d(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
     count, size = layer.config.count("filters", most=1 << 24), _one(layer, "kernel_size")
     kernel = b.array(layer, "kernel", size, x.width // groups, count)
-    return Signal(_convolution(b, layer, x, kernel, groups, "kernel", is_last=True))
+    return Signal(convolved(b, layer, x.value, kernel, groups, "kernel", True, _windows(layer, size)))
 
 
 def _depthwise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
-    return Signal(_convolution(b, layer, x, _depthwise_kernel(b, layer, x, "kernel"), x.width, "kernel", is_last=True))
+    kernel = _depthwise_kernel(b, layer, x, "kernel")
+    return Signal(convolved(b, layer, x.value, kernel, x.width, "kernel", True, _windows(layer, kernel.shape[0])))
 
 
 def _separable(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -57,10 +80,10 @@ def _separable(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if b.is_shared(layer):
         raise Unreadable("it is called more than once")
     kernel = _depthwise_kernel(b, layer, x, "depthwise_kernel")
-    y = _convolution(b, layer, x, kernel, x.width, "depthwise", is_last=False)
+    y = convolved(b, layer, x.value, kernel, x.width, "depthwise", False, _windows(layer, kernel.shape[0]))
     count = layer.config.count("filters", most=1 << 24)
     pointwise = b.array(layer, "pointwise_kernel", 1, kernel.shape[2], count)
-    return Signal(_convolution(b, layer, Signal(y), pointwise, 1, "pointwise", is_last=True))
+    return Signal(convolved(b, layer, y, pointwise, 1, "pointwise", True, Windows(1, 1, 1, "valid")))
 
 
 def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str) -> np.ndarray:
@@ -82,8 +105,8 @@ def _transposed(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         wide = b.script.call(pad, b.script.call(expand_dims, value, 2), {2: (0, stride - 1)})
         value = b.script.call(reshape, wide, (None, -1, x.width))
         value = b.script.item(value, slice(None), slice(None, 1 - stride))
-    cut = max(span + 1 - stride, 0) // 2 if _padding(layer) == "same" else 0
-    after = stride - 1 + cut if _padding(layer) == "same" else max(span, stride - 1)
+    cut = max(span + 1 - stride, 0) // 2 if padding_of(layer) == "same" else 0
+    after = stride - 1 + cut if padding_of(layer) == "same" else max(span, stride - 1)
     arrays = {"kernel": b.array(layer, "kernel", size, count, x.width).transpose(0, 2, 1)[::-1]}
     if layer.config.flag("use_bias", True):
         arrays["bias"] = b.array(layer, "bias", count)
@@ -97,47 +120,47 @@ def _transposed(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(behind(b.script.call(conv1d, value, count, size, **options, name=scope)))
 
 
-def _convolution(
-    b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, part: str, is_last: bool
-) -> Value:
-    """part: of the layer, if it is made of several. is_last: whether bias and activation belong here."""
+def convolved(
+    b: Declaration, layer: Layer, x: Value, kernel: np.ndarray, groups: int, part: str, is_last: bool,
+    windows: Windows,
+) -> Value:  # fmt: skip
+    """A convolution of x [batch, time, width] with a layer's kernel [size, width / groups, filters].
+
+    part: of the layer, if it is made of several, else ``kernel``. is_last: whether bias and activation belong here.
+    """
     size, count = kernel.shape[0], kernel.shape[2]
     arrays = {"kernel": kernel}
     if is_last and layer.config.flag("use_bias", True):
         arrays["bias"] = b.array(layer, "bias", count)
     name, behind = activation(b, layer) if is_last else (None, lambda value: value)
-    plain = part == "pointwise"
-    strides, dilation = (1, 1) if plain else (_one(layer, "strides"), _one(layer, "dilation_rate"))
-    padding = "valid" if plain else _padding(layer)
     if b.is_shared(layer):
-        y = _written_out(b, layer, x, arrays, groups, strides, dilation, padding)
+        y = _written_out(b, layer, x, arrays, groups, windows)
         return behind(y if name is None else b.activated(y, name))
-    options: dict[str, Any] = {"padding": padding}
-    options |= {key: value for key, value in (("dilation", dilation), ("strides", strides)) if value != 1}
+    options: dict[str, Any] = {"padding": windows.padding}
+    options |= {key: n for key, n in (("dilation", windows.apart), ("strides", windows.stride)) if n != 1}
     options |= {} if groups == 1 else {"groups": groups}
     options |= {} if name is None else {"activation": name}
     options |= {} if "bias" in arrays else {"use_bias": False}
     scope = b.scope(layer) if part == "kernel" else f"{b.scope(layer)}/{part}"
     b.script.own(scope, arrays)
-    return behind(b.script.call(conv1d, x.value, count, size, **options, name=scope))
+    return behind(b.script.call(conv1d, x, count, size, **options, name=scope))
 
 
 def _written_out(
-    b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], groups: int, strides: int,
-    dilation: int, padding: str,
-) -> Value:  # fmt: skip
+    b: Declaration, layer: Layer, x: Value, arrays: Mapping[str, np.ndarray], groups: int, windows: Windows
+) -> Value:
     """A sum over the entries of the kernel, which several calls share."""
     kernel = b.parameter(layer, "kernel", arrays["kernel"])
     size, wide, count = arrays["kernel"].shape
-    span = dilation * (size - 1)
+    span, strides, padding = windows.span, windows.stride, windows.padding
     if padding == "same" and strides > 1:
         raise Unreadable("it is called more than once, with strides and padding 'same'")
     before = {"valid": 0, "causal": span, "same": span // 2}[padding]
     after = span - before if padding == "same" else 0
-    given = b.script.call(pad, x.value, {1: (before, after)}) if before or after else x.value
+    given = b.script.call(pad, x, {1: (before, after)}) if before or after else x
     total: Value | None = None
     for entry in range(size):
-        first = entry * dilation
+        first = entry * windows.apart
         last = first - span
         steps = b.script.item(given, slice(None), slice(first or None, last or None))
         one = b.script.item(kernel, entry)
@@ -164,7 +187,7 @@ def _written_out(
 def _pool(function: Any) -> Handler:
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         size = _one(layer, "pool_size", 2)
-        strides, padding = _one(layer, "strides", size), _padding(layer)
+        strides, padding = _one(layer, "strides", size), padding_of(layer)
         options: dict[str, Any] = {} if strides == size else {"strides": strides}
         options |= {} if padding == "valid" else {"padding": padding}
         return Signal(b.script.call(function, inputs.one.value, size, **options))
@@ -189,6 +212,8 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, axis, of = inputs.one, _axis(layer), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, axis=axis, **_options(layer)))
+    if x.mask.tensor.rank != 2:
+        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
     counts = b.script.call(cast, x.mask, x.dtype)
     weights = b.script.call(expand_dims, counts, 2 if axis == 1 else 1)
     total = b.script.call(reduce_sum, of("*", x.value, weights), axis=axis, **_options(layer))

@@ -23,8 +23,8 @@ from ...declare.functions.basic import (
     where,
 )
 from ..steps import Value
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
 
 def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:

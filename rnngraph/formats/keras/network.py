@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from ...declare.functions.basic import reshape
 from ...declare.functions.truths import reduce_any
 from ...ir.types import Dim
 from ..steps import Value
-from .configuration import Call, Layer, Network, Reference, mapped, references
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .core.configuration import Call, Layer, Network, Reference, mapped, references
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .recurrent import is_stack
 
 
@@ -27,10 +27,14 @@ Given = list[Signal] | _Missing
 
 
 class Networks:
-    """Declares networks, and lists what can't be read of them."""
+    """Declares networks, and lists what can't be read of them.
 
-    def __init__(self) -> None:
+    known: layers that are listed elsewhere. keeps_shape: classes whose output has the shape of their input.
+    """
+
+    def __init__(self, known: Container[Layer], keeps_shape: Container[str]) -> None:
         self.problems: list[str] = []
+        self._known, self._keeps_shape = known, keeps_shape
 
     def run(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
         """What a network gives for its inputs, both in Keras' order; None where it can't be told."""
@@ -48,13 +52,17 @@ class Networks:
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Given:
         """What a layer gives, or why not, which of an operation is listed only if it is needed."""
-        try:
-            return b.call(layer, inputs)
-        except Unreadable as reason:
-            problem = f"{layer}: {reason}" if str(reason) else "" if layer.network else str(layer)
+        problem = ""
+        if layer not in self._known:
+            try:
+                return b.call(layer, inputs)
+            except Unreadable as reason:
+                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # what is within is listed
+                problem = f"{layer}: {reason}" if str(reason) else "" if is_around else str(layer)
         if layer.is_operation:
             return _Missing(problem)
-        return self.listed(_Missing(problem))
+        missing, several = self.listed(_Missing(problem)), inputs.several
+        return several if layer.kind in self._keeps_shape and len(several) == 1 else missing
 
     def listed(self, missing: _Missing) -> _Missing:
         if missing.problem:
@@ -81,19 +89,23 @@ class Networks:
             after = tuple(range(2, mask.tensor.rank))
             mask = b.script.call(reduce_any, mask, axis=after) if b.version < 3 else None
         if is_by_step(inner[0]):
-            given = b.call(inner[0], Inputs((Signal(x.value),)))
+            given = self._within(b, inner[0], Signal(x.value))
         elif inner[0].kind == "Flatten":
             given = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
         else:
             folded = Signal(_folded(b, x.value), None if x.mask is None else self._folded_mask(b, x.mask, inner[0]))
-            found = self.called(b, inner[0], Inputs((folded,)))
-            if isinstance(found, _Missing):
-                raise Unreadable("")
-            given = [Signal(_unfolded(b, one.value, x.shape)) for one in found]
+            given = [Signal(_unfolded(b, one.value, x.shape)) for one in self._within(b, inner[0], folded)]
         return [Signal(one.value, mask) for one in given]
 
+    def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
+        """What the layer within another one gives, which is listed where that can't be told."""
+        found = self.called(b, inner, Inputs((x,)))
+        if isinstance(found, _Missing):
+            raise Unreadable("")
+        return found
+
     def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        if mask.tensor.rank > 2:
+        if mask.tensor.rank > 2 or inner.network is not None:  # whose layers look for themselves
             return _folded(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable("the layer in it is given a mask of whole steps")
@@ -115,8 +127,7 @@ _BY_STEP = (
 """Layers that don't look beyond the last axis."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
 _LOOKS_AT_MASKS = (
-    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "Sequential", "Functional",
-    "Model", "TimeDistributed",
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "TimeDistributed",
 )  # fmt: skip
 
 
@@ -271,8 +282,8 @@ def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
         source = by_name.get(sources[0].layer) if len(sources) == 1 else None
         if source is None or len(source.calls) != 1 or readers[source.name] != 1:
             continue
-        keywords = [{k: v for k, v in one.calls[0].keywords.items() if k != "training"} for one in (source, above)]
-        if keywords[0] == keywords[1] and not keywords[0].keys() - {"mask"} and is_stack(source, above):
+        said, also = (one.calls[0].keywords for one in (source, above))
+        if said == also and not said.keys() - {"mask", "training"} and is_stack(source, above):
             yield source, above
 
 

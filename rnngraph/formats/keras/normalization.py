@@ -11,9 +11,9 @@ from ...declare.functions.basic import layer_norm, maximum, reduce_mean, reduce_
 from ...declare.functions.layers import batch_normalization
 from ..steps import Value
 from .activations import number
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
-from .variables import own_variables
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .core.variables import own_variables
 
 
 def _axes(layer: Layer, rank: int, default: Any = -1) -> list[int]:
@@ -43,7 +43,8 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     names = [variable.name for variable in own_variables(layer)]
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)
-    if b.is_shared(layer) or layer.config.get("trainable", True) is False:
+    is_frozen = layer.config.get("trainable", True) is False
+    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # what it does by the batch is of training, like dropout
         return _frozen(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
     options: dict[str, Any] = {} if axis == x.rank - 1 else {"axis": axis}
@@ -135,7 +136,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)
-    if axis is None:
+    if axis in (None, []):
         mean, variance = mean.reshape(-1)[:1], variance.reshape(-1)[:1]
     elif _one_axis(layer, x.rank) != x.rank - 1:
         raise Unreadable("its axis is not the last one")

@@ -11,6 +11,9 @@ from ...declare.functions.basic import (
     expand_dims,
     less,
     not_equal,
+    one_hot,
+    reduce_max,
+    reduce_sum,
     reshape,
     transpose,
     where,
@@ -21,8 +24,8 @@ from ...declare.functions.randomness import by_graph, dropout, random_normal
 from ...declare.functions.truths import reduce_any
 from ..steps import Value
 from .activations import activation, number
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
 
 
 def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -54,6 +57,23 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(b.script.call(embedding, ids, *table.shape, name=scope), mask)
 
 
+def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Whole numbers as rows with a 1 for each, or with how often each is there."""
+    x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
+    mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
+    if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
+        raise Unreadable(f"its output_mode {mode!r}, or that it is sparse")
+    if inputs.keywords.get("count_weights") is not None or x.rank < 2:
+        raise Unreadable("it has count_weights, or an input without an axis")
+    if not x.dtype.startswith("int"):
+        ids = b.script.call(cast, ids, "int32")
+    if mode == "one_hot":
+        ids = b.script.item(ids, ..., 0) if x.shape[-1] == 1 else ids
+        return Signal(b.script.call(one_hot, ids, depth))
+    together = reduce_max if mode == "multi_hot" else reduce_sum
+    return Signal(b.script.call(together, b.script.call(one_hot, ids, depth), axis=-2))
+
+
 def _masking(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, value = inputs.one, number(layer.config, "mask_value", 0.0)
     there = b.script.call(not_equal, x.value, int(value) if value == int(value) else value)
@@ -82,7 +102,7 @@ def kept(rate: float) -> float:
 
 
 def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, rate = inputs.one, _rate(layer)
+    x, rate = inputs.one, b.drops(_rate(layer))
     shape = layer.config.get("noise_shape", None)
     if not rate:
         return Signal(x.value)
@@ -94,9 +114,16 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Each unit of a row at all steps, or at none."""
-    x, rate = inputs.one, _rate(layer)
-    return _dropped_alike(b, x.value, rate, [1]) if rate else Signal(x.value)
+    """Each unit of a row at all steps or places, or at none."""
+    x, rate = inputs.one, b.drops(_rate(layer))
+    if layer.config.get("data_format", None) == "channels_first":
+        raise Unreadable("its data_format is channels_first")
+    return _dropped_alike(b, x.value, rate, range(1, x.rank - 1)) if rate else Signal(x.value)
+
+
+def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    b.drops(_rate(layer))
+    return Signal(inputs.one.value)
 
 
 def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
@@ -112,7 +139,7 @@ def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:
 
 
 def _gaussian_noise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, deviation = inputs.one.value, number(layer.config, "stddev", 0.0)
+    x, deviation = inputs.one.value, b.drops(number(layer.config, "stddev", 0.0))
     if deviation <= 0:
         return Signal(x)
     drawn = b.script.call(random_normal, x, stddev=deviation)
@@ -120,7 +147,7 @@ def _gaussian_noise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, rate = inputs.one.value, _rate(layer)
+    x, rate = inputs.one.value, b.drops(_rate(layer))
     if not rate:
         return Signal(x)
     drawn = b.script.call(random_normal, x, mean=1.0, stddev=round(math.sqrt(rate / (1 - rate)), 12))
@@ -182,8 +209,9 @@ def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Dense": _dense, "Embedding": _embedding, "Masking": _masking, "Dropout": _dropout,
-    "SpatialDropout1D": _spatial_dropout, "AlphaDropout": _as_it_is, "ActivityRegularization": _as_it_is,
+    "Dense": _dense, "Embedding": _embedding, "CategoryEncoding": _category_encoding, "Masking": _masking,
+    "Dropout": _dropout, "SpatialDropout1D": _spatial_dropout, "SpatialDropout2D": _spatial_dropout,
+    "AlphaDropout": _alpha_dropout, "ActivityRegularization": _as_it_is,
     "Identity": _as_it_is, "GaussianNoise": _gaussian_noise, "GaussianDropout": _gaussian_dropout,
     "Reshape": _reshape, "Flatten": _flatten, "Permute": _permute, "RepeatVector": _repeat_vector,
     "Rescaling": _rescaling, "InputLayer": _input,

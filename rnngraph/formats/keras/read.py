@@ -5,18 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from ...errors import FileError, NotReadableError
 from ...ir.node import Namer
 from ...public import api
 from ..expressions import input_name
 from ..net import Net
 from ..reading import not_readable
 from ..script import Script
-from . import activations, attention, convolutions, merging, normalization, operations, plain, recurrent
-from .archive import Opened, opened
-from .configuration import NETWORKS, Layer, Network, all_layers, network_of, references
-from .declaration import Declaration, Handler, Signal, Unreadable, dtype_of
+from . import (
+    activations,
+    attention,
+    convolutions,
+    merging,
+    normalization,
+    operations,
+    plain,
+    planes,
+    products,
+    recurrent,
+    tensorflow,
+)
+from .core.archive import Opened, opened
+from .core.configuration import NETWORKS, Layer, Network, all_layers, network_of, references
+from .core.declaration import Declaration, Handler, Signal, Unreadable, dtype_of
+from .core.variables import arrays_of
 from .network import Networks, groups_of, handlers_of, is_folded, uses_of
-from .variables import arrays_of
 
 KEEPS_MASK = frozenset({
     "Activation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU", "Softmax", "PReLU", "Dense", "Dropout",
@@ -27,15 +40,22 @@ KEEPS_MASK = frozenset({
 """Classes that support masks; others, but for those that make masks of their own, give none."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Those of them that did not in Keras 2."""
+KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
+"""Classes whose output is as their input: where one can't be read, its input stands for it, so that all are listed."""
+REMEDY = (
+    "Put layers that are read in their place, which docs/keras.md lists, and save the model again, or declare the net "
+    "and take the arrays of recurrent layers through rg.weights.from_keras"
+)
 _REASONS = {
-    "Lambda": "it is Python code, which is not run",
+    "Lambda": "it is Python code, which is not run; functions of keras.ops among layers are read",
     "ConvLSTM1D": "recurrent convolutions are not offered",
     "ConvLSTM2D": "recurrent convolutions are not offered",
     "ConvLSTM3D": "recurrent convolutions are not offered",
 }
 _HANDLERS: Mapping[str, Handler] = {
     **activations.LAYERS, **plain.LAYERS, **normalization.LAYERS, **convolutions.LAYERS, **merging.LAYERS,
-    **recurrent.LAYERS, **attention.LAYERS, **operations.LAYERS,
+    **planes.LAYERS, **recurrent.LAYERS, **attention.LAYERS, **products.LAYERS, **operations.LAYERS,
+    **tensorflow.LAYERS,
 }  # fmt: skip
 
 
@@ -60,11 +80,27 @@ def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
 
 def _read(file: Opened) -> Net:
     net = network_of(file.description)
-    problems = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in _problems(net, file.version)]
-    if problems:
-        raise not_readable(file.name, problems)
+    seen = list(_problems(net, file.version))
+    problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
+    layers = [layer for layer in all_layers(net) if layer.network is None]
+    hidden = {layer for layer in layers if not known.isdisjoint(all_layers(layer))}
+    networks, found = Networks(hidden, KEEPS_SHAPE), None
+    try:
+        found = _declared(file, net, networks) if net.network is not None else None
+    except NotReadableError as error:
+        networks.problems += error.problems
+    except FileError:
+        if not problems:
+            raise  # else it may be what can't be read that does not fit
+    if found is None or problems:
+        raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
+    return found
+
+
+def _declared(file: Opened, net: Layer, networks: Networks) -> Net | None:
+    """The net, or None where ``networks`` lists what can't be read."""
     assert net.network is not None
-    uses, networks = uses_of(net), Networks()
+    uses = uses_of(net)
     script = Script("A net that rnngraph read from a file of Keras.")
     b = Declaration(
         script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
@@ -72,8 +108,8 @@ def _read(file: Opened) -> Net:
     )  # fmt: skip
     inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))
     given = networks.run(b, net.network, inputs)
-    if given is None:
-        raise not_readable(file.name, networks.problems)
+    if given is None or networks.problems:
+        return None
     for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
         script.outputs[name] = signal.value
     return Net(script)
@@ -95,7 +131,7 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
         else:
             found = [
                 activations.problem_of(version, layer), convolutions.problem_of(layer), recurrent.problem_of(layer),
-                operations.problem_of(layer), _dtype_problem(layer),
+                tensorflow.problem_of(layer), _dtype_problem(layer),
             ]  # fmt: skip
             yield from ((layer, problem) for problem in found if problem)
 

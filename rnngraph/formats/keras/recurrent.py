@@ -14,8 +14,8 @@ from ..layers import scope_of
 from ..steps import Value
 from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number
-from .configuration import Layer
-from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, signals
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, signals
 from .plain import kept
 
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
@@ -33,8 +33,8 @@ def problem_of(layer: Layer) -> str | None:
         strange = next((kind for kind in kinds if kind not in RECURRENT), None)
         if strange or len(kinds) != 2:
             return f"a layer of class {strange!r} in both directions"
-        if _goes_back(layer.inner["layer"][0]) or not _goes_back(layer.inner["backward_layer"][0]):
-            return "a first layer that goes backwards"
+        if _goes_back(layer.inner["layer"][0]) == _goes_back(layer.inner["backward_layer"][0]):
+            return "two layers in one direction"
     return None
 
 
@@ -86,9 +86,10 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
     """Keras' masks are the same at all steps. Where h is read by products only, dropping it there is dropping it."""
-    rates = {"input_keep_prob": number(layer.config, "dropout", 0.0)}
+    rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
+    recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
     if drops_state and "GRU" not in layer.kind:
-        rates["state_keep_prob"] = number(layer.config, "recurrent_dropout", 0.0)
+        rates["state_keep_prob"] = recurrent
     options = {key: kept(rate) for key, rate in rates.items() if 0 < rate < 1}
     return b.script.call(DropoutWrapper, cell, **options, variational_recurrent=True, hint="cell") if options else cell
 
@@ -206,6 +207,8 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     x, given, handed_on = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
+    is_turned = _goes_back(ahead[0])  # the first layer is the one that begins at the end
+    ahead, back = (back, ahead) if is_turned else (ahead, back)
     top = ahead[-1]
     if any(_flag(one, "time_major") for one in (*ahead, *back)):
         raise Unreadable("time_major")
@@ -213,9 +216,9 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     options = _options(top, x, sequences)
     cells = [cells_of(one) for one in (ahead[-1], back[-1])]
     if given:
-        half = len(given) // 2
-        options["initial_state_fw"] = _initial(cells[0], given[:half])
-        options["initial_state_bw"] = _initial(cells[1], given[half:])
+        halves = given[: len(given) // 2], given[len(given) // 2 :]
+        first, second = halves[::-1] if is_turned else halves
+        options["initial_state_fw"], options["initial_state_bw"] = _initial(cells[0], first), _initial(cells[1], second)
     both, ends = (_deep if len(group) > 1 else _single)(b, layer, x, ahead, back, options)
     flat = [list(_states(end, found)) for end, found in zip(ends, cells, strict=True)]
     if not sequences:
@@ -223,6 +226,10 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
             both = [b.script.item(both[0], slice(None), -1), b.script.item(both[1], slice(None), 0)]
         else:
             both = [end[-2] if _is_lstm(found[-1]) else end[-1] for end, found in zip(flat, cells, strict=True)]
+    elif is_turned:
+        both = [_reversed(b, one, 1) for one in both]
+    if is_turned:
+        both, flat = both[::-1], flat[::-1]
     mask = handed_on if sequences else None
     merged = [Signal(one, mask) for one in _merged(b, layer, both)]
     return [*merged, *(Signal(end) for part in flat for end in part)] if _flag(top, "return_state") else merged
@@ -285,6 +292,8 @@ def is_stack(below: Layer, above: Layer) -> bool:
         modes = [one.config.get("merge_mode", "concat") for one in (below, above)]
         keys = ("layer", "backward_layer")
         pairs = [(below.inner[key][0], above.inner[key][0]) for key in keys]
+        if _goes_back(below.inner["layer"][0]) or _goes_back(above.inner["layer"][0]):
+            return False
         return modes == ["concat"] * 2 and all(_are_equal(*pair, ("LSTM", "GRU", "SimpleRNN")) for pair in pairs)
     return not _goes_back(below) and not _goes_back(above) and _are_equal(below, above, (below.kind,))
 

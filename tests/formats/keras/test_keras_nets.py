@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_nets import RandomNet, fill, numbers
+from keras_wide_nets import WideNet
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
@@ -35,7 +36,8 @@ def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
     inner = keras.Sequential([keras.Input((5, 3)), layers.Conv1D(4, 2), layers.GlobalMaxPooling1D()])
     one, other = layers.TimeDistributed(layers.LSTM(4))(x), layers.TimeDistributed(inner)(x)
     flat = layers.TimeDistributed(layers.Flatten())(x)
-    y = layers.GRU(3, return_sequences=True)(layers.Concatenate()([one, other, flat]))
+    y = layers.Normalization(axis=None, mean=0.5, variance=2.0)(layers.Concatenate()([one, other, flat]))
+    y = layers.GRU(3, return_sequences=True)(y)
     return keras.Model(x, y), [[drawn(2, 7, 5, 3)], [drawn(3, 4, 5, 3)]]
 
 
@@ -100,10 +102,107 @@ def functions(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
+def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Those that move and repeat entries, products by equations, and what is made of others."""
+    if not hasattr(keras, "ops"):
+        pytest.skip("keras.ops came with Keras 3")
+    k, x = keras.ops, keras.Input((None, 4))
+    y = keras.layers.Dense(4)(x)
+    outputs = [
+        k.tile(x, (1, 2, 1)), k.repeat(x, 3, axis=1), k.pad(x, ((0, 0), (2, 1), (0, 0)), constant_values=0.5),
+        k.roll(x, 2, axis=1), k.roll(x, -1, axis=-1), k.take(x, [2, 0, 0], axis=-1), k.unstack(x, axis=-1)[1],
+        k.one_hot(k.argmax(x, axis=-1), 4), k.einsum("btd,bsd->bts", x, y), k.einsum("btd,btd->bt", x, y),
+        k.norm(x, axis=-1), k.norm(x, ord=1, axis=1, keepdims=True), k.logsumexp(x, axis=1), k.normalize(x, axis=-1),
+        k.average(x, axis=1), k.amax(x, axis=-1), k.floor(x), k.round(x), k.log2(x * x + 1.0), k.gelu(x), x >= y, -x,
+        keras.activations.relu(x, max_value=1.0), k.maximum(x1=x, x2=y), k.log_sigmoid(x),
+        (x > y) * x, (x > 0.0) * 1.5, k.argmax(x, axis=-1) / 2, k.argmax(x, axis=-1) * 0.5, k.where(x > 0, x, y > 0),
+        k.argmax(x, axis=-1) + (x[:, :, 0] > 0), k.stack([x, y > 0.0], axis=1), k.maximum(k.argmax(x, axis=1), x[:, 0]),
+    ]  # fmt: skip
+    return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
+
+
+def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Convolutions over spectrograms before recurrent layers, pictures at each step, classes as rows, equations."""
+    layers = keras.layers
+    x, ids, film = keras.Input((None, 6, 1)), keras.Input((None,), dtype="int32"), keras.Input((None, 5, 6, 1))
+    y = layers.Conv2D(4, (3, 2), padding="same", activation="relu")(x)
+    y = layers.MaxPooling2D((2, 2), padding="same")(layers.SpatialDropout2D(0.1)(layers.BatchNormalization()(y)))
+    y = layers.SeparableConv2D(3, (2, 3), padding="same", depth_multiplier=2)(y)
+    y = layers.AveragePooling2D((1, 2))(layers.DepthwiseConv2D(2, padding="same")(y))
+    y = layers.EinsumDense("abcd,cde->abe", output_shape=(None, 5), bias_axes="e")(y)
+    heard = layers.Bidirectional(layers.GRU(3))(y)
+    eye = keras.Sequential([keras.Input((5, 6, 1)), layers.Conv2D(2, 2), layers.MaxPooling2D(), layers.Flatten()])
+    seen = layers.LSTM(3)(layers.TimeDistributed(eye)(film, mask=film[:, :, 0, 0, 0] > 0.0))
+    rows = layers.CategoryEncoding(5, output_mode="multi_hot")(ids)
+    feeds = [
+        [drawn(2, steps, 6, 1), np.random.default_rng(steps).integers(0, 5, (2, 4)), drawn(2, 3, 5, 6, 1)]
+        for steps in (9, 12)
+    ]
+    return keras.Model([x, ids, film], [heard, seen, layers.Dense(2)(rows)]), feeds
+
+
+def left(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Networks leave the mask of their call on the tensors that they are called on; dropout gives the very tensor."""
+    layers = keras.layers
+    x = keras.Input((None, 4))
+    y = layers.GRU(4, return_sequences=True)(x, mask=x[:, :, 0] > 0.1)
+    inner = keras.Sequential([keras.Input((None, 4)), layers.Dense(4)])
+    z = layers.Add()([y, inner(y, mask=x[:, :, 1] > 0.0)])
+    w = layers.LayerNormalization()(z)
+    dropped = layers.Dropout(0.2)(w)
+    heads = layers.MultiHeadAttention(2, 3)(query=dropped, value=dropped)
+    pool = layers.GlobalAveragePooling1D()
+    outputs = [layers.LSTM(2)(z), pool(z), layers.LSTM(2)(w), pool(w), layers.GRU(2)(layers.Add()([w, heads]))]
+    return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
+
+
+def turned(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Both directions, of which the first layer is the one that goes backwards."""
+    layers = keras.layers
+    x = keras.Input((None, 3))
+    back, ahead = layers.LSTM(2, go_backwards=True, return_sequences=True), layers.GRU(2, return_sequences=True)
+    y = layers.Bidirectional(back, backward_layer=ahead)(layers.Masking(0.0)(x))
+    options = {"return_state": True, "return_sequences": True}
+    z, *ends = layers.Bidirectional(
+        layers.GRU(2, go_backwards=True, **options), backward_layer=layers.GRU(2, **options), merge_mode="concat"
+    )(y)
+    last = layers.Bidirectional(layers.GRU(2, go_backwards=True), backward_layer=layers.GRU(2))(z, initial_state=ends)
+    feeds = [drawn(2, 7, 3), drawn(3, 5, 3)]
+    for array in feeds:
+        array[0, 3:5] = array[1, :2] = 0.0
+    return keras.Model(x, [y, z, *ends, last]), [[array] for array in feeds]
+
+
+def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -> None:
+    keras = module("tf_keras")
+    layers, x = keras.layers, keras.Input((None, 3))
+    inner = keras.Sequential([
+        keras.Input((None, 3)), layers.BatchNormalization(), layers.Dropout(0.5),
+        layers.LSTM(3, dropout=0.5, return_sequences=True),
+    ])  # fmt: skip
+    y = layers.GaussianNoise(0.5)(layers.BatchNormalization()(inner(x, training=False), training=False), training=False)
+    model = keras.Model(x, layers.GRU(2)(y))
+    fill(model, np.random.default_rng(1))
+    array = drawn(4, 6, 3)
+    for ending in ("h5", "keras"):
+        model.save(tmp_path / f"net.{ending}")
+        read = rg.read_keras(tmp_path / f"net.{ending}")
+        (output,), (name,) = read.outputs.values(), read.inputs
+        program = read.program(loss=rg.reduce_mean(rg.square(output)))
+        expected = np.asarray(model(array, training=True))
+        assert_allclose(next(iter(program.inference({name: array}).values())), expected, atol=3e-6)
+        assert_allclose(program.training({name: array}, seed=1)["loss"], np.mean(expected**2), rtol=1e-5)
+    keras.Model(x, layers.GRU(2)(layers.Dropout(0.5)(x, training=True))).save(tmp_path / "always.h5")
+    with pytest.raises(rg.NotReadableError, match="called with training=True"):
+        rg.read_keras(tmp_path / "always.h5")
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("build", [by_steps, states, shared, fixed, heads, functions])
+@pytest.mark.parametrize(
+    "build", [by_steps, states, shared, fixed, heads, functions, more_functions, pictures, left, turned]
+)
 def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)
     keras.backend.clear_session()
@@ -114,8 +213,8 @@ def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: 
     program = read.program()
     for feeds in calls:
         given = program.inference(dict(zip(read.inputs, feeds, strict=True)))
-        for array, wanted in zip(given.values(), numbers(keras, model, feeds), strict=True):
-            assert_allclose(array, wanted, atol=3e-6)
+        for output, array, wanted in zip(given, given.values(), numbers(keras, model, feeds), strict=True):
+            assert_allclose(array, wanted, atol=3e-6, err_msg=output)
 
 
 def module(name: str) -> Any:
@@ -132,11 +231,14 @@ def module(name: str) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("first", range(0, NETS, BLOCK))
-def test_random_nets_give_the_numbers_of_keras(name: str, first: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn_as", [RandomNet, WideNet])
+def test_random_nets_give_the_numbers_of_keras(
+    drawn_as: type[RandomNet], name: str, first: int, tmp_path: Path
+) -> None:
     keras = module(name)
     for seed in range(first, first + BLOCK):
         keras.backend.clear_session()
-        net = RandomNet(keras, seed)
+        net = drawn_as(keras, seed)
         path = tmp_path / f"net.{'keras' if seed % 2 else 'h5'}"
         net.model.save(path)
         read = rg.read_keras(path)

@@ -65,6 +65,28 @@ def test_options_that_show_while_declaring_are_listed_too() -> None:
         rg.read_keras(redescribed(data_of("functional3"), change))
 
 
+def test_what_shows_while_declaring_is_listed_beside_the_rest_with_its_place() -> None:
+    """Layers behind one another, of which each is read but for an option, and a network within."""
+
+    def change(described: dict[str, Any]) -> None:
+        kept = described["config"]["layers"][:2]
+        inner = layer("Sequential", "keras", layers=[layer("SpatialDropout1D", rate=1.5), layer("Lambda")])
+        described["config"]["layers"] = [
+            *kept, layer("Dropout", rate=2.0), layer("Softmax", axis=[1, 2]), inner, layer("Unheard"),
+        ]  # fmt: skip
+
+    with pytest.raises(rg.NotReadableError, match=r"Put layers that are read in their place") as caught:
+        rg.read_keras(redescribed(data_of("sequential2"), change))
+    found = caught.value.problems
+    for text in (
+        "layer 'dropout' of class 'Dropout': its rate is 2.0", "layer 'softmax' of class 'Softmax': it ",
+        "layer 'spatialdropout1d' of class 'SpatialDropout1D' in 'sequential': its rate is 1.5",
+        "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code", "layer 'unheard' of class 'Unheard'",
+    ):  # fmt: skip
+        assert any(text in problem for problem in found), (text, found)
+    assert len(found) == 5
+
+
 def deep(count: int) -> Callable[[dict[str, Any]], None]:
     def change(described: dict[str, Any]) -> None:
         inner = layer("Dense", units=3)
@@ -110,7 +132,7 @@ def test_damage_is_named(data: bytes, text: str) -> None:
 
 
 def test_archives_of_too_many_bytes_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnngraph.formats.keras.archive.MOST_TEXT", 1 << 20)
+    monkeypatch.setattr("rnngraph.formats.keras.core.archive.MOST_TEXT", 1 << 20)
     members = members_of(data_of("sequential2")) | {"config.json": b" " * (2 << 20)}
     with pytest.raises(rg.FileError, match=r"config\.json .* has 2,097,152 bytes"):
         rg.read_keras(zipped(members, zipfile.ZIP_DEFLATED))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.activations import ACTIVATIONS
-from ...declare.functions.basic import cast
-from ...declare.parameters import parameter
-from ...errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
-from ...ir.types import FLOATS, Dim, Size
-from ..script import Script
-from ..steps import Value
+from ....declare.functions.activations import ACTIVATIONS
+from ....declare.functions.basic import cast
+from ....declare.parameters import parameter
+from ....errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
+from ....ir.types import FLOATS, Dim, Size
+from ...script import Script
+from ...steps import Value
 from .configuration import Layer, leaves_of
 from .variables import Arrays, snake_case
 
@@ -92,6 +92,25 @@ def signals(nest: Any) -> Iterator[Signal]:
     return leaves_of(nest, Signal)
 
 
+_GIVES_ITS_INPUT = frozenset({
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "Identity",
+    "ActivityRegularization",
+})  # fmt: skip
+"""Classes that give the very tensor that they are called on, when the net predicts."""
+_FIRST = ("inputs", "sequences", "query")
+_OPERANDS = ("condition", "x", "x1", "x2", "xs")
+
+
+def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
+    """The same where a call names what others give by its place."""
+    given = dict(inputs.keywords)
+    if layer.is_operation:
+        more = [given.pop(key) for key in _OPERANDS if key in given]
+    else:
+        more = [given.pop(key) for key in _FIRST if key in given and not inputs.arguments][:1]
+    return Inputs((*inputs.arguments, *more), given) if more else inputs
+
+
 def _masked(inputs: Inputs) -> tuple[Any, ...]:
     """The arguments, of which the first have the masks that the call names."""
     given: Any = inputs.keywords.get("mask")
@@ -133,7 +152,12 @@ class Declaration:
         self._calls = 0
         self.kept: dict[Layer, Any] = {}
         """What a handler made for a layer that is called again."""
-        self._unmasked: dict[int, Signal] = {}
+        self.is_training: bool | None = None
+        """What the call says that is being declared, or one around it; None if it is as the graph is."""
+        self._left: dict[int, Value | None] = {}
+        """Masks that calls left on tensors, or took off them, by ``_tensor``."""
+        self._same: dict[int, int] = {}
+        self._named: list[Value] = []  # so that no other object gets their numbers
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -145,19 +169,32 @@ class Declaration:
         self._calls += 1
         if self._calls > MOST_CALLS:
             raise layer.config.error(f"its layers are called more than {MOST_CALLS} times")
-        inputs = Inputs(self._cast(layer, _masked(inputs)), inputs.keywords)
+        inputs = _with_first(layer, inputs)
+        arguments = _masked(inputs)
+        if layer.network is not None:  # which leaves the mask that it is called with on what it is called on
+            for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
+                if now is not before:
+                    self._leave(before, now.mask)
+        inputs = Inputs(self._cast(layer, arguments), inputs.keywords)
         handler = self._handlers.get(layer.key)
         if handler is None:
             raise Unreadable("")
+        around, said = self.is_training, inputs.keywords.get("training")
+        if self.version < 3 and said is not None:  # Keras 3 goes by how the whole net is called
+            self.is_training = bool(said)
         try:
             given = [*signals(handler(self, layer, inputs))]
         except (FileError, NotReadableError, OutOfMemoryError):
             raise
         except RnnGraphError as error:
             raise layer.config.error(f"{layer} does not fit what it is called on ({error.what})") from None
+        finally:
+            self.is_training = around
         first = next(iter(signals(inputs.arguments)), None)
         if layer.key in self._keeps_mask and first is not None and first.mask is not None:
             given = [Signal(one.value, first.mask) for one in given]
+        if self.version >= 3 and layer.kind in _GIVES_ITS_INPUT and first is not None and len(given) == 1:
+            self._same[self._tensor(given[0])] = self._tensor(first)
         return given
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
@@ -175,11 +212,34 @@ class Declaration:
 
     def take_masks(self, *given: Signal) -> None:
         """Takes the masks off tensors: whoever is called on them later gets none."""
-        self._unmasked |= {id(x): x for x in given if x.mask is not None}
+        for x in given:
+            if x.mask is not None:
+                self._leave(x, None)
+
+    def _leave(self, x: Signal, mask: Value | None) -> None:
+        self._left[self._tensor(x)] = mask
 
     def as_left(self, x: Signal) -> Signal:
         """A tensor as the layers that were called so far left it."""
-        return Signal(x.value) if id(x) in self._unmasked else x
+        tensor = self._tensor(x)
+        return Signal(x.value, self._left[tensor]) if tensor in self._left else x
+
+    def _tensor(self, x: Signal) -> int:
+        """A number for what is one tensor in Keras when it predicts."""
+        self._named.append(x.value)
+        number = id(x.value)
+        while self._same.get(number, number) != number:
+            number = self._same[number]
+        return number
+
+    def drops(self, rate: float) -> float:
+        """A rate of dropout, or what else is of training alone, as a call has it: 0 where it says that it trains not.
+
+        Raises ``Unreadable`` where it says that it trains always, too when the net predicts.
+        """
+        if rate and self.is_training:
+            raise Unreadable("it is called with training=True, which holds when the net predicts, too")
+        return 0.0 if self.is_training is False else rate
 
     # Names and arrays ----------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...allocation import reserve
-from ...errors import FileError, MissingExtraError
-from ..reading import MOST_BYTES
+from ....allocation import reserve
+from ....errors import FileError, MissingExtraError
+from ...reading import MOST_BYTES
 from .object_header import lengths_of_texts
 
 MOST_PARTS = 100_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..reading import Record
+from ...reading import Record
 
 Leaf = TypeVar("Leaf")
 
@@ -56,7 +56,9 @@ class Layer:
     network: Network | None = None
 
     def __str__(self) -> str:
-        return f"{'operation' if self.is_operation else 'layer'} {self.name!r} of class {self.kind!r}"
+        around = "" if self.path == self.name else self.path.removesuffix(f"/{self.name}")
+        within = f" in {around!r}" if around else ""
+        return f"{'operation' if self.is_operation else 'layer'} {self.name!r} of class {self.kind!r}{within}"
 
     @property
     def key(self) -> str:
@@ -187,7 +189,7 @@ def _backwards(described: Record) -> Record:
 def _is_operation(config: Record, module: Any) -> bool:
     """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
     if isinstance(module, str):
-        return ".ops." in f"{module}."
+        return ".ops." in f"{module}." or ".activations." in f"{module}."
     is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape", "rate"))
     return not is_layer and len(config.entries) > 0
 

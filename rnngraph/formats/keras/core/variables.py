@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import FileError
+from ....errors import FileError
 from .archive import Opened
 from .configuration import Layer
 
@@ -41,6 +41,10 @@ def _with_bias(*names: str) -> Callable[[Layer], list[Variable]]:
 
 def _named(*names: str) -> Callable[[Layer], list[Variable]]:
     return lambda _: [Variable(name) for name in names]
+
+
+def _einsum_dense(layer: Layer) -> list[Variable]:
+    return [Variable(name) for name in ("kernel", *(["bias"] if layer.config.get("bias_axes", None) else []))]
 
 
 def _in_cell(layer: Layer) -> list[Variable]:
@@ -83,6 +87,8 @@ _OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
     "Dense": _with_bias("kernel"), "Conv1D": _with_bias("kernel"), "DepthwiseConv1D": _with_bias("kernel"),
     "SeparableConv1D": _with_bias("depthwise_kernel", "pointwise_kernel"), "Embedding": _named("embeddings"),
     "PReLU": _named("alpha"), "BatchNormalization": _batch_normalization, "LayerNormalization": _normalization,
+    "Conv2D": _with_bias("kernel"), "DepthwiseConv2D": _with_bias("kernel"),
+    "SeparableConv2D": _with_bias("depthwise_kernel", "pointwise_kernel"), "EinsumDense": _einsum_dense,
     "Conv1DTranspose": _with_bias("kernel"), "GroupNormalization": _normalization,
     "RMSNormalization": _named("scale"), "Normalization": _moments, "Attention": _scores, "AdditiveAttention": _scores,
     "MultiHeadAttention": _heads, "LSTM": _in_cell, "GRU": _in_cell, "SimpleRNN": _in_cell, "LSTMCell": _CELL,

@@ -14,9 +14,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from ...allocation import reserve
-from ...errors import FileError
-from ..reading import MOST_BYTES, Record, bytes_of_file, json_of
+from ....allocation import reserve
+from ....errors import FileError
+from ...reading import MOST_BYTES, Record, bytes_of_file, json_of
 from .hdf5 import SIGNATURE, Hdf5
 
 WHAT = "a file of Keras"

@@ -1,0 +1,75 @@
+"""What functions among layers are called on: operands and options, wherever Keras wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...declare.functions.basic import cast
+from ...declare.tensor import constant
+from ..steps import Value
+from .core.configuration import Layer
+from .core.declaration import Declaration, Inputs, Signal, Unreadable
+
+_WIDENING = ("bool", "int32", "int64", "float32", "float64")
+Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
+
+
+def plain(b: Declaration, item: Any) -> Any:
+    """An operand: a tensor, a number, or an array of numbers as a constant."""
+    if isinstance(item, Signal):
+        return item.value
+    if isinstance(item, list):
+        return b.script.call(constant, item)
+    if isinstance(item, bool | int | float):
+        return item
+    raise Unreadable(f"an operand is {type(item).__name__}")
+
+
+def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
+    """So many operands, of which one at least is a tensor."""
+    if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
+        raise Unreadable(f"it is called on {len(inputs.arguments)} operands")
+    return [plain(b, item) for item in inputs.arguments[:count]]
+
+
+def alike(b: Declaration, given: list[Any], least: str = "bool") -> list[Any]:
+    """Operands of one dtype, the widest of them, as Keras 3 has it; numbers of Python make ints of truth values and
+    floats of ints. least: the narrowest dtype that will do.
+    """
+    widest = max([least, *(item.tensor.dtype for item in given if isinstance(item, Value))], key=_WIDENING.index)
+    for item in given:
+        kind = "float32" if type(item) is float else "int32" if type(item) is int else "bool"
+        widest = max(widest, kind, key=_WIDENING.index)
+    return [
+        b.script.call(cast, item, widest) if isinstance(item, Value) and item.tensor.dtype != widest else item
+        for item in given
+    ]  # fmt: skip
+
+
+def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:
+    """What the operation was made with, or is called with."""
+    if key in layer.config and not layer.kind.endswith("OpLambda"):
+        return layer.config.get(key)
+    return inputs.keyword(key, place, default)
+
+
+def axis_of(value: Any) -> Any:
+    """An option that is an axis, several or None."""
+    if isinstance(value, list | tuple):
+        value = tuple(value)
+        if all(isinstance(item, int) for item in value):
+            return value
+    elif value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise Unreadable(f"its axis is {value!r}")
+
+
+def one_axis(value: Any, rank: int | None = None) -> int:
+    """An option that is one axis; with a rank, from the front."""
+    axis = axis_of(value)
+    if isinstance(axis, tuple) and len(axis) == 1:
+        axis = axis[0]
+    if not isinstance(axis, int) or (rank is not None and not -rank <= axis < rank):
+        raise Unreadable(f"its axis is {value!r}")
+    return axis if rank is None else axis % rank

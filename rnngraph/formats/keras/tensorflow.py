@@ -1,0 +1,70 @@
+"""TensorFlow's functions among layers, in nets of Keras 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .core.configuration import Layer
+from .core.declaration import Declaration, Handler, Inputs, Unreadable
+from .operations import OPERATIONS, declared
+
+_PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
+"""What TensorFlow calls the first operand."""
+_RENAMED = {
+    "shape": "newshape", "perm": "axes", "clip_value_min": "x_min", "clip_value_max": "x_max", "multiples": "repeats",
+}  # fmt: skip
+_FUNCTIONS: Mapping[str, str] = {
+    "__operators__.add": "Add", "__operators__.getitem": "GetItem", "__operators__.eq": "Equal",
+    "__operators__.ne": "NotEqual", "concat": "Concatenate", "stack": "Stack", "expand_dims": "ExpandDims",
+    "squeeze": "Squeeze", "reshape": "Reshape", "transpose": "Transpose", "cast": "Cast", "where": "Where",
+    "clip_by_value": "Clip", "identity": "Identity", "linalg.matmul": "Matmul", "zeros_like": "ZerosLike",
+    "ones_like": "OnesLike", "split": "Split", "stop_gradient": "StopGradient", "one_hot": "OneHot", "tile": "Tile",
+    "repeat": "Repeat", "roll": "Roll", "unstack": "Unstack",
+    **{f"nn.{name}": kind for name, kind in {
+        "relu": "Relu", "relu6": "Relu6", "softmax": "Softmax", "log_softmax": "LogSoftmax", "silu": "Silu",
+        "selu": "Selu", "softsign": "Softsign", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus",
+    }.items()},
+    **{f"math.{name}": kind for name, kind in {
+        "add": "Add", "subtract": "Subtract", "multiply": "Multiply", "divide": "Divide", "truediv": "TrueDivide",
+        "pow": "Power", "maximum": "Maximum", "minimum": "Minimum", "equal": "Equal", "not_equal": "NotEqual",
+        "greater": "Greater", "less": "Less", "greater_equal": "GreaterEqual", "less_equal": "LessEqual",
+        "logical_and": "LogicalAnd", "logical_or": "LogicalOr", "logical_not": "LogicalNot", "abs": "Absolute",
+        "negative": "Negative", "exp": "Exp", "expm1": "Expm1", "log": "Log", "log1p": "Log1p", "sqrt": "Sqrt",
+        "square": "Square", "sin": "Sin", "cos": "Cos", "atan": "Arctan", "sign": "Sign", "erf": "Erf",
+        "tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus", "reduce_mean": "Mean", "reduce_sum": "Sum",
+        "reduce_max": "Max", "reduce_min": "Min", "reduce_any": "Any", "reduce_all": "All", "floor": "Floor",
+        "ceil": "Ceil", "round": "Round", "reduce_logsumexp": "Logsumexp", "reduce_std": "Std",
+        "reduce_variance": "Var", "rsqrt": "Rsqrt", "cumsum": "Cumsum",
+    }.items()},
+}  # fmt: skip
+"""TensorFlow's functions, and Keras 3's operations that are the same."""
+
+
+def problem_of(layer: Layer) -> str | None:
+    """What can't be read of a function of TensorFlow's."""
+    name = layer.config.get("function", None)
+    if layer.kind in LAYERS and (not isinstance(name, str) or name not in _FUNCTIONS):
+        return f"function {name!r}"
+    return None
+
+
+def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Any:
+    kind = _FUNCTIONS[layer.config.text("function")]
+    given = dict(inputs.keywords)
+    given.pop("name", None)
+    arguments = list(inputs.arguments)
+    if not arguments:
+        arguments += [given.pop(key) for key in _PLACES if key in given][:1]
+    arguments += [given.pop(key) for key in ("y", "b") if key in given]
+    if kind == "Where" and "x" in given:
+        arguments.insert(1, given.pop("x"))
+    if any(given.get(key) for key in given if key.startswith(("transpose_", "adjoint_"))):
+        raise Unreadable("it transposes")
+    if any(given.get(key) for key in ("exclusive", "reverse")):
+        raise Unreadable("it sums in another way")
+    keywords = {_RENAMED.get(key, key): item for key, item in given.items()}
+    return declared(OPERATIONS[kind])(b, layer, Inputs(tuple(arguments), keywords))
+
+
+LAYERS: Mapping[str, Handler] = {"TFOpLambda": _of_tensorflow, "SlicingOpLambda": _of_tensorflow}
