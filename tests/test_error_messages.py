@@ -157,6 +157,19 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
     "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
+    "masked in a list": (lambda: program().inference(x=[*masked(2)]), ValueError, "feed x hides"),
+    "a masked constant": (lambda: sequence() + masked(), ValueError, "a constant hides entries by a mask"),
+    "masked constants": (lambda: rg.constant([masked(), masked()]), ValueError, "a constant hides entries by a mask"),
+    "a masked beginning": (lambda: rg.parameter("w", (3, 3), masked()), ValueError, "an initializer hides entries"),
+    "masked beginnings": (
+        lambda: rg.compile(rg.parameter("w", (3, 3), lambda _, __: masked())), ValueError, "of w gives hides entries"
+    ),
+    "a masked parameter": (
+        lambda: program().parameters.load({"dense/kernel": masked()}, strict=False), ValueError, "it hides entries"
+    ),
+    "masked weights": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), [masked()] * 2), ValueError, "it hides entries by a mask"
+    ),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
     "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a constant mask"),
@@ -338,12 +351,13 @@ def test_an_error_of_another_process_has_one_prefix(kind: str) -> None:
 
 
 def test_copies_of_errors_are_the_same() -> None:
-    for name in ("ShapeError", "CallError", "FileError", "NameLookupError", "NonFiniteError", "NotOfferedError"):
-        error = getattr(rg, name)("what is wrong")
+    found = [getattr(rg, name) for name in rg.__all__ if name.endswith("Error")]
+    made = [kind("what is wrong") for kind in found if kind is not rg.OutOfMemoryError]
+    for error in (*made, rg.OutOfMemoryError(3 * 10**9, 10**9, "free", "a table")):
         for other in (
             copy.copy(error),
             copy.deepcopy(error),
             pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error)))),
         ):
             assert str(other) == str(error)
-            assert (type(other), other.what, other.where) == (type(error), error.what, error.where)
+            assert (type(other), other.__dict__) == (type(error), error.__dict__)

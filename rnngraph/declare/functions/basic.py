@@ -14,6 +14,7 @@ from ...ir.types import size as named_size
 from ...public import api
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product
+from .same_shape import lengths_of_rows
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -414,7 +415,8 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     if outputs.rank != 3:
         raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
     counts = build("iota", size=outputs.type.shape[1]) + 1
-    hit = build("equal", expand_dims(cast(as_tensor(lengths), "int64"), -1), counts, within="lengths")
+    rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
+    hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
     return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
 
 
