@@ -144,6 +144,7 @@ class RnnGraphError(Exception):
     """Base of every error that a user's mistake raises: where, what, and the remedy."""
 
     most_characters = MOST_CHARACTERS
+    any_arguments: tuple[Any, ...] = ("",)  # with which one can be made, to become a copy of another
 
     def __init__(self, what: str, where: Where | None = None) -> None:
         self.what = shortened(what, self.most_characters)
@@ -171,7 +172,7 @@ class RnnGraphError(Exception):
 
 def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RnnGraphError:
     """An error of another process, or a copy, as it was: its line is the one at which it was raised first."""
-    error = kind.__new__(kind, *arguments)  # not by calling it, as kinds take different arguments
+    error = kind(*kind.any_arguments)
     error.args = arguments
     error.__dict__.update(state)
     return error
@@ -290,6 +291,8 @@ class OutOfMemoryError(RnnGraphError, MemoryError):
 
     limit: what ``left`` is, in words, such as what the machine has.
     """
+
+    any_arguments = 0, None, "", ""
 
     def __init__(
         self, asked: int, left: int | None, limit: str, purpose: str, where: Where | None = None

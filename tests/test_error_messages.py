@@ -34,6 +34,10 @@ def masked(*rows: int) -> Any:
     return np.ma.masked_less(np.zeros((*rows, 3, 3)), 1)
 
 
+TORCH = {"weight_ih": np.ones((3, 2)), "weight_hh": np.ones((3, 3))}
+KERAS = {"kernel": np.ones((2, 3)), "recurrent_kernel": np.ones((3, 3))}
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -154,6 +158,32 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
     "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
+    "a reshape that can never be": (
+        lambda: rg.reshape(rg.placeholder("k", (1, "n", 1)), (1, None, 128)), ValueError, "can't reshape f32[1,n,1]"
+    ),
+    "in a Tensor": (lambda: 1 in sequence(), TypeError, "no entries to look through"),
+    "a shift": (lambda: sequence() << 1, TypeError, "a Tensor has no & | ^ ~ << >>"),
+    "a name that is renamed in vain": (
+        lambda: program().parameters.load({}, rename={"there": "dense/kernel"}), KeyError, "rename= has 'there'"
+    ),
+    "an array of torch's that no layer has": (
+        lambda: rg.weights.from_torch(rg.BasicRNNCell(3), TORCH | {"bias_i": np.ones(3)}), KeyError,
+        "torch's arrays hold bias_i, which this layer has not; did you mean bias_ih?",
+    ),
+    "an array of Keras' that no layer has": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"biases": np.ones(3)}), KeyError, "you mean bias?"
+    ),
+    "arrays of two layers of Keras'": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"other/kernel": 1}), ValueError, "of several layers"
+    ),
+    "an array of ONNX' that no node has": (
+        lambda: rg.weights.from_onnx(rg.BasicRNNCell(3), {"W": np.ones((3, 2)), "R": np.ones((3, 3)), "b": np.ones(6)}),
+        KeyError, "ONNX's arrays hold b, which",
+    ),
+    "a parameter that no cell has": (
+        lambda: rg.weights.to_keras(rg.BasicRNNCell(3), {"kernel": np.ones((5, 3)), "bias": np.ones(3), "gain": 1}),
+        KeyError, "hold gain, which this layer has not; it has bias, kernel",
+    ),
     "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
     "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
