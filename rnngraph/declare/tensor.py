@@ -303,10 +303,11 @@ def power(x: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, int | float | np.integer | np.floating):
         if exponent == 0.5:
             return build("sqrt", x)
-        if abs(exponent) < MOST_FACTORS and exponent == int(exponent):
-            count = abs(int(exponent))
+        number = exponent if isinstance(exponent, int) else float(exponent)
+        if abs(number) < MOST_FACTORS and number == int(number):
+            count = abs(int(number))
             result = _integer_power(x, count) if count else x * 0 + 1
-            return like(1, x) / result if exponent < 0 else result
+            return like(1, x) / result if number < 0 else result
     return build("exp", like(exponent, x) * build("log", x))
 
 

@@ -31,7 +31,7 @@ from ..train.optimize_loss import OPTIMIZER_CLS_NAMES, OPTIMIZER_SUMMARIES, opti
 __all__ = (
     "OPTIMIZER_CLS_NAMES", "OPTIMIZER_SUMMARIES", "apply_regularization", "batch_norm", "bias_add", "dropout",
     "embed_sequence", "flatten", "fully_connected", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer",
-    "layer_norm", "linear", "one_hot_encoding", "optimize_loss", "sum_regularizer", "unit_norm",
+    "layer_norm", "linear", "one_hot_encoding", "optimize_loss", "relu", "relu6", "sum_regularizer", "unit_norm",
     "variance_scaling_initializer", "xavier_initializer", "xavier_initializer_conv2d",
 )  # fmt: skip
 
