@@ -38,6 +38,17 @@ TORCH = {"weight_ih": np.ones((3, 2)), "weight_hh": np.ones((3, 3))}
 KERAS = {"kernel": np.ones((2, 3)), "recurrent_kernel": np.ones((3, 3))}
 
 
+class Own(rg.Cell):
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def state(self) -> Any:
+        return {"h": 3}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+        return x * p.parameter("scale", (3,), **self.options), state
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -161,6 +172,21 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a reshape that can never be": (
         lambda: rg.reshape(rg.placeholder("k", (1, "n", 1)), (1, None, 128)), ValueError, "can't reshape f32[1,n,1]"
     ),
+    "a flag of a driver": (
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), time_major="scope"), TypeError, "time_major must be True or"
+    ),
+    "a flag of a layer": (lambda: rg.dense(sequence(), 2, use_bias=None), TypeError, "use_bias must be True or False"),
+    "a flag of a parameter": (lambda: rg.parameter("w", (3,), trainable=1), TypeError, "trainable must be True or"),
+    "a flag of a cell's parameter": (
+        lambda: rg.compile(rg.dynamic_rnn(Own(trainable="no"), sequence())[0]), TypeError, "trainable must be True or"
+    ),
+    "a scope that is no name": (
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=0), TypeError, "a scope needs a name, not 0"
+    ),
+    "a layer's name that is none": (lambda: rg.dense(sequence(), 2, name=[]), TypeError, "a scope needs a name, not"),
+    "a text as a shape": (lambda: rg.reshape(sequence(), "abc"), TypeError, "the shape must be a sequence, not 'abc'"),
+    "a mapping as axes": (lambda: rg.reduce_sum(sequence(), {}), TypeError, "must be a sequence, not {}"),
+    "a set as an order": (lambda: rg.transpose(sequence(), {0, 1, 2}), TypeError, "perm must be a sequence, not {0,"),
     "in a Tensor": (lambda: 1 in sequence(), TypeError, "no entries to look through"),
     "a shift": (lambda: sequence() << 1, TypeError, "a Tensor has no & | ^ ~ << >>"),
     "a name that is renamed in vain": (

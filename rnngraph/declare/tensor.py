@@ -232,7 +232,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         raise DtypeError(f"{shown(value)} does not fit {dtype}; give whole numbers, or convert with rg.cast")
     array = np.ascontiguousarray(made).reshape(array.shape)
     array.flags.writeable = False
-    return build("constant", value=array, name=checked_name(name, "a constant") if name else "")
+    label = "" if name is None or (isinstance(name, str) and not name) else checked_name(name, "a constant")
+    return build("constant", value=array, name=label)
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -130,9 +130,7 @@ def cast(x: Any, dtype: Any) -> Tensor:
 def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.rank))
-    if not isinstance(axis, int | np.integer) and not hasattr(axis, "__iter__"):
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {x.rank}")
-    given = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    given = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
     return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
 
 
@@ -306,7 +304,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
     """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size."""
     x = as_tensor(x)
     dims: list[Dim] = []
-    for axis, entry in enumerate(shape):
+    for axis, entry in enumerate(entries(shape, "the shape")):
         if entry is None:
             if axis >= x.rank:
                 raise ShapeError(f"None at axis {axis} of a reshape of rank {x.rank}")
@@ -364,7 +362,8 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """x with its axes in the order ``perm`` (default: reversed)."""
     x = as_tensor(x)
-    order = tuple(reversed(range(x.rank))) if perm is None else tuple(one_axis(x.rank, axis) for axis in perm)
+    given = reversed(range(x.rank)) if perm is None else entries(perm, "perm")
+    order = tuple(one_axis(x.rank, axis) for axis in given)
     return build("transpose", x, order=order)
 
 
