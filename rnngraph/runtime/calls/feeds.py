@@ -27,8 +27,9 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
         array = np.asarray(value)
     except RnnGraphError as error:  # of a Tensor
         raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
-    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
-        raise ShapeError(f"feed {name} is no array: {error}; pad rows to one length", where) from None
+    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it, which says what to do
+        remedy = "" if isinstance(error, RuntimeError) else "; pad rows to one length"
+        raise ShapeError(f"feed {name} is no array: {error}{remedy}", where) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):
