@@ -69,6 +69,8 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
 
     otherwise: what the ``ShapeError`` says where it is none.
     """
+    if hides_entries(value):
+        raise ArgumentError(f"{otherwise}: it hides entries by a mask; write array.filled(0), or choose what they are")
     detach = getattr(value, "detach", None)
     try:
         if detach is None:
@@ -83,8 +85,22 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
 
 def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
     """Raises where an array of NumPy's hides entries, which are numbers like others to all who read its memory."""
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+    if type(value) is not np.ndarray and hides_entries(value):
         raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
+
+
+def hides_entries(value: Any) -> bool:
+    """Whether an array of NumPy's, or one that stands in a list, hides entries by a mask."""
+    pending, seen = [value], set()
+    while pending:
+        item = pending.pop()
+        if isinstance(item, np.ndarray):
+            if type(item) is not np.ndarray and np.any(getattr(item, "mask", False)):
+                return True
+        elif isinstance(item, list | tuple) and id(item) not in seen:  # a list may hold itself
+            seen.add(id(item))
+            pending += [entry for entry in item if isinstance(entry, list | tuple | np.ndarray)]
+    return False
 
 
 def number(value: Any, what: str) -> float:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -144,11 +144,24 @@ class RnnGraphError(Exception):
     """Base of every error that a user's mistake raises: where, what, and the remedy."""
 
     most_characters = MOST_CHARACTERS
+    any_arguments: tuple[Any, ...] = ("",)  # with which one can be made, to become a copy of another
 
     def __init__(self, what: str, where: Where | None = None) -> None:
         self.what = shortened(what, self.most_characters)
         self.where = where if where is not None else user_line()
-        super().__init__(f"{self.where}: {self.what}" if self.where else self.what)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def within(self, place: str) -> Self:
+        """The same error, of the same line and with all that it knows, which says in which of many things it was:
+        ``place`` before what is wrong.
+        """
+        error = copy.copy(self)
+        error.what = shortened(f"{place}: {self.what}", self.most_characters)
+        error.args = (error._text(),)
+        return error
 
     def __str__(self) -> str:  # KeyError would print its repr
         return str(self.args[0])
@@ -159,7 +172,7 @@ class RnnGraphError(Exception):
 
 def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RnnGraphError:
     """An error of another process, or a copy, as it was: its line is the one at which it was raised first."""
-    error = kind("")
+    error = kind(*kind.any_arguments)
     error.args = arguments
     error.__dict__.update(state)
     return error
@@ -278,6 +291,8 @@ class OutOfMemoryError(RnnGraphError, MemoryError):
 
     limit: what ``left`` is, in words, such as what the machine has.
     """
+
+    any_arguments = 0, None, "", ""
 
     def __init__(
         self, asked: int, left: int | None, limit: str, purpose: str, where: Where | None = None

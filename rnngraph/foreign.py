@@ -32,11 +32,15 @@ _MAX_POOL = "rg.max_pool1d(x, pool_size, strides, padding) of x [batch, time, wi
 _MEAN_POOL = "rg.average_pool1d(x, pool_size, strides, padding) of x [batch, time, width]"
 _PAD = "rg.pad(x, paddings, mode), with (before, after) of every axis"
 _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dtype'
-_CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
+_ON_CPU = "it runs on the CPU, and threads= of rg.compile says on how many cores"
+_CPU = f"nothing; {_ON_CPU}"
 _SKLEARN = "rnngraph.sklearn.SequenceClassifier(cell=..., units=...)"
 _ENGINES = "nothing; programs pickle, and Ray, Dask, joblib and pools of processes take them as they are"
 _PROFILE = "program.inference.profile(feeds), of training and of a Trainer too"
 _PLOT = 'program.plot("net.svg")'
+_MEASURE = "metrics={name: a Tensor, or a function of (result, feeds)} of the fit of an rg.Trainer"
+_CALLBACKS = "callbacks= of the fit of an rg.Trainer: functions of (trainer, row)"
+_INFERENCE = "program.inference(x=batch), without gradients"
 _SEED = "seed= of rg.compile, and seed= of program.training"
 
 NAMES: dict[str, str] = {
@@ -74,6 +78,8 @@ NAMES: dict[str, str] = {
     "DepthwiseConv1D": "rg.conv1d(x, width, kernel_size, groups=width)",
     "ZeroPadding1D": _PAD, "ConstantPad1d": _PAD, "ReflectionPad1d": _PAD, "ReplicationPad1d": _PAD,
     "GlobalAveragePooling1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPooling1D": "rg.reduce_max(x, axis=1)",
+    "GlobalAvgPool1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPool1D": "rg.reduce_max(x, axis=1)",
+    "Convolution1D": "rg.conv1d(x, filters, kernel_size)", "unpad_sequence": _LENGTHS, "unpack_sequence": _LENGTHS,
     "Attention": _ATTENTION, "AdditiveAttention": "rg.AttentionWrapper(cell, rg.BahdanauAttention(units, memory))",
     "MultiHeadAttention": _ATTENTION, "MultiheadAttention": _ATTENTION, "MultiHeadDotProductAttention": _ATTENTION,
     "Activation": "a function such as rg.relu(x)", "Lambda": "a Python function of Tensors",
@@ -108,7 +114,10 @@ NAMES: dict[str, str] = {
     "Variable": 'rg.parameter("name", shape)', "get_variable": 'rg.parameter("name", shape)',
     "Parameter": 'rg.parameter("name", shape)', "detach": "rg.stop_gradient(x)", "cond": "rg.where(condition, a, b)",
     "to_categorical": "rg.one_hot(indices, depth)", "rand": "rg.random_uniform(like)",
-    "randn": "rg.random_normal(like)",
+    "randn": "rg.random_normal(like)", "arange": "rg.positions(x, axis)", "zeros_like": "0 * x",
+    "ones_like": "0 * x + 1", "masked_fill": "rg.where(mask, value, x)",
+    "glorot_uniform": _INITIAL, "xavier_uniform": _INITIAL, "orthogonal": _INITIAL, "xavier_uniform_": _INITIAL,
+    "orthogonal_": _INITIAL, "L2": _PENALTY, "L1": _PENALTY,
     # Losses and metrics
     "CrossEntropyLoss": _SPARSE, "cross_entropy": _SPARSE, "NLLLoss": _SPARSE, "nll_loss": _SPARSE,
     "SparseCategoricalCrossentropy": _SPARSE, "sparse_categorical_crossentropy": _SPARSE,
@@ -124,12 +133,16 @@ NAMES: dict[str, str] = {
     "MeanAbsoluteError": "rg.absolute_difference(labels, predictions)",
     "SmoothL1Loss": "rg.huber_loss(labels, predictions)", "Huber": "rg.huber_loss(labels, predictions)",
     "CTCLoss": "rg.ctc_loss(labels, logits)", "CTC": "rg.ctc_loss(labels, logits)",
-    "SparseCategoricalAccuracy": "rg.accuracy(labels, logits)",
+    "SparseCategoricalAccuracy": "rg.accuracy(labels, logits)", "Precision": _MEASURE, "Recall": _MEASURE,
+    "AUC": _MEASURE, "F1Score": _MEASURE, "Metric": _MEASURE,
     # Training
     "Adadelta": _ADAMS, "Adamax": _ADAMS, "NAdam": _ADAMS, "Nadam": _ADAMS, "Lion": _ADAMS, "Ftrl": _ADAMS,
     "LBFGS": _ADAMS, "Adafactor": _ADAMS, "AdamOptimizer": "rg.Adam(1e-3)", "GradientDescentOptimizer": "rg.SGD(0.1)",
     "RMSPropOptimizer": "rg.RMSProp(1e-3)", "AdagradOptimizer": "rg.Adagrad(1e-2)",
     "MomentumOptimizer": "rg.SGD(0.1, momentum=0.9)", "optim": _ADAMS,
+    "MultiStepLR": "rg.PiecewiseConstant(boundaries, values)", "LambdaLR": "rg.Adam(lambda update: rate)",
+    "OneCycleLR": "rg.WarmUp(steps, rg.CosineDecay(initial, decay_steps))", "inference_mode": _INFERENCE,
+    "set_num_threads": "threads= of rg.compile, or program.threads = n", "Callback": _CALLBACKS,
     "StepLR": "rg.ExponentialDecay(initial, decay_steps, decay_rate, staircase=True)",
     "ExponentialLR": "rg.ExponentialDecay(initial, decay_steps, decay_rate)",
     "CosineAnnealingLR": "rg.CosineDecay(initial, decay_steps)", "LinearLR": "rg.PolynomialDecay(initial, decay_steps)",
@@ -138,11 +151,11 @@ NAMES: dict[str, str] = {
     "EarlyStopping": "patience= of the fit of an rg.Trainer",
     "ModelCheckpoint": "checkpoint= of the fit of an rg.Trainer",
     "remat": "rg.Trainer(program, recompute=256)", "recompute_grad": "rg.Trainer(program, recompute=256)",
-    "TensorBoard": "callbacks= of the fit of an rg.Trainer: functions of (trainer, row)",
+    "TensorBoard": _CALLBACKS, "TensorDataset": f"{_FIT}, which makes batches and shuffles",
     "clip_grad_norm_": _CLIP, "clip_grad_norm": _CLIP, "clip_by_global_norm": _CLIP, "clip_grad_value_": _CLIP_VALUE,
     "Sequential": _MODEL, "Model": _MODEL, "Module": _MODEL, "Session": 'program.inference(x=batch)["logits"]',
     "fit": _FIT, "train": _FIT, "minimize": _FIT, "DataLoader": f"{_FIT}, which makes batches and shuffles",
-    "Dataset": f"{_FIT}, which makes batches and shuffles", "no_grad": "program.inference(x=batch), without gradients",
+    "Dataset": f"{_FIT}, which makes batches and shuffles", "no_grad": _INFERENCE,
     "grad": "program.training.gradients(x=batch, y=labels)",
     "gradients": "program.training.gradients(x=batch, y=labels)",
     "GradientTape": "program.training.gradients(x=batch, y=labels)", "jit": "rg.compile(outputs, loss=loss)",
@@ -167,9 +180,8 @@ _SET = "set program.parameters[name] after compile"
 _PLACES = "leave it out; outputs of all steps and the last state both come of rg.dynamic_rnn"
 
 _COMMON = {
-    "device": f"leave it out; {_CPU}", "dtype": f"leave it out; write {_DTYPE}", "name": _NOT_HERE,
-    "factory_kwargs": _NOT_HERE,
-    "kernel_initializer": f"write {_INITIAL}", "bias_initializer": f"write {_INITIAL}",
+    "device": f"leave it out; {_ON_CPU}", "dtype": f"leave it out; write {_DTYPE}", "name": _NOT_HERE,
+    "factory_kwargs": _NOT_HERE, "kernel_initializer": f"write {_INITIAL}", "bias_initializer": f"write {_INITIAL}",
     "recurrent_initializer": f"write {_INITIAL}", "initializer": f"write {_INITIAL}",
     "kernel_regularizer": f"write {_PENALTY}", "bias_regularizer": f"write {_PENALTY}",
     "recurrent_regularizer": f"write {_PENALTY}", "activity_regularizer": f"write {_PENALTY}",
@@ -182,20 +194,18 @@ _COMMON = {
 }  # fmt: skip
 _CELL = {
     "units": "write num_units", "hidden_size": "write num_units", "input_size": _INPUT_SIZE,
-    "features": "write num_units",
-    "num_layers": _LAYERS, "cells": _LAYERS, "dropout": _DROP_CELL, "dropout_rate": _DROP_CELL, "keep_prob": _DROP_CELL,
-    "recurrent_dropout": f"wrap the cell: {_DROP_STATE}", "bidirectional": f"write {_BOTH_WAYS}",
+    "features": "write num_units", "num_layers": _LAYERS, "cells": _LAYERS, "dropout": _DROP_CELL,
+    "dropout_rate": _DROP_CELL, "keep_prob": _DROP_CELL, "recurrent_dropout": f"wrap the cell: {_DROP_STATE}",
+    "bidirectional": f"write {_BOTH_WAYS}",
     "batch_first": "leave it out; rg.dynamic_rnn takes [batch, time, width] unless time_major=True",
     "return_sequences": _PLACES, "return_state": _PLACES, "go_backwards": f"write {_BACKWARDS}",
     "stateful": "use program.inference.stream(), or carry=True of a Trainer's step",
-    "unroll": "write unroll= of rg.compile",
-    "time_major": "write time_major= of rg.dynamic_rnn", "use_bias": _BIAS, "bias": _BIAS,
-    "nonlinearity": "write activation",
+    "unroll": "write unroll= of rg.compile", "time_major": "write time_major= of rg.dynamic_rnn", "use_bias": _BIAS,
+    "bias": _BIAS, "nonlinearity": "write activation",
     "unit_forget_bias": "write forget_bias=1.0, which is added at each step",
-    "reset_after": "write rg.GRUCell(units, reset_after=True)",
-    "implementation": _NOT_HERE, "use_cudnn": _NOT_HERE, "proj_size": "write num_proj= of rg.LSTMCell",
-    "zero_output_for_mask": "write it to rg.dynamic_rnn, with mask=", "cell": _STACK,
-    "mask": f"write {_MASK}", "reuse": "write rg.shared(cell)",
+    "reset_after": "write rg.GRUCell(units, reset_after=True)", "implementation": _NOT_HERE, "use_cudnn": _NOT_HERE,
+    "proj_size": "write num_proj= of rg.LSTMCell", "zero_output_for_mask": "write it to rg.dynamic_rnn, with mask=",
+    "cell": _STACK, "mask": f"write {_MASK}", "reuse": "write rg.shared(cell)",
 }  # fmt: skip
 _OPTIMIZER = {
     "lr": "write learning_rate", "beta_1": "write beta1", "beta_2": "write beta2", "betas": "write beta1 and beta2",
@@ -204,23 +214,20 @@ _OPTIMIZER = {
     "initial_accumulator_value": "write initial_accumulator", "lr_decay": "write rate_decay",
     "decay": "write a schedule for the learning rate, such as rg.ExponentialDecay(initial, decay_steps, decay_rate)",
     "clipnorm": f"write {_CLIP}", "global_clipnorm": f"write {_CLIP}", "clipvalue": f"write {_CLIP_VALUE}",
-    "gradient_accumulation_steps": "write accumulate= of rg.Trainer", "amsgrad": f"use {_ADAMS}",
-    "use_ema": _NOT_HERE, "ema_momentum": _NOT_HERE, "ema_overwrite_frequency": _NOT_HERE,
-    "loss_scale_factor": _NOT_HERE,
+    "gradient_accumulation_steps": "write accumulate= of rg.Trainer", "amsgrad": f"use {_ADAMS}", "use_ema": _NOT_HERE,
+    "ema_momentum": _NOT_HERE, "ema_overwrite_frequency": _NOT_HERE, "loss_scale_factor": _NOT_HERE,
     "dampening": _NOT_HERE, "maximize": "minimise -loss", "foreach": _NOT_HERE,
-    "fused": "leave it out; updates are fused",
-    "capturable": _NOT_HERE, "differentiable": _NOT_HERE, "decoupled_weight_decay": "use rg.AdamW", "name": _NOT_HERE,
-    "momentum": "use rg.SGD(0.1, momentum=0.9)", "nesterov": "use rg.SGD(0.1, momentum=0.9, nesterov=True)",
-    "use_locking": _NOT_HERE,
+    "fused": "leave it out; updates are fused", "capturable": _NOT_HERE, "differentiable": _NOT_HERE,
+    "decoupled_weight_decay": "use rg.AdamW", "name": _NOT_HERE, "momentum": "use rg.SGD(0.1, momentum=0.9)",
+    "nesterov": "use rg.SGD(0.1, momentum=0.9, nesterov=True)", "use_locking": _NOT_HERE,
 }  # fmt: skip
 _TRAINER = {
     "loss": "write loss= of rg.compile", "metrics": "write metrics= of fit",
-    "lr": "write rg.Adam(1e-3) as the optimizer",
-    "learning_rate": "write rg.Adam(1e-3) as the optimizer", "max_norm": "write clip_norm",
-    "clipnorm": "write clip_norm",
-    "clipvalue": "write clip_value", "gradient_accumulation_steps": "write accumulate",
-    "gradient_checkpointing": "write recompute", "model": "write program",
-    "epochs": "write epochs= of fit", "batch_size": "write batch_size= of fit", "trainable": "write only",
+    "lr": "write rg.Adam(1e-3) as the optimizer", "learning_rate": "write rg.Adam(1e-3) as the optimizer",
+    "max_norm": "write clip_norm", "clipnorm": "write clip_norm", "clipvalue": "write clip_value",
+    "gradient_accumulation_steps": "write accumulate", "gradient_checkpointing": "write recompute",
+    "model": "write program", "epochs": "write epochs= of fit", "batch_size": "write batch_size= of fit",
+    "trainable": "write only",
 }  # fmt: skip
 _EXAMPLES = "write examples, as (x, y) or one mapping {x: inputs, y: labels} of placeholders, or of their names"
 _READING = {
@@ -239,21 +246,14 @@ _RUNNING = _READING | {
     "shuffle": "leave it out; results do not depend on the order",
 }
 _FITTING = _READING | {
-    "validation_data": "write validation",
-    "validation_split": "write validation=0.2, the share of the examples",
-    "class_weight": "write class_weights={label: weight}",
-    "verbose": "write progress=True or progress=False",
-    "initial_epoch": "leave it out; resume= goes on from a checkpoint",
-    "validation_steps": _NOT_HERE,
-    "validation_freq": _NOT_HERE,
-    "validation_batch_size": "write batch_size", "num_epochs": "write epochs", "nb_epoch": "write epochs",
-    "n_epochs": "write epochs",
-    "early_stopping": "write patience=3", "restore_best_weights": "write keep_best",
-    "save_best_only": "write keep_best",
-    "filepath": "write checkpoint", "save_freq": "write checkpoint_every", "min_delta": _NOT_HERE,
-    "baseline": _NOT_HERE,
-    "sampler": "write shuffle=False and order the examples",
-    "loss": "write loss= of rg.compile",
+    "validation_data": "write validation", "validation_split": "write validation=0.2, the share of the examples",
+    "class_weight": "write class_weights={label: weight}", "verbose": "write progress=True or progress=False",
+    "initial_epoch": "leave it out; resume= goes on from a checkpoint", "validation_steps": _NOT_HERE,
+    "validation_freq": _NOT_HERE, "validation_batch_size": "write batch_size", "num_epochs": "write epochs",
+    "nb_epoch": "write epochs", "n_epochs": "write epochs", "early_stopping": "write patience=3",
+    "restore_best_weights": "write keep_best", "save_best_only": "write keep_best", "filepath": "write checkpoint",
+    "save_freq": "write checkpoint_every", "min_delta": _NOT_HERE, "baseline": _NOT_HERE,
+    "sampler": "write shuffle=False and order the examples", "loss": "write loss= of rg.compile",
     "optimizer": "write rg.Trainer(program, optimizer)", "lr": "write rg.Trainer(program, rg.Adam(1e-3))",
     "clip_norm": f"write {_CLIP}",
 }  # fmt: skip
@@ -262,40 +262,44 @@ _COMPILING = {
     "inputs": "leave it out; inputs are the placeholders that outputs read",
     "loss_weights": "add up the losses, each times its weight", "weighted_metrics": "write weights= of rg.accuracy",
     "run_eagerly": "leave it out; check, taps and show look inside", "jit_compile": "leave it out; all is compiled",
-    "steps_per_execution": _NOT_HERE,
-    "mode": _NOT_HERE, "dynamic": "leave it out; sizes of None are open", "fullgraph": _NOT_HERE,
-    "backend": "write target", "quantize": "write weights=\"int8\"",
+    "steps_per_execution": _NOT_HERE, "mode": _NOT_HERE, "dynamic": "leave it out; sizes of None are open",
+    "fullgraph": _NOT_HERE, "backend": "write target", "quantize": "write weights=\"int8\"",
     "recompute": "write recompute= of rg.Trainer and of training.gradients", "auto_scale_loss": _NOT_HERE,
-    "num_threads": "write threads", "device": f"leave it out; {_CPU}", "dtype": f"leave it out; write {_DTYPE}",
+    "num_threads": "write threads", "device": f"leave it out; {_ON_CPU}", "dtype": f"leave it out; write {_DTYPE}",
 }  # fmt: skip
 _DRIVER = {
-    "lengths": "write sequence_length", "seq_lengths": "write sequence_length",
-    "input": "write inputs",
+    "lengths": "write sequence_length", "seq_lengths": "write sequence_length", "input": "write inputs",
     "hx": "write initial_state", "h0": "write initial_state", "initial_carry": "write initial_state",
-    "x": "write inputs",
-    "batch_first": "leave it out, or write time_major=True", "return_sequences": _PLACES, "return_state": _PLACES,
-    "parallel_iterations": _NOT_HERE, "swap_memory": _NOT_HERE, "go_backwards": f"write {_BACKWARDS}",
-    "unroll": "write unroll= of rg.compile", "merge_mode": "write rg.concat of both outputs, or their sum",
-    "layer": "write cell_fw and cell_bw", "backward_layer": "write cell_bw",
-    "enforce_sorted": "leave it out; rows may have any order",
+    "x": "write inputs", "batch_first": "leave it out, or write time_major=True", "return_sequences": _PLACES,
+    "return_state": _PLACES, "parallel_iterations": _NOT_HERE, "swap_memory": _NOT_HERE,
+    "go_backwards": f"write {_BACKWARDS}", "unroll": "write unroll= of rg.compile",
+    "merge_mode": "write rg.concat of both outputs, or their sum", "layer": "write cell_fw and cell_bw",
+    "backward_layer": "write cell_bw", "enforce_sorted": "leave it out; rows may have any order",
     "total_length": "leave it out; outputs are as long as inputs",
     "stateful": "use program.inference.stream(), or carry=True of a Trainer's step",
 }  # fmt: skip
 _RATE = "write keep_prob, the probability to keep, which is 1 - rate"
 _LOSS = {
     "y_true": "write labels", "y_pred": "write logits, or predictions", "target": "write labels",
-    "input": "write logits, or predictions",
-    "targets": "write labels", "from_logits": "leave it out; logits are what it takes",
-    "sample_weight": "write weights",
+    "input": "write logits, or predictions", "targets": "write labels",
+    "from_logits": "leave it out; logits are what it takes", "sample_weight": "write weights",
     "weight": "write weights=rg.gather(weights, labels)", "pos_weight": "write weights",
-    "ignore_index": "write lengths, or weights of 0",
-    "ignore_class": "write lengths, or weights of 0",
+    "ignore_index": "write lengths, or weights of 0", "ignore_class": "write lengths, or weights of 0",
     "label_smoothing": "smooth the labels of rg.softmax_cross_entropy yourself",
     "size_average": 'write reduction="mean" or "sum"', "reduce": 'write reduction="none"',
-    "axis": "leave it out; classes are the last axis",
-    "mask": "write lengths, or weights of 0", "beta": "write delta", "blank": "write blank_index",
-    "input_lengths": "write logit_lengths",
-    "target_lengths": "write label_lengths", "zero_infinity": _NOT_HERE, "name": _NOT_HERE, "dtype": _NOT_HERE,
+    "axis": "leave it out; classes are the last axis", "mask": "write lengths, or weights of 0", "beta": "write delta",
+    "blank": "write blank_index", "input_lengths": "write logit_lengths", "target_lengths": "write label_lengths",
+    "zero_infinity": _NOT_HERE, "name": _NOT_HERE, "dtype": _NOT_HERE,
+}  # fmt: skip
+
+_SCHEDULE = {
+    "optimizer": "leave it out; write rg.Adam(schedule)", "lr": "write initial", "alpha": "write final",
+    "initial_learning_rate": "write initial", "gamma": "write decay_rate, or factor", "step_size": "write decay_steps",
+    "T_max": "write decay_steps", "total_iters": "write decay_steps", "eta_min": "write final", "min_lr": "write final",
+    "end_learning_rate": "write final", "milestones": "write boundaries", "threshold": "write min_delta",
+    "threshold_mode": _NOT_HERE, "eps": _NOT_HERE, "start_factor": "write rg.WarmUp(steps, after)",
+    "end_factor": "write final", "warmup_steps": "write rg.WarmUp(steps, after)", "last_epoch": _NOT_HERE,
+    "verbose": _NOT_HERE,
 }  # fmt: skip
 
 KEYWORDS: dict[str, dict[str, str]] = {
@@ -304,6 +308,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "lr": "write learning_rate", "max_iter": "write epochs", "n_epochs": "write epochs",
         "early_stopping": "write patience",
     },
+    "schedule": _SCHEDULE,
     "cell": _CELL, "optimizer": _OPTIMIZER, "driver": _DRIVER, "loss": _LOSS, "Trainer": _TRAINER, "fit": _FITTING,
     "compile": _COMPILING, "predict": _RUNNING, "evaluate": _RUNNING | {"return_dict": _NOT_HERE},
     "dense": {
@@ -330,8 +335,8 @@ KEYWORDS: dict[str, dict[str, str]] = {
     },
     "conv1d": {
         "out_channels": "write filters", "features": "write filters", "in_channels": _INPUT_SIZE,
-        "bias": "write use_bias",
-        "dilation_rate": "write dilation", "stride": "write strides", "feature_group_count": "write groups",
+        "bias": "write use_bias", "dilation_rate": "write dilation", "stride": "write strides",
+        "feature_group_count": "write groups",
         "data_format": "leave it out; x is [batch, time, width]",
         "padding_mode": 'leave it out; write padding="reflect", or rg.pad(x, paddings, mode) before it',
     },
@@ -392,6 +397,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
 
 _GROUPS = {
     "estimator": ("SequenceClassifier", "SequenceRegressor"),
+    "schedule": ("ExponentialDecay", "PolynomialDecay", "CosineDecay", "PiecewiseConstant", "ReduceOnPlateau"),
     "optimizer": ("SGD", "RMSProp", "Adagrad", "Adam", "AdamW", "Optimizer"),
     "driver": (
         "dynamic_rnn", "static_rnn", "bidirectional_dynamic_rnn", "stack_bidirectional_dynamic_rnn", "dynamic_decode",

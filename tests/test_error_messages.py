@@ -34,6 +34,21 @@ def masked(*rows: int) -> Any:
     return np.ma.masked_less(np.zeros((*rows, 3, 3)), 1)
 
 
+TORCH = {"weight_ih": np.ones((3, 2)), "weight_hh": np.ones((3, 3))}
+KERAS = {"kernel": np.ones((2, 3)), "recurrent_kernel": np.ones((3, 3))}
+
+
+class Own(rg.Cell):
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def state(self) -> Any:
+        return {"h": 3}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+        return x * p.parameter("scale", (3,), **self.options), state
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -154,9 +169,63 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
     "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
+    "a reshape that can never be": (
+        lambda: rg.reshape(rg.placeholder("k", (1, "n", 1)), (1, None, 128)), ValueError, "can't reshape f32[1,n,1]"
+    ),
+    "a flag of a driver": (
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), time_major="scope"), TypeError, "time_major must be True or"
+    ),
+    "a flag of a layer": (lambda: rg.dense(sequence(), 2, use_bias=None), TypeError, "use_bias must be True or False"),
+    "a flag of a parameter": (lambda: rg.parameter("w", (3,), trainable=1), TypeError, "trainable must be True or"),
+    "a flag of a cell's parameter": (
+        lambda: rg.compile(rg.dynamic_rnn(Own(trainable="no"), sequence())[0]), TypeError, "trainable must be True or"
+    ),
+    "a scope that is no name": (
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=0), TypeError, "a scope needs a name, not 0"
+    ),
+    "a layer's name that is none": (lambda: rg.dense(sequence(), 2, name=[]), TypeError, "a scope needs a name, not"),
+    "a text as a shape": (lambda: rg.reshape(sequence(), "abc"), TypeError, "the shape must be a sequence, not 'abc'"),
+    "a mapping as axes": (lambda: rg.reduce_sum(sequence(), {}), TypeError, "must be a sequence, not {}"),
+    "a set as an order": (lambda: rg.transpose(sequence(), {0, 1, 2}), TypeError, "perm must be a sequence, not {0,"),
+    "in a Tensor": (lambda: 1 in sequence(), TypeError, "no entries to look through"),
+    "a shift": (lambda: sequence() << 1, TypeError, "a Tensor has no & | ^ ~ << >>"),
+    "a name that is renamed in vain": (
+        lambda: program().parameters.load({}, rename={"there": "dense/kernel"}), KeyError, "rename= has 'there'"
+    ),
+    "an array of torch's that no layer has": (
+        lambda: rg.weights.from_torch(rg.BasicRNNCell(3), TORCH | {"bias_i": np.ones(3)}), KeyError,
+        "torch's arrays hold bias_i, which this layer has not; did you mean bias_ih?",
+    ),
+    "an array of Keras' that no layer has": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"biases": np.ones(3)}), KeyError, "you mean bias?"
+    ),
+    "arrays of two layers of Keras'": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"other/kernel": 1}), ValueError, "of several layers"
+    ),
+    "an array of ONNX' that no node has": (
+        lambda: rg.weights.from_onnx(rg.BasicRNNCell(3), {"W": np.ones((3, 2)), "R": np.ones((3, 3)), "b": np.ones(6)}),
+        KeyError, "ONNX's arrays hold b, which",
+    ),
+    "a parameter that no cell has": (
+        lambda: rg.weights.to_keras(rg.BasicRNNCell(3), {"kernel": np.ones((5, 3)), "bias": np.ones(3), "gain": 1}),
+        KeyError, "hold gain, which this layer has not; it has bias, kernel",
+    ),
     "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
     "a masked example": (lambda: trainer().fit({"x": [masked(), masked()]}, progress=False), ValueError, "by a mask"),
+    "masked in a list": (lambda: program().inference(x=[*masked(2)]), ValueError, "feed x hides"),
+    "a masked constant": (lambda: sequence() + masked(), ValueError, "a constant hides entries by a mask"),
+    "masked constants": (lambda: rg.constant([masked(), masked()]), ValueError, "a constant hides entries by a mask"),
+    "a masked beginning": (lambda: rg.parameter("w", (3, 3), masked()), ValueError, "an initializer hides entries"),
+    "masked beginnings": (
+        lambda: rg.compile(rg.parameter("w", (3, 3), lambda _, __: masked())), ValueError, "of w gives hides entries"
+    ),
+    "a masked parameter": (
+        lambda: program().parameters.load({"dense/kernel": masked()}, strict=False), ValueError, "it hides entries"
+    ),
+    "masked weights": (
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), [masked()] * 2), ValueError, "it hides entries by a mask"
+    ),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
     "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a constant mask"),
@@ -338,12 +407,13 @@ def test_an_error_of_another_process_has_one_prefix(kind: str) -> None:
 
 
 def test_copies_of_errors_are_the_same() -> None:
-    for name in ("ShapeError", "CallError", "FileError", "NameLookupError", "NonFiniteError", "NotOfferedError"):
-        error = getattr(rg, name)("what is wrong")
+    found = [getattr(rg, name) for name in rg.__all__ if name.endswith("Error")]
+    made = [kind("what is wrong") for kind in found if kind is not rg.OutOfMemoryError]
+    for error in (*made, rg.OutOfMemoryError(3 * 10**9, 10**9, "free", "a table")):
         for other in (
             copy.copy(error),
             copy.deepcopy(error),
             pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error)))),
         ):
             assert str(other) == str(error)
-            assert (type(other), other.what, other.where) == (type(error), error.what, error.where)
+            assert (type(other), other.__dict__) == (type(error), error.__dict__)

@@ -34,7 +34,8 @@ OURS: dict[str, Any] = {
     "CrossEntropyLoss": rg.sparse_softmax_cross_entropy, "NLLLoss": rg.sparse_softmax_cross_entropy,
     "CategoricalCrossentropy": rg.softmax_cross_entropy, "BinaryCrossentropy": rg.sigmoid_cross_entropy,
     "BCEWithLogitsLoss": rg.sigmoid_cross_entropy, "CTC": rg.ctc_loss, "CTCLoss": rg.ctc_loss,
-    "compile": rg.compile, "fit": rg.Trainer.fit,
+    "compile": rg.compile, "fit": rg.Trainer.fit, "StepLR": rg.ExponentialDecay, "ExponentialLR": rg.ExponentialDecay,
+    "CosineAnnealingLR": rg.CosineDecay, "LinearLR": rg.PolynomialDecay, "ReduceLROnPlateau": rg.ReduceOnPlateau,
 }  # fmt: skip
 """What takes the place of a function or class of theirs."""
 DRIVEN = ("RNN", "SimpleRNN", "LSTM", "GRU")
@@ -133,6 +134,7 @@ def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
         (lambda: rg.GRUCell(), ("GRUCell needs num_units",)),
         (lambda: rg.dense(1, 2, 3, 4, 5, 6), ("dense takes 5 arguments by position, and 6 are given",)),
         (lambda: rg.dense(1, 2, x=3), ("given x twice",)),
+        (lambda: rg.PiecewiseConstant(milestones=[1]), ("has no argument milestones; write boundaries",)),
         (lambda: rg.reduce_sum(1.0, nothing_like_it=3), ("it takes x, axis, keepdims",)),
         (lambda: rg.einsum, ("rg has no einsum; write rg.matmul",)),
         (lambda: rg.gru_cell, ("did you mean GRUCell?",)),

@@ -225,7 +225,7 @@ class Iterated:
         try:
             return self.reader.batches(given, None)
         except RnnGraphError as error:
-            raise type(error)(f"batch {place + 1} of the iterator: {error.what}", error.where) from None
+            raise error.within(f"batch {place + 1} of the iterator") from None
 
     def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
         """How many steps an epoch has, None: not known; and how many of them come before its ``first``-th batch."""

@@ -133,7 +133,8 @@ class Run:
         where, inputs = self.where, self.inputs
         check_cell(cell, "a driver")
         _check_inputs(cell, inputs, self.dtype, where)
-        sequence = inputs if self.time_major else build("transpose", inputs, order=(1, 0, 2), where=where)
+        time_first = flag(self.time_major, "time_major")
+        sequence = inputs if time_first else build("transpose", inputs, order=(1, 0, 2), where=where)
         time, batch, width = sequence.type.shape
         lengths = _lengths(self.sequence_length, batch, where)
         mask = _mask(self.mask, time, batch, self.time_major, where)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import refuse_mask
 from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
 from ..public import taking
 
@@ -135,6 +136,7 @@ def initializer_of(value: Any) -> Initializer:
     if callable(value):
         function: Initializer = taking(value, "an initializer", "shape", "generator")
         return function
+    refuse_mask(value, "an initializer")
     try:
         is_number = np.asarray(value).dtype.kind in "fiub"
     except (ValueError, TypeError):  # rows of different lengths, a Tensor
@@ -183,7 +185,9 @@ def draw(
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
     try:
-        value = np.asarray(initializer(shape, generator), dtype=dtype)
+        drawn = initializer(shape, generator)
+        refuse_mask(drawn, f"what the initializer of {name} gives", where)
+        value = np.asarray(drawn, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, RnnGraphError):
             raise

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MOST_UNITS, checked_name, entries
+from ..arguments import MOST_UNITS, checked_name, entries, flag
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
@@ -44,7 +44,8 @@ class Specs(dict[str, ParameterSpec]):
         """The parameter at a path: made at the first call, found at the next."""
         spec = self.get(path)
         if spec is None:
-            spec = self[path] = ParameterSpec(kind, initializer_of(initializer), trainable, where, within=within)
+            is_trained = flag(trainable, "trainable")
+            spec = self[path] = ParameterSpec(kind, initializer_of(initializer), is_trained, where, within=within)
         return spec
 
 
@@ -72,7 +73,10 @@ class ScopeName:
 
 def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
     """A scope of the name that a user gives, or of ``base`` and what is free; a scope itself is taken as it is."""
-    return scope if isinstance(scope, ScopeName) else ScopeName(scope or base, scope is not None, where)
+    if isinstance(scope, ScopeName):
+        return scope
+    is_given = scope is not None and not (isinstance(scope, str) and not scope)  # TensorFlow takes "" for none, too
+    return ScopeName(scope if is_given else base, scope is not None, where)
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:
@@ -112,7 +116,7 @@ def parameter(
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
-    spec = ParameterSpec(kind, initializer_of(initializer), trainable, user_line(), name)
+    spec = ParameterSpec(kind, initializer_of(initializer), flag(trainable, "trainable"), user_line(), name)
     return Tensor(parameter_node(spec, name))
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from ..errors import DtypeError, StructureError, shown
 from ..public import api, taking
 from .nest import children, flatten, pack
+
+
+@overload
+def map_structure(function: Callable[[Any], Any], nest: Any, /) -> Any: ...  # so that checkers know what a lambda takes
+@overload
+def map_structure(function: Callable[[Any, Any], Any], first: Any, second: Any, /) -> Any: ...
+@overload
+def map_structure(function: Callable[..., Any], /, *nests: Any) -> Any: ...
 
 
 @api

@@ -11,7 +11,7 @@ from typing import Any, Never
 import numpy as np
 
 from ..allocation import reserve
-from ..arguments import checked_name
+from ..arguments import checked_name, refuse_mask
 from ..display.html import headed
 from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_AXES, MOST_DIVISOR
@@ -28,6 +28,9 @@ from ..public import api
 from .layer import in_layer
 from .nest import flatten
 from .public_types import check_dtype, public_dim, public_type
+
+MOST_FACTORS = 2**31
+"""Of a power that is a product, which has a value for numbers below 0 too; it is made of 60 products at most."""
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -206,6 +209,7 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
+    refuse_mask(value, "a constant")
     if isinstance(value, np.ndarray):
         reserve(2 * value.nbytes, "a constant")
     try:
@@ -228,7 +232,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         raise DtypeError(f"{shown(value)} does not fit {dtype}; give whole numbers, or convert with rg.cast")
     array = np.ascontiguousarray(made).reshape(array.shape)
     array.flags.writeable = False
-    return build("constant", value=array, name=checked_name(name, "a constant") if name else "")
+    label = "" if name is None or (isinstance(name, str) and not name) else checked_name(name, "a constant")
+    return build("constant", value=array, name=label)
 
 
 def as_tensor(x: Any) -> Tensor:
@@ -300,10 +305,10 @@ def power(x: Tensor, exponent: Any) -> Tensor:
         if exponent == 0.5:
             return build("sqrt", x)
         number = exponent if isinstance(exponent, int) else float(exponent)
-        if abs(number) <= 64 and number == int(number):
-            count = abs(int(exponent))
+        if abs(number) < MOST_FACTORS and number == int(number):
+            count = abs(int(number))
             result = _integer_power(x, count) if count else x * 0 + 1
-            return like(1, x) / result if exponent < 0 else result
+            return like(1, x) / result if number < 0 else result
     return build("exp", like(exponent, x) * build("log", x))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..arguments import array_of
 from ..declare.cell import Cell
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
-from ..errors import DtypeError, NameLookupError, ShapeError, shown
+from ..errors import DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 
 Arrays = dict[str, np.ndarray]
 
@@ -129,7 +129,9 @@ def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:
     kind = kind_of(cell)
     take = Taker(parameters, f"the parameters of {cell!r}")
     if isinstance(cell, GRUCell):
-        return _gru_layer(cell, take)
+        found = _gru_layer(cell, take)
+        take.check_all()
+        return found
     order = {"rnn": "h", "lstm": "ijfo"}[kind]
     hidden = getattr(cell, "hidden", None) or cell.output_size
     kernel, bias = take("kernel", (None, None)), take("bias", (None,))
@@ -146,6 +148,7 @@ def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:
         layer.peepholes = {gate: take(name, (None,)) for gate, name in PEEPHOLES.items()}
     if isinstance(cell, LSTMCell) and cell.num_proj is not None:
         layer.projection = take("projection/kernel", (None, None))
+    take.check_all()
     return layer
 
 
@@ -180,12 +183,25 @@ class Taker:
         if not isinstance(arrays, Mapping):
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
         self._arrays, self._what = arrays, what
+        self._asked: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
+        self._asked.add(name)
         return name in self._arrays
+
+    def check_all(self) -> None:
+        """Raises ``NameLookupError`` for arrays that nobody asked for, and would have no effect."""
+        unknown = [str(name) for name in self._arrays if name not in self._asked]
+        if unknown:
+            hint = did_you_mean(unknown[0], self._asked - self._arrays.keys()) if len(unknown) == 1 else ""
+            raise NameLookupError(
+                f"{self._what} hold {', '.join(unknown)}, which this layer has not{hint}; it has "
+                f"{', '.join(sorted(self._asked))}"
+            )
 
     def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
         """The array of this name, of float32 or float64. shape: None where any size will do."""
+        self._asked.add(name)
         if name not in self._arrays:
             there = ", ".join(map(str, self._arrays)) or "none"
             raise NameLookupError(f"{self._what} lack {name}; there are {there}")

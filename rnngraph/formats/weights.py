@@ -58,8 +58,7 @@ def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
     given = _mapping(arrays, "torch")
     named = {_OF_LAYER.sub("", str(name).rpartition(".")[2]): value for name, value in given.items()}
-    if len(named) < len(arrays):
-        raise StructureError(f"these are arrays of several layers: {', '.join(map(str, arrays))}; give those of one")
+    _check_one_layer(given, named)
     take = Taker(named, "torch's arrays")
     inputs, recurrent = take("weight_ih", (None, None)), take("weight_hh", (None, None))
     _check_gates(inputs.shape[0], order, "weight_ih")
@@ -71,6 +70,7 @@ def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     layer = Layer(_transposed(inputs, order), _transposed(recurrent, order), bias, recurrent_bias)
     if "weight_hr" in take:
         layer.projection = take("weight_hr", (None, None)).T
+    take.check_all()
     return _checked(cell, layer)
 
 
@@ -109,6 +109,7 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     recurrent = take("recurrent_kernel", (size // len(order), size))
     after = isinstance(cell, GRUCell) and cell.reset_after
     bias = take("bias", (2, size) if after else (size,)) if "bias" in take else np.zeros((2, size), kernel.dtype)
+    take.check_all()
     rows = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
     layer = Layer(gates_of(kernel, order, 1), gates_of(recurrent, order, 1), *_both(rows, order))
     return parameters_of(cell, _checked(cell, layer))
@@ -152,6 +153,7 @@ def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
     layer = Layer(_transposed(inputs, order), _transposed(recurrent, order), *_both(np.split(bias, 2), order))
     if "P" in take:
         layer.peepholes = gates_of(take("P", (3 * (size // len(order)),)), "iof", 0)
+    take.check_all()
     return parameters_of(cell, _checked(cell, layer))
 
 
@@ -191,6 +193,7 @@ def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     _check_gates(size, order, "kernel")
     recurrent = take("recurrent_kernel", (size // len(order), size))
     biases = _both(np.split(take("bias", (2 * size,)), 2), order)
+    take.check_all()
     inputs = {gate: part.reshape(part.shape[::-1]).T for gate, part in gates_of(kernel, order, 1).items()}
     hidden = {gate: part.T for gate, part in gates_of(recurrent, order, 1).items()}
     return parameters_of(cell, _checked(cell, Layer(inputs, hidden, *biases)))
@@ -205,9 +208,17 @@ def _mapping(arrays: Any, whose: str) -> Mapping[str, Any]:
     return arrays
 
 
+def _check_one_layer(given: Mapping[str, Any], named: Mapping[str, Any]) -> None:
+    """Raises where two arrays have one name, once what names their layer is left out."""
+    if len(named) < len(given):
+        raise StructureError(f"these are arrays of several layers: {', '.join(map(str, given))}; give those of one")
+
+
 def _by_name(arrays: Any, whose: str) -> Mapping[str, Any]:
     if isinstance(arrays, Mapping):
-        return {str(name).rpartition("/")[2].removesuffix(":0"): value for name, value in arrays.items()}
+        named = {str(name).rpartition("/")[2].removesuffix(":0"): value for name, value in arrays.items()}
+        _check_one_layer(arrays, named)
+        return named
     if not isinstance(arrays, list | tuple) or not 2 <= len(arrays) <= 3:
         raise StructureError(
             f"{whose}'s arrays are [kernel, recurrent_kernel, bias], or the same by name, not {shown(arrays)}"

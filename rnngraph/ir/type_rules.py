@@ -24,6 +24,7 @@ from .types import (
     dim_text,
     meet_strict,
     product,
+    quotient,
 )
 
 Infer = Callable[[Sequence[Any], Mapping[str, Any], Meet], Type]
@@ -195,6 +196,8 @@ def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     have, want = product(types[0].shape), product(shape)
     if have != want:
         try:
+            if any(isinstance(times, int) and times > 1 for times in (quotient(have, want), quotient(want, have))):
+                raise ValueError("one is a multiple of the other, whatever sizes are open")
             meet(have, want)
         except ValueError:
             raise ValueError(

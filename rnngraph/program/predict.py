@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import empty, reserve
 from ..batching.batches import Batches
 from ..batching.clocks import clock_of
 from ..batching.examples import Layout
@@ -52,10 +53,12 @@ def predict(
         differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
         apart |= {clock for clock in differ - apart if shows(clock)}
         size = declared or (1 if examples is source and mixed else examples.batch_size)
+        left = examples.count
         for rows, filled in _ordered(steps, apart, examples.count, size, declared) if names else ():
             found = inference.values(examples.feeds(filled), names, where)
+            left -= len(rows)
             for name, item in each.items():
-                item.put(rows + done, found[name], {clock: known[rows] for clock, known in steps.items()})
+                item.put(rows + done, found[name], {clock: known[rows] for clock, known in steps.items()}, left)
         done += examples.count
     same = tuple(output.name for output in outputs if output.batch_axis is None)
     results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
@@ -132,11 +135,15 @@ class Collected:
     def __init__(self, output: Output) -> None:
         self.output = output
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
+        self._purpose = f"what predict gives as {shown(output.name)}"
 
-    def put(self, rows: np.ndarray, found: np.ndarray, steps: Mapping[str, np.ndarray]) -> None:
-        """Results of a batch. rows: which examples these are; steps: how many each of them has, by clock."""
+    def put(self, rows: np.ndarray, found: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
+        """Results of a batch. rows: which examples these are; steps: how many each of them has, by clock. left: how
+        many examples are to come, whose results have to find room, too.
+        """
         assert self.output.batch_axis is not None
         block = np.moveaxis(found, self.output.batch_axis, 0)[: len(rows)]
+        reserve(left * (block.nbytes // max(len(block), 1)), self._purpose)
         ends = [self._ends(axis, dim, block, steps) for axis, dim in enumerate(self.output.example_shape, 1)]
         if all((end == extent).all() for end, extent in zip(ends, block.shape[1:], strict=True)):
             self._blocks.append((rows, block))
@@ -163,7 +170,7 @@ class Collected:
             return items
         dims = self.output.example_shape
         none = tuple(max(0, evaluate(dim, {name: sizes.get(name, 0) for name in symbols_of(dim)})) for dim in dims)
-        whole = np.empty((count, *(shapes.pop() if shapes else none)), self.output.node.dtype)
+        whole = empty((count, *(shapes.pop() if shapes else none)), self.output.node.dtype, self._purpose)
         for rows, block in self._blocks:
             whole[rows] = block
         return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_int64
 from dataclasses import dataclass
@@ -196,15 +196,7 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
         if wrong := [key for key in found if not isinstance(key, str)]:
             raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}")
         arrays = {key.removesuffix(":0"): value for key, value in found.items()}
-        if callable(rename):
-            taking(rename, "rename", "name")
-        renames = {key: _renamed(rename, key) for key in arrays} if callable(rename) else dict(_renames(rename))
-        if wrong := [name for name in renames.values() if not isinstance(name, str)]:
-            raise DtypeError(f"rename= gives {shown(wrong[0])} for a name; give a str")
-        arrays = {renames.get(key, key): value for key, value in arrays.items()}
-        for ours, theirs in renames.items():
-            if ours in self and theirs in arrays:
-                arrays[ours] = arrays.pop(theirs)
+        arrays = _by_our_names(arrays, _new_names(rename, arrays, self, strict))
         missing = [name for name in self if name not in arrays]
         unknown = [name for name in arrays if name not in self]
         if strict and (missing or unknown):
@@ -235,17 +227,51 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
             )
 
 
+def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], strict: bool) -> dict[str, str]:
+    """Our name of each array that has another one. Raises ``NameLookupError`` for entries of ``rename`` that are about
+    nothing, if all of them have to be.
+    """
+    if callable(rename):
+        taking(rename, "rename", "name")
+        found = {name: _renamed(rename, name) for name in arrays}
+    elif rename is not None and not isinstance(rename, Mapping):
+        raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {shown(rename)}")
+    else:
+        found = dict(rename or {})
+    if wrong := [name for pair in found.items() for name in pair if not isinstance(name, str)]:
+        raise DtypeError(f"rename= gives {shown(wrong[0])} for a name; give a str")
+    if callable(rename):
+        return found
+    pairs = [(first.removesuffix(":0"), second.removesuffix(":0")) for first, second in found.items()]
+    by_theirs = {theirs: name for theirs, name in pairs if theirs in arrays and (name in ours or not strict)}
+    by_ours = {theirs: name for name, theirs in pairs if name in ours and theirs in arrays and name not in by_theirs}
+    known = {*by_theirs.items(), *((name, theirs) for theirs, name in by_ours.items())}
+    if strict and (idle := [pair for pair in pairs if pair not in known]):
+        first, second = map(shown, idle[0])
+        raise NameLookupError(
+            f"rename= has {first}: {second}, and of these none is an array that is loaded while the other is a "
+            "parameter; give {theirs: ours}, or strict=False to take what fits"
+        )
+    return by_ours | by_theirs
+
+
+def _by_our_names(arrays: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Arrays by new names. Raises ``NameLookupError`` where two get one name."""
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for key, value in arrays.items():
+        name = names.get(key, key)
+        if name in found:
+            raise NameLookupError(f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}")
+        found[name], sources[name] = value, key
+    return found
+
+
 def _renamed(rename: Callable[[str], str], name: str) -> str:
     try:
         return rename(name)
     except Exception as error:
         raise ArgumentError(f"rename={shown(rename)} raises {type(error).__name__} for the name {name}") from error
-
-
-def _renames(rename: Any) -> Mapping[str, str]:
-    if rename is not None and not isinstance(rename, Mapping):
-        raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {shown(rename)}")
-    return rename or {}
 
 
 def _read(source: Any) -> dict[str, Any]:

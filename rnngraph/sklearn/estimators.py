@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from ..arguments import array_of, check_within, flag, one_of, whole_number
+from ..arguments import array_of, check_within, flag, one_of, refuse_mask, whole_number
 from ..errors import ArgumentError, ShapeError, Where, shown, user_line
 from ..program.program import Program
 from ..public import api
@@ -137,6 +137,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
         """X, whose width and columns become the estimator's, or have to be those."""
+        refuse_mask(X, "X", where)
         X = without_index(X)
         own = not reset and getattr(self, "_columns", None) is None
         if is_table(X) and not own:

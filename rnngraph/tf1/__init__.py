@@ -245,6 +245,45 @@ from .summary.summaries import (
 )
 from .train.gradients import AggregationMethod, clip_by_global_norm, clip_by_norm, global_norm, gradients
 
+__all__ = (
+    "AUTO_REUSE", "VERSION", "AggregationMethod", "ConfigProto", "DType", "Dimension", "Event", "GPUOptions", "Graph",
+    "GraphKeys", "GraphOptions", "HistogramProto", "InteractiveSession", "Operation", "OptimizerOptions",
+    "RunMetadata", "RunOptions", "Session", "SparseTensor", "SparseTensorValue", "Summary", "SummaryMetadata",
+    "Tensor", "TensorArray", "TensorShape", "Variable", "VariableScope", "abs", "accumulate_n", "add", "add_n",
+    "add_to_collection", "all_variables", "app", "arg_max", "arg_min", "argmax", "argmin", "as_dtype", "assign",
+    "assign_add", "assign_sub", "atan", "batch_matmul", "boolean_mask", "broadcast_to", "case", "cast", "ceil",
+    "ceiling", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "colocate_with", "compat", "concat",
+    "concat_v2", "cond", "confusion_matrix", "constant", "constant_initializer", "container", "contrib",
+    "control_dependencies", "convert_to_tensor", "cos", "cosh", "count_nonzero", "cumsum", "device", "diag",
+    "diag_part", "disable_eager_execution", "disable_resource_variables", "disable_v2_behavior",
+    "disable_v2_tensorshape", "div", "div_no_nan", "divide", "edit_distance", "einsum", "equal", "erf", "errors",
+    "exp", "expand_dims", "expm1", "eye", "fill", "flags", "float32", "float64", "floor", "floordiv", "floormod",
+    "foldl", "foldr", "gather", "gather_nd", "get_collection", "get_collection_ref", "get_default_graph",
+    "get_default_session", "get_local_variable", "get_variable", "get_variable_scope", "gfile", "global_norm",
+    "global_variables", "global_variables_initializer", "glorot_normal_initializer", "glorot_uniform_initializer",
+    "gradients", "greater", "greater_equal", "group", "histogram_summary", "identity", "identity_n", "image_summary",
+    "initialize_all_variables", "initialize_local_variables", "initialize_variables", "initializers", "int8", "int16",
+    "int32", "int64", "io", "is_finite", "is_inf", "is_nan", "is_variable_initialized", "keras", "layers", "less",
+    "less_equal", "lin_space", "linalg", "linspace", "local_variables", "local_variables_initializer", "log", "log1p",
+    "log_sigmoid", "logging", "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "map_fn", "math",
+    "matmul", "matrix_band_part", "matrix_diag", "matrix_diag_part", "maximum", "merge_all_summaries", "merge_summary",
+    "metrics", "minimum", "mod", "mul", "multinomial", "multiply", "name_scope", "neg", "negative", "nest", "newaxis",
+    "nn", "no_op", "no_regularizer", "norm", "not_equal", "one_hot", "ones", "ones_initializer", "ones_like",
+    "op_scope", "orthogonal_initializer", "pack", "pad", "placeholder", "placeholder_with_default", "pow", "random",
+    "random_normal", "random_normal_initializer", "random_shuffle", "random_uniform", "random_uniform_initializer",
+    "range", "rank", "realdiv", "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
+    "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "report_uninitialized_variables", "reset_default_graph",
+    "reshape", "reverse", "reverse_sequence", "reverse_v2", "rint", "roll", "round", "rsqrt", "scalar_mul",
+    "scalar_summary", "scan", "select", "sequence_mask", "set_random_seed", "shape", "sigmoid", "sign", "sin", "sinh",
+    "size", "slice", "sparse", "sparse_placeholder", "sparse_tensor_to_dense", "split", "sqrt", "square",
+    "squared_difference", "squeeze", "stack", "stop_gradient", "strided_slice", "sub", "subtract", "summary",
+    "switch_case", "tables_initializer", "tan", "tanh", "tensordot", "test", "tile", "to_double", "to_float",
+    "to_int32", "to_int64", "trace", "train", "trainable_variables", "transpose", "truediv", "truncated_normal",
+    "truncated_normal_initializer", "tuple", "uint8", "uint16", "uniform_unit_scaling_initializer", "unpack",
+    "unsorted_segment_sum", "unstack", "variable_scope", "variables_initializer", "variance_scaling_initializer",
+    "where", "where_v2", "while_loop", "zeros", "zeros_initializer", "zeros_like",
+)  # fmt: skip
+
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 int8, uint8, int16, uint16 = (_NarrowInt(name) for name in _NARROW)
 newaxis = None

@@ -8,6 +8,8 @@ from . import flags
 from .core.names import missing as _missing
 from .platform.app import run
 
+__all__ = ("flags", "run")
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("app", name)

@@ -9,6 +9,8 @@ from ..errors import DtypeError, shown
 from ..public import api as _api
 from .core.names import missing as _missing
 
+__all__ = ("as_bytes", "as_str", "as_text")
+
 
 @_api
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:

@@ -19,6 +19,11 @@ from .platform.flags import (
     mark_flags_as_required,
 )
 
+__all__ = (
+    "FLAGS", "DEFINE_bool", "DEFINE_boolean", "DEFINE_enum", "DEFINE_float", "DEFINE_integer", "DEFINE_list",
+    "DEFINE_string", "Error", "mark_flag_as_required", "mark_flags_as_required",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("flags", name)

@@ -35,6 +35,12 @@ from .platform.gfile import (
     walk,
 )
 
+__all__ = (
+    "Copy", "DeleteRecursively", "Exists", "FastGFile", "GFile", "Glob", "IsDirectory", "ListDirectory", "MakeDirs",
+    "MkDir", "Open", "Remove", "Rename", "Stat", "Walk", "copy", "exists", "glob", "isdir", "listdir", "makedirs",
+    "mkdir", "remove", "rename", "rmtree", "stat", "walk",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("gfile", name)

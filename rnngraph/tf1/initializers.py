@@ -23,6 +23,12 @@ from .ops.initializers import truncated_normal_initializer as truncated_normal
 from .ops.initializers import variance_scaling_initializer as variance_scaling
 from .ops.initializers import zeros_initializer as zeros
 
+__all__ = (
+    "constant", "global_variables", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal",
+    "lecun_uniform", "local_variables", "ones", "orthogonal", "random_normal", "random_uniform", "truncated_normal",
+    "variables", "variance_scaling", "zeros",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("initializers", name)

@@ -7,6 +7,8 @@ from typing import Any
 from . import gfile
 from .core.names import missing as _missing
 
+__all__ = ("gfile",)
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("io", name)

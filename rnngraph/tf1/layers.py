@@ -16,6 +16,10 @@ from .ops.layers import (
 )
 from .ops.layers import layer_dropout as dropout
 
+__all__ = (
+    "Dense", "average_pooling1d", "batch_normalization", "conv1d", "dense", "dropout", "flatten", "max_pooling1d",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("layers", name)

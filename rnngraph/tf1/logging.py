@@ -24,6 +24,11 @@ from .platform.logging import (
     warning,
 )
 
+__all__ = (
+    "DEBUG", "ERROR", "FATAL", "INFO", "WARN", "debug", "error", "fatal", "flush", "get_verbosity", "info", "log",
+    "set_verbosity", "vlog", "warn", "warning",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("logging", name)

@@ -11,6 +11,10 @@ from .ops.random import random_normal as normal
 from .ops.random import random_shuffle as shuffle
 from .ops.random import random_uniform as uniform
 
+__all__ = (
+    "categorical", "multinomial", "normal", "set_random_seed", "shuffle", "truncated_normal", "uniform",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("random", name)

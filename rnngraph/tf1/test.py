@@ -19,6 +19,12 @@ from .core.graph import get_default_graph, reset_default_graph, set_random_seed
 from .core.names import missing as _missing
 from .core.session import BaseSession, Session, get_default_session, present_session
 
+__all__ = (
+    "SEED", "BaseSession", "Session", "TestCase", "get_default_graph", "get_default_session", "get_temp_dir",
+    "gpu_device_name", "is_built_with_cuda", "is_gpu_available", "is_leaf", "main", "present_session",
+    "reset_default_graph", "set_random_seed",
+)  # fmt: skip
+
 SEED = 87654321
 """Of NumPy, of Python and of each case's graph, as TensorFlow has it."""
 

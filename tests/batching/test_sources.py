@@ -266,6 +266,8 @@ def test_other_batches_are_no_continuation() -> None:
 # Mistakes -----------------------------------------------------------------------------------------
 
 EXAMPLES = data(5)
+ENDLESS = np.broadcast_to(0.0, (1 << 20, 1 << 20, EXAMPLES["x"].shape[2]))
+"""More than any machine has, once it is float32."""
 PADDED = EXAMPLES | {"n": np.array([3, 6, 2, 1, 6])}
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "gone through once, and epochs=2; .*per_epoch"),
@@ -281,6 +283,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "steps kind": (batches, {"steps_per_epoch": 0}, rg.ArgumentError, "steps_per_epoch must be at least 1"),
     "warm_up": (batches, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on in any batch"),
     "three": (lambda: EXAMPLES, {"validation": (1, 2, 3)}, rg.StructureError, r"a tuple of examples is \(x, y\)"),
+    "copy": (
+        lambda: EXAMPLES | {"x": ENDLESS}, {}, rg.OutOfMemoryError, "a copy of the array of examples of x takes",
+    ),
+    "copy of a batch": (
+        lambda: iter([EXAMPLES | {"x": ENDLESS}]), {}, rg.OutOfMemoryError,
+        "batch 1 of the iterator: a copy of the array of examples of x takes",
+    ),
     "large": (
         lambda: EXAMPLES, {"validation": 3j}, rg.DtypeError, "must be examples, or a share .* is of type complex"
     ),

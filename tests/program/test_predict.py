@@ -353,6 +353,12 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "batch_size": (GOOD, {"batch_size": 0}, rg.ArgumentError, "batch_size must be at least 1"),
     "batch of numbers": (iter([3]), {}, rg.DtypeError, "batch 1 of the iterator is int"),
     "wrong batch": (iter([GOOD, {"x": 1.0}]), {}, rg.ShapeError, "batch 2 of the iterator: examples of x"),
+    "too many results": (
+        np.broadcast_to(np.float32(0), (10**6, 10**5, INPUTS)),
+        {"batch_size": 2},
+        rg.OutOfMemoryError,
+        "what predict gives as '",
+    ),
     "lengths of batches": (iter([GOOD]), {"lengths": [3, 2]}, rg.ArgumentError, "give each batch its lengths"),
 }
 

@@ -48,6 +48,30 @@ def test_names_of_another() -> None:
         assert_array_equal(other.inference(x=X)["y"], program.inference(x=X)["y"])
 
 
+def test_two_parameters_change_places() -> None:
+    first, second = rg.parameter("first", (2,)), rg.parameter("second", (2,))
+    made = rg.compile({"first": first, "second": second})
+    given = {"first": [1.0, 2.0], "second": [3.0, 4.0]}
+    for strict in (True, False):
+        made.parameters.load(given, rename={"first": "second", "second": "first"}, strict=strict)
+        assert made.parameters["first"].tolist() == [3, 4]
+        assert made.parameters["second"].tolist() == [1, 2]
+
+
+def test_a_name_stands_for_one_array() -> None:
+    program = compiled()
+    kernel = program.parameters["dense/kernel"]
+    theirs = {**program.parameters, "other": kernel + 1}
+    for rename in ({"other": "dense/kernel"}, lambda name: name.replace("other", "dense/kernel")):
+        for strict in (True, False):
+            with pytest.raises(rg.NameLookupError, match="two arrays are given for 'dense/kernel'"):
+                program.parameters.load(theirs, rename=rename, strict=strict)
+    for idle in ({"nothing": "dense/kernel"}, {"dense/kernel": "nothing"}, {"nothing": "neither"}):
+        with pytest.raises(rg.NameLookupError, match="rename= has"):
+            program.parameters.load(dict(program.parameters), rename=idle)
+        program.parameters.load(dict(program.parameters), rename=idle, strict=False)
+
+
 def test_loading_is_all_or_nothing() -> None:
     program = compiled()
     before = {name: np.array(array) for name, array in program.parameters.items()}

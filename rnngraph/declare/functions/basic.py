@@ -14,6 +14,7 @@ from ...ir.types import size as named_size
 from ...public import api
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product
+from .same_shape import lengths_of_rows
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -129,9 +130,7 @@ def cast(x: Any, dtype: Any) -> Tensor:
 def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.rank))
-    if not isinstance(axis, int | np.integer) and not hasattr(axis, "__iter__"):
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {x.rank}")
-    given = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    given = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
     return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
 
 
@@ -305,7 +304,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
     """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size."""
     x = as_tensor(x)
     dims: list[Dim] = []
-    for axis, entry in enumerate(shape):
+    for axis, entry in enumerate(entries(shape, "the shape")):
         if entry is None:
             if axis >= x.rank:
                 raise ShapeError(f"None at axis {axis} of a reshape of rank {x.rank}")
@@ -363,7 +362,8 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """x with its axes in the order ``perm`` (default: reversed)."""
     x = as_tensor(x)
-    order = tuple(reversed(range(x.rank))) if perm is None else tuple(one_axis(x.rank, axis) for axis in perm)
+    given = reversed(range(x.rank)) if perm is None else entries(perm, "perm")
+    order = tuple(one_axis(x.rank, axis) for axis in given)
     return build("transpose", x, order=order)
 
 
@@ -414,7 +414,8 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     if outputs.rank != 3:
         raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
     counts = build("iota", size=outputs.type.shape[1]) + 1
-    hit = build("equal", expand_dims(cast(as_tensor(lengths), "int64"), -1), counts, within="lengths")
+    rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
+    hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
     return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
 
 

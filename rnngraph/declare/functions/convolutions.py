@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...arguments import one_of, whole_number
+from ...arguments import flag, one_of, whole_number
 from ...arguments import units as positive
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.attributes import MOST_DIVISOR
@@ -15,7 +15,7 @@ from ...public import api
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..layer import within
-from ..parameters import ScopeName
+from ..parameters import ScopeName, scope_name
 from ..tensor import Tensor, build, constant
 from .activations import activation_function
 from .basic import concat, reduce_max, reduce_sum, reshape, stack
@@ -56,7 +56,7 @@ def conv1d(
 
     use_bias: whether a bias is added.
     """
-    scope = ScopeName(name or "conv1d", name is not None, user_line())
+    scope = scope_name(name, "conv1d", user_line())
     windows = Windows.checked("kernel_size", kernel_size, strides, dilation, padding, scope.where)
     return convolution(x, filters, windows, groups, activation, use_bias, scope)
 
@@ -181,7 +181,7 @@ def convolution(
                 for part in range(parts)
             ]
             result = concat(outputs) if parts > 1 else outputs[0]
-        if use_bias:
+        if flag(use_bias, "use_bias"):
             result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
         return activation_function(activation)(result)
 

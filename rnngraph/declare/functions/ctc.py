@@ -30,6 +30,7 @@ from .basic import (
     where,
 )
 from .losses import real_steps, reduce_loss
+from .same_shape import of_rows
 
 NEVER = -1e30
 """The logarithm of a probability of 0 that sums and differences can work with."""
@@ -57,7 +58,7 @@ def ctc_loss(
     """
     _check(labels, logits, blank_index)
     longest = int(str(labels.shape[1]))
-    labels = cast(labels, "int64")
+    labels = of_rows(cast(labels, "int64"), logits.type.shape[0], "labels")
     if label_lengths is not None:  # whatever stands past a row's length is no label
         labels = where(real_steps(labels, label_lengths), labels, blank_index)
     hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")

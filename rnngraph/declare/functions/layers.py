@@ -13,7 +13,7 @@ from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...public import api
 from ..initializers import Initializer, initializer_of
 from ..layer import within
-from ..parameters import ParameterSpec, ScopeName, with_update
+from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
 from ..tensor import Tensor
 from .activations import activation_function
 from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square
@@ -56,8 +56,8 @@ def dense(
 
     use_bias: whether a bias is added.
     """
-    scope = ScopeName(name or "dense", name is not None, user_line())
-    return affine(x, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",))
+    scope = scope_name(name, "dense", user_line())
+    return affine(x, units, activation, scope, ("kernel", "bias") if flag(use_bias, "use_bias") else ("kernel",))
 
 
 def affine(
@@ -97,7 +97,7 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
         return gather(vocabulary, ids)
     if width is None:
         raise ShapeError("embedding needs a width where it owns its table", where)
-    scope = ScopeName(name or "embedding", name is not None, where)
+    scope = scope_name(name, "embedding", where)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
         return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
@@ -125,7 +125,7 @@ def batch_normalization(
     and ``moving_mean`` and ``moving_variance``, which no gradient trains; then ``batch_normalization_1/…``; ``name``
     replaces ``batch_normalization``.
     """
-    scope = ScopeName(name or "batch_normalization", name is not None, user_line())
+    scope = scope_name(name, "batch_normalization", user_line())
     starts = {"gamma": "ones"} if flag(scale, "scale") else {}
     starts |= {"beta": "zeros"} if flag(center, "center") else {}
     return normalized(x, axis, momentum, epsilon, scope, {**starts, "moving_mean": "zeros", "moving_variance": "ones"})

@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import ArgumentError, DtypeError, ShapeError
 from ...ir.types import FLOATS, INTEGERS
 from ...public import api
-from ..tensor import Tensor, as_tensor, build, like
+from ..tensor import Tensor, build, like
 from .basic import (
     abs,
     argmax,
@@ -23,6 +23,7 @@ from .basic import (
     where,
 )
 from .basic import exp as exponential
+from .same_shape import class_labels, compared, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
@@ -53,7 +54,7 @@ def real_steps(losses: Tensor, lengths: Any) -> Tensor:
     """Whether a step lies within its row's length, [batch, time]."""
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
-    limit = expand_dims(cast(as_tensor(lengths), "int64"), -1)
+    limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
     return build("less", build("iota", size=losses.type.shape[1]), limit, within="lengths")
 
 
@@ -63,9 +64,7 @@ def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
         raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
         raise DtypeError(f"logits must be a float Tensor, not {logits!r}")
-    if labels.rank != logits.rank - 1:
-        raise ShapeError(f"labels {labels!r} must have one axis less than logits {logits!r}")
-    return cast(labels, "int64")
+    return cast(class_labels(labels, logits), "int64")
 
 
 @api
@@ -96,8 +95,8 @@ def softmax_cross_entropy(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
-    logarithms = log_softmax(logits)
-    chosen = build("mul", like(labels, logarithms), logarithms, labels="classes")
+    labels, logits = compared(labels, logits)
+    chosen = build("mul", labels, log_softmax(logits), labels="classes")
     return reduce_loss(-reduce_sum(chosen, axis=-1), weights, lengths, reduction)
 
 
@@ -109,9 +108,9 @@ def sigmoid_cross_entropy(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
-    logits = as_tensor(logits)
+    labels, logits = compared(labels, logits)
     falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
-    chosen = build("mul", like(labels, logits), logits, labels="truths")
+    chosen = build("mul", labels, logits, labels="truths")
     losses = maximum(0, logits) - chosen + falling
     return reduce_loss(_last_mean(losses), weights, lengths, reduction)
 
@@ -124,6 +123,7 @@ def mean_squared_error(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    labels, predictions = compared(labels, predictions)
     return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
 
 
@@ -135,6 +135,7 @@ def absolute_difference(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    labels, predictions = compared(labels, predictions)
     return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
 
 
@@ -151,6 +152,7 @@ def huber_loss(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    labels, predictions = compared(labels, predictions)
     error = abs(predictions - labels)
     inner = minimum(error, delta)
     return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)

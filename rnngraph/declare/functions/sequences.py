@@ -6,13 +6,14 @@ from typing import Any
 
 from ...arguments import flag
 from ...errors import DtypeError, ShapeError, shown, user_line
-from ...ir.types import FLOATS, INTEGERS, Dim, product
+from ...ir.types import FLOATS, Dim, product
 from ...public import api
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import cast, concat, dimension, filled_like, gather, known_by, one_axis, reduce_max, transpose, where
+from .same_shape import lengths_of_rows
 
 
 @api
@@ -98,11 +99,9 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"reverse_sequence needs a Tensor [batch, time, …], not {x!r}")
-    lengths = as_tensor(lengths)
-    if lengths.dtype not in INTEGERS or lengths.rank != 1:
-        raise DtypeError(f"reverse_sequence needs lengths that are ints [batch], not {lengths!r}")
     batch, time, *rest = x.type.shape
-    limit = build("reshape", cast(lengths, "int64"), shape=(lengths.type.shape[0], 1))
+    lengths = lengths_of_rows(lengths, batch, "lengths")
+    limit = build("reshape", lengths, shape=(lengths.type.shape[0], 1))
     step = build("iota", size=time)
     real = build("less", step, limit, within="lengths")
     source = where(real, limit - 1 - step, step)

@@ -27,8 +27,9 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
         array = np.asarray(value)
     except RnnGraphError as error:  # of a Tensor
         raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
-    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
-        raise ShapeError(f"feed {name} is no array: {error}; pad rows to one length", where) from None
+    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it, which says what to do
+        remedy = "" if isinstance(error, RuntimeError) else "; pad rows to one length"
+        raise ShapeError(f"feed {name} is no array: {error}{remedy}", where) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):
@@ -40,11 +41,11 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             f"it is declared {kind} of rank {len(kind.shape)}",
             where,
         )
-    if array.nbytes >= LARGE and (have != wanted or not array.flags.c_contiguous):
-        reserve(bytes_of(array.shape, wanted), f"a copy of feed {name}", where)
     if have != wanted:  # the name is put into words for an error only
         array = cast(f"feed {name}", array, wanted, where)
     if not lies_in_rows(array):
+        if array.nbytes >= LARGE:
+            reserve(array.nbytes, f"a copy of feed {name}", where)
         array = np.array(array, order="C")
     return array
 
@@ -70,6 +71,8 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DtypeError(f"{what} is {have} and holds numbers that {wanted} can't", where)
+    if array.nbytes >= LARGE:
+        reserve(bytes_of(array.shape, wanted), f"a copy of {what}", where)
     return array.astype(wanted)
 
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, NamedTuple, Never
 from weakref import WeakSet
 
-from ...arguments import number, whole_number
+from ...arguments import flag, number, whole_number
 from ...errors import ArgumentError, GraphError
 from ...missing import Unindexed
 from ...public import api
@@ -88,12 +88,13 @@ class Serving(Unindexed):
     @api
     def close(self, cancel: bool = False) -> None:
         """Takes no more frames, runs those that wait, and ends the thread. cancel: what waits is cancelled instead."""
+        cancels = flag(cancel, "cancel")
         if self._process != os.getpid():
             return
         with self._changed:
             self._is_open = False
-            left = [frame for frames in self._waiting.values() for frame in frames] if cancel else []
-            if cancel:
+            left = [frame for frames in self._waiting.values() for frame in frames] if cancels else []
+            if cancels:
                 self._waiting.clear()
                 self._ready.clear()
             self._changed.notify_all()

@@ -17,6 +17,10 @@ from . import seq2seq as seq2seq
 from . import slim as slim
 from . import training as training
 
+__all__ = (
+    "crf", "framework", "layers", "learn", "legacy_seq2seq", "rnn", "seq2seq", "slim", "training",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("contrib", name)

@@ -15,6 +15,11 @@ from ..labelling.crf import (
     viterbi_decode,
 )
 
+__all__ = (
+    "crf_binary_score", "crf_decode", "crf_log_likelihood", "crf_log_norm", "crf_sequence_score", "crf_unary_score",
+    "viterbi_decode",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("contrib.crf", name)

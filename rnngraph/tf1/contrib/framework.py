@@ -8,6 +8,8 @@ from ..core.names import missing as _missing
 from ..ops import nest
 from ..train.schedules import create_global_step, get_global_step, get_or_create_global_step
 
+__all__ = ("create_global_step", "get_global_step", "get_or_create_global_step", "nest")
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("contrib.framework", name)

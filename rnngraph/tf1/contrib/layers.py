@@ -28,6 +28,13 @@ from ..ops.regularizers import (
 )
 from ..train.optimize_loss import OPTIMIZER_CLS_NAMES, OPTIMIZER_SUMMARIES, optimize_loss
 
+__all__ = (
+    "OPTIMIZER_CLS_NAMES", "OPTIMIZER_SUMMARIES", "apply_regularization", "batch_norm", "bias_add", "dropout",
+    "embed_sequence", "flatten", "fully_connected", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer",
+    "layer_norm", "linear", "one_hot_encoding", "optimize_loss", "relu", "relu6", "sum_regularizer", "unit_norm",
+    "variance_scaling_initializer", "xavier_initializer", "xavier_initializer_conv2d",
+)  # fmt: skip
+
 xavier_initializer_conv2d = xavier_initializer
 linear = _partial(fully_connected, activation_fn=None)
 relu, relu6 = _partial(fully_connected, activation_fn=_relu), _partial(fully_connected, activation_fn=_relu6)

@@ -9,6 +9,11 @@ from ..core.names import missing as _missing
 from ..local_data.digits import DataSet, read_data_sets
 from ..local_data.vocabulary import CategoricalVocabulary, VocabularyProcessor, tokenizer
 
+__all__ = (
+    "CategoricalVocabulary", "DataSet", "VocabularyProcessor", "datasets", "preprocessing", "read_data_sets",
+    "tokenizer",
+)  # fmt: skip
+
 preprocessing = _Namespace(
     "contrib.learn.preprocessing",
     {

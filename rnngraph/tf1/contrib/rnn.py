@@ -26,6 +26,14 @@ from ..ops.contrib_cells import (
 )
 from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
 
+__all__ = (
+    "BasicLSTMCell", "BasicRNNCell", "CFNCell", "CoupledInputForgetGateLSTMCell", "DropoutWrapper", "GRUBlockCellV2",
+    "GRUCell", "HighwayWrapper", "IndRNNCell", "InputProjectionWrapper", "IntersectionRNNCell", "LSTMBlockCell",
+    "LSTMCell", "LSTMStateTuple", "LayerNormBasicLSTMCell", "LayerRNNCell", "MinimalRNNCell", "MultiRNNCell",
+    "NASCell", "OutputProjectionWrapper", "RNNCell", "ResidualWrapper", "SRUCell", "UGRNNCell",
+    "stack_bidirectional_dynamic_rnn", "static_bidirectional_rnn", "static_rnn",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("contrib.rnn", name)

@@ -20,6 +20,13 @@ from ..seq2seq.helpers import (
 )
 from ..seq2seq.losses import sequence_loss
 
+__all__ = (
+    "AttentionWrapper", "AttentionWrapperState", "BahdanauAttention", "BasicDecoder", "BasicDecoderOutput",
+    "CustomHelper", "Decoder", "GreedyEmbeddingHelper", "Helper", "InferenceHelper", "LuongAttention",
+    "SampleEmbeddingHelper", "ScheduledEmbeddingTrainingHelper", "ScheduledOutputTrainingHelper", "TrainingHelper",
+    "dynamic_decode", "sequence_loss",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("contrib.seq2seq", name)

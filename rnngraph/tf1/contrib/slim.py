@@ -23,6 +23,12 @@ from ..ops.normalizers import (
 from ..ops.regularizers import l1_l2_regularizer, l1_regularizer, l2_regularizer
 from .layers import linear
 
+__all__ = (
+    "analyze_vars", "batch_norm", "bias_add", "dropout", "embed_sequence", "flatten", "fully_connected",
+    "l1_l2_regularizer", "l1_regularizer", "l2_regularizer", "layer_norm", "linear", "model_analyzer",
+    "one_hot_encoding", "unit_norm", "variance_scaling_initializer", "xavier_initializer",
+)  # fmt: skip
+
 
 @api
 def analyze_vars(variables: Sequence[Any], print_info: bool = False) -> tuple[int, int]:

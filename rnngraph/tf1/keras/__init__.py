@@ -9,6 +9,8 @@ from typing import Any
 from ..core.names import missing as _missing
 from . import datasets, preprocessing, utils
 
+__all__ = ("datasets", "preprocessing", "utils")
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("keras", name)

@@ -8,6 +8,8 @@ from ..core.names import Namespace as _Namespace
 from ..core.names import missing as _missing
 from ..local_data import datasets as _datasets
 
+__all__ = ("boston_housing", "fashion_mnist", "imdb", "mnist", "reuters")
+
 mnist = _Namespace("keras.datasets.mnist", {"load_data": _datasets.mnist})
 fashion_mnist = _Namespace("keras.datasets.fashion_mnist", {"load_data": _datasets.fashion_mnist})
 boston_housing = _Namespace("keras.datasets.boston_housing", {"load_data": _datasets.boston_housing})

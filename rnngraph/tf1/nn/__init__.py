@@ -47,6 +47,17 @@ from ..ops.shapes import bias_add, l2_loss, xw_plus_b
 from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell
 
+__all__ = (
+    "batch_normalization", "bias_add", "bidirectional_dynamic_rnn", "bidirectional_rnn", "crelu", "ctc_greedy_decoder",
+    "ctc_loss", "dropout", "dynamic_rnn", "elu", "embedding_lookup", "in_top_k", "l2_loss", "l2_normalize",
+    "leaky_relu", "log_sigmoid", "log_softmax", "log_uniform_candidate_sampler", "moments", "nce_loss", "raw_rnn",
+    "relu", "relu6", "relu_layer", "rnn", "rnn_cell", "sampled_softmax_loss", "selu", "sigmoid",
+    "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits_v2", "softplus", "softsign", "sparse_softmax_cross_entropy_with_logits",
+    "static_bidirectional_rnn", "static_rnn", "swish", "tanh", "top_k", "weighted_cross_entropy_with_logits",
+    "xw_plus_b", "zero_fraction",
+)  # fmt: skip
+
 rnn, bidirectional_rnn = static_rnn, static_bidirectional_rnn  # as before TensorFlow 1.0
 
 

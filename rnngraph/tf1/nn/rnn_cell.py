@@ -17,6 +17,11 @@ from ..ops.cells import (
     ResidualWrapper,
 )
 
+__all__ = (
+    "BasicLSTMCell", "BasicRNNCell", "DropoutWrapper", "GRUCell", "LSTMCell", "LSTMStateTuple", "MultiRNNCell",
+    "RNNCell", "ResidualWrapper",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("nn.rnn_cell", name)

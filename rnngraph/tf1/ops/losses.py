@@ -8,6 +8,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions import losses
+from ...declare.functions.same_shape import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, ShapeError
@@ -84,10 +85,19 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
-    logits = as_tensor(logits)
+    logits = _compared(labels, logits)
     falling = functions.log1p(functions.exp(functions.minimum(logits, -logits)))  # as softplus, for the slope at 0
     result: Tensor = functions.maximum(0, logits) - logits * labels + falling
     return result
+
+
+def _compared(labels: Any, predictions: Any) -> Tensor:
+    """The predictions. Raises ``ShapeError`` where TensorFlow does, as labels of another declared shape are."""
+    found: Tensor = as_tensor(predictions)
+    known = as_tensor(labels)
+    if known.rank:
+        check_same_shape(known, found)
+    return found
 
 
 # tf.losses: weighted and reduced --------------------------------------------------------------------
@@ -175,7 +185,8 @@ def mean_squared_error(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """(predictions - labels)^2 over all elements."""
-    return _reduced(functions.square(predictions - labels), weights, reduction, loss_collection)
+    difference = _compared(labels, predictions) - labels
+    return _reduced(functions.square(difference), weights, reduction, loss_collection)
 
 
 @operation
@@ -184,7 +195,8 @@ def absolute_difference(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """|predictions - labels| over all elements."""
-    return _reduced(functions.abs(predictions - labels), weights, reduction, loss_collection)
+    difference = _compared(labels, predictions) - labels
+    return _reduced(functions.abs(difference), weights, reduction, loss_collection)
 
 
 @operation
@@ -193,7 +205,7 @@ def huber_loss(
     loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """Squared up to ``delta``, linear beyond it, over all elements."""
-    error = functions.abs(predictions - labels)
+    error = functions.abs(_compared(labels, predictions) - labels)
     inner = functions.minimum(error, delta)
     return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction, loss_collection)
 
@@ -204,7 +216,7 @@ def log_loss(
     loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """Binary cross-entropy of probabilities, over all elements."""
-    p = as_tensor(predictions)
+    p = _compared(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - as_tensor(labels)) * functions.log(1.0 - p + epsilon)
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -216,7 +228,9 @@ def hinge_loss(
 ) -> Tensor:  # fmt: skip
     """How far logits are on the wrong side of 1, of labels 0 and 1."""
     sides = as_tensor(labels) * 2.0 - 1.0
-    return _reduced(functions.maximum(1.0 - sides * logits, 0.0), weights, reduction, loss_collection)
+    return _reduced(
+        functions.maximum(1.0 - sides * _compared(labels, logits), 0.0), weights, reduction, loss_collection
+    )
 
 
 @operation
@@ -228,7 +242,7 @@ def cosine_distance(
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
-    values = 1.0 - functions.reduce_sum(as_tensor(labels) * predictions, along, True)
+    values = 1.0 - functions.reduce_sum(as_tensor(labels) * _compared(labels, predictions), along, True)
     return _reduced(values, weights, reduction, loss_collection)
 
 
@@ -246,8 +260,9 @@ def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
     """As ``sigmoid_cross_entropy_with_logits``, with a weight on the positive part."""
-    logits = as_tensor(logits)
-    wanted = like(labels if targets is None else targets, logits)
+    given = labels if targets is None else targets
+    logits = _compared(given, logits)
+    wanted = like(given, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
     return (1.0 - wanted) * logits + (1.0 + (like(pos_weight, logits) - 1.0) * wanted) * falling
 

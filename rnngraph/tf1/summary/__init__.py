@@ -13,6 +13,10 @@ from .event_file import FileWriter, summary_iterator
 from .messages import Event, Summary
 from .summaries import histogram, image, merge, merge_all, scalar, text
 
+__all__ = (
+    "Event", "FileWriter", "Summary", "histogram", "image", "merge", "merge_all", "scalar", "summary_iterator", "text",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("summary", name)

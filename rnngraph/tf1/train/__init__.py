@@ -49,6 +49,16 @@ from .schedules import (
     polynomial_decay,
 )
 
+__all__ = (
+    "AdadeltaOptimizer", "AdagradDAOptimizer", "AdagradOptimizer", "AdamOptimizer", "ExponentialMovingAverage",
+    "FtrlOptimizer", "GradientDescentOptimizer", "MomentumOptimizer", "NewCheckpointReader", "Optimizer",
+    "ProximalAdagradOptimizer", "ProximalGradientDescentOptimizer", "RMSPropOptimizer", "Saver", "SummaryWriter",
+    "checkpoint_exists", "cosine_decay", "create_global_step", "exponential_decay", "get_checkpoint_state",
+    "get_global_step", "get_or_create_global_step", "global_step", "inverse_time_decay", "latest_checkpoint",
+    "list_variables", "load_variable", "natural_exp_decay", "piecewise_constant", "polynomial_decay",
+    "summary_iterator", "update_checkpoint_state",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     raise _missing("train", name)

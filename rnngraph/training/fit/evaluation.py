@@ -15,7 +15,7 @@ from ...program.program import Program
 from ...public import taking
 from .history import VALIDATION
 
-Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
+Metric = Tensor | Callable[[Any, Any], Any]
 """A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
 
 TAKEN = ("epoch", "loss", "learning_rate", "seconds")

@@ -34,11 +34,11 @@ class Optimizer:
         use_plain_numbers(self)
         rate_of(self.learning_rate, 0)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> Mapping[str, float]:
         """What each parameter keeps between updates: names, and the value that all elements begin with."""
         return {}
 
-    def numbers(self, update: int) -> dict[str, float]:
+    def numbers(self, update: int) -> Mapping[str, float]:
         """Numbers that change from update to update, computed in float64; the first update is 0."""
         return {"rate": rate_of(self.learning_rate, update)}
 

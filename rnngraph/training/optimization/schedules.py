@@ -114,8 +114,8 @@ class CosineDecay(Schedule):
 class PiecewiseConstant(Schedule):
     """values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
 
-    boundaries: tuple[int, ...]
-    values: tuple[float, ...]
+    boundaries: Sequence[int]
+    values: Sequence[float]
 
     def __post_init__(self) -> None:
         super().__post_init__()

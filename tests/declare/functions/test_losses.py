@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,46 @@ def test_what_does_not_fit() -> None:
         rg.accuracy(y, rg.placeholder("l", (None, None, 3)))
     with pytest.raises(rg.ShapeError, match="lengths need a loss"):
         rg.accuracy(y, logits, lengths=y)
+
+
+OF_PREDICTIONS = [
+    rg.mean_squared_error, rg.absolute_difference, rg.huber_loss, rg.sigmoid_cross_entropy, rg.softmax_cross_entropy,
+    tf.losses.mean_squared_error, tf.losses.absolute_difference, tf.losses.huber_loss, tf.losses.log_loss,
+    tf.losses.hinge_loss, lambda y, x: tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(OF_PREDICTIONS)))
+def test_neither_labels_nor_predictions_are_repeated(number: int) -> None:
+    """[batch] beside [batch, 1] is every label beside every prediction, to an operator."""
+    loss, shapes = OF_PREDICTIONS[number], ((4,), (3,), (None, 1), (None, 3), (None, None, 3))
+    for have, want in itertools.permutations(shapes, 2):
+        with pytest.raises(rg.ShapeError, match=r"labels .* must have one shape"):
+            loss(rg.placeholder("y", have), rg.placeholder("x", want))
+
+
+def test_a_call_finds_labels_that_would_be_repeated() -> None:
+    x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, 1), "int64")
+    one, open_width = rg.placeholder("one", (None, 1)), rg.placeholder("open", (None, None))
+    length = rg.placeholder("length", (1,), "int64")
+    wide = {"x": np.ones((4, 5, 3)), "y": np.zeros((4, 1), int), "one": np.ones((4, 1)), "open": np.ones((4, 5))}
+    narrow = {"x": np.ones((1, 1, 3)), "y": [[0]], "one": np.ones((4, 1)), "open": np.ones((4, 1))}
+    for made in (
+        rg.sparse_softmax_cross_entropy(y, x), rg.accuracy(y, x), rg.mean_squared_error(open_width, one),
+        rg.gather_last(x, length), rg.reverse_sequence(x, length), rg.accuracy(rg.argmax(x), x, lengths=length),
+        rg.ctc_loss(rg.constant([[1, 1]]), x),
+    ):  # fmt: skip
+        program = rg.compile({"made": made})
+        with pytest.raises(rg.ShapeError, match="must be equal"):
+            program.inference({name: (wide | {"length": [1]})[name] for name in program.inputs})
+        program.inference({name: (narrow | {"length": [1]})[name] for name in program.inputs})
+
+
+def test_one_number_is_a_label_for_all() -> None:
+    x = rg.placeholder("x", (None, 3))
+    given = np.random.default_rng(0).normal(size=(4, 3))
+    found = rg.compile({"made": rg.mean_squared_error(1.0, x)}).inference(x=given)["made"]
+    np.testing.assert_allclose(found, np.square(given - 1).mean(), rtol=1e-6)
 
 
 SMOOTH: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {

@@ -1,0 +1,70 @@
+"""Tensors whose entries belong together one by one: neither is repeated for the other, as operators would repeat it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import DtypeError, ShapeError
+from ...ir.types import INTEGERS, Dim, Shape
+from ..tensor import Tensor, as_tensor, build, like
+
+
+def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
+    """Both as Tensors of one shape; a number, or a scalar, goes with all entries of the other.
+
+    Raises ``ShapeError`` where one would be repeated for the other, here or, as far as sizes are open, at a call.
+    """
+    predictions = like(predictions, labels) if isinstance(labels, Tensor) else as_tensor(predictions)
+    labels = like(labels, predictions)
+    if not labels.rank or not predictions.rank:
+        return labels, predictions
+    check_same_shape(labels, predictions)
+    labels = _fitted(labels, predictions.type.shape)
+    return labels, _fitted(predictions, labels.type.shape)
+
+
+def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
+    """Raises ``ShapeError`` where declared sizes differ."""
+    have, want = labels.type.shape, predictions.type.shape
+    if len(have) != len(want) or any(map(_differ, have, want)):
+        raise ShapeError(
+            f"labels {labels!r} and predictions {predictions!r} must have one shape, as neither is repeated for the "
+            "other; write rg.expand_dims or rg.reshape for one of them"
+        )
+
+
+def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels [...] of logits [..., classes], as the former are compared with the latter."""
+    have, want = labels.type.shape, logits.type.shape[:-1]
+    if len(have) != len(want) or any(map(_differ, have, want)):
+        raise ShapeError(
+            f"labels {labels!r} must have the shape of logits {logits!r} but for the last axis, one axis less; write "
+            "rg.squeeze or rg.reshape for one of them"
+        )
+    return _fitted(labels, want)
+
+
+def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
+    """Lengths as int64 [rows]. what: names them in an error."""
+    found = as_tensor(lengths)
+    if found.dtype not in INTEGERS or found.rank != 1:
+        raise DtypeError(f"{what} must be ints of shape [batch], not {found!r}")
+    return of_rows(found if found.dtype == "int64" else build("cast", found, dtype="int64"), rows, what)
+
+
+def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
+    """x, whose first axis numbers so many rows. what: names it in an error."""
+    first, *rest = x.type.shape
+    if _differ(first, rows):
+        raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows")
+    return _fitted(x, (rows, *rest))
+
+
+def _differ(a: Dim, b: Dim) -> bool:
+    return isinstance(a, int) and isinstance(b, int) and a != b
+
+
+def _fitted(x: Tensor, other: Shape) -> Tensor:
+    """x, of which a call finds that an axis of 1 meets no other size, and an open one no 1."""
+    shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
+    return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)

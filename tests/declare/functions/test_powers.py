@@ -1,0 +1,23 @@
+"""Powers by whole numbers are products, of numbers below 0 too, however large the exponent is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+
+@pytest.mark.parametrize("exponent", [65, 100, -71, 128.0, np.int64(1001), 10**6 + 1])
+def test_large_exponents(exponent: float) -> None:
+    x = rg.placeholder("x", (None,), "float64")
+    given = np.array([-1.0, -0.9, 1.0, 0.99, -1.0001, 1.3])
+    found = rg.compile(x**exponent).inference(x=given)
+    with np.errstate(over="ignore"):
+        wanted = given**exponent
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+def test_powers_of_ints() -> None:
+    n = rg.placeholder("n", (None,), "int64")
+    assert rg.compile(n**70).inference(n=[-1, 0, 1]).tolist() == [1, 0, 1]
