@@ -285,8 +285,8 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     if len(varying) != 1:
         return None
     axis = varying[0]
-    others = (*indices[0][:axis], slice(None), *indices[0][axis + 1 :])
-    plain = all(type(entry) in (slice, int) for entry in others)
+    around = (*indices[0][:axis], slice(None), *indices[0][axis + 1 :])
+    plain = all(type(entry) in (slice, int) for entry in around)
     entries = [index[axis] for index in indices]
     keeps = all(type(entry) is slice for entry in entries)
     if keeps:
@@ -296,7 +296,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     if not plain or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
         return None
     steps = {after - before for before, after in pairwise(entries)}
-    return Entries(source, axis, entries[0], steps.pop(), keeps, others) if len(steps) == 1 else None
+    return Entries(source, axis, entries[0], steps.pop(), keeps, around) if len(steps) == 1 else None
 
 
 def _stop(entry: slice) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -20,21 +20,18 @@ Read = Callable[[str, Meaning, torch.nn.Module, tuple[Any, ...], dict[str, Any]]
 @contextmanager
 def whole_forwards(read: Read) -> Iterator[None]:
     """While this lasts their ``forward`` is ``read``: of a name, the meaning, the module and its arguments."""
-    own = {kind: vars(kind).get("forward") for kind in MODULES}
-    for kind, means in MODULES.items():
-        _set(kind, _whole(kind.__name__, kind.forward, means, read))
+    kinds: Mapping[Any, Any] = MODULES
+    own = {kind: vars(kind).get("forward") for kind in kinds}
+    for kind, means in kinds.items():
+        kind.forward = _whole(kind.__name__, kind.forward, means, read)
     try:
         yield
     finally:
         for kind, forward in own.items():
             if forward is None:
-                del kind.forward  # type: ignore[attr-defined]
+                del kind.forward
             else:
-                _set(kind, forward)
-
-
-def _set(kind: Any, forward: Any) -> None:
-    kind.forward = forward
+                kind.forward = forward
 
 
 def _whole(name: str, forward: Any, means: Meaning, read: Read) -> Any:
