@@ -22,6 +22,7 @@ from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
 from .expressions import attribute, literal, name_of
+from .reading import not_readable
 from .script_writer import Writer
 from .steps import Index, Step, Value, bare, values_in, wanted_steps, with_inner
 
@@ -172,9 +173,10 @@ class Script:
             return
         given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
         held = {name: self._array_of(given[spec]) for spec, name in names.items()}
-        self.parameters = {
-            name: array for name, array in held.items() if array is not None
-        }  # others are given as Tensors
+        lost = [name for name, array in held.items() if array is None]
+        if lost:  # which would be drawn at random
+            raise not_readable("the net", [f"no array is known for its parameter {name}" for name in lost])
+        self.parameters = {name: array for name, array in held.items() if array is not None}
 
     def _array_of(self, name: str) -> np.ndarray | None:
         """The file's array for a parameter; of a driver within a step, under the scopes of those around it, too."""

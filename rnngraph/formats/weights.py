@@ -12,7 +12,6 @@ bias of the forget gate.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,9 +33,7 @@ from .gates import (
     layer_of,
     parameters_of,
 )
-
-_OF_LAYER = re.compile(r"_l\d+(_reverse)?")
-
+from .state_dict import layer_arrays
 
 # torch -----------------------------------------------------------------------------------------------
 
@@ -48,7 +45,9 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
     arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and ``bias_hh``
     [gates * units] unless the layer has none, ``weight_hr`` [hidden, units] of a projection. They are of one layer and
     direction, whose suffix may stand behind each name (``weight_ih_l0_reverse``) and whose module before it
-    (``encoder.weight_ih_l0``), as in a ``state_dict``. Tensors may take part in gradients, and be of any floats.
+    (``encoder.weight_ih_l0``), as in a ``state_dict``; arrays of other modules are left out. What ``weight_norm`` or
+    ``spectral_norm`` computes of a weight's parts is computed. Tensors may take part in gradients, and be of any
+    floats.
     """
     return parameters_of(cell, torch_layer(cell, arrays))
 
@@ -56,10 +55,9 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     """A layer of torch's, as ``from_torch`` takes its arrays, checked against the cell."""
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
-    given = _mapping(arrays, "torch")
-    named = {_OF_LAYER.sub("", str(name).rpartition(".")[2]): value for name, value in given.items()}
-    _check_one_layer(given, named)
-    take = Taker(named, "torch's arrays")
+    if hasattr(arrays, "state_dict"):
+        raise StructureError(f"torch's arrays come as a mapping, not as {type(arrays).__name__}; give its state_dict()")
+    take = Taker(layer_arrays(_mapping(arrays, "torch")), "torch's arrays")
     inputs, recurrent = take("weight_ih", (None, None)), take("weight_hh", (None, None))
     _check_gates(inputs.shape[0], order, "weight_ih")
     size = inputs.shape[0]

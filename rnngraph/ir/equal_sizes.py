@@ -60,8 +60,11 @@ def settled(
     }
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
-    at_play = {name for item in equalities if not item.holds(known) for name in item.symbols}
-    known |= {name: sizes[name] for name in sorted(at_play) if name in sizes}
+    at_play = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
+    for name in sorted(at_play):  # one may do, as T where an axis of T becomes one of 2 * (T//2)
+        if all(item.holds({**known, name: sizes[name]}) for item in equalities):
+            return {**known, name: sizes[name]}
+    known |= {name: sizes[name] for name in sorted(at_play)}
     for item in equalities:
         if not item.holds(known):
             have, want = substitute(item.have, known), substitute(item.want, known)

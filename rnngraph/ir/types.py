@@ -18,6 +18,7 @@ from .sizes.polynomial import size as size
 from .sizes.polynomial import substitute as substitute
 from .sizes.polynomial import symbols_of as symbols_of
 from .sizes.polynomial import uncommon as uncommon
+from .sizes.polynomial import whole_quotient as whole_quotient
 
 DTYPES = ("float32", "float64", "int32", "int64", "bool")
 """What inputs, parameters and results can be."""

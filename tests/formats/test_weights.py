@@ -76,6 +76,35 @@ def test_names_of_a_state_dict() -> None:
         rg.weights.from_torch(cell, named | {"module.decoder.weight_ih_l0": arrays["weight_ih"]})
 
 
+def test_a_whole_state_dict() -> None:
+    """Of other modules, within a checkpoint, and of weights that are computed."""
+    cell = rg.BasicRNNCell(UNITS)
+    arrays = {"weight_ih": normal(UNITS, INPUTS), "weight_hh": normal(UNITS, UNITS), "bias_ih": normal(UNITS)}
+    wanted = rg.weights.from_torch(cell, arrays)
+    inside = {f"model.rnn.{name}_l0": array for name, array in arrays.items()}
+    inside |= {"model.fc.0.weight": normal(2, UNITS), "model.fc.2.weight": normal(3, 2)}
+    assert_same(rg.weights.from_torch(cell, inside), wanted)
+    with pytest.raises(rg.StructureError, match=r"give arrays\['state_dict'\]"):
+        rg.weights.from_torch(cell, {"epoch": 3, "state_dict": inside})
+    u, v = normal(UNITS), normal(UNITS + 1)[:-1]
+    long = np.sqrt(np.square(arrays["weight_ih"]).sum(1, keepdims=True))
+    parts = {
+        "weight_ih_l0_g": long, "weight_ih_l0_v": arrays["weight_ih"] * 3, "bias_ih_l0": arrays["bias_ih"],
+        "parametrizations.weight_hh_l0.original": arrays["weight_hh"],
+        "parametrizations.weight_hh_l0.0._u": u,
+        "parametrizations.weight_hh_l0.0._v": v / (u @ arrays["weight_hh"] @ v),
+    }  # fmt: skip
+    assert_same(rg.weights.from_torch(cell, parts), wanted)
+    with pytest.raises(rg.StructureError, match="is computed of weight_hh_orig"):
+        rg.weights.from_torch(cell, {"weight_ih": arrays["weight_ih"], "weight_hh_orig": arrays["weight_hh"]})
+
+
+def assert_same(found: Any, wanted: Any) -> None:
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert_allclose(found[name], array, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_keras(kind: str) -> None:
     count = SIZES[kind.split("_")[0]] * UNITS

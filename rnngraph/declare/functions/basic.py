@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arguments import entries, flag, whole_number
 from ...errors import DtypeError, ShapeError, shown
-from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon
+from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon, whole_quotient
 from ...ir.types import size as named_size
 from ...public import api
 from ..public_types import check_dtype
@@ -301,7 +301,9 @@ def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
 
 @api
 def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size."""
+    """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size. Where -1
+    may be no whole number, as of [T] to [-1, 2], each call checks it.
+    """
     x = as_tensor(x)
     dims: list[Dim] = []
     for axis, entry in enumerate(entries(shape, "the shape")):
@@ -333,7 +335,7 @@ def _size(entry: Any, what: str) -> Dim:
 def _remaining(x: Tensor, others: list[Dim]) -> Dim:
     """The size that -1 stands for: equal sizes cancel one by one, what is left divides."""
     elements, divisor = map(product, uncommon(x.type.shape, others))
-    result = quotient(elements, divisor)
+    result = whole_quotient(elements, divisor)
     if result is None:
         raise ShapeError(
             f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "

@@ -21,7 +21,7 @@ from ..steps import Step, Value
 from .loop import Carried, Entries, Inner, Loop, Place, Shared, operands_of, replaced
 from .loops import sized
 from .own_cells import Core
-from .parts import ALL, NotRolledError, part_of, same_value, shape_entries
+from .parts import ALL, NotRolledError, part_of, same_entries, shape_entries
 
 MOST_LEFT = 3
 """Steps of one cell that may stand by themselves."""
@@ -236,8 +236,7 @@ class Rolling:
     def entries(self, taken: Entries) -> Value:
         """The sequence of entries of an axis that the rounds take."""
         for other, value in self.taken:
-            at = (other.axis, other.start, other.step) == (taken.axis, taken.start, taken.step)
-            if at and same_value(other.source, taken.source):
+            if same_entries(other, taken):
                 return value
         value = self._taken(taken)
         self.taken.append((taken, value))
@@ -245,7 +244,6 @@ class Rolling:
 
     def _taken(self, entries: Entries) -> Value:
         source = self.value(entries.source)
-        shape = source.tensor.type.shape
         axis, count = entries.axis, self.loop.count
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
         start, step = entries.start, entries.step
@@ -254,12 +252,18 @@ class Rolling:
                 raise NotRolledError
             start += size
         index = self._slice(start, step, count, size, entries.source.tensor.type.shape[axis])
-        if index != ALL:
-            source = self.new.item(source, *(ALL,) * axis, index)
+        whole = [*entries.others[:axis], index, *entries.others[axis + 1 :]]
+        while whole and whole[-1] == ALL:
+            whole.pop()
+        if whole:
+            source = self.new.item(source, *whole)
+        axis -= sum(type(entry) is int for entry in entries.others[:axis])
+        shape = source.tensor.type.shape
         rank = len(shape)
         if rank == 1:  # a number a round, of no batch
             source = self.new.call(basic.reshape, source, (1, -1, 1))
-        elif rank == 2 and axis == 1:  # [batch, time] of numbers
+        elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] of numbers, or [time, batch]
+            source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))
             source = self.new.call(basic.expand_dims, source, 2)
         elif rank == 2:  # [time, width] without a batch
             source = self.new.call(basic.expand_dims, source, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,13 +40,16 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1."""
+    """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1. others:
+    what is taken of other axes, an index that has all of this one.
+    """
 
     source: Value
     axis: int
     start: int
     step: int
     keeps: bool
+    others: tuple[Any, ...]
 
 
 Operand = Inner | Carried | Shared | Entries
@@ -93,8 +96,15 @@ def operands_of(step: Step) -> list[Any]:
 
 
 def _leaves_of_state(step: Step) -> list[Any]:
-    state = step.thing[1]
-    return list(state) if isinstance(state, tuple) else [state]
+    def leaves(state: Any) -> list[Any]:
+        return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+
+    return leaves(step.thing[1])
+
+
+def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
+    """Leaves in a nest as a state of a stack is one."""
+    return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 
 def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -118,7 +128,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
         leaves = list(rest)
         keywords.pop("initial_state", None)
         if any(leaf is not None for leaf in leaves):
-            keywords["initial_state"] = tuple(leaves) if len(leaves) > 1 else leaves[0]
+            keywords["initial_state"] = _in_place_of(step.thing[1], iter(leaves))
     return operands, keywords
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ MOST_STEPS = 20_000
 """Steps of a script in which loops are looked for."""
 MOST_CANDIDATES = 200
 """Runs of equal steps that are looked at."""
+MOST_BEGINNINGS = 3
+"""Places at which a round may begin that are tried: at some, what is carried on is no state."""
 MOST_LOOKED_AT = 2_000_000
 """Steps that are looked at in all these runs, at all places at which a round may begin."""
 
@@ -124,9 +127,7 @@ def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None,
     candidates.sort()
     left = [MOST_LOOKED_AT]
     for _, period, start, length in candidates[:MOST_CANDIDATES]:
-        found = _best_of(steps, start, period, length, later, left)
-        if found is not None:
-            yield found
+        yield from _best_of(steps, start, period, length, later, left)
 
 
 def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -138,12 +139,12 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Any, left: list[int]
-) -> Loop | None:  # fmt: skip
-    """Of the places at which a round may begin the one with the most rounds, then the fewest carried values. left: how
+) -> list[Loop]:  # fmt: skip
+    """Of the places at which a round may begin those with the most rounds, then the fewest carried values. left: how
     many steps may be looked at yet.
     """
     best: tuple[int, int, int] | None = None
-    found = None
+    found: list[tuple[tuple[int, int, int], Loop]] = []
     for offset in range(min(period, length - period + 1)):
         count = (length - offset) // period
         left[0] -= count * period
@@ -156,9 +157,10 @@ def _best_of(
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
         score = (-loop.count, carried, offset)
-        if best is None or score < best:
-            best, found = score, loop
-    return found
+        found.append((score, loop))
+        best = score if best is None else min(best, score)
+    found.sort(key=itemgetter(0))
+    return [loop for _, loop in found[:MOST_BEGINNINGS]]
 
 
 def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
@@ -269,7 +271,7 @@ def _equal_literals(a: Any, b: Any) -> bool:
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Entries of one axis in even steps, all others whole."""
+    """Entries of one axis in even steps, of others the same."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -283,21 +285,18 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     if len(varying) != 1:
         return None
     axis = varying[0]
-    whole = all(
-        type(entry) is slice and entry == slice(None)
-        for index in indices
-        for entry in (*index[:axis], *index[axis + 1 :])
-    )
+    around = (*indices[0][:axis], slice(None), *indices[0][axis + 1 :])
+    plain = all(type(entry) in (slice, int) for entry in around)
     entries = [index[axis] for index in indices]
     keeps = all(type(entry) is slice for entry in entries)
     if keeps:
         if any(entry.step is not None or _stop(entry) - (entry.start or 0) != 1 for entry in entries):
             return None
         entries = [entry.start or 0 for entry in entries]
-    if not whole or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
+    if not plain or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
         return None
     steps = {after - before for before, after in pairwise(entries)}
-    return Entries(source, axis, entries[0], steps.pop(), keeps) if len(steps) == 1 else None
+    return Entries(source, axis, entries[0], steps.pop(), keeps, around) if len(steps) == 1 else None
 
 
 def _stop(entry: slice) -> Any:

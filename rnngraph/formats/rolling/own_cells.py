@@ -67,7 +67,7 @@ class Core:
             raise NotRolledError
         if not any(item.place == other.place for other in self.carried):
             self.carried.append(item)
-        elif not any(item.place == other.place and same_value(item.initial, other.initial) for other in self.carried):
+        elif not any(item.place == other.place and _start_alike(item, other) for other in self.carried):
             raise NotRolledError
 
     def _share(self, value: Value) -> None:
@@ -211,10 +211,18 @@ class Core:
             bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
             step = next(step for step in self.loop.first if any(
                 isinstance(item, Value) and item.step is cell.step for item in operands_of(step)))  # fmt: skip
+            if step.key is not static_rnn:  # a driver within the step, whose scope stays
+                continue
             old = f"{step.keywords['scope']}/{scope_of(bare)}/"
             place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(bare)}/"
             for key in [key for key in self.new.parameters if key.startswith(old)]:
                 self.new.parameters[place + key[len(old) :]] = self.new.parameters.pop(key)
+
+
+def _start_alike(a: Carried, b: Carried) -> bool:
+    """Whether two readers of a value have the same one in the first round; a cell's zeros are None."""
+    zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
+    return all(zeros) or same_value(a.initial, b.initial)
 
 
 class OwnCell(Cell):

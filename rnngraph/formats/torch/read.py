@@ -52,6 +52,15 @@ def read_torch(module: Any, example: Any) -> Net:
     module = getattr(module, "_orig_mod", module)  # what torch.compile would compile
     if any(_is_exported(found) for found in module.modules()):
         refused.append("it is the graph of a module that torch.export took apart; give the module that was exported")
+    refused += [
+        f"{path} has no values; {remedy}"
+        for path, parameter in [*module.named_parameters(), *module.named_buffers()]
+        for is_it, remedy in (
+            (nn.parameter.is_lazy(parameter), "call the module on the example once, which makes its lazy weights"),
+            (parameter.is_meta, "load its weights, which are on the device meta"),
+        )
+        if is_it
+    ]
     if refused:
         raise not_readable(f"the module {type(module).__name__}", refused)
     training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
@@ -46,6 +49,11 @@ MEANINGS = (
     planes, products, recurrent, reductions, shapes, slicing, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
+OTHER_DRAWS = 3
+"""Runs that must give the same script where a module takes random numbers of Python's."""
+_SWITCH_OFF = "; it takes numbers of Python's random: give the argument that switches that off, as a ratio of 0 does"
+MOST_GROUPS = 16
+"""Groups of sizes that are taken to be one with a size."""
 MOST_RUNS = 1000
 """Runs of a module, each of which knows one size more than the one before."""
 
@@ -58,13 +66,15 @@ class Reader:
         self.shared: frozenset[Any] = frozenset()
         self.names: dict[str, str] = {}
         """What sizes are called in the script, by what they are called while they are found."""
+        self.draws = False
+        """Whether a run took numbers of Python's ``random``."""
         self.tensors: dict[str, torch.Tensor] = {}
         for name, argument in _named(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
                 if isinstance(item, torch.Tensor):
                     self.tensors[input_name(leaf)] = item
         if not self.tensors:
-            raise ArgumentError("the example has no tensor; give one of each that forward takes")
+            raise ArgumentError("the example has no tensor of torch's; give one of each that forward takes")
         for name, tensor in self.tensors.items():
             if tensor.dtype not in DTYPES:
                 raise DtypeError(
@@ -82,20 +92,40 @@ class Reader:
             if name not in known:
                 known = self._loosest(name, known)
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in script.inputs], known, times)
-        return self._settled(self.examples, known)[0]
+        script = self._settled(self.examples, known)[0]
+        if self.draws:
+            self._check_that_it_repeats(script, known)
+        return script
+
+    def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
+        """Raises ``NotReadableError`` where Python's random numbers choose what the module does."""
+        texts = {script.text(), *(self._settled(self.examples, known)[0].text() for _ in range(OTHER_DRAWS))}
+        if len(texts) > 1:
+            raise not_readable(self._what(), [f"what it does differs from run to run{_SWITCH_OFF}"])
 
     def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
         """What is known of sizes beside one that is open if it can be, or is one with another, or else a number."""
-        others = [other for other, count in self.examples.items() if count == self.examples[name] != 1]
-        equal = [{other: size(name)} for other in others if other not in known and other != name]
-        for more in ({}, *equal):
+        others = [
+            other for other, count in self.examples.items()
+            if count == self.examples[name] != 1 and other not in known and other != name
+        ]  # fmt: skip
+        groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
+        widths: dict[str, Dim] = {
+            other: self.examples[other] for other in self._last_axes() if other not in known and other != name
+        }  # which a driver over the axis needs to know
+        equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MOST_GROUPS)]
+        for more in (*equal, widths):
             try:
                 script, found, _ = self._settled(self.examples, known | more)
             except RnnGraphError:
                 continue
-            if name not in found and self._is_open(name, found, script.text()):
+            if name not in found and self._is_open(name, found, script):
                 return found
         return self._settled(self.examples, known | {name: self.examples[name]})[1]
+
+    def _last_axes(self) -> list[str]:
+        """Of tensors that may be sequences."""
+        return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
 
     def _settled(
         self, examples: Mapping[str, int], known: Mapping[str, Dim]
@@ -117,12 +147,12 @@ class Reader:
             return script, found, [*tracer.times]
         raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
 
-    def _is_open(self, name: str, known: Mapping[str, Dim], text: str) -> bool:
-        """Whether the script is the same for another size in the example: for a larger one, or where the module takes
-        none, as by a table of positions, for a smaller one.
+    def _is_open(self, name: str, known: Mapping[str, Dim], script: Script) -> bool:
+        """Whether the script is the same for another size in the example: for a larger one, a multiple where the module
+        takes no others, or where it takes none, as by a table of positions, for a smaller one.
         """
-        count = self.examples[name]
-        for another in (2 * count + 3, count - 1, count - 2):
+        count, text = self.examples[name], script.text()
+        for another in (2 * count + 3, 2 * count, count - 1, count - 2):
             if another < 2:
                 break
             examples = {**self.examples, name: another}
@@ -131,10 +161,10 @@ class Reader:
                 if isinstance(dim, Size) and sizes.open(other) == size(name):
                     examples[other] = another
             try:
-                script, found, _ = self._settled(examples, known)
+                other_script, found, _ = self._settled(examples, known)
             except RnnGraphError:
                 continue
-            return found == dict(known) and script.text() == text
+            return found == dict(known) and other_script.text() == text and _same_arrays(script, other_script)
         return False
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
@@ -156,6 +186,7 @@ class Reader:
             return by_tensor.get(id(item), item)
 
         arguments, keywords = _nest(self.arguments, given), _nest(dict(self.keywords), given)
+        state = random.getstate()
         try:
             result = tracer.run(arguments, keywords)
         except RnnGraphError:
@@ -168,6 +199,7 @@ class Reader:
                 [f"{type(error).__name__}: {first_line(error)}; the module must run on the example"],
                 _line_of(error),
             ) from error
+        self.draws |= random.getstate() != state
         if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
             tracer.sizes.fix(tracer.undecided[0])
         outputs = dict(_outputs(result))
@@ -176,7 +208,9 @@ class Reader:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
                 if not isinstance(getattr(item, "value", None), Unknown):  # of which it is said already
-                    tracer.problems.append((f"output {name}: {what_failed(error)}", None))
+                    where = item.memory.where if isinstance(item, Traced) else None
+                    line = f"{where}: " if where else ""
+                    tracer.problems.append((f"{line}output {name}: {what_failed(error)}", where))
         if tracer.problems:
             raise self._error(tracer)
         if not outputs:
@@ -191,7 +225,7 @@ class Reader:
         if left:
             raise not_readable(self._what(), [
                 f"{cell!r} makes {count} steps that differ, so that they are no loop; run the same code in each step"
-                for cell, count in left
+                f"{_SWITCH_OFF if self.draws else ''}" for cell, count in left
             ])  # fmt: skip
         return script
 
@@ -221,6 +255,13 @@ class Reader:
 
     def _error(self, tracer: Tracer) -> RnnGraphError:
         return not_readable(self._what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
+
+
+def _same_arrays(script: Script, other: Script) -> bool:
+    """Whether no array was computed of a size of the example."""
+    return script.parameters.keys() == other.parameters.keys() and all(
+        np.array_equal(array, other.parameters[name], equal_nan=True) for name, array in script.parameters.items()
+    )
 
 
 def _named(forward: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[tuple[str, Any]]:

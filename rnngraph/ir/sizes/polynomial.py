@@ -188,6 +188,22 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
     return _collect(terms)
 
 
+def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
+    """``dim / divisor``, rounded down where only the values of names tell whether it is a whole number; None where
+    names of the divisor are not factors of all terms, or the quotient is known to be no whole number.
+    """
+    exact = quotient(dim, divisor)
+    if exact is not None or not isinstance(dim, Size) or len(terms_of(divisor)) != 1:
+        return exact
+    ((names, factor),) = terms_of(divisor)
+    rest = quotient(dim, _collect([(names, 1)]))
+    constant = sum(number for others, number in terms_of(rest or 0) if not others)
+    common = math.gcd(factor, *(number for others, number in terms_of(rest or 0) if others))
+    if rest is None or factor < 1 or constant % common:
+        return None
+    return floor_divide(rest, factor)
+
+
 def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
     """What is left of two shapes where equal sizes cancel one by one."""
     left, divisors = list(shape), []

@@ -164,6 +164,18 @@ def _slice_scatter(x: Any, src: Any, dim: int = 0, start: Any = None, end: Any =
     return written
 
 
+def with_each_nth(x: Any, axis: int, start: int, step: int, value: Any) -> Any:
+    """x with a number, or with entries of a tensor, in place of the entries at start, start + step and on."""
+    behind = torch.arange(x.size(axis)) - start
+    hit = ((behind >= 0) & (behind % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
+    if isinstance(value, torch.Tensor):
+        value = torch.repeat_interleave(value, step, axis)
+        if start:
+            value = torch.cat([x.narrow(axis, 0, start), value], axis)
+        value = value.narrow(axis, 0, x.size(axis))
+    return torch.where(hit, value, x)
+
+
 # Steps -----------------------------------------------------------------------------------------------
 
 

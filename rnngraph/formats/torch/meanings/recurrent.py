@@ -158,15 +158,32 @@ class _Reading:
 
     def _placed(self, layer: int, direction: int, position: str) -> Value:
         """A cell at its position under the scope, with its parameters and the dropout behind it."""
+        key = "placed", id(self.found), layer, direction
+        if key in self.tracer.cached:
+            return self.tracer.cached[key]
+        cell = self._owned(layer, direction, position)
+        if self.found.dropout and layer < self.found.num_layers - 1:
+            cell = self.tracer.call(DropoutWrapper, cell, output_keep_prob=1 - self.found.dropout, hint="cell")
+        if self.is_shared:
+            self.tracer.cached[key] = cell
+        return cell
+
+    def _stack(self, cells: list[Value]) -> Value:
+        key = "stack", id(self.found)
+        if key in self.tracer.cached:
+            return self.tracer.cached[key]
+        stack = cells[0] if len(cells) == 1 else self.tracer.call(MultiRNNCell, cells, hint="cell")
+        if self.is_shared:
+            self.tracer.cached[key] = stack
+        return stack
+
+    def _owned(self, layer: int, direction: int, position: str) -> Value:
         cell, is_new = self._cell(layer, direction)
         bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
         if is_new:
             place = "/".join(part for part in (self.scope, position, scope_of(bare)) if part)
             layer_arrays = torch_layer(bare, self._arrays(layer, direction))
             self.tracer.script.own(place, parameters_of(bare, layer_arrays))
-        if self.found.dropout and layer < self.found.num_layers - 1:
-            keep = 1 - self.found.dropout
-            return self.tracer.call(DropoutWrapper, cell, output_keep_prob=keep, hint="cell")
         return cell
 
     def _driven(self, x: Value, initial: list[Any] | None, options: dict[str, Any]) -> tuple[Value, list[Any]]:
@@ -177,8 +194,7 @@ class _Reading:
             cells = [self._placed(layer, 0, names[layer]) for layer in layers]
             if initial is not None:
                 options["initial_state"] = initial[0] if len(layers) == 1 else tuple(initial)
-            cell = cells[0] if len(layers) == 1 else tracer.call(MultiRNNCell, cells, hint="cell")
-            outputs, state = tracer.call(dynamic_rnn, cell, x, **options, scope=self.scope)
+            outputs, state = tracer.call(dynamic_rnn, self._stack(cells), x, **options, scope=self.scope)
             return outputs, [state] if len(layers) == 1 else list(state)
         if len(layers) == 1:
             cells = [self._placed(0, direction, ("fw", "bw")[direction]) for direction in (0, 1)]

@@ -9,7 +9,7 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.tensor import build, constant
-from ....ir.types import Dim, Size, product, quotient, uncommon
+from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Value
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.sizes import Extent, dim_of
@@ -31,7 +31,7 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
-        whole = _without(shape, rest)
+        whole = _without(tracer, shape, rest)
         if whole is None:
             whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
             for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
@@ -45,9 +45,9 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
         return x.items[0]
     try:
         written = _written_shape(tracer, shape, dims)
-    except UnreadableError:
+    except UnreadableError as error:  # a later layer may settle one of them
         if not tracer.undecided:
-            raise
+            tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
     return tracer.call(basic.reshape, tracer.value(x), written)
 
@@ -59,10 +59,17 @@ def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
     return Value(made.step.thing, made.step)
 
 
-def _without(shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
-    """What the product of ``shape`` is, divided by that of others."""
+def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
+    """What the product of ``shape`` is, divided by that of others; None where sizes must be numbers for that. A size
+    that is in the example what it is divided by was written down as a number.
+    """
     left, divisors = uncommon(shape, others)
-    return quotient(product(left), product(divisors))
+    divisor = product(divisors)
+    if isinstance(divisor, int) and quotient(product(left), divisor) is None:
+        for dim in left:
+            if isinstance(dim, Size) and tracer.sizes.value(dim) == divisor:
+                tracer.sizes.fix(dim)
+    return whole_quotient(product(left), divisor)
 
 
 def _written_shape(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> tuple[Any, ...]:
@@ -82,7 +89,7 @@ def _written_shape(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) 
             if isinstance(dim, Size) and dim.symbol and entries.count(-1) > 1:
                 entries[axis] = tracer.name_of(dim)
     if entries.count(-1) > 1:
-        raise UnreadableError("two of its sizes are computed ones")
+        raise UnreadableError("two of its sizes are computed ones; give all but one as numbers, or as sizes of inputs")
     return tuple(entries)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ....ir.sizes.polynomial import ceil_divide
 from ....ir.types import Dim
 from ...steps import Value
+from ..composed.axes import with_each_nth
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -104,7 +106,7 @@ def _several_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> A
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):
-        raise UnreadableError("values are written into some entries of an axis of open size; choose by torch.where")
+        return _each_nth_set(tracer, x, axis, entry, value)
     order = np.arange(size)
     chosen = entry if isinstance(entry, slice) else np.asarray(entry)
     count = len(order[chosen])
@@ -112,6 +114,18 @@ def _several_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> A
     value = _whole(tracer, value, (*shape[:axis], count, *shape[axis + 1 :]), dtype)
     both = joined(tracer, [x, value], axis, (*shape[:axis], size + count, *shape[axis + 1 :]), dtype)
     return gathered(tracer, tracer.value(both), axis, tracer.declared("order", order, False))
+
+
+def _each_nth_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+    """Every second entry of an axis of open size, or third and on."""
+    shape, size = shape_of(x), shape_of(x)[axis]
+    start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
+    if stop != size or not isinstance(start, int):
+        raise UnreadableError("values are written into some entries of an axis of open size; choose by torch.where")
+    step = int(entry.step)
+    value = _whole(tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x))
+    given = value.number if isinstance(value, Filled) else value
+    return tracer.by_torch(with_each_nth, x, axis, start, step, given)
 
 
 def _with_axis(tracer: Tracer, value: Any, axis: int, rank: int) -> Any:

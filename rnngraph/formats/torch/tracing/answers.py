@@ -50,6 +50,11 @@ def _list(tracer: Any, x: Any) -> Any:
     return torch.ones(x.shape).tolist()
 
 
+def _numpy(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
+    tracer.problem("NumPy is given values of a tensor; use torch's functions")
+    return torch.ones(x.shape).numpy()
+
+
 def _native(tracer: Any, func: Any) -> Callable[..., Any]:
     return lambda *args, **named: func(*args, **named)
 
@@ -68,7 +73,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "element_size": lambda r, x: x.element_size(), "is_inference": lambda r, x: False, "is_conj": lambda r, x: False,
     "item": _item, "tolist": _list,
     "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
-    "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
+    "__index__": lambda r, x: int(_item(r, x)), "numpy": _numpy,
     "dim": lambda r, x: x.dim(), ".ndim": lambda r, x: x.dim(), "ndimension": lambda r, x: x.dim(),
     ".dtype": lambda r, x: x.dtype, ".device": lambda r, x: torch.device("cpu"), ".is_cuda": lambda r, x: False,
     ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,

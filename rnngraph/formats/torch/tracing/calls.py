@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ....errors import Where, is_ours
+from .names import WEIGHT_HOOKS
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 
@@ -56,3 +57,8 @@ def name_of(func: Any) -> str:
     if name in ("__get__", "__set__"):
         return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
     return str(name)
+
+
+def are_of_weights(hooks: Any) -> bool:
+    """Whether hooks compute weights of other parameters, and nothing of what is fed."""
+    return all(type(hook).__module__ in WEIGHT_HOOKS for hook in hooks.values())

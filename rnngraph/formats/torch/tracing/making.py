@@ -4,6 +4,7 @@ made of the positions along an axis that has such a size.
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ....declare.functions.padding import pad
 from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
-from ....ir.types import Dim, Size, size
+from ....ir.types import Dim, Size, quotient
 from ...steps import Value
 from .values import Filled, Positions, Repeated, Stacked, Written, shape_of
 
@@ -66,6 +67,10 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
             start = floor.by - 1 - offset if isinstance(offset, int) else -1
             if start >= 0 and dim == floor_divide(have + offset, floor.by):
                 return tracer.script.item(value, *before, slice(start, None, floor.by)), axis
+    factor = gcd(*(number for _, number in dim.terms))
+    if factor > 1:  # of 2 * (T//2) twice what has T//2
+        value, axis = _of_size(tracer, quotient(dim, factor))  # type: ignore[arg-type]
+        return tracer.call(tile, value, [factor if place == axis else 1 for place in range(value.tensor.rank)]), axis
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
@@ -86,9 +91,7 @@ def number_of(tracer: Any, dim: Dim, dtype: str) -> Any:
     for names, factor in terms_of(dim):
         term: Any = factor
         for name in names:
-            if "//" in name:
-                raise RuntimeError(f"the size {dim} is not read as a number")
-            last = tracer.call(largest, along(tracer, size(name)))
+            last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
             found = tracer.script.operation("+", last, 1)
             term = found if term == 1 else tracer.script.operation("*", found, term)
         total = term if total is None else tracer.script.operation("+", term, total)

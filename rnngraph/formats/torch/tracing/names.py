@@ -8,7 +8,7 @@ IN_PLACE = {
 }  # fmt: skip
 OWN_INPUT = ("pad_sequence",)
 """Functions whose ``input`` is no name for the first argument."""
-NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__")
+NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
 """Calls whose result torch can't tell without values."""
 IGNORED = (
     "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking", "_stacklevel",
@@ -26,7 +26,15 @@ _COMPLEX = "there are no complex numbers and no spectra here; put the transform 
 _RANDOM = "it draws random numbers, and nets are read as they predict; draw them outside, as an input"
 _MATRICES = "matrices are neither inverted nor decomposed here; compute it before the module"
 _BITS = "it computes with the bits of whole numbers"
-_FUNCTION = "no function here computes it"
+_FUNCTION = "no function here computes it; compute it before the module, or of functions that are read"
+NO_MEANING = "is not read; compute it before the module, or of functions that are read"
+"""Why others are not."""
+DRAWN = (
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
+    "multinomial", "normal", "normal_", "uniform_", "poisson", "random_", "gumbel_softmax", "exponential_", "cauchy_",
+    "log_normal_", "geometric_", "binomial",
+)  # fmt: skip
+"""Functions that draw random numbers."""
 REFUSED = {
     **dict.fromkeys(
         ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
@@ -39,11 +47,7 @@ REFUSED = {
          "polar", "angle", "imag"),
         _COMPLEX,
     ),
-    **dict.fromkeys(
-        ("rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_", "multinomial", "normal", "normal_",
-         "uniform_", "poisson", "random_", "gumbel_softmax", "exponential_"),
-        _RANDOM,
-    ),
+    **dict.fromkeys(DRAWN, _RANDOM),
     **dict.fromkeys(
         ("linalg_inv", "inverse", "linalg_solve", "linalg_det", "det", "slogdet", "linalg_svd", "svd", "linalg_eigh",
          "linalg_qr", "qr", "linalg_cholesky", "cholesky", "pinverse", "linalg_pinv", "matrix_power", "matrix_exp",

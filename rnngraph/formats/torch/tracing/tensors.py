@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ....errors import Where
 from ...steps import Value
 from .values import Lazy
 
@@ -19,6 +20,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.writes = 0
+        self.where: Where | None = None
+        """The line that wrote to it last."""
 
 
 class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
@@ -48,9 +51,9 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
         """Notes that this is a view of another one."""
         self.memory, self.writes = other.memory, other.writes
 
-    def write(self, value: Value | Lazy) -> None:
-        """Puts another value in its place."""
-        self.value = value
+    def write(self, value: Value | Lazy, where: Where | None) -> None:
+        """Puts another value in its place. where: the line that does."""
+        self.value, self.memory.where = value, where
         self.memory.writes += 1
         self.writes = self.memory.writes
 
@@ -63,3 +66,10 @@ class Shape(tuple[Any, ...]):
         for size in self:
             total = size * total
         return total
+
+
+def is_part(part: Any, whole: Any, index: Any) -> bool:
+    """Whether this is what stands at an index of a tensor, as it is now."""
+    if not isinstance(part, Traced) or part.origin is None or part.is_overwritten or part.origin[0] is not whole:
+        return False
+    return repr(part.origin[1]) == repr(index)

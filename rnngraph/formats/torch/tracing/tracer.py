@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ....declare.functions.basic import cast, transpose
+from ....declare.functions.basic import cast, reshape, transpose
 from ....errors import RnnGraphError, Where
 from ....ir.types import Dim, Size
 from ...expressions import identifier
@@ -22,15 +22,27 @@ from ...rolling.lifting import OF_EACH_ELEMENT
 from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
-from .calls import array_of, first_line, memory_of, name_of, user_line_of_module, what_failed
+from .calls import are_of_weights, array_of, first_line, memory_of, name_of, user_line_of_module, what_failed
+from .forwards import whole_forwards
 from .lengths import open_lengths
 from .making import made, number_of
-from .names import FACTORIES, IGNORED, IN_PLACE, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED, SAME, WEIGHT_HOOKS
+from .names import (
+    DRAWN,
+    FACTORIES,
+    IGNORED,
+    IN_PLACE,
+    NO_MEANING,
+    NOT_ASKED,
+    OF_STEPS,
+    OWN_INPUT,
+    REFUSED,
+    SAME,
+)
 from .nests import flat, mapped
 from .registry import MEANINGS, MODULES, Composed, Meaning, UnreadableError
 from .sizes import Extent, Sizes
 from .states import kept_states
-from .tensors import DTYPES, Shape, Traced
+from .tensors import DTYPES, Shape, Traced, is_part
 from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, shape_of
 
 
@@ -81,7 +93,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         torch.nn.Module.__call__ = traced_call
         transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
         try:
-            with torch.no_grad(), kept_states(self.root), open_lengths(self.root), self:
+            states, lengths = kept_states(self.root), open_lengths(self.root)
+            with torch.no_grad(), states, lengths, whole_forwards(self._meant), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
@@ -99,7 +112,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
                     return call(found, *given, **named)
                 finally:
                     self.native -= 1
-            if whole is None or not _are_of_weights(found._forward_pre_hooks) or found._forward_hooks:
+            if whole is None or not are_of_weights(found._forward_pre_hooks) or found._forward_hooks:
                 return call(found, *given, **named)
             with torch._C.DisableTorchFunction():
                 for hook in found._forward_pre_hooks.values():
@@ -113,13 +126,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         named = dict(kwargs or {})
         name = SAME.get(found := name_of(func), found)
         if self.native or name == "_weight_norm" or not any(map(self._concerns, flat((args, named)))):
+            if name in DRAWN and not self.native:  # else one drawing of numbers would be what the net always has
+                self.problem(f"{name}: {REFUSED[name]}")
             return func(*args, **named)
         if name in ANSWERS:
             return ANSWERS[name](self, *args, **named)
         for theirs in ("input", "self"):
             if theirs in named and name not in OWN_INPUT:
                 args = (named.pop(theirs), *args)
-        if name == "__setitem__" and _is_part(args[2], args[0], args[1]):
+        if name == "__setitem__" and is_part(args[2], args[0], args[1]):
             return None  # of ``x[i] += y``, which has been written already
         out = named.pop("out", None)
         if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
@@ -136,7 +151,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         if isinstance(target, Traced) and isinstance(result, Traced):
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
-            target.write(result.value)
+            target.write(result.value, user_line_of_module())
             self._write_through(target)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a tensor of the module is changed in place; make a new one")
@@ -165,8 +180,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             ).value
             part.writes = part.memory.writes
             return
+        at = f" at {part.memory.where}" if part.memory.where else ""
         raise UnreadableError(
-            "a tensor is read that was changed in place through a view of it; make a new one, as in y = y + 1"
+            f"a tensor is read that was changed in place through a view of it{at}; make a new one, as in y = y + 1"
         )
 
     def _meant(self, name: str, means: Meaning | Composed | None, what: Any, args: Any, named: Any) -> Any:
@@ -175,7 +191,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         try:
             expected = None if is_module or name in NOT_ASKED else self._as_torch_has_it(what, args, named)
             if means is None:
-                raise UnreadableError(f"{name}: {REFUSED[name]}" if name in REFUSED else f"{name} is not read")
+                raise UnreadableError(f"{name}: {REFUSED[name]}" if name in REFUSED else f"{name} {NO_MEANING}")
             if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in flat((args, named))):
                 return self._unknown(self._guessed(what, args, named) if is_module else expected, args, named)
             if not is_module:
@@ -411,7 +427,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             self.kept.append(tensor)
             path = self.path_of(tensor, otherwise)
             trained = isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad
-            self.cached[key] = self.declared(path, array_of(tensor), trained)
+            found = self.declared(path, array_of(tensor), trained)
+            self.cached[key] = found if tensor.dim() else self.call(reshape, found, ())
         return self.cached[key]
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
@@ -429,15 +446,3 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         at = f" ({inside})" if inside else ""
         line = f"{where}: " if where else ""
         self.problems.append((f"{line}{what}{at}", where))
-
-
-def _are_of_weights(hooks: Any) -> bool:
-    """Whether hooks compute weights of other parameters, and nothing of what is fed."""
-    return all(type(hook).__module__ in WEIGHT_HOOKS for hook in hooks.values())
-
-
-def _is_part(part: Any, whole: Any, index: Any) -> bool:
-    """Whether this is what stands at an index of a tensor, as it is now."""
-    if not isinstance(part, Traced) or part.origin is None or part.is_overwritten or part.origin[0] is not whole:
-        return False
-    return repr(part.origin[1]) == repr(index)

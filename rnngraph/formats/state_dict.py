@@ -1,0 +1,72 @@
+"""A ``state_dict`` of torch's: the arrays of its one recurrent layer, whatever stands around their names. Weights that
+a parametrization computes are computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import StructureError
+from .gates import as_floats
+
+_NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")
+_PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u", "0._v": "_v"}
+"""What parts of parametrizations are called, and what hooks, which torch had before, call the same."""
+
+
+def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """``weight_ih``, ``weight_hh`` and on. Names of other modules' arrays are left out, if there is a layer's at all.
+
+    Raises ``StructureError`` where they are of several layers, or where the ``state_dict`` is within what was given.
+    """
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for key, value in arrays.items():
+        module, name, suffix, part = _read(str(key))
+        if name:
+            found.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
+    if len(found) > 1:
+        layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in found)
+        raise StructureError(f"these are arrays of several layers: {layers}; give those of one")
+    inner = next((key for key, value in arrays.items() if isinstance(value, Mapping) and _has_layer(value)), None)
+    if not found and inner is not None:
+        raise StructureError(f"the arrays stand within {inner!r}; give arrays[{inner!r}]")
+    return {name: _whole(name, parts) for layer in found.values() for name, parts in layer.items()} or dict(arrays)
+
+
+def _read(key: str) -> tuple[str, str, str, str]:
+    """(path of the module, name of the array, layer and direction, part of what computes it); no name of others."""
+    module, made, rest = key.rpartition("parametrizations.")
+    if made:
+        name, _, part = rest.partition(".")
+        matched = _NAME.fullmatch(name + _PARTS.get(part, "?"))
+        module = module.removesuffix(".")
+    else:
+        module, _, name = key.rpartition(".")
+        matched = _NAME.fullmatch(name)
+    return (module, matched[1], matched[2] or "", matched[3] or "") if matched else (module, "", "", "")
+
+
+def _has_layer(arrays: Mapping[Any, Any]) -> bool:
+    return any(_read(str(key))[1] for key in arrays)
+
+
+def _whole(name: str, parts: Mapping[str, Any]) -> Any:
+    """A weight, or what weight_norm or spectral_norm computes as one."""
+    if "" in parts:
+        return parts[""]
+    arrays = {part: as_floats(f"{name}{part} of torch's arrays", value) for part, value in parts.items()}
+    if arrays.keys() == {"_g", "_v"}:
+        scale, direction = arrays["_g"], arrays["_v"]
+        axes = tuple(axis for axis in range(direction.ndim) if axis >= scale.ndim or scale.shape[axis] == 1)
+        return direction * (scale / np.sqrt(np.square(direction).sum(axes, keepdims=True)))
+    if arrays.keys() == {"_orig", "_u", "_v"} and arrays["_orig"].ndim == 2:
+        return arrays["_orig"] / (arrays["_u"] @ arrays["_orig"] @ arrays["_v"])
+    there = ", ".join(f"{name}{part}" for part in parts)
+    raise StructureError(
+        f"{name} is computed of {there}; weight_norm and spectral_norm are known, of others give what the "
+        f"module has as {name}"
+    )
