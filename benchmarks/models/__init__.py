@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from . import audio, noise, reaction, silero, sleep, words
+from . import audio, noise, onnx_files, reaction, silero, sleep, words
 from .fetch import NotFetchedError
 from .model import Model
 
@@ -18,6 +18,9 @@ MADE: Mapping[str, Callable[[], list[Model]]] = {
     "noise": noise.made,
     "words": words.made,
     "audio": audio.made,
+    "suppression": onnx_files.made_noise,
+    "diacritics": onnx_files.made_diacritics,
+    "letters": onnx_files.made_letters,
 }
 """By family, what makes its nets. Raises ``ImportError`` or ``NotFetchedError`` where something is missing."""
 

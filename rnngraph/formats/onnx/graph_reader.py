@@ -21,6 +21,7 @@ from .core.table import Call, reader_of
 from .core.tensors import Tensors
 from .fusing import with_sums
 from .ops.control import taken
+from .ops.quantized import of_floats
 from .recurrent.drivers import stack_of
 from .unread import reason_for
 
@@ -194,7 +195,7 @@ class GraphReader:
         calls = []
         for number, node in enumerate(nodes):
             if reader_of(node) is None:
-                raise UnreadableError(reason_for(node.op))
+                raise UnreadableError(reason_for(node.op, node.domain))
             inputs = [
                 self._value(name) if name and (number == 0 or place) else None for place, name in enumerate(node.inputs)
             ]
@@ -206,7 +207,8 @@ class GraphReader:
             return stack_of(calls)
         reader = reader_of(nodes[0])
         assert reader is not None
-        made = reader(calls[0])
+        moved = of_floats(calls[0])
+        made = reader(calls[0]) if moved is None else moved
         found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
         for value in found:
             _check(value)

@@ -33,6 +33,7 @@ from .ops import (
     moving,
     normalizing,
     products,
+    qlinear,
     quantized,
     reducing,
     scattering,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, quantized, reducing, scan,
+    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, qlinear, quantized, reducing, scan,
     scattering, sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""

@@ -25,9 +25,6 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "it transforms spectra or makes what that needs; put the transform before the net, or write it as a convolution": (
         "BlackmanWindow", "DFT", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT",
     ),
-    "it multiplies in whole numbers; export the net before it is quantized, or with QuantizeLinear around float ops": (
-        "QLinearConv", "QLinearMatMul",
-    ),
     "it is a loss; export the net up to what it predicts": ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
     "it writes to places that only a call knows": ("TensorScatter",),
     "no function here computes it": (
@@ -37,7 +34,16 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
 """Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""
 
 
-def reason_for(op: str) -> str:
+BY_DOMAIN: Mapping[str, str] = {
+    "com.microsoft.nchwc": "its numbers lie as the processor wants them that optimized the file; let onnxruntime "
+    "optimize with ORT_ENABLE_EXTENDED at most",
+}
+"""Why no op of a domain can be read."""
+
+
+def reason_for(op: str, domain: str) -> str:
     """Why an op can't be read that no function reads."""
+    if domain in BY_DOMAIN:
+        return BY_DOMAIN[domain]
     found = next((reason for reason, ops in UNREAD.items() if op in ops), None)
     return found or "the op is not one of ONNX's own that are known here"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import GraphError, Where
 from ...ir.build import number
-from ...ir.graph import Graph, Node, make
+from ...ir.graph import Graph, Node, make, substitute_attribute
 from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
@@ -119,11 +119,25 @@ class _ChunkGraph:
             return node
         if node.op == "scan":
             return self._scan(node)
+        if node in line.resumed:
+            return self._resumed(node)
         if node in line.ends:
             return self._end(node)
         if node in line.windows:
             return self._windows(node, line.windows[node])
         return self._remade(node, line.late(node))
+
+    def _resumed(self, node: Node) -> Node:
+        """What a chunk computes as the whole does, of fewer entries."""
+        if self.timeline.has_time(node) and self._count(self._pace(node), 0) == 0:
+            return self._none(node)
+        tempo = self.timeline.tempo
+        sizes: dict[str, Dim] = {
+            name: tempo.rate * size(name) if self.rests is None else self.rests.get(name, 0) for name in tempo.lengths
+        }
+        attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
+        operands = [self._at(item, 0) for item in node.operands]
+        return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _remade(self, node: Node, delay: int) -> Node:
         if node.op == "get":

@@ -10,19 +10,21 @@ from ...ir.axes import counts
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
+from .kept_pasts import joined_to_kept
 from .pace import Pace, Tempo
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
 
 
-def timeline_of(graph: Graph, lengths: Set[str]) -> Timeline:
-    """lengths: names of sizes that count steps.
+def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
+    """lengths: names of sizes that count steps. kept: labels of inputs that are states which are kept by name, whose
+    next values are the outputs of these names.
 
     Values are as late as the first who reads them lets them be: what is added up or multiplied at once in the whole
     graph is so in a chunk, and has the same bits. What is kept of the past is what is fed, what loops give, and what
     windows are taken of.
     """
     dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
-    walk = _Walk(Timeline(graph, Tempo.of(lengths, dims)))
+    walk = _Walk(Timeline(graph, Tempo.of(lengths, dims), resumed=joined_to_kept(graph, lengths, kept)))
     walk.earliest()
     walk.latest()
     walk.pasts()
@@ -49,6 +51,8 @@ class _Walk:
                 line.delays.setdefault(node, 0)
         self._settle_fronts()
         for node in self._outputs():
+            if line.holds_past(node):
+                line.refused[node] = "it gives the past that a state holds as if it were steps"
             self._whole(node)
             line.delay = max(line.delay, -(-line.late(node) // self._pace(node).many))
 
@@ -75,6 +79,8 @@ class _Walk:
     def _place(self, node: Node) -> str:
         """Says where a node stands in time. Gives a reason where it can't stand anywhere."""
         line = self.line
+        if node in line.resumed or any(map(line.holds_past, node.operands)):
+            return self._resumed(node)
         if node.op == "scan":
             return self._scan(node)
         if node.op == "get":
@@ -103,6 +109,18 @@ class _Walk:
         line.delays[node] = self._together(node, timed) if timed else None
         if any(line.pace(item) != pace for item in timed):
             return f"{node.op} gives other steps than it takes"
+        return ""
+
+    def _resumed(self, node: Node) -> str:
+        line = self.line
+        timed = [item for item in node.operands if line.has_time(item)]
+        if node.op == "scan" or (node not in line.resumed and not all(map(line.holds_past, timed))):
+            return f"{node.op} takes the past that a state holds as if it were steps"
+        if any(self._whole(item) for item in timed):
+            return "a state holds the past of what looks ahead in time"
+        line.resumed.add(node)
+        if line.has_time(node):
+            line.delays[node] = 0
         return ""
 
     def _scan(self, node: Node) -> str:
@@ -258,7 +276,7 @@ class _Walk:
                 node in line.windows or (node in self.read and node.op != "scan")
             ):
                 line.delays[node] = max(line.late(node), wanted.get(node, 0))
-            for item in self.read.get(node, ()):
+            for item in node.operands if node in line.resumed else self.read.get(node, ()):
                 want(item, line.late(node))
             if node in line.windows:
                 base = line.windows[node].view.base

@@ -66,8 +66,9 @@ class Timeline:
     padded and cut values, which only windows read, by node. windows: what is taken of them, by node. pasts: how many
     entries are kept. masked: pasts of which what stands before the first entry must be written over, as something late
     gave it. fronts: what repeats first entries before them, which no chunk computes. ends: slices of the last entries,
-    and where they begin beside whole steps. delay: of outputs, in steps of the stream. kept: all nodes that only a
-    chunk's graph can run. refused: why not, by node.
+    and where they begin beside whole steps. resumed: what begins with a past that a kept state holds, and what is made
+    of it, which a chunk computes as the whole does. delay: of outputs, in steps of the stream. kept: all nodes that
+    only a chunk's graph can run. refused: why not, by node.
     """
 
     graph: Graph
@@ -79,6 +80,7 @@ class Timeline:
     masked: set[Past] = field(default_factory=set)
     fronts: set[Node] = field(default_factory=set)
     ends: dict[Node, int] = field(default_factory=dict)
+    resumed: set[Node] = field(default_factory=set)
     delay: int = 0
     kept: set[Node] = field(default_factory=set)
     refused: dict[Node, str] = field(default_factory=dict)
@@ -126,6 +128,11 @@ class Timeline:
     def late(self, node: Node) -> int:
         """The delay of a value, in its own entries."""
         return self.delays.get(node) or 0
+
+    def holds_past(self, node: Node) -> bool:
+        """Whether a value has more entries than a chunk, as it begins with a past that a kept state holds."""
+        pace = self.pace(node) if node in self.resumed else None
+        return pace is not None and pace.over > 0
 
     def has_time(self, node: Node) -> bool:
         """Whether a value has entries for each step."""

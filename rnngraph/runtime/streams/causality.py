@@ -102,13 +102,15 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
     if node.op == "ensure_shape":
         return COMPARES
     if node.op == "scan":
-        return _why_not_scan(node, lengths, roles)
+        return _why_not_scan(node, lengths, roles) or timeline.refused.get(node, "")
     if node.op in ("iota", "dimension") and counts(node["size"], lengths):
         return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
     if node in timeline.kept or not node.operands or node.op == "get":
         return timeline.refused.get(node, "")
     if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
         return f"{node.op} gives every step what is known after the last one only"
+    if node in timeline.resumed and node.op == "slice":
+        return timeline.refused.get(node, "")
     return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, timeline)
 
 

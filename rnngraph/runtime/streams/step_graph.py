@@ -6,7 +6,7 @@ that is needed among its states.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -171,7 +171,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     times = lengths_of(compiled.graph) if kept else time_sizes(compiled.graph)
-    timeline = timeline_of(compiled.graph, times)
+    timeline = timeline_of(compiled.graph, times, kept.keys())
     lengths = timeline.tempo.lengths
     is_call = bool(kept) and not lengths
     if not is_call:
@@ -183,7 +183,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     sizes = _fixed_sizes(rows, batch, where)
     step = _Recurrence(compiled, lowered.initial, labels, lowered.states, lowered.named, timeline)
     if not timeline.is_causal:
-        step = _of_chunks(step, rows, options, source, where)
+        step = _of_chunks(step, rows, options, source, kept.keys(), where)
     for _, node in step.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     initial = CompiledGraph(with_sizes(step.initial, sizes), "inference", options, source.described)
@@ -226,13 +226,16 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
 
 
 def _of_chunks(
-    whole: _Recurrence, rows: Sequence[Dim], options: CompileOptions, source: GraphSource, where: Where | None
-) -> _Recurrence:
-    """The graph of a chunk, whose states are also the past that it reads. rows: all that counts rows."""
+    whole: _Recurrence, rows: Sequence[Dim], options: CompileOptions, source: GraphSource, kept: Set[str],
+    where: Where | None,
+) -> _Recurrence:  # fmt: skip
+    """The graph of a chunk, whose states are also the past that it reads. rows: all that counts rows. kept: labels of
+    states that are kept by name.
+    """
     row = rows[0] if rows else 1
     alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
     rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
-    timeline = timeline_of(rounded, whole.timeline.tempo.lengths)
+    timeline = timeline_of(rounded, whole.timeline.tempo.lengths, kept)
     check_streamable(rounded, whole.initial, timeline, where)
     chunked = chunk_graph(timeline, row, where)
     compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)

@@ -304,6 +304,32 @@ def test_a_number_that_is_written_where_a_mask_holds() -> None:
         rg.read_onnx(model)
 
 
+@pytest.mark.parametrize(("op", "sizes"), [("MaxPool", (8, 6)), ("MaxPool", (60, 160)), ("AveragePool", (7, 9))])
+def test_last_windows_that_are_not_whole_along_two_axes(op: str, sizes: tuple[int, int]) -> None:
+    nodes = [(op, ["x"], ["y"], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})]
+    check(model_of(nodes, {"x": (FLOAT, ["B", 2, *sizes])}, ["y"]), {"x": floats(2, 2, *sizes)})
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_products_that_turn_batches(turned: int) -> None:
+    options = {"transBatchA": 1, "transA": turned, "transBatchB": 1, "transB": turned, "domain": "com.microsoft"}
+    shape = {"x": (FLOAT, [5, 3, "B", 4]), "z": (FLOAT, [5, 3, "B", 4] if turned else [4, 3, "B", 5])}
+    if turned:
+        options |= {"transB": 0}
+    model = model_of([("FusedMatMul", ["x", "z"], ["y"], options)], shape, ["y"])
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    check(model, {"x": floats(5, 3, 2, 4), "z": floats(*(5, 3, 2, 4) if turned else (4, 3, 2, 5))})
+
+
+def test_means_that_count_padding_of_an_open_axis_are_refused() -> None:
+    options = {"kernel_shape": [2], "strides": [3], "auto_pad": "SAME_UPPER"}
+    shape = {"x": (FLOAT, ["B", 2, "T"])}
+    check(model_of([("AveragePool", ["x"], ["y"], options)], shape, ["y"]), {"x": floats(2, 2, 7)})
+    counting = [("AveragePool", ["x"], ["y"], options | {"count_include_pad": 1})]
+    with pytest.raises(rg.NotReadableError, match="how much SAME_UPPER pads an axis of open size"):
+        rg.read_onnx(model_of(counting, shape, ["y"]))
+
+
 # Sizes, and what is fused or quantized --------------------------------------------------------------------
 
 

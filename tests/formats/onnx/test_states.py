@@ -95,3 +95,60 @@ def test_a_file_with_states_is_trained_saved_and_exported(tmp_path: Path) -> Non
     folder = tmp_path / "exported"
     subprocess.run(["cc", "-O1", "net_test.c", "net.o", "-lm", "-o", "self_test"], cwd=folder, check=True)
     subprocess.run(["./self_test"], cwd=folder, check=True, capture_output=True)
+
+
+# A past that a state holds ------------------------------------------------------------------------------------
+
+
+def with_cache(wide: int = 2, turned: bool = False) -> Any:
+    """A convolution that begins with the past in a state, as streaming exports have it, before an LSTM."""
+    around = [("Transpose", ["cache"], ["past"], {"perm": [1, 2, 0]})] if turned else []
+    order = ["past" if turned else "cache", "x"]
+    made = [
+        helper.make_node(op, given, gives, **more) for op, given, gives, more in [
+            *around, ("Concat", order, ["z"], {"axis": 2}), ("Relu", ["z"], ["r"], {}),
+            ("Conv", ["r", "K"], ["f"], {"dilations": [wide // 2]}), ("Transpose", ["f"], ["t"], {"perm": [2, 0, 1]}),
+            ("LSTM", ["t", "W", "R", "", "", "h", "c"], ["Y", "hn", "cn"], {"hidden_size": UNITS}),
+            ("Squeeze", ["Y", "one"], ["s"], {}), ("Transpose", ["s"], ["y"], {"perm": [1, 0, 2]}),
+            ("Slice", ["z", "first", "far", "two"], ["last"], {}),
+            ("Transpose", ["last"], ["next"], {"perm": [2, 0, 1]}) if turned else ("Identity", ["last"], ["next"], {}),
+        ]
+    ]  # fmt: skip
+    arrays = {"W": W, "R": R, "K": KERNEL, "one": np.array([1]), "two": np.array([2]), "first": np.array([-wide]),
+              "far": np.array([1 << 40])}  # fmt: skip
+    inputs = {"x": ["B", 2, "T"], "cache": [wide, "B", 2] if turned else ["B", 2, wide],
+              "h": [1, "B", UNITS], "c": [1, "B", UNITS]}  # fmt: skip
+    graph = helper.make_graph(
+        made, "net", [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
+        [helper.make_tensor_value_info(key, TensorProto.FLOAT, None) for key in ("y", "next", "hn", "cn")],
+        [numpy_helper.from_array(array, key) for key, array in arrays.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+KERNEL = RANDOM.standard_normal((WIDTH, 2, 3)).astype(np.float32)
+STATES = {"next": "cache", "hn": "h", "cn": "c"}
+
+
+@pytest.mark.parametrize(("wide", "turned"), [(2, False), (4, False), (2, True)])
+def test_streams_keep_the_past_that_a_state_holds(wide: int, turned: bool) -> None:
+    program = rg.read_onnx(with_cache(wide, turned)).program(states=STATES)
+    x = RANDOM.standard_normal((2, 2, 7)).astype(np.float32)
+    cache = np.zeros((wide, 2, 2) if turned else (2, 2, wide))
+    whole = program.inference(x=x, cache=cache, h=np.zeros((1, 2, UNITS)), c=np.zeros((1, 2, UNITS)))
+    stream = program.inference.stream(batch=2)
+    found = [stream.step(x=x[:, :, step])["y"] for step in range(2)]
+    found += [*np.moveaxis(stream.process(x=x[:, :, 2:6])["y"], 1, 0), stream.step(x=x[:, :, 6])["y"]]
+    assert np.array_equal(np.stack(found, 1), whole["y"])
+    assert np.array_equal(stream.state["cache"], whole["next"])
+    pool = program.inference.streams(2)
+    handle = pool.open()
+    assert np.array_equal(pool.step({handle: {"x": x[1, :, 0]}})[handle]["y"], whole["y"][1, 0])
+
+
+def test_a_past_that_is_another_one_is_refused() -> None:
+    model = with_cache()
+    (cut,) = (node for node in model.graph.node if node.op_type == "Slice")
+    cut.input[0] = "r"  # what is kept is not what it is put before
+    with pytest.raises(rg.GraphError, match="can't be streamed"):
+        rg.read_onnx(model).program(states=STATES).inference.stream()

@@ -36,11 +36,25 @@ def test_the_docs_have_it() -> None:
     assert text[1].splitlines()[2:] == rows
 
 
+def test_the_docs_have_the_ops_of_onnxruntime() -> None:
+    from rnngraph.formats.onnx.core.table import OPS
+    from rnngraph.formats.onnx.read import FILES
+
+    assert FILES
+    text = re.search("<!-- ops of onnxruntime -->\n(.*?)\n<!-- end", API.read_text(), re.DOTALL)
+    assert text is not None
+    ops = sorted(op for domain, op in OPS if domain == "com.microsoft")
+    assert re.findall("`([^`]+)`", text[1]) == ops
+
+
 def test_errors_say_why() -> None:
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
     nodes = [helper.make_node("Det", ["x"], ["z"]), helper.make_node("Mine", ["z"], ["y"], domain="my.own")]
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my.own", 1)]
-    for chosen, text in ((nodes[:1], "no function here computes it"), (nodes[1:], "not one of ONNX's own")):
+    nodes.append(helper.make_node("Conv", ["z", "z"], ["y"], domain="com.microsoft.nchwc"))
+    opsets = [helper.make_opsetid(name, version) for name, version in (("", 17), ("my.own", 1))]
+    opsets.append(helper.make_opsetid("com.microsoft.nchwc", 1))
+    said = ("no function here computes it", "not one of ONNX's own", "ORT_ENABLE_EXTENDED")
+    for chosen, text in zip(([node] for node in nodes), said, strict=True):
         first = info[0] if chosen == nodes[:1] else helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n"])
         last = helper.make_tensor_value_info(chosen[0].output[0], TensorProto.FLOAT, ["n"])
         model = helper.make_model(helper.make_graph(chosen, "net", [first], [last]), opset_imports=opsets, ir_version=8)

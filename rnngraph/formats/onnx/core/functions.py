@@ -30,6 +30,7 @@ from ....declare.functions.basic import (
     tanh,
     where,
 )
+from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.sequences import cumsum
 from ....declare.tensor import Tensor
 
@@ -166,28 +167,8 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 
 
 def truncated(x: Any) -> Tensor:
-    """x cut off towards 0. From 2**23 on every float32 is whole, so that there is nothing to cut off."""
-    return where(abs(x) < 8388608, cast(cast(where(abs(x) < 8388608, x, 0), "int64"), x.dtype), x)
-
-
-def floor_of(x: Any) -> Tensor:
-    """The largest whole number that is not above x."""
-    whole = truncated(x)
-    return where(whole > x, whole - 1, whole)
-
-
-def ceil_of(x: Any) -> Tensor:
-    """The smallest whole number that is not below x."""
-    whole = truncated(x)
-    return where(whole < x, whole + 1, whole)
-
-
-def round_half_even(x: Any) -> Tensor:
-    """The nearest whole number, of two the even one."""
-    low = floor_of(x)
-    up = where(x - low > 0.5, low + 1, low)
-    is_odd = low * 0.5 - floor_of(low * 0.5) > 0
-    return where(logical_or(x - low < 0.5, x - low > 0.5), up, where(is_odd, low + 1, low))
+    """x cut off towards 0."""
+    return where(x < 0, ceil(x), floor(x))
 
 
 def descending_order(x: Any) -> Tensor:

@@ -51,9 +51,14 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Unrounded:
-    """What a file quantizes, as it was before: only what takes such numbers back to floats may read it."""
+    """What a file quantizes, as it was before: only what moves such numbers or takes them back to floats may read it.
 
-    source: Value
+    scale, zero: a number of the file stands for (number - zero) * scale; None where a call computes them.
+    """
+
+    source: Operand
+    scale: np.ndarray | None
+    zero: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)

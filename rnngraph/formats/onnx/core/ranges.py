@@ -34,9 +34,9 @@ def range_of(tensors: Tensors, x: Any) -> Range | None:
         return _behind(range_of(tensors, x.source), len(x.shape) - len(shape_of(x.source)))
     if not isinstance(x, Value):
         return None
-    known = tensors.known_as(x)
-    if known is not None:
-        return _of_known(known)
+    declared = tensors.declared_of(x)
+    if declared is not None:
+        return range_of(tensors, declared)
     if tensors.is_a(x, "count"):
         return Range(0, 0)
     return None if x.path else _of_step(tensors, x)

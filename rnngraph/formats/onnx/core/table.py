@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -108,10 +109,17 @@ class Call:
             raise UnreadableError("it reads no sequence that the file has made")
         return found.items
 
-    def unrounded(self, number: int) -> Operand:
-        """An input that may have been quantized, as it was before."""
+    def quantized(self, number: int) -> Operand | Unrounded:
+        """An input of numbers that are quantized: in the file, or at run time."""
         found = self.inputs[number] if number < len(self.inputs) else None
-        return found.source if isinstance(found, Unrounded) else self.input(number)
+        return found if isinstance(found, Unrounded) else self.input(number)
+
+    def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
+        """What a node of ONNX's own with these inputs and this node's attributes gives."""
+        node = replace(self.node, op=op, domain="")
+        reader = reader_of(node)
+        assert reader is not None, op
+        return reader(Call(node, inputs, opset, self.tensors, self._arrays, self._branches))
 
     def value(self, number: int, base: str = "weight") -> Value:
         """An input as a value of the script."""

@@ -57,9 +57,13 @@ class Values:
             self._declared[key] = x, self._repeated(x) if isinstance(x, Expanded) else self._constant(x, base)
         return self._declared[key][1]
 
+    def declared_of(self, x: Value) -> Operand | None:
+        """What a value was declared of that is known, or that is repeated."""
+        return next((source for source, value in self._declared.values() if value is x), None)
+
     def known_as(self, x: Value) -> Known | None:
         """The array of the file that a value was declared of."""
-        found = next((source for source, value in self._declared.values() if value is x), None)
+        found = self.declared_of(x)
         return found if isinstance(found, Known) and not found.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:

@@ -6,7 +6,7 @@ state. That a condition lets the loop run to its end is read off the body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..core.known import (
     Operand,
     Stacked,
     check_count,
+    dtype_of,
     known,
     of_sizes,
     shape_of,
@@ -31,6 +32,7 @@ from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from ..ops.shapes import counted
 from .steps import Loop, Steps
+from .written import Places, counted_alone, places_of, writer_of
 
 ENDLESS = (1 << 31) - 1
 """A number of steps that stands for no bound."""
@@ -74,26 +76,40 @@ class _Reading:
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
+        self.updates: dict[str, str] = {}
+        """What each step writes to a place of its own of a state that nothing reads."""
+        self.places = dict(self._written())
         self.units: dict[str, list[int]] = {}
         """Axes of 1 that the index gives what is chosen by the step's number."""
 
     def outputs(self) -> list[Operand | Deferred]:
         """The states after the last step, then what the steps gave."""
-        carried = [name for name in self.initial if name not in self.fixed and name not in self.counts]
-        wanted = [*(self.following[name] for name in carried), *self.emitted, *self.lists.values()]
+        beside = {*self.fixed, *self.counts, *self.places}
+        carried = [name for name in self.initial if name not in beside]
+        given_alone = [*self.emitted, *self.lists.values(), *self.updates.values()]
+        wanted = [*(self.following[name] for name in carried), *given_alone]
         sequences = self._sequences(wanted)
+        shaped_alone = self._shapes(self.places) | self._numbered(
+            0, [name for name in self.counts if name not in sequences]
+        )
         graph = replace(self.body, outputs=wanted)
 
         def step(tensors: Tensors, given: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
             shaped = {name: tensors.expand_dims(given[name], axes) for name, axes in self.units.items() if axes}
-            found = self.call.branch(graph, {**self.fixed, **given, **shaped}, tensors)
-            return found[: len(carried)], found[len(carried) :]
+            found = self.call.branch(graph, {**shaped_alone, **self.fixed, **given, **shaped}, tensors)
+            first = len(found) - len(self.places)
+            pairs = zip(found[first:], self.places.values(), strict=True)
+            written = [tensors.reshape(item, places.shape) for item, places in pairs]
+            return found[: len(carried)], [*found[len(carried) : first], *written]
 
         initial = {name: self.initial[name] for name in carried}
         finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
         known_finals: dict[str, Operand | Deferred] = {**self.fixed, **dict(zip(carried, finals, strict=True))}
-        for name, item in zip(self.lists, emits[len(self.emitted) :], strict=True):
+        appended = emits[len(self.emitted) :]
+        for name, item in zip(self.lists, appended, strict=False):
             known_finals[name] = Stacked(item)
+        for (name, place), item in zip(self.places.items(), appended[len(self.lists) :], strict=True):
+            known_finals[name] = place.written(self.tensors, self.initial[name], item, self.length)
         for name, count in self.counts.items():
             if name in self.initial:
                 last = self.tensors.reshape(of_sizes([count.first + self.length]), shape_of(self.initial[name]))
@@ -109,6 +125,40 @@ class _Reading:
         if node is None or not is_plain or self._passes(node.inputs[0]) != name or reads.count(name) != 1:
             raise UnreadableError("its steps do more with a sequence than to put an array at its end")
         return node.inputs[1]
+
+    def _written(self) -> Iterator[tuple[str, Places]]:
+        """States that steps write to, with where they do."""
+        for name in self.initial:
+            node = writer_of(name, self.following[name], self.body, self._passes)
+            if node is None or not self._follows(node.inputs[1]):
+                continue
+            graph, shapes = replace(self.body, outputs=[node.inputs[1]]), self._shapes(self.initial)
+            first, second = (
+                self.call.branch(graph, {**shapes, **self.fixed, **self._numbered(step, self.counts)})[0]
+                for step in (0, 1)
+            )
+            places = places_of(self.tensors, self._shape(name), first, second)
+            if places is not None:
+                self.updates[name] = node.inputs[2]
+                yield name, places
+
+    def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
+        """Whether a value follows from the step's number, from shapes, and from what is the same at all steps. others:
+        states that it may be made of, too.
+        """
+        return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
+
+    def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
+        """Zeros in the shapes of states, for what asks for these alone."""
+        return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
+
+    def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
+        """What counts steps, as it is at one of them."""
+        found = {}
+        for name in names:
+            shape = () if name == self.number else self._shape(name)
+            found[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
+        return found
 
     # How many steps ------------------------------------------------------------------------------------
 
@@ -231,6 +281,8 @@ class _Reading:
             chosen = self._chosen(node)
             if chosen is not None:
                 sequences[name], self.units[name] = chosen
+                continue
+            if node.op == "Shape" and self.places and self._follows(node.inputs[0], self.places):
                 continue
             pending += [item for item in node.inputs if item]
             pending += [item for graph in subgraphs(node) for item in _read_within(graph)]

@@ -215,7 +215,11 @@ def _pooled_twice(call: Call, windows: Sequence[_Window]) -> Operand:
     across, tensors, script = _across(call.shape()[2:], windows), call.tensors, call.script
     window, is_max = windows[across], call.op == "MaxPool"
     counts_all = is_max or bool(call.whole("count_include_pad", 0))
-    if call.whole("ceil_mode", 0) or ((window.before or window.after) and not counts_all):
+    if call.whole("ceil_mode", 0):
+        added = _more(window, call.shape()[2 + across])
+        window.after += added
+        counts_all = counts_all and (is_max or not added)
+    if (window.before or window.after) and not counts_all:
         raise UnreadableError("its last windows along one of two axes are not whole")
 
     def join(parts: list[Operand]) -> Operand:
@@ -242,6 +246,8 @@ def _pooled(call: Call, x: Value, window: _Window) -> Value:
         after += _more(window, size)
     options: dict[str, Any] = {} if window.stride == window.kernel else {"strides": window.stride}
     counts_all = bool(call.whole("count_include_pad", 0))
+    if window.is_same and counts_all and not is_max:
+        raise UnreadableError("how much SAME_UPPER pads an axis of open size, which its means count, is not known")
     half = window.span // 2
     is_even = window.stride == 1 and window.span > 0 and (before, after) == (half, window.span - half)
     if window.is_same or (is_even and (is_max or not counts_all)):  # of what there is

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions import activations, basic
+from ....declare.functions import activations, basic, rounding
 from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
 from ..core.functions import (
     affine,
     arc_cosine,
     arc_sine,
-    ceil_of,
     celu,
-    floor_of,
     hard_sigmoid_of,
     hard_swish,
     hyperbolic_cosine,
@@ -30,7 +28,6 @@ from ..core.functions import (
     power,
     reciprocal,
     remainder_of,
-    round_half_even,
     selu_of,
     shrink,
     swish_of,
@@ -51,7 +48,7 @@ _UNARY: Mapping[str, Callable[..., Any]] = {
     "Atan": basic.atan, "Erf": basic.erf, "Sign": basic.sign, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
     "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
     "Not": basic.logical_not, "Reciprocal": reciprocal, "Mish": mish, "Sinh": hyperbolic_sine,
-    "Cosh": hyperbolic_cosine, "Tan": tangent, "Floor": floor_of, "Ceil": ceil_of, "Round": round_half_even,
+    "Cosh": hyperbolic_cosine, "Tan": tangent, "Floor": rounding.floor, "Ceil": rounding.ceil, "Round": rounding.round,
     "HardSwish": hard_swish, "Asin": arc_sine, "Acos": arc_cosine, "Asinh": inverse_hyperbolic_sine,
     "Acosh": inverse_hyperbolic_cosine, "Atanh": inverse_hyperbolic_tangent,
 }  # fmt: skip

@@ -51,13 +51,13 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    tensors = call.tensors
-    if call.whole("transBatchA", 0) or call.whole("transBatchB", 0):
-        raise UnreadableError("it turns the axes of batches")
-    sides = []
-    for number, name in enumerate(("transA", "transB")):
+    """The first axis may be the rows of matrices, and the others before the last be those of batches."""
+    tensors, sides = call.tensors, []
+    for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
-        if call.whole(name, 0) and rank > 1:
+        if call.whole(f"transBatch{name}", 0) and rank > 2:
+            side = tensors.transpose(side, (*range(1, rank - 1), 0, rank - 1))
+        if call.whole(f"trans{name}", 0) and rank > 1:
             side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
     found, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)

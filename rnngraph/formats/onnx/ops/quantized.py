@@ -1,17 +1,20 @@
-"""Quantized ops, read as floats with the file's scales: what they round at run time is not rounded here."""
+"""Quantized numbers, read as floats with the file's scales: what is rounded at run time is not rounded here. Numbers
+that are out of the bounds of what they are quantized to are these bounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
-from ....ir.types import FLOATS
+from ....ir.types import FLOATS, Dim
 from ...steps import Value
-from ..core.known import Known, Operand, Unrounded, dtype_of, known, shape_of
+from ..core.known import Deferred, Known, Operand, Unrounded, dtype_of, known, number_like, shape_of
+from ..core.model import MAIN_DOMAINS, dtype_name
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..recurrent.drivers import declared
@@ -26,13 +29,21 @@ E = "com.microsoft"
 @reads("DequantizeLinear")
 @reads("DequantizeLinear", domain=E)
 def _dequantize(call: Call) -> Outputs:
-    x = call.unrounded(0)
-    if dtype_of(x) in FLOATS:
-        return x
-    if call.whole("block_size", 0):
-        raise UnreadableError("its scales are of blocks")
-    scale, axis = call.array(1, "its scale"), call.whole("axis", 1)
-    zero = call.array(2, "its zero point") if call.maybe(2) is not None else None
+    return floats_of(call, 0, axis=call.whole("axis", 1))
+
+
+def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, axis: int = 1) -> Operand:
+    """An input of quantized numbers as floats. places: of its scale and its zero point among the inputs, where they are
+    not the next two. axis: which the scales are of, where there are several.
+    """
+    x, (scale_at, zero_at) = call.quantized(number), places or (number + 1, number + 2)
+    if isinstance(x, Unrounded) and x.scale is None:
+        return x.source
+    _check_blocks(call)
+    scale = call.array(scale_at, "its scale")
+    zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
+    if isinstance(x, Unrounded):
+        return _rescaled(call, x, scale, zero)
     if isinstance(x, Known):
         return known(dequantized(x.numbers("an array"), scale, zero, axis))
     value = call.tensors.value(x)
@@ -40,14 +51,48 @@ def _dequantize(call: Call) -> Outputs:
         rows = _of_floats(call, value, lambda table: known(dequantized(table.numbers("a table"), scale, zero, axis)))
         if rows is not None:
             return rows
-    shape = shape_of(value)
     steps: Operand = call.tensors.cast(value, "float32")
-    ones = [dim if place == axis % len(shape) and scale.size > 1 else 1 for place, dim in enumerate(shape)]
-    if not all(isinstance(dim, int) for dim in ones):
-        raise UnreadableError("its scales are of an axis of open size")
+    ones = _beside(shape_of(value), scale.size, axis)
     if zero is not None and zero.any():
         steps = combined(call, "Sub", steps, known(np.broadcast_to(zero, scale.shape).astype(np.float32).reshape(ones)))
     return combined(call, "Mul", steps, known(scale.astype(np.float32).reshape(ones)))
+
+
+def _check_blocks(call: Call) -> None:
+    if call.whole("block_size", 0):
+        raise UnreadableError("its scales are of blocks")
+
+
+def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
+    """The shape in which so many numbers of an axis stand beside an array."""
+    place = axis_of(axis, len(shape)) if count > 1 else None
+    ones = [dim if other == place else 1 for other, dim in enumerate(shape)]
+    if not all(isinstance(dim, int) for dim in ones):
+        raise UnreadableError("its scales are of an axis of open size")
+    return [int(str(dim)) for dim in ones]
+
+
+def _rescaled(call: Call, x: Unrounded, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
+    """What was quantized with one scale and is taken back with this one, which mostly is the same."""
+    assert x.scale is not None
+    assert x.zero is not None
+    factors, zeros = numbers_of(scale, zero)
+    if np.array_equal(factors, x.scale) and np.array_equal(zeros, x.zero):
+        return x.source
+    if factors.size > 1 or x.scale.size > 1:
+        raise UnreadableError("it is quantized by other scales than it is taken back by")
+    found = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
+    shift = float((x.zero[0] - zeros[0]) * factors[0])
+    return combined(call, "Add", found, number_like(shift, found)) if shift else found
+
+
+def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Scales and zero points in float64, as many of one as of the other."""
+    factors = scale.astype(np.float64).reshape(-1)
+    zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
+    if zeros.size not in (1, factors.size):
+        raise UnreadableError(f"{factors.size} scales and {zeros.size} zero points")
+    return factors, np.broadcast_to(zeros, factors.shape)
 
 
 _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basic.squeeze)
@@ -88,21 +133,114 @@ def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, a
 @reads("QuantizeLinear", "FakeQuantizeLinear")
 @reads("QuantizeLinear", domain=E)
 def _quantize(call: Call) -> Outputs:
-    return Unrounded(call.value(0))
+    _check_blocks(call)
+    return quantized(call, call.input(0), 1, call.whole("axis", 1))
+
+
+def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Unrounded:
+    """x within the bounds of the numbers that it is quantized to, not rounded; an array of the file as these numbers.
+
+    scale_at: the input that has its scale, behind which stands its zero point. What ends at a bound, as relu does at 0,
+    files do by the bound alone.
+    """
+    x_scale, x_zero = call.maybe(scale_at), call.maybe(scale_at + 1)
+    if not isinstance(x_scale, Known) or not (x_zero is None or isinstance(x_zero, Known)):
+        return Unrounded(x, None, None)
+    kind = (dtype_name(call.whole("output_dtype", 0)) or "uint8") if x_zero is None else x_zero.dtype
+    if np.dtype(kind).kind not in "iu":
+        raise UnreadableError(f"it quantizes to {kind}")
+    zero = None if x_zero is None else x_zero.numbers("its zero point")
+    scale, zeros = numbers_of(x_scale.numbers("its scale"), zero)
+    ones, limits = _beside(shape_of(x), scale.size, axis), np.iinfo(kind)
+    if isinstance(x, Known):
+        steps = np.rint(x.numbers("an array") / scale.reshape(ones)) + zeros.reshape(ones)
+        return known(np.clip(steps, limits.min, limits.max).reshape(x.array.shape), kind)
+    if dtype_of(x) not in FLOATS:
+        x = call.tensors.cast(call.tensors.value(x), "float32")
+    low, high = (
+        known(((limit - zeros) * scale).astype(np.float32).reshape(ones if scale.size > 1 else ()))
+        for limit in (limits.min, limits.max)
+    )
+    if scale.size > 1:
+        return Unrounded(combined(call, "Min", combined(call, "Max", x, low), high), scale, zeros)
+    within = call.of("Clip", [x, low, high])
+    assert isinstance(within, Operand)
+    return Unrounded(within, scale, zeros)
 
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
     """x, with scale 1 and zero point 0."""
-    return [Unrounded(call.value(0)), known(np.float32(1)), known(np.zeros((), np.uint8))]
+    return [Unrounded(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
+
+
+# What only moves numbers ----------------------------------------------------------------------------------
+
+MOVING = frozenset((
+    "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool", "Pad", "Reshape",
+    "ReverseSequence", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+))  # fmt: skip
+"""Ops of ONNX's own that give entries of what they take, which may be quantized."""
+ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
+"""Ops of ONNX's own to which it is the same whether numbers are quantized."""
+
+
+def of_floats(call: Call) -> Outputs | None:
+    """What a node that moves quantized numbers gives, found by what they were before; None of any other node."""
+    items = [item for item in call.inputs if isinstance(item, Unrounded)]
+    if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | ASKING:
+        return None
+    first = items[0]
+    for item in items:
+        if not _is_alike(first, item):
+            raise UnreadableError("it takes numbers that are quantized in several ways")
+        if item.scale is not None and item.scale.size > 1:
+            raise UnreadableError("it takes numbers that are quantized by several scales")
+    beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
+    made = call.of(
+        call.op, [_before(item, first, number in beside) for number, item in enumerate(call.inputs)], call.opset
+    )
+    if call.op in ASKING:
+        return made
+    found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
+    return [Unrounded(item, first.scale, first.zero) if isinstance(item, Operand) else item for item in found]
+
+
+def _is_alike(one: Unrounded, other: Unrounded) -> bool:
+    if one.scale is None or other.scale is None or one.zero is None or other.zero is None:
+        return one.scale is other.scale
+    return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero, other.zero)
+
+
+def _before(item: Operand | Deferred | None, first: Unrounded, is_beside: bool) -> Operand | Deferred | None:
+    """An input as it was before it was quantized. is_beside: numbers of the file are quantized like the others."""
+    if isinstance(item, Unrounded):
+        return item.source
+    if not is_beside or item is None:
+        return item
+    if not isinstance(item, Known) or first.scale is None:
+        raise UnreadableError("it joins numbers that were quantized at run time with others")
+    return known(dequantized(item.numbers("an array"), first.scale, first.zero, 0))
+
+
+# Products of whole numbers ----------------------------------------------------------------------------------
+
+
+def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
+    """What an op of whole numbers takes, less its zero point, not rounded: scales are multiplied behind the op."""
+    x = call.quantized(number)
+    zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
+    if not isinstance(x, Unrounded) or x.scale is None or x.scale.size > 1:
+        raise UnreadableError("whole numbers are multiplied that were not quantized by one known scale")
+    return _rescaled(call, x, np.ones(1), zero)
 
 
 @reads("MatMulInteger")
 def _matmul_integer(call: Call) -> Outputs:
-    """A product of floats; scales are multiplied behind it."""
-    left, right = call.unrounded(0), call.input(1)
-    if dtype_of(left) not in FLOATS or not isinstance(right, Known):
-        raise UnreadableError("whole numbers are multiplied that no DynamicQuantizeLinear made")
+    """A product of floats."""
+    left, right = _steps_of(call, 0, 2), call.input(1)
+    if not isinstance(right, Known):
+        raise UnreadableError("it multiplies by a matrix that is not in the file")
     array = right.numbers("a matrix").astype(np.float32)
     if call.maybe(3) is not None:
         array = array - call.array(3, "its zero point").astype(np.float32)
@@ -111,10 +249,8 @@ def _matmul_integer(call: Call) -> Outputs:
 
 @reads("ConvInteger")
 def _conv_integer(call: Call) -> Outputs:
-    """A convolution of floats; scales are multiplied behind it."""
-    x, kernel = call.unrounded(0), call.array(1, "its kernel").astype(np.float32)
-    if dtype_of(x) not in FLOATS:
-        raise UnreadableError("whole numbers are multiplied that no DynamicQuantizeLinear made")
+    """A convolution of floats."""
+    x, kernel = _steps_of(call, 0, 2), call.array(1, "its kernel").astype(np.float32)
     if call.maybe(3) is not None:
         kernel = kernel - _of_first_axis(call.array(3, "its zero point"), kernel.ndim)
     return convolved(call, x, kernel, None)

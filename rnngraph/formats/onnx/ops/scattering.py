@@ -46,7 +46,7 @@ def _scatter_elements(call: Call) -> Outputs:
     if found is not None and is_part and call.text("reduction", "none") == "none":
         bounds: list[Bounds] = [(0, dim) for dim in index]
         bounds[axis] = found.first, index[axis]
-        return _written(tensors, call.input(0), bounds, tensors.reshape(places, index))
+        return written_over(tensors, call.input(0), bounds, tensors.reshape(places, index))
     if any(have != wanted for place, (have, wanted) in enumerate(zip(shape, index, strict=True)) if place != axis):
         raise UnreadableError(f"it writes to places of {texts(index)} of an array of {texts(shape)}")
     return _one_by_one(call, axis)
@@ -94,10 +94,10 @@ def _scatter_nd(call: Call) -> Outputs:
     parts = parts_of(tensors, index)
     ranges = None if parts is None else [range_of(tensors, part) for part in parts]
     if ranges is not None and reduction == "none":
-        region = _region(ranges, shape, places[:-1])
+        region = region_of(ranges, shape, places[:-1])
         if region is not None:
             whole = [dim for _, dim in region]
-            return _written(tensors, x, region, tensors.reshape(updates, whole))
+            return written_over(tensors, x, region, tensors.reshape(updates, whole))
     if not isinstance(index, Known):
         raise UnreadableError(COMPUTED)
     if all(isinstance(dim, int) for dim in shape[:depth]):
@@ -107,7 +107,7 @@ def _scatter_nd(call: Call) -> Outputs:
     rows = tensors.reshape(updates, [index.array.size, *shape[1:]])
     for number, place in enumerate(index.numbers("indices").reshape(-1).tolist()):
         bounds: list[Bounds] = [(place, 1), *((0, dim) for dim in shape[1:])]
-        x = _written(tensors, x, bounds, tensors.taken(rows, [slice(number, number + 1)]))
+        x = written_over(tensors, x, bounds, tensors.taken(rows, [slice(number, number + 1)]))
     return x
 
 
@@ -131,7 +131,7 @@ def _of_known(x: Known, index: Known, updates: Known) -> Known:
     return known(found, x.dtype)
 
 
-def _region(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
+def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
     """The part of each axis that is written, if places are all those of parts of axes, in their order."""
     found: list[Bounds] = []
     last = -1
@@ -146,7 +146,7 @@ def _region(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequenc
     return [*found, *((0, dim) for dim in shape[len(ranges) :])]
 
 
-def _written(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
+def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
     """x with updates in the place of a part of it."""
     shape = shape_of(x)
     cut = [axis for axis, (first, count) in enumerate(region) if (first, count) != (0, shape[axis])]
@@ -165,7 +165,7 @@ def _written(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Op
     if len(cut) > 1:
         within = tensors.taken(x, [*ahead, slice(start, stop)])
         whole: list[Bounds] = [*region[:axis], (0, shape_of(within)[axis]), *region[axis + 1 :]]
-        inner = _written(tensors, within, whole, updates)
+        inner = written_over(tensors, within, whole, updates)
     parts = [] if start == 0 else [tensors.taken(x, [*ahead, slice(None, start)])]
     parts += [inner] if stop is None else [inner, tensors.taken(x, [*ahead, slice(stop, None)])]
     return tensors.concat(parts, axis)

@@ -254,6 +254,74 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
     assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
 
 
+@pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])
+def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
+    """As torch writes ``y[:, t] = h`` and ``y[t] = h`` of scripts, also from the end: steps ask for y's shape."""
+    by_rows = [
+        ("Gather", ["y_t", "place"], "old", {"axis": 1}), ("Shape", ["old"], "old_shape", {}),
+        ("Expand", ["h_n", "old_shape"], "updates", {}), ("Shape", ["y_t"], "whole", {}),
+        ("Gather", ["whole", "zero"], "rows", {}), ("Range", ["zero", "rows", "single"], "r", {}),
+        ("Unsqueeze", ["place", "front"], "at", {}), ("Add", ["r", "at"], "both", {}), ("Shape", ["both"], "wide", {}),
+        ("Expand", ["r", "wide"], "rows_in", {}), ("Expand", ["at", "wide"], "at_in", {}),
+        ("Unsqueeze", ["rows_in", "column"], "r_of", {}), ("Unsqueeze", ["at_in", "column"], "at_of", {}),
+        ("Concat", ["r_of", "at_of"], "index", {"axis": -1}),
+    ]  # fmt: skip
+    by_steps = [("Unsqueeze", ["place", "column"], "index", {}), ("Identity", ["h_n"], "updates", {})]
+    shape = ["T", "B", UNITS] if time_major else ["B", "T", UNITS]
+    states = [info("h_t", ["B", UNITS]), info("y_t", shape)]
+    body = helper.make_graph(
+        [
+            constant("zero", 0), constant("single", 1), constant("column", [-1]),
+            *made([("Sub", ["end", "i"], "place", {}) if back else ("Identity", ["i"], "place", {}),
+                   ("Gather", ["x", "place"], "x_t", {"axis": 1})]),
+            *plain_step("x_t", "h_t", "h_n"), *made(by_steps if time_major else by_rows),
+            *made([("ScatterND", ["y_t", "index", "updates"], "y_n", {}), ("Identity", ["go"], "on", {})]),
+        ],
+        "body", [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), *states],
+        [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS]), info("y_n", shape)],
+    )  # fmt: skip
+    sizes = ["steps_of", "rows_of", "units"] if time_major else ["rows_of", "steps_of", "units"]
+    nodes = [
+        *size_of("x", 1, "steps"), *size_of("x", 0, "batch"), constant("units", [UNITS]), constant("front", [0]),
+        constant("one", 1),
+        *made([
+            ("Sub", ["steps", "one"], "end", {}), ("Unsqueeze", ["steps", "front"], "steps_of", {}),
+            ("Unsqueeze", ["batch", "front"], "rows_of", {}), ("Concat", sizes, "shape_of_y", {"axis": 0}),
+            ("ConstantOfShape", ["shape_of_y"], "zeros", {}),
+        ]),
+        helper.make_node("Loop", ["steps", "", "h", "zeros"], ["last", "y"], body=body),
+    ]  # fmt: skip
+    inputs = [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])]
+    model = model_of(nodes, inputs, [info("last", ["B", UNITS]), info("y", shape)])
+    check(model, feeds(2, 5))
+    text = rg.read_onnx(model).script()
+    assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
+
+
+def made(nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]]) -> list[Any]:
+    return [helper.make_node(op, given, [gives], **more) for op, given, gives, more in nodes]
+
+
+def test_an_array_that_steps_write_to_and_read_is_refused() -> None:
+    nodes = [
+        ("Gather", ["x", "i"], "x_t", {"axis": 1}), ("Gather", ["y_t", "zero"], "h_t", {}),
+        ("Unsqueeze", ["i", "column"], "index", {}), ("ScatterND", ["y_t", "index", "h_n"], "y_n", {}),
+        ("Identity", ["go"], "on", {}),
+    ]  # fmt: skip
+    body = helper.make_graph(
+        [constant("zero", 0), constant("column", [-1]), *made(nodes[:2]), *plain_step("x_t", "h_t", "h_n"),
+         *made(nodes[2:])],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("y_t", ["T", "B", UNITS])],
+        [info("on", [], TensorProto.BOOL), info("y_n", ["T", "B", UNITS])],
+    )  # fmt: skip
+    run = helper.make_node("Loop", ["steps", "", "h"], ["y"], body=body)
+    inputs = [info("x", ["B", "T", INPUTS]), info("h", ["T", "B", UNITS])]
+    model = model_of([*size_of("x", 1, "steps"), run], inputs, [info("y", ["T", "B", UNITS])])
+    with pytest.raises(rg.NotReadableError, match="Loop"):
+        rg.read_onnx(model)
+
+
 def sequence(name: str) -> Any:
     return helper.make_tensor_sequence_value_info(name, TensorProto.FLOAT, None)
 

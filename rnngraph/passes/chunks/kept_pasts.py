@@ -1,0 +1,72 @@
+"""States that hold the past of a sequence: a net joins such a state and the sequence, and gives the last entries of
+both as the state's next value. A chunk does so as the whole does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+import numpy as np
+
+from ...ir.axes import counts
+from ...ir.graph import Graph, Node, make, remake, topological, with_sizes
+from ...ir.interpreter import interpret
+from ...ir.types import Dim
+
+_MOVES = frozenset(("concat", "reshape", "slice", "transpose"))
+"""Ops that move entries, and that reverse each other."""
+ROWS, STEPS = 2, 3
+"""Sizes with which it is tried what becomes of a state's entries."""
+
+
+def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]:
+    """Concats along time of a state that is kept and a sequence, where the state's next value is the last entries.
+
+    kept: labels of inputs that are such states, [rows, width], as are the outputs of these names.
+    """
+    fronts = {node: labels for node in graph.nodes if (labels := _labels_before(node, lengths, kept))}
+    following = {name: node for name, node in graph.outputs if name in kept}
+    wrong = {label for label in set().union(*fronts.values()) if not _is_past(label, following, fronts, lengths)}
+    return {node for node, labels in fronts.items() if not labels & wrong}
+
+
+def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
+    """The states that stand before a sequence, if nothing else does."""
+    if node.op != "concat" or len(node.operands) != 2:
+        return set()
+    (front, behind), axis = node.operands, node["axis"]
+    if counts(front.shape[axis], lengths) or not counts(behind.shape[axis], lengths):
+        return set()
+    made_of = topological([front])
+    labels = {str(item["label"]) for item in made_of if item.op == "input"}
+    is_moved = all(item.op in _MOVES or item.op == "input" for item in made_of)
+    return labels if is_moved and labels <= kept else set()
+
+
+def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Set[str]], lengths: Set[str]) -> bool:
+    """Whether a state's next value is the last entries of what it stands before: then it stays as it is where it stands
+    behind the sequence.
+    """
+    new: dict[Node, Node] = {}
+    for number, node in enumerate(fronts):
+        front, behind = node.operands
+        sequence = make("input", label=f"sequence {number}", type=behind.tensor)
+        new[node] = make("concat", sequence, front, axis=node["axis"])
+    moves = topological([following[label]], known=fronts.keys())
+    read = {following[label], *(item for node in moves for item in node.operands)} & fronts.keys()
+    if not any(label in fronts[node] for node in read):
+        return False
+    for node in moves:
+        if node.op != "input" and node.op not in _MOVES:
+            return False
+        new[node] = remake(node, [new[item] for item in node.operands])
+    made = Graph.of("past", [(label, new[following[label]])])
+    sizes: dict[str, Dim] = {name: STEPS if name in lengths else ROWS for name in made.symbols}
+    made = with_sizes(made, sizes)
+    feeds = {}
+    for node in made.inputs:
+        shape = [int(str(dim)) for dim in node.shape]
+        feeds[str(node["label"])] = np.full(shape, -1.0)
+        if node["label"] == label:
+            feeds[label] = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    return label in feeds and np.array_equal(interpret(made, feeds)[label], feeds[label])
