@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...arguments import one_of
-from ...errors import ArgumentError, ShapeError, Where, shown, user_line
+from ...errors import ArgumentError, ShapeError, Where, shown, user_line, warn
 from ...ir.sizes.polynomial import Dim, ceil_divide, floor_divide
 from ...public import api
 from ..tensor import Tensor, as_tensor, build, like
@@ -28,7 +28,15 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
     """
     x, line = as_tensor(x), user_line()
     one_of(mode, "mode", MODES)
-    for axis, (before, after) in enumerate(_pairs(x, paddings, line)):
+    pairs = _pairs(x, paddings, line)
+    if len(pairs) > 1 and any(pairs[0]) and not isinstance(x.type.shape[0], int) and np.shape(paddings) == (2,):
+        pair = shown(paddings)
+        warn(
+            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the open first one too, as numpy.pad does; for the "
+            f"last alone, as torch has it, write paddings={{-1: {pair}}}",
+            line,
+        )
+    for axis, (before, after) in enumerate(pairs):
         x = padded(x, axis, before, after, mode, value, line)
     return x
 
