@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from .errors import CallError, DtypeError, NameLookupError, NotOfferedError, did_you_mean, shown
 
@@ -121,6 +121,7 @@ INDEXED = {
 
 
 _ENTRY = dict.__getitem__
+Fields = TypeVar("Fields", bound=type)
 
 
 class Telling:
@@ -195,8 +196,14 @@ class Named(Telling, dict[str, Any]):
                 return self.__missing__(name)
 
 
-def absent_field(nest: Any, name: str) -> Never:
-    """``__getattr__`` of a namedtuple that users hold: says which fields it has."""
+def telling(kind: Fields) -> Fields:
+    """Lets a class of namedtuples that users hold say which fields they have."""
+    made: Any = kind
+    made.__getattr__, made.__getitem__ = _absent_field, _entry_of
+    return kind
+
+
+def _absent_field(nest: Any, name: str) -> Never:
     if name.startswith("_"):
         object.__getattribute__(nest, name)  # which raises
     names = type(nest)._fields
@@ -204,8 +211,8 @@ def absent_field(nest: Any, name: str) -> Never:
     raise NotOfferedError(f"{type(nest).__name__} has no attribute {shown(name)[1:-1]}{hint}")
 
 
-def entry_of(nest: Any, key: Any) -> Any:
-    """``__getitem__`` of such a namedtuple: its entries have numbers for keys, and names as attributes."""
+def _entry_of(nest: Any, key: Any) -> Any:
+    """Entries have numbers for keys, and names as attributes."""
     try:
         return tuple.__getitem__(nest, key)
     except TypeError:

@@ -67,7 +67,10 @@ DOUBTED: list[tuple[Call, str]] = [
     (lambda: rg.dropout(floats(2, 3), 0.4), "For a rate of 0.4 give keep_prob=0.6"),
     (lambda: rg.AdamW(1e-3, 0.01), "weight_decay=0.01"),
     (lambda: rg.CosineDecay(1e-3, 100, 0.1), "write final=0.0001"),
-    (lambda: rg.pad(floats(None, 4, 3), (1, 1)), r"pads all 3 axes .* write paddings=\{-1: \(1, 1\)\}"),
+    (
+        lambda: rg.pad(floats(None, 4, 3), (1, 1)),
+        r"pads all 3 axes .* write \[\(1, 1\)\] for that, and \{-1: ",
+    ),
 ]
 TAKEN: list[Call] = [
     lambda: rg.placeholder("int32", [None], "float32"), lambda: rg.placeholder("string", [None], dtype="int64"),
@@ -75,7 +78,8 @@ TAKEN: list[Call] = [
     lambda: rg.dropout(floats(2, 3), 0.5), lambda: rg.BasicLSTMCell(28, 5), lambda: rg.BasicLSTMCell(28, 128.0),
     lambda: rg.LSTMCell(64, True, None, 32, 3.0), lambda: rg.AdamW(1e-3, 0.5), lambda: rg.AdamW(1e-3, 0.0),
     lambda: rg.CosineDecay(1e-3, 100, 1e-3), lambda: rg.pad(floats(2, 3), (1, 1)),
-    lambda: rg.pad(floats(None, 3), {-1: (1, 1)}), lambda: rg.pad(floats(None), (1, 1)),
+    lambda: rg.pad(floats(None, 3), {-1: (1, 1)}),
+    lambda: rg.pad(floats(None, 3), [(1, 1)]), lambda: rg.pad(floats(None), (1, 1)),
     lambda: rg.layer_norm(floats(2, 3), np.ones(3, np.float32), rg.constant(0.0)),
     lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 1.0, 0.5),
     lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 0.5, reduction="sum"),

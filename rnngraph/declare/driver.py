@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..arguments import flag
 from ..errors import DtypeError, GraphError, ShapeError, Where, shown
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
-from ..missing import absent_field, entry_of
+from ..missing import telling
 from .cell import Cell, InnerCell, check_cell, snake_case
 from .layer import in_layer, joined, within
 from .nest import flatten, matched, pack, paths
@@ -25,14 +25,12 @@ MOST_INNER_STEPS = 1000
 """Steps of drivers within one step; each is code of its own."""
 
 
+@telling
 class MaskedState(NamedTuple):
     """What a stream keeps of a driver with a mask, where the cell's output is none of its states."""
 
     state: Any
     output: Any
-
-    if not TYPE_CHECKING:
-        __getattr__, __getitem__ = absent_field, entry_of
 
 
 class DriverOperands(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import MOST_UNITS, checked_name
 from ..errors import DtypeError, StructureError, shown
-from ..missing import absent_field, entry_of
+from ..missing import telling
 from ..public import api, taking
 from .nest import children, flatten, fold, pack, rebuild
 
@@ -100,12 +100,9 @@ def stated(cell: Any) -> Any:
     return {name: specification[name] for name in kind._fields}
 
 
-_LEADING = {"__slots__": (), "__getattr__": absent_field, "__getitem__": entry_of}
-
-
 @cache
 def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
-    return type(name, (namedtuple(name, fields),), _LEADING)
+    return telling(namedtuple(name, fields))
 
 
 def public(cell: Any) -> Any:

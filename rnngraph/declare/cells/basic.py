@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arguments import flag, number, units
 from ...errors import ArgumentError, shown
-from ...missing import absent_field, entry_of
+from ...missing import telling
 from ...public import api
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
@@ -23,14 +23,12 @@ Activation = str | Callable[[Any], Tensor] | None
 
 
 @api
+@telling
 class LSTMStateTuple(NamedTuple):
     """An LSTM's state: c is the memory, h the output of the last step."""
 
     c: Any
     h: Any
-
-    if not TYPE_CHECKING:
-        __getattr__, __getitem__ = absent_field, entry_of
 
 
 class BasicRNNCell(Cell):

@@ -21,8 +21,8 @@ MODES = ("constant", "reflect", "edge")
 def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tensor:
     """``x`` with entries around it, as ``numpy.pad`` has it.
 
-    paddings: (before, after) of every axis, as a list of pairs; one pair, or one number, for all axes; or a mapping
-    of axes to pairs or numbers, which leaves the others alone.
+    paddings: (before, after) of every axis, as a list of pairs; a list of one pair, or one number, for all axes; or a
+    mapping of axes to pairs or numbers, which leaves the others alone.
     mode: ``constant``: ``value`` stands there. ``reflect``: the entries that follow the first one, or precede the
     last one, mirrored, of which there must be as many. ``edge``: the first and the last one again.
     """
@@ -32,8 +32,8 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
     if len(pairs) > 1 and any(pairs[0]) and not isinstance(x.type.shape[0], int) and np.shape(paddings) == (2,):
         pair = shown(paddings)
         warn(
-            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the open first one too, as numpy.pad does; for the "
-            f"last alone, as torch has it, write paddings={{-1: {pair}}}",
+            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the open first one too, as numpy.pad does: write "
+            f"[{pair}] for that, and {{-1: {pair}}} for the last axis alone, as torch has it",
             line,
         )
     for axis, (before, after) in enumerate(pairs):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...arguments import flag, units
 from ...errors import DtypeError, ShapeError, Where, user_line
 from ...ir.types import FLOATS
-from ...missing import absent_field, entry_of
+from ...missing import telling
 from ...public import api, taking
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
@@ -158,6 +158,7 @@ class LuongAttention(Attention):
 
 
 @api
+@telling
 class AttentionWrapperState(NamedTuple):
     """The cell's state, and the attention that the next step's input is joined with.
 
@@ -167,9 +168,6 @@ class AttentionWrapperState(NamedTuple):
 
     cell_state: Any
     attention: Any
-
-    if not TYPE_CHECKING:
-        __getattr__, __getitem__ = absent_field, entry_of
 
     def clone(self, **replaced: Any) -> AttentionWrapperState:
         """The same with other entries, as in ``zero_state(…).clone(cell_state=encoder_state)``."""
