@@ -51,13 +51,13 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
 
 
 def _check_order(labels: Any, logits: Any) -> None:
-    """Raises where labels are made of parameters and logits are not: torch, and TensorFlow's first versions, have them
+    """Raises where labels are learned and logits are not: torch, and TensorFlow's first versions, have them
     in the other order.
     """
     if _is_learned(labels) and not _is_learned(logits):
         raise ArgumentError(
-            "labels come first, and logits second; here the first are made of parameters, and the second are not: "
-            "write labels= and logits="
+            "labels come first, and logits second; here the first are made of parameters that are trained, and the "
+            "second are not: turn them round"
         )
 
 
@@ -65,7 +65,10 @@ def _is_learned(value: Any) -> bool:
     if not isinstance(value, Tensor):
         return False
     made_of = topological([value.node])
-    return any(node.op == "parameter" or (node.op == "driver" and node["driver"].parameters) for node in made_of)
+    specs = [node["slot"] for node in made_of if node.op == "parameter"]
+    drivers = (driver for node in made_of if node.op == "driver" for driver, _ in node["driver"].with_inner())
+    specs += [spec for driver in drivers for spec, _ in driver.parameters]
+    return any(spec.trainable for spec in specs)
 
 
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
