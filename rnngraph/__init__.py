@@ -57,7 +57,6 @@ from .declare.functions.basic import (
     gather_last,
     greater,
     identity,
-    layer_norm,
     less,
     log,
     log1p,
@@ -92,7 +91,7 @@ from .declare.functions.basic import (
 )
 from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from .declare.functions.ctc import ctc_loss
-from .declare.functions.layers import batch_normalization, dense, embedding
+from .declare.functions.layers import batch_normalization, dense, embedding, layer_norm
 from .declare.functions.losses import (
     absolute_difference,
     accuracy,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from .errors import CallError, DtypeError, NotOfferedError, did_you_mean, shown
+from .errors import CallError, DtypeError, NameLookupError, NotOfferedError, did_you_mean, shown
 
 _GRADIENTS = "program.training.gradients(x=…) gives (loss, gradients)"
 _FIT = "rg.Trainer(program, rg.Adam(1e-3)) has step and fit"
@@ -123,6 +123,7 @@ INDEXED = {
 
 
 _ENTRY = dict.__getitem__
+Fields = TypeVar("Fields", bound=type)
 
 
 class Telling:
@@ -175,9 +176,18 @@ for _operator, _instead in OPERATORS.items():
 
 
 class Named(Telling, dict[str, Any]):
-    """A dict whose ``__missing__`` tells which names it has, of slices and lists too, which no dict can look for."""
+    """A dict that tells which names it has, of slices and lists too, which no dict can look for.
+
+    _title: what an error calls it.
+    """
 
     __slots__ = ()
+    _title = "the mapping"
+
+    def __missing__(self, name: Any) -> Any:
+        names = [*map(str, self)]
+        hint = did_you_mean(name, names) or f"; it has {', '.join(names) or 'none'}"
+        raise NameLookupError(f"{self._title} has no {shown(name)}{hint}")
 
     if not TYPE_CHECKING:
 
@@ -186,6 +196,32 @@ class Named(Telling, dict[str, Any]):
                 return _ENTRY(self, name)
             except TypeError:
                 return self.__missing__(name)
+
+
+def telling(kind: Fields) -> Fields:
+    """Lets a class of namedtuples that users hold say which fields they have."""
+    made: Any = kind
+    made.__getattr__, made.__getitem__ = _absent_field, _entry_of
+    return kind
+
+
+def _absent_field(nest: Any, name: str) -> Never:
+    if name.startswith("_"):
+        object.__getattribute__(nest, name)  # which raises
+    names = type(nest)._fields
+    hint = did_you_mean(name, names) or f"; it has {', '.join(names)}"
+    raise NotOfferedError(f"{type(nest).__name__} has no attribute {shown(name)[1:-1]}{hint}")
+
+
+def _entry_of(nest: Any, key: Any) -> Any:
+    """Entries have numbers for keys, and names as attributes."""
+    try:
+        return tuple.__getitem__(nest, key)
+    except TypeError:
+        names = type(nest)._fields
+        is_field = isinstance(key, str) and key in names
+        hint = f"write .{key}" if is_field else f"it has {', '.join(f'.{name}' for name in names)}"
+        raise NameLookupError(f"{type(nest).__name__} has no entry {shown(key)}; {hint}") from None
 
 
 def _of_class(thing: object, table: Mapping[str, str]) -> str:

@@ -87,6 +87,27 @@ def no_more(what: str, excess: Sequence[Any]) -> None:
 # What is wrong with a call ---------------------------------------------------------------------------
 
 
+ORDERS = {
+    "reshape": "write the shape as one, as in reshape(x, (2, 3))",
+    "broadcast_to": "write the shape as one, as in broadcast_to(x, (2, 3))",
+    "transpose": "write the order of all axes as one, as in transpose(x, (1, 0))",
+    "tile": "write the multiples as one, as in tile(x, (1, 2))",
+    "squeeze": "write several axes as one, as in squeeze(x, (1, 2))",
+    "concat": "write the tensors as a list, as in concat([a, b], axis)",
+    "stack": "write the tensors as a list, as in stack([a, b], axis)",
+    "gather": "write gather(table, indices), of the first axis",
+    "maximum": "write maximum(maximum(a, b), c); over an axis it is reduce_max(x, axis)",
+    "minimum": "write minimum(minimum(a, b), c); over an axis it is reduce_min(x, axis)",
+    "one_hot": "write one_hot(indices, depth, dtype)",
+    "placeholder": "write placeholder(name, shape, dtype)",
+    "constant": "write constant(value, dtype, name); a number is taken to the shape of what it meets",
+    "reverse_sequence": "write reverse_sequence(x, lengths), of x [batch, time, …]",
+    "embedding": "write embedding(ids, table), or embedding(ids, vocabulary, width)",
+    "pad": "write pad(x, paddings, mode, value)",
+}
+"""What is written in place of orders of arguments that other frameworks have, by the function."""
+
+
 def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> RnnGraphError | None:
     """What is wrong with the arguments, if anything is."""
     signature = inspect.signature(function)
@@ -139,7 +160,8 @@ def _misfit(
     if count > len(by_position):
         if what == "fit" and "examples" in by_name:
             return "takes its examples as one; write fit((x, y)), or fit({x: inputs, y: labels})"
-        return f"takes {len(by_position)} arguments by position, and {count} are given; {taken}"
+        remedy = ORDERS.get(what, taken)
+        return f"takes {len(by_position)} arguments by position, and {count} are given; {remedy}"
     for item in by_position[:count]:
         if item.name in keywords and item.kind is item.POSITIONAL_OR_KEYWORD:
             return f"is given {item.name} twice, by position and by keyword"

@@ -130,6 +130,77 @@ def test_results_and_nets_have_names_for_keys(key: Any) -> None:
     assert result.get("out") is None
 
 
+class TwoStates(rg.Cell):
+    """A state with two names, which a namedtuple has as its fields."""
+
+    def state(self) -> Any:
+        return {"first": 2, "second": 2}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        h = rg.tanh(x @ p.kernel("w", (x.width, 2)) + state["first"])
+        return h, {"first": state["second"], "second": h}
+
+
+def test_mappings_within_results_lead_on() -> None:
+    """Of calls that Python runs, of those that machine code runs, of streams, predictions and steps of trainers."""
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
+    program = rg.compile(
+        {"y": outputs, "deep": {"state": state, "more": [{"y": outputs}]}}, loss=rg.reduce_sum(outputs)
+    )
+    fed, trainer = np.ones((1, 2, 3), np.float32), rg.Trainer(program, rg.SGD(0.0))
+    stream, fetch = program.inference.stream(), {"deep": {"state": state}}
+    calls: list[Callable[[], Any]] = [
+        lambda: program.inference(x=fed), lambda: program.training(x=fed), lambda: program.evaluate(x=fed),
+        lambda: program.predict(fed), lambda: stream.process(x=fed), lambda: stream.step(x=fed[:, 0]),
+        lambda: trainer.step(x=fed, fetch=fetch)[1],
+    ]  # fmt: skip
+    for call in calls:
+        for _ in range(20):  # machine code takes over
+            result = call()
+        with pytest.raises(rg.NameLookupError, match="the result has no 'stat'; did you mean state"):
+            result["deep"]["stat"]
+        if "more" in result["deep"]:
+            with pytest.raises(rg.NameLookupError, match="the result has no 'out'; it has y"):
+                result["deep"]["more"][0]["out"]
+
+
+def test_names_of_all_that_is_given_by_name_lead_on() -> None:
+    program, fed = things()["Program"], np.ones((1, 2, 3), np.float32)
+    history = rg.History()
+    history.append({"epoch": 1, "loss": 0.5})
+    for _ in range(20):
+        gradients = program.training.gradients(x=fed)[1]
+    mappings: list[Any] = [
+        gradients, program.inputs, program.inference.taps(x=fed), program.training.taps(x=fed),
+        program.training.dropout_masks(x=fed, seed=0), history.row(1), rg.Trainer(program).evaluate(fed),
+    ]  # fmt: skip
+    for mapping in mappings:
+        with pytest.raises(rg.NameLookupError, match="has no 'nothing_like_it'; it has "):
+            mapping["nothing_like_it"]
+
+
+def test_states_with_fields_lead_on() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    fed = np.ones((1, 2, 3), np.float32)
+    for cell, name, word in ((rg.LSTMCell(2), "LSTMStateTuple", "h"), (TwoStates(), "TwoStatesState", "second")):
+        program = rg.compile({"state": rg.dynamic_rnn(cell, x)[1]})
+        for _ in range(20):
+            state = program.inference(x=fed)["state"]
+        with pytest.raises(rg.NameLookupError, match=f"{name} has no entry '{word}'; write .{word}"):
+            state[word]
+        with pytest.raises(rg.NameLookupError, match=f"{name} has no entry 'memory'; it has .* .{word}"):
+            state["memory"]
+        with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute memory; it has .*{word}"):
+            _ = state.memory
+        assert not hasattr(state, "memory")
+        np.testing.assert_array_equal(state[-1], getattr(state, word))
+        assert [*state] == [state[0], state[1]]
+        assert len(state[:1]) == 1
+        with pytest.raises(IndexError):
+            state[2]
+
+
 def test_mappings_that_users_hold_lead_on() -> None:
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})

@@ -96,6 +96,9 @@ class World:
         self.net = rg.read_nam(json.dumps(NAM).encode())
         self.profile = self.simple.inference.profile({"x": self.feeds["x"]}, seconds=1e-4)
         self.result = self.program.inference(x=self.feeds["x"], n=self.feeds["n"])
+        lstm, feeds = rg.dynamic_rnn(rg.LSTMCell(2), self.x)[1], {"x": self.feeds["x"]}
+        self.nested = rg.compile({"deep": {"state": lstm}}).inference(feeds)
+        self.gradients = self.program.training.gradients(self.feeds)[1]
         self.usage = self.simple.inference.memory(batch=2, time=3)
         self.estimator = sklearn.SequenceClassifier(units=2, epochs=1).fit(self.feeds["x"], [0, 1])
 
@@ -118,7 +121,8 @@ class World:
             "pool": self.pool, "serving": self.serving,
             "parameters": self.program.parameters, "cell": self.cell, "tensor": self.x, "p": self.scope,
             "net": self.net, "profile": self.profile, "result": self.result, "memory": self.usage,
-            "estimator": self.estimator,
+            "estimator": self.estimator, "nested": self.nested["deep"], "state tuple": self.nested["deep"]["state"],
+            "gradients": self.gradients, "inputs": self.program.inputs, "row": self.history.row(1),
         }  # fmt: skip
 
 
@@ -155,7 +159,8 @@ METHODS = {
     ),
     "p": ("kernel", "bias", "parameter", "cell", "map"),
     "result": ("__getitem__",),
-    "memory": (),
+    "memory": (), "nested": ("__getitem__",), "state tuple": (), "gradients": ("__getitem__",),
+    "inputs": ("__getitem__",), "row": ("__getitem__",),
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
 

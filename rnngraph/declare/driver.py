@@ -10,6 +10,7 @@ from ..arguments import flag
 from ..errors import DtypeError, GraphError, ShapeError, Where, shown
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
+from ..missing import telling
 from .cell import Cell, InnerCell, check_cell, snake_case
 from .layer import in_layer, joined, within
 from .nest import flatten, matched, pack, paths
@@ -24,6 +25,7 @@ MOST_INNER_STEPS = 1000
 """Steps of drivers within one step; each is code of its own."""
 
 
+@telling
 class MaskedState(NamedTuple):
     """What a stream keeps of a driver with a mask, where the cell's output is none of its states."""
 

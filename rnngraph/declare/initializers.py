@@ -13,6 +13,7 @@ import numpy as np
 from ..arguments import refuse_mask
 from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
 from ..public import taking
+from .public_types import dtype_word
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]
 
@@ -129,16 +130,18 @@ INITIALIZERS: dict[str, Initializer] = {
 
 def initializer_of(value: Any) -> Initializer:
     """An initializer from a name, a number, an array or a function."""
-    if isinstance(value, str):
+    if isinstance(value, str) and dtype_word(value) is None:
         if value not in INITIALIZERS:
             raise ArgumentError(f"initializer {shown(value)} is not known; use one of {', '.join(INITIALIZERS)}")
         return INITIALIZERS[value]
-    if callable(value):
+    if callable(value) and dtype_word(value) is None:
         function: Initializer = taking(value, "an initializer", "shape", "generator")
         return function
     refuse_mask(value, "an initializer")
+    if (word := dtype_word(value)) is not None:
+        raise DtypeError(f"an initializer stands here, not the dtype {word}; where one is wanted, write dtype={word!r}")
     try:
-        is_number = np.asarray(value).dtype.kind in "fiub"
+        is_number = not isinstance(value, bool) and np.asarray(value).dtype.kind in "fiub"
     except (ValueError, TypeError):  # rows of different lengths, a Tensor
         is_number = False
     if not is_number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -225,6 +226,8 @@ def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[t
         by_position = is_plain or (_is_plain(structure) and isinstance(given, tuple))
         if entries is not None and len(entries) == len(inner) and (by_position or inner.keys() == {*(names or ())}):
             keys = list(inner) if by_position or names is None else names
+            if is_plain and not _is_plain(structure):
+                _check_order(keys, given, what, where)
             return [(inner[key], value, f"{what}.{key}") for key, (_, value) in zip(keys, entries, strict=True)]
         if len(parts) != 1 or (names is not None and is_leaf(parts[0][1]) and not _is_plain(structure)):
             raise StructureError(f"{what} {_misfit(list(inner), names, entries, given)}", where)
@@ -236,6 +239,27 @@ def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[t
             return [(structure, given[0], what)]
         raise StructureError(f"{what} is one array, not a {type(given).__name__} of {len(given)}", where)
     return _Leaf(structure)
+
+
+_WORDS = {"h": "hidden", "c": "cell"}
+
+
+def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: Where | None) -> None:
+    """Raises where each entry has the name of another field, as torch's (h0, c0) has for (c, h)."""
+    names = [getattr(value, "name", None) for value in given]
+
+    def is_of(name: Any, field: str) -> bool:
+        form = rf"{re.escape(field)}[_x0-9]*|{_WORDS.get(field, field)}.*"
+        return isinstance(name, str) and re.fullmatch(form, name) is not None
+
+    others = ([other for other in fields if other != field] for field in fields)
+    if all(any(is_of(name, field) for field in wrong) for name, wrong in zip(names, others, strict=True)):
+        turned = _names_text(list(map(str, names)))
+        raise StructureError(
+            f"{what} is given {turned} for {_names_text(fields)}, which stand in this order; turn them round, or give "
+            "a mapping",
+            where,
+        )
 
 
 def _is_plain(nest: Any) -> bool:

@@ -14,11 +14,11 @@ from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.node import Namer
 from ..ir.sizes.table import open_size
-from ..ir.types import FLOATS, Dim, TensorType, size
+from ..ir.types import DTYPES, FLOATS, Dim, TensorType, size
 from ..public import api
 from .cell import Cell, check_cell
 from .nest import pack, paths
-from .public_types import check_dtype
+from .public_types import check_dtype, dtype_word
 from .state import public
 from .tensor import Tensor, declared
 
@@ -27,17 +27,35 @@ RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", 
 
 
 @api
-def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "float32") -> Tensor:
+def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = None) -> Tensor:
     """An input that is fed at run time, by its name.
 
     shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
         equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
-    dtype: float32, float64, int32, int64 or bool, as a name or as NumPy's.
+    dtype: float32, float64, int32, int64 or bool, as a name or as NumPy's; None: float32.
     """
+    _check_order(name, shape, dtype)
+    _check_name(name)
+    return fed(name, shape, "float32" if dtype is None else dtype)
+
+
+def _check_order(name: Any, shape: Any, dtype: Any) -> None:
+    """Raises where a dtype stands first, as in TensorFlow 1, and none is given in its place."""
+    word = dtype_word(name)
+    if word is None or (isinstance(name, str) and dtype is not None and dtype_word(dtype) is not None):
+        return
+    meant = word if word in DTYPES else "int64" if "int" in word else "float32"
+    named = '; where it is its name, give its dtype, too, as in dtype="float32"' if isinstance(name, str) else ""
+    raise DtypeError(
+        f"{word} is a dtype, and a placeholder takes its name first; write "
+        f'rg.placeholder("x", {shown(shape)}, "{meant}"){named}'
+    )
+
+
+def _check_name(name: Any) -> None:
     checked_name(name, "a placeholder")
     if name in RESERVED:
         raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
-    return fed(name, shape, dtype)
 
 
 @api
@@ -51,7 +69,7 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
     dtype: that of the driver's inputs.
     """
     check_cell(cell, "state_placeholder")
-    placeholder(name, ())  # the name is held to the same rules
+    _check_name(name)
     if check_dtype(dtype) not in FLOATS:
         raise DtypeError(f"a state is of floats, not of {dtype}; give dtype='float32' or 'float64'")
     structure = public(cell)

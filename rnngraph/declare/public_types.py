@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import DtypeError, shown
 from ..ir.types import DTYPES, SHORT_NAMES, Dim, TupleType, Type, dim_text
 
@@ -21,6 +23,22 @@ def public_type(kind: Type) -> str:
     dims = [public_dim(dim) for dim in kind.shape]
     shape = ",".join("?" if dim is None else str(dim) for dim in dims)
     return f"{SHORT_NAMES[kind.dtype]}[{shape}]"
+
+
+DTYPE_WORDS = frozenset(
+    ("float", "double", "half", "int", "bool", "string", "bfloat16", "float16", "float32", "float64", "int8", "int16",
+     "int32", "int64", "uint8", "uint16", "uint32", "uint64", "complex64", "complex128")
+)  # fmt: skip
+"""What frameworks call their dtypes."""
+
+
+def dtype_word(value: Any) -> str | None:
+    """The word for a dtype that is given where something else stands, of any framework's; None for anything else."""
+    if isinstance(value, np.dtype) or type(value).__name__ in ("DType", "dtype"):  # TensorFlow's, torch's
+        word = str(getattr(value, "name", value)).removeprefix("torch.")
+    else:
+        word = value.__name__ if isinstance(value, type) else value if isinstance(value, str) else ""
+    return word if word in DTYPE_WORDS else None
 
 
 def check_dtype(dtype: Any) -> str:

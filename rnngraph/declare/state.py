@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arguments import MOST_UNITS, checked_name
 from ..errors import DtypeError, StructureError, shown
+from ..missing import telling
 from ..public import api, taking
 from .nest import children, flatten, fold, pack, rebuild
 
@@ -101,7 +102,7 @@ def stated(cell: Any) -> Any:
 
 @cache
 def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
-    return namedtuple(name, fields)
+    return telling(namedtuple(name, fields))
 
 
 def public(cell: Any) -> Any:

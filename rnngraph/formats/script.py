@@ -18,6 +18,7 @@ import numpy as np
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
 from ..declare.parameters import ParameterSpec
 from ..declare.placeholders import placeholder
+from ..declare.public_types import dtype_word
 from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
@@ -66,7 +67,8 @@ class Script:
         self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x"
     ) -> Value:  # fmt: skip
         """A placeholder. hint: what its variable is called."""
-        options: dict[str, Any] = {} if dtype == "float32" else {"dtype": dtype}
+        is_known = dtype == "float32" and dtype_word(name) is None
+        options: dict[str, Any] = {} if is_known else {"dtype": dtype}
         self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
         return self.inputs[name]
 

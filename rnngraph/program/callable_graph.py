@@ -27,7 +27,7 @@ from ..runtime.calls.direct_call import Draws, Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
-from ..runtime.calls.results import Given
+from ..runtime.calls.results import Given, Result
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
@@ -184,13 +184,13 @@ class CallableGraph(Unindexed, Generic[Given]):
     ) -> dict[str, np.ndarray]:
         compiled = self._with_taps()
         if compiled is None:
-            return {}
+            return Result()
         names = [name for name, _ in compiled.graph.outputs if name.startswith(TAP)]
         outputs = tuple(name for name in names if not self._only_of_the_loss(compiled, name, arrays))
         if not outputs:
-            return {}
+            return Result()
         found = run(by_name(compiled, outputs))
-        return {name.removeprefix(TAP): found[name] for name in outputs}
+        return Result({name.removeprefix(TAP): found[name] for name in outputs})
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
         """Whether a tap reads what only the loss reads and what is not fed, as a loss that is left out does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
+from .input_specs import InputSpec, InputSpecs
 from .parts import ProgramParts, Reduced
 from .seeds import SeedGenerator
 from .training_graph import TrainingGraph
@@ -218,13 +219,6 @@ def _settings(parts: ProgramParts) -> SavedSettings:
     return SavedSettings(seeds.seed, options.unroll, options.weights, options.activations, options.sparse, seeds.state)
 
 
-class InputSpec(NamedTuple):
-    """What a placeholder takes. shape: as it was declared, an open size as None."""
-
-    shape: tuple[int | str | None, ...]
-    dtype: str
-
-
 @api
 class Program(Uncalled, Generic[Given]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
@@ -360,7 +354,8 @@ class Program(Uncalled, Generic[Given]):
     def inputs(self) -> dict[str, InputSpec]:
         """{name: shape and dtype} of all placeholders; an open size without a name is None."""
         shapes = self.parts.source.shapes
-        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.input_types().items()}
+        kinds = self.training.input_types()
+        return InputSpecs({name: InputSpec(shapes[name], kind.dtype) for name, kind in kinds.items()})
 
     @api
     def initialize(self, seed: int) -> None:

@@ -209,9 +209,8 @@ class TrainingGraph(CallableGraph[Given]):
         values = self._fed_outputs(arrays) if given else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
         shown = self._form(values) if given else CallForm(compiled, values, None, values)
-        structure = Result(shown.structure) if isinstance(shown.structure, dict) else shown.structure
         leaves = [*shown.leaves, *outputs[len(values) :]]
-        form = CallForm(compiled, outputs, (structure, dict.fromkeys(compiled.wrt)), leaves)
+        form = CallForm(compiled, outputs, (shown.structure, dict.fromkeys(compiled.wrt)), leaves)
         first, gradients = self._run(form, arrays, where, None, None if states else calls, *together)
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.parts.names.given(feeds, named, where))
@@ -319,7 +318,7 @@ class TrainingGraph(CallableGraph[Given]):
             self._masks if samples is None else self._sampled.graph(samples, self._masks, outputs, where) or self._masks
         )
         if not outputs:
-            return {}
+            return Result()
         arrays.update(self.counters(seed, first_row, first_step))
         sizes = solve_sizes(arrays, self._types | masks.input_types(), where)
         missing = [name for name in masks.needed(outputs) if name not in arrays]
@@ -331,7 +330,7 @@ class TrainingGraph(CallableGraph[Given]):
             )
         masks.check(outputs, arrays, sizes, where)
         entry = masks.entry(outputs, sizes)
-        return run_once(entry, entry.weights(self.parts.parameters), arrays, sizes)
+        return Result(run_once(entry, entry.weights(self.parts.parameters), arrays, sizes))
 
 
 def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:

@@ -20,6 +20,7 @@ from ..missing import Uncalled
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
+from ..runtime.calls.results import Result
 from ..runtime.calls.signatures import one_mapping
 from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.recomputation import AUTO, Recompute
@@ -272,7 +273,7 @@ class Trainer(Uncalled):
 
         examples, metrics, lengths, batch_size: as for ``fit``.
         """
-        return evaluate(self.program, user_line(), examples, metrics, lengths, batch_size)
+        return Result(evaluate(self.program, user_line(), examples, metrics, lengths, batch_size))
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:

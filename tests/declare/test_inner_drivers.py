@@ -304,6 +304,33 @@ def test_names_stand_under_the_outer_drivers() -> None:
     assert scopes == {f"{outer}/{name}" for outer in ("rnn", "rnn_1") for name in inner}
 
 
+class Image(rg.Cell):
+    """A causal convolution over five places, which runs as a driver does, in a cell without parameters of its own."""
+
+    def state(self) -> Any:
+        return {"h": 10}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        places = rg.concat([rg.expand_dims(x, 2), rg.reshape(state["h"], (None, 5, 2))], 2)
+        h = rg.reshape(rg.tanh(rg.conv1d(places, 2, 3)), (None, 10))
+        return h, {"h": h}
+
+
+def test_a_layer_within_a_step_that_runs_as_a_driver() -> None:
+    x = rg.placeholder("x", (None, None, 5), "float64")
+    outputs, _ = rg.dynamic_rnn(Image(), x)
+    behind, _ = rg.dynamic_rnn(Image(), outputs[:, :, :5])
+    program = rg.compile({"outputs": outputs, "behind": behind})
+    assert [*program.parameters] == ["conv1d/kernel", "conv1d/bias", "conv1d_1/kernel", "conv1d_1/bias"]
+    kernel = program.parameters["conv1d/kernel"]
+    fed, h = np.random.default_rng(0).normal(size=(3, 4, 5)), np.zeros((3, 5, 2))
+    found = program.inference(x=fed)["outputs"]
+    for t in range(4):
+        before = np.pad(np.concatenate([fed[:, t, :, None], h], 2), ((0, 0), (2, 0), (0, 0)))
+        h = np.tanh(sum(before[:, j : j + 5] @ kernel[j] for j in range(3)))
+        assert_allclose(found[:, t], h.reshape(3, 10), rtol=1e-12, atol=1e-13)
+
+
 def test_saved_and_loaded_and_trained_on(tmp_path: Any) -> None:
     program, fed = compiled(Words(rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=0.6)), 7, loss=True), feeds()
     trainer = rg.Trainer(program, rg.Adam(1e-2))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...arguments import flag, number, units
-from ...errors import ArgumentError
+from ...errors import ArgumentError, shown
+from ...missing import telling
 from ...public import api
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
@@ -14,10 +17,13 @@ from ..functions.basic import clip, concat, split
 from ..state import joined, memory
 from ..tensor import Tensor
 
+MOST_WHOLE_BIAS = 5
+"""The largest forget_bias that may be an int."""
 Activation = str | Callable[[Any], Tensor] | None
 
 
 @api
+@telling
 class LSTMStateTuple(NamedTuple):
     """An LSTM's state: c is the memory, h the output of the last step."""
 
@@ -92,7 +98,7 @@ class BasicLSTMCell(LSTMLike):
         recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
-        self.forget_bias = number(forget_bias, "forget_bias")
+        self.forget_bias = bias_of_forgetting(forget_bias)
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
         self.recurrent_activation = activation_function(recurrent_activation)
@@ -133,7 +139,7 @@ class LSTMCell(LSTMLike):
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
-        self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), limit(proj_clip, "proj_clip")
+        self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), limit_of_projection(proj_clip, num_proj)
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
@@ -163,12 +169,30 @@ class LSTMCell(LSTMLike):
         return h, self.packed(c, h)
 
 
+def bias_of_forgetting(value: Any) -> float:
+    """A forget_bias that stands behind num_units, where torch has a width."""
+    if isinstance(value, int | np.integer) and value > MOST_WHOLE_BIAS:
+        raise ArgumentError(
+            f"forget_bias={value} looks like a width; a cell takes its units alone, and finds the width of its input. "
+            f"Write {float(value)} where it is a bias"
+        )
+    return number(value, "forget_bias")
+
+
 def limit(value: float | None, what: str) -> float | None:
     if value is None:
         return None
     if not number(value, what) > 0:
         raise ArgumentError(f"{what} must be positive, not {value}; leave it out for no limit")
     return float(value)
+
+
+def limit_of_projection(value: float | None, num_proj: int | None) -> float | None:
+    """Raises where there is no projection: TensorFlow has num_proj one place later."""
+    found = limit(value, "proj_clip")
+    if found is not None and num_proj is None:
+        raise ArgumentError(f"proj_clip={shown(value)} limits a projection, and there is none; give num_proj, too")
+    return found
 
 
 class GRUCell(Cell):

@@ -7,11 +7,12 @@ from typing import Any
 from ...arguments import flag, number, units
 from ..cell import Scope
 from ..functions.activations import activation_function, relu
-from ..functions.basic import clip, concat, layer_norm, sigmoid, split, tanh
+from ..functions.basic import clip, concat, sigmoid, split, tanh
+from ..functions.layers import layer_norm
 from ..functions.randomness import KeepProb, check_keep_prob, dropout, salt_of
 from ..initializers import Initializer, initializer_of
 from ..tensor import Tensor
-from .basic import Activation, LSTMLike, limit
+from .basic import Activation, LSTMLike, bias_of_forgetting, limit_of_projection
 
 
 def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
@@ -56,7 +57,7 @@ class LayerNormBasicLSTMCell(LSTMLike):
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
         self.state_is_tuple = True
-        self.forget_bias = number(forget_bias, "forget_bias")
+        self.forget_bias = bias_of_forgetting(forget_bias)
         self.activation = activation_function(activation)
         self.recurrent_activation = activation_function(recurrent_activation)
         self.layer_norm = flag(layer_norm, "layer_norm")
@@ -120,7 +121,7 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
         self.initializer = kernel_initializer(initializer)
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
-        self.proj_clip = limit(proj_clip, "proj_clip")
+        self.proj_clip = limit_of_projection(proj_clip, num_proj)
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")

@@ -137,7 +137,8 @@ def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
 def one_axis(rank: int, axis: int) -> int:
     """A position from the front."""
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}")
+        order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{order}")
     return int(axis) % rank
 
 
@@ -228,6 +229,8 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 @api
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     """Tensors joined along ``axis``."""
+    if isinstance(tensors, int):
+        raise DtypeError(f"concat takes Tensors first; write rg.concat([a, b], {tensors})")
     items = [as_tensor(item) for item in entries(tensors, "tensors")]
     if not items:
         raise ShapeError("concat of nothing; give at least one tensor")
@@ -419,16 +422,6 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
     hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
     return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
-
-
-@api
-def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12) -> Tensor:
-    """(x - mean) / sqrt(variance + epsilon) over the last axis, times gamma, plus beta (Ba et al. 2016)."""
-    x = as_tensor(x)
-    centred = x - reduce_mean(x, -1, keepdims=True)
-    scaled = centred / sqrt(reduce_mean(square(centred), -1, keepdims=True) + epsilon)
-    scaled = scaled if gamma is None else scaled * gamma
-    return scaled if beta is None else scaled + beta
 
 
 @api

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError, ShapeError
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.graph import topological
 from ...ir.types import FLOATS, INTEGERS
 from ...public import api
 from ..tensor import Tensor, build, like
@@ -48,6 +49,27 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
     if lengths is None and isinstance(weights, int | float):
         return total / count
     return total / where(equal(count, 0), 1, count)
+
+
+def _check_order(labels: Any, logits: Any) -> None:
+    """Raises where labels are learned and logits are not: torch, and TensorFlow's first versions, have them
+    in the other order.
+    """
+    if _is_learned(labels) and not _is_learned(logits):
+        raise ArgumentError(
+            "labels come first, and logits second; here the first are made of parameters that are trained, and the "
+            "second are not: turn them round"
+        )
+
+
+def _is_learned(value: Any) -> bool:
+    if not isinstance(value, Tensor):
+        return False
+    made_of = topological([value.node])
+    specs = [node["slot"] for node in made_of if node.op == "parameter"]
+    drivers = (driver for node in made_of if node.op == "driver" for driver, _ in node["driver"].with_inner())
+    specs += [spec for driver in drivers for spec, _ in driver.parameters]
+    return any(spec.trainable for spec in specs)
 
 
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
@@ -95,6 +117,7 @@ def softmax_cross_entropy(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    _check_order(labels, logits)
     labels, logits = compared(labels, logits)
     chosen = build("mul", labels, log_softmax(logits), labels="classes")
     return reduce_loss(-reduce_sum(chosen, axis=-1), weights, lengths, reduction)
@@ -108,6 +131,7 @@ def sigmoid_cross_entropy(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    _check_order(labels, logits)
     labels, logits = compared(labels, logits)
     falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
     chosen = build("mul", labels, logits, labels="truths")
@@ -152,6 +176,11 @@ def huber_loss(
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
+    if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
+        raise ArgumentError(
+            f"weights={shown(weights)} is one number, which the mean divides by again; for where the loss becomes "
+            f"linear write delta={shown(weights)}, and for a share of the loss multiply it"
+        )
     labels, predictions = compared(labels, predictions)
     error = abs(predictions - labels)
     inner = minimum(error, delta)

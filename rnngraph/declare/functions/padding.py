@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...arguments import one_of
-from ...errors import ArgumentError, ShapeError, Where, shown, user_line
+from ...errors import ArgumentError, ShapeError, Where, shown, user_line, warn
 from ...ir.sizes.polynomial import Dim, ceil_divide, floor_divide
 from ...public import api
 from ..tensor import Tensor, as_tensor, build, like
@@ -21,14 +21,22 @@ MODES = ("constant", "reflect", "edge")
 def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tensor:
     """``x`` with entries around it, as ``numpy.pad`` has it.
 
-    paddings: (before, after) of every axis, as a list of pairs; one pair, or one number, for all axes; or a mapping
-    of axes to pairs or numbers, which leaves the others alone.
+    paddings: (before, after) of every axis, as a list of pairs; a list of one pair, or one number, for all axes; or a
+    mapping of axes to pairs or numbers, which leaves the others alone.
     mode: ``constant``: ``value`` stands there. ``reflect``: the entries that follow the first one, or precede the
     last one, mirrored, of which there must be as many. ``edge``: the first and the last one again.
     """
     x, line = as_tensor(x), user_line()
     one_of(mode, "mode", MODES)
-    for axis, (before, after) in enumerate(_pairs(x, paddings, line)):
+    pairs = _pairs(x, paddings, line)
+    if len(pairs) > 1 and any(pairs[0]) and not isinstance(x.type.shape[0], int) and np.shape(paddings) == (2,):
+        pair = shown(paddings)
+        warn(
+            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the open first one too, as numpy.pad does: write "
+            f"[{pair}] for that, and {{-1: {pair}}} for the last axis alone, as torch has it",
+            line,
+        )
+    for axis, (before, after) in enumerate(pairs):
         x = padded(x, axis, before, after, mode, value, line)
     return x
 

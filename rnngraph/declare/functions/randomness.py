@@ -49,7 +49,7 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     """
     where = user_line()
     _check_random(x, "dropout", where)
-    check_keep_prob(keep_prob, "keep_prob")
+    check_keep_prob(keep_prob, "keep_prob", doubtful=0.5)
     if is_certain(keep_prob):
         return x
     scope = ScopeName("dropout", False, where)
@@ -120,8 +120,8 @@ def is_certain(keep_prob: KeepProb) -> bool:
     return not isinstance(keep_prob, Tensor) and keep_prob == 1.0
 
 
-def check_keep_prob(value: Any, what: str) -> None:
-    """A float in (0, 1] or a scalar float Tensor; warns where it looks like a rate of dropping."""
+def check_keep_prob(value: Any, what: str, doubtful: float = 0.3) -> None:
+    """A float in (0, 1] or a scalar float Tensor; warns below ``doubtful``, where it looks like a rate of dropping."""
     where = user_line()
     if isinstance(value, Tensor):
         if value.rank != 0 or value.dtype not in FLOATS:
@@ -133,7 +133,7 @@ def check_keep_prob(value: Any, what: str) -> None:
         raise ArgumentError(
             f"{what}={value} is outside (0, 1]; it is the probability to keep a unit, 1.0 keeps all", where
         )
-    if value < 0.3:
+    if value < doubtful:
         warn(
             f"{what}={value} keeps few units; it is the probability to keep, "
             f"not a dropout rate. For a rate of {value} give {what}={1 - value:g}",

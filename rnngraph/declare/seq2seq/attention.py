@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ...arguments import flag, units
 from ...errors import DtypeError, ShapeError, Where, user_line
 from ...ir.types import FLOATS
+from ...missing import telling
 from ...public import api, taking
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
@@ -157,6 +158,7 @@ class LuongAttention(Attention):
 
 
 @api
+@telling
 class AttentionWrapperState(NamedTuple):
     """The cell's state, and the attention that the next step's input is joined with.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...declare.driver import Driver
@@ -38,7 +38,7 @@ class Layers:
         return self._settled[where]
 
 
-def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
+def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     above: dict[ScopeName, ScopeName] = {}  # of a driver within a step, the scope of the driver that runs the step
@@ -56,6 +56,9 @@ def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
         elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
             spec: ParameterSpec = node["slot"]
             owners.append((spec.serial, None, [(spec, spec.name or known[spec])]))
+    for node in order:  # a layer has its own name wherever it stands, also one that runs as a driver does
+        if node.op == "parameter" and node.get("scope") is not None:
+            above.pop(node["scope"], None)
     owners.sort(key=lambda owner: owner[0])
 
     names = Names()

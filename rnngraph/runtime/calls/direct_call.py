@@ -119,7 +119,7 @@ class DirectCall:
             Plan.GUARDS: self._guards.size // 2, Plan.GUARD_LIST: address(self._guards),
             Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),
             Plan.RESULTS: len(results), Plan.RESULT_LIST: self._words(np.array(results)),
-            Plan.STRUCTURE: self._structure(structure, None if train is not None else Result),
+            Plan.STRUCTURE: self._structure(structure, train is None),
             Plan.DRAW: 0 if draws is None else draws.function, Plan.GENERATOR: 0 if draws is None else draws.generator,
             Plan.SEED: address(seed), Plan.SEED_FEED: len(feeds) - 1,
             Plan.TRAIN: 0 if train is None else self._words(train.words), Plan.WEIGHTS: id(None),
@@ -174,17 +174,14 @@ class DirectCall:
         }  # fmt: skip
         return [int(record[word]) for word in Record]
 
-    def _structure(self, structure: Any, result: type | None) -> int:
-        """Where the node of a structure of results lies. result: the type of the whole where it is a mapping; None for
-        a dict.
-        """
+    def _structure(self, structure: Any, are_results: bool) -> int:
+        """Where the node of a structure of results lies. are_results: whether dicts become a ``Result`` each."""
         leaves = iter(range(MOST))
 
         def whole(nest: Any, parts: list[int]) -> int:
             kind: Any = type(nest)
             if isinstance(nest, dict):
-                made = result if nest is structure else Result if isinstance(nest, Result) else None
-                maker = 0 if made is None else self._object(made)
+                maker = self._object(Result) if are_results or isinstance(nest, Result) else 0
                 return self._node(MAPPING, parts, maker, [self._object(key) for key in nest])
             container, make = self._object(kind), kind._make if hasattr(nest, "_fields") else kind
             maker = 0 if make is tuple else self._object(make)

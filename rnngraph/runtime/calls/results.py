@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...declare.nest import SHALLOW, children, fold, height, is_leaf, pack
-from ...errors import NameLookupError, did_you_mean, shown
+from ...declare.nest import SHALLOW, children, fold, height, is_leaf
 from ...missing import Named
 
 Leaf = Callable[[], np.ndarray]
@@ -28,20 +27,16 @@ else:
 
 
 class Result(Named):
-    """A mapping with the structure that was handed to ``compile``."""
+    """A mapping with the structure that was handed to ``compile``; so are the mappings within."""
 
     __slots__ = ()
-
-    def __missing__(self, name: Any) -> Any:
-        raise NameLookupError(
-            f"the result has no {shown(name)}{did_you_mean(name, self) or '; it has ' + ', '.join(self)}"
-        )
+    _title = "the result"
 
 
-def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
+def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
     """Arrays, in the order of the leaves, as what a call gives."""
-    whole = pack(structure, arrays)
-    return Result(whole) if isinstance(structure, dict) else whole
+    remaining = iter(arrays)
+    return fold(structure, lambda leaf: next(remaining), lambda nest, entries: _maker(nest)(entries))
 
 
 class ResultWriter:
@@ -79,39 +74,15 @@ class ResultWriter:
 
 def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     """A function that makes a result of what ``leaves`` give, again and again: to walk a structure takes longer than a
-    small call.
+    small call. One that is deep is made entries before what holds them, as it may be deeper than Python's stack.
     """
     remaining = iter(leaves)
-    entries = children(structure)
-    if entries is None:
-        return next(remaining)
-    parts = [_inner_giver(child, remaining) for _, child in entries]
-    if isinstance(structure, dict):
-        named = tuple(zip(structure, parts, strict=True))
-
-        def give() -> Result:
-            result = Result()
-            for key, part in named:
-                result[key] = part()
-            return result
-
-        return give
-    make = _maker(structure)
-    return lambda: make([part() for part in parts])
-
-
-def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
-    """Gives a part of a result. One that is deep is made entries before what holds them: nests may be deeper than
-    Python's stack.
-    """
-    if is_leaf(nest):
-        return next(leaves)
-    if height(nest) <= SHALLOW:
-        return _shallow_giver(nest, leaves)
+    if height(structure) <= SHALLOW:
+        return _shallow_giver(structure, remaining)
     plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
     fold(
-        nest,
-        lambda leaf: plan.append((next(leaves), -1)),
+        structure,
+        lambda leaf: plan.append((next(remaining), -1)),
         lambda item, parts: plan.append((_maker(item), len(parts))),
     )
 
@@ -133,9 +104,16 @@ def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
     if entries is None:
         return next(leaves)
     parts = [_shallow_giver(child, leaves) for _, child in entries]
-    if type(nest) is dict:
+    if isinstance(nest, dict):
         named = tuple(zip(nest, parts, strict=True))
-        return lambda: {key: part() for key, part in named}
+
+        def give() -> Result:
+            result = Result()
+            for key, part in named:
+                result[key] = part()
+            return result
+
+        return give
     make = _maker(nest)
     return lambda: make([part() for part in parts])
 
@@ -144,6 +122,6 @@ def _maker(nest: Any) -> Callable[[list[Any]], Any]:
     """Makes a nest like this one of the values of its entries."""
     kind: Any = type(nest)
     if isinstance(nest, dict):
-        keys, mapping = tuple(nest), Result if isinstance(nest, Result) else dict
-        return lambda values: mapping(zip(keys, values, strict=True))
+        keys = tuple(nest)
+        return lambda values: Result(zip(keys, values, strict=True))
     return kind._make if hasattr(nest, "_fields") else kind

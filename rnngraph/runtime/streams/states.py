@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import map_leaves, matched
+from ...declare.nest import flatten, matched
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
 from ...ir.types import evaluate
 from ..calls.call_cache import run_once
 from ..calls.feeds import convert, solve_sizes
+from ..calls.results import result_of
 from ..parameters import Parameters
 from .step_graph import StepGraph
 
@@ -78,7 +79,7 @@ class StateForm:
             label: kept[label].declared_array(array) if label in kept else array
             for label, array in zip(self._labels, arrays, strict=True)
         }
-        nests = [map_leaves(lambda label: by_label[label], nest) for nest in self._graph.structures]
+        nests = [result_of(nest, [by_label[label] for label in flatten(nest)]) for nest in self._graph.structures]
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:

@@ -157,7 +157,7 @@ class LSTMCell(TensorFlowCell, cells.LSTMCell):
             use_peepholes,
             cell_clip,
             num_proj,
-            proj_clip,
+            None if num_proj is None else proj_clip,
             forget_bias,
             state_is_tuple,
             tanh_for_none(activation),

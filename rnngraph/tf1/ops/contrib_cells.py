@@ -69,7 +69,7 @@ class CoupledInputForgetGateLSTMCell(TensorFlowCell, lstm_variants.CoupledInputF
             use_peepholes,
             initializer,
             num_proj,
-            proj_clip,
+            None if num_proj is None else proj_clip,
             forget_bias,
             state_is_tuple,
             activation,

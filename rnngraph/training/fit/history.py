@@ -15,7 +15,7 @@ from ...arguments import one_of, whole_number
 from ...display.charts import Line, panels
 from ...display.html import headed, table
 from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
-from ...missing import OF_HISTORIES, Telling
+from ...missing import OF_HISTORIES, Named, Telling
 from ...public import api
 from ...storage.atomic_file import as_path, replace_file
 
@@ -26,6 +26,13 @@ MODES = ("min", "max")
 VALIDATION = "validation_"
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
+
+
+class Row(Named):
+    """What an epoch measured, by column."""
+
+    __slots__ = ()
+    _title = "the epoch"
 
 
 def default_monitor(columns: Collection[str]) -> str:
@@ -90,7 +97,7 @@ class History(Telling, Mapping[str, np.ndarray]):
             place = known.index(number)
         else:
             raise ArgumentError(f"the history has no epoch {number}; {self._epochs_text()}")
-        return {name: column[place] for name, column in self._columns.items()}
+        return Row({name: column[place] for name, column in self._columns.items()})
 
     @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:

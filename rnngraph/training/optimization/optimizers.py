@@ -12,11 +12,13 @@ from typing import Any
 from ...arguments import check_positive, check_within, flag, is_number, use_plain_numbers
 from ...declare.functions.basic import maximum, sqrt, square
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, StructureError, Where, shown
+from ...errors import ArgumentError, DtypeError, StructureError, Where, shown, user_line, warn
 from ...public import api, taking
 from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
 Slots = Mapping[str, Tensor]
+DOUBTFUL_BETA = 0.3
+"""A beta1 below it is more likely the weight decay, which Keras' AdamW takes second."""
 Rate = float | Schedule | Callable[[int], float]
 
 
@@ -279,6 +281,15 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.beta1 < DOUBTFUL_BETA:
+            warn(
+                f"beta1={self.beta1:g} of AdamW is what stays of the mean, the second number; a weight decay has its "
+                f"name: weight_decay={self.beta1:g}",
+                user_line(),
+            )
 
     def _gradient(self, gradient: Tensor, parameter: Tensor) -> Tensor:
         return gradient

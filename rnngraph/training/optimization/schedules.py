@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...arguments import check_not_negative, check_positive, flag, is_number, one_of, use_plain_numbers, whole_number
-from ...errors import ArgumentError, DtypeError, shown
+from ...errors import ArgumentError, DtypeError, shown, user_line, warn
 from ...public import api, taking
 
 
@@ -102,6 +102,12 @@ class CosineDecay(Schedule):
         check_positive("initial", self.initial)
         check_positive("decay_steps", self.decay_steps)
         check_not_negative("final", self.final)
+        if self.final > self.initial:
+            warn(
+                f"final={self.final:g} is above initial={self.initial:g}, so the rate grows; final is a rate, and no "
+                f"share of the initial one as Keras' alpha is: write final={self.final * self.initial:g} for that",
+                user_line(),
+            )
 
     def __call__(self, update: int) -> float:
         share = min(update, self.decay_steps) / self.decay_steps

@@ -16,7 +16,7 @@ from ...declare.nest import SHALLOW, height
 from ...passes.train_step import NEW, NORM, NUMBER
 from ...runtime.calls.direct_call import DirectCall, Draws, Held, TrainWords, can_be_direct
 from ...runtime.calls.prepared_call import PreparedCall
-from ...runtime.calls.results import Result
+from ...runtime.calls.results import result_of
 from ...runtime.native.aligned_memory import address
 from ..optimization.optimizers import is_own, numbers_of
 from .parameter_sides import HOLDERS, Located, ParameterSides, sides_of
@@ -61,7 +61,8 @@ def direct_train_step(
     structure, leaves, fetch = dict.fromkeys(variant.states), [*variant.states], variant.fetch
     train = TrainWords(structure, leaves, words)
     if fetch is not None:
-        train = TrainWords((structure, Result(fetch.structure)), [*leaves, *fetch.labels], words)
+        fetched = result_of(fetch.structure, [None] * len(fetch.labels))
+        train = TrainWords((structure, fetched), [*leaves, *fetch.labels], words)
     keys = {name: key for key, name in call.spec.names.items() if not isinstance(key, str)}
     direct = DirectCall(
         call, blocks, keys, program.parameters.counter(), program.options.threads,

@@ -13,6 +13,7 @@ GIVEN: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*pads all 3 axes")
 @pytest.mark.parametrize("shape", [SHAPE, (None, None, 4), (None, None, None)])
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
 def test_every_mode(mode: str, shape: tuple[int | None, ...]) -> None:
@@ -28,7 +29,7 @@ def test_numbers_around_and_axes_by_number() -> None:
     x, ids = rg.placeholder("x", (None, 4)), rg.placeholder("ids", (None, None), "int32")
     outputs = {
         "last": rg.pad(x, {-1: (1, 2), 0: 1}, value=-np.inf), "ids": rg.pad(ids, {1: (0, 3)}, value=7),
-        "truths": rg.pad(ids > 2, (0, 1), value=True),
+        "truths": rg.pad(ids > 2, [(0, 1)], value=True),
     }  # fmt: skip
     a, b = np.ones((2, 4), "f"), np.arange(6, dtype="int32").reshape(2, 3)
     result = rg.compile(outputs).inference(x=a, ids=b)

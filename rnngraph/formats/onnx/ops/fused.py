@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ....declare.functions import activations, basic
+from ....declare.functions.layers import layer_norm
 from ...steps import Value
 from ..core.functions import hard_sigmoid_of, swish_of, tanh_gelu
 from ..core.known import Expanded, Known, Operand, number_like, shape_of
@@ -85,7 +86,7 @@ def _skip_layer_normalization(call: Call) -> Outputs:
     options = {} if beta is None else {"beta": beta}
     epsilon = shortest(call.number("epsilon", 1e-12))
     total = call.tensors.value(x)
-    return [call.script.call(basic.layer_norm, total, gamma, **options, epsilon=epsilon), None, None, total]
+    return [call.script.call(layer_norm, total, gamma, **options, epsilon=epsilon), None, None, total]
 
 
 def _vector(call: Call, number: int) -> Value | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....declare.functions import basic
-from ....declare.functions.layers import batch_normalization
+from ....declare.functions.layers import batch_normalization, layer_norm
 from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -61,7 +61,7 @@ def _layer_normalization(call: Call) -> Outputs:
             for item, base in ((scale, "gamma"), (shift, "beta"))
         ]
         options = {} if arrays[1] is None else {"beta": arrays[1]}
-        made = call.script.call(basic.layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
+        made = call.script.call(layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
         return [made, *_mean_and_deviation(call, [axis], epsilon)]
     axes = list(range(axis, rank))
     is_centred = call.op == "LayerNormalization"

@@ -9,7 +9,7 @@ from torch import nn
 
 from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-from ....declare.functions.layers import batch_normalization, embedding
+from ....declare.functions.layers import batch_normalization, embedding, layer_norm
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
 from ..composed.axes import between, dilated_max
@@ -335,7 +335,7 @@ def _layer_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = Non
         x = x if weight is None else tracer.script.operation("*", x, tracer.value(weight))
         return x if bias is None else tracer.script.operation("+", x, tracer.value(bias))
     given = [None if item is None else tracer.value(item) for item in (weight, bias)]
-    return tracer.call(basic.layer_norm, x, *(given if weight is not None else []), epsilon=float(eps))
+    return tracer.call(layer_norm, x, *(given if weight is not None else []), epsilon=float(eps))
 
 
 @meaning("rms_norm")
