@@ -181,7 +181,7 @@ class Fit:
         plan = self.plan
         loss = self.stepper.step_of_fit(arrays, own, len(rows), carry, plan.where, committed, plan.label_weights)
         if not finite:
-            raise self._not_finite(loss, arrays, rows, own.start)
+            raise self._not_finite(loss, arrays, rows, own.start or 0)
         return loss
 
     def _not_finite(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-
 from ...arguments import whole_number
-from ...errors import ArgumentError, DtypeError, Where
+from ...errors import ArgumentError, DtypeError, RnnGraphError, Where
 from ...ir.text.fingerprint import fingerprint
 from ..optimization.optimizers import Optimizer, optimizer_text
 from ..optimization.pruning import prune_text
@@ -53,20 +51,19 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
     if ranks.size == 1:
         return
 
-    def changed() -> bytes | None:
-        try:
-            return None if state.optimizer is before else pickle.dumps(state.optimizer)
-        except Exception as error:
-            raise DtypeError(
-                f"what a callback set can't be sent to other processes ({error}); set learning_rate to a number, a "
-                "schedule such as rg.CosineDecay, or a function of a module",
-                state.where,
-            ) from error
-
     take_parameters(state, ranks)
-    optimizer = ranks.agreed(changed)
+    try:
+        optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
+    except RnnGraphError:
+        raise
+    except Exception as error:  # of the communicator, before anything is sent
+        raise DtypeError(
+            f"what a callback set can't be sent to other processes ({error}); set learning_rate to a number, a "
+            "schedule such as rg.CosineDecay, or a function of a module",
+            state.where,
+        ) from error
     if optimizer is not None:
-        state.optimizer = pickle.loads(optimizer)
+        state.optimizer = optimizer
 
 
 def take_parameters(state: TrainState, ranks: Ranks) -> None:
