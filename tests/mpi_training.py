@@ -2,7 +2,8 @@
 
 Tasks: ``steps`` of all nets in several forms; ``fits`` with windows, validation, early stopping and callbacks, the
 second half of one by however many processes there are now; ``wrong``: what is to be refused; ``stopped``: a Ctrl-C of
-one process; ``long``: a fit with a checkpoint at each update, for others to kill.
+one process; ``long``: a fit with a checkpoint at each update, for others to kill; ``leaves``: a script that ends before
+those of others, in the way that a third word says.
 """
 
 from __future__ import annotations
@@ -165,6 +166,15 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
     def again(trainer: rg.Trainer, row: dict[str, float]) -> None:
         trainer.step(batch)
 
+    def unsent(trainer: rg.Trainer, row: dict[str, float]) -> None:
+        trainer.learning_rate = lambda number: 0.1 / (number + 1)
+
+    elsewhere = folder / "of_rank_0" / "run" if rank == 0 else folder / "nowhere" / "run"
+    if rank == 0:
+        elsewhere.parent.mkdir(exist_ok=True)
+    spoiled = {**mine, "x": mine["x"].copy()}
+    spoiled["x"][9, 0, 0] = np.nan
+
     def changed(name: str, value: float) -> None:
         if rank == 1:
             setattr(made, name, value)
@@ -189,11 +199,24 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
         "a metric": _error(lambda: trainer().fit(mine, metrics={"bad": _bad}, progress=False)),
         "progress": _error(lambda: _silenced(lambda: trainer().fit(mine))),
         "an order": _error(lambda: trainer().fit({**mine, "n": mine["n"][:: 1 - 2 * (rank == 1)]}, progress=False)),
+        "other shapes": _error(lambda: _steps_of([8, 8, 9 if rank == 1 else 8])),
+        "a rate of a callback": _error(lambda: trainer().fit(mine, callbacks=[unsent], progress=False)),
+        "a folder of rank 0": _error(lambda: trainer().fit(mine, checkpoint=elsewhere, progress=False)),
+        "not finite": _error(lambda: trainer().fit(spoiled, batch_size=16, shuffle=False, progress=False)),
         "a step in a callback": _error(lambda: trainer().fit(mine, callbacks=[again], progress=False)),
         "a checkpoint": _error(
             lambda: trainer().fit(mine, epochs=3, callbacks=[gone], checkpoint=kept / "run", progress=False)
         ),
     }
+
+
+def _steps_of(times: list[int]) -> None:
+    """A step with sequences of each of these lengths."""
+    program, feeds = sharded_nets.classifier()
+    trainer = rg.Trainer(program, comm=WORLD, shards=SHARDS)
+    for time_steps in times:
+        batch = feeds(np.random.default_rng(0), 8)
+        trainer.step({**batch, "x": batch["x"][:, :time_steps], "n": batch["n"].clip(max=8)})
 
 
 def _is_missing(_: int) -> None:
@@ -250,6 +273,19 @@ def _error(work: Callable[[], Any]) -> str:
     return "none"
 
 
+def leaves(folder: Path) -> None:
+    """Rank 1 ends before the others, between steps of two trainers."""
+    program, feeds = sharded_nets.classifier()
+    trainers = [rg.Trainer(program, comm=WORLD, shards=SHARDS) for _ in range(2)]
+    batch = feeds(np.random.default_rng(0), 8)
+    trainers[0].step(batch)
+    if WORLD.Get_rank() == 1:
+        if sys.argv[3] == "raises":
+            raise ValueError("a mistake between two steps")
+        sys.exit(0)
+    trainers[1].step(batch)
+
+
 def long(folder: Path) -> dict[str, Any]:
     net, path = sharded_nets.classifier, folder / "trainer"
     program = net().program
@@ -262,6 +298,7 @@ def long(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     task, folder = sys.argv[1], Path(sys.argv[2])
-    answer = {"steps": steps, "fits": fits, "wrong": wrong, "stopped": stopped, "long": long}[task](folder)
+    tasks = {"steps": steps, "fits": fits, "wrong": wrong, "stopped": stopped, "long": long, "leaves": leaves}
+    answer: Any = tasks[task](folder)
     if WORLD.Get_rank() == 0:
         (folder / f"{task}.json").write_text(json.dumps(answer))

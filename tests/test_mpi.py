@@ -74,10 +74,25 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
         ("a checkpoint", "can't write"), ("a fetch", "fetch takes Tensors"), ("too much", "takes one mapping"),
         ("a Ctrl-C", "rank 1 failed, and the others stop with it: KeyboardInterrupt"),
         ("a metric", "a bad metric"), ("progress", "rank 0 failed, and the others stop with it: UnsupportedOperation"),
-        ("an order", "has read a batch of order"), ("a step in a callback", "rank 0 is alone here"),
+        ("other shapes", "rank 1 makes a step with x of shape (8, 9, 3), and rank 0"),
+        ("a rate of a callback", "can't be sent"), ("not finite", "x holds nan"),
+        ("an order", "has read a batch of order"),
+        ("a step in a callback", "rank 0 is alone here"),
     ):  # fmt: skip
         assert "none" not in found[name], name
         assert any(text in error for error in found[name]), found[name]
+    assert found["a folder of rank 0"] == ["none"] * 3
+    assert all("look at example 9" in error for error in found["not finite"])
+
+
+@pytest.mark.parametrize("way", ["raises", "ends"])
+def test_mistakes_that_end_the_script_of_one_rank_end_the_others(way: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(3, WORKER, "leaves", tmp_path, way), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode != 0
+    assert "rank 1 failed, and the others stop with it: its script has ended" in done.stderr
+    assert ("a mistake between two steps" in done.stderr) == (way == "raises")
 
 
 def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:

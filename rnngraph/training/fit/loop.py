@@ -6,7 +6,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -181,11 +181,16 @@ class Fit:
         plan = self.plan
         loss = self.stepper.step_of_fit(arrays, own, len(rows), carry, plan.where, committed, plan.label_weights)
         if not finite:
-            raise self._not_finite(loss, arrays, rows[own])
+            raise self._not_finite(loss, arrays, rows, own.start or 0)
         return loss
 
-    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> NonFiniteError:
-        """Says what was found; the check starts from the declared states, so of a carried step it may find nothing."""
+    def _not_finite(
+        self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray, first: int
+    ) -> NonFiniteError:
+        """Says what was found; the check starts from the declared states, so of a carried step it may find nothing.
+
+        arrays: of the batch's rows from ``first`` on.
+        """
         training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")
         fed = {name: array for name, array in arrays.items() if name not in counters}
@@ -194,6 +199,9 @@ class Fit:
             finding = training.check(fed, seed=seed)
         except RnnGraphError:
             finding = None
+        if finding is not None and finding.row is not None:
+            finding = replace(finding, row=first + finding.row)
+        finding = next((found for found in self.ranks.exchanged(finding) if found is not None), None)
         what = f"the loss is {loss:g}"
         if math.isfinite(loss):
             what = "the loss is finite, and the norm of its gradients is not"

@@ -43,7 +43,7 @@ def fit(
     """
 
     def make() -> tuple[tuple[Plan, Position], Any]:
-        plan, position = _planned(stepper, session, save, hook, where, options)
+        plan, position = _planned(stepper, session, save, hook, ranks.is_first, where, options)
         return (plan, position), _alike(plan, position, stepper.state)
 
     problem = "rank {rank} fits {other}, rank 0 {first}; give all the same"
@@ -56,7 +56,7 @@ def fit(
 
 def _planned(
     stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
-    where: Where | None, options: Mapping[str, Any],
+    writes: bool, where: Where | None, options: Mapping[str, Any],
 ) -> tuple[Plan, Position]:  # fmt: skip
     state, program = stepper.state, stepper.state.program
     source, measured = _sources(program, state.seed, where, options)
@@ -81,7 +81,8 @@ def _planned(
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
     if options["checkpoint"] is not None:
         optimizer_text(state.optimizer)  # raises now what saving would raise later
-        _check_path(options["checkpoint"], where)
+        if writes:
+            _check_path(options["checkpoint"], where)
     callbacks = options["callbacks"]
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
         raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)

@@ -5,16 +5,18 @@ becomes everyone's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ...errors import ArgumentError, DtypeError, RanksError, RnnGraphError, Where, shown
 from ..steps.deferred_interrupt import DeferredInterrupt
+from .exchange import Exchange
 
 T = TypeVar("T")
 USED = ("Get_rank", "Get_size", "Dup", "Send", "Recv", "Bcast", "bcast", "allgather")
+ENDED = "its script has ended, and those of others go on; all must make the same steps"
 
 
 class Ranks:
@@ -29,9 +31,9 @@ class Ranks:
             raise DtypeError(f"comm={shown(comm)} is no communicator of mpi4py; give MPI.COMM_WORLD", where)
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
-        self._comm: Any = comm.Dup() if self.size > 1 else None
+        self._exchange = Exchange.of(comm) if self.size > 1 else None
+        self._comm: Any = None if self._exchange is None else self._exchange.comm
         self.interrupt = DeferredInterrupt()
-        self._is_alone = False  # in what is not of all processes together
         self._in_part = False
         self._told: BaseException | None = None
 
@@ -103,12 +105,11 @@ class Ranks:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        before, self._is_alone = self._is_alone, True
-        try:
-            with self.interrupt.let_through():
-                yield
-        finally:
-            self._is_alone = before
+        with (
+            self.interrupt.let_through(),
+            nullcontext() if self._exchange is None else self._exchange.alone(),
+        ):
+            yield
 
     def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
         """The same for what gives (its value, what must be equal on all ranks), as of ``check_same``."""
@@ -125,17 +126,20 @@ class Ranks:
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
         """What each rank gives, in the order of ranks; where one has failed, all raise. failure: this rank's."""
-        if self._comm is not None:
-            if self._is_alone:
+        everyone: list[tuple[T, str | None]] = [(value, None)]
+        left: list[int] = []
+        if self._exchange is not None:
+            if self._exchange.is_alone:
                 raise RanksError(
                     f"rank {self.rank} is alone here, as callbacks and metrics are, and the others would not meet it; "
                     "make steps outside of them"
                 )
             failure = failure or self.interrupt.due()
-        told = value, None if failure is None else _text(failure)
-        everyone = [told] if self._comm is None else self._comm.allgather(told)
+            everyone = self._exchange.all((value, None if failure is None else _text(failure)))
+            left = self._exchange.left
         if failure is None:
             found = [(rank, text) for rank, (_, text) in enumerate(everyone) if text is not None]
+            found += [(rank, ENDED) for rank in left]
             if not found:
                 return [item for item, _ in everyone]
             rank, text = found[0]
@@ -173,7 +177,7 @@ def _differing(first: Any, other: Any) -> tuple[Any, Any]:
     """The entries in which two mappings differ, as text; of anything else all of it."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return first, other
-    names = [name for name in first if first[name] != other.get(name)]
+    names = [name for name in {**first, **other} if first.get(name) != other.get(name)]
     first, other = (", ".join(f"{name} {shown(item.get(name))}" for name in names) for item in (first, other))
     return first, other
 

@@ -96,7 +96,9 @@ class ShardedStepper(Stepper):
                 variant.step.check_carries(where)
             shards, count = self._cut(variant, batch, state.seed_of_step(seed), states or {}, where)
             used = max(1, -(-count // self._each(count)))
-            alike = {"rows": count, "seed": seed, "carry": carry, "fetch": fetch is not None}
+            alike: dict[str, Any] = {"rows": count, "seed": seed, "carry": carry, "fetch": fetch is not None}
+            if batch.rows is None:
+                alike |= {f"{name} of shape": array.shape for name, array in batch.arrays.items()}
             return (variant, shards, used), {**alike, "updates": state.updates, "rate": state.learning_rate}
 
         problem = "rank {rank} makes a step with {other}, and rank 0 with {first}; all must make the same steps"

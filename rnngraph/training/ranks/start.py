@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...arguments import whole_number
-from ...errors import ArgumentError, Where
+from ...errors import ArgumentError, DtypeError, RnnGraphError, Where
 from ...ir.text.fingerprint import fingerprint
 from ..optimization.optimizers import Optimizer, optimizer_text
 from ..optimization.pruning import prune_text
@@ -50,8 +50,18 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
     """
     if ranks.size == 1:
         return
+
     take_parameters(state, ranks)
-    optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
+    try:
+        optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
+    except RnnGraphError:
+        raise
+    except Exception as error:  # of the communicator, before anything is sent
+        raise DtypeError(
+            f"what a callback set can't be sent to other processes ({error}); set learning_rate to a number, a "
+            "schedule such as rg.CosineDecay, or a function of a module",
+            state.where,
+        ) from error
     if optimizer is not None:
         state.optimizer = optimizer
 

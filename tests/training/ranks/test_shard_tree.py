@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from queue import Queue
@@ -12,6 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rnngraph.errors import ArgumentError, RanksError
+from rnngraph.training.ranks.exchange import Exchange
 from rnngraph.training.ranks.packed import Packed, Packing
 from rnngraph.training.ranks.ranks import Ranks
 from rnngraph.training.ranks.shard_tree import ShardTree
@@ -45,10 +47,11 @@ class World:
 
 
 class Comm:
-    """One of them."""
+    """One of them. chain: messages that came one after the other until now."""
 
     def __init__(self, world: World, rank: int) -> None:
         self._world, self._rank = world, rank
+        self.chain = 0
 
     def Get_rank(self) -> int:
         return self._rank
@@ -60,10 +63,12 @@ class Comm:
         return self
 
     def Send(self, array: np.ndarray, dest: int) -> None:
-        self._world.queues[self._rank, dest].put(array.copy())
+        self._world.queues[self._rank, dest].put((array.copy(), self.chain))
+        self.chain += 1
 
     def Recv(self, array: np.ndarray, source: int) -> None:
-        array[...] = self._world.queues[source, self._rank].get(timeout=WAIT)
+        array[...], chain = self._world.queues[source, self._rank].get(timeout=WAIT)
+        self.chain = max(self.chain, chain) + 1
 
     def bcast(self, value: Any, root: int) -> Any:
         if self._rank == root:
@@ -114,6 +119,22 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
         assert given.views["b"] == integers.sum()
 
 
+@pytest.mark.parametrize(("size", "shards", "longest"), [
+    (1, 8, 0), (2, 8, 1), (3, 3, 2), (3, 8, 4), (3, 12, 2), (4, 4, 2), (4, 8, 2), (5, 5, 3), (8, 8, 3), (8, 32, 3),
+])  # fmt: skip
+def test_as_many_messages_come_one_after_the_other_as_the_model_says(size: int, shards: int, longest: int) -> None:
+    """One for each level between processes, where their shards are whole parts of the tree."""
+    packing = Packing({"a": ((1,), np.dtype("float32"))})
+
+    def add(comm: Any) -> int:
+        tree = ShardTree(shards, Ranks(comm if size > 1 else None))
+        leaf = packing.make()
+        tree.add(((shard, leaf) for shard in tree.mine), shards, packing, packing.make())
+        return int(comm.chain)
+
+    assert World(size).run(add)[0] == longest
+
+
 def test_an_error_of_one_rank_is_everyones() -> None:
     def work(comm: Any) -> None:
         with Ranks(comm).together():
@@ -126,6 +147,36 @@ def test_an_error_of_one_rank_is_everyones() -> None:
         assert isinstance(error, RanksError)
         assert "rank 1 failed" in str(error)
         assert "no such file" in str(error)
+
+
+def test_a_rank_that_has_left_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "Is_finalized", lambda: False, raising=False)
+
+    def work(comm: Any) -> list[str]:
+        one, other = Ranks(comm), Ranks(comm)
+        if comm.Get_rank() == 1:
+            Exchange.of(comm).leave()
+            return []
+        found = []
+        for ranks in (other, one, other):
+            with pytest.raises(RanksError) as error:
+                ranks.exchanged(1)
+            found.append(str(error.value))
+        return found
+
+    first, second, third = World(3).run(work)
+    assert second == []
+    assert first == third
+    assert all("rank 1 failed, and the others stop with it: its script has ended" in text for text in first)
+
+
+def test_what_one_rank_does_alone_makes_no_steps_of_another_training() -> None:
+    def work(comm: Any) -> None:
+        one, other = Ranks(comm), Ranks(comm)
+        one.agreed(lambda: other.exchanged(1))
+
+    errors = World(3).run(work)
+    assert all(isinstance(error, RanksError) and "rank 0 is alone here" in str(error) for error in errors)
 
 
 def test_what_rank_0_says_goes_for_all() -> None:
