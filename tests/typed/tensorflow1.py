@@ -9,7 +9,7 @@ import rnngraph as rg
 from rnngraph import tf1 as tf
 
 x = tf.placeholder(tf.float32, [None, 4, 2])
-cell = tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.BasicLSTMCell(3), output_keep_prob=0.9)
+cell = tf.nn.rnn_cell.ResidualWrapper(tf.nn.rnn_cell.BasicLSTMCell(2))
 outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
 loss = tf.reduce_mean(tf.square(tf.layers.dense(outputs, 1)))
 train = tf.train.AdamOptimizer(1e-3).minimize(loss)

@@ -145,6 +145,7 @@ def mean_squared_error(
 ) -> Tensor:
     """(labels - predictions)^2, averaged over the last axis.
 
+    labels, predictions: of one shape, or one of them a number.
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
     labels, predictions = compared(labels, predictions)
