@@ -3,14 +3,15 @@
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
 a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
 one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
+Where each step has one row, pieces of the left one that lie as a panel would are read as they are.
 The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
 after the other in the loop's direction, does not depend on where blocks and chunks are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
 from ...ir.types import Dim, Shape, size
@@ -67,6 +68,28 @@ def _within(region: Region, node: Node) -> View:
     return replace(view, offset=offset, shape=(region.time.steps, *view.shape[1:]), local=False)
 
 
+@dataclass(frozen=True)
+class _Left:
+    """Left operands of tiles, for ``rows`` of the result from ``first`` on: the first one lies at ``place``, k at a
+    distance of ``stride`` elements. view: of a piece that is read where it lies, whose place a block of k finds.
+    """
+
+    first: Index
+    rows: int
+    stride: Index
+    place: Index = 0
+    view: View | None = None
+
+    def of_block(self, block: Block, at: Sequence[Index]) -> _Left:
+        """The same for a block of k that begins ``at`` a place of the leading axes. Names, not numbers, so that what is
+        done with equal pieces is equal work.
+        """
+        if self.view is None:
+            return self
+        first = block.let_index("first", "max", self.first, 0)
+        return replace(self, first=first, place=block.let_index("piece", "max", _offset(self.view, at), 0))
+
+
 class _Sum:
     def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
         assert plan.outer_sum is not None
@@ -79,14 +102,29 @@ class _Sum:
         self.rows = int(str(node.shape[0]))
         parts = 1 if share is None else share.parts
         self._cut()
-        self.pitch = -(-self.rows // self.lanes) * self.lanes
+        pitch = -(-self.rows // self.lanes) * self.lanes
         behind = 0 if region.active is None else 1  # a row that has ended is packed, and overwritten by the next one
         deepest = self.most + behind
-        left_room, right_room = deepest * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
-        self.left_panel = memory.scratch("left", node.dtype, left_room * parts)
-        self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
+        left_room, right_room = deepest * pitch + self.lanes, deepest * self.tile.blocks * self.lanes
         part = 0 if share is None else share.part
-        self.left_base, self.right_base = part * left_room, part * right_room
+        self.pitch, self.left_base, self.right_base = pitch, part * left_room, part * right_room
+        in_place = self._in_place()
+        self.lefts = in_place or [_Left(0, self.rows, pitch, self.left_base)]
+        self.left_panel = None if in_place else memory.scratch("left", node.dtype, left_room * parts)
+        self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
+
+    def _in_place(self) -> list[_Left]:
+        """The pieces where they lie, if tiles can read them so: a step has one row, and pieces fill tiles."""
+        found: list[_Left] = []
+        if self.region.active is not None or self.axis or self.inner != 1:
+            return found
+        for view in self.left:
+            first, rows = sum(item.rows for item in found), int(str(view.shape[-1]))
+            if view.strides[-1] != 1 or rows < self.tile.rows:
+                return []
+            stride = view.strides[0] * -1 if self.region.reverse else view.strides[0]
+            found.append(_Left(first, rows, stride, view=view))
+        return found
 
     def _cut(self) -> None:
         """The axis that is cut into blocks: what lies inside it is one block's at most."""
@@ -134,19 +172,22 @@ class _Sum:
         def pack(inner: Block) -> None:
             self._each_row(inner, at, first, count, self._pack_left)
 
-        self.kernel(block, pack)
-        offset = 0
-        for view in self.right:
-            column: Index = offset
-            if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
-                column = block.let_index("column", "max", offset, 0)
-                view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
+        if self.left_panel is not None:
+            self.kernel(block, pack)
+        begin = [*at, first + count - 1 if self.region.reverse else first, *[0] * (len(self.leading) - 1 - self.axis)]
+        for left in [left.of_block(block, begin) for left in self.lefts]:
+            offset = 0
+            for view in self.right:
+                column: Index = offset
+                if len(self.right) > 1:  # names here, too
+                    column = block.let_index("column", "max", offset, 0)
+                    view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
-            def tiles(inner: Block, view: View = view, column: Index = column) -> None:
-                self._columns(inner, at, first, count, view, column)
+                def tiles(inner: Block, left: _Left = left, view: View = view, column: Index = column) -> None:
+                    self._columns(inner, at, first, count, left, view, column)
 
-            self.kernel(block, tiles)
-            offset += int(str(view.shape[-1]))
+                self.kernel(block, tiles)
+                offset += int(str(view.shape[-1]))
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,
@@ -198,13 +239,6 @@ class _Sum:
 
     # Packing -------------------------------------------------------------------------------------
 
-    def _tiles(self) -> Iterator[tuple[int, int, int]]:
-        """(first row, rows of a tile, row behind the last one) of tiles of one height."""
-        offset = 0
-        for height, number in balanced(self.rows, self.tile.rows):
-            yield offset, height, offset + height * number
-            offset += height * number
-
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
         """Packs one k of all pieces, side by side."""
         place = self.left_base + number * self.pitch
@@ -214,11 +248,12 @@ class _Sum:
 
     def _pack_piece(self, block: Block, view: View, source: Index, place: Index) -> None:
         """One k of a piece, in whole vectors: what is too much is overwritten by what follows, or lies behind."""
-        stride, lanes = view.strides[-1], self.lanes
+        assert self.left_panel is not None
+        panel, stride, lanes = self.left_panel, view.strides[-1], self.lanes
         whole, rest = divmod(int(str(view.shape[-1])), lanes)
 
         def copy(inner: Block, start: Index, valid: int = lanes) -> None:
-            self._copy(inner, view, source + stride * start, valid, self.left_panel, place + start)
+            self._copy(inner, view, source + stride * start, valid, panel, place + start)
 
         loop(block, "r", whole * lanes, copy, 0, lanes)
         if rest:
@@ -232,7 +267,9 @@ class _Sum:
 
     # Tiles ---------------------------------------------------------------------------------------
 
-    def _columns(self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index) -> None:
+    def _columns(
+        self, block: Block, at: list[Index], first: Index, count: Index, left: _Left, view: View, column: Index
+    ) -> None:  # fmt: skip
         """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
@@ -248,31 +285,38 @@ class _Sum:
                     self._copy(nested, view, source, there, self.right_panel, target)
 
             depth = self._each_row(inner, at, first, count, pack)
-            self._rows(inner, column + start, valid, depth)
+            self._rows(inner, left, column + start, valid, depth)
 
-    def _rows(self, block: Block, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        for offset, height, behind in self._tiles():
+    def _rows(self, block: Block, left: _Left, start: Index, valid: Sequence[Valid], depth: Index) -> None:
+        """All tiles over a group of blocks of columns, those of one height after the other."""
+        offset = 0
+        for height, number in balanced(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = height) -> None:
-                self._tile(inner, row, height, start, valid, depth)
+                self._tile(inner, left, row, height, start, valid, depth)
 
-            loop(block, "r", behind, body, offset, height)
+            loop(block, "r", offset + height * number, body, offset, height)
+            offset += height * number
 
-    def _tile(self, block: Block, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim) -> None:
+    def _tile(
+        self, block: Block, left: _Left, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim
+    ) -> None:  # fmt: skip
         node, lanes = self.node, self.lanes
         emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [
-            [(row + extra, Strip(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
+            [(left.first + row + extra, Strip(start + at * lanes, lanes, limit)) for at, limit in enumerate(valid)]
             for extra in range(height)
         ]
         starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(emitter.value(node, at) for at in row) for row in cells)
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
-        left = tuple((self.left_panel, self.left_base + row + extra) for extra in range(height))
+        buffer = self.left_panel if left.view is None else left.view.buffer
+        assert buffer is not None
+        lefts = tuple((buffer, left.place + row + extra) for extra in range(height))
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
         comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, left, self.pitch, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                results, starts, lefts, left.stride, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
                 self.tile.unroll, comment,
             )
         )  # fmt: skip
