@@ -119,16 +119,16 @@ def test_workers_give_the_bits_of_one(
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fewest", [1, 9])
 @pytest.mark.parametrize("parts", [2, 3, 5])
-@pytest.mark.parametrize("units", [1, 5, 16, 33, 100])
+@pytest.mark.parametrize("units", [3, 16, 33, 100])
 @pytest.mark.parametrize("name", DECODERS)
 def test_workers_give_the_bits_of_one_in_many_shapes(
     name: str, units: int, parts: int, fewest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teams.share_everything(monkeypatch, parts, fewest)
-    for steps in (1, 2, 3, 7):
-        program = decoder(name, max(units, 3) if name != "greedy" else units, steps)
-        for rows in (1, 2, 3, 7):
-            check(program, rows, parts, monkeypatch)
+    for steps, *rows in ((1, 2, 7), (2, 3), (3, 2), (7, 1, 3, 7)):
+        program = decoder(name, units, steps)
+        for number in rows:
+            check(program, number, parts, monkeypatch)
 
 
 def planned(program: rg.Program, rows: int, kind: str = "inference") -> Plan:
