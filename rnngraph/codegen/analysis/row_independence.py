@@ -1,14 +1,15 @@
 """Which kernels compute each row of a batch from that row alone.
 
 A worker that has some rows needs not wait between such kernels: what it reads there, it wrote itself. A row is a
-position on the axis before the last one; its number is that of the rows of what scans carry.
+position on the axis before the last one, and in a step also one on the only axis; its number is that of the rows of
+what scans carry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts
 from .kernel_fusion import Kernel, fuse_body
@@ -17,6 +18,8 @@ from .row_lengths import LengthMask
 
 FEWEST_ROWS = 4
 """Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""
+WHOLE = ("constant", "parameter", "iota")
+"""Ops whose values every step may read whole."""
 
 
 def rows_of(graph: Graph) -> int:
@@ -31,11 +34,13 @@ class Rowwise:
     """Tells which kernels and scans compute row by row.
 
     rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
-    writes them. apart: values that take the place of such ones.
+    writes them. in_step: whether kernels are those of a scan's step, where values of one axis have rows, too. apart:
+    values that take the place of such ones that are shared.
     """
 
-    def __init__(self, rows: int, shared: Callable[[Node], bool]) -> None:
-        self.rows, self.shared, self.apart = rows, shared, set[Node]()
+    def __init__(self, rows: int, shared: Callable[[Node], bool], in_step: bool = False) -> None:
+        self.rows, self.shared, self.in_step, self.apart = rows, shared, in_step, set[Node]()
+        self._known: dict[Node, bool] = {}
 
     def kernel(self, kernel: Kernel) -> bool:
         """Whether a kernel computes each row from that row alone."""
@@ -45,43 +50,70 @@ class Rowwise:
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
         """Whether a value is copied row by row: from where it lies by rows, or as it is computed."""
-        return self._has_rows(node) and (self._reads(node) if is_in_memory else self._computes(node))
+        if node.tensor.rank < 2 or not self._has_rows(node):
+            return False
+        return self._reads(node) if is_in_memory else self._computes(node)
 
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
         """The same for the body of a scan, if its kernels are row by row and what it is given lies by rows, too."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
-        if not all(item in whole or self._has_rows(item) for item in body.inputs):
+        whole |= {inside for inside, outside in scan.sequences if not inside.tensor.rank and self._whole(outside)}
+        if not all(item in whole or (item.tensor.rank > 1 and self._has_rows(item)) for item in body.inputs):
             return None
         by_rows = [*(carry.initial for carry in scan.carries), *(outside for _, outside in scan.sequences)]
         if not all(map(self._reads, by_rows)):
             return None
-        inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
+        inside = Rowwise(self.rows, lambda item: item in whole or item.op in WHOLE, in_step=True)
         outputs = [value for _, value in body.outputs]
         every = all(map(inside.kernel, kernels)) and all(inside.copies(value, True) for value in outputs)
         return inside if every else None
 
+    def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
+        """The same for the body of a scan of whose kernels some are not row by row: before and behind each of these,
+        and before the first step, workers wait.
+        """
+        whole = {item for item in node["body"].inputs if item.tensor.rank < 2 or not self._has_rows(item)}
+        inside = Rowwise(self.rows, lambda item: item in whole or item.op in WHOLE, in_step=True)
+        for kernel in kernels:
+            if not inside.kernel(kernel):
+                whole.update(kernel.members)
+        return inside
+
     def _has_rows(self, node: Node) -> bool:
-        return node.tensor.rank > 1 and node.shape[-2] == self.rows
+        """Whether a value has rows: on the axis before the last one, or on its only one."""
+        rank = node.tensor.rank
+        return node.shape[-2] == self.rows if rank > 1 else self.in_step and node.shape == (self.rows,)
 
     def _computes(self, node: Node) -> bool:
-        if not self._has_rows(node):
+        """Whether each row of a value is computed from that row of others alone."""
+        if node not in self._known:
+            for item in topological([node], known=self._known):
+                self._known[item] = self._computes_from_known(item)
+        return self._known[node]
+
+    def _computes_from_known(self, node: Node) -> bool:
+        if node.op == "scan" or not self._has_rows(node):
             return False
         if is_view(node):
             return self._reads(node)
+        rank = node.tensor.rank
         if OPS[node.op].kind == "elementwise":
-            return all(map(self._reads, node.operands))
+            return all(self._whole(item) or (self._reads(item) and _alike(item, node)) for item in node.operands)
         match node.op:
             case "matmul":
                 left, right, *start = node.operands
-                return self._reads(left) and self._whole(right) and all(map(self._reads, start))
+                return rank > 1 and self._reads(left) and self._whole(right) and all(map(self._reads, start))
             case "gather":
-                return all(map(self._whole, node.operands))
+                table, ids = node.operands
+                by_rows = ids.tensor.rank == 1 and rank < 3 and self._reads(ids)
+                return self._whole(table) and (by_rows or self._whole(ids))
             case "reduce_sum" | "reduce_max" | "reduce_min":
-                last = node.operands[0].tensor.rank - 1
-                return node["axes"] == (last,) and bool(node["keepdims"]) and self._reads(node.operands[0])
+                source = node.operands[0]
+                keeps = bool(node["keepdims"]) if rank > 1 else source.tensor.rank == 2
+                return node["axes"] == (source.tensor.rank - 1,) and keeps and self._reads(source)
             case "concat":
-                return node["axis"] == node.tensor.rank - 1 and all(map(self._reads, node.operands))
+                return rank > 1 and node["axis"] == rank - 1 and all(map(self._reads, node.operands))
         return False
 
     def _reads(self, node: Node) -> bool:
@@ -95,20 +127,22 @@ class Rowwise:
             if not (self._has_rows(node) and self._has_rows(source) and self._keeps_rows(node)):
                 return False
             node = source
+        if OPS[node.op].kind == "elementwise":  # it need not lie in memory, and is then computed where it is read
+            return self._computes(node)
         return self._has_rows(node)
 
     def _keeps_rows(self, node: Node) -> bool:
-        source, rank = node.operands[0], node.tensor.rank
+        source, axis = node.operands[0], max(0, node.tensor.rank - 2)
         match node.op:
             case "slice":
-                axis = rank - 2
-                return source.tensor.rank == rank and node["start"][axis] == 0 and node["step"][axis] == 1
+                return source.tensor.rank == node.tensor.rank and node["start"][axis] == 0 and node["step"][axis] == 1
             case "reverse":
-                return node["axis"] != rank - 2
+                return node["axis"] != axis
             case "broadcast":
-                return True
+                return _alike(source, node)
             case "reshape":
-                return node.shape[-2:] == source.shape[-2:]
+                column = {node.shape, source.shape} == {(self.rows,), (self.rows, 1)}
+                return column or (_alike(source, node) and node.shape[-2:] == source.shape[-2:])
         return False
 
     def _whole(self, node: Node) -> bool:
@@ -128,6 +162,11 @@ class Rowwise:
         return True
 
 
+def _alike(one: Node, other: Node) -> bool:
+    """Whether rows are the axis before the last one of both values, or the only one of both."""
+    return (one.tensor.rank > 1) == (other.tensor.rank > 1)
+
+
 def row_by_row(scan: Node, mask: LengthMask) -> bool:
     """Whether a scan computes each row apart, in values of two axes, so that a mask's rows can be left out."""
     body = scan["body"]
@@ -136,7 +175,7 @@ def row_by_row(scan: Node, mask: LengthMask) -> bool:
     if not all(carry.inside in varying and carry.inside.tensor.rank == 2 for carry in parts.carries):
         return False
     whole = {*dict(parts.invariants), *(set(body.inputs) - varying)}
-    rowwise = Rowwise(mask.rows, lambda item: item in whole or item.op in ("constant", "parameter", "iota"))
+    rowwise = Rowwise(mask.rows, lambda item: item in whole or item.op in WHOLE)
     outputs = [value for _, value in body.outputs]
     return all(value.tensor.rank == 2 and value.shape[0] == mask.rows for value in outputs) and all(
         map(rowwise.kernel, fuse_body(body).kernels)

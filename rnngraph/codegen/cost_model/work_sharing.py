@@ -134,9 +134,9 @@ class WorkSharing:
         extents = [self._extent(shape, axis) for axis in range(len(shape))]
         serial = self._cycles(kernel, shape, extents)
         if by_rows:
-            part = [*extents]
-            part[-2] = -(-extents[-2] // parts)
-            return Partition(len(shape) - 2, self._cycles(kernel, shape, part), serial, True)
+            part, of_rows = [*extents], max(0, len(shape) - 2)
+            part[of_rows] = -(-extents[of_rows] // parts)
+            return Partition(of_rows, self._cycles(kernel, shape, part), serial, True)
         best, axis = serial, None
         for candidate in _axes(kernel, shape) if serial > 2 * BARRIER_CYCLES else ():
             if candidate == len(shape) - 1 and not isinstance(shape[-1], int):

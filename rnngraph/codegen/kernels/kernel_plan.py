@@ -62,7 +62,7 @@ def plan_kernel(
     region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None
 ) -> KernelPlan:  # fmt: skip
     """Decides how a kernel is computed whose values lie in the region's memory."""
-    lanes = _lanes(region, kernel)
+    lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)  # a row is no vector
     products, outer_sum, sparse = None, None, None
     if any(node.op == "matmul" for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition)

@@ -3,7 +3,7 @@
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
 a time and packed, in the order in which they are summed: the left operand, joined of its pieces, as [tile][k][row], the
 right one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands
-lie.
+lie. Where each step has one row, pieces of the left one whose rows lie side by side are read as they are.
 The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
 after the other in the loop's direction, does not depend on where blocks and chunks are cut.
 """
@@ -11,7 +11,7 @@ after the other in the loop's direction, does not depend on where blocks and chu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
@@ -78,6 +78,35 @@ class _Tiles:
     behind: int
 
 
+def _tiles(rows: int, most: int) -> list[_Tiles]:
+    found, first = [], 0
+    for height, number in balanced(rows, most):
+        found.append(_Tiles(first, height, first := first + height * number))
+    return found
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Left operands of tiles, for ``rows`` of the result from ``first`` on: all of them in the panel; or one piece that
+    is read where it lies, the first row at ``place`` of ``view``, k at a distance of ``stride`` elements.
+    """
+
+    first: Index
+    rows: int
+    view: View | None = None
+    stride: Index = 1
+    place: Index = 0
+
+    def of_block(self, block: Block, at: Sequence[Index]) -> _Left:
+        """The same for a block of k that begins ``at`` a place of the leading axes. Names, not numbers, so that what is
+        done with equal pieces is equal work.
+        """
+        if self.view is None:
+            return self
+        first = block.let_index("first", "max", self.first, 0)
+        return replace(self, first=first, place=block.let_index("piece", "max", _offset(self.view, at), 0))
+
+
 class _Sum:
     def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
         assert plan.outer_sum is not None
@@ -93,13 +122,28 @@ class _Sum:
         self._cut()
         behind = 0 if region.active is None else 1  # a row that has ended is packed, and overwritten by the next one
         deepest = self.most + behind
-        self.tiles = [*self._tiles()]
+        self.tiles = _tiles(self.rows, self.tile.rows)
         self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
         left_room, right_room = self.rows * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
-        self.left_panel = memory.scratch("left", node.dtype, left_room * parts)
-        self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
+        in_place = self._in_place()
+        self.lefts = in_place or [_Left(0, self.rows)]
+        self.left_panel = None if in_place else memory.scratch("left", node.dtype, left_room * parts)
+        self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
+
+    def _in_place(self) -> list[_Left]:
+        """The pieces where they lie, if tiles can read them so: a step has one row, and pieces fill tiles."""
+        found: list[_Left] = []
+        if self.region.active is not None or self.axis or self.inner != 1:
+            return found
+        for view in self.left:
+            first, rows = sum(item.rows for item in found), int(str(view.shape[-1]))
+            if view.strides[-1] != 1 or rows < self.tile.rows:
+                return []
+            stride = view.strides[0] * -1 if self.region.reverse else view.strides[0]
+            found.append(_Left(first, rows, view, stride))
+        return found
 
     def _cut(self) -> None:
         """The axis that is cut into blocks: what lies inside it is one block's at most."""
@@ -147,19 +191,22 @@ class _Sum:
         def pack(inner: Block) -> None:
             self._each_row(inner, at, first, count, self._pack_left)
 
-        self.kernel(block, pack)
-        offset = 0
-        for view in self.right:
-            column: Index = offset
-            if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
-                column = block.let_index("column", "max", offset, 0)
-                view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
+        if self.left_panel is not None:
+            self.kernel(block, pack)
+        begin = [*at, first + count - 1 if self.region.reverse else first, *[0] * (len(self.leading) - 1 - self.axis)]
+        for left in [left.of_block(block, begin) for left in self.lefts]:
+            offset = 0
+            for view in self.right:
+                column: Index = offset
+                if len(self.right) > 1:  # names here, too
+                    column = block.let_index("column", "max", offset, 0)
+                    view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
-            def tiles(inner: Block, view: View = view, column: Index = column) -> None:
-                self._columns(inner, at, first, count, view, column)
+                def tiles(inner: Block, left: _Left = left, view: View = view, column: Index = column) -> None:
+                    self._columns(inner, at, first, count, left, view, column)
 
-            self.kernel(block, tiles)
-            offset += int(str(view.shape[-1]))
+                self.kernel(block, tiles)
+                offset += int(str(view.shape[-1]))
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,
@@ -211,15 +258,9 @@ class _Sum:
 
     # Packing -------------------------------------------------------------------------------------
 
-    def _tiles(self) -> Iterator[_Tiles]:
-        offset = 0
-        for height, number in balanced(self.rows, self.tile.rows):
-            yield _Tiles(offset, height, offset + height * number)
-            offset += height * number
-
-    def _left_place(self, row: Index, extra: Index = 0) -> Index:
+    def _left_place(self, row: Index) -> Index:
         """Where a tile's part of the left panel begins, whose first row is ``row``."""
-        return self.left_base + row * self.pitch + extra
+        return self.left_base + row * self.pitch
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
         """Packs one k of all pieces: in order, and in whole vectors, as what is too much is overwritten by what follows
@@ -236,14 +277,15 @@ class _Sum:
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
     ) -> None:  # fmt: skip
         """One k of a piece, whose rows begin at ``first``, in tiles of one height."""
-        height, lanes = tiles.height, self.lanes
+        assert self.left_panel is not None
+        panel, height, lanes = self.left_panel, tiles.height, self.lanes
 
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
             """``count`` rows of a tile that begins at ``row``, from its row ``begin`` on; valid: rows behind there."""
             for lane in range(0, count, lanes):
-                place = self._left_place(row, number * height + begin + lane)
+                place = self._left_place(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
-                self._copy(inner, view, start, min(lanes, valid - lane), self.left_panel, place)
+                self._copy(inner, view, start, min(lanes, valid - lane), panel, place)
 
         behind, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
@@ -266,7 +308,9 @@ class _Sum:
 
     # Tiles ---------------------------------------------------------------------------------------
 
-    def _columns(self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index) -> None:
+    def _columns(
+        self, block: Block, at: list[Index], first: Index, count: Index, left: _Left, view: View, column: Index
+    ) -> None:  # fmt: skip
         """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
@@ -282,35 +326,43 @@ class _Sum:
                     self._copy(nested, view, source, there, self.right_panel, target)
 
             depth = self._each_row(inner, at, first, count, pack)
-            self._rows(inner, column + start, valid, depth)
+            self._rows(inner, left, column + start, valid, depth)
 
-    def _rows(self, block: Block, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        for tiles in self.tiles:
+    def _rows(self, block: Block, left: _Left, start: Index, valid: Sequence[Valid], depth: Index) -> None:
+        """All tiles over a group of blocks of columns, those of one height after the other."""
+        for tiles in _tiles(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:
-                self._tile(inner, row, height, start, valid, depth)
+                self._tile(inner, left, row, height, start, valid, depth)
 
             loop(block, "r", tiles.behind, body, tiles.first, tiles.height)
 
-    def _tile(self, block: Block, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim) -> None:
+    def _tile(
+        self, block: Block, left: _Left, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim
+    ) -> None:  # fmt: skip
         node, lanes = self.node, self.lanes
         emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [
-            [(row + extra, Strip(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
+            [(left.first + row + extra, Strip(start + at * lanes, lanes, limit)) for at, limit in enumerate(valid)]
             for extra in range(height)
         ]
         starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(emitter.value(node, at) for at in row) for row in cells)
         if self.is_far:
             store = self.region.memory.stores[node][0]
             for extra, strip in itertools.product(range(height), cells[0]):
-                block.add(Prefetch(store.buffer, place(store, (row + height + extra, strip[1]))[0]))
+                after = left.first + row + height + extra
+                block.add(Prefetch(store.buffer, place(store, (after, strip[1]))[0]))
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
-        left = tuple((self.left_panel, self._left_place(row, extra)) for extra in range(height))
+        buffer = self.left_panel if left.view is None else left.view.buffer
+        assert buffer is not None
+        begin = self._left_place(row) if left.view is None else left.place + row
+        lefts = tuple((buffer, begin + extra) for extra in range(height))
+        stride = height if left.view is None else left.stride
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
         comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, left, height, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                results, starts, lefts, stride, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
                 self.tile.unroll, comment,
             )
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -28,13 +29,13 @@ from ..kernels.loop_nests import each_slice, loop, single, strips
 from ..kernels.region import Region
 from ..kernels.values import ValueEmitter
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Barrier, For, Index, LetIndex, When
-from ..loop_ir.workers import TEAM, WORKER, WORKERS
+from ..loop_ir.nodes import For, Index, LetIndex, When
 from .entry_writer import EntryWriter
 from .group_plan import CopyPlan
 from .kernel_calls import call_copy
 from .scan_plan import ScanPlan, carried_states, share_scan
-from .ticks import COPY, WAIT, WORK, SampledStep, StepTicks, Timed
+from .step_parts import StepPart, StepWaits
+from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,14 @@ class Scan:
         self.fused = fuse_body(self.body)
         self.states = carried_states(allocation, group.histories, node, self.fused)
         self.in_turn = any(state.kind == DOUBLE_BUFFERED for state in self.states)
+        self._in_place_of_condition = next(
+            (
+                carry.next
+                for carry, state in zip(self.given.carries, self.states, strict=True)
+                if carry.inside is self.given.when and state.kind == IN_PLACE
+            ),
+            None,
+        )
         self.temporaries: dict[Node, View] = {}
         self._plan: ScanPlan | None = None
         self._ticks: StepTicks | None = None
@@ -117,6 +126,10 @@ class Scan:
         """The plan of the scan, once ``run`` has written the steps."""
         assert self._plan is not None
         return self._plan
+
+    @property
+    def _waits(self) -> StepWaits:
+        return StepWaits(self.sharing, len(self.fused.kernels) + 1)
 
     @property
     def step_memory(self) -> Memory:
@@ -346,12 +359,12 @@ class Scan:
             if places:
                 memory = self._memory({carry.inside: source})
                 self._copy(Region(self.chunk.target, memory, None, self.sharing.workers), inner, carry.inside, places)
-        self._end_part(inner, None, 0)
+        self._waits.add(inner)
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""
-        region = Region(self.chunk.target, self._memory(views))
+        region = Region(self.chunk.target, self._memory(views), None, self.sharing.workers)
         for carry, state in zip(self.given.carries, self.states, strict=True):
             if state.kind == DOUBLE_BUFFERED:
                 self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)])
@@ -359,6 +372,8 @@ class Scan:
             places = self._result_places(index, at) if index >= self.carries else []
             if places:
                 self._copy(region, block, zeros_like(value), places)
+        if self._in_place_of_condition is None or self.given.blocks is not None:
+            self._waits.add(block)  # else no step runs any more, and each worker goes on with what is its own
 
     def _step(self, block: Block, views: dict[Node, View], at: _Moment, s: Index) -> None:
         stores: dict[Node, list[View]] = {}
@@ -379,26 +394,22 @@ class Scan:
         region = Region(self.chunk.target, self._memory(views, stores), None, self.sharing.workers, active)
         plans = self._planned(region).kernels
         ticks = None if self._ticks is None else self._ticks.step(block, s)
-        for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
-            if value in given:
-                self._copy(region, block, value, places)
-                self._end_part(block, ticks, len(plans))
-        for number, plan in enumerate(plans):
-            emit_kernel(region, block, plan)
-            self._end_part(block, ticks, number)
-        for value, places in passed:  # one that is a view of what the step computes: read once that is there
-            if value not in given:
-                self._copy(region, block, value, places)
-                self._end_part(block, ticks, len(plans))
 
-    def _end_part(self, block: Block, ticks: SampledStep | None, number: int) -> None:
-        """Behind the part of a step with this number: ticks of it, and a barrier where workers need one."""
-        if ticks is not None:
-            ticks.count(number)
-        if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
-            block.add(Barrier(TEAM, WORKER, WORKERS))
-            if ticks is not None:
-                ticks.count(len(self.fused.kernels) + 1)
+        def copies(early: bool) -> list[StepPart]:
+            return [
+                StepPart(
+                    (), len(plans), copy_partition(region, value), partial(self._copy, region, block, value, places)
+                )
+                for value, places in passed
+                if (value in given) == early
+            ]
+
+        parts = copies(early=True)  # of what is an input or a view of one: before it is overwritten
+        for number, plan in enumerate(plans):
+            emit = partial(emit_kernel, region, block, plan)
+            parts.append(StepPart(plan.kernel.members, number, plan.partition, emit))
+        parts += copies(early=False)  # of what is a view of what the step computes
+        self._waits.step(block, parts, self._in_place_of_condition, ticks)
 
     def _memory(self, views: dict[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
         return replace(self.chunk.memory, views=views, stores=stores or {})

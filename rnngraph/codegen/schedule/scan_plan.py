@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Node
-from ...ir.scan import ScanParts, step_condition
+from ...ir.scan import ScanParts
 from ..analysis.kernel_fusion import FusedKernels, Kernel
 from ..buffers.allocation import Allocation
 from ..buffers.buffer_reuse import may_overwrite
@@ -47,21 +47,31 @@ class ScanPlan:
     kernels: tuple[KernelPlan, ...]
 
 
+def waits_between(one: Partition, other: Partition | None) -> bool:
+    """Whether workers wait between parts of a step that follow each other. other: None behind the last one."""
+    alike = other is not None and ((one.by_rows and other.by_rows) or (one.serial and other.serial))
+    return not alike
+
+
 def share_scan(parts: int, region: Region, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Estimates a step. Its kernels are cut between workers unless waiting would cost more. A step that may not run is
-    one worker's: the others don't know.
+    """Estimates a step. Its kernels are cut between workers unless waiting would cost more. Where all of them compute
+    row by row nobody waits for anybody; else workers wait before and behind those that don't.
     """
-    rowwise, runs_always = region.workers.rowwise, step_condition(node) is None
-    inside = rowwise.inside(node, kernels) if rowwise is not None and runs_always else None
+    rowwise = region.workers.rowwise
+    inside = None if rowwise is None else rowwise.inside(node, kernels)
+    by_rows = inside is not None
+    if rowwise is not None and inside is None:
+        inside = rowwise.among_others(node, kernels)
     workers = Workers(parts, inside)
     sharing = WorkSharing(region.target, workers, in_scan=True)
     partitions = tuple(sharing.partition(kernel) for kernel in kernels)
     serial = sum(item.serial_cycles for item in partitions)
-    if inside is not None:
+    if by_rows:
         return ScanSharing(Partition(0, sum(item.cycles for item in partitions), serial, True), workers, partitions)
-    shared = sum(item.cycles + BARRIER_CYCLES for item in partitions)
-    whole = ScanSharing(Partition(0, shared, serial, barriers=len(partitions)), workers, partitions)
-    return whole if parts > 1 and runs_always and shared < 0.9 * serial else whole.made_serial()
+    waits = sum(map(waits_between, partitions, (*partitions[1:], None)))
+    shared = sum(item.cycles for item in partitions) + waits * BARRIER_CYCLES
+    whole = ScanSharing(Partition(0, shared, serial, barriers=waits), workers, partitions)
+    return whole if parts > 1 and shared < 0.9 * serial else whole.made_serial()
 
 
 def carried_states(

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_calls import call_native
 
+import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
 from rnngraph.codegen.kernels.kernel_plan import FEWEST_PACKED, MOST_PACKED, rows_of_a_block
 from rnngraph.codegen.machine.target import host, target_of
+from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry
@@ -91,3 +93,17 @@ def test_terms_are_added_in_order() -> None:
 @pytest.mark.parametrize("width", [1, 100, 512, 100_000])
 def test_blocks_of_rows(level: str, width: int) -> None:
     assert FEWEST_PACKED <= rows_of_a_block(target_of(level), width, "float32") <= MOST_PACKED
+
+
+@pytest.mark.parametrize(("rows", "width", "is_packed"), [(1, 32, False), (2, 32, True), (1, 1, True)])
+def test_a_row_a_step_is_read_where_it_lies(rows: int, width: int, is_packed: bool) -> None:
+    """Pieces that fill no tile are packed, and so are several rows, which a call may feed at any distances."""
+    x = rg.placeholder("x", (None, None, width))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(32), x)
+    program = rg.compile(outputs, loss=rg.reduce_sum(outputs))
+    compiled = program.training.full_graph()
+    names = tuple(name for name, _ in compiled.graph.outputs if name.startswith("gradient/"))
+    plan = schedule(compiled.sized(names, {"B": rows, "T": 100}), target_of("x86-64-v3"), "entry")
+    panels = {buffer.name.partition("_")[0] for buffer in plan.arena.places}
+    assert "right" in panels
+    assert ("left" in panels) == is_packed

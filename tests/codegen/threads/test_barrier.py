@@ -148,6 +148,37 @@ def test_scans_of_one_row_wait_in_every_step(monkeypatch: pytest.MonkeyPatch) ->
     assert any(has_barrier(function.body) for function in plan.functions)
 
 
+class Neighbours(rg.Cell):
+    """Each row is scaled by a number that the row at the other end of the batch has carried on."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        other = 1.0 + state["h"][::-1, :1]
+        h = rg.tanh(x @ p.kernel("w", (x.width, self.num_units)) + state["h"] * other)
+        return h, {"h": h}
+
+
+def test_a_number_of_each_row_that_is_computed_where_it_is_read_may_be_another_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    teams.share_everything(monkeypatch, 2)
+    x = rg.placeholder("x", (None, None, 7))
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicRNNCell(16), Neighbours(16)]), x)
+    program = rg.compile({"y": outputs}, seed=3, cache=False)
+    compiled, names = graph_of(program.inference)
+    feeds, sizes = {"x": feeds_of(9, 5)["x"]}, {"B": 9, "T": 5}
+    alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
+    for reverse in (False, True):
+        graph = compiled.sized(names, sizes)
+        found = teams.in_turns(monkeypatch, graph, program.parameters, feeds, sizes, 2, reverse)
+        assert_array_equal(found["y"], alone["y"])
+
+
 def test_small_work_is_not_shared() -> None:
     program = declared("lstm", 17)
     compiled, names = graph_of(program.inference)

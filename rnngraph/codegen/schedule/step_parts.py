@@ -1,0 +1,57 @@
+"""The parts of a scan's step, one after the other, and where workers wait for each other between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+from typing import NamedTuple
+
+from ...ir.graph import Node
+from ..cost_model.work_sharing import Partition
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Barrier
+from ..loop_ir.workers import TEAM, WORKER, WORKERS
+from .scan_plan import ScanSharing, waits_between
+from .ticks import SampledStep
+
+
+class StepPart(NamedTuple):
+    """A kernel or a copy. computes: its values. number: among the parts that ticks tell apart."""
+
+    computes: Sequence[Node]
+    number: int
+    partition: Partition
+    emit: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class StepWaits:
+    """Writes parts of a step with the barriers that they need. waiting: the number under which ticks count waits."""
+
+    sharing: ScanSharing
+    waiting: int
+
+    def add(self, block: Block, ticks: SampledStep | None = None) -> None:
+        """A barrier, if workers need any."""
+        if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
+            block.add(Barrier(TEAM, WORKER, WORKERS))
+            if ticks is not None:
+                ticks.count(self.waiting)
+
+    def step(
+        self, block: Block, parts: Sequence[StepPart], overwritten: Node | None, ticks: SampledStep | None
+    ) -> None:  # fmt: skip
+        """All parts. overwritten: the value in whose place lies what told that the step runs, if one does: a worker may
+        compute it only when all others have looked.
+        """
+        if overwritten is not None:
+            place = next(number for number, part in enumerate(parts) if overwritten in part.computes)
+            if not any(waits_between(one.partition, other.partition) for one, other in pairwise(parts[: place + 1])):
+                self.add(block, ticks)
+        for part, following in zip_longest(parts, parts[1:]):
+            part.emit()
+            if ticks is not None:
+                ticks.count(part.number)
+            if waits_between(part.partition, None if following is None else following.partition):
+                self.add(block, ticks)
