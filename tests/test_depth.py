@@ -372,3 +372,15 @@ def test_work_grows_with_the_depth_and_not_with_its_square(name: str, monkeypatc
     work(2)
     few, more, most = work(6), work(12), work(24)
     assert most - more < 2.6 * (more - few)  # twice as many layers more: 2, and 4 if it were quadratic
+
+
+def test_a_step_that_makes_new_cells_without_end_says_so() -> None:
+    class Fresh(rg.Cell):
+        def state(self) -> Any:
+            return {"h": 3}
+
+        def nested_step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+            return (yield p.cell("inner", Fresh()), x, state)
+
+    with pytest.raises(rg.StructureError, match=r"a step of Fresh runs others, 4000 levels deep, and so has no end"):
+        rg.dynamic_rnn(Fresh(), rg.placeholder("x", (None, None, 3)))

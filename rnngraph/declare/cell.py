@@ -25,7 +25,7 @@ from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .public_types import check_dtype
 from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, build, constant, declared
-from .trace import States, Trace, driven, of_inner_cells
+from .trace import MOST_LEVELS, States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
 """Yields (inner cell, x, state) for each inner step, is sent its (output, new state), and returns its own pair."""
@@ -399,11 +399,10 @@ class InnerCell:
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), x.type
-        if key in running:
-            raise StructureError(
-                f"a step of {cell!r} runs another one of the same cell, and so has no end; "
-                "a cell that stands inside itself needs an object of its own for each place"
-            )
+        if key in running or len(running) >= MOST_LEVELS:
+            others = "another one of the same cell" if key in running else f"others, {MOST_LEVELS} levels deep"
+            remedy = "a cell that stands inside itself needs an object of its own for each place, and an end"
+            raise StructureError(f"a step of {cell!r} runs {others}, and so has no end; {remedy}")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
         given = pack(resolve(stated(cell)), leaves)
         running.add(key)

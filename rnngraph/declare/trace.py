@@ -30,6 +30,10 @@ class States(dict[str, Any]):
         raise NameLookupError(f"no state is named {shown(name)}{carried}")
 
 
+MOST_LEVELS = 4000
+"""Of cells within one another: what makes a new one at each step would never end."""
+
+
 @dataclass
 class Trace:
     """What is gathered while one driver traces its cell. layer: what the layers of its cells begin with."""
