@@ -334,3 +334,16 @@ def test_what_can_not_be_equal_is_found_while_compiling(name: str) -> None:
         rg.compile(declare())
     assert raised.value.where is not None
     assert raised.value.where.file == __file__
+
+
+def test_what_is_left_for_minus_one_is_whole_at_each_call() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(3), x)
+    program = rg.compile({"whole": outputs, "halves": rg.reshape(outputs, (None, -1, 6))})
+    for steps in (4, 6):
+        result = program.inference(x=np.ones((2, steps, 3), np.float32))
+        np.testing.assert_array_equal(result["halves"], result["whole"].reshape(2, steps // 2, 6))
+    with pytest.raises(rg.ShapeError, match="must be equal"):
+        program.inference(x=np.ones((2, 5, 3), np.float32))
+    with pytest.raises(rg.ShapeError, match="can't find the size"):
+        rg.reshape(rg.placeholder("z", (None, 4)), (-1, "B", 3))

@@ -43,7 +43,12 @@ def greedy(m: Any, memory: Any, tokens: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("forward", "kind", "layers"), [(forced, nn.LSTM, 2), (forced, nn.GRU, 1), (greedy, nn.GRU, 1)]
+    ("forward", "kind", "layers"),
+    [
+        pytest.param(forced, nn.LSTM, 2, marks=pytest.mark.exhaustive),
+        pytest.param(forced, nn.GRU, 1, marks=pytest.mark.exhaustive),
+        (greedy, nn.GRU, 1),
+    ],
 )
 def test_decoders(forward: Any, kind: Any, layers: int) -> None:
     torch.manual_seed(0)
