@@ -103,7 +103,12 @@ def check(program: rg.Program, rows: int, parts: int, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "parts", "fewest"), [("greedy", 7, 2, 1), ("greedy", 3, 3, 9), ("attending", 7, 3, 1)]
+    ("name", "rows", "parts", "fewest"),
+    [
+        ("greedy", 7, 2, 1),
+        pytest.param("greedy", 3, 3, 9, marks=pytest.mark.exhaustive),
+        pytest.param("attending", 7, 3, 1, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_workers_give_the_bits_of_one(
     name: str, rows: int, parts: int, fewest: int, monkeypatch: pytest.MonkeyPatch
