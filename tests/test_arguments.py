@@ -259,7 +259,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # cells and wrappers
     "num_units": (lambda v: rg.GRUCell(v), COUNT),
     "num_proj": (lambda v: rg.LSTMCell(3, num_proj=v), NONE),
-    "forget_bias": (lambda v: rg.BasicLSTMCell(3, forget_bias=v), NUMBER | {"negative"}),
+    "forget_bias": (lambda v: rg.BasicLSTMCell(3, forget_bias=v), NUMBER - {"huge"} | {"negative"}),  # as a width
     "reset_after": (lambda v: rg.GRUCell(3, reset_after=v), FLAGS),
     "state_is_tuple": (lambda v: rg.LSTMCell(3, state_is_tuple=v), FLAGS),
     "variational": (lambda v: rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5, variational_recurrent=v), FLAGS),

@@ -49,7 +49,7 @@ class Script:
     """A declaration in the making.
 
     inputs, outputs: by the names that the file has for them. parameters: arrays of the file by the names of the
-    program's parameters.
+    program's parameters. replaced: names of those in whose place Tensors stand.
     """
 
     def __init__(self, title: str) -> None:
@@ -58,6 +58,7 @@ class Script:
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
+        self.replaced: set[str] = set()
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -141,6 +142,7 @@ class Script:
         """A script with the names and parameters of this one, and without its steps."""
         other = Script(self.title)
         other.parameters = dict(self.parameters)
+        other.replaced = set(self.replaced)
         other._scopes = self._scopes.copy()
         return other
 
@@ -174,17 +176,22 @@ class Script:
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
         given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
-        held = {name: self._array_of(given[spec]) for spec, name in names.items()}
-        lost = [name for name, array in held.items() if array is None]
+        found, lost = {}, []
+        for spec, name in names.items():
+            known = self._known(given[spec])
+            if known in self.parameters:
+                found[name] = self.parameters[known]
+            elif known not in self.replaced:
+                lost.append(name)
         if lost:  # which would be drawn at random
             raise not_readable("the net", [f"no array is known for its parameter {name}" for name in lost])
-        self.parameters = {name: array for name, array in held.items() if array is not None}
+        self.parameters = found
 
-    def _array_of(self, name: str) -> np.ndarray | None:
-        """The file's array for a parameter; of a driver within a step, under the scopes of those around it, too."""
-        while name not in self.parameters and "/" in name:
+    def _known(self, name: str) -> str:
+        """The name that a reader gave to a parameter; of a driver within a step, without scopes of those around it."""
+        while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]
-        return self.parameters.get(name)
+        return name
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""

@@ -19,7 +19,8 @@ _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """``weight_ih``, ``weight_hh`` and on. Names of other modules' arrays are left out, if there is a layer's at all.
+    """``weight_ih``, ``weight_hh`` and on. Arrays of other modules are left out, if there is a layer's at all; what else
+    the layer's own module has keeps its name.
 
     Raises ``StructureError`` where they are of several layers, or where the ``state_dict`` is within what was given.
     """
@@ -34,7 +35,12 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     inner = next((key for key, value in arrays.items() if isinstance(value, Mapping) and _has_layer(value)), None)
     if not found and inner is not None:
         raise StructureError(f"the arrays stand within {inner!r}; give arrays[{inner!r}]")
-    return {name: _whole(name, parts) for layer in found.values() for name, parts in layer.items()} or dict(arrays)
+    if not found:
+        return dict(arrays)
+    (((module, _), layer),) = found.items()
+    places = {key: str(key).rpartition(".") for key in arrays}
+    others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _read(name)[1]}
+    return {name: _whole(name, parts) for name, parts in layer.items()} | others
 
 
 def _read(key: str) -> tuple[str, str, str, str]:

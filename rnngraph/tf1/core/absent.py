@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...declare.functions import activations
+from ...declare.functions import activations, layers
 from ...declare.functions import basic as functions
 from ...errors import NotOfferedError
 
@@ -229,7 +229,7 @@ INSTEAD: dict[str, str] = {
 }
 """Of a path or of all paths under it, whichever is longer."""
 
-OFFERED = (functions, activations)
+OFFERED = (functions, layers, activations)
 """Modules whose functions rnngraph has under their own names."""
 
 

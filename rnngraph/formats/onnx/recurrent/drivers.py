@@ -172,6 +172,7 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
     """Keeps a cell's parameters, at its place."""
     if isinstance(cell.thing, GivenWeights):
+        tensors.script.replaced |= {f"{position}/{scope_of(cell.thing.cell)}/{name}" for name in cell.thing.weights}
         return
     arrays = {name: array.numbers(name) for name, array in direction.weights.items() if isinstance(array, Known)}
     gates = _gates(arrays, direction.order)
