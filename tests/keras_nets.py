@@ -312,4 +312,6 @@ def numbers(keras: Any, model: Any, feeds: list[np.ndarray]) -> list[np.ndarray]
     """What a model gives, in order of the outputs."""
     given = model(feeds if len(feeds) > 1 else feeds[0], training=False)
     to_numpy: Callable[[Any], np.ndarray] = keras.ops.convert_to_numpy if hasattr(keras, "ops") else np.asarray
+    if isinstance(given, dict):
+        given = list(given.values())
     return [to_numpy(one) for one in (given if isinstance(given, list | tuple) else [given])]

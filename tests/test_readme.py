@@ -106,7 +106,14 @@ def commands() -> list[str]:
     return sorted({line for line in shell.splitlines() if line.startswith("rnngraph ")})
 
 
-@pytest.mark.parametrize("command", commands())
+LONG = ("rnngraph run examples/deep_rnn.py",)
+"""Commands that train what another test trains, too."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(item, marks=pytest.mark.exhaustive) if item.startswith(LONG) else item for item in commands()],
+)
 def test_command_lines_run(command: str, tmp_path: Path) -> None:
     """Every rnngraph command of every page, from the project's folder."""
     words = command.split("#")[0].split()[1:]

@@ -19,8 +19,8 @@ _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """``weight_ih``, ``weight_hh`` and on. Arrays of other modules are left out, if there is a layer's at all; what else
-    the layer's own module has keeps its name.
+    """``weight_ih``, ``weight_hh`` and on. Arrays of other modules are left out, if there is a layer's at all; what
+    else the layer's own module has keeps its name.
 
     Raises ``StructureError`` where they are of several layers, or where the ``state_dict`` is within what was given.
     """

@@ -231,7 +231,7 @@ def module(name: str) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("first", range(0, NETS, BLOCK))
-@pytest.mark.parametrize("drawn_as", [RandomNet, WideNet])
+@pytest.mark.parametrize("drawn_as", [RandomNet, pytest.param(WideNet, marks=pytest.mark.exhaustive)])
 def test_random_nets_give_the_numbers_of_keras(
     drawn_as: type[RandomNet], name: str, first: int, tmp_path: Path
 ) -> None:
