@@ -25,6 +25,8 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
 from rnngraph.runtime.native import compile_options, weight_options
 
+pytestmark = pytest.mark.sampled(2)
+
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},
     "bfloat16 alone": {"weights": "bfloat16", "activations": "bfloat16"},

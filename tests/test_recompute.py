@@ -19,6 +19,8 @@ import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
 from rnngraph.runtime.native import recomputation
 
+pytestmark = pytest.mark.sampled(2)
+
 Feeds = dict[str, np.ndarray]
 
 

@@ -13,6 +13,8 @@ from test_reference import DROPOUT_CASES, compute, fixture, group, tolerance
 import rnngraph as rg
 from rnngraph import tf1
 
+pytestmark = pytest.mark.sampled(2)
+
 SEED = 7
 
 

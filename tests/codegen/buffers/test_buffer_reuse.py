@@ -19,6 +19,8 @@ from rnngraph.codegen.buffers.views import View
 from rnngraph.ir.graph import Node
 from rnngraph.ir.interpreter import interpret
 
+pytestmark = pytest.mark.sampled(2)
+
 Arrays = dict[str, np.ndarray]
 
 

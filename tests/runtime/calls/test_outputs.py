@@ -18,6 +18,8 @@ from training import compiled_once
 import rnngraph as rg
 from rnngraph.declare.nest import flatten, map_leaves
 
+pytestmark = pytest.mark.sampled(2)
+
 ROWS = 2
 
 
