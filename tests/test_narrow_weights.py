@@ -25,7 +25,7 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.passes.quantization.reduced_weights import ReducedWeights
 from rnngraph.runtime.native import compile_options, weight_options
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.sampled(4)
 
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},

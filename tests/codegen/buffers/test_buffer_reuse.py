@@ -19,7 +19,7 @@ from rnngraph.codegen.buffers.views import View
 from rnngraph.ir.graph import Node
 from rnngraph.ir.interpreter import interpret
 
-pytestmark = pytest.mark.sampled(2)
+pytestmark = pytest.mark.sampled(4)
 
 Arrays = dict[str, np.ndarray]
 
