@@ -305,7 +305,7 @@ class Tiles:
         """How far behind a tile's weights those lie that it asks for: where the second cache does not hold all, each
         tile of rows fetches a part of those that come next, for all rows, while it computes.
         """
-        panels = self._packed_ahead() if rows.count > 1 and self.region.target.prefetches else {}
+        panels = self._packed_ahead if rows.count > 1 and self.region.target.prefetches else {}
         if sum(panel.bytes for panel in panels.values()) < self.region.target.second_cache // 4:
             return {}
         names: dict[Index, Index] = {}
@@ -320,6 +320,7 @@ class Tiles:
             found[contraction] = names[distance]
         return found
 
+    @cached_property
     def _packed_ahead(self) -> dict[Contraction, Panel]:
         """The panels that lie ready before a call."""
         found = {}

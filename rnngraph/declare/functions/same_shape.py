@@ -25,8 +25,7 @@ def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
     """Raises ``ShapeError`` where declared sizes differ."""
-    have, want = labels.type.shape, predictions.type.shape
-    if len(have) != len(want) or any(map(_differ, have, want)):
+    if not _may_be_one(labels.type.shape, predictions.type.shape):
         raise ShapeError(
             f"labels {labels!r} and predictions {predictions!r} must have one shape, as neither is repeated for the "
             "other; write rg.expand_dims or rg.reshape for one of them"
@@ -35,8 +34,8 @@ def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
 
 def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
     """Labels [...] of logits [..., classes], as the former are compared with the latter."""
-    have, want = labels.type.shape, logits.type.shape[:-1]
-    if len(have) != len(want) or any(map(_differ, have, want)):
+    want = logits.type.shape[:-1]
+    if not _may_be_one(labels.type.shape, want):
         raise ShapeError(
             f"labels {labels!r} must have the shape of logits {logits!r} but for the last axis, one axis less; write "
             "rg.squeeze or rg.reshape for one of them"
@@ -58,6 +57,11 @@ def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
     if _differ(first, rows):
         raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows")
     return _fitted(x, (rows, *rest))
+
+
+def _may_be_one(have: Shape, want: Shape) -> bool:
+    """Whether shapes are one, as far as their sizes are known."""
+    return len(have) == len(want) and not any(map(_differ, have, want))
 
 
 def _differ(a: Dim, b: Dim) -> bool:

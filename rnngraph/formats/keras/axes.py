@@ -190,9 +190,8 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     before = (slice(None),) * axis
     if type(chosen) is int:
         return b.script.item(x, *before, chosen)
-    if not isinstance(chosen, list | tuple) or not chosen or len(chosen) > MOST_COPIES:
-        raise Unreadable("it takes entries by something else than numbers")
-    if not all(type(place) is int for place in chosen):
+    many = isinstance(chosen, list | tuple) and 0 < len(chosen) <= MOST_COPIES
+    if not many or not all(type(place) is int for place in chosen):
         raise Unreadable("it takes entries by something else than numbers")
     return b.script.call(stack, [b.script.item(x, *before, place) for place in chosen], axis)
 

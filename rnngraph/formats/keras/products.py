@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ...declare.functions.basic import matmul, reduce_sum, reshape, transpose
@@ -36,16 +37,13 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     value = _moved(b, x.value, first, "".join(lead + inner))
     value = _flat(b, value, len(lead), len(inner))
     array = kernel.transpose([second.index(letter) for letter in inner + units])
-    depth = 1
-    for letter in inner:
-        depth *= sizes[letter]
+    depth = math.prod(sizes[letter] for letter in inner)
     y = b.script.operation("@", value, b.parameter(layer, "kernel", array.reshape(depth, -1)))
     if len(units) != 1:
         y = b.script.call(reshape, y, (*(None,) * len(lead), *(sizes[letter] for letter in units)))
     y = _moved(b, y, "".join(lead + units), output)
     if "bias" in b.arrays(layer):
-        bias = b.arrays(layer)["bias"]
-        y = b.script.operation("+", y, b.parameter(layer, "bias", bias))
+        y = b.script.operation("+", y, b.parameter(layer, "bias", b.arrays(layer)["bias"]))
     name, behind = activation(b, layer)
     return Signal(behind(y if name is None else b.activated(y, name)))
 
