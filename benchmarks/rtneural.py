@@ -5,16 +5,23 @@
 
 Needs a C++ compiler, `c++`, or those that `--compilers` names. A net is one layer with its sizes compiled in, as
 RTNeural is fastest; its builds differ in backend, vector width, flags and compiler. rtneural.cpp times them.
+
+All are compiled before the first is timed. With `--folder` they stay there, and are not compiled again:
+`--compile` ends before anything is timed, so that a busy machine can do the one and an idle one the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +32,28 @@ from rich.table import Table
 
 import rnngraph as rg
 
-NETS = [(cell, inputs, units) for cell in ("LSTM", "GRU") for units in (8, 16, 20, 32, 40, 64) for inputs in (1, units)]
 LAYERS = {"LSTM": ("LSTMLayerT", 4, 1), "GRU": ("GRULayerT", 3, 2)}
 """RTNeural's class, gates and rows of biases."""
 FLAGS = (["-O3"], ["-O3", "-ffast-math"], ["-O3", "-ffast-math", "-mprefer-vector-width=512"])
 CLOSE = 2e-3
 """Its backends round tanh and sigmoid differently."""
+
+
+class Net(NamedTuple):
+    """One layer."""
+
+    cell: str
+    inputs: int
+    units: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.cell} I{self.inputs} H{self.units}"
+
+
+NETS = [
+    Net(cell, inputs, units) for cell in ("LSTM", "GRU") for units in (8, 16, 20, 32, 40, 64) for inputs in (1, units)
+]
 
 
 class Built(NamedTuple):
@@ -45,8 +68,9 @@ class Built(NamedTuple):
     difference: float
 
 
-def exported(cell: str, inputs: int, units: int, folder: Path) -> None:
+def exported(net: Net, folder: Path) -> None:
     """Writes a net with the weights, in Keras's form, beside it."""
+    cell, inputs, units = net
     x = rg.placeholder("x", shape=(None, None, inputs))
     made = rg.LSTMCell(units) if cell == "LSTM" else rg.GRUCell(units, reset_after=True)
     outputs, _ = rg.dynamic_rnn(made, x, scope="layer")
@@ -74,26 +98,40 @@ def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     return found
 
 
-def timed(cell: str, inputs: int, units: int, folder: Path, build: tuple[str, list[str]], rounds: int) -> Built | None:
-    """None where it doesn't compile or doesn't run."""
+def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | None:
+    """The program that times one build; None where the compiler refuses it."""
+    program = folder / re.sub(r"\W+", "_", name)
+    if program.exists():
+        return program
+    cell, inputs, units = net
     layer, gates, biases = LAYERS[cell]
     sizes = {"LAYER": layer, "INPUTS": inputs, "UNITS": units, "GATES": gates, "BIASES": biases}
     words = [f"-D{name}={value}" for name, value in sizes.items()]
-    source, program = Path(__file__).with_suffix(".cpp"), folder / "steps"
-    name, compiler = build
+    half = program.with_suffix(".part")
     done = subprocess.run(
-        [*compiler, "-std=c++17", "-march=native", *words, f"-I{folder}", str(source), str(folder / "net.o"),
-         "-o", str(program)],
+        [*compiler, "-std=c++17", "-march=native", *words, f"-I{folder}", str(Path(__file__).with_suffix(".cpp")),
+         str(folder / "net.o"), "-o", str(half)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        warnings.warn(f"{name} of {cell} {units} doesn't compile: {done.stderr[:300]}", stacklevel=2)
+        warnings.warn(f"{name} of {net.name} doesn't compile: {done.stderr[:300]}", stacklevel=2)
         return None
-    ran = subprocess.run([program, str(folder / "weights"), str(rounds)], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        warnings.warn(f"{name} of {cell} {units} ends with {ran.returncode}", stacklevel=2)
+    return half.replace(program)
+
+
+def timed(program: Path, name: str, rounds: int) -> Built | None:
+    """None where it doesn't run, or computes something else."""
+    found = subprocess.run(
+        [program, str(program.parent / "weights"), str(rounds)], capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        warnings.warn(f"{name} in {program.parent.name} ends with {found.returncode}", stacklevel=2)
         return None
-    return Built(name, *map(float, ran.stdout.split()))
+    built = Built(name, *map(float, found.stdout.split()))
+    if built.difference >= CLOSE:
+        warnings.warn(f"{name} in {program.parent.name} differs by {built.difference} and is left out", stacklevel=2)
+        return None
+    return built
 
 
 def main() -> None:
@@ -101,31 +139,51 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="a checkout of RTNeural")
     parser.add_argument("--xsimd", type=Path, help="a checkout of xsimd")
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--only", choices=LAYERS)
+    parser.add_argument("--only", nargs="+", help="nets whose names have one of these words in them")
     parser.add_argument("--compilers", default="c++")
     parser.add_argument("--markdown", action="store_true", help="a table for Markdown")
+    parser.add_argument("--folder", type=Path, help="where compiled programs stay")
+    parser.add_argument("--compile", action="store_true", help="compile, and time nothing")
     options = parser.parse_args()
+    nets = [net for net in NETS if not options.only or any(word in net.name for word in options.only)]
+    with contextlib.ExitStack() as stack:
+        kept = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        programs = compile_all(nets, builds(options), kept.resolve())
+        if not options.compile:
+            show(nets, programs, options)
+
+
+def compile_all(nets: list[Net], of_each: list[tuple[str, list[str]]], kept: Path) -> dict[Net, dict[str, Path]]:
+    """Programs by net and build."""
+    folders = {net: kept / net.name.replace(" ", "_") for net in nets}
+    for net, folder in folders.items():
+        if not (folder / "weights").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            exported(net, folder)
+    jobs = list(itertools.product(nets, of_each))
+    with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
+        made = pool.map(lambda job: compiled(job[0], folders[job[0]], *job[1]), jobs)
+    found: dict[Net, dict[str, Path]] = {net: {} for net in nets}
+    for (net, (name, _)), program in zip(jobs, made, strict=True):
+        if program is not None:
+            found[net][name] = program
+    return found
+
+
+def show(nets: list[Net], programs: dict[Net, dict[str, Path]], options: argparse.Namespace) -> None:
+    """Prints a line a net as it is timed, and all of them in the end."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    shown = box.MARKDOWN if options.markdown else box.SIMPLE
-    table = Table("net", "rnngraph ns", "RTNeural ns", "its over ours", "its best build", box=shown)
-    for cell, inputs, units in NETS:
-        if options.only not in (None, cell):
-            continue
-        with tempfile.TemporaryDirectory() as made:
-            folder = Path(made)
-            exported(cell, inputs, units, folder)
-            found = [timed(cell, inputs, units, folder, build, options.rounds) for build in builds(options)]
-        right = [item for item in found if item is not None and item.difference < CLOSE]
-        for item in found:
-            if item is not None and item not in right:
-                warnings.warn(
-                    f"{item.name} of {cell} {units} differs by {item.difference} and is left out", stacklevel=2
-                )
-        best = min(right, key=lambda item: item.theirs)
-        table.add_row(
-            f"{cell} I{inputs} H{units}", f"{best.ours:.0f}", f"{best.theirs:.0f}", f"{best.ratio:.2f}", best.name
-        )
+    table = Table(
+        "net", "rnngraph ns", "RTNeural ns", "its over ours", "its best build",
+        box=box.MARKDOWN if options.markdown else box.SIMPLE,
+    )  # fmt: skip
+    for net in nets:
+        found = [timed(program, name, options.rounds) for name, program in programs[net].items()]
+        best = min(filter(None, found), key=lambda item: item.theirs)
+        row = (net.name, f"{best.ours:.0f}", f"{best.theirs:.0f}", f"{best.ratio:.2f}", best.name)
+        table.add_row(*row)
+        print(*row, file=sys.stderr, flush=True)
     Console(width=160 if options.markdown else None, highlight=False).print(table)
 
 

@@ -200,7 +200,9 @@ class WideNet(RandomNet):
         narrow, more = self.pick("valid", "same"), {"activation": self.activation(), **bias, **self.common()}
         return self.pick(
             lambda: layers.Conv1D(2 * groups, self.pick(1, 2, 3), groups=groups, padding=wide, **rate, **more),
-            lambda: layers.SeparableConv1D(self.size(), self.pick(2, 3), padding=wide, **rate, **more),
+            lambda: layers.SeparableConv1D(
+                self.size(), self.pick(2, 3), padding=narrow if self.is_new else wide, **rate, **more
+            ),
             lambda: layers.DepthwiseConv1D(self.pick(2, 3), padding=narrow, depth_multiplier=2, **rate, **more),
             lambda: layers.Conv1DTranspose(
                 self.size(), self.pick(1, 2, 3, 5), padding=narrow, **self.pick({}, {"strides": 2}, rate), **more
@@ -215,6 +217,8 @@ class WideNet(RandomNet):
         if self.chance(0.6) and y.shape[2] > 1:
             kind, padding = self.pick("MaxPooling2D", "AveragePooling2D"), self.pick("valid", "same")
             size = self.pick((1, 2), 2, (2, 1), (3, 2))
+            if kind == "AveragePooling2D":  # Keras on torch counts the last entry twice where it pads unevenly
+                padding = "valid"
             y = getattr(layers, kind)(size, strides=self.pick(None, 1, (2, 1)), padding=padding)(y)
         if self.chance(0.4):
             y = self.pick(

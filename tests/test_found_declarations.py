@@ -345,3 +345,19 @@ def test_units_are_left_out_of_a_step_that_is_picked(stride: int) -> None:
     result = program.inference(x=fed)
     np.testing.assert_array_equal(result["first"], result["all"][:1, :, 1::stride])
     np.testing.assert_allclose(result["third"], np.tanh(fed)[2:3, :, ::stride], atol=1e-6)
+
+
+def test_rows_of_another_length_that_the_same_loop_adds_up() -> None:
+    """One direction's loop adds up the lengths by which what reads it has ended: its tables can't be made before."""
+    lines = (
+        'x = rg.placeholder("x", ("batch", "time", 25))',
+        'n = rg.placeholder("n", (None,), "int64")',
+        "(f, b), _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(3), own.GatedCell(17), x, sequence_length=n)",
+        "both = rg.concat([f, b], -1)",
+        'own_length = rg.reduce_sum(rg.cast(both[:, :, 0] > 0, "int64"), 1)',
+        "r, s = rg.dynamic_rnn(rg.BasicRNNCell(20), both, sequence_length=own_length)",
+        "loss = rg.reduce_mean(rg.square(r)) - rg.reduce_mean(s)",
+        'outputs["r"] = r',
+    )
+    feeds = {"x": Feed(("B", "T", 25), "float32"), "n": Feed(("B",), "int64", "T")}
+    check_all(Declaration(5, lines, feeds, {"r": Value("r", ("B", "T", 20))}, 3, 4, "float32"))

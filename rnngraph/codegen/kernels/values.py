@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Node
-from ...ir.types import Dim, Shape, size
+from ...ir.ops import OPS
+from ...ir.types import Shape, size
 from ..analysis.node_kinds import is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
@@ -19,11 +20,15 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 
 @dataclass(frozen=True)
 class Strip:
-    """``lanes`` units from ``start`` on, of which ``valid`` exist: a number, or a size where the width is one."""
+    """``lanes`` units from ``start`` on, of which ``valid`` exist: a number, or a size where the width is one.
+
+    apart: from each to the next, in what they are read from: views may leave some out, or turn them round.
+    """
 
     start: Index
     lanes: int
     valid: Valid = None
+    apart: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,15 @@ Coordinates = tuple[Coordinate, ...]
 def absolute(coordinate: Coordinate) -> Index:
     assert not isinstance(coordinate, Strip)
     return coordinate.absolute if isinstance(coordinate, Time) else coordinate
+
+
+def is_emitted(node: Node) -> bool:
+    """Whether an op's value at one place is computed where it is read; a reduction, a product or a scan must lie in
+    memory before.
+    """
+    if node.op == "constant":
+        return not node.tensor.rank
+    return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
 
 
 @dataclass
@@ -168,7 +182,13 @@ class ValueEmitter:
 
     def _index(self, coordinate: Coordinate) -> Operand:
         if isinstance(coordinate, Strip) and coordinate.lanes > 1:
-            return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
+            if coordinate.apart == 1:
+                return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
+            lane = self.block.let("unit", (), "int64", coordinate.lanes, index=0)
+            apart = Literal(coordinate.apart, "int64", coordinate.lanes)
+            behind = self.block.let("mul", [lane, apart], "int64", coordinate.lanes)
+            start = self.block.let("index", (), "int64", 1, index=coordinate.start)
+            return self.block.let("add", [behind, self.spread(start, coordinate.lanes)], "int64", coordinate.lanes)
         index = coordinate.start if isinstance(coordinate, Strip) else absolute(coordinate)
         return self.block.let("index", (), "int64", 1, index=index)
 
@@ -189,6 +209,7 @@ def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
     # A run with missing lanes is the last of its row, and its start is known. Behind a column there is no room.
     return (
         at[-1] is unit
+        and unit.apart == 1
         and view.room is not None
         and isinstance(unit.start, int)
         and unit.start + unit.lanes <= view.room
@@ -205,7 +226,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
         if isinstance(coordinate, Strip):
             index = index + step * coordinate.start
             if coordinate.lanes > 1:
-                unit, stride = coordinate, step
+                unit, stride = coordinate, step * coordinate.apart
         elif isinstance(coordinate, Time):
             index = index + step * (coordinate.local if view.local and axis == 0 else coordinate.absolute)
         else:
@@ -231,24 +252,27 @@ def through(node: Node, at: Coordinates) -> Coordinates:
             return tuple(at[node["order"].index(axis)] for axis in range(len(source)))
         case "reverse":
             axis = node["axis"]
-            return tuple(source[a] - 1 - absolute(c) if a == axis else c for a, c in enumerate(at))
+            return tuple(onward(c, -1, source[a] - 1) if a == axis else c for a, c in enumerate(at))
         case "windows":
             axis = node["axis"]
-            inside = absolute(at[axis]) * node["step"] + absolute(at[axis + 1]) * node["apart"]
-            return (*at[:axis], inside, *at[axis + 2 :])
+            window, inside = onward(at[axis], node["step"], 0), onward(at[axis + 1], node["apart"], 0)
+            if isinstance(inside, Strip):
+                window, inside = inside, window
+            return (*at[:axis], onward(window, 1, absolute(inside)), *at[axis + 2 :])
         case "slice":
             return tuple(
-                shifted(coordinate, first, jump)
+                onward(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
     kept = iter([coordinate for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1])
     return tuple(0 if dim == 1 else next(kept) for dim in source)
 
 
-def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:
+def onward(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:
+    """``coordinate * jump + first``."""
     if first == 0 and jump == 1:
         return coordinate
     if isinstance(coordinate, Strip):
-        assert jump == 1 or coordinate.lanes == 1, "units are sliced with step 1 in registers"
-        return Strip(coordinate.start * jump + first, coordinate.lanes, coordinate.valid)
+        start, apart = coordinate.start * jump + first, coordinate.apart * jump
+        return replace(coordinate, start=start, apart=apart)
     return absolute(coordinate) * jump + first

@@ -13,6 +13,7 @@ from ..buffers.allocation import Allocation
 from ..cost_model.work_sharing import Workers
 from ..kernels.active_rows import ActiveSteps, MaskTable, fill, longest
 from ..kernels.loop_nests import WorkerSlice, each_slice, single
+from ..kernels.values import is_emitted
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import LetIndex
 from ..machine.target import Target
@@ -57,7 +58,7 @@ class RowTables:
             item = pending.pop()
             if item in seen or item in self.allocation.views:
                 continue
-            if item.op == "scan" or not (item.operands or not item.tensor.rank):
+            if not is_emitted(item):
                 return False
             seen.add(item)
             pending += item.operands

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from ...declare.functions.basic import matmul, reduce_sum, reshape, transpose
 from ..equations import letters_of
 from ..steps import Value
@@ -91,5 +93,18 @@ def _summed(b: Declaration, x: Value, letters: str, others: str) -> tuple[Value,
     return b.script.call(reduce_sum, x, axis=axes), "".join(letter for letter in letters if letter in others)
 
 
-OPERATIONS: Mapping[str, Operation] = {"Einsum": _einsum}
+def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    """NumPy's: along the last axis of one and of a vector, or the last but one of a matrix."""
+    one, other = operands(b, inputs, 2)
+    ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in (one, other)]
+    if 0 in ranks:
+        return b.script.operation("*", one, other)
+    if ranks[1] == 1:
+        return b.script.call(reduce_sum, b.script.operation("*", one, other), axis=-1)
+    if ranks[0] == 1 or ranks[1] > 2:
+        raise Unreadable(f"its operands have {ranks[0]} and {ranks[1]} axes")
+    return b.script.operation("@", one, other)
+
+
+OPERATIONS: Mapping[str, Operation] = {"Einsum": _einsum, "Dot": _dot}
 LAYERS: Mapping[str, Handler] = {"EinsumDense": _einsum_dense}

@@ -117,6 +117,7 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
         keras.activations.relu(x, max_value=1.0), k.maximum(x1=x, x2=y), k.log_sigmoid(x),
         (x > y) * x, (x > 0.0) * 1.5, k.argmax(x, axis=-1) / 2, k.argmax(x, axis=-1) * 0.5, k.where(x > 0, x, y > 0),
         k.argmax(x, axis=-1) + (x[:, :, 0] > 0), k.stack([x, y > 0.0], axis=1), k.maximum(k.argmax(x, axis=1), x[:, 0]),
+        k.dot(x, k.ones((4, 3))), k.dot(x, k.convert_to_tensor([0.5, 1.0, 2.0, -1.0])),
     ]  # fmt: skip
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
@@ -235,19 +236,25 @@ def module(name: str) -> Any:
 def test_random_nets_give_the_numbers_of_keras(
     drawn_as: type[RandomNet], name: str, first: int, tmp_path: Path
 ) -> None:
-    keras = module(name)
+    keras, compared = module(name), 0
     for seed in range(first, first + BLOCK):
         keras.backend.clear_session()
-        net = drawn_as(keras, seed)
         path = tmp_path / f"net.{'keras' if seed % 2 else 'h5'}"
-        net.model.save(path)
+        try:
+            net = drawn_as(keras, seed)
+            net.model.save(path)
+            fed = [net.feeds(batch, steps) for batch, steps in ((3, 17), (1, 25))]
+            given = [net.expected(feeds) for feeds in fed]
+        except Exception:
+            assert drawn_as is WideNet, seed  # which draws what Keras itself refuses now and then
+            continue
         read = rg.read_keras(path)
         program = read.program()
-        for batch, steps in ((3, 17), (1, 25)):
-            feeds = net.feeds(batch, steps)
+        compared += 1
+        for feeds, expected in zip(fed, given, strict=True):
             found = program.inference(dict(zip(read.inputs, feeds, strict=True)))
-            expected = net.expected(feeds)
             assert len(found) == len(expected), seed
             for array, wanted in zip(found.values(), expected, strict=True):
                 largest = np.nanmax(np.abs(wanted), initial=1.0)
                 assert_allclose(array, wanted, atol=3e-5 * largest, rtol=1e-4, err_msg=f"seed {seed}")
+    assert compared >= BLOCK // 2
