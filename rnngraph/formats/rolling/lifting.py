@@ -48,6 +48,8 @@ class Rolling:
         self.final: dict[Place, Value] = {}
         """What the last round gives, where it is known apart."""
         self.hoisted: set[int] = set()
+        self.needed = _needed(loop)
+        """Steps of a round that what stands behind the loop hangs on: some give more than is read."""
         self.taken: list[tuple[Entries, Value]] = []
         """Sequences of entries that the rounds take."""
 
@@ -203,16 +205,7 @@ class Rolling:
     def _left(self) -> list[int]:
         """Steps of a round that are in no sequence yet."""
         done = {place for place, _ in self.lifted} | self.hoisted
-        return [place for place in range(len(self.loop.first)) if place not in done and self._is_needed(place)]
-
-    def _is_needed(self, place: int) -> bool:
-        if any(other == place for other, _ in self.loop.used):
-            return True
-        return any(
-            isinstance(item, Inner | Carried) and item.place[0] == place
-            for items in self.loop.operands
-            for item in items
-        )
+        return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
         """Steps that hang on what they gave in the round before; all that are left, where what is behind them can't be
@@ -404,3 +397,14 @@ class Rolling:
             step in looped for step in self.old.steps for item in operands_of(step)
             if isinstance(item, Value) and item.step is cell.step
         )  # fmt: skip
+
+
+def _needed(loop: Loop) -> set[int]:
+    found: set[int] = set()
+    pending = [place for place, _ in loop.used]
+    while pending:
+        place = pending.pop()
+        if place not in found:
+            found.add(place)
+            pending += [item.place[0] for item in loop.operands[place] if isinstance(item, Inner | Carried)]
+    return found

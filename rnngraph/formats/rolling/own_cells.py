@@ -45,9 +45,9 @@ class Core:
         for place in self.loop.used:
             if place[0] in members and place not in self.emitted and not self._only_final(place):
                 self.emitted.append(place)
-        for place, items in enumerate(self.loop.operands):
-            for item in items:
-                if place not in members and isinstance(item, Inner) and item.place[0] in members:
+        for place in sorted(rolling.needed - members):
+            for item in self.loop.operands[place]:
+                if isinstance(item, Inner) and item.place[0] in members:
                     self.emitted += [] if item.place in self.emitted else [item.place]
         if not self.carried:
             raise NotRolledError

@@ -228,6 +228,20 @@ class OneRow(nn.Module):  # type: ignore[misc, name-defined]
         return torch.stack(outputs)
 
 
+class BestPath(nn.Module):  # type: ignore[misc, name-defined]
+    """Scores of a chain of tags, whose ``max`` gives places too, which nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transitions = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, features: Any) -> Any:
+        score = features[0]
+        for t in range(1, features.size(0)):
+            score = (score.unsqueeze(0) + self.transitions).max(1)[0] + features[t]
+        return score.max()
+
+
 def ids(*shape: int) -> Any:
     return torch.randint(0, 7, shape)
 
@@ -244,6 +258,7 @@ LOOPS = {
     "both ways": (BothWays, lambda b, t: (normal(b, t, 3),)),
     "average": (Average, lambda b, t: (normal(b, t, 4),)),
     "one row": (OneRow, lambda b, t: (normal(t, 3),)),
+    "best path": (BestPath, lambda b, t: (normal(t + 3, 4),)),
 }
 
 
