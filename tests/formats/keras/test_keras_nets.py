@@ -157,6 +157,20 @@ def left(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
+def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
+    """What a layer masks is 0 for those that a call gives another mask."""
+    layers = keras.layers
+    x = keras.Input((None, 4))
+    masked, own = layers.Masking(-1.0)(x), x[:, :, 0] < 0.5
+    outputs = [
+        layers.GRU(3, return_sequences=True)(masked, mask=own), layers.LSTM(3, go_backwards=True)(masked, mask=own),
+        layers.Bidirectional(layers.SimpleRNN(2))(masked, mask=own), layers.GRU(2)(masked),
+    ]  # fmt: skip
+    fed = drawn(3, 7, 4)
+    fed[1:, 2:5] = -1.0
+    return keras.Model(x, outputs), [[fed]]
+
+
 def turned(keras: Any) -> tuple[Any, list[Feeds]]:
     """Both directions, of which the first layer is the one that goes backwards."""
     layers = keras.layers
@@ -202,7 +216,7 @@ def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize(
-    "build", [by_steps, states, shared, fixed, heads, functions, more_functions, pictures, left, turned]
+    "build", [by_steps, states, shared, fixed, heads, functions, more_functions, pictures, left, masked_twice, turned]
 )
 def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)

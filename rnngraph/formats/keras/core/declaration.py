@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -117,10 +117,10 @@ def _masked(inputs: Inputs) -> tuple[Any, ...]:
     first: Any
     first, *rest = inputs.arguments or (None,)
     if isinstance(first, Signal) and isinstance(given, Signal):
-        return (replace(first, mask=given.value), *rest)
+        return (Signal(first.value, given.value), *rest)
     if type(first) in (list, tuple) and type(given) in (list, tuple) and len(first) == len(given):
         both = zip(first, given, strict=True)
-        return ([replace(x, mask=m.value) if isinstance(m, Signal) else x for x, m in both], *rest)
+        return ([Signal(x.value, m.value) if isinstance(m, Signal) else x for x, m in both], *rest)
     return inputs.arguments
 
 
