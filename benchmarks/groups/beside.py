@@ -11,7 +11,7 @@ import ours
 from agreement import agreeing
 from floors import FLOOR, PRODUCTS, forward_seconds, training_seconds
 from timing import Times, fastest, measure, median, ratio, settled, spread
-from workloads import CELLS, INFERENCE, LENGTHS, ONE_STEP, TRAINING, Call, Row, sweep
+from workloads import CELLS, DRIVEN, INFERENCE, LENGTHS, ONE_STEP, TRAINING, Call, Row, sweep
 
 from .basis import NATIVE, OWN, Options, Record, factor, microseconds, milliseconds
 
@@ -141,10 +141,11 @@ def lengths_cells(record: Record) -> dict[str, str]:
 # Several threads -----------------------------------------------------------------------------------
 
 ONE = "one thread"
+SHARED = (*INFERENCE, *(row for row in CELLS if row.cell in DRIVEN))
 
 
 def threads(options: Options) -> Iterator[Record]:
-    for kind, rows in {"inference": INFERENCE, "training": TRAINING}.items():
+    for kind, rows in {"inference": SHARED, "training": TRAINING}.items():
         for row in rows:
             if row.time > 1 and options.wants(row.name):
                 ways = getattr(ours, kind)
