@@ -302,7 +302,7 @@ class Itself(rg.Cell):
         self.how = how
 
     def state(self) -> Any:
-        return {"h": self} if self.how == "state" else {"h": 4}
+        return self.state_size if self.how == "size" else {"h": self} if self.how == "state" else {"h": 4}
 
     def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         if self.how == "step":
@@ -310,7 +310,10 @@ class Itself(rg.Cell):
         return self.step(p, x, state)
 
 
-@pytest.mark.parametrize(("how", "what"), [("state", "contains itself"), ("step", "no end"), ("call", "no end")])
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [("state", "contains itself"), ("size", "its own answer"), ("step", "no end"), ("call", "no end")],
+)
 def test_a_cell_inside_itself_is_an_error_with_its_line(how: str, what: str) -> None:
     with pytest.raises(rg.StructureError, match=what) as caught:
         rg.dynamic_rnn(Itself(how), inputs())

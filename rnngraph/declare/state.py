@@ -79,6 +79,11 @@ def specification_of(cell: Any) -> Any:
     """What ``cell.state()`` gives, as it is."""
     try:
         return type(cell).state(cell)  # a cell's own attributes may have any names
+    except RecursionError:
+        raise StructureError(
+            f"{cell!r}.state() asks for its own answer, or through more cells than Python's stack holds; "
+            "let it name widths, or cells that don't ask back"
+        ) from None
     except TypeError:
         taking(cell.state, f"{cell!r}.state")
         raise
