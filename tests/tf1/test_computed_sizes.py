@@ -85,3 +85,23 @@ def test_mistakes_say_what_is_wrong() -> None:
             sess.run(flat, {x: np.zeros((2, 4, 3))})
     with pytest.raises(ShapeError, match="what it is fed"):
         tf.zeros(tf.random_uniform([2], 1, 5, tf.int32))
+
+
+def test_sizes_of_much_that_is_read_again() -> None:
+    """What a size is made of is looked at once, however often and however deep it is read."""
+    count = tf.placeholder(tf.int32, [])
+    doubled = deep = count
+    for _ in range(30):
+        doubled = doubled + doubled * 0
+    for _ in range(2000):
+        deep = deep + 1
+    with tf.Session() as sess:
+        assert [x.shape for x in sess.run([tf.zeros([doubled, 2]), tf.zeros([deep])], {count: 3})] == [(3, 2), (2003,)]
+
+
+def test_what_a_loop_gives_is_no_size() -> None:
+    _, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), tf.placeholder(tf.float32, [2, 4, 3]), dtype=tf.float32)
+    with pytest.raises(ShapeError, match="is given for a size"):
+        tf.range(state + 1.0)
+    with pytest.raises(RnnGraphError, match=r"initial_value of tf\.Variable is called with"):
+        tf.Variable(tf.nn.rnn_cell.GRUCell(3))

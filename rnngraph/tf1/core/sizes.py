@@ -15,7 +15,7 @@ from ...errors import ShapeError, shown
 from ...ir.graph import Node, topological
 from ...ir.sizes.polynomial import size as size_named
 from ...ir.sizes.table import declaration_order
-from ...ir.types import INTEGERS, Dim, Size
+from ...ir.types import INTEGERS, Dim, Size, TensorType
 from .graph import Count, get_default_graph
 
 MOST_AXES, LARGEST = 32, 1 << 62
@@ -173,9 +173,20 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
     """What a node is made of: sizes and numbers; None where it is made of others. counted: numbers that a run computes
     are sizes, too.
     """
-    found = _made_of_sizes(node, counted)
-    size = counted_size(node) if found is None and counted else None
-    return found if size is None else np.array(size, dtype=object)
+    found: dict[Node, np.ndarray | None] = {}
+    pending = [node]  # a stack of its own: long chains would exhaust Python's
+    while pending:
+        item = pending[-1]
+        missing = [part for part in _parts(item) if part not in found]
+        pending += missing
+        if missing:
+            continue
+        pending.pop()
+        if item not in found:
+            made = _made_of_sizes(item, [found[part] for part in _parts(item)])
+            size = counted_size(item) if made is None and counted else None
+            found[item] = made if size is None else np.array(size, dtype=object)
+    return found[node]
 
 
 def counted_size(node: Node) -> Size | None:
@@ -183,7 +194,7 @@ def counted_size(node: Node) -> Size | None:
     int, is drawn, or belongs to a step of a loop.
     """
     graph = get_default_graph()
-    if node.shape or node.type.dtype not in INTEGERS:  # type: ignore[union-attr]
+    if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:
         return None
     if node not in graph.counts:
         needed = topological([node])
@@ -195,16 +206,22 @@ def counted_size(node: Node) -> Size | None:
     return graph.counts[node].type.shape[0]  # type: ignore[return-value]
 
 
-def _made_of_sizes(node: Node, counted: bool) -> np.ndarray | None:
+def _parts(node: Node) -> tuple[Node, ...]:
+    """The operands that decide of what a node is made."""
+    if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
+        return node.operands[2:]
+    return node.operands
+
+
+def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     if node.op == "constant":
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
         return np.array(node["size"], dtype=object)
-    if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
-        return _elements(node.operands[2], counted)
-    parts = [_elements(operand, counted) for operand in node.operands]
-    if any(part is None for part in parts) or not parts:
+    if not parts or any(part is None for part in parts) or not isinstance(node.type, TensorType):
         return None
+    if node.op == "select" and len(parts) == 1:
+        return parts[0]
     first = parts[0]
     assert first is not None, "there are no others"
     dims = node.shape

@@ -45,7 +45,9 @@ class Variable(metaclass=_AnyVariable):
             raise ArgumentError("tf.Variable needs an initial_value")
         graph = get_default_graph()
         full = graph.unique(f"{graph.name_scope}{checked_name(name or 'Variable', 'a variable')}")
-        value = initial_value() if callable(initial_value) else initial_value
+        value = initial_value
+        if callable(initial_value):
+            value = taking(initial_value, "the initial_value of tf.Variable")()
         return _made(full, *_initial(value, dtype), trainable is not False, collections)
 
 

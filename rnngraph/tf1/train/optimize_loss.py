@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.initializers import Constant
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, shown
-from ...public import api
+from ...public import api, taking
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import variable_scope
 from ..core.variables import get_variable
@@ -61,7 +61,10 @@ def optimize_loss(
             start = Constant(np.float32(rate))
             rate = get_variable("learning_rate", [], trainable=False, initializer=start)
         if learning_rate_decay_fn is not None:
-            rate = learning_rate_decay_fn(rate, global_step)
+            decayed = taking(
+                learning_rate_decay_fn, "optimize_loss: learning_rate_decay_fn", "learning_rate", "global_step"
+            )
+            rate = decayed(rate, global_step)
             if "learning_rate" in told:
                 scalar("learning_rate", rate)
         made = _made(optimizer, rate)
@@ -88,7 +91,8 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
         return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
     found = optimizer
     if callable(optimizer):  # a class, or a function
-        found = optimizer(rate) if rate is not None else optimizer()
+        given = {} if rate is None else {"learning_rate": rate}
+        found = taking(optimizer, "optimize_loss: optimizer", *given)(*given.values())
     if not isinstance(found, Optimizer):
         raise DtypeError(f"optimize_loss: an optimizer is a name, or one of tf.train's, not {shown(optimizer)}")
     return found
@@ -105,6 +109,6 @@ def _clipped(pairs: list[Any], limit: Any) -> list[Any]:
     if limit is None:
         return pairs
     if callable(limit):
-        return list(limit(pairs))
+        return list(taking(limit, "optimize_loss: clip_gradients", "gradients")(pairs))
     gradients, _ = clip_by_global_norm([gradient for gradient, _ in pairs], limit)
     return list(zip(gradients, [variable for _, variable in pairs], strict=True))

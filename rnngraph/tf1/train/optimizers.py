@@ -10,7 +10,7 @@ from ...arguments import check_positive, check_within, number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, GraphError, shown
-from ...public import api
+from ...public import api, taking
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
 from ..core.scopes import present_scope
@@ -185,7 +185,9 @@ class AdamOptimizer(Optimizer):
             beta = self._numbers[name]
             if isinstance(beta, Tensor):
                 raise ArgumentError(f"{name} of tf.train.AdamOptimizer is a number, not {beta!r}")
-            found[f"{name}_power"] = rounded(beta() if callable(beta) else beta)
+            found[f"{name}_power"] = rounded(
+                taking(beta, f"{name} of tf.train.AdamOptimizer")() if callable(beta) else beta
+            )
         return found
 
 

@@ -71,6 +71,11 @@ def test_mistakes() -> None:
         (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "adam"), "there are Adagrad, Adam"),
         (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, 3), "one of tf.train's"),
         (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "SGD", 0.3), "gradient_noise_scale"),
+        (
+            lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "SGD", learning_rate_decay_fn=0.5),
+            "decay_fn is called with",
+        ),
+        (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, lambda: 3), "optimizer is called with"),
     ):
         with pytest.raises(RnnGraphError, match=message):
             losses(make)
