@@ -88,7 +88,11 @@ def exported(net: Net, folder: Path) -> None:
 def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     """(name, the compiler's words) of each."""
     backends = {"STL": ["-DRTNEURAL_USE_STL=1"]}
-    backends["Eigen"] = ["-DRTNEURAL_USE_EIGEN=1", f"-I{options.source}/modules/Eigen"]
+    backends["Eigen"] = [
+        "-DRTNEURAL_USE_EIGEN=1",
+        "-DEIGEN_STACK_ALLOCATION_LIMIT=0",
+        f"-I{options.source}/modules/Eigen",
+    ]
     if options.xsimd:
         backends["xsimd"] = ["-DRTNEURAL_USE_XSIMD=1", f"-I{options.xsimd}/include"]
     found = []
