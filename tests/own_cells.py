@@ -334,3 +334,19 @@ class BesideCell(rg.Cell):
     def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         h = rg.tanh(x @ p.kernel("w", (x.width, self.num_units)) + state["h"] + self.beside)
         return h, {"h": h}
+
+
+class Speller(rg.Wrapper):
+    """A cell with a score for every word on top, and no bias."""
+
+    def __init__(self, cell: rg.Cell, words: int) -> None:
+        super().__init__(cell)
+        self.words = words
+
+    @property
+    def output_size(self) -> int:
+        return self.words
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        output, state = p.cell(None, self.cell)(x, state)
+        return output @ p.kernel("scores", (self.cell.output_size, self.words)), state

@@ -11,6 +11,7 @@ import teams
 from declaration_checks import taken
 from native_calls import call_native
 from numpy.testing import assert_array_equal
+from own_cells import Speller
 
 import rnngraph as rg
 from rnngraph.codegen.loop_ir.functions import nested
@@ -24,21 +25,11 @@ WORDS = 11
 Array = np.ndarray
 
 
-class Speller(rg.Wrapper):
-    """A cell with a score for every word on top."""
-
-    output_size = WORDS  # type: ignore[assignment]
-
-    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
-        output, state = p.cell(None, self.cell)(x, state)
-        return output @ p.kernel("scores", (self.cell.output_size, WORDS)), state
-
-
 def greedy(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
     """Each word is fed back, until one of six."""
     table = rg.parameter("table", (WORDS, 4))
     return rg.dynamic_decode(
-        Speller(rg.GRUCell(units)), table[2], lambda output, _: rg.gather(table, rg.argmax(output)), steps,
+        Speller(rg.GRUCell(units), WORDS), table[2], lambda output, _: rg.gather(table, rg.argmax(output)), steps,
         initial_state=rg.placeholder("state", (None, units)), stop=lambda output: rg.less(rg.argmax(output), 6),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from own_cells import Speller
 from test_gradients import check_differences
 
 import rnngraph as rg
@@ -22,16 +23,6 @@ pytestmark = pytest.mark.sampled(4)
 
 WORDS, UNITS, STEPS, STOP = 7, 5, 9, 3
 Array = np.ndarray
-
-
-class Speller(rg.Wrapper):
-    """A cell with a score for every word on top."""
-
-    output_size = WORDS  # type: ignore[assignment]
-
-    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
-        output, state = p.cell(None, self.cell)(x, state)
-        return output @ p.kernel("scores", (self.cell.output_size, WORDS)), state
 
 
 def data(*shape: int, seed: int = 0) -> Array:
@@ -50,7 +41,7 @@ def words(dtype: str, **options: Any) -> tuple[dict[str, Any], rg.Tensor]:
     _, state = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     table = rg.parameter("table", (WORDS, 4), dtype=dtype)
     outputs, final, lengths = rg.dynamic_decode(
-        Speller(rg.GRUCell(UNITS)),
+        Speller(rg.GRUCell(UNITS), WORDS),
         table[2],
         lambda output, _: rg.gather(table, rg.argmax(output)),
         STEPS,
@@ -268,7 +259,7 @@ def test_choices_have_no_gradient() -> None:
     _, state = rg.dynamic_rnn(rg.GRUCell(UNITS), sequence)
     spoken = rg.gather(table, rg.placeholder("ids", (None, STEPS), "int64"))
     taken = rg.placeholder("lengths", (None,), "int64")
-    forced, _ = rg.dynamic_rnn(Speller(rg.GRUCell(UNITS)), spoken, taken, initial_state=state, scope="decoder")
+    forced, _ = rg.dynamic_rnn(Speller(rg.GRUCell(UNITS), WORDS), spoken, taken, initial_state=state, scope="decoder")
     other = rg.compile({"outputs": forced}, loss=rg.reduce_sum(rg.square(forced)))
     other.parameters.load(program.parameters)
     shifted = np.concatenate([np.full((4, 1), 2), ids[:, :-1]], axis=1)
@@ -330,7 +321,7 @@ def test_every_pass_keeps_what_it_means(name: str) -> None:
 def test_unrolled_steps_are_the_same(unroll: int | str) -> None:
     table = rg.parameter("table", (WORDS, 4))
     made = rg.dynamic_decode(
-        Speller(rg.GRUCell(UNITS)), table[2], lambda y, _: rg.gather(table, rg.argmax(y)), STEPS,
+        Speller(rg.GRUCell(UNITS), WORDS), table[2], lambda y, _: rg.gather(table, rg.argmax(y)), STEPS,
         initial_state=rg.placeholder("state", (None, UNITS)), stop=lambda y: rg.equal(rg.argmax(y), STOP),
     )  # fmt: skip
     results, loss = {"outputs": made[0], "final": made[1], "lengths": made[2]}, rg.reduce_sum(rg.square(made[0]))
