@@ -35,8 +35,6 @@ def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, m
         return tracer.call(embedding, ids, tracer.value(weight))
     is_shared = tracer.use(weight)
     tracer.uses["table", id(weight)] = 2
-    if padding_idx is not None and bool((weight.detach()[padding_idx] != 0).any()):
-        padding_idx = None  # a row like all others, but that torch trains it not
     if is_shared or dtype_of(ids) not in ("int32", "int64") or weight.dtype != torch.float32:
         return tracer.call(embedding, ids, tracer.parameter(weight))
     scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
