@@ -13,7 +13,7 @@ import numpy as np
 from ..allocation import reserve
 from ..arguments import checked_name, refuse_mask
 from ..display.html import headed
-from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_AXES, MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -147,9 +147,7 @@ class Tensor(Unoperated):
     def __rtruediv__(self, other: Any) -> Tensor:
         return binary("div", other, self)
 
-    def __pow__(self, exponent: Any, modulo: Any = None) -> Tensor:
-        if modulo is not None:
-            raise ArgumentError("pow(x, y, z) is of whole numbers of Python's; x ** y is what a tensor has")
+    def __pow__(self, exponent: Any) -> Tensor:
         return power(self, exponent)
 
     def __rpow__(self, base: Any) -> Tensor:
