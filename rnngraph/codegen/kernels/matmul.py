@@ -50,7 +50,9 @@ class Tiles:
         share = self.share if self.units_shared else None
 
         def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
-            for inner, start, valid in groups(block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share):
+            for inner, start, valid in groups(
+                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._turn
+            ):
                 if not self.plan.by_matrix:
                     self._pack(inner, [], start, valid)
                 self._rows(inner, at, start, valid)
@@ -305,20 +307,35 @@ class Tiles:
         """How far behind a tile's weights those lie that it asks for: where the second cache does not hold all, each
         tile of rows fetches a part of those that come next, for all rows, while it computes.
         """
-        panels = self._packed_ahead if rows.count > 1 and self.region.target.prefetches else {}
-        if sum(panel.bytes for panel in panels.values()) < self.region.target.second_cache // 4:
+        if rows.count == 1 or not self._are_fetched:
             return {}
         names: dict[Index, Index] = {}
         found = {}
-        for contraction, panel in panels.items():
+        for contraction, panel in self._packed_ahead.items():
             group = self.tile.blocks * self.lanes * panel.depth * panel.gates
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
             asked = panel.depth // contraction.dot_width // self.tile.unroll * line
-            distance = self._rows_before(rows, others) * (asked // rows.count) + group
+            distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._turn
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
             found[contraction] = names[distance]
         return found
+
+    @property
+    def _turn(self) -> Index:
+        """Steps take turns in the order of groups where the first cache doesn't hold all weights: what one step read
+        last is in the caches yet when the next one begins with it.
+        """
+        return 0 if self._weight_bytes <= self.region.target.first_cache // 2 else self.region.turn
+
+    @property
+    def _are_fetched(self) -> bool:
+        """Whether tiles of several rows ask for the weights that come next."""
+        return self.region.target.prefetches and self._weight_bytes >= self.region.target.second_cache // 4
+
+    @property
+    def _weight_bytes(self) -> int:
+        return sum(panel.bytes for panel in self._packed_ahead.values())
 
     @cached_property
     def _packed_ahead(self) -> dict[Contraction, Panel]:

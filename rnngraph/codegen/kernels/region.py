@@ -29,6 +29,7 @@ class Region:
     workers: Workers = ONE_WORKER
     active: ActiveRows | None = None
     is_step: bool = False
+    turn: Index = 0
 
     @property
     def sharing(self) -> WorkSharing:

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import VerifyError
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import ScanParts
-from ...ir.types import size
+from ...ir.types import ITEM_BYTES, product, size
 from ..analysis.kernel_fusion import fuse_body
 from ..analysis.node_kinds import is_view, label_of
 from ..analysis.row_lengths import LengthMask
@@ -317,6 +317,8 @@ class Scan:
             name = block.fresh_index("slot")
             block.add(LetIndex(name, "parity", done + s if self.table is None else position))
             at = replace(at, slot=size(name))
+        elif self._reads_much:
+            at = replace(at, slot=block.let_index("turn", "parity", done + s, 1))
         views: dict[Node, View] = {}
         for carry, state in zip(self.given.carries, self.states, strict=True):
             views[carry.inside] = state.before(at.slot, at.absolute)
@@ -339,6 +341,13 @@ class Scan:
         self._left_out(other, views, at)
         block.add(When(size(runs), 1, 2, tuple(one.statements)))
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
+
+    @property
+    def _reads_much(self) -> bool:
+        """Whether a step multiplies by more than the first cache holds."""
+        weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op == "matmul")
+        numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
+        return isinstance(numbers, int) and numbers > self.chunk.target.first_cache // 2
 
     def _begin_block(self, block: Block, views: Mapping[Node, View], at: _Moment) -> None:
         """At the first step of each block its own initial values are carried on, or what is carried is kept."""
@@ -391,7 +400,8 @@ class Scan:
             views[value] = self._best(stores[value])
         self._fill_views(views)
         active = ActiveRows(self.table, at.absolute) if self.table is not None and self.table.by_rows else None
-        region = Region(self.chunk.target, self._memory(views, stores), None, self.sharing.workers, active)
+        memory = self._memory(views, stores)
+        region = Region(self.chunk.target, memory, None, self.sharing.workers, active, turn=at.slot)
         plans = self._planned(region).kernels
         ticks = None if self._ticks is None else self._ticks.step(block, s)
 
