@@ -166,12 +166,12 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
 
 
 def groups(
-    block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None, turn: Index = 0
+    block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None, parity: Index = 0
 ) -> Iterator[tuple[Block, Index, list[Valid]]]:
     """Groups of ``blocks`` vectors that cover ``width``: a loop over full ones, then the rest, each with its start and,
     of each vector, how many of its lanes exist, None for all. masked: whether that is to be known of the last vector,
     as it always is where the width is known at run time only. share: a part of the groups of a known width, of which
-    the last part has the rest. turn: 1 where the full ones of a known width are taken from the last to the first.
+    the last part has the rest. parity: 1 where the full ones of a known width are taken from the last to the first.
     """
     if not isinstance(width, int):
         assert share is None, "columns are cut between workers where their number is known"
@@ -192,8 +192,8 @@ def groups(
     elif share is not None or full > 1:
         variable, inner = block.fresh_index("u"), block.nested()
         start: Index = size(variable)
-        if turn != 0:
-            start = inner.let_index("group", "max", start + turn * ((low + high - 1) * span - 2 * start), 0)
+        if parity != 0:
+            start = inner.let_index("group", "max", start + parity * ((low + high - 1) * span - 2 * start), 0)
         yield inner, start, [None] * blocks
         block.add(For(variable, low * span, high * span, span, tuple(inner.statements)))
     if not behind:

@@ -51,7 +51,7 @@ class Tiles:
 
         def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
             for inner, start, valid in groups(
-                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._turn
+                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._parity
             ):
                 if not self.plan.by_matrix:
                     self._pack(inner, [], start, valid)
@@ -315,18 +315,18 @@ class Tiles:
             group = self.tile.blocks * self.lanes * panel.depth * panel.gates
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
             asked = panel.depth // contraction.dot_width // self.tile.unroll * line
-            distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._turn
+            distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._parity
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
             found[contraction] = names[distance]
         return found
 
     @property
-    def _turn(self) -> Index:
-        """Steps take turns in the order of groups where the first cache doesn't hold all weights: what one step read
+    def _parity(self) -> Index:
+        """Steps go through the groups forth and back where the first cache doesn't hold all weights: what one step read
         last is in the caches yet when the next one begins with it.
         """
-        return 0 if self._weight_bytes <= self.region.target.first_cache // 2 else self.region.turn
+        return 0 if self._weight_bytes <= self.region.target.first_cache // 2 else self.region.parity
 
     @property
     def _are_fetched(self) -> bool:

@@ -21,6 +21,7 @@ from .values import Coordinate, Time
 class Region:
     """time: the chunk that the region runs in, where its first axis is time. active: which rows are computed, where not
     all are. is_step: whether all lengths of loops are known: a call is short, and of few rows as likely as of many.
+    parity: of the turn, where this runs in a loop; 0 where it runs once.
     """
 
     target: Target
@@ -29,7 +30,7 @@ class Region:
     workers: Workers = ONE_WORKER
     active: ActiveRows | None = None
     is_step: bool = False
-    turn: Index = 0
+    parity: Index = 0
 
     @property
     def sharing(self) -> WorkSharing:

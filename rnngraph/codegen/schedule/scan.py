@@ -318,7 +318,7 @@ class Scan:
             block.add(LetIndex(name, "parity", done + s if self.table is None else position))
             at = replace(at, slot=size(name))
         elif self._reads_much:
-            at = replace(at, slot=block.let_index("turn", "parity", done + s, 1))
+            at = replace(at, slot=block.let_index("parity", "parity", done + s, 1))
         views: dict[Node, View] = {}
         for carry, state in zip(self.given.carries, self.states, strict=True):
             views[carry.inside] = state.before(at.slot, at.absolute)
@@ -401,7 +401,7 @@ class Scan:
         self._fill_views(views)
         active = ActiveRows(self.table, at.absolute) if self.table is not None and self.table.by_rows else None
         memory = self._memory(views, stores)
-        region = Region(self.chunk.target, memory, None, self.sharing.workers, active, turn=at.slot)
+        region = Region(self.chunk.target, memory, None, self.sharing.workers, active, parity=at.slot)
         plans = self._planned(region).kernels
         ticks = None if self._ticks is None else self._ticks.step(block, s)
 

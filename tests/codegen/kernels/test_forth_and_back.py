@@ -20,16 +20,16 @@ def program_of(units: int, **options: Any) -> rg.Program:
     return rg.compile({"y": outputs}, loss=rg.reduce_mean(outputs * outputs), cache=False, seed=3, **options)
 
 
-@pytest.mark.parametrize(("units", "take_turns"), [(LARGE, True), (SMALL, False)])
+@pytest.mark.parametrize(("units", "goes_back"), [(LARGE, True), (SMALL, False)])
 @pytest.mark.parametrize("graph", ["inference", "training"])
-def test_large_weights_are_taken_in_turns(graph: str, units: int, take_turns: bool) -> None:
+def test_large_weights_are_read_forth_and_back(graph: str, units: int, goes_back: bool) -> None:
     program = program_of(units, target=TARGET)
     scans = [part for part in getattr(program, graph).show("loops").split("\n\n") if part.startswith("# scan")]
-    assert any("group" in text for text in scans) == take_turns
+    assert any("group" in text for text in scans) == goes_back
 
 
 @pytest.mark.parametrize("options", [{}, {"weights": "int8"}, {"threads": 2}], ids=["alone", "int8", "threads"])
-def test_turns_change_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_direction_changes_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     fed = [generator.standard_normal((rows, steps, 7)).astype(np.float32) for rows, steps in ((1, 6), (3, 5))]
 
@@ -41,6 +41,6 @@ def test_turns_change_no_bit(options: dict[str, Any], monkeypatch: pytest.Monkey
         return found
 
     given = results()
-    monkeypatch.setattr(Tiles, "_turn", 0)
+    monkeypatch.setattr(Tiles, "_parity", 0)
     for ours, theirs in zip(given, results(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
