@@ -83,11 +83,15 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
     return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
 
 
-def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None) -> Value:
-    """Softmax of the scores where they count, with dropout."""
+def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
+    """Softmax of the scores where they count, with dropout. zeroes: whether it is 0 elsewhere where none counts, too,
+    and not the same for all.
+    """
     if counts is not None:
         scores = b.script.call(where, counts, scores, b.script.operation("-", scores, FAR))
     weights = b.script.call(softmax, scores)
+    if counts is not None and zeroes:
+        weights = b.script.call(where, counts, weights, 0)
     rate = b.drops(number(layer.config, "dropout", 0.0))
     return b.script.call(dropout, weights, kept(rate)) if 0 < rate < 1 else weights
 
@@ -128,14 +132,17 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     scores = b.script.call(matmul, scaled, b.script.call(transpose, k, (0, 1, 3, 2)))
     if b.version >= 3:
         b.take_masks(query, value, key)
-    weights = _weights(b, layer, scores, _counting(b, inputs, query, value, key))
+    gives_scores = inputs.keywords.get("return_attention_scores", False)
+    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0  # else it is a function of the backend's
+    zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
+    weights = _weights(b, layer, scores, _counting(b, inputs, query, value, key), zeroes)
     mixed = b.script.call(transpose, b.script.call(matmul, weights, v), (0, 2, 1, 3))
     flat = b.script.call(reshape, mixed, (None, None, count * wide))
     kernel = b.array(layer, "output/kernel", count, wide, None)
     bias = b.array(layer, "output/bias", kernel.shape[2]) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, "output", flat, kernel.reshape(count * wide, -1), bias)
     given = [Signal(y, query.mask)]
-    return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
+    return [*given, Signal(weights)] if gives_scores else given
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:

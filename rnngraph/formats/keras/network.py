@@ -205,18 +205,38 @@ class _Run:
             raise self._error("calls of layers read one another in a circle, or what is not there")
 
     def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
-        """Calls that are the most calls away from an output first, and all of a layer like its farthest one: it matters
-        where a layer takes masks off what others read, too.
+        """Calls that are the most calls away from an output first, all of a layer like its farthest one, and of equally
+        far ones those that lead to later outputs first: it matters where a layer takes masks off what others read, too.
         """
-        far = Counter[tuple[str, int]]()
+        far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
-        for layer, number in reversed(calls):
-            farthest[layer.name] = max(farthest[layer.name], far[layer.name, number])
-            far[layer.name, number] = farthest[layer.name]
-            for one in _read(layer.calls[number]):
-                place = one.layer, one.call
-                far[place] = max(far[place], farthest[layer.name] + 1)
-        return sorted(calls, key=lambda call: -far[call[0].name, call[1]])
+        known = {(layer.name, number): layer for layer, number in calls}
+        for place in reversed(self._from_outputs(known)):
+            name, number = place
+            far[place] = farthest[name] = max(far.get(place, 0), farthest[name])
+            for one in _read(known[place].calls[number]):
+                before = one.layer, one.call
+                far[before] = max(far.get(before, 0), far[place] + 1)
+        ordered = sorted((place for place in far if place in known), key=lambda place: -far[place])
+        ordered += [place for place in known if place not in far]
+        return [(known[place], place[1]) for place in ordered]
+
+    def _from_outputs(self, known: Mapping[tuple[str, int], Layer]) -> list[tuple[str, int]]:
+        """Calls, each behind those that it reads, as a search finds them that goes from output to output."""
+        found: dict[tuple[str, int], None] = {}
+        for output in references(self._network.outputs):
+            pending = [(output.layer, output.call)]
+            while pending:
+                place = pending[-1]
+                before = [] if place in found or place not in known else [*_read(known[place].calls[place[1]])]
+                missing = [(one.layer, one.call) for one in before if (one.layer, one.call) not in found]
+                missing = [one for one in missing if one in known]
+                pending += reversed(missing)
+                if not missing:
+                    pending.pop()
+                    if place in known:
+                        found.setdefault(place)
+        return [*found]
 
     def _call(self, layer: Layer, call: Call) -> Given:
         read = [self._tensor(reference) for reference in _read(call)]

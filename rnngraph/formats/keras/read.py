@@ -103,7 +103,7 @@ def _declared(file: Opened, net: Layer, networks: Networks) -> Net | None:
     uses = uses_of(net)
     script = Script("A net that rnngraph read from a file of Keras.")
     b = Declaration(
-        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
+        script, file.version, file.minor, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
         KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
     )  # fmt: skip
     inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))

@@ -171,6 +171,20 @@ def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, outputs), [[fed]]
 
 
+def masked_heads(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Steps that look at none: by scores that are 0 since Keras 3.14, by the backend's function that are all alike."""
+    layers = keras.layers
+    x = keras.Input((None, 4))
+    y = layers.Masking(-1.0)(x)
+    outputs = [
+        layers.MultiHeadAttention(2, 3)(y, y), layers.MultiHeadAttention(2, 3, dropout=0.2)(y, y),
+        *layers.MultiHeadAttention(2, 3)(y, y, return_attention_scores=True),
+    ]  # fmt: skip
+    fed = drawn(3, 7, 4)
+    fed[1:, 2:5] = -1.0
+    return keras.Model(x, outputs), [[fed]]
+
+
 def turned(keras: Any) -> tuple[Any, list[Feeds]]:
     """Both directions, of which the first layer is the one that goes backwards."""
     layers = keras.layers
@@ -216,7 +230,21 @@ def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize(
-    "build", [by_steps, states, shared, fixed, heads, functions, more_functions, pictures, left, masked_twice, turned]
+    "build",
+    [
+        by_steps,
+        states,
+        shared,
+        fixed,
+        heads,
+        functions,
+        more_functions,
+        pictures,
+        left,
+        masked_twice,
+        masked_heads,
+        turned,
+    ],
 )
 def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)

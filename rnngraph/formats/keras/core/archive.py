@@ -12,7 +12,6 @@ import re
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 from ....allocation import reserve
 from ....errors import FileError
@@ -28,14 +27,15 @@ MOST_TEXT = 256 << 20
 class Opened:
     """A file.
 
-    name: in errors. description: the net, an object with ``class_name`` and ``config``. version: Keras' major one, 2
-    or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras``
-    file, or by layers' names below ``root``.
+    name: in errors. description: the net, an object with ``class_name`` and ``config``. version, minor: of Keras, whose
+    major version is 2 or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as
+    in a ``.keras`` file, or by layers' names below ``root``.
     """
 
     name: str
     description: Record
     version: int
+    minor: int
     weights: Hdf5
     by_path: bool
     root: str = ""
@@ -57,7 +57,7 @@ def _zipped(name: str, data: bytes) -> Opened:
     described = json_of(name, _member(name, archive, "config.json", MOST_TEXT), WHAT)
     metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MOST_TEXT), WHAT))
     weights = Hdf5(name, _member(name, archive, "model.weights.h5", MOST_BYTES))
-    return Opened(name, Record(name, described), _major(metadata.text("keras_version")), weights, by_path=True)
+    return Opened(name, Record(name, described), *_version(metadata.text("keras_version")), weights, by_path=True)
 
 
 def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
@@ -94,10 +94,10 @@ def _legacy(name: str, data: bytes) -> Opened:
     root = "model_weights" if file.has("model_weights") else ""
     version = file.text("", "keras_version", default=None) or file.text(root, "keras_version", default="2")
     record = Record(name, json_of(name, described.encode("utf-8", "surrogatepass"), WHAT))
-    return Opened(name, record, _major(version), file, by_path=False, root=root)
+    return Opened(name, record, *_version(version), file, by_path=False, root=root)
 
 
-def _major(version: Any) -> int:
-    """2 for versions of Keras before 3, else 3."""
-    number = re.match(r"\d+", version)
-    return 3 if number and int(number[0]) >= 3 else 2
+def _version(version: str) -> tuple[int, int]:
+    """The major version, 2 for all before 3, else 3; and the minor one, 0 where it is not told."""
+    number = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
+    return 3 if number and int(number[1]) >= 3 else 2, int(number[2] or 0) if number else 0

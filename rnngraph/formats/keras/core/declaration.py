@@ -131,16 +131,17 @@ Handler = Callable[["Declaration", Layer, Inputs], Any]
 class Declaration:
     """A net in the making.
 
-    version: Keras' major one. uses: how often each layer is called; what is called more than once has its parameters
-    declared by themselves. handlers: what declares a layer, by its class. keeps_mask: classes that hand on the mask of
-    their first input. groups: layers that are declared as one stack with those below them, by the uppermost one.
+    version, minor: of Keras, whose major version is 2 or 3. uses: how often each layer is called; what is called more
+    than once has its parameters declared by themselves. handlers: what declares a layer, by its class. keeps_mask:
+    classes that hand on the mask of their first input. groups: layers that are declared as one stack with those below
+    them, by the uppermost one.
     """
 
     def __init__(
-        self, script: Script, version: int, arrays: Mapping[Layer, Arrays], uses: Mapping[Layer, int],
+        self, script: Script, version: int, minor: int, arrays: Mapping[Layer, Arrays], uses: Mapping[Layer, int],
         handlers: Mapping[str, Handler], keeps_mask: frozenset[str], groups: Mapping[Layer, list[Layer]],
     ) -> None:  # fmt: skip
-        self.script, self.version = script, version
+        self.script, self.version, self.minor = script, version, minor
         self._arrays, self._uses = arrays, uses
         self._handlers, self._keeps_mask, self._groups = handlers, keeps_mask, groups
         self._waiting = {layer for group in groups.values() for layer in group[:-1]}
