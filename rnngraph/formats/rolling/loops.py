@@ -298,7 +298,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     steps = [after - before for before, after in pairwise(entries)]
     if len(set(steps)) == 1:
         return Entries(source, axis, entries[0], steps[0], keeps, around)
-    if len(set(steps[1:])) == 1 and len(steps) > FEWEST:
+    if len(set(steps[1:])) == 1 and len(steps) >= FEWEST:
         return Entries(source, axis, entries[1], steps[1], keeps, around, ahead=entries[0])
     return None
 

@@ -13,7 +13,7 @@ from ....declare.placeholders import placeholder
 from ....ir.types import Dim, Size, evaluate
 from ...steps import Value
 from ..composed.ordering import picked
-from ..tracing.numbers import dim_of
+from ..tracing.numbers import dim_of, least_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, Sorted, Stacked, Written, dtype_of, shape_of
@@ -93,6 +93,8 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
     place = dim_of(given)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
+        if (least_of(0 - place) or 0) < 1:  # of another size it may be 0, which is no place from the end
+            sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
     if sizes.value(place) >= sizes.value(size) and isinstance(size, int):

@@ -75,9 +75,13 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
         return tracer.call(tile, value, [factor if place == axis else 1 for place in range(value.tensor.rank)]), axis
     for floor in floors_of(dim):
         rest = dim - floor_divide(floor.dim, floor.by)
-        if rest == 0:  # of T//3 every third of what has T
+        if isinstance(rest, int):  # of T//3 every third of what has T
             value, axis = _of_size(tracer, floor.dim)
-            return tracer.script.item(value, *(slice(None),) * axis, slice(floor.by - 1, None, floor.by)), axis
+            before = (slice(None),) * axis
+            value = tracer.script.item(value, *before, slice(floor.by - 1, None, floor.by))
+            if rest > 0:
+                value = tracer.call(pad, value, {axis: (0, rest)})
+            return (tracer.script.item(value, *before, slice(-rest, None)) if rest < 0 else value), axis
         if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2):  # the larger half
             return _of_size(tracer, floor_divide(floor.dim + 1, 2))  # type: ignore[arg-type]
     tracer.sizes.fix(dim)  # no tensor has it: it must be a number

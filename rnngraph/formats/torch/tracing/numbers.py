@@ -51,7 +51,7 @@ def whole(number: Any) -> Any:
     """What ``int`` makes of a number: without its fraction, towards 0."""
     if isinstance(number, Extent):
         return number
-    least = _least(number.ratio[0]) if number.ratio else None
+    least = least_of(number.ratio[0]) if number.ratio else None
     return int(_plain(number)) if least is None or least < 0 else math.floor(number)
 
 
@@ -60,7 +60,7 @@ def as_float(number: Any) -> OpenFloat:
     return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
 
 
-def _least(dim: Dim) -> int | None:
+def least_of(dim: Dim) -> int | None:
     """A number that the size is never below, if every size in it is at least 1; None where that is unknown."""
     if isinstance(dim, int):
         return dim
@@ -212,7 +212,7 @@ class Extent(_Open, int):
         if not isinstance(other, int):
             return holds
         difference = self.dim - dim_of(other)
-        least = _least(difference)
+        least = least_of(difference)
         if least is not None and least > 0:
             return holds
         return self.sizes.decide(self.dim, dim_of(other), holds)
