@@ -92,6 +92,7 @@ NUMBERS: list[Callable[..., Any]] = [
     lambda x: x * (x.size(1) * 0.1), lambda x: x / torch.tensor(x.size(1)), lambda x: x - x.size(1) ** -0.5,
     lambda x: x * torch.tensor([float(x.size(1)), 1.0, 2.0, 3.0]), lambda x: x + torch.full((1,), x.size(1) / 2),
     lambda x: x * (x.size(0) / 10), lambda x: x / x.size(1) ** 2,
+    lambda x: x.size(1) / (x.abs() + 1), lambda x: x * (x.size(1) % 4) + x.size(0) // 2,
 ]  # fmt: skip
 CLOSED: list[Callable[..., Any]] = [
     lambda x: x * (1.0 / x.size(1)), lambda x: x[:, : int(x.size(1) * 0.1 * 7)],

@@ -13,9 +13,10 @@ from ....declare.functions import basic
 from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack, tile
 from ....declare.functions.basic import reduce_max as largest
 from ....declare.functions.padding import pad
+from ....declare.functions.rounding import floor as rounded_down
 from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
-from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
+from ....ir.sizes.polynomial import Floor, floor_divide, floors_of, terms_of
 from ....ir.types import Size, quotient
 from ...steps import Value
 from .numbers import SIGNS, OpenFloat, dim_of
@@ -110,11 +111,24 @@ def number_of(tracer: Any, number: Any, dtype: str) -> Any:
     for names, factor in terms_of(dim):
         term: Any = factor
         for name in names:
-            last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
-            found = tracer.script.operation("+", last, 1)
+            found = _divided(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
             term = found if term == 1 else tracer.script.operation("*", found, term)
         total = term if total is None else tracer.script.operation("+", term, total)
     return tracer.cast(total, dtype)
+
+
+def _count(tracer: Any, name: str) -> Value:
+    """A size that has a name, and so is at least 1."""
+    last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
+    found: Value = tracer.script.operation("+", last, 1)
+    return found
+
+
+def _divided(tracer: Any, floor: Floor) -> Value:
+    """A quotient of a size, which may be 0, in float64, which is exact below 2**53."""
+    part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
+    found: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
+    return found
 
 
 def _fraction(tracer: Any, number: OpenFloat, dtype: str) -> Any:

@@ -365,6 +365,8 @@ def _float(sign: str, a: Any, b: Any) -> Any:
 
 
 def _power(number: Any, exponent: Any) -> Any:
+    if not isinstance(exponent, int | float):
+        return NotImplemented
     if exponent == 0.5:
         return computed("sqrt", number)
     if type(exponent) is int and 0 < exponent <= 4:
