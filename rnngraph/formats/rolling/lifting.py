@@ -237,7 +237,7 @@ class Rolling:
 
     def _taken(self, entries: Entries) -> Value:
         source = self.value(entries.source)
-        axis, count = entries.axis, self.loop.count
+        axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
         start, step = entries.start, entries.step
         if start < 0:
@@ -245,12 +245,12 @@ class Rolling:
                 raise NotRolledError
             start += size
         index = self._slice(start, step, count, size, entries.source.tensor.type.shape[axis])
-        whole = [*entries.others[:axis], index, *entries.others[axis + 1 :]]
-        while whole and whole[-1] == ALL:
-            whole.pop()
-        if whole:
-            source = self.new.item(source, *whole)
-        axis -= sum(type(entry) is int for entry in entries.others[:axis])
+        behind = axis - sum(type(entry) is int for entry in entries.others[:axis])
+        parts = [self._part(source, entries, index)]
+        if entries.ahead is not None:
+            first = slice(entries.ahead, entries.ahead + 1 or None)
+            parts.insert(0, self._part(source, entries, first))
+        source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, behind), behind
         shape = source.tensor.type.shape
         rank = len(shape)
         if rank == 1:  # a number a round, of no batch
@@ -271,6 +271,13 @@ class Rolling:
                     raise NotRolledError
                 source = self.new.call(basic.reshape, source, (None, None, rest))
         return source
+
+    def _part(self, source: Value, entries: Entries, index: Any) -> Value:
+        """What stands at an index of the entries' axis."""
+        whole = [*entries.others[: entries.axis], index, *entries.others[entries.axis + 1 :]]
+        while whole and whole[-1] == ALL:
+            whole.pop()
+        return self.new.item(source, *whole) if whole else source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> Any:
         """Which entries are taken: from an end of the axis, where that is near."""

@@ -41,7 +41,8 @@ class Shared:
 @dataclass(frozen=True, eq=False)
 class Entries:
     """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1. others:
-    what is taken of other axes, an index that has all of this one.
+    what is taken of other axes, an index that has all of this one. ahead: the place of the first round's entry, where
+    that is another one, as of a decoder that is fed the entry before; start is that of the second round then.
     """
 
     source: Value
@@ -50,6 +51,7 @@ class Entries:
     step: int
     keeps: bool
     others: tuple[Any, ...]
+    ahead: int | None = None
 
 
 Operand = Inner | Carried | Shared | Entries

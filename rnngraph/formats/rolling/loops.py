@@ -295,8 +295,12 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
         entries = [entry.start or 0 for entry in entries]
     if not plain or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
         return None
-    steps = {after - before for before, after in pairwise(entries)}
-    return Entries(source, axis, entries[0], steps.pop(), keeps, around) if len(steps) == 1 else None
+    steps = [after - before for before, after in pairwise(entries)]
+    if len(set(steps)) == 1:
+        return Entries(source, axis, entries[0], steps[0], keeps, around)
+    if len(set(steps[1:])) == 1 and len(steps) >= FEWEST:
+        return Entries(source, axis, entries[1], steps[1], keeps, around, ahead=entries[0])
+    return None
 
 
 def _stop(entry: slice) -> Any:

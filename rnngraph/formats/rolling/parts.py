@@ -41,8 +41,8 @@ def same_input(a: Any, b: Any) -> bool:
 
 def same_entries(a: Entries, b: Entries) -> bool:
     """Whether two rounds take the same entries, whether or not their axis stays."""
-    same_places = (a.axis, a.start, a.step, repr(a.others)) == (b.axis, b.start, b.step, repr(b.others))
-    return same_places and same_value(a.source, b.source)
+    places = [(one.axis, one.start, one.step, repr(one.others), one.ahead) for one in (a, b)]
+    return places[0] == places[1] and same_value(a.source, b.source)
 
 
 def same_value(a: Any, b: Any) -> bool:

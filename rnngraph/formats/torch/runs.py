@@ -38,6 +38,7 @@ from .meanings import (
     writing,
 )
 from .tracing.calls import TORCH, first_line, what_failed
+from .tracing.python_functions import open_numbers
 from .tracing.registry import UnreadableError
 from .tracing.sizes import Sizes, SizesChanged
 from .tracing.tensors import DTYPES, Traced
@@ -86,6 +87,11 @@ class Reader:
 
     def script(self) -> Script:
         """The script. Raises ``NotReadableError``."""
+        with open_numbers(self.module):
+            return self._open_script()
+
+    def _open_script(self) -> Script:
+        """The script of sizes that are as open as they can be."""
         known: dict[str, Dim] = {}
         script, known, times = self._settled(self.examples, known)
         for name in self.examples:

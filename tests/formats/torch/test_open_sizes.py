@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from read_modules import check_meaning
+from read_modules import check, check_meaning
 
 import rnngraph as rg
 
@@ -38,7 +38,7 @@ def interleaved(m: Any, x: Any) -> Any:
 
 
 def halves(m: Any, x: Any) -> Any:
-    return m[0](x.contiguous().view(x.size(0), x.size(1) // 2, x.size(2) * 2))[0]
+    return m[0](x.contiguous().view(x.size(0), int(x.size(1) / 2), x.size(2) * 2))[0]
 
 
 def every_second(m: Any, x: Any) -> Any:
@@ -50,7 +50,7 @@ def every_second(m: Any, x: Any) -> Any:
 
 PARTS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "halves by -1": (interleaved, []),
-    "halves by a quotient": (halves, [nn.GRU(8, 3, batch_first=True)]),
+    "halves by int": (halves, [nn.GRU(8, 3, batch_first=True)]),
     "every second step": (every_second, []),
 }
 
@@ -68,19 +68,90 @@ def test_a_call_says_that_an_axis_has_no_halves() -> None:
         net.program().inference(given_0=np.ones((2, 5, 4), np.float32))
 
 
-# Numbers of a size ----------------------------------------------------------------------------------
+# Floats that are made of a size ---------------------------------------------------------------------
+
+AT_FOUR_SIZES = ((3, 7), (1, 1), (2, 12), (5, 3))
+PARTS_BY_FLOATS: list[Callable[..., Any]] = [
+    lambda x: x[:, : int(x.size(1) / 2)], lambda x: x[:, : math.floor(x.size(1) / 2)],
+    lambda x: x[:, : math.ceil(x.size(1) / 2)], lambda x: x[:, : int(np.ceil(x.size(1) / 2))],
+    lambda x: x[:, : int(x.size(1) * 0.5)], lambda x: x[:, : round(x.size(1) / 3)],
+    lambda x: x[:, : x.size(1) >> 1], lambda x: x[:, : divmod(x.size(1), 2)[0]], lambda x: x[:, x.size(1) // 2 :],
+    lambda x: x[:, : -(-x.size(1) // 2)], lambda x: x[:, : int(2 * x.size(1) / 3)],
+    lambda x: x[:, : math.floor((x.size(1) - 1) / 3 + 1)], lambda x: x[:, x.size(1) // 2],
+    lambda x: x if x.size(1) / 2 > 0 else 2 * x, lambda x: x[:, : int((x.size(1) - 1) / 2)],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        lambda x: torch.tensor([1.0 / x.size(1)]), lambda x: torch.full((1,), 1 / x.size(1)),
-        lambda x: torch.tensor([float(x.size(1)), 1.0, 2.0, 3.0]), lambda x: 1 / math.sqrt(x.size(1)),
-    ],
-)  # fmt: skip
-def test_a_number_that_is_made_of_a_size_closes_it(number: Any) -> None:
-    given = calls()
-    net = check_meaning(module(lambda m, x: x * number(x)), given[0])
+def mean_of_steps(x: Any) -> Any:
+    return x.sum(1) / float(x.size(1))
+
+
+NUMBERS: list[Callable[..., Any]] = [
+    mean_of_steps, lambda x: x * (1 / x.size(1)), lambda x: x / math.sqrt(x.size(1)),
+    lambda x: x / np.sqrt(x.size(1)), lambda x: x / x.size(1) ** 0.5, lambda x: x * math.log(x.size(1) + 1),
+    lambda x: x * (x.size(1) * 0.1), lambda x: x / torch.tensor(x.size(1)), lambda x: x - x.size(1) ** -0.5,
+    lambda x: x * torch.tensor([float(x.size(1)), 1.0, 2.0, 3.0]), lambda x: x + torch.full((1,), x.size(1) / 2),
+    lambda x: x * (x.size(0) / 10), lambda x: x / x.size(1) ** 2,
+    lambda x: x.size(1) / (x.abs() + 1), lambda x: x * (x.size(1) % 4) + x.size(0) // 2,
+]  # fmt: skip
+CLOSED: list[Callable[..., Any]] = [
+    lambda x: x * (1.0 / x.size(1)), lambda x: x[:, : int(x.size(1) * 0.1 * 7)],
+    lambda x: x[:, : round(x.size(1) / 2)], lambda x: x[:, : int(x.size(1) / 3 * 3)],
+    lambda x: x[:, : 4 + int((x.size(1) - 9) / 4)], lambda x: x if x.size(1) / 2 > 3 else 2 * x,
+    lambda x: x * math.exp(-x.size(1)), lambda x: x[:, -(x.size(1) // 2) :],
+]  # fmt: skip
+"""Python's floats are on the left side, rounded, or decide; of one step minus 0 is the first place."""
+
+
+def at_four_sizes(function: Callable[..., Any], *layers: Any) -> rg.Net:
+    torch.manual_seed(0)
+    return check_meaning(module(function, *layers), *((normal(*sizes, 4),) for sizes in AT_FOUR_SIZES))
+
+
+@pytest.mark.parametrize("functions", [PARTS_BY_FLOATS, NUMBERS])
+def test_floats_of_sizes(functions: list[Any]) -> None:
+    net = at_four_sizes(lambda m, x: [function(m[0](x)) for function in functions], nn.Linear(4, 4))
+    assert [isinstance(size, str) for size in net.inputs["given_0"].shape] == [True, True, False]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("function", [*PARTS_BY_FLOATS, *NUMBERS])
+def test_each_float_of_a_size(function: Any) -> None:
+    torch.manual_seed(0)
+    assert open_time(check(module(lambda m, x: function(x)), *((normal(*sizes, 4),) for sizes in AT_FOUR_SIZES)))
+
+
+@pytest.mark.sampled(len(CLOSED))
+@pytest.mark.parametrize("function", CLOSED[::-1])
+def test_what_closes_a_size(function: Any) -> None:
+    given = normal(3, 7, 4), normal(2, 12, 4)
+    net = check_meaning(module(lambda m, x: function(x)), given[:1])
     assert not open_time(net)
     with pytest.raises(rg.ShapeError):
-        net.program().inference(given_0=given[2][0].numpy())
+        net.program().inference(given_0=given[1].numpy())
+
+
+def test_types_stay_what_they_are() -> None:
+    names = dict(globals())
+    source = "def f(m, x): return m[0](x)[:, :int(x.size(1) / 2)] if isinstance(x.size(1), int) else x"
+    found: dict[str, Any] = {"__name__": "typed"}
+    exec(compile(source, "typed.py", "exec"), found)
+    assert not open_time(check_meaning(module(found["f"], nn.Linear(4, 4)), calls()[0]))
+    assert "int" not in found
+    assert globals() == names
+
+
+# Steps that are fed the entry before ----------------------------------------------------------------
+
+
+def fed_the_entry_before(m: Any, x: Any) -> Any:
+    state, entry, found = torch.zeros(x.size(0), 3), x[:, 0], []
+    for step in range(x.size(1)):
+        state = m[0](entry, state)
+        found.append(m[1](state))
+        entry = x[:, step]
+    return torch.stack(found, 1)
+
+
+def test_a_loop_whose_first_round_reads_another_entry() -> None:
+    assert open_time(at_four_sizes(fed_the_entry_before, nn.GRUCell(4, 3), nn.Linear(3, 2)))

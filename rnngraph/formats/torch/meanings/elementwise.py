@@ -15,8 +15,8 @@ from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
 from ...steps import Value
 from ..tracing.making import number_of
+from ..tracing.numbers import Extent, OpenFloat
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import Extent, dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
@@ -32,8 +32,8 @@ def _dtype(tracer: Tracer) -> str:
 
 def operand(tracer: Tracer, x: Any, dtype: str, shape: Any = None) -> Any:
     """x as an operand of a binary function: a number where it is one everywhere."""
-    if isinstance(x, Extent):
-        return number_of(tracer, dim_of(x), dtype)
+    if isinstance(x, Extent | OpenFloat):
+        return number_of(tracer, x, dtype)
     if isinstance(x, bool | int | float):
         return float(x) if dtype.startswith("float") else bool(x) if dtype == "bool" else int(x)
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
@@ -70,7 +70,9 @@ def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any)
     """What is one number everywhere, of such operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
-    if not filled or any(isinstance(item, Extent) or not isinstance(item, bool | int | float) for item in others):
+    if not filled or any(
+        isinstance(item, Extent | OpenFloat) or not isinstance(item, bool | int | float) for item in others
+    ):
         return None
     numbers = [item.number if isinstance(item, Filled) else item for item in (a, b)]
     kinds = {name: kind for kind, name in DTYPES.items()}
@@ -192,7 +194,7 @@ def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     dtype = _dtype(tracer)
     if not isinstance(x, Value | Lazy | torch.Tensor):
         return _power_of(tracer, exponent, x)
-    if isinstance(exponent, bool | Extent) or not isinstance(exponent, int | float):
+    if isinstance(exponent, bool | Extent | OpenFloat) or not isinstance(exponent, int | float):
         return _power_of_tensors(tracer, x, exponent)
     if exponent == 2:
         return tracer.call(basic.square, tracer.value(x, dtype))
@@ -223,7 +225,7 @@ def _power_of_tensors(tracer: Tracer, x: Any, exponent: Any) -> Any:
 @meaning("__rpow__", "exp2")
 def _power_of(tracer: Tracer, x: Any, base: Any = 2) -> Any:
     """A number to the power of x."""
-    if isinstance(base, bool | Extent) or not isinstance(base, int | float) or base <= 0:
+    if isinstance(base, bool | Extent | OpenFloat) or not isinstance(base, int | float) or base <= 0:
         raise UnreadableError("a power of a tensor is read with a number above 0 as base only")
     scaled = tracer.script.operation("*", tracer.value(x, _dtype(tracer)), math.log(base))
     return tracer.call(basic.exp, scaled)

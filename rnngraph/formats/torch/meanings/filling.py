@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim, Size
 from ...steps import Value
+from ..tracing.numbers import Extent, OpenFloat, dim_of
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
@@ -58,7 +60,27 @@ meaning("ones_like")(_like(1))
 
 @meaning("full")
 def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: Any = None) -> Any:
-    return Filled(fill_value, tuple(sizes_of(size)), DTYPES[tracer.expected.dtype])
+    return filled(tracer, fill_value, tuple(sizes_of(size)), DTYPES[tracer.expected.dtype])
+
+
+def filled(tracer: Tracer, number: Any, shape: tuple[Dim, ...], dtype: str) -> Any:
+    """A number everywhere, which may be made of sizes."""
+    if not isinstance(number, Extent | OpenFloat):
+        return Filled(number, shape, dtype)
+    found = tracer.number(number, dtype)
+    return tracer.script.operation("+", tracer.value(Filled(0, shape, dtype)), found) if shape else found
+
+
+@meaning("tensor", "as_tensor")
+def _tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
+    """A tensor of numbers."""
+    kind = DTYPES[tracer.expected.dtype]
+    items = data if isinstance(data, list | tuple) else [data]
+    if any(isinstance(item, list | tuple | Value | Lazy | torch.Tensor) for item in items):
+        raise UnreadableError("of numbers and sizes it is read in one list")
+    found = [tracer.value(filled(tracer, item, (1,), kind)) for item in items]
+    whole = found[0] if len(found) == 1 else tracer.call(basic.concat, found, 0)
+    return whole if isinstance(data, list | tuple) else tracer.call(basic.reshape, whole, ())
 
 
 @meaning("full_like", "new_full")
@@ -69,12 +91,12 @@ def _full_like(tracer: Tracer, x: Any, *given: Any, dtype: Any = None, fill_valu
         if len(given) < 2 and not (given and isinstance(given[0], list | tuple))
         else tuple(sizes_of(given[0]))
     )
-    return Filled(number, shape, DTYPES[tracer.expected.dtype])
+    return filled(tracer, number, shape, DTYPES[tracer.expected.dtype])
 
 
 @meaning("fill_")
 def _fill(tracer: Tracer, x: Any, value: Any) -> Any:
-    return Filled(value, shape_of(x), dtype_of(x))
+    return filled(tracer, value, shape_of(x), dtype_of(x))
 
 
 @meaning("arange")

@@ -10,8 +10,8 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim, Size, product
 from ...steps import Value
+from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Stacked, shape_of

@@ -14,8 +14,8 @@ from ....declare.functions.padding import pad as padded
 from ...steps import Value
 from ..composed.axes import between, dilated_max
 from ..tracing.calls import array_of
+from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
-from ..tracing.sizes import Extent
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, dtype_of, shape_of
 from .joining import turned_round

@@ -9,8 +9,8 @@ import torch
 
 from ....declare.functions import basic
 from ...steps import Value
+from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import Extent
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, dtype_of, shape_of

@@ -11,8 +11,8 @@ from ....declare.functions import basic
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Value
+from ..tracing.numbers import Extent, dim_of
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import Extent, dim_of
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, shape_of
 

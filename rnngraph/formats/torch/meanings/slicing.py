@@ -10,14 +10,17 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.placeholders import placeholder
-from ....ir.types import Dim, Size
+from ....ir.types import Dim, Size, evaluate
 from ...steps import Value
 from ..composed.ordering import picked
+from ..tracing.numbers import dim_of, least_of
 from ..tracing.registry import UnreadableError, meaning
-from ..tracing.sizes import dim_of
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, Sorted, Stacked, Written, dtype_of, shape_of
 from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
+
+MOST_TRIED = 200
+"""Sizes that are tried: places are sums of parts of sizes, which are the same for a larger one again."""
 
 
 def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> Stacked:
@@ -90,6 +93,8 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
     place = dim_of(given)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
+        if (least_of(0 - place) or 0) < 1:  # of another size it may be 0, which is no place from the end
+            sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
     if sizes.value(place) >= sizes.value(size) and isinstance(size, int):
@@ -159,7 +164,7 @@ def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
             size = shape[axis]
             if isinstance(place, Size):
                 offset = place - size
-                place = offset if isinstance(offset, int) else tracer.sizes.fix(place)
+                place = offset if isinstance(offset, int) else place
             plain.append(place)
         else:
             plain.append(entry)
@@ -184,10 +189,28 @@ def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]
             axis += 1
         elif isinstance(item, int):
             x = entry_of(tracer, x, axis, item)
+        elif isinstance(item, Size):
+            x = _entry_at(tracer, x, axis, item)
         else:
             x = _chosen(tracer, x, axis, item)
             axis += 1
     return x
+
+
+def _entry_at(tracer: Tracer, x: Any, axis: int, place: Size) -> Any:
+    """The entry at a place that is a size, such as the middle one."""
+    if not _is_inside(place, shape_of(x)[axis]):
+        return entry_of(tracer, x, axis, tracer.sizes.fix(place))
+    index = tracer.call(basic.reshape, tracer.number(place, "int64"), (1,))
+    return tracer.call(basic.squeeze, tracer.value(gathered(tracer, tracer.value(x), axis, index)), axis)
+
+
+def _is_inside(place: Size, size: Dim) -> bool:
+    """Whether there is such an entry, whatever the axis' one open size is."""
+    if not isinstance(size, Size) or size.symbols != place.symbols or len(place.symbols) != 1:
+        return False
+    counts = [dict.fromkeys(place.symbols, count) for count in range(1, MOST_TRIED)]
+    return all(0 <= evaluate(place, count) < evaluate(size, count) for count in counts)
 
 
 def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list[Any]) -> list[Any] | None:

@@ -17,6 +17,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Written, dtype_of, shape_of
 from .elementwise import choose
+from .filling import filled
 from .joining import joined
 from .shapes import ALL, expanded, reshaped, unsqueezed
 from .slicing import entry_of, gathered, part, place_in
@@ -139,7 +140,7 @@ def _with_axis(tracer: Tracer, value: Any, axis: int, rank: int) -> Any:
 def _whole(tracer: Tracer, value: Any, shape: tuple[Dim, ...], dtype: str) -> Any:
     """A value, or a number, repeated to a shape."""
     if isinstance(value, bool | int | float):
-        return Filled(value, shape, dtype)
+        return filled(tracer, value, shape, dtype)
     more = len(shape_of(value)) - len(shape)
     if more > 0:  # axes of 1 in front, which torch leaves out
         value = reshaped(tracer, value, shape_of(value)[more:])

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...steps import Value
+from .numbers import extent_of
 from .tensors import Shape, Traced
 from .values import Filled, shape_of
 
@@ -17,9 +17,7 @@ from .values import Filled, shape_of
 def _sizes_of(tracer: Any, x: Any) -> Shape:
     if not isinstance(x, Traced):
         return Shape(x.shape)
-    if isinstance(x.value, Value):
-        return Shape(map(tracer.sizes.extent, shape_of(x.value)))
-    return Shape(map(tracer.sizes.extent, x.value.shape))
+    return Shape(extent_of(tracer.sizes, dim) for dim in shape_of(x.value))
 
 
 def _size(tracer: Any, x: Any, dim: int | None = None) -> Any:

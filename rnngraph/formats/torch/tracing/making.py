@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ....declare.functions import basic
 from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack, tile
 from ....declare.functions.basic import reduce_max as largest
 from ....declare.functions.padding import pad
+from ....declare.functions.rounding import floor as rounded_down
 from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
-from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
-from ....ir.types import Dim, Size, quotient
+from ....ir.sizes.polynomial import Floor, floor_divide, floors_of, terms_of
+from ....ir.types import Size, quotient
 from ...steps import Value
+from .numbers import SIGNS, OpenFloat, dim_of
 from .values import Filled, Positions, Repeated, Stacked, Written, shape_of
 
 # ``tracer`` is a ``Tracer``, whose file imports this one.
@@ -71,6 +74,18 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
     if factor > 1:  # of 2 * (T//2) twice what has T//2
         value, axis = _of_size(tracer, quotient(dim, factor))  # type: ignore[arg-type]
         return tracer.call(tile, value, [factor if place == axis else 1 for place in range(value.tensor.rank)]), axis
+    for floor in floors_of(dim):
+        rest = dim - floor_divide(floor.dim, floor.by)
+        if isinstance(rest, int):  # of T//3 every third of what has T
+            value, axis = _of_size(tracer, floor.dim)
+            before = (slice(None),) * axis
+            value = tracer.script.item(value, *before, slice(floor.by - 1, None, floor.by))
+            if rest > 0:
+                value = tracer.call(pad, value, {axis: (0, rest)})
+            return (tracer.script.item(value, *before, slice(-rest, None)) if rest < 0 else value), axis
+        if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2):  # the larger half
+            return _of_size(tracer, floor_divide(floor.dim + 1, 2))  # type: ignore[arg-type]
+    tracer.sizes.fix(dim)  # no tensor has it: it must be a number
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
@@ -83,19 +98,49 @@ def _places(tracer: Any) -> Any:
                 yield value, axis, dim
 
 
-def number_of(tracer: Any, dim: Dim, dtype: str) -> Any:
-    """A size as a number that a call computes."""
+def number_of(tracer: Any, number: Any, dtype: str) -> Any:
+    """A size as a number that a call computes, or what code computes of sizes."""
+    if isinstance(number, OpenFloat):
+        return _fraction(tracer, number, dtype)
+    if isinstance(number, float):
+        return number
+    dim = dim_of(number)
     if isinstance(dim, int):
         return float(dim) if dtype.startswith("float") else dim
     total: Any = None
     for names, factor in terms_of(dim):
         term: Any = factor
         for name in names:
-            last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
-            found = tracer.script.operation("+", last, 1)
+            found = _divided(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
             term = found if term == 1 else tracer.script.operation("*", found, term)
         total = term if total is None else tracer.script.operation("+", term, total)
     return tracer.cast(total, dtype)
+
+
+def _count(tracer: Any, name: str) -> Value:
+    """A size that has a name, and so is at least 1."""
+    last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
+    found: Value = tracer.script.operation("+", last, 1)
+    return found
+
+
+def _divided(tracer: Any, floor: Floor) -> Value:
+    """A quotient of a size, which may be 0, in float64, which is exact below 2**53."""
+    part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
+    found: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
+    return found
+
+
+def _fraction(tracer: Any, number: OpenFloat, dtype: str) -> Any:
+    if not dtype.startswith("float"):
+        number.close()
+    if number.ratio is not None:
+        dim, by = number.ratio
+        found = number_of(tracer, dim, dtype)
+        return found if by == 1 else tracer.script.operation("/", found, float(by))
+    name, *operands = number.made
+    made_of = [number_of(tracer, operand, dtype) for operand in operands]
+    return tracer.script.operation(name, *made_of) if name in SIGNS else tracer.call(getattr(basic, name), *made_of)
 
 
 def _filled(tracer: Any, lazy: Filled) -> Value:

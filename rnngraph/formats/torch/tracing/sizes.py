@@ -1,12 +1,11 @@
-"""Sizes of a module's tensors: numbers for torch, and formulas of open sizes for the script."""
+"""What is known of the open sizes of a module's tensors, in one run of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import NoReturn
 
-from ....ir.sizes.polynomial import floor_divide
-from ....ir.types import Dim, Size, evaluate, quotient, size, substitute, symbols_of
+from ....ir.types import Dim, Size, evaluate, size, substitute, symbols_of
 
 
 class SizesChanged(BaseException):
@@ -50,17 +49,17 @@ class Sizes:
                 return dim
         return count
 
-    def extent(self, dim: Dim) -> int:
-        """The size as the module is given it."""
-        return Extent(self, dim) if isinstance(dim, Size) else dim
-
     def fix(self, dim: Dim) -> int:
         """A size that must be a number. Raises ``SizesChanged`` where it was open."""
         if isinstance(dim, Size):
-            for name in dim.symbols:
-                self.known[name] = self.examples[name]
-            raise SizesChanged
+            self.close(dim.symbols)
         return dim
+
+    def close(self, names: Collection[str]) -> NoReturn:
+        """Makes numbers of these open sizes. Raises ``SizesChanged``."""
+        for name in names:
+            self.known[name] = self.examples[name]
+        raise SizesChanged
 
     def meet(self, a: Dim, b: Dim) -> None:
         """Two sizes that must be equal. Raises ``SizesChanged`` where that was not known."""
@@ -109,9 +108,7 @@ class Sizes:
                 pair = _pair(difference)
                 if pair is not None:
                     self.meet(*pair)
-            for name in names:
-                self.known[name] = self.examples[name]
-            raise SizesChanged
+            self.close(names)
         return holds
 
 
@@ -122,105 +119,3 @@ def _pair(difference: Size) -> tuple[Dim, Dim] | None:
         if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):
             return size(name), rest
     return None
-
-
-def _least(dim: Dim) -> int | None:
-    """A number that the size is never below, if every size in it is at least 1; None where that is unknown."""
-    if isinstance(dim, int):
-        return dim
-    if any(factor < 0 for names, factor in dim.terms if names):
-        return None
-    return evaluate(dim, dict.fromkeys(dim.symbols, 1))
-
-
-class Extent(int):
-    """A size as a module's code sees it: the example's number, which knows the formula behind it."""
-
-    sizes: Sizes
-    dim: Dim
-
-    def __new__(cls, sizes: Sizes, dim: Dim) -> Extent:
-        found = super().__new__(cls, sizes.value(dim))
-        found.sizes, found.dim = sizes, dim
-        return found
-
-    def _new(self, dim: Dim) -> int:
-        return self.sizes.extent(dim)
-
-    def __add__(self, other: Any) -> Any:
-        return self._new(self.dim + dim_of(other)) if isinstance(other, int) else NotImplemented
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self._new(self.dim - dim_of(other)) if isinstance(other, int) else NotImplemented
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._new(dim_of(other) - self.dim) if isinstance(other, int) else NotImplemented
-
-    def __mul__(self, other: Any) -> Any:
-        return self._new(self.dim * dim_of(other)) if isinstance(other, int) else NotImplemented
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> int:
-        return self._new(-1 * self.dim)
-
-    def __floordiv__(self, other: Any) -> Any:
-        if not isinstance(other, int):
-            return int(self) // _plain(other)
-        if isinstance(other, Extent):
-            exact = quotient(self.dim, other.dim)
-            return int(self) // int(other) if exact is None else self._new(exact)
-        if other > 0:
-            return self._new(floor_divide(self.dim, other))
-        return int(self) // _plain(other)
-
-    def __mod__(self, other: Any) -> Any:
-        if isinstance(other, Extent) or not isinstance(other, int) or other <= 0:
-            return int(self) % other
-        return self._new(self.dim - other * floor_divide(self.dim, other))
-
-    def _compared(self, other: Any, holds: bool) -> bool:
-        if not isinstance(other, int):
-            return holds
-        difference = self.dim - dim_of(other)
-        least = _least(difference)
-        if least is not None and least > 0:
-            return holds
-        return self.sizes.decide(self.dim, dim_of(other), holds)
-
-    def __eq__(self, other: Any) -> bool:
-        return self._compared(other, int(self) == _plain(other))
-
-    def __ne__(self, other: Any) -> bool:
-        return not self == other
-
-    def __lt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) < _plain(other))
-
-    def __le__(self, other: Any) -> bool:
-        return self._compared(other, int(self) <= _plain(other))
-
-    def __gt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) > _plain(other))
-
-    def __ge__(self, other: Any) -> bool:
-        return self._compared(other, int(self) >= _plain(other))
-
-    def __bool__(self) -> bool:
-        return self._compared(0, int(self) != 0)
-
-    def __hash__(self) -> int:
-        return int.__hash__(self)
-
-
-def _plain(other: Any) -> Any:
-    return int(other) if isinstance(other, Extent) else other
-
-
-def dim_of(number: Dim) -> Dim:
-    """The formula of a size, or the number itself."""
-    if isinstance(number, Size):
-        return number
-    return number.dim if isinstance(number, Extent) else int(number)

@@ -24,7 +24,6 @@ from ...steps import Value
 from .answers import ANSWERS
 from .calls import are_of_weights, array_of, first_line, memory_of, name_of, user_line_of_module, what_failed
 from .forwards import whole_forwards
-from .lengths import open_lengths
 from .making import made, number_of
 from .names import (
     DRAWN,
@@ -39,8 +38,9 @@ from .names import (
     SAME,
 )
 from .nests import flat, mapped
+from .numbers import Extent, OpenFloat
 from .registry import MEANINGS, MODULES, Composed, Meaning, UnreadableError
-from .sizes import Extent, Sizes
+from .sizes import Sizes
 from .states import kept_states
 from .tensors import DTYPES, Shape, Traced, is_part
 from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, shape_of
@@ -93,8 +93,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         torch.nn.Module.__call__ = traced_call
         transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
         try:
-            states, lengths = kept_states(self.root), open_lengths(self.root)
-            with torch.no_grad(), states, lengths, whole_forwards(self._meant), self:
+            with torch.no_grad(), kept_states(self.root), whole_forwards(self._meant), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
@@ -145,7 +144,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return result if out is None else self._written_over(out, result)
 
     def _concerns(self, item: Any) -> bool:
-        return isinstance(item, Traced | Extent | torch.nn.Parameter)
+        return isinstance(item, Traced | Extent | OpenFloat | torch.nn.Parameter)
 
     def _written_over(self, target: Any, result: Any) -> Any:
         if isinstance(target, Traced) and isinstance(result, Traced):
@@ -325,8 +324,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if item.is_overwritten:
                 self._read_again(item)
             return item.value
-        if isinstance(item, torch.Tensor):
-            return item if item.ndim or isinstance(item, torch.nn.Parameter) else item.item()
+        is_number = isinstance(item, torch.Tensor) and not item.ndim and not isinstance(item, torch.nn.Parameter)
+        if is_number or isinstance(item, np.generic):
+            return item.item()
         return mapped(item, self.bare) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
 
     def value(self, item: Any, dtype: str | None = None) -> Value:
@@ -344,9 +344,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         kept = self.keeps_filled and isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
         return isinstance(item, Filled) and not kept
 
-    def number(self, dim: Dim, dtype: str) -> Any:
-        """A size as a number that a call computes."""
-        return number_of(self, dim, dtype)
+    def number(self, number: Any, dtype: str) -> Any:
+        """A size as a number that a call computes, or what code computes of sizes."""
+        return number_of(self, number, dtype)
 
     def on_time(self, dim: Dim) -> None:
         """Notes that a size is one of time."""

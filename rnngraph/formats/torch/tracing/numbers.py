@@ -1,0 +1,376 @@
+"""Numbers that a module's code computes of sizes: they are what they are in the example, and know how they come of open
+sizes, so that the script can say it.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ....ir.sizes.polynomial import ceil_divide, floor_divide
+from ....ir.types import Dim, Size, evaluate, quotient
+from .sizes import Sizes
+
+FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt, "log": math.log}
+"""Functions of numbers that are read, by their names here, in ``math`` and in NumPy."""
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+}  # fmt: skip
+MOST_PARTS = 2**16
+"""A fraction's largest denominator that is kept as one."""
+Ratio = tuple[Dim, int]
+"""A size, and the whole number above 0 that it is divided by."""
+
+
+def extent_of(sizes: Sizes, dim: Dim) -> int:
+    """A size as a module's code is given it."""
+    return Extent(sizes, dim) if isinstance(dim, Size) else dim
+
+
+def dim_of(number: Dim) -> Dim:
+    """The formula of a size, or the number itself."""
+    if isinstance(number, Size):
+        return number
+    return number.dim if isinstance(number, Extent) else int(number)
+
+
+def computed(name: str, *operands: Any) -> Any:
+    """What a sign or function gives of numbers, of which one is open at least."""
+    numbers = [_plain(operand) for operand in operands]
+    value = SIGNS[name](*numbers) if name in SIGNS else FUNCTIONS[name](*numbers)
+    first = next(operand for operand in operands if isinstance(operand, Extent | OpenFloat))
+    ratio = _ratio_of_both(name, *map(_ratio, operands)) if name in SIGNS else None
+    if ratio is not None and not isinstance(ratio[0], Size):
+        return float(value)
+    return OpenFloat(value, first.sizes, ratio, (name, *operands))
+
+
+def whole(number: Any) -> Any:
+    """What ``int`` makes of a number: without its fraction, towards 0."""
+    if isinstance(number, Extent):
+        return number
+    least = least_of(number.ratio[0]) if number.ratio else None
+    return int(_plain(number)) if least is None or least < 0 else math.floor(number)
+
+
+def as_float(number: Any) -> OpenFloat:
+    """What ``float`` makes of a number."""
+    return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
+
+
+def least_of(dim: Dim) -> int | None:
+    """A number that the size is never below, if every size in it is at least 1; None where that is unknown."""
+    if isinstance(dim, int):
+        return dim
+    if any(factor < 0 for names, factor in dim.terms if names):
+        return None
+    return evaluate(dim, dict.fromkeys(dim.symbols, 1))
+
+
+def _plain(number: Any) -> Any:
+    if isinstance(number, OpenFloat):
+        return float(number)
+    return int(number) if isinstance(number, Extent) else number
+
+
+# Fractions ------------------------------------------------------------------------------------------
+
+
+def _ratio(number: Any) -> Ratio | None:
+    """A number as a fraction, where it is exactly that."""
+    if isinstance(number, OpenFloat):
+        return number.ratio
+    if isinstance(number, int):
+        return dim_of(number), 1
+    if not math.isfinite(number):
+        return None
+    above, below = number.as_integer_ratio()
+    return (above, below) if below <= MOST_PARTS else None
+
+
+def _is_exact(ratio: Ratio) -> bool:
+    """Whether a float holds it to its last digit: what is divided by other numbers is rounded."""
+    return ratio[1] & (ratio[1] - 1) == 0
+
+
+def _ratio_of_both(sign: str, a: Ratio | None, b: Ratio | None) -> Ratio | None:
+    """``a sign b``, where Python's floats are on the same side of each whole number as the fraction is."""
+    if a is None or b is None:
+        return None
+    if sign == "/":
+        if not isinstance(b[0], int) or not _is_exact(a) or not _is_exact(b):
+            return None
+        return _reduced(a[0] * b[1] * (1 if b[0] > 0 else -1), a[1] * abs(b[0]))
+    if not (_is_exact(a) and _is_exact(b)) and (sign == "*" or 1 not in (a[1], b[1])):
+        return None
+    if sign == "*":
+        return _reduced(a[0] * b[0], a[1] * b[1])
+    return _reduced(SIGNS[sign](a[0] * b[1], b[0] * a[1]), a[1] * b[1])
+
+
+def _reduced(dim: Dim, by: int) -> Ratio | None:
+    common = math.gcd(by, *(factor for _, factor in dim.terms)) if isinstance(dim, Size) else math.gcd(by, dim)
+    exact = quotient(dim, common)
+    by //= common
+    return None if exact is None or by > MOST_PARTS else (exact, by)
+
+
+# The numbers ----------------------------------------------------------------------------------------
+
+
+class _Open:
+    """What both kinds of numbers are asked for by NumPy's functions."""
+
+    def __array_ufunc__(self, function: Any, method: str, *given: Any, **options: Any) -> Any:
+        name = function.__name__
+        if method == "__call__" and len(given) == 1 and not options:
+            if name in FUNCTIONS:
+                return computed(name, *given)
+            if name in ("floor", "ceil"):
+                found = math.floor(given[0]) if name == "floor" else math.ceil(given[0])
+                return as_float(found) if isinstance(found, Extent) else float(found)
+        return getattr(function, method)(*map(_plain, given), **options)
+
+
+class Extent(_Open, int):
+    """A size as a module's code sees it: the example's number, which knows the formula behind it."""
+
+    sizes: Sizes
+    dim: Dim
+
+    def __new__(cls, sizes: Sizes, dim: Dim) -> Extent:
+        found = super().__new__(cls, sizes.value(dim))
+        found.sizes, found.dim = sizes, dim
+        return found
+
+    def _new(self, dim: Dim) -> int:
+        return extent_of(self.sizes, dim)
+
+    def __add__(self, other: Any) -> Any:
+        return self._new(self.dim + dim_of(other)) if isinstance(other, int) else _float("+", self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._new(self.dim - dim_of(other)) if isinstance(other, int) else _float("-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._new(dim_of(other) - self.dim) if isinstance(other, int) else _float("-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._new(self.dim * dim_of(other)) if isinstance(other, int) else _float("*", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return _float("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _float("/", other, self)
+
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        return _power(self, other)
+
+    def __neg__(self) -> int:
+        return self._new(-1 * self.dim)
+
+    def __pos__(self) -> int:
+        return self
+
+    __trunc__ = __floor__ = __ceil__ = __pos__
+
+    def __round__(self, digits: Any = None) -> int:
+        return self
+
+    def __floordiv__(self, other: Any) -> Any:
+        if not isinstance(other, int):
+            return int(self) // _plain(other)
+        if isinstance(other, Extent):
+            exact = quotient(self.dim, other.dim)
+            return int(self) // int(other) if exact is None else self._new(exact)
+        if other > 0:
+            return self._new(floor_divide(self.dim, other))
+        return int(self) // _plain(other)
+
+    def __mod__(self, other: Any) -> Any:
+        if isinstance(other, Extent) or not isinstance(other, int) or other <= 0:
+            return int(self) % _plain(other)
+        return self._new(self.dim - other * floor_divide(self.dim, other))
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rshift__(self, other: Any) -> Any:
+        return self // 2**other
+
+    def __lshift__(self, other: Any) -> Any:
+        return self * 2**other
+
+    def _compared(self, other: Any, holds: bool) -> bool:
+        if not isinstance(other, int):
+            return holds
+        difference = self.dim - dim_of(other)
+        least = least_of(difference)
+        if least is not None and least > 0:
+            return holds
+        return self.sizes.decide(self.dim, dim_of(other), holds)
+
+    def __eq__(self, other: Any) -> bool:
+        return self._compared(other, int(self) == _plain(other))
+
+    def __ne__(self, other: Any) -> bool:
+        return not self == other
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(other, int(self) < _plain(other))
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(other, int(self) <= _plain(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(other, int(self) > _plain(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(other, int(self) >= _plain(other))
+
+    def __bool__(self) -> bool:
+        return self._compared(0, int(self) != 0)
+
+    def __hash__(self) -> int:
+        return int.__hash__(self)
+
+
+class OpenFloat(_Open, float):
+    """A number with a fraction that code computes of sizes.
+
+    ratio: the size and the number that it is divided by, where it is such a fraction. made: the sign or function, and
+    what it is of.
+    """
+
+    sizes: Sizes
+    ratio: Ratio | None
+    made: tuple[Any, ...]
+
+    def __new__(cls, value: float, sizes: Sizes, ratio: Ratio | None, made: tuple[Any, ...] = ()) -> OpenFloat:
+        found = super().__new__(cls, value)
+        found.sizes, found.ratio, found.made = sizes, ratio, made
+        return found
+
+    def close(self) -> NoReturn:
+        """Makes numbers of the sizes that it is made of. Raises ``SizesChanged``."""
+        self.sizes.close(self.symbols)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The names of open sizes that it is made of."""
+        if self.ratio is not None:
+            return self.ratio[0].symbols if isinstance(self.ratio[0], Size) else frozenset()
+        dims = [item.dim for item in self.made if isinstance(item, Extent)]
+        parts = [dim.symbols for dim in dims if isinstance(dim, Size)]
+        return frozenset().union(*parts, *(item.symbols for item in self.made if isinstance(item, OpenFloat)))
+
+    def __add__(self, other: Any) -> Any:
+        return _float("+", self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return _float("-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _float("-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _float("*", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return _float("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _float("/", other, self)
+
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        return _power(self, other)
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __floor__(self) -> int:
+        return self._rounded(floor_divide, math.floor)
+
+    def __ceil__(self) -> int:
+        return self._rounded(ceil_divide, math.ceil)
+
+    def _rounded(self, divide: Callable[[Dim, int], Dim], otherwise: Callable[[float], int]) -> int:
+        return otherwise(float(self)) if self.ratio is None else extent_of(self.sizes, divide(*self.ratio))
+
+    def __trunc__(self) -> int:
+        found: int = whole(self)
+        return found
+
+    def __round__(self, digits: Any = None) -> Any:
+        if digits is None and self.ratio is not None and self.ratio[1] % 2:  # else there are halves, which go to even
+            dim, by = self.ratio
+            return extent_of(self.sizes, floor_divide(2 * dim + by, 2 * by))
+        return round(float(self), digits)
+
+    def is_integer(self) -> bool:
+        self.close()
+
+    def _compared(self, other: Any, compare: Callable[[Any, Any], bool]) -> Any:
+        if not isinstance(other, int | float):
+            return NotImplemented
+        ours, theirs = self.ratio, _ratio(other)
+        if ours is not None and theirs is not None:
+            return compare(
+                extent_of(self.sizes, ours[0] * theirs[1]), extent_of(self.sizes, theirs[0] * ours[1])
+            )  # fmt: skip
+        self.close()
+
+    def __eq__(self, other: Any) -> Any:
+        return self._compared(other, operator.eq)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._compared(other, operator.ne)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compared(other, operator.lt)
+
+    def __le__(self, other: Any) -> Any:
+        return self._compared(other, operator.le)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compared(other, operator.gt)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compared(other, operator.ge)
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def __hash__(self) -> int:
+        return float.__hash__(self)
+
+
+def _float(sign: str, a: Any, b: Any) -> Any:
+    """``a sign b`` of numbers of which one is a float, or which are divided."""
+    return computed(sign, a, b) if isinstance(a, int | float) and isinstance(b, int | float) else NotImplemented
+
+
+def _power(number: Any, exponent: Any) -> Any:
+    if not isinstance(exponent, int | float):
+        return NotImplemented
+    if exponent == 0.5:
+        return computed("sqrt", number)
+    if type(exponent) is int and 0 < exponent <= 4:
+        return number if exponent == 1 else number * _power(number, exponent - 1)
+    if exponent == -0.5:
+        return 1.0 / computed("sqrt", number)
+    return _plain(number) ** _plain(exponent)
