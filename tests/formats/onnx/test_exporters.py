@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_files import assert_same, by_onnxruntime, ours
+from onnx_files import assert_same, by_onnxruntime, ours, written
 
 import rnngraph as rg
 
@@ -393,3 +393,32 @@ def test_what_onnxruntime_fuses_and_quantizes() -> None:
     x = floats(2, 6, 4)
     wanted = by_onnxruntime(model, {"x": x})["y"]
     np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], wanted, atol=0.1)
+
+
+def test_rows_of_all_steps_behind_a_pool_are_taken_apart() -> None:
+    """As nets for lines of text do: [T//2+1, B, n], whose rows are made one axis for a layer and two again."""
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+        ("MaxPool", ["t"], ["p"], {"kernel_shape": [2], "strides": [2], "pads": [1, 1]}),
+        ("Transpose", ["p"], ["s"], {"perm": [2, 0, 1]}), ("Shape", ["s"], ["own"], {"start": 0, "end": 2}),
+        ("Reshape", ["s", "flat"], ["rows"], {}), ("MatMul", ["rows", "k"], ["r"], {}),
+        ("Concat", ["own", "rest"], ["sizes"], {"axis": 0}), ("Reshape", ["r", "sizes"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], flat=[-1, 4], k=floats(4, 3), rest=[-1])
+    net = check(model, *({"x": floats(rows, steps, 4)} for rows, steps in ((2, 6), (3, 5), (1, 1))))
+    again = rg.read_onnx(written(net.program())).program()
+    fed = {"x": floats(2, 7, 4)}
+    assert_same(ours(again, fed), by_onnxruntime(model, fed))
+
+
+def test_a_number_around_an_array_is_padding() -> None:
+    nodes = [
+        ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}), ("Concat", ["rows", "one", "width"], ["s"], {"axis": 0}),
+        ("ConstantOfShape", ["s"], ["o"], {}), ("Expand", ["half", "s"], ["h"], {}),
+        ("Concat", ["o", "o", "x"], ["y"], {"axis": 1}), ("Concat", ["h", "x", "h"], ["z"], {"axis": -2}),
+        ("Concat", ["h", "x", "o"], ["w"], {"axis": 1}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z", "w"], one=[1], width=[4], half=np.full((1, 1, 1), 0.5, np.float32))
+    text = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 1, 4)}).script()
+    assert "rg.pad(x, {1: (2, 0)})" in text
+    assert "rg.pad(x, {1: (1, 1)}, value=0.5)" in text

@@ -11,7 +11,8 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import FLOATS, Dim, Size
-from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known
+from ...steps import Value
+from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known, shape_of
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
@@ -65,7 +66,32 @@ def _unsqueeze(call: Call) -> Outputs:
 @reads("Concat")
 def _concat(call: Call) -> Outputs:
     items = [call.input(number) for number in range(len(call.inputs))]
-    return call.tensors.concat(items, call.whole("axis", 1))
+    axis = axis_of(call.whole("axis", 1), call.rank())
+    found = _as_padding(call, items, axis)
+    return call.tensors.concat(items, axis) if found is None else found
+
+
+def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
+    """An array with a number that is repeated before or behind it: padding, of which no size has to be made."""
+    places = [place for place, item in enumerate(items) if isinstance(item, Value)]
+    if len(places) != 1 or len(items) == 1:
+        return None
+    (place,) = places
+    x, own = items[place], shape_of(items[place])
+    numbers, counts = set[float](), [0, 0]
+    for other, item in enumerate(items):
+        if other == place:
+            continue
+        source = item.source if isinstance(item, Expanded) else None
+        if not isinstance(source, Known) or source.is_symbolic or source.array.size != 1 or source.dtype not in FLOATS:
+            return None
+        count = shape_of(item)[axis] if len(shape_of(item)) == len(own) else None
+        if not isinstance(count, int) or shape_of(item) != (*own[:axis], count, *own[axis + 1 :]):
+            return None
+        numbers.add(source.array.item())
+        counts[other > place] += count
+    pairs = [(counts[0], counts[1]) if other == axis else (0, 0) for other in range(len(own))]
+    return padded(call, x, pairs, "constant", numbers.pop()) if len(numbers) == 1 else None
 
 
 @reads("Slice")
