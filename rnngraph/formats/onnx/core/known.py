@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....ir.types import INTEGERS, Dim
+from ....ir.types import INTEGERS, Dim, Size, quotient
 from ...steps import Value
 from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
@@ -171,6 +171,21 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
     except UnreadableError:
         return None
     return None if found.is_symbolic else found
+
+
+def whole(op: str, *items: Known) -> Known | None:
+    """An op of sizes that the file has made floats of, if it gives whole numbers: as torch counts a range."""
+    entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
+    if any(not isinstance(entry, Size) and entry % 1 for entry in entries):
+        return None
+    if op in ("Ceil", "Floor", "Round"):
+        return items[0]
+    function = quotient if op == "Div" else BINARY[op] if op in ("Add", "Sub", "Mul") else None
+    if function is None:
+        return None
+    arrays = [item.array if item.is_symbolic else item.array.astype(np.int64) for item in items]
+    found = np.asarray(np.frompyfunc(function, 2, 1)(*arrays), object)
+    return None if any(entry is None for entry in found.reshape(-1)) else known(found, items[0].dtype)
 
 
 def folds(op: str) -> bool:

@@ -36,7 +36,19 @@ from ..core.functions import (
     thresholded_relu,
     whole_quotient,
 )
-from ..core.known import Expanded, Known, Operand, chosen, compared, dtype_of, folded, folds, number_like, shape_of
+from ..core.known import (
+    Expanded,
+    Known,
+    Operand,
+    chosen,
+    compared,
+    dtype_of,
+    folded,
+    folds,
+    number_like,
+    shape_of,
+    whole,
+)
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
@@ -69,6 +81,8 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
         return folded(call.op, [x])
+    if isinstance(x, Known) and _is_number(x) and (rounded := whole(call.op, x)) is not None:
+        return rounded
     if isinstance(x, Expanded):
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
         return Expanded(inner, x.shape)
@@ -131,9 +145,9 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):
-        truth = compared(op, left, right)
-        if truth is not None:
-            return truth
+        found = compared(op, left, right) or (whole(op, left, right) if _is_number(left, right) else None)
+        if found is not None:
+            return found
     turned = _turned_alike(call, left, right)
     if turned is not None:
         left, right, order = turned

@@ -254,6 +254,43 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
     assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_steps_of_a_range(back: bool) -> None:
+    """As torch writes ``range(1, x.size(1))``, and ``range(x.size(1) - 1, -1, -1)`` with ``outputs.insert(0, h)``: how
+    many they are is computed with floats.
+    """
+    body = helper.make_graph(
+        [
+            constant("first_of_all", 0),
+            *made([("Mul", ["i", "pace"], "far", {}), ("Add", ["begin", "far"], "place", {}),
+                   ("Gather", ["x", "place"], "x_t", {"axis": 1})]),
+            *plain_step("x_t", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("SequenceInsert", ["list", "h_n", *(["first_of_all"] if back else [])], ["longer"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), sequence("list"),
+         info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), sequence("longer"), info("h_n", ["B", UNITS])],
+    )  # fmt: skip
+    range_of = [("Sub", ["steps", "one"], "begin", {})] if back else [("Identity", ["one"], "begin", {})]
+    nodes = [
+        *size_of("x", 1, "steps"), constant("one", 1), constant("pace", -1 if back else 1), constant("end", -1),
+        helper.make_node("SequenceEmpty", [], ["empty"]),
+        *made([
+            *range_of, ("Sub", ["end" if back else "steps", "begin"], "all", {}),
+            ("Cast", ["all"], "as_float", {"to": 1}), ("Cast", ["pace"], "float_pace", {"to": 1}),
+            ("Div", ["as_float", "float_pace"], "quotient", {}), ("Ceil", ["quotient"], "up", {}),
+            ("Cast", ["up"], "count", {"to": 7}),
+        ]),
+        helper.make_node("Loop", ["count", "", "empty", "h"], ["all_h", "last"], body=body),
+        helper.make_node("ConcatFromSequence", ["all_h"], ["y"], axis=1, new_axis=1),
+    ]  # fmt: skip
+    outputs = [info("last", ["B", UNITS]), info("y", ["B", "steps", UNITS])]
+    model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
+    check(model, feeds(2, 5))
+    assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x[:, 1:]'}, " in rg.read_onnx(model).script()
+
+
 @pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])
 def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
     """As torch writes ``y[:, t] = h`` and ``y[t] = h`` of scripts, also from the end: steps ask for y's shape."""
