@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions import basic
+from ....declare.functions import basic, rounding
 from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
@@ -100,9 +100,12 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                one = self.script.call(constant, 1.0)
-                ones = self.broadcast(one, (size(name) if not isinstance(name, Floor) else -1,))
-                count = self.script.call(basic.reduce_sum, ones)
+                if isinstance(name, Floor):  # half a step away from where a quotient that is rounded could be wrong
+                    above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
+                    count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
+                else:
+                    ones = self.broadcast(self.script.call(constant, 1.0), (size(name),))
+                    count = self.script.call(basic.reduce_sum, ones)
                 term = count if term == 1 else self.script.operation("*", count, term)
             total = term if total is None else self.script.operation("+", total, term)
         return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
