@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "it is for images, of two open axes or more": (
-        "AffineGrid", "CenterCropPad", "Col2Im", "ConvTranspose", "DeformConv", "DepthToSpace", "GlobalLpPool",
+        "AffineGrid", "CenterCropPad", "Col2Im", "DeformConv", "DepthToSpace", "GlobalLpPool",
         "GridSample", "ImageDecoder", "LRN", "LpPool", "MaxRoiPool", "MaxUnpool", "NonMaxSuppression", "Resize",
         "RoiAlign", "SpaceToDepth", "Upsample",
     ),
