@@ -422,3 +422,33 @@ def test_a_number_around_an_array_is_padding() -> None:
     text = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 1, 4)}).script()
     assert "rg.pad(x, {1: (2, 0)})" in text
     assert "rg.pad(x, {1: (1, 1)}, value=0.5)" in text
+
+
+def test_a_size_beside_a_number_that_no_dtype_has() -> None:
+    """As ``write_onnx`` casts floats to whole numbers: what lies beyond these is the largest."""
+    nodes = [
+        ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), ("Cast", ["shape"], ["size"], {"to": FLOAT}),
+        ("LessOrEqual", ["far", "size"], ["beyond"], {}), ("Where", ["beyond", "far", "size"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], far=np.float32(2.0**63))
+    check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
+
+
+def graph_of(op: str, result: str, *given: str) -> Any:
+    """A graph of one node within another."""
+    node = helper.make_node(op, list(given), [result])
+    return helper.make_graph([node], result, [], [helper.make_tensor_value_info(result, FLOAT, None)])
+
+
+def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
+    """As torch writes ``if h.max() > 0`` of scripts."""
+    nodes = [
+        ("ReduceMax", ["x"], ["most"], {"keepdims": 0}), ("Greater", ["most", "bound"], ["is_far"], {}),
+        ("If", ["is_far"], ["y"], {"then_branch": graph_of("Neg", "a", "x"), "else_branch": graph_of("Exp", "b", "x")}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], bound=np.float32(1))
+    x = floats(2, 3, 4)
+    assert "rg.where(" in check(model, {"x": 0.1 * x}, {"x": 9 * np.abs(x)}).script()
+    nodes[2][3]["then_branch"] = graph_of("Size", "a", "x")
+    with pytest.raises(rg.NotReadableError, match=r"computed at run time, and they give int64\[\] or float32\[B,T,4\]"):
+        rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))

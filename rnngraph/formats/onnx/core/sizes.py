@@ -17,6 +17,8 @@ MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
 
 
+FAR = 1 << 53
+"""No size is as large: from here on a number is a bound that nothing reaches."""
 MOST_TIMES = 4
 """How many times a size may hold another one to be divided by it where nothing is left over."""
 
@@ -61,6 +63,9 @@ def sign_of(dim: Dim) -> int | None:
     """-1, 0 or 1 where that holds for all sizes from 1 on, else None."""
     if isinstance(dim, int):
         return (dim > 0) - (dim < 0)
+    number = next((factor for names, factor in dim.terms if not names), 0)
+    if abs(number) >= FAR:
+        return 1 if number > 0 else -1
     # every name is 1 and something more; of floors, from 0 on, nothing is taken out
     names = {name for factors, _ in dim.terms for name in factors if not isinstance(name, Floor)}
     moved = terms_of(substitute(dim, {name: size(name) + 1 for name in names}))
