@@ -452,3 +452,19 @@ def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
     nodes[2][3]["then_branch"] = graph_of("Size", "a", "x")
     with pytest.raises(rg.NotReadableError, match=r"computed at run time, and they give int64\[\] or float32\[B,T,4\]"):
         rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))
+
+
+def test_samples_in_frames() -> None:
+    """As ``x.view(B, -1, 8)`` of steps of any number, and ``x[:, :T // 3 * 3]`` before three steps become one."""
+    frames = model_of([("Reshape", ["x", "sizes"], ["y"], {})], X, ["y"], sizes=[0, -1, 8])
+    net = check(frames, {"x": floats(2, 4, 4)}, {"x": floats(1, 6, 4)})
+    with pytest.raises(rg.ShapeError):
+        net.program().inference(x=floats(2, 5, 4))
+    nodes = [
+        ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}), ("Div", ["steps", "three"], ["groups"], {}),
+        ("Mul", ["groups", "three"], ["all"], {}), ("Slice", ["x", "first", "all", "one"], ["whole"], {}),
+        ("Reshape", ["whole", "sizes"], ["y"], {}), ("Tanh", ["whole"], ["z"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z"], three=[3], first=[0], one=[1], sizes=[0, -1, 12])
+    net = check(model, *({"x": floats(2, steps, 4)} for steps in (3, 4, 5, 6, 13)))
+    assert "x[:, 0:-2:3]" in net.script()

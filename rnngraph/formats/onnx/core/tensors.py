@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....ir.types import Dim, Size, quotient, uncommon
+from ....ir.types import Dim, Size, quotient, uncommon, whole_quotient
 from ...script import Script
 from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
@@ -412,5 +412,8 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     found = quotient(total(tuple(left)), divisor)
     if found is None:
         _raise_forced(own, target)
+        is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
+        found = whole_quotient(total(tuple(left)), divisor) if is_cut else None  # into frames: a call checks that it is
+    if found is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return found
