@@ -1013,6 +1013,23 @@ def pool(draw: Draw, op: str) -> Case:
     return case
 
 
+def resize(draw: Draw, op: str) -> Case:
+    case = draw.case(op, 11)
+    dims = draw.dims(1, 4)
+    case.feed(dims, floats())
+    factors = [draw.whole(1, 3) for _ in dims]
+    case.lack()
+    case.hold(factors, F)
+    places = {
+        "asymmetric": ["floor"], "half_pixel": ["round_prefer_floor", "round_prefer_ceil"],
+        "pytorch_half_pixel": ["round_prefer_floor"],
+    }  # fmt: skip
+    place = draw.one(list(places))
+    case.attributes |= {"mode": "nearest", "coordinate_transformation_mode": place}
+    case.attributes["nearest_mode"] = draw.one(places[place])
+    return case
+
+
 def global_pool(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     case.feed(draw.dims(3, 4), floats())
@@ -1065,6 +1082,7 @@ GENERATORS: Mapping[str, Callable[[Draw, str], Case]] = {
     **dict.fromkeys(("MeanVarianceNormalization", "LpNormalization"), other_norm),
     **dict.fromkeys(("Conv", "ConvTranspose"), conv), **dict.fromkeys(("MaxPool", "AveragePool"), pool),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), global_pool), "DequantizeLinear": dequantize,
+    "Resize": resize,
 }  # fmt: skip
 """What draws a case, by operator."""
 
