@@ -454,6 +454,18 @@ def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
         rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))
 
 
+@pytest.mark.parametrize(("activation", "numbers"), [
+    ("Elu", {"alpha": 0.5}), ("Selu", {"alpha": 1.5, "gamma": 0.75}), ("Softplus", {}), ("Softsign", {}),
+    ("ThresholdedRelu", {"alpha": 0.25}), ("HardSigmoid", {"alpha": 0.25, "beta": 0.5}), ("LeakyRelu", {"alpha": 0.1}),
+])  # fmt: skip
+def test_activations_that_onnxruntime_puts_into_products(activation: str, numbers: dict[str, float]) -> None:
+    given = {f"activation_{key}": number for key, number in numbers.items()}
+    nodes = [("FusedGemm", ["x", "k", "b"], ["y"], {"domain": "com.microsoft", "activation": activation, **given})]
+    model = model_of(nodes, {"x": (FLOAT, ["B", 4])}, ["y"], k=floats(4, 3), b=floats(3))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    check(model, {"x": floats(9, 4)})
+
+
 def test_samples_in_frames() -> None:
     """As ``x.view(B, -1, 8)`` of steps of any number, and ``x[:, :T // 3 * 3]`` before three steps become one."""
     frames = model_of([("Reshape", ["x", "sizes"], ["y"], {})], X, ["y"], sizes=[0, -1, 8])
