@@ -480,3 +480,21 @@ def test_samples_in_frames() -> None:
     model = model_of(nodes, X, ["y", "z"], three=[3], first=[0], one=[1], sizes=[0, -1, 12])
     net = check(model, *({"x": floats(2, steps, 4)} for steps in (3, 4, 5, 6, 13)))
     assert "x[:, 0:-2:3]" in net.script()
+
+
+def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
+    """As ``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)``, which must not keep a net from streaming."""
+    nodes = [
+        ("LSTM", ["x", "W", "R"], ["y", "", ""], {"hidden_size": 5}), ("Squeeze", ["y", "one"], ["s"], {}),
+        ("Reshape", ["s", "flat"], ["rows"], {}), ("Gemm", ["rows", "k", "b"], ["g"], {}), ("Tanh", ["g"], ["t"], {}),
+        ("LogSoftmax", ["t"], ["p"], {"axis": 1}), ("Shape", ["x"], ["own"], {"start": 0, "end": 2}),
+        ("Concat", ["own", "last"], ["sizes"], {"axis": 0}), ("Reshape", ["p", "sizes"], ["z"], {}),
+    ]  # fmt: skip
+    arrays = {"W": floats(1, 20, 4), "R": floats(1, 20, 5), "k": floats(5, 3), "b": floats(3), "flat": [-1, 5]}
+    model = model_of(nodes, {"x": (FLOAT, ["T", "B", 4])}, ["z"], one=[1], last=[-1], **arrays)
+    net = check(model, {"x": floats(3, 2, 4)}, {"x": floats(1, 1, 4)})
+    assert "reshape" not in net.script()
+    x = floats(3, 2, 4)
+    program = net.program()
+    stream, whole = program.inference.stream(batch=2), program.inference(x=x)["z"]
+    assert all(np.array_equal(stream.step(x=x[step])["z"], whole[step]) for step in range(3))

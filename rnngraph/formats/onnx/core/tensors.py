@@ -141,6 +141,15 @@ class Tensors(Values):
         self._notes[made.step, made.path] = Note("reshape", (x,))
         return made
 
+    def rows_apart(self, x: Value) -> Value | None:
+        """What x [rows, n] was before several axes, such as steps and batch, became its rows."""
+        note = self.note(x)
+        if note is None or note.kind != "reshape":
+            return None
+        *ahead, last = shape_of(note.parts[0])
+        is_flat = sum(dim != 1 for dim in ahead) > 1 and shape_of(x) == (total(tuple(ahead)), last)
+        return note.parts[0] if is_flat else None
+
     def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
         """A reshape by the function that says it best."""
         if len(shape) == len(own) + 1:

@@ -77,7 +77,7 @@ def _unary(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """A function of one value. What was only turned before is turned behind it, where it may cancel out."""
+    """A function of one value. What was only turned, or made rows, before is so behind it, where it may cancel out."""
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
         return folded(call.op, [x])
@@ -87,7 +87,9 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
         return Expanded(inner, x.shape)
     value = tensors.value(x)
-    turned = tensors.turned_from(value)
+    turned, apart = tensors.turned_from(value), tensors.rows_apart(value)
+    if apart is not None:
+        return tensors.reshape(call.script.call(function, apart, *arguments, **options), shape_of(value))
     if turned is None:
         return call.script.call(function, value, *arguments, **options)
     source, order = turned
