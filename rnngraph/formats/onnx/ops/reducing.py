@@ -35,7 +35,7 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 
 @reads(*_REDUCTIONS, "ReduceProd")
 def _reduction(call: Call) -> Outputs:
-    x, rank, keeps = call.input(0), call.rank(), bool(call.whole("keepdims", 1))
+    x, rank, keeps = call.input(0), call.rank(), call.whole("keepdims", 1) == 1
     axes = call.axes(1)
     if not axes:
         if call.whole("noop_with_empty_axes", 0):
