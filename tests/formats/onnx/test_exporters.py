@@ -498,3 +498,16 @@ def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
     program = net.program()
     stream, whole = program.inference.stream(batch=2), program.inference(x=x)["z"]
     assert all(np.array_equal(stream.step(x=x[step])["z"], whole[step]) for step in range(3))
+
+
+def test_numbers_of_which_there_are_half_as_many_as_steps() -> None:
+    """As ``torch.zeros(B, x.size(1) // 2)``, and ``(x.size(1) + 1) // 2``."""
+    nodes = [
+        ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}), ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}),
+        ("Div", ["steps", "two"], ["half"], {}), ("Add", ["steps", "one"], ["more"], {}),
+        ("Div", ["more", "two"], ["half_up"], {}), ("Concat", ["rows", "half"], ["s"], {"axis": 0}),
+        ("Concat", ["rows", "half_up"], ["s_up"], {"axis": 0}), ("Expand", ["c", "s"], ["y"], {}),
+        ("Expand", ["c", "s_up"], ["z"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z"], one=[1], two=[2], c=floats(1, 1))
+    check(model, *({"x": floats(2, steps, 4)} for steps in (2, 3, 4, 7)))

@@ -175,7 +175,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 def whole(op: str, *items: Known) -> Known | None:
     """An op of sizes that the file has made floats of, if it gives whole numbers: as torch counts a range."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
-    if any(not isinstance(entry, Size) and entry % 1 for entry in entries):
+    if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
     if op in ("Ceil", "Floor", "Round"):
         return items[0]

@@ -189,13 +189,21 @@ def total(shape: tuple[Dim, ...]) -> Dim:
     return checked(product(shape))
 
 
-def lacking(dim: Dim) -> tuple[str, int] | None:
-    """(name, count) of a size that is that many less than one with a name."""
-    if isinstance(dim, Size) and dim.symbol is None:
-        for name in dim.plain_symbols:
-            less = size(name) - dim
-            if isinstance(less, int) and less > 0 and not name.startswith("_"):
-                return name, less
+def part_of(dim: Dim) -> tuple[str, slice] | None:
+    """A size with a name, and the slice of as many entries that takes ``dim`` of them: all but 3, or every second."""
+    if not isinstance(dim, Size) or dim.symbol is not None:
+        return None
+    for name in names_of(dim):
+        less = size(name) - dim
+        if isinstance(less, int) and less > 0 and not name.startswith("_"):
+            return name, slice(None, -less)
+    (names, factor), *others = dim.terms
+    floor = names[0] if factor == 1 and len(names) == 1 and not others else None
+    if isinstance(floor, Floor):
+        for name in names_of(floor.dim):
+            more = floor.dim - size(name)
+            if isinstance(more, int) and 0 <= more < floor.by and not name.startswith("_"):
+                return name, slice(floor.by - 1 - more or None, None, floor.by)
     return None
 
 

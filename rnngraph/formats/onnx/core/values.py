@@ -17,7 +17,7 @@ from ...script import Script
 from ...steps import Step, Value, values_read
 from .functions import ones_like
 from .known import Expanded, Known, Operand, known, place_of, shape_of
-from .sizes import UnreadableError, lacking
+from .sizes import UnreadableError, part_of
 
 MOST_WRITTEN = 16
 """Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
@@ -133,11 +133,11 @@ class Values:
             return x
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
-            less = lacking(dim) if axis < offset or own[axis - offset] == 1 else None
-            if less is not None:  # of one with a name a part
-                name, count = less
+            part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
+            if part is not None:  # of one with a name
+                name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
-                return self.script.item(whole, *(slice(None),) * axis, slice(None, -count))
+                return self.script.item(whole, *(slice(None),) * axis, index)
         entries = [
             None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
         ]

@@ -249,7 +249,8 @@ class _Reading:
         if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= DEEPEST:
             return None
         for (one, other), sign in ((node.inputs, 1), (node.inputs[::-1], -1 if node.op == "Sub" else 1)):
-            inner, number = self._line(one, depth + 1), self._added(other)
+            inner = self._line(one, depth + 1)
+            number = None if inner is None else self._added(other)
             if inner is None or number is None:
                 continue
             first, more = inner
@@ -262,11 +263,6 @@ class _Reading:
         """What counts steps under a name, some numbers added."""
         line = self._line(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
-
-    def _counted_back(self, name: str) -> _Count | None:
-        """What counts up to where a name begins that counts steps back, as ``last - step`` does."""
-        line = self._line(name)
-        return _Count(line[0] - self.length + 1) if line is not None and line[1] == -1 else None
 
     # What steps read -------------------------------------------------------------------------------------
 
@@ -314,14 +310,13 @@ class _Reading:
         """
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
-        counts, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
-        back = None if counts is not None else self._counted_back(node.inputs[1])
-        count = counts or back
-        if count is None or not self._is_outer(data):
+        line, data = self._line(node.inputs[1]), self._passes(node.inputs[0])
+        if line is None or not self._is_outer(data):
             return None
         array = self._outer(data)
         if node.op == "SequenceAt":
-            return (self._taken_in_turn(array.items, 0, count, back), []) if isinstance(array, Stacked) else None
+            items = self._taken_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
+            return None if items is None else (items, [])
         if not isinstance(array, Known | Expanded | Value):
             return None
         rank = len(shape_of(array))
@@ -329,14 +324,26 @@ class _Reading:
         if not isinstance(axis, int) or not rank:
             return None
         axis = axis_of(axis, rank)
-        steps = self._taken_in_turn(array, axis, count, back)
+        steps = self._taken_in_turn(array, axis, *line)
+        if steps is None:
+            return None
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
-    def _taken_in_turn(self, array: Operand, axis: int, count: _Count, back: _Count | None) -> Operand:
-        """The entries of an axis that steps take, in the order of the steps."""
-        steps = self._steps_of(array, axis, count)
-        return steps if back is None else self.tensors.taken(steps, [slice(None)] * axis + [slice(None, None, -1)])
+    def _taken_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
+        """The entries of an axis that steps take, in the order of the steps; None where that is no slice. first, more:
+        the first one's place, and how far each is from the one before.
+        """
+        ahead = [slice(None)] * axis
+        if more == 1:
+            return self._steps_of(array, axis, _Count(first))
+        if more == -1:  # from the last one on to the first
+            last = self._steps_of(array, axis, _Count(first - self.length + 1))
+            return self.tensors.taken(last, [*ahead, slice(None, None, -1)])
+        if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:
+            found = self.tensors.taken(array, [*ahead, slice(first or None, None, more)])
+            return found if shape_of(found)[axis] == self.length else None
+        return None
 
     def _is_outer(self, name: str) -> bool:
         """Whether a value is the same at all steps: made of nothing that they carry or count."""

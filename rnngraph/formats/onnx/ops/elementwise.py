@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import activations, basic, rounding
+from ....ir.sizes.polynomial import ceil_divide, floor_divide
 from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
 from ..core.functions import (
@@ -45,13 +46,14 @@ from ..core.known import (
     dtype_of,
     folded,
     folds,
+    known,
     number_like,
     shape_of,
     whole,
 )
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, checked
 from ..core.table import Call, Outputs, reads
 from ..core.values import HELD, held, shortest
 
@@ -71,6 +73,9 @@ _BINARY: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+_WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}
+
+
 @reads(*_UNARY)
 def _unary(call: Call) -> Outputs:
     return mapped(call, _UNARY[call.op])
@@ -87,6 +92,8 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
         return Expanded(inner, x.shape)
     value = tensors.value(x)
+    if call.op in _WHOLE_PARTS and (counted := _whole_quotient(call, value)) is not None:
+        return counted
     turned, apart = tensors.turned_from(value), tensors.rows_apart(value)
     if apart is not None:
         return tensors.reshape(call.script.call(function, apart, *arguments, **options), shape_of(value))
@@ -94,6 +101,21 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
         return call.script.call(function, value, *arguments, **options)
     source, order = turned
     return tensors.turned(call.script.call(function, source, *arguments, **options), order)
+
+
+def _whole_quotient(call: Call, x: Value) -> Known | None:
+    """Sizes over a number, as floats, of which the node takes the whole part: as torch counts every second step."""
+    left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
+    sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
+    if not isinstance(sizes, Known) or not sizes.is_symbolic:
+        return None
+    if not isinstance(number, float) or number < 1 or number % 1:
+        return None
+    divide = _WHOLE_PARTS[call.op]
+    entries = [checked(divide(entry, int(number))) for entry in sizes.array.reshape(-1)]
+    found = np.empty(len(entries), object)
+    found[:] = entries
+    return known(found.reshape(sizes.array.shape), sizes.dtype)
 
 
 @reads("IsNaN")

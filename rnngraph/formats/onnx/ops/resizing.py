@@ -24,10 +24,9 @@ def _resize(call: Call) -> Outputs:
     is_old = call.op == "Upsample" or call.opset < 11
     place = "asymmetric" if is_old else call.text("coordinate_transformation_mode", "half_pixel")
     rounding = "floor" if is_old else call.text("nearest_mode", "round_prefer_floor")
-    if call.text("mode", "nearest") != "nearest" or rounding not in _REPEATING.get(place, ()):
-        raise UnreadableError(
-            f"it is read where entries are repeated: of mode='nearest', not with {place!r}, {rounding!r}"
-        )
+    mode = call.text("mode", "nearest")
+    if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
+        raise UnreadableError(f"it is read where it repeats entries, not with mode={mode!r}, {place!r}, {rounding!r}")
     for axis, factor in enumerate(factors):
         if factor > 1:
             found = _repeated(call, found, axis, factor)
@@ -51,13 +50,13 @@ def _factors(call: Call) -> list[int]:
     elif scales is not None and shape_of(scales) != (0,):
         found = call.array(first, "its scales").reshape(-1).tolist()
     else:
+        if call.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+            raise UnreadableError("it is read with keep_aspect_ratio_policy='stretch'")
         sizes = call.sizes(3, "its sizes")
         found = [quotient(size, own[axis]) for axis, size in zip(axes, sizes, strict=True)]
     factors = [1] * len(own)
     for axis, factor in zip(axes, found, strict=True):
         if not isinstance(factor, int | float) or factor < 1 or factor % 1:
-            raise UnreadableError(
-                f"it is read where axes become a whole number of times as long, {texts(own)} here not"
-            )
+            raise UnreadableError(f"it is read where axes of {texts(own)} become a whole number of times as long")
         factors[axis] = int(factor)
     return factors

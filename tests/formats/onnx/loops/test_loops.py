@@ -280,11 +280,12 @@ def test_rows_behind_another_axis(layers: int) -> None:
         check(model, {name: draw.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()})
 
 
-@pytest.mark.parametrize("back", [False, True])
-def test_steps_of_a_range(back: bool) -> None:
-    """As torch writes ``range(1, x.size(1))``, and ``range(x.size(1) - 1, -1, -1)`` with ``outputs.insert(0, h)``: how
-    many they are is computed with floats.
+@pytest.mark.parametrize(("pace", "sequence_of"), [(1, "x[:, 1:]"), (-1, "x[:, ::-1]"), (2, "x[:, 1::2]")])
+def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
+    """As torch writes ``range(1, x.size(1))``, with a step of 2 too, and ``range(x.size(1) - 1, -1, -1)`` with
+    ``outputs.insert(0, h)``: how many they are is computed with floats.
     """
+    back = pace < 0
     body = helper.make_graph(
         [
             constant("first_of_all", 0),
@@ -300,7 +301,7 @@ def test_steps_of_a_range(back: bool) -> None:
     )  # fmt: skip
     range_of = [("Sub", ["steps", "one"], "begin", {})] if back else [("Identity", ["one"], "begin", {})]
     nodes = [
-        *size_of("x", 1, "steps"), constant("one", 1), constant("pace", -1 if back else 1), constant("end", -1),
+        *size_of("x", 1, "steps"), constant("one", 1), constant("pace", pace), constant("end", -1),
         helper.make_node("SequenceEmpty", [], ["empty"]),
         *made([
             *range_of, ("Sub", ["end" if back else "steps", "begin"], "all", {}),
@@ -314,7 +315,8 @@ def test_steps_of_a_range(back: bool) -> None:
     outputs = [info("last", ["B", UNITS]), info("y", ["B", "steps", UNITS])]
     model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
     check(model, feeds(2, 5))
-    assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x[:, 1:]'}, " in rg.read_onnx(model).script()
+    check(model, feeds(2, 4))
+    assert f"rg.dynamic_rnn(Steps(), {sequence_of}, " in rg.read_onnx(model).script()
 
 
 @pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])
