@@ -975,7 +975,9 @@ def conv(draw: Draw, op: str) -> Case:
     if spatial == 2 and dims[2][1] and dims[3][1]:
         dims[3] = (dims[3][0], None)
     case.feed(dims, floats())
-    case.hold(floats()(draw.random, [filters, channels // groups, *kernels]))
+    is_turned = op == "ConvTranspose"
+    case.hold(floats()(draw.random, [*((channels, filters) if is_turned else (filters, channels)), *kernels]))
+    case.held["x1"] = case.held["x1"][:, : (filters if is_turned else channels) // groups]
     if draw.often(0.7):
         case.hold(floats()(draw.random, [filters]))
     if groups > 1 or draw.often(0.2):
@@ -983,6 +985,9 @@ def conv(draw: Draw, op: str) -> Case:
     if draw.often():
         case.attributes["kernel_shape"] = kernels
     _windows(draw, case, dims, spatial, kernels, True)
+    strides = case.attributes.get("strides", [1] * spatial)
+    if is_turned and draw.often(0.4) and case.attributes.get("auto_pad", "NOTSET") == "NOTSET":
+        case.attributes["output_padding"] = [draw.whole(0, stride - 1) for stride in strides]
     return case
 
 
@@ -1005,6 +1010,23 @@ def pool(draw: Draw, op: str) -> Case:
         case.attributes["count_include_pad"] = draw.whole(0, 1)
     if case.opset >= 10 and draw.often(0.3):
         case.attributes["ceil_mode"] = draw.whole(0, 1)
+    return case
+
+
+def resize(draw: Draw, op: str) -> Case:
+    case = draw.case(op, 11)
+    dims = draw.dims(1, 4)
+    case.feed(dims, floats())
+    factors = [draw.whole(1, 3) for _ in dims]
+    case.lack()
+    case.hold(factors, F)
+    places = {
+        "asymmetric": ["floor"], "half_pixel": ["round_prefer_floor", "round_prefer_ceil"],
+        "pytorch_half_pixel": ["round_prefer_floor"],
+    }  # fmt: skip
+    place = draw.one(list(places))
+    case.attributes |= {"mode": "nearest", "coordinate_transformation_mode": place}
+    case.attributes["nearest_mode"] = draw.one(places[place])
     return case
 
 
@@ -1058,8 +1080,9 @@ GENERATORS: Mapping[str, Callable[[Draw, str], Case]] = {
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), layer_norm),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), instance_norm),
     **dict.fromkeys(("MeanVarianceNormalization", "LpNormalization"), other_norm),
-    "Conv": conv, **dict.fromkeys(("MaxPool", "AveragePool"), pool),
+    **dict.fromkeys(("Conv", "ConvTranspose"), conv), **dict.fromkeys(("MaxPool", "AveragePool"), pool),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), global_pool), "DequantizeLinear": dequantize,
+    "Resize": resize,
 }  # fmt: skip
 """What draws a case, by operator."""
 

@@ -163,11 +163,11 @@ class GraphReader:
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """What a node's graphs read of this graph; of an If node's two the one that is taken."""
+        """What a node's graphs read of this graph; of an If node's two what is taken."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
-                graphs = [taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)]
+                graphs = taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
             except UnreadableError:  # which the reader of the op says again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]

@@ -36,6 +36,7 @@ from .ops import (
     qlinear,
     quantized,
     reducing,
+    resizing,
     scattering,
     sequences,
     shapes,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, qlinear, quantized, reducing, scan,
-    scattering, sequences, shapes,
+    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, qlinear, quantized, reducing,
+    resizing, scan, scattering, sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "it is for images, of two open axes or more": (
-        "AffineGrid", "CenterCropPad", "Col2Im", "ConvTranspose", "DeformConv", "DepthToSpace", "GlobalLpPool",
-        "GridSample", "ImageDecoder", "LRN", "LpPool", "MaxRoiPool", "MaxUnpool", "NonMaxSuppression", "Resize",
-        "RoiAlign", "SpaceToDepth", "Upsample",
+        "AffineGrid", "CenterCropPad", "Col2Im", "DeformConv", "DepthToSpace", "GlobalLpPool",
+        "GridSample", "ImageDecoder", "LRN", "LpPool", "MaxRoiPool", "MaxUnpool", "NonMaxSuppression", "RoiAlign",
+        "SpaceToDepth",
     ),
     "it draws random numbers, and nets are read as they predict": (
         "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",

@@ -171,12 +171,13 @@ def product(dims: Iterable[Dim]) -> Dim:
 
 
 def quotient(dim: Dim, divisor: Dim) -> Dim | None:
-    """``dim / divisor`` where the divisor is a single term that divides every term, else None."""
-    if len(terms_of(divisor)) != 1:
+    """The polynomial with whole coefficients that is ``dim`` when the divisor multiplies it, or None."""
+    if not terms_of(divisor):
         return None
-    (by, by_factor) = terms_of(divisor)[0]
-    terms: list[tuple[Monomial, int]] = []
-    for names, factor in terms_of(dim):
+    by, by_factor = _leading(divisor)
+    found: Dim = 0
+    while terms_of(dim):  # the term that leads is smaller each time, as of long division
+        names, factor = _leading(dim)
         rest = list(names)
         for name in by:
             if name not in rest:
@@ -184,8 +185,14 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
             rest.remove(name)
         if factor % by_factor:
             return None
-        terms.append((tuple(rest), factor // by_factor))
-    return _collect(terms)
+        term = _collect([(tuple(rest), factor // by_factor)])
+        found, dim = found + term, dim - term * divisor
+    return found
+
+
+def _leading(dim: Dim) -> tuple[Monomial, int]:
+    """The first term in an order that products keep: by degree, and then by names."""
+    return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 
 def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:

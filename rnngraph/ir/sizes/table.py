@@ -125,7 +125,8 @@ def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> No
 
 def _multiples(a: Dim, b: Dim) -> bool:
     """Whether one size is a multiple of the other by names, so that they are equal only where the factor is 1."""
-    return bool(a and b) and (quotient(a, b) is not None or quotient(b, a) is not None)
+    pairs = ((a, b), (b, a)) if a and b else ()
+    return any(len(terms_of(by)) == 1 and quotient(dim, by) is not None for dim, by in pairs)  # T-1 may be 0
 
 
 def _without_common_factor(difference: Dim) -> Dim:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_files import assert_same, by_onnxruntime, ours
+from onnx_files import assert_same, by_onnxruntime, ours, written
 
 import rnngraph as rg
 
@@ -393,3 +393,121 @@ def test_what_onnxruntime_fuses_and_quantizes() -> None:
     x = floats(2, 6, 4)
     wanted = by_onnxruntime(model, {"x": x})["y"]
     np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], wanted, atol=0.1)
+
+
+def test_rows_of_all_steps_behind_a_pool_are_taken_apart() -> None:
+    """As nets for lines of text do: [T//2+1, B, n], whose rows are made one axis for a layer and two again."""
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+        ("MaxPool", ["t"], ["p"], {"kernel_shape": [2], "strides": [2], "pads": [1, 1]}),
+        ("Transpose", ["p"], ["s"], {"perm": [2, 0, 1]}), ("Shape", ["s"], ["own"], {"start": 0, "end": 2}),
+        ("Reshape", ["s", "flat"], ["rows"], {}), ("MatMul", ["rows", "k"], ["r"], {}),
+        ("Concat", ["own", "rest"], ["sizes"], {"axis": 0}), ("Reshape", ["r", "sizes"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], flat=[-1, 4], k=floats(4, 3), rest=[-1])
+    net = check(model, *({"x": floats(rows, steps, 4)} for rows, steps in ((2, 6), (3, 5), (1, 1))))
+    again = rg.read_onnx(written(net.program())).program()
+    fed = {"x": floats(2, 7, 4)}
+    assert_same(ours(again, fed), by_onnxruntime(model, fed))
+
+
+def test_a_number_around_an_array_is_padding() -> None:
+    nodes = [
+        ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}), ("Concat", ["rows", "one", "width"], ["s"], {"axis": 0}),
+        ("ConstantOfShape", ["s"], ["o"], {}), ("Expand", ["half", "s"], ["h"], {}),
+        ("Concat", ["o", "o", "x"], ["y"], {"axis": 1}), ("Concat", ["h", "x", "h"], ["z"], {"axis": -2}),
+        ("Concat", ["h", "x", "o"], ["w"], {"axis": 1}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z", "w"], one=[1], width=[4], half=np.full((1, 1, 1), 0.5, np.float32))
+    text = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 1, 4)}).script()
+    assert "rg.pad(x, {1: (2, 0)})" in text
+    assert "rg.pad(x, {1: (1, 1)}, value=0.5)" in text
+
+
+def test_a_size_beside_a_number_that_no_dtype_has() -> None:
+    """As ``write_onnx`` casts floats to whole numbers: what lies beyond these is the largest."""
+    nodes = [
+        ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), ("Cast", ["shape"], ["size"], {"to": FLOAT}),
+        ("LessOrEqual", ["far", "size"], ["beyond"], {}), ("Where", ["beyond", "far", "size"], ["y"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], far=np.float32(2.0**63))
+    check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
+
+
+def graph_of(op: str, result: str, *given: str) -> Any:
+    """A graph of one node within another."""
+    node = helper.make_node(op, list(given), [result])
+    return helper.make_graph([node], result, [], [helper.make_tensor_value_info(result, FLOAT, None)])
+
+
+def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
+    """As torch writes ``if h.max() > 0`` of scripts."""
+    nodes = [
+        ("ReduceMax", ["x"], ["most"], {"keepdims": 0}), ("Greater", ["most", "bound"], ["is_far"], {}),
+        ("If", ["is_far"], ["y"], {"then_branch": graph_of("Neg", "a", "x"), "else_branch": graph_of("Exp", "b", "x")}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y"], bound=np.float32(1))
+    x = floats(2, 3, 4)
+    assert "rg.where(" in check(model, {"x": 0.1 * x}, {"x": 9 * np.abs(x)}).script()
+    nodes[2][3]["then_branch"] = graph_of("Size", "a", "x")
+    with pytest.raises(rg.NotReadableError, match=r"computed at run time, and they give int64\[\] or float32\[B,T,4\]"):
+        rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))
+
+
+@pytest.mark.parametrize(("activation", "numbers"), [
+    ("Elu", {"alpha": 0.5}), ("Selu", {"alpha": 1.5, "gamma": 0.75}), ("Softplus", {}), ("Softsign", {}),
+    ("ThresholdedRelu", {"alpha": 0.25}), ("HardSigmoid", {"alpha": 0.25, "beta": 0.5}), ("LeakyRelu", {"alpha": 0.1}),
+])  # fmt: skip
+def test_activations_that_onnxruntime_puts_into_products(activation: str, numbers: dict[str, float]) -> None:
+    given = {f"activation_{key}": number for key, number in numbers.items()}
+    nodes = [("FusedGemm", ["x", "k", "b"], ["y"], {"domain": "com.microsoft", "activation": activation, **given})]
+    model = model_of(nodes, {"x": (FLOAT, ["B", 4])}, ["y"], k=floats(4, 3), b=floats(3))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    check(model, {"x": floats(9, 4)})
+
+
+def test_samples_in_frames() -> None:
+    """As ``x.view(B, -1, 8)`` of steps of any number, and ``x[:, :T // 3 * 3]`` before three steps become one."""
+    frames = model_of([("Reshape", ["x", "sizes"], ["y"], {})], X, ["y"], sizes=[0, -1, 8])
+    net = check(frames, {"x": floats(2, 4, 4)}, {"x": floats(1, 6, 4)})
+    with pytest.raises(rg.ShapeError):
+        net.program().inference(x=floats(2, 5, 4))
+    nodes = [
+        ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}), ("Div", ["steps", "three"], ["groups"], {}),
+        ("Mul", ["groups", "three"], ["all"], {}), ("Slice", ["x", "first", "all", "one"], ["whole"], {}),
+        ("Reshape", ["whole", "sizes"], ["y"], {}), ("Tanh", ["whole"], ["z"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z"], three=[3], first=[0], one=[1], sizes=[0, -1, 12])
+    net = check(model, *({"x": floats(2, steps, 4)} for steps in (3, 4, 5, 6, 13)))
+    assert "x[:, 0:-2:3]" in net.script()
+
+
+def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
+    """As ``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)``, which must not keep a net from streaming."""
+    nodes = [
+        ("LSTM", ["x", "W", "R"], ["y", "", ""], {"hidden_size": 5}), ("Squeeze", ["y", "one"], ["s"], {}),
+        ("Reshape", ["s", "flat"], ["rows"], {}), ("Gemm", ["rows", "k", "b"], ["g"], {}), ("Tanh", ["g"], ["t"], {}),
+        ("LogSoftmax", ["t"], ["p"], {"axis": 1}), ("Shape", ["x"], ["own"], {"start": 0, "end": 2}),
+        ("Concat", ["own", "last"], ["sizes"], {"axis": 0}), ("Reshape", ["p", "sizes"], ["z"], {}),
+    ]  # fmt: skip
+    arrays = {"W": floats(1, 20, 4), "R": floats(1, 20, 5), "k": floats(5, 3), "b": floats(3), "flat": [-1, 5]}
+    model = model_of(nodes, {"x": (FLOAT, ["T", "B", 4])}, ["z"], one=[1], last=[-1], **arrays)
+    net = check(model, {"x": floats(3, 2, 4)}, {"x": floats(1, 1, 4)})
+    assert "reshape" not in net.script()
+    x = floats(3, 2, 4)
+    program = net.program()
+    stream, whole = program.inference.stream(batch=2), program.inference(x=x)["z"]
+    assert all(np.array_equal(stream.step(x=x[step])["z"], whole[step]) for step in range(3))
+
+
+def test_numbers_of_which_there_are_half_as_many_as_steps() -> None:
+    """As ``torch.zeros(B, x.size(1) // 2)``, and ``(x.size(1) + 1) // 2``."""
+    nodes = [
+        ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}), ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}),
+        ("Div", ["steps", "two"], ["half"], {}), ("Add", ["steps", "one"], ["more"], {}),
+        ("Div", ["more", "two"], ["half_up"], {}), ("Concat", ["rows", "half"], ["s"], {"axis": 0}),
+        ("Concat", ["rows", "half_up"], ["s_up"], {"axis": 0}), ("Expand", ["c", "s"], ["y"], {}),
+        ("Expand", ["c", "s_up"], ["z"], {}),
+    ]  # fmt: skip
+    model = model_of(nodes, X, ["y", "z"], one=[1], two=[2], c=floats(1, 1))
+    check(model, *({"x": floats(2, steps, 4)} for steps in (2, 3, 4, 7)))

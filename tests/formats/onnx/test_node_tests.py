@@ -78,10 +78,10 @@ def outcome(case: Any) -> str:
             return "empty" if EMPTY in str(error) else f"refused at the call: {error}"
         for name, array in zip(net.outputs, wanted, strict=True):
             assert result[name].shape == array.shape, case.name
-            loose = array.dtype == np.float16
+            loose = array.dtype == np.float16  # else as onnx's own runner compares: some numbers have four digits
             np.testing.assert_allclose(
                 np.asarray(result[name], np.float64), np.asarray(array, np.float64),
-                rtol=2e-3 if loose else 1e-4, atol=2e-3 if loose else 1e-5, err_msg=case.name,
+                rtol=2e-3 if loose else case.rtol, atol=2e-3 if loose else 1e-5, err_msg=case.name,
             )  # fmt: skip
         return "passed"
     return reason
@@ -116,6 +116,9 @@ def test_every_operator_gives_the_numbers_or_is_refused() -> None:
     for name, found in sorted(outcomes.items()):
         if found != "passed":
             print(f"  {name}: {found[:150]}")
-    quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
+    quantized = {
+        "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv",
+        "QLinearMatMul",
+    }  # fmt: skip
     assert claimed - passed <= quantized | FOLDED_ALONE, claimed - passed
-    assert counts["passed"] >= 680
+    assert counts["passed"] >= 700

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....ir.types import INTEGERS, Dim
+from ....ir.types import INTEGERS, Dim, Size, quotient
 from ...steps import Value
 from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
@@ -165,12 +165,30 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
     """A comparison of sizes that the file has made floats of, if it holds for all sizes or for none."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
-    whole = [Known(item.array if item.is_symbolic else item.array.astype(np.int64), "int64") for item in (left, right)]
     try:
-        found = folded(op, whole)
+        found = folded(op, [Known(_whole_numbers(item), "int64") for item in (left, right)])
     except UnreadableError:
         return None
     return None if found.is_symbolic else found
+
+
+def whole(op: str, *items: Known) -> Known | None:
+    """An op of sizes that the file has made floats of, if it gives whole numbers: as torch counts a range."""
+    entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
+    if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
+        return None
+    if op in ("Ceil", "Floor", "Round"):
+        return items[0]
+    function = quotient if op == "Div" else BINARY[op] if op in ("Add", "Sub", "Mul") else None
+    if function is None:
+        return None
+    found = np.asarray(np.frompyfunc(function, 2, 1)(*map(_whole_numbers, items)), object)
+    return None if any(entry is None for entry in found.reshape(-1)) else known(found, items[0].dtype)
+
+
+def _whole_numbers(item: Known) -> np.ndarray:
+    """Sizes, and numbers without a fraction, which may be larger than any dtype has them."""
+    return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
 def folds(op: str) -> bool:

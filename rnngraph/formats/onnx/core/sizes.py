@@ -17,6 +17,8 @@ MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
 
 
+FAR = 1 << 53
+"""No size is as large: from here on a number is a bound that nothing reaches."""
 MOST_TIMES = 4
 """How many times a size may hold another one to be divided by it where nothing is left over."""
 
@@ -61,6 +63,9 @@ def sign_of(dim: Dim) -> int | None:
     """-1, 0 or 1 where that holds for all sizes from 1 on, else None."""
     if isinstance(dim, int):
         return (dim > 0) - (dim < 0)
+    number = next((factor for names, factor in dim.terms if not names), 0)
+    if abs(number) >= FAR:
+        return 1 if number > 0 else -1
     # every name is 1 and something more; of floors, from 0 on, nothing is taken out
     names = {name for factors, _ in dim.terms for name in factors if not isinstance(name, Floor)}
     moved = terms_of(substitute(dim, {name: size(name) + 1 for name in names}))
@@ -184,13 +189,21 @@ def total(shape: tuple[Dim, ...]) -> Dim:
     return checked(product(shape))
 
 
-def lacking(dim: Dim) -> tuple[str, int] | None:
-    """(name, count) of a size that is that many less than one with a name."""
-    if isinstance(dim, Size) and dim.symbol is None:
-        for name in dim.plain_symbols:
-            less = size(name) - dim
-            if isinstance(less, int) and less > 0 and not name.startswith("_"):
-                return name, less
+def part_of(dim: Dim) -> tuple[str, slice] | None:
+    """A size with a name, and the slice of as many entries that takes ``dim`` of them: all but 3, or every second."""
+    if not isinstance(dim, Size) or dim.symbol is not None:
+        return None
+    for name in names_of(dim):
+        less = size(name) - dim
+        if isinstance(less, int) and less > 0 and not name.startswith("_"):
+            return name, slice(None, -less)
+    (names, factor), *others = dim.terms
+    floor = names[0] if factor == 1 and len(names) == 1 and not others else None
+    if isinstance(floor, Floor):
+        for name in names_of(floor.dim):
+            more = floor.dim - size(name)
+            if isinstance(more, int) and 0 <= more < floor.by and not name.startswith("_"):
+                return name, slice(floor.by - 1 - more or None, None, floor.by)
     return None
 
 

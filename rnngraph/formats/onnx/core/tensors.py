@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....ir.types import Dim, Size, quotient, uncommon
+from ....ir.types import Dim, Size, quotient, uncommon, whole_quotient
 from ...script import Script
 from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
@@ -140,6 +140,15 @@ class Tensors(Values):
         made = self._as_written(x, own, shape)
         self._notes[made.step, made.path] = Note("reshape", (x,))
         return made
+
+    def rows_apart(self, x: Value) -> Value | None:
+        """What x [rows, n] was before several axes, such as steps and batch, became its rows."""
+        note = self.note(x)
+        if note is None or note.kind != "reshape":
+            return None
+        *ahead, last = shape_of(note.parts[0])
+        is_flat = sum(dim != 1 for dim in ahead) > 1 and shape_of(x) == (total(tuple(ahead)), last)
+        return note.parts[0] if is_flat else None
 
     def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
         """A reshape by the function that says it best."""
@@ -412,5 +421,8 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     found = quotient(total(tuple(left)), divisor)
     if found is None:
         _raise_forced(own, target)
+        is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
+        found = whole_quotient(total(tuple(left)), divisor) if is_cut else None  # into frames: a call checks that it is
+    if found is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return found

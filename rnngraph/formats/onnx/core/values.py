@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions import basic
+from ....declare.functions import basic, rounding
 from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
@@ -17,7 +17,7 @@ from ...script import Script
 from ...steps import Step, Value, values_read
 from .functions import ones_like
 from .known import Expanded, Known, Operand, known, place_of, shape_of
-from .sizes import UnreadableError, lacking
+from .sizes import UnreadableError, part_of
 
 MOST_WRITTEN = 16
 """Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
@@ -100,9 +100,12 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                one = self.script.call(constant, 1.0)
-                ones = self.broadcast(one, (size(name) if not isinstance(name, Floor) else -1,))
-                count = self.script.call(basic.reduce_sum, ones)
+                if isinstance(name, Floor):  # half a step away from where a quotient that is rounded could be wrong
+                    above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
+                    count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
+                else:
+                    ones = self.broadcast(self.script.call(constant, 1.0), (size(name),))
+                    count = self.script.call(basic.reduce_sum, ones)
                 term = count if term == 1 else self.script.operation("*", count, term)
             total = term if total is None else self.script.operation("+", total, term)
         return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
@@ -130,11 +133,11 @@ class Values:
             return x
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
-            less = lacking(dim) if axis < offset or own[axis - offset] == 1 else None
-            if less is not None:  # of one with a name a part
-                name, count = less
+            part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
+            if part is not None:  # of one with a name
+                name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
-                return self.script.item(whole, *(slice(None),) * axis, slice(None, -count))
+                return self.script.item(whole, *(slice(None),) * axis, index)
         entries = [
             None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
         ]

@@ -40,6 +40,8 @@ LONGEST, DEEPEST = 1000, 16
 """Nodes, and conditions or sums within each other, through which a number of steps is followed."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
 """Ops whose value is their first input's, as a number."""
+_SUMS = ("Add", "Sub", "Mul")
+"""Ops by which a number of the step becomes another one."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ class _Reading:
         self.number, self.condition, *self.states = names
         self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
         self.emitted = self.body.outputs[1 + carried :]
+        self.fixed: dict[str, Operand] = {}
+        """States that no step changes."""
         self.lists = {
             name: self._appended(name)
             for place, name in enumerate(self.states)
             if isinstance(given := call.inputs[2 + place], Listed) and not given.items
         }
-        """What steps append to sequences that are empty before the first one."""
+        """What steps append to sequences that are empty before the first one, and whether at the front."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
@@ -86,7 +90,7 @@ class _Reading:
         """The states after the last step, then what the steps gave."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
-        given_alone = [*self.emitted, *self.lists.values(), *self.updates.values()]
+        given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
         wanted = [*(self.following[name] for name in carried), *given_alone]
         sequences = self._sequences(wanted)
         shaped_alone = self._shapes(self.places) | self._numbered(
@@ -106,8 +110,8 @@ class _Reading:
         finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
         known_finals: dict[str, Operand | Deferred] = {**self.fixed, **dict(zip(carried, finals, strict=True))}
         appended = emits[len(self.emitted) :]
-        for name, item in zip(self.lists, appended, strict=False):
-            known_finals[name] = Stacked(item)
+        for (name, (_, is_first)), item in zip(self.lists.items(), appended, strict=False):
+            known_finals[name] = Stacked(self.tensors.taken(item, [slice(None, None, -1)]) if is_first else item)
         for (name, place), item in zip(self.places.items(), appended[len(self.lists) :], strict=True):
             known_finals[name] = place.written(self.tensors, self.initial[name], item, self.length)
         for name, count in self.counts.items():
@@ -116,15 +120,18 @@ class _Reading:
                 known_finals[name] = last
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
-    def _appended(self, name: str) -> str:
-        """What each step puts at the end of a sequence."""
+    def _appended(self, name: str) -> tuple[str, bool]:
+        """What each step puts at the end of a sequence, or before all others, and which of these."""
         node = self.body.makers.get(self._passes(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
-        is_plain = node is not None and node.op == "SequenceInsert" and not any(node.inputs[2:])
-        if node is None or not is_plain or self._passes(node.inputs[0]) != name or reads.count(name) != 1:
-            raise UnreadableError("its steps do more with a sequence than to put an array at its end")
-        return node.inputs[1]
+        is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
+        if node is None or not is_insert or self._passes(node.inputs[0]) != name:
+            raise UnreadableError("its steps do more with a sequence than to put an array at its end, or before all")
+        place = self._added(node.inputs[2]) if any(node.inputs[2:]) else None
+        if any(node.inputs[2:]) and place != 0:
+            raise UnreadableError("its steps put arrays into a sequence, and neither at its end nor before all others")
+        return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
         """States that steps write to, with where they do."""
@@ -207,16 +214,12 @@ class _Reading:
                     raise UnreadableError("it ends after one step")
             case "Less" | "Greater":
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
-                count, limit = self._count(left), self._limit(right)
+                count, limit = self._count(left), self._added(right)
                 if count is None or limit is None:
                     raise UnreadableError("it may end early")
                 yield limit - count.first + 1
             case _:
                 raise UnreadableError("it may end early")
-
-    def _limit(self, name: str) -> Dim | None:
-        source = self._source(name)
-        return _number(self.fixed[source]) if source in self.fixed else self._added(source)
 
     # What counts steps -----------------------------------------------------------------------------------
 
@@ -233,33 +236,33 @@ class _Reading:
                     break
 
     def _added(self, name: str) -> Dim | None:
+        """A number that is the same at all steps."""
         source = self._source(name)
-        if source in self.body.inputs or not self._is_outer(source):
-            return None
-        return _number(self._outer(source))
+        return _number(self._outer(source)) if self._is_outer(source) else None
 
-    def _count(self, name: str, depth: int = 0) -> _Count | None:
-        """What counts steps under a name, some numbers added."""
+    def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
+        """What a name is at the first step, and how much more at each later one, where it is such a number."""
         source = self._source(name)
         if source in self.counts:
-            return self.counts[source]
+            return self.counts[source].first, 1
         node = self.body.makers.get(source)
-        if node is not None and node.op == "Add" and len(node.inputs) == 2 and depth < DEEPEST:
-            for one, other in (node.inputs, node.inputs[::-1]):
-                inner, added = self._count(one, depth + 1), self._added(other)
-                if inner is not None and added is not None:
-                    return _Count(inner.first + added)
+        if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= DEEPEST:
+            return None
+        for (one, other), sign in ((node.inputs, 1), (node.inputs[::-1], -1 if node.op == "Sub" else 1)):
+            inner = self._line(one, depth + 1)
+            number = None if inner is None else self._added(other)
+            if inner is None or number is None:
+                continue
+            first, more = inner
+            if node.op == "Mul":
+                return first * number, more * number
+            return sign * first + (-number if node.op == "Sub" and sign == 1 else number), sign * more
         return None
 
-    def _counted_back(self, name: str) -> _Count | None:
-        """What counts up to where a name begins that counts steps back, as ``last - step`` does."""
-        node = self.body.makers.get(self._source(name))
-        if node is None or node.op != "Sub" or len(node.inputs) != 2:
-            return None
-        top, count = self._limit(node.inputs[0]), self._count(node.inputs[1])
-        if top is None or count is None:
-            return None
-        return _Count(top - count.first - self.length + 1)
+    def _count(self, name: str) -> _Count | None:
+        """What counts steps under a name, some numbers added."""
+        line = self._line(name)
+        return _Count(line[0]) if line is not None and line[1] == 1 else None
 
     # What steps read -------------------------------------------------------------------------------------
 
@@ -307,14 +310,13 @@ class _Reading:
         """
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
-        counts, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
-        back = None if counts is not None else self._counted_back(node.inputs[1])
-        count = counts or back
-        if count is None or not self._is_outer(data):
+        line, data = self._line(node.inputs[1]), self._passes(node.inputs[0])
+        if line is None or not self._is_outer(data):
             return None
         array = self._outer(data)
         if node.op == "SequenceAt":
-            return (self._taken_in_turn(array.items, 0, count, back), []) if isinstance(array, Stacked) else None
+            items = self._taken_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
+            return None if items is None else (items, [])
         if not isinstance(array, Known | Expanded | Value):
             return None
         rank = len(shape_of(array))
@@ -322,14 +324,26 @@ class _Reading:
         if not isinstance(axis, int) or not rank:
             return None
         axis = axis_of(axis, rank)
-        steps = self._taken_in_turn(array, axis, count, back)
+        steps = self._taken_in_turn(array, axis, *line)
+        if steps is None:
+            return None
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
-    def _taken_in_turn(self, array: Operand, axis: int, count: _Count, back: _Count | None) -> Operand:
-        """The entries of an axis that steps take, in the order of the steps."""
-        steps = self._steps_of(array, axis, count)
-        return steps if back is None else self.tensors.taken(steps, [slice(None)] * axis + [slice(None, None, -1)])
+    def _taken_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
+        """The entries of an axis that steps take, in the order of the steps; None where that is no slice. first, more:
+        the first one's place, and how far each is from the one before.
+        """
+        ahead = [slice(None)] * axis
+        if more == 1:
+            return self._steps_of(array, axis, _Count(first))
+        if more == -1:  # from the last one on to the first
+            last = self._steps_of(array, axis, _Count(first - self.length + 1))
+            return self.tensors.taken(last, [*ahead, slice(None, None, -1)])
+        if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:
+            found = self.tensors.taken(array, [*ahead, slice(first or None, None, more)])
+            return found if shape_of(found)[axis] == self.length else None
+        return None
 
     def _is_outer(self, name: str) -> bool:
         """Whether a value is the same at all steps: made of nothing that they carry or count."""
@@ -370,13 +384,13 @@ class _Reading:
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
-        if node is None or node.op not in (*_SAME, "Add", "Sub"):
+        if node is None or node.op not in (*_SAME, *_SUMS):
             raise UnreadableError("an index is made in a way that can't be followed")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
-        if node.op in ("Add", "Sub"):
-            counting = next(item for item in node.inputs if self._count(item) is not None)
+        if node.op in _SUMS:
+            counting = next(item for item in node.inputs if self._line(item) is not None)
             return self._index_rank(counting, depth + 1)
         change = {"Unsqueeze": 1, "Squeeze": -1}.get(node.op, 0)
         return max(0, self._index_rank(node.inputs[0], depth + 1) + change)

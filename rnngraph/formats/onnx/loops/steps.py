@@ -2,8 +2,8 @@
 
 A driver's cell reads one input [rows, width], carries states [rows, width] and gives one output, all of them floats. So
 what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the step
-takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have; a loop
-without one runs as one row.
+takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have, or else
+the one axis of open size that they have somewhere; a loop without one runs as one row.
 """
 
 from __future__ import annotations
@@ -28,20 +28,44 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """A value of a step as columns of rows. shape: of the value. dtype: as it is held here. has_rows: whether its first
-    axis counts rows.
+    """A value of a step as columns of rows. shape: of the value. dtype: as it is held here. axis: which counts rows, if
+    one does.
     """
 
     shape: Shape
     dtype: str
-    has_rows: bool
+    axis: int | None
+
+    @property
+    def has_rows(self) -> bool:
+        return self.axis is not None
+
+    @property
+    def in_front(self) -> Shape:
+        """The shape with rows first, but for axes of 1."""
+        return tuple(self.shape[axis] for axis in self._order())
 
     @property
     def width(self) -> int:
-        size = product(self.shape[1:] if self.has_rows else self.shape)
+        size = product(dim for axis, dim in enumerate(self.shape) if axis != self.axis)
         if not isinstance(size, int):
             raise UnreadableError(f"a value of shape {texts(self.shape)} in a loop has an open size that no row counts")
         return size
+
+    def _order(self) -> list[int]:
+        """The axes, that of rows first. Behind axes of 1 alone it is first already, as a reshape sees it."""
+        places = list(range(len(self.shape)))
+        if self.axis is not None and any(dim != 1 for dim in self.shape[: self.axis]):
+            places.insert(0, places.pop(self.axis))
+        return places
+
+    def turned(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
+        """x with rows first, or from there back to where they are. ahead: further axes before those of the value."""
+        order = self._order()
+        order = [order.index(axis) for axis in range(len(order))] if back else order
+        if order == list(range(len(order))):
+            return x
+        return tensors.transpose(x, [*range(ahead), *(ahead + axis for axis in order)])
 
 
 @dataclass(frozen=True)
@@ -90,10 +114,14 @@ class Steps:
         """What a step gives, once it has been declared."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
-        return Part(shape, _held(item), self._has_rows(shape))
+        return Part(shape, _held(item), self._axis_of_rows(shape))
 
-    def _has_rows(self, shape: Shape) -> bool:
-        return self.rows is not None and bool(shape) and shape[0] == self.rows
+    def _axis_of_rows(self, shape: Shape) -> int | None:
+        if self.rows is None or self.rows not in shape:
+            return None
+        axis = shape.index(self.rows)
+        is_it = axis == 0 or (isinstance(self.rows, Size) and shape.count(self.rows) == 1)
+        return axis if is_it else None
 
     def declared(self) -> tuple[list[Operand], list[Operand]]:
         """The states after the last step, and what all steps gave, each with a first axis of steps."""
@@ -152,7 +180,7 @@ class Steps:
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
         """A value of the file as [rows, width], behind an axis of steps if it has one."""
         ahead = shape_of(item)[:1] if has_steps else ()
-        floats = self._as_float(self.tensors, item)
+        floats = part.turned(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
         laid = self.tensors.reshape(floats, (*ahead, rows, part.width))
         if self.rows is None or part.has_rows:
@@ -193,8 +221,8 @@ class Steps:
                 columns = tensors.taken(outputs, [slice(None), slice(None), slice(first, first + part.width)])
             if self.rows is not None and not part.has_rows:
                 columns = tensors.taken(columns, [slice(None), slice(0, 1)])
-            laid = tensors.reshape(columns, (shape_of(columns)[0], *part.shape))
-            found.append(_typed(tensors, laid, part))
+            laid = tensors.reshape(columns, (shape_of(columns)[0], *part.in_front))
+            found.append(_typed(tensors, part.turned(tensors, laid, 1, True), part))
             first += part.width
         return found
 
@@ -219,7 +247,7 @@ class Steps:
                     f"a loop carries {texts(part.shape)}, and its step makes {texts(shape_of(item))} of it"
                 )
             after[self.keys[name]] = self._laid(tensors, item, part)
-        self.given = [Part(shape_of(item), _held(item), self._has_rows(shape_of(item))) for item in outputs]
+        self.given = [self._part(shape_of(item), item) for item in outputs]
         columns_of = [self._laid(tensors, item, part) for item, part in zip(outputs, self.given, strict=True)]
         if not self.states:
             after["none"] = script.state["none"]
@@ -231,11 +259,11 @@ class Steps:
         """Rows [rows, width] as the file has the value."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.taken(columns, [slice(0, 1)])
-        return _typed(tensors, tensors.reshape(columns, part.shape), part)
+        return _typed(tensors, part.turned(tensors, tensors.reshape(columns, part.in_front), back=True), part)
 
     def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
         """What the step makes, as [rows, width]."""
-        floats = tensors.value(self._as_float(tensors, item))
+        floats = tensors.value(part.turned(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
         if self.rows is None or part.has_rows:
@@ -244,13 +272,18 @@ class Steps:
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
-    """The size that counts rows: the first of all values that have two axes, or an open one. None: there is none."""
+    """The size that counts rows: the first of all values that have two axes, or an open one; else the only open size
+    that there is. None: there is none.
+    """
     found = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
-    if len(found) == 1 and vectors <= found:
+    open_ones = {dim for shape in shapes for dim in shape if isinstance(dim, Size)}
+    if len(found) == 1 and vectors <= found and (found <= open_ones or not open_ones):
         return found.pop()
-    if any(isinstance(dim, Size) for shape in shapes for dim in shape):
-        raise UnreadableError("the values of a loop have no first axis in common that counts rows")
+    if len(open_ones) == 1 and all(shape.count(dim) <= 1 for shape in shapes for dim in open_ones):
+        return open_ones.pop()
+    if open_ones:
+        raise UnreadableError("the values of a loop have no axis in common that counts rows")
     return None
 
 

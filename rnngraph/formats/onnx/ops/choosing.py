@@ -185,7 +185,7 @@ def _gather_nd(call: Call) -> Outputs:
 @reads("ArgMax", "ArgMin")
 def _argmax(call: Call) -> Outputs:
     axis = call.axis(0, call.rank())
-    options = {"keepdims": True} if call.whole("keepdims", 1) else {}
+    options = {"keepdims": True} if call.whole("keepdims", 1) == 1 else {}
     x, function = call.input(0), basic.argmax if call.op == "ArgMax" else argmin
     if not call.whole("select_last_index", 0):
         return call.script.call(function, call.tensors.value(x), axis, **options)

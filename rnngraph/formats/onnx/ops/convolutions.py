@@ -28,24 +28,63 @@ def _conv(call: Call) -> Outputs:
     return convolved(call, call.input(0), call.array(1, "its kernel"), bias)
 
 
-def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
-    """x with a kernel [filters, width / groups, size along each axis] and the node's windows."""
-    rank = len(shape_of(x))
-    if rank == 4 and kernel.ndim == 4:
-        return _flat(call, x, kernel, bias)
-    if rank != 3 or kernel.ndim != 3:
+@reads("ConvTranspose")
+def _transposed(call: Call) -> Outputs:
+    """As a convolution of the entries with zeros between them, with the kernel turned round."""
+    bias = call.array(2, "its bias") if call.maybe(2) is not None else None
+    kernel, x, groups = call.array(1, "its kernel"), call.input(0), call.whole("group", 1)
+    if kernel.ndim != len(shape_of(x)) or kernel.ndim < 3 or groups < 1 or kernel.shape[0] % groups:
+        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))} in {groups} groups")
+    if call.entries("output_shape") is not None:
+        raise UnreadableError("it is read without output_shape; say by pads how long its result is")
+    count = kernel.ndim - 2
+    more = call.entries("output_padding") or [0] * count
+    if len(more) != count:
+        raise UnreadableError(f"output_padding has {len(more)} entries for {count} axes")
+    windows = [_Window(call, place, count, kernel.shape[2 + place], 1, more[place]) for place in range(count)]
+    for place, window in enumerate(windows):
+        x = _apart(call, x, 2 + place, window.stride)
+    around = [
+        (window.span - window.before, window.span - window.after - window.stride + 1 + added)
+        for window, added in zip(windows, more, strict=True)
+    ]
+    x = padded(call, x, [(0, 0), (0, 0), *((min(pair[0], 0), min(pair[1], 0)) for pair in around)], "constant", 0.0)
+    for window, (before, after) in zip(windows, around, strict=True):
+        window.before, window.after, window.stride = max(before, 0), max(after, 0), 1
+    parts = np.split(kernel, groups)  # [width / groups, filters / groups, …] of each group
+    turned = np.flip(np.concatenate([part.swapaxes(0, 1) for part in parts]), tuple(range(2, kernel.ndim)))
+    return convolved(call, x, np.ascontiguousarray(turned), bias, windows)
+
+
+def _apart(call: Call, x: Operand, axis: int, stride: int) -> Operand:
+    """x with zeros behind each entry of an axis, as many as a stride passes over."""
+    if stride == 1:
+        return x
+    shape = shape_of(x)
+    pairs = [(0, stride - 1) if place == axis + 1 else (0, 0) for place in range(len(shape) + 1)]
+    wide = padded(call, call.tensors.expand_dims(x, [axis + 1]), pairs, "constant", 0.0)
+    return call.tensors.reshape(wide, [*shape[:axis], shape[axis] * stride, *shape[axis + 1 :]])
+
+
+def convolved(
+    call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None, windows: Sequence[_Window] | None = None
+) -> Operand:
+    """x with a kernel [filters, width / groups, size along each axis] and the node's windows, or those given."""
+    rank, sizes = len(shape_of(x)), shape_of(x)[2:]
+    if rank not in (3, 4) or kernel.ndim != rank:
         raise UnreadableError(f"it runs along {rank - 2} axes; one and two are read")
-    window = _Window(call, 0, 1, kernel.shape[2], shape_of(x)[2])
-    return call.tensors.transpose(_run(call, _time_last(call, x), kernel, bias, window), (0, 2, 1))
+    if windows is None:
+        windows = [_Window(call, place, rank - 2, kernel.shape[2 + place], size) for place, size in enumerate(sizes)]
+    if rank == 4:
+        return _flat(call, x, kernel, bias, windows)
+    return call.tensors.transpose(_run(call, _time_last(call, x), kernel, bias, windows[0]), (0, 2, 1))
 
 
-def _flat(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
+def _flat(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None, windows: Sequence[_Window]) -> Operand:
     """A convolution along two axes, of which one is of fixed size or has kernels of 1: places along that one are rows
     of a batch, and what a kernel reads of them is side by side among the channels.
     """
-    sizes = shape_of(x)[2:]
-    windows = [_Window(call, place, 2, kernel.shape[2 + place], sizes[place]) for place in (0, 1)]
-    across, tensors = _across(sizes, windows), call.tensors
+    across, tensors = _across(shape_of(x)[2:], windows), call.tensors
     window = windows[across]
     kernel = kernel if across == 0 else kernel.swapaxes(2, 3)  # [filters, width, across, along]
     moved = tensors.transpose(x, (0, 2 + across, 3 - across, 1))
@@ -123,9 +162,11 @@ def _time_last(call: Call, x: Operand) -> Value:
 
 
 class _Window:
-    """What each output reads along one axis. place: of the axis, among ``count``. size: entries of the axis."""
+    """What each output reads along one axis. place: of the axis, among ``count``. size: entries of the axis. more: of
+    a transposed convolution, entries that are added behind its result.
+    """
 
-    def __init__(self, call: Call, place: int, count: int, kernel: int, size: Dim) -> None:
+    def __init__(self, call: Call, place: int, count: int, kernel: int, size: Dim, more: int | None = None) -> None:
         def of(name: str, default: int) -> int:
             given = call.entries(name)
             if given is not None and len(given) != count:
@@ -142,7 +183,7 @@ class _Window:
         self.is_same = False
         auto = call.text("auto_pad", "NOTSET")
         if auto in ("SAME_UPPER", "SAME_LOWER"):
-            self._same(auto == "SAME_LOWER", size)
+            self._same(auto == "SAME_LOWER", size, more)
         elif auto == "VALID":
             self.before = self.after = 0
 
@@ -155,9 +196,11 @@ class _Window:
     def is_idle(self) -> bool:
         return self.kernel == self.stride == 1 and not self.before and not self.after
 
-    def _same(self, is_lower: bool, size: Dim) -> None:
+    def _same(self, is_lower: bool, size: Dim, more: int | None) -> None:
         total = self.span
-        if self.stride > 1:
+        if more is not None:  # as many results as strides
+            total = max(0, self.span + 1 - self.stride + more)
+        elif self.stride > 1:
             if not isinstance(size, int):
                 self.is_same = True
                 if is_lower:

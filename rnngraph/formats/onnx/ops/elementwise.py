@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import activations, basic, rounding
+from ....ir.sizes.polynomial import ceil_divide, floor_divide
 from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
 from ..core.functions import (
@@ -36,10 +37,23 @@ from ..core.functions import (
     thresholded_relu,
     whole_quotient,
 )
-from ..core.known import Expanded, Known, Operand, chosen, compared, dtype_of, folded, folds, number_like, shape_of
+from ..core.known import (
+    Expanded,
+    Known,
+    Operand,
+    chosen,
+    compared,
+    dtype_of,
+    folded,
+    folds,
+    known,
+    number_like,
+    shape_of,
+    whole,
+)
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, checked
 from ..core.table import Call, Outputs, reads
 from ..core.values import HELD, held, shortest
 
@@ -59,25 +73,49 @@ _BINARY: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+_WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}
+
+
 @reads(*_UNARY)
 def _unary(call: Call) -> Outputs:
     return mapped(call, _UNARY[call.op])
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """A function of one value. What was only turned before is turned behind it, where it may cancel out."""
+    """A function of one value. What was only turned, or made rows, before is so behind it, where it may cancel out."""
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
         return folded(call.op, [x])
+    if isinstance(x, Known) and _is_number(x) and (rounded := whole(call.op, x)) is not None:
+        return rounded
     if isinstance(x, Expanded):
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
         return Expanded(inner, x.shape)
     value = tensors.value(x)
-    turned = tensors.turned_from(value)
+    if call.op in _WHOLE_PARTS and (counted := _whole_quotient(call, value)) is not None:
+        return counted
+    turned, apart = tensors.turned_from(value), tensors.rows_apart(value)
+    if apart is not None:
+        return tensors.reshape(call.script.call(function, apart, *arguments, **options), shape_of(value))
     if turned is None:
         return call.script.call(function, value, *arguments, **options)
     source, order = turned
     return tensors.turned(call.script.call(function, source, *arguments, **options), order)
+
+
+def _whole_quotient(call: Call, x: Value) -> Known | None:
+    """Sizes over a number, as floats, of which the node takes the whole part: as torch counts every second step."""
+    left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
+    sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
+    if not isinstance(sizes, Known) or not sizes.is_symbolic:
+        return None
+    if not isinstance(number, float) or number < 1 or number % 1:
+        return None
+    divide = _WHOLE_PARTS[call.op]
+    entries = [checked(divide(entry, int(number))) for entry in sizes.array.reshape(-1)]
+    found = np.empty(len(entries), object)
+    found[:] = entries
+    return known(found.reshape(sizes.array.shape), sizes.dtype)
 
 
 @reads("IsNaN")
@@ -131,9 +169,9 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):
-        truth = compared(op, left, right)
-        if truth is not None:
-            return truth
+        found = compared(op, left, right) or (whole(op, left, right) if _is_number(left, right) else None)
+        if found is not None:
+            return found
     turned = _turned_alike(call, left, right)
     if turned is not None:
         left, right, order = turned

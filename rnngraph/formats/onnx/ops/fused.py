@@ -8,7 +8,7 @@ from typing import Any
 from ....declare.functions import activations, basic
 from ....declare.functions.layers import layer_norm
 from ...steps import Value
-from ..core.functions import hard_sigmoid_of, swish_of, tanh_gelu
+from ..core.functions import hard_sigmoid_of, selu_of, swish_of, tanh_gelu, thresholded_relu
 from ..core.known import Expanded, Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
@@ -20,7 +20,8 @@ from .products import gemm, product_of
 E = "com.microsoft"
 _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
     "Relu": activations.relu, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid, "LeakyRelu": activations.leaky_relu,
-    "Clip": basic.clip, "HardSigmoid": hard_sigmoid_of,
+    "Clip": basic.clip, "HardSigmoid": hard_sigmoid_of, "Elu": activations.elu, "Selu": selu_of,
+    "Softplus": activations.softplus, "Softsign": activations.softsign, "ThresholdedRelu": thresholded_relu,
 }  # fmt: skip
 
 

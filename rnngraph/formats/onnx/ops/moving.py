@@ -10,8 +10,10 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
+from ....ir.sizes.polynomial import floor_divide, terms_of
 from ....ir.types import FLOATS, Dim, Size
-from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known
+from ...steps import Value
+from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known, shape_of
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
@@ -20,6 +22,8 @@ from .shapes import counted
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
+MOST_IN_GROUP = 32
+"""Entries of a group of which whole ones are taken."""
 
 
 @reads("Transpose")
@@ -65,7 +69,32 @@ def _unsqueeze(call: Call) -> Outputs:
 @reads("Concat")
 def _concat(call: Call) -> Outputs:
     items = [call.input(number) for number in range(len(call.inputs))]
-    return call.tensors.concat(items, call.whole("axis", 1))
+    axis = axis_of(call.whole("axis", 1), call.rank())
+    found = _as_padding(call, items, axis)
+    return call.tensors.concat(items, axis) if found is None else found
+
+
+def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
+    """An array with a number that is repeated before or behind it: padding, of which no size has to be made."""
+    places = [place for place, item in enumerate(items) if isinstance(item, Value)]
+    if len(places) != 1 or len(items) == 1:
+        return None
+    (place,) = places
+    x, own = items[place], shape_of(items[place])
+    numbers, counts = set[float](), [0, 0]
+    for other, item in enumerate(items):
+        if other == place:
+            continue
+        source = item.source if isinstance(item, Expanded) else None
+        if not isinstance(source, Known) or source.is_symbolic or source.array.size != 1 or source.dtype not in FLOATS:
+            return None
+        count = shape_of(item)[axis] if len(shape_of(item)) == len(own) else None
+        if not isinstance(count, int) or shape_of(item) != (*own[:axis], count, *own[axis + 1 :]):
+            return None
+        numbers.add(source.array.item())
+        counts[other > place] += count
+    pairs = [(counts[0], counts[1]) if other == axis else (0, 0) for other in range(len(own))]
+    return padded(call, x, pairs, "constant", numbers.pop()) if len(numbers) == 1 else None
 
 
 @reads("Slice")
@@ -90,6 +119,8 @@ def _slice(call: Call) -> Outputs:
         elif count is not None and step == 1:
             back = [*[slice(None)] * place, slice(None, None, -1)]
             x = call.tensors.taken(first_rows(call, call.tensors.taken(x, back), place, 0, count), back)
+        elif start == 0 and step == 1 and (group := _group(size, stop)):
+            x = _whole_groups(call, x, place, group)
         else:
             index[place] = _bounds(size, start, stop, step)
     return call.tensors.taken(x, index)
@@ -101,6 +132,21 @@ def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
         return None
     count = size - start if sign_of(start * -1) != 1 else start * -1
     return count if isinstance(count, Size) and count.symbol is not None else None
+
+
+def _group(size: Dim, stop: Any) -> int:
+    """n of a bound ``size // n * n``; 0 of others."""
+    _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
+    return number if 1 < number <= MOST_IN_GROUP and stop == floor_divide(size, number) * number else 0
+
+
+def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
+    """The entries of an axis that are in whole groups: the first of each, the second, and so on, side by side."""
+    tensors, shape = call.tensors, shape_of(x)
+    ahead = [slice(None)] * axis
+    parts = [tensors.taken(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
+    apart = tensors.concat([tensors.expand_dims(part, [axis + 1]) for part in parts], axis + 1)
+    return tensors.reshape(apart, [*shape[:axis], shape_of(apart)[axis] * group, *shape[axis + 1 :]])
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:

@@ -45,8 +45,11 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         found = product_of(tensors, left, column, bias)
         return tensors.squeeze(found, [-1])
     if isinstance(right, Known) and right.array.ndim == 2 and right.array.size:
-        array = right.numbers("a matrix")
-        return tensors.times(tensors.value(left), array, bias)
+        array, value = right.numbers("a matrix"), tensors.value(left)
+        apart = tensors.rows_apart(value)
+        if apart is None:
+            return tensors.times(value, array, bias)
+        return tensors.reshape(tensors.times(apart, array, bias), [shape_of(value)[0], array.shape[1]])
     found = tensors.script.operation("@", tensors.value(left), tensors.value(right))
     return found
 

@@ -230,6 +230,9 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
     """What an op of whole numbers takes, less its zero point, not rounded: scales are multiplied behind the op."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
+    if isinstance(x, Value) and (zero is None or zero.size == 1):  # rows of a table in 8 bits, which floats hold
+        floats = call.tensors.cast(x, "float32")
+        return floats if zero is None else combined(call, "Sub", floats, known(zero.reshape(()).astype(np.float32)))
     if not isinstance(x, Unrounded) or x.scale is None or x.scale.size > 1:
         raise UnreadableError("whole numbers are multiplied that were not quantized by one known scale")
     return _rescaled(call, x, np.ones(1), zero)

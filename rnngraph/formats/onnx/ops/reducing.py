@@ -10,7 +10,7 @@ import numpy as np
 from ....declare.functions import basic
 from ....ir.types import INTEGERS, product
 from ..core.functions import log_sum_exp
-from ..core.known import Known, Operand, known
+from ..core.known import Known, Operand, known, shape_of
 from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
 from .elementwise import combined
@@ -35,7 +35,7 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 
 @reads(*_REDUCTIONS, "ReduceProd")
 def _reduction(call: Call) -> Outputs:
-    x, rank, keeps = call.input(0), call.rank(), bool(call.whole("keepdims", 1))
+    x, rank, keeps = call.input(0), call.rank(), call.whole("keepdims", 1) == 1
     axes = call.axes(1)
     if not axes:
         if call.whole("noop_with_empty_axes", 0):
@@ -129,6 +129,9 @@ def _softmax(call: Call) -> Outputs:
 
 
 def _along(call: Call, function: Callable[..., Any], x: Any, axis: int) -> Any:
+    apart = call.tensors.rows_apart(x) if axis == 1 else None
+    if apart is not None:
+        return call.tensors.reshape(call.script.call(function, apart), shape_of(x))
     return call.script.call(function, x, **({} if axis == len(x.tensor.type.shape) - 1 else {"axis": axis}))
 
 

@@ -11,7 +11,7 @@ from ....declare.functions.sequences import cumsum, positions
 from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import ForcedSizeError, UnreadableError, lacking, sign_of, texts, total
+from ..core.sizes import ForcedSizeError, UnreadableError, part_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from ..core.values import held
@@ -92,21 +92,17 @@ def _range(call: Call) -> Outputs:
     return found if dtype in INTEGERS else call.tensors.cast(found, held(dtype))
 
 
-def _counted_within(tensors: Tensors, start: int, count: Size) -> Value:
-    """The same of a size that is some steps less than one with a name."""
-    found = lacking(count)
-    if found is None:
-        raise UnreadableError(f"it counts to the size {count}")
-    name, less = found
-    return tensors.script.item(counted(tensors, start, size(name)), slice(None, -less))
-
-
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     """start, start + 1 and on, so many of them: a running sum of ones."""
     if not isinstance(start, int):
         raise UnreadableError("it counts from a size that is open")
     if isinstance(count, Size) and count.symbol is None:
-        return _counted_within(tensors, start, count)
+        part = part_of(count)
+        if part is None:
+            raise UnreadableError(f"it counts to the size {count}")
+        name, index = part
+        if index.step is None:  # all but the last ones
+            return tensors.script.item(counted(tensors, start, size(name)), index)
     ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
     sums = tensors.script.call(cumsum, ones, exclusive=True)
     found = tensors.script.call(basic.cast, sums, "int64")
@@ -115,11 +111,11 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
 
 def places(tensors: Tensors, start: int, count: Size) -> Value:
     """The same of rows of a table, where a call that asks for more than there are is refused."""
-    found = lacking(count)
-    if found is None and count.symbol is None:
+    part = part_of(count)
+    if count.symbol is None and (part is None or part[1].step is not None):
         raise UnreadableError(f"it takes {count} rows of a table")
-    name, less = found or (str(count), 0)
+    name, index = part or (str(count), slice(None))
     zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (size(name),))
     made = tensors.script.call(positions, zeros)
-    made = tensors.script.item(made, slice(None, -less)) if less else made
+    made = tensors.script.item(made, index) if part else made
     return tensors.script.operation("+", made, start) if start else made

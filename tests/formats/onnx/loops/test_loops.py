@@ -176,7 +176,7 @@ def test_what_no_cell_can_be_is_listed() -> None:
     node = helper.make_node("Scan", ["a", "b", "x"], ["c", "d"], body=body, num_scan_inputs=1, name="both")
     inputs = [info("a", ["A", 3]), info("b", ["B", 3]), info("x", ["T", "A", 3])]
     model = model_of([node], inputs, [info("c", ["A", 3]), info("d", ["B", 3])])
-    with pytest.raises(rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop have no first axis"):
+    with pytest.raises(rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop have no axis in common"):
         rg.read_onnx(model)
 
 
@@ -252,6 +252,71 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
     check(model, feeds(2, 5))
     text = rg.read_onnx(model).script()
     assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_rows_behind_another_axis(layers: int) -> None:
+    """As a state [layers, B, units] of torch's that steps of a loop carry, and give."""
+    body = helper.make_graph(
+        made([("Add", ["h_t", "x_t"], "sum", {}), ("Tanh", ["sum"], "h_n", {}), ("Identity", ["h_n"], "y_t", {}),
+              ("Neg", ["x_t"], "z_t", {})]),
+        "body", [info("h_t", [layers, "B", INPUTS]), info("x_t", ["B", INPUTS])],
+        [info("h_n", [layers, "B", INPUTS]), info("y_t", [layers, "B", INPUTS]), info("z_t", ["B", INPUTS])],
+    )  # fmt: skip
+    nodes = [
+        *made([("Transpose", ["x"], "turned", {"perm": [1, 0, 2]}), ("Concat", ["h"] * layers, "all_h", {"axis": 0})]),
+        helper.make_node("Scan", ["all_h", "turned"], ["last", "y", "z"], body=body, num_scan_inputs=1),
+    ]
+    inputs = [info("x", ["B", "T", INPUTS]), info("h", [1, "B", INPUTS])]
+    outputs = [
+        info("last", [layers, "B", INPUTS]),
+        info("y", ["T", layers, "B", INPUTS]),
+        info("z", ["T", "B", INPUTS]),
+    ]
+    model = model_of(nodes, inputs, outputs)
+    draw = np.random.default_rng(layers)
+    for rows, steps in ((2, 5), (1, 1), (3, 2)):
+        shapes = {"x": (rows, steps, INPUTS), "h": (1, rows, INPUTS)}
+        check(model, {name: draw.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()})
+
+
+@pytest.mark.parametrize(("pace", "sequence_of"), [(1, "x[:, 1:]"), (-1, "x[:, ::-1]"), (2, "x[:, 1::2]")])
+def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
+    """As torch writes ``range(1, x.size(1))``, with a step of 2 too, and ``range(x.size(1) - 1, -1, -1)`` with
+    ``outputs.insert(0, h)``: how many they are is computed with floats.
+    """
+    back = pace < 0
+    body = helper.make_graph(
+        [
+            constant("first_of_all", 0),
+            *made([("Mul", ["i", "pace"], "far", {}), ("Add", ["begin", "far"], "place", {}),
+                   ("Gather", ["x", "place"], "x_t", {"axis": 1})]),
+            *plain_step("x_t", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("SequenceInsert", ["list", "h_n", *(["first_of_all"] if back else [])], ["longer"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), sequence("list"),
+         info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), sequence("longer"), info("h_n", ["B", UNITS])],
+    )  # fmt: skip
+    range_of = [("Sub", ["steps", "one"], "begin", {})] if back else [("Identity", ["one"], "begin", {})]
+    nodes = [
+        *size_of("x", 1, "steps"), constant("one", 1), constant("pace", pace), constant("end", -1),
+        helper.make_node("SequenceEmpty", [], ["empty"]),
+        *made([
+            *range_of, ("Sub", ["end" if back else "steps", "begin"], "all", {}),
+            ("Cast", ["all"], "as_float", {"to": 1}), ("Cast", ["pace"], "float_pace", {"to": 1}),
+            ("Div", ["as_float", "float_pace"], "quotient", {}), ("Ceil", ["quotient"], "up", {}),
+            ("Cast", ["up"], "count", {"to": 7}),
+        ]),
+        helper.make_node("Loop", ["count", "", "empty", "h"], ["all_h", "last"], body=body),
+        helper.make_node("ConcatFromSequence", ["all_h"], ["y"], axis=1, new_axis=1),
+    ]  # fmt: skip
+    outputs = [info("last", ["B", UNITS]), info("y", ["B", "steps", UNITS])]
+    model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
+    check(model, feeds(2, 5))
+    check(model, feeds(2, 4))
+    assert f"rg.dynamic_rnn(Steps(), {sequence_of}, " in rg.read_onnx(model).script()
 
 
 @pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])

@@ -18,7 +18,7 @@ from rnngraph.ir.interpreter import interpret
 
 pytest.importorskip("onnx")
 RANDOM = np.random.default_rng(0)
-KNOWN_LIMITS = ("no first axis in common that counts rows", "it counts to the size", "is asked for by itself")
+KNOWN_LIMITS = ("no axis in common that counts rows", "it counts to the size", "is asked for by itself")
 """What of loops and of computed sizes the language can't say."""
 
 
