@@ -40,7 +40,7 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
     if isinstance(x, Unrounded) and x.scale is None:
         return x.source
     _check_blocks(call)
-    scale = call.array(scale_at, "its scale")
+    scale = _finite(call.array(scale_at, "its scale"))
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     if isinstance(x, Unrounded):
         return _rescaled(call, x, scale, zero)
@@ -56,6 +56,12 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
     if zero is not None and zero.any():
         steps = combined(call, "Sub", steps, known(np.broadcast_to(zero, scale.shape).astype(np.float32).reshape(ones)))
     return combined(call, "Mul", steps, known(scale.astype(np.float32).reshape(ones)))
+
+
+def _finite(scale: np.ndarray) -> np.ndarray:
+    if not np.isfinite(scale).all():  # as of a mask with -inf, of which quantization leaves nothing
+        raise UnreadableError("its scale is no finite number; quantize the file without this node")
+    return scale
 
 
 def _check_blocks(call: Call) -> None:
@@ -150,7 +156,7 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
     if np.dtype(kind).kind not in "iu":
         raise UnreadableError(f"it quantizes to {kind}")
     zero = None if x_zero is None else x_zero.numbers("its zero point")
-    scale, zeros = numbers_of(x_scale.numbers("its scale"), zero)
+    scale, zeros = numbers_of(_finite(x_scale.numbers("its scale")), zero)
     ones, limits = _beside(shape_of(x), scale.size, axis), np.iinfo(kind)
     if isinstance(x, Known):
         steps = np.rint(x.numbers("an array") / scale.reshape(ones)) + zeros.reshape(ones)
