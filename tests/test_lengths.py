@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -233,3 +234,14 @@ def test_other_masks_leave_nothing_out(case: str) -> None:
     old, new = OTHERS[case]
     assert old in WRITTEN
     assert not RowLengths(parse(WRITTEN.replace(old, new))).scans
+
+
+@pytest.mark.parametrize("graph", ["inference", "training"])
+def test_tiles_read_no_row_that_has_ended(graph: str) -> None:
+    """Nobody wrote what lies there. Numbers as small as halves of pointers made steps 40 times as long."""
+    x, n = rg.placeholder("x", (11, None, 24)), rg.placeholder("n", (11,), "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(96), x, sequence_length=n)
+    program = rg.compile(outputs, loss=rg.reduce_mean(outputs), cache=False)
+    text = getattr(program, graph).show("loops")
+    assert re.search(r"active\d* = min r\d+\+1, ", text)
+    assert not re.search(r"load m\d+\[r\d+\+\d+\] : i64", text)

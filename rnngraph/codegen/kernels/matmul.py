@@ -156,7 +156,7 @@ class Tiles:
     def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
     ) -> None:  # fmt: skip
-        """Tiles over the active rows; the last one may look at others, of which it stores nothing."""
+        """Tiles over the active rows; the last one may look at the last row again, of which it stores nothing."""
         share = self.share if self.rows_shared else None
 
         def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
@@ -221,6 +221,8 @@ class Tiles:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
                 index = row + number
                 if active is not None and self.region.active is not None:
+                    if number != 0:  # what lies in rows that ended nobody wrote: numbers that are slow, where small
+                        index = inner.let_index("active", "min", index, active - 1)
                     index = self.region.active.table.row(inner, index)
                 return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
 
