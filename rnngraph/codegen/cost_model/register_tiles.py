@@ -93,7 +93,7 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
     """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
-    streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    streamed = 0.0 if target.keeps(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 

@@ -328,7 +328,7 @@ class Tiles:
         """Steps go through the groups forth and back where the first cache doesn't hold all weights: what one step read
         last is in the caches yet when the next one begins with it.
         """
-        return 0 if self._weight_bytes <= self.region.target.first_cache // 2 else self.region.parity
+        return 0 if self.region.target.keeps(self._weight_bytes) else self.region.parity
 
     @property
     def _are_fetched(self) -> bool:

@@ -134,7 +134,7 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
         return tiles > WORTH_TRANSPOSING or is_batched_product(product)
     pitch = distance if isinstance(distance, int) else right.shape[-1]
     extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
-    return tiles >= WORTH_PACKING and extent > region.target.first_cache // 2
+    return tiles >= WORTH_PACKING and not region.target.keeps(extent)
 
 
 def _is_transposed(region: Region, contraction: Contraction) -> bool:

@@ -65,6 +65,10 @@ class Target:
             return 1
         return max(1, self.vector_bits // 8 // item_bytes)
 
+    def keeps(self, size_bytes: int) -> bool:
+        """Whether the first cache keeps so much from one reading to the next, beside what else passes."""
+        return size_bytes <= self.first_cache // 2
+
     @property
     def byte_activations(self) -> str:
         """What activations of 8 bits are beside int8 weights: ``uint8`` or ``int8``; empty where products are those of

@@ -16,7 +16,6 @@ from ..kernels.loop_nests import WorkerSlice, each_slice, single
 from ..kernels.values import is_emitted
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import LetIndex
-from ..machine.target import Target
 from .entry_writer import EntryWriter
 from .ticks import TABLE, Timed
 
@@ -28,10 +27,10 @@ class RowTables:
     """The tables of active rows that an entry of these ``workers`` makes of a graph's masks."""
 
     def __init__(
-        self, writer: EntryWriter, allocation: Allocation, lengths: RowLengths, target: Target, workers: Workers
+        self, writer: EntryWriter, allocation: Allocation, lengths: RowLengths, workers: Workers
     ) -> None:  # fmt: skip
         self.writer, self.allocation, self.lengths = writer, allocation, lengths
-        self.target, self.workers = target, workers
+        self.workers = workers
         self.tables: dict[LengthMask, MaskTable] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> Active:
@@ -81,7 +80,7 @@ class RowTables:
         parts = workers.parts if workers.rowwise is not None and workers.rowwise.rows == mask.rows else 1
         steps = (mask.length + 1) * parts
         lengths = scratch("limits", "int64", mask.rows)
-        order = scratch("order", "int64", mask.rows + self.target.registers)  # tiles look behind the last row
+        order = scratch("order", "int64", mask.rows)
         counts, cursor = (scratch(name, "int64", steps) for name in ("counts", "cursor"))
         table = MaskTable(mask, size(span), parts, lengths, order, counts)
 

@@ -347,7 +347,7 @@ class Scan:
         """Whether a step multiplies by more than the first cache holds."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op == "matmul")
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
-        return isinstance(numbers, int) and numbers > self.chunk.target.first_cache // 2
+        return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
 
     def _begin_block(self, block: Block, views: Mapping[Node, View], at: _Moment) -> None:
         """At the first step of each block its own initial values are carried on, or what is carried is kept."""

@@ -108,7 +108,7 @@ class _Scheduler:
         self.writer = EntryWriter(panels, parts, ticks)
         rows = rows_of(graph) if parts > 1 else 0
         self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
-        self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), target, Workers(parts, self.rowwise))
+        self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), Workers(parts, self.rowwise))
         self.is_step = not lengths_of(graph)
         self.work = Work()
         self.synchronized: set[Node] = set()

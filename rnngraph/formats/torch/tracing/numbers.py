@@ -121,7 +121,7 @@ def _reduced(dim: Dim, by: int) -> Ratio | None:
 
 
 class _Open:
-    """What both kinds of numbers are asked for by NumPy's functions."""
+    """What both kinds of numbers give divided, to a power, and to NumPy's functions."""
 
     def __array_ufunc__(self, function: Any, method: str, *given: Any, **options: Any) -> Any:
         name = function.__name__
@@ -132,6 +132,15 @@ class _Open:
                 found = math.floor(given[0]) if name == "floor" else math.ceil(given[0])
                 return as_float(found) if isinstance(found, Extent) else float(found)
         return getattr(function, method)(*map(_plain, given), **options)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _float("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _float("/", other, self)
+
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        return _power(self, other)
 
 
 class Extent(_Open, int):
@@ -163,15 +172,6 @@ class Extent(_Open, int):
         return self._new(self.dim * dim_of(other)) if isinstance(other, int) else _float("*", self, other)
 
     __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        return _float("/", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _float("/", other, self)
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return _power(self, other)
 
     def __neg__(self) -> int:
         return self._new(-1 * self.dim)
@@ -286,15 +286,6 @@ class OpenFloat(_Open, float):
         return _float("*", self, other)
 
     __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        return _float("/", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _float("/", other, self)
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return _power(self, other)
 
     def __neg__(self) -> Any:
         return self * -1
