@@ -76,7 +76,7 @@ def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
     heat: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
     for kernel in profile.kernels:
-        known = [(where, part) for where, part in kernel.pieces if where is not None]
+        known = [(piece.where, piece.share) for piece in kernel.pieces if piece.where is not None]
         for where, part in known:
             number = places.place(where)
             heat[number] = heat.get(number, 0.0) + kernel.share * part

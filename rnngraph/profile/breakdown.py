@@ -1,13 +1,15 @@
 """From what slots counted to kernels, and from kernels to layers, phases and lines.
 
-Kernels are measured. Where one computes several lines or layers, each has the share that its ops have of the kernel's
-cost, as ``floors`` estimates it.
+Kernels are measured. Where one computes several lines or layers, each has the share of its time that its ops have of
+the kernel's cost, as ``floors`` estimates it; operations and bytes are counted op by op.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..codegen.analysis.node_kinds import label_of
 from ..codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
@@ -18,7 +20,7 @@ from ..ir.ops import OPS
 from .floors import Floor, bound_of, floor_of
 from .limits import Limits
 from .measure import Measured
-from .work import Feeds, Sizes, work_of
+from .work import Feeds, Sizes, Work, work_of
 
 NO_LAYER, NO_LINE = "(no layer)", "(no line)"
 APART = {WAIT: "(waits)", PACK: "(packing)"}
@@ -66,76 +68,112 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What a kernel computes for one line of the script.
+
+    share: fraction of the kernel's time, as a model of its cost divides it.
+    flops, bytes: counted, of a call.
+    """
+
+    where: Where | None
+    share: float
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
 class KernelPart(Part):
-    """A kernel, and where it belongs: ``pieces`` are the lines of the user's that it computes, with their shares."""
+    """A kernel, and its ``pieces``, one for each line of the script that it computes."""
 
     kind: str = WORK
-    pieces: tuple[tuple[Where | None, float], ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Its lines, the one that takes most first."""
-        ordered = sorted(self.pieces, key=lambda piece: -piece[1])
-        return tuple(dict.fromkeys(str(where) for where, _ in ordered if where is not None))
+        """Its lines, in descending order of time."""
+        ordered = sorted(self.pieces, key=lambda piece: -piece.share)
+        return tuple(dict.fromkeys(str(piece.where) for piece in ordered if piece.where is not None))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Its layers, the one that takes most first."""
-        ordered = sorted(self.pieces, key=lambda piece: -piece[1])
-        return tuple(dict.fromkeys(layer_of(self, where) for where, _ in ordered))
+        """Its layers, in descending order of time."""
+        ordered = sorted(self.pieces, key=lambda piece: -piece.share)
+        return tuple(dict.fromkeys(layer_of(self, piece.where) for piece in ordered))
 
     @property
     def phases(self) -> tuple[str, ...]:
         """``forward``, ``backward`` or ``update``."""
-        return tuple(dict.fromkeys(phase_of(self, where) for where, _ in self.pieces))
+        return tuple(dict.fromkeys(phase_of(self, piece.where) for piece in self.pieces))
 
 
 def kernels_of(
     ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits
 ) -> tuple[KernelPart, ...]:  # fmt: skip
-    """A part for each slot that took time, in the order in which they run."""
+    """Return a part for each slot that ran, in the order in which they run.
+
+    Which slots are listed, and what they count, does not depend on measured time.
+    """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
-    outer = measured.seconds[_outer(ticks)]
-    total = float(outer.sum()) or 1.0
-    workers = total / (float(outer[:, 0].sum()) or 1.0)  # that were at it, on average
-    users, found = lines_of_users(ticks), []
+    floors = []
     for number, (timed, work) in enumerate(zip(ticks.timed, works, strict=True)):
-        share = _share(ticks, measured, number, total)
-        if share <= 0.0:
-            continue
-        weights = sum(other.weights for at, other in enumerate(works) if _together(ticks, number, at))
-        floor = floor_of(work, limits, weights, timed.chunked)
+        weights = sum(other.weights for at, other in enumerate(works) if _is_same_step(ticks, number, at))
+        floors.append(floor_of(work, limits, weights, timed.chunked))
+    outer = measured.seconds[[number for number, timed in enumerate(ticks.timed) if timed.whole is None]]
+    workers = (float(outer.sum()) or 1.0) / (float(outer[:, 0].sum()) or 1.0)  # busy ones, on average
+    users, kernels = lines_of_users(ticks), []
+    for number, share in _shares(ticks, measured, floors).items():
+        timed, work, floor = ticks.timed[number], works[number], floors[number]
         seconds = share * measured.native
         runs = work.runs if timed.scan is not None else float(measured.times[number].sum())
-        found.append(
+        kernels.append(
             KernelPart(
-                name_of(timed), seconds, share, runs, work.flops, work.bytes, floor.seconds / workers,
-                bound_of(floor, seconds * workers, work, timed, limits), False, timed.kind,
-                tuple(pieces_of(timed, floor, users)),
+                name_of(timed),
+                seconds,
+                share,
+                runs,
+                work.flops,
+                work.bytes,
+                floor.seconds / workers,
+                bound_of(floor, seconds * workers, work, timed, limits),
+                False,
+                timed.kind,
+                tuple(pieces_of(timed, floor, work, users)),
             )
-        )  # fmt: skip
-    return tuple(found)
+        )
+    return tuple(kernels)
 
 
-def _outer(ticks: Ticks) -> list[int]:
-    return [number for number, timed in enumerate(ticks.timed) if timed.whole is None]
+def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[int, float]:
+    """Return the share of all workers' time of each slot that ran, by its number.
+
+    The time of a scan whose steps are sampled is divided among the samples, which stand in its place.
+    """
+    ran = [number for number, times in enumerate(measured.times.sum(1)) if times > 0]
+    seconds = measured.seconds.sum(1)
+    outer = [number for number in ran if ticks.timed[number].whole is None]
+    shares: dict[int, float] = {}
+    for number, share in zip(outer, _divided(outer, seconds, floors), strict=True):
+        samples = [at for at in ran if ticks.timed[at].whole == number] or [number]
+        for at, part in zip(samples, _divided(samples, seconds, floors), strict=True):
+            shares[at] = share * part
+    return dict(sorted(shares.items()))
 
 
-def _share(ticks: Ticks, measured: Measured, number: int, total: float) -> float:
-    """Of all workers' time. That of a scan whose steps are sampled goes to the samples, in proportion."""
-    seconds, timed = measured.seconds.sum(1), ticks.timed[number]
-    whole = number if timed.whole is None else timed.whole
-    samples = [at for at, other in enumerate(ticks.timed) if other.whole == whole]
-    sampled = float(seconds[samples].sum())
-    if not sampled:
-        return float(seconds[number]) / total if timed.whole is None else 0.0
-    if timed.whole is None:
-        return 0.0
-    return float(seconds[whole] / total * seconds[number] / sampled)
+def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor]) -> Iterator[float]:
+    """Yield the share of each slot in the time of all of them.
+
+    Slots shorter than one reading of the counter have no measured time. If all have none, their floors divide it.
+    """
+    weights = [float(seconds[number]) for number in numbers]
+    if not any(weights):
+        weights = [floors[number].seconds for number in numbers]
+    if not any(weights):
+        weights = [1.0] * len(numbers)
+    yield from (weight / sum(weights) for weight in weights)
 
 
-def _together(ticks: Ticks, one: int, other: int) -> bool:
-    """Whether two kernels are of one step of a scan, or are one."""
+def _is_same_step(ticks: Ticks, one: int, other: int) -> bool:
+    """True if two slots are of one step of a scan, or are the same slot."""
     first, second = ticks.timed[one], ticks.timed[other]
     return one == other or (first.whole is not None and first.whole == second.whole)
 
@@ -163,19 +201,40 @@ def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
     return found
 
 
-def pieces_of(
-    timed: Timed, floor: Floor, users: Mapping[Node, Where]
-) -> Iterator[tuple[Where | None, float]]:  # fmt: skip
-    """The lines of a slot, each with its share. What no line is known of goes with the others, or with its users."""
-    costs: dict[Where, float] = {}
-    for node, cost in floor.costs.items():
-        if node.where is not None:
-            costs[node.where] = costs.get(node.where, 0.0) + cost
+def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
+    """Yield the pieces of a slot, one for each line of the script.
+
+    Nodes that no line is known of go with the others in proportion, or with the line that uses the slot's value.
+    """
+    costs = _by_line(floor.costs)
     total = sum(costs.values())
-    if total:
-        yield from ((where, cost / total) for where, cost in costs.items() if cost)
-    else:
-        yield next(iter(costs), _nearest(timed, users)), 1.0
+    if not total:
+        yield Piece(next(iter(costs), _nearest(timed, users)), 1.0, work.flops, work.bytes)
+        return
+    shares = {where: cost / total for where, cost in costs.items()}
+    flops, moved = _apportioned(work.flops_by_node, shares), _apportioned(work.bytes_by_node, shares)
+    yield from (
+        Piece(where, shares.get(where, 0.0), flops.get(where, 0.0), moved.get(where, 0.0))
+        for where in dict.fromkeys([*shares, *flops, *moved])
+    )
+
+
+def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
+    """Return the sums by line, of nodes that have one."""
+    sums: dict[Where, float] = {}
+    for node, value in values.items():
+        if node.where is not None:
+            sums[node.where] = sums.get(node.where, 0.0) + value
+    return sums
+
+
+def _apportioned(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
+    """Return counts by line. Those of nodes without a line are divided in proportion to the lines' own."""
+    sums = _by_line(counts)
+    known, total = sum(sums.values()), sum(counts.values())
+    if not known:
+        return {where: share * total for where, share in shares.items()}
+    return {where: value / known * total for where, value in sums.items()}
 
 
 def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
@@ -220,37 +279,37 @@ def grouped(
     kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]
 ) -> Mapping[str, Part]:  # fmt: skip
     """Kernels' pieces by name, such as by layer; those of one name are added up."""
-    found: dict[str, Part] = {}
+    parts: dict[str, Part] = {}
     longest: dict[str, float] = {}
     for kernel in kernels:
-        shares: dict[str, float] = {}
-        for where, share in kernel.pieces:
-            key = name(kernel, where)
-            shares[key] = shares.get(key, 0.0) + share
-        for key, share in shares.items():
-            known = found.get(key, Part(key, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ""))
+        pieces: dict[str, list[Piece]] = {}
+        for piece in kernel.pieces:
+            pieces.setdefault(name(kernel, piece.where), []).append(piece)
+        for key, own in pieces.items():
+            known = parts.get(key, Part(key, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ""))
+            share = sum(piece.share for piece in own)
             seconds = share * kernel.seconds
             is_longest = seconds > longest.get(key, -1.0)
             longest[key] = max(seconds, longest.get(key, 0.0))
-            found[key] = Part(
+            parts[key] = Part(
                 key,
                 known.seconds + seconds,
                 known.share + share * kernel.share,
                 0.0,
-                known.flops + share * kernel.flops,
-                known.bytes + share * kernel.bytes,
+                known.flops + sum(piece.flops for piece in own),
+                known.bytes + sum(piece.bytes for piece in own),
                 known.floor + share * kernel.floor,
                 kernel.bound if is_longest else known.bound,
-                known.estimated or len(shares) > 1,
+                known.estimated or len(pieces) > 1,
             )
-    return found
+    return parts
 
 
 def unowned(kernels: Iterable[KernelPart]) -> float:
     """The share of time that no line of the script owns; waits for other workers, of which none could, apart."""
     return sum(
-        kernel.share * share
+        kernel.share * piece.share
         for kernel in kernels
-        for where, share in kernel.pieces
-        if where is None and kernel.kind != WAIT
+        for piece in kernel.pieces
+        if piece.where is None and kernel.kind != WAIT
     )

@@ -153,8 +153,9 @@ def _roofs(limits: Limits) -> Iterator[Mark]:
 
 def _dots(layers: Sequence[Part]) -> Iterator[Mark]:
     for number, part in enumerate(layers):
-        if part.flops and part.bytes and part.seconds:
-            title = f"{part.name}: {part.gflops:.3g} GFLOP/s, {part.share:.1%}"
+        if part.flops and part.bytes:
+            rate = f"{part.gflops:.3g} GFLOP/s" if part.seconds else "too short to be timed"
+            title = f"{part.name}: {rate}, {part.share:.1%}"
             place = _x(part.flops / part.bytes), _y(part.gflops)
             yield Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,29 +43,50 @@ class Products:
 
 @dataclass(frozen=True)
 class Work:
-    """What a kernel does in a call.
+    """The operations and bytes of a kernel in one call.
 
-    runs: how often: for each step of a scan. share: of the rows and steps that are computed, where others have ended.
-    products, elements: of one run; elements: of each elementwise op, and those that a reduction adds up. moved: bytes
-    of one run that are no weights.
+    runs: executions, such as one for each step of a scan.
+    share: fraction of rows and steps that are computed; the others have ended.
+    products: matrix products of one run.
+    elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
+    transfers: (node, bytes) that one run reads or writes for a node, weights apart.
     """
 
     runs: float = 1.0
     share: float = 1.0
     products: tuple[Products, ...] = ()
     elements: tuple[tuple[Node, int], ...] = ()
-    moved: int = 0
+    transfers: tuple[tuple[Node, int], ...] = ()
 
     @property
     def times(self) -> float:
         """Runs, of which each computes all rows."""
         return self.runs * self.share
 
+    @cached_property
+    def flops_by_node(self) -> Mapping[Node, float]:
+        """Floating-point operations of a call by node; an elementwise op counts as one, a multiply-add as two."""
+        counts: dict[Node, float] = {}
+        for item in self.products:
+            counts[item.node] = counts.get(item.node, 0.0) + self.times * item.flops
+        for node, count in self.elements:
+            counts[node] = counts.get(node, 0.0) + self.times * (1 + (node.op == "fma")) * count
+        return counts
+
+    @cached_property
+    def bytes_by_node(self) -> Mapping[Node, float]:
+        """Bytes of a call by the node that reads or writes them; weights are read in each run."""
+        counts: dict[Node, float] = {}
+        for item in self.products:
+            counts[item.node] = counts.get(item.node, 0.0) + self.runs * item.weights
+        for node, count in self.transfers:
+            counts[node] = counts.get(node, 0.0) + self.times * count
+        return counts
+
     @property
     def flops(self) -> float:
-        """Of a call, elementwise ops among them, each of which counts as one, and a multiply-add as two."""
-        own = sum(item.flops for item in self.products)
-        return self.times * (own + sum((1 + (node.op == "fma")) * count for node, count in self.elements))
+        """Floating-point operations of a call."""
+        return sum(self.flops_by_node.values())
 
     @property
     def weights(self) -> int:
@@ -72,9 +94,14 @@ class Work:
         return sum(item.weights for item in self.products)
 
     @property
+    def moved(self) -> int:
+        """Bytes that one run reads and writes, weights apart."""
+        return sum(count for _, count in self.transfers)
+
+    @property
     def bytes(self) -> float:
-        """Bytes of a call: weights of all runs, and what is moved besides."""
-        return self.runs * self.weights + self.times * self.moved
+        """Bytes of a call: the weights of all runs, and all that is read and written besides."""
+        return sum(self.bytes_by_node.values())
 
 
 def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
@@ -82,11 +109,11 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
     runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
     share = active_share(timed.active, sizes, feeds)
     if timed.kind == PACK:
-        return Work(moved=2 * sum(_bytes(node, sizes) for node in timed.nodes))
+        return Work(transfers=tuple((node, 2 * _bytes(node, sizes)) for node in timed.nodes))
     if timed.kind == COPY:
         nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
         read = [node for node in nodes if node.op not in ("broadcast", "constant")]
-        return Work(runs, share, moved=sum(_bytes(node, sizes) for node in [*nodes, *read]))
+        return Work(runs, share, transfers=tuple((node, _bytes(node, sizes)) for node in [*nodes, *read]))
     if timed.memory is None:
         return Work(runs, share)
     members = _computed(timed.nodes, timed.memory)
@@ -94,10 +121,14 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
     elements = tuple(_elementwise(members, sizes))
     rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
     picked = {node.operands[0]: node for node in members if node.op in PICKS}
-    read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
-    stored = [node for node in members if node in timed.memory.stores]
-    moved = [*(picked.get(node, node) for node in read), *stored]
-    return Work(runs, share, products, elements, sum(_bytes(node, sizes) for node in moved))
+    readers = {operand: node for node in reversed(members) for operand in node.operands}
+    transfers = [
+        (readers.get(node, node), _bytes(picked.get(node, node), sizes))
+        for node in values_read(members, timed.memory)
+        if node not in rights and _is_tensor(node)
+    ]
+    transfers += [(node, _bytes(node, sizes)) for node in members if node in timed.memory.stores]
+    return Work(runs, share, products, elements, tuple(transfers))
 
 
 def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:

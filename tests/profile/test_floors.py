@@ -54,7 +54,11 @@ def product(flops: float, weights: int) -> Products:
         (Work(runs=10, products=(product(1e3, 100_000),)), 1e-4, "weights stream from the second cache"),
         (Work(elements=((value("tanh"), 1000),)), 1e-6, "functions: tanh"),
         (Work(elements=((value("neg"), 1000),)), 1e-8, "elementwise arithmetic"),
-        (Work(elements=((value("neg"), 1000),), moved=8000), 8e-7, "reads and writes, first cache"),
+        (
+            Work(elements=((value("neg"), 1000),), transfers=((value("neg"), 8000),)),
+            8e-7,
+            "reads and writes, first cache",
+        ),
         (Work(runs=4, share=0.5, products=(product(1e6, 0),)), 2e-5, "multiply-adds"),
     ],
 )

@@ -30,7 +30,7 @@ def check_sums(profile: Profile) -> None:
         assert math.isclose(sum(part.share for part in parts.values()), total)
     for kernel in profile.kernels:
         assert kernel.lines or kernel.kind in (REST, WAIT), kernel.name
-        assert math.isclose(sum(share for _, share in kernel.pieces), 1.0)
+        assert math.isclose(sum(piece.share for piece in kernel.pieces), 1.0)
         assert min(kernel.floor, kernel.flops, kernel.bytes, kernel.runs) >= 0
     assert str(profile)
     assert profile.plot()
