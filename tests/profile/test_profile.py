@@ -179,9 +179,7 @@ def _too_short(*_: object) -> float:
 
 
 @pytest.mark.parametrize("name", [*NETS, "trained"])
-def test_kernels_too_short_to_be_timed_are_listed_with_their_counts(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kernels_too_short_to_be_timed_are_listed_with_their_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net, timed = profiled(name)
     monkeypatch.setattr(measure, "_own_cycles", _too_short)
     graph = net.program.training if name == "trained" else net.program.inference
