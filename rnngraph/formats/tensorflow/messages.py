@@ -62,7 +62,7 @@ def shape_of(data: bytes) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A ``BundleEntryProto``: where a tensor lies. crc: of its bytes, masked; None where none is given.
+    """A ``BundleEntryProto``: where a tensor lies. crc: of its bytes, masked; a file leaves out a 0.
 
     slices: how many pieces it is written in, each under a key of its own; 0 where it is whole.
     """
@@ -72,7 +72,7 @@ class Entry:
     shard: int
     offset: int
     size: int
-    crc: int | None
+    crc: int
     slices: list[bytes] = field(default_factory=list)
 
 
@@ -85,7 +85,7 @@ def entry_of(data: bytes) -> Entry:
         number_of(found, 3),
         number_of(found, 4),
         number_of(found, 5),
-        number_of(found, 6) if 6 in found else None,
+        number_of(found, 6),
         parts_of(found, 7),
     )
 

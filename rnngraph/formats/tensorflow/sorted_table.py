@@ -1,7 +1,7 @@
 """Sorted tables of keys and values, LevelDB's format, in which TensorFlow keeps the index of a checkpoint.
 
 A table is blocks and a footer. A block's keys are written without what they share with the key before; behind it stand
-a byte that says how it is compressed and a CRC-32C of both. The footer names the block whose values say where the
+a byte that says how it is compressed and a CRC-32C of both, which are compared whenever a block is read. The footer names the block whose values say where the
 others lie (LevelDB, ``doc/table_format.md``).
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from .checksums import masked_crc
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER = 48
@@ -26,8 +28,11 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values of a table, in order. Raises ``ValueError`` where it is damaged."""
     if len(data) < FOOTER or data[-8:] != MAGIC:
         raise ValueError("it does not end as a table does")
-    _, position = _handle(data, len(data) - FOOTER)
-    index, _ = _handle(data, position)
+    unused, position = _handle(data, len(data) - FOOTER)
+    index, position = _handle(data, position)
+    if any(data[position:-8]):
+        raise ValueError("its end is damaged")
+    _block(data, unused)  # of filters, which TensorFlow leaves empty
     for _, value in _entries(_block(data, index)):
         handle, _ = _handle(value, 0)
         yield from _entries(_block(data, handle))
@@ -57,7 +62,9 @@ def _block(data: bytes, handle: Handle) -> bytes:
     offset, size = handle
     if offset + size + 5 > len(data):
         raise ValueError(f"a block at {offset} of {size} bytes reaches beyond its end")
-    kind = data[offset + size]
+    kind, end = data[offset + size], offset + size + 1
+    if masked_crc(data[offset:end]) != int.from_bytes(data[end : end + 4], "little"):
+        raise ValueError(f"the block of {size} bytes at {offset} has another checksum than it was written with")
     if kind == SNAPPY:
         return _uncompressed(data[offset : offset + size])
     if kind != PLAIN:

@@ -21,6 +21,7 @@ from ...public import api
 from ...storage.atomic_file import as_path
 from ..reading import bytes_of_file, not_readable
 from . import sorted_table
+from .checksums import masked_crc
 from .messages import Entry, entry_of, full_names, grouped, number_of, parts_of, shape_of
 
 WHAT = "a TensorFlow checkpoint"
@@ -80,12 +81,14 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
                 pieces.setdefault(label, []).append((extents, entry_of(value)))
     names: dict[str, str] = {}
     if OBJECT_GRAPH in entries:
-        names = full_names(_only_string(files.bytes(entries[OBJECT_GRAPH], "the object graph")))
+        names = full_names(files.texts(entries[OBJECT_GRAPH], "the object graph"))
     found: dict[str, np.ndarray] = {}
     for key, entry in entries.items():
-        if entry.dtype == STRING:
-            continue
         label = key.decode()
+        if entry.dtype == STRING:
+            if not entry.slices:
+                files.texts(entry, label)  # which are no arrays of ours, but show damage
+            continue
         array = _joined(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
         own = names.get(label, label)
         found[label if own in found else own] = array
@@ -113,8 +116,13 @@ class _Shards:
         """Raises ``ValueError`` where the bytes are none of the shape, or not those that were written."""
         reserve(2 * entry.size, f"the variable {label}")
         data = self.bytes(entry, label)
-        _check(data, entry.crc, label)
+        _check(entry.crc, masked_crc(data), label)
         return _array(data, entry.dtype, entry.shape, label)
+
+    def texts(self, entry: Entry, label: str) -> bytes:
+        """The texts of a tensor of strings, one behind the other. Raises ``ValueError`` as ``array`` does."""
+        reserve(2 * entry.size, f"the texts of {label}")
+        return _check_strings(self.bytes(entry, label), entry, label)
 
     def _opened(self, shard: int) -> np.ndarray:
         path = f"{self._prefix}.data-{shard:05d}-of-{self._count:05d}"
@@ -127,12 +135,6 @@ class _Shards:
             raise FileError(f"no file {path}; there are {there or 'no data files'}; copy all files of it") from None
         except OSError as error:
             raise FileError(f"can't read {path}: {error.strerror or error}; give a file that can be read") from None
-
-
-def _only_string(data: bytes) -> bytes:
-    """The one text of a tensor of strings: its length, a checksum of the lengths, and the text."""
-    size, position = sorted_table.varint(data, 0)
-    return data[position + 4 : position + 4 + size]
 
 
 def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
@@ -336,15 +338,25 @@ def _array(data: bytes, dtype: int, shape: tuple[int, ...], label: str) -> np.nd
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def _check(data: bytes, crc: int | None, label: str) -> None:
-    """Where a package that computes CRC-32C is installed, compares it with the one that was written."""
-    if crc is None:
-        return
-    try:
-        from google_crc32c import value as crc32c
-    except ImportError:
-        return
-    plain = crc32c(data)
-    masked = ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    if masked != crc:
-        raise ValueError(f"the bytes of {label} are not those that were written")
+def _check(stored: int, computed: int, label: str) -> None:
+    """Raise ``ValueError`` unless the checksum that a checkpoint holds is that of the bytes it holds."""
+    if stored != computed:
+        raise ValueError(f"the bytes of {label} have another checksum than they were written with")
+
+
+def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
+    """Return the texts of a tensor of strings, one behind the other.
+
+    Their lengths stand before them, with a checksum of the lengths as 32 or 64 bits each; the tensor's own goes on
+    from there (``WriteStringTensor`` of tensor_bundle.cc).
+    """
+    if math.prod(entry.shape) > len(data):
+        raise ValueError(f"{label} has {len(data)} bytes, too few for the lengths of {list(entry.shape)} texts")
+    position, lengths = 0, bytearray()
+    for _ in range(math.prod(entry.shape)):
+        size, position = sorted_table.varint(data, position)
+        lengths += size.to_bytes(4 if size < 1 << 32 else 8, "little")
+    end = position + 4
+    _check(int.from_bytes(data[position:end], "little"), masked_crc(bytes(lengths)), f"the lengths of {label}")
+    _check(entry.crc, masked_crc(bytes(lengths) + data[position:]), label)
+    return data[end:]

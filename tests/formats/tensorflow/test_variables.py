@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,54 @@ def test_changed_files(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["version2.index", "version1"])
 def test_many_changed_files(name: str, tmp_path: Path) -> None:
     check_changed(name, range(300, 10_300), tmp_path)
+
+
+def check_flips(folder: Path, files: list[str], read: Callable[[], dict[str, np.ndarray]]) -> int:
+    """Flip a bit of every byte of every file: an error, or no effect at all. Return the number without effect."""
+    wanted, idle = read(), 0
+    for name in files:
+        whole = (folder / name).read_bytes()
+        for place in range(len(whole)):
+            (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+            try:
+                found = read()
+            except rg.RnnGraphError:
+                continue
+            check_equal(found, wanted)
+            idle += 1
+        (folder / name).write_bytes(whole)
+    return idle
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("version2", ["version2.index", "version2.data-00000-of-00001"]),
+        ("version1", ["version1"]),
+        ("objects", ["objects.index", "objects.data-00000-of-00001"]),
+    ],
+)
+def test_every_changed_byte_is_an_error_or_without_effect(name: str, files: list[str], tmp_path: Path) -> None:
+    for file in files:
+        shutil.copy(FOLDER / file, tmp_path)
+    idle = check_flips(tmp_path, files, lambda: rg.read_tf1_variables(tmp_path / name))
+    assert idle <= 1  # a number's highest bit with a 0 behind it: the same number in two bytes
+
+
+def test_a_damaged_name_is_an_error(tmp_path: Path) -> None:
+    """The lowest bit of a letter of a variable's name, which leaves a table in order."""
+    whole = (FOLDER / "version2.index").read_bytes()
+    shutil.copy(FOLDER / "version2.data-00000-of-00001", tmp_path)
+    place = whole.index(b"kernel")
+    (tmp_path / "version2.index").write_bytes(whole[:place] + b"j" + whole[place + 1 :])
+    with pytest.raises(rg.FileError, match=r"the block of \d+ bytes at 0 has another checksum than it was written"):
+        rg.read_tf1_variables(tmp_path / "version2")
+
+
+def test_a_damaged_number_is_an_error(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "version2.index", tmp_path)
+    data = bytearray((FOLDER / "version2.data-00000-of-00001").read_bytes())
+    data[7] ^= 1
+    (tmp_path / "version2.data-00000-of-00001").write_bytes(data)
+    with pytest.raises(rg.FileError, match=r"the bytes of \S+ have another checksum than they were written with; take"):
+        rg.read_tf1_variables(tmp_path / "version2")

@@ -35,6 +35,31 @@ def test_checksums() -> None:
     assert checksums.masked_crc(array) == checksums.masked_crc(array.tobytes())
 
 
+def test_long_data_is_folded_by_powers_that_leave_the_same_remainder() -> None:
+    reflected = int(f"{checksums.POLYNOMIAL:032b}"[::-1], 2) | 1 << 32
+
+    def remainder(exponent: int) -> int:
+        value = 1
+        for _ in range(exponent):
+            value <<= 1
+            value ^= reflected if value >> 32 else 0
+        return value
+
+    low = [remainder(term) for term in checksums.FOLDED_TERMS]
+    assert remainder(checksums.FOLDED_DEGREE) == low[0] ^ low[1] ^ low[2]
+
+
+@pytest.mark.parametrize("extra", [0, 1, 7, 8, 50_001, 8 * checksums.PIECE - 1, 8 * checksums.PIECE + 123_457])
+def test_checksums_of_long_data(extra: int) -> None:
+    size = checksums.MIN_FOLDED_BYTES + extra
+    data = np.random.default_rng(extra).integers(0, 256, size + 3, np.uint8)[3:]  # words that lie askew
+    state = 0xFFFFFFFF
+    for piece in np.array_split(data, 50):
+        state = checksums._striped(piece, state)
+    assert checksums.crc32c(data) == state ^ 0xFFFFFFFF
+    assert checksums._striped(data[:3000], 0xFFFFFFFF) ^ 0xFFFFFFFF == plain_crc(data[:3000].tobytes())
+
+
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 33, 5000])
 def test_tables_are_read_again(count: int) -> None:
     draw = np.random.default_rng(count)

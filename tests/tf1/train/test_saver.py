@@ -167,3 +167,21 @@ def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
         assert {name.replace("|", "/") for name in read.files} == wanted.keys()
         for name in read.files:
             assert read[name].tobytes() == np.asarray(wanted[name.replace("|", "/")]).tobytes()
+
+
+def test_a_damaged_checkpoint_is_an_error_whichever_byte_it_is(tmp_path: Path) -> None:
+    value = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    weights = tf.Variable(value, name="w")
+    saver = tf.train.Saver()
+    with begun() as sess:
+        path = saver.save(sess, str(tmp_path / "net"))
+    for file in (tmp_path / "net.index", tmp_path / "net.data-00000-of-00001"):
+        whole = file.read_bytes()
+        for place in range(len(whole)):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+            with tf.Session() as sess, pytest.raises(rg.FileError, match="damaged"):
+                saver.restore(sess, path)
+        file.write_bytes(whole)
+    with tf.Session() as sess:
+        saver.restore(sess, path)
+        assert sess.run(weights).tobytes() == value.tobytes()
