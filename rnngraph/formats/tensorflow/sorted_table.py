@@ -1,8 +1,8 @@
 """Sorted tables of keys and values, LevelDB's format, in which TensorFlow keeps the index of a checkpoint.
 
 A table is blocks and a footer. A block's keys are written without what they share with the key before; behind it stand
-a byte that says how it is compressed and a CRC-32C of both, which are compared whenever a block is read. The footer names the block whose values say where the
-others lie (LevelDB, ``doc/table_format.md``).
+a byte that says how it is compressed and a CRC-32C of both. Every block that is read is compared with its CRC. The
+footer names the block whose values say where the others lie (LevelDB, ``doc/table_format.md``).
 """
 
 from __future__ import annotations
