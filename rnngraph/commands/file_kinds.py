@@ -12,6 +12,7 @@ from typing import Any
 import rnngraph as rg
 
 from ..formats.net import SCRIPT
+from ..storage.read_file import open_file
 from .command_error import CommandError
 
 ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
@@ -30,9 +31,11 @@ def script_of(path: Path) -> Path:
 def kind_of(path: Path) -> str:
     """Raises ``CommandError`` where no reader takes such a file."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path, "a net") as file:
             begin = file.read(64)
             text = begin + file.read(MOST_BYTES) if begin.lstrip().startswith(b"{") else b""
+    except rg.FileError as error:
+        raise CommandError(error.what) from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}") from None
     for mark, kind in _BEGINNINGS:

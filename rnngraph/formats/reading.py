@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..allocation import reserve
 from ..errors import DtypeError, FileError, NotReadableError, Where, shown
 from ..storage.atomic_file import as_path
+from ..storage.read_file import read_file
 
 MOST_BYTES = 4 << 30
 """Bytes of a file that is read."""
@@ -29,19 +29,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
         return f"a file of {len(source)} bytes", bytes(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"{what} is read from a path or from bytes, not from {shown(source)}")
-    path = as_path(source)
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise FileError(f"{path} has {size:,} bytes; files of {MOST_BYTES:,} bytes at most are read")
-        reserve(size, f"what {path} holds")
-        return str(path), path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"no file {path}; give the path of {what}") from None
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror or error}; give the path of {what}") from None
+    return str(as_path(source)), read_file(source, what, MOST_BYTES)
 
 
 def json_of(name: str, data: bytes, what: str) -> dict[str, Any]:

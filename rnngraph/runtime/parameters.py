@@ -20,10 +20,8 @@ from ..declare.parameters import ParameterSpec
 from ..errors import (
     ArgumentError,
     DtypeError,
-    FileError,
     GraphError,
     NameLookupError,
-    OutOfMemoryError,
     ShapeError,
     did_you_mean,
     shown,
@@ -31,7 +29,7 @@ from ..errors import (
 from ..forks import Order, fork_lock
 from ..missing import OF_PARAMETERS, Telling
 from ..public import api, taking
-from ..storage.atomic_file import as_path, replace_file
+from ..storage.array_file import read_arrays, write_arrays
 
 
 class Changes:
@@ -211,20 +209,8 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
-        path = as_path(path)
         _, arrays = self.snapshot()
-        if path.suffix == ".npz":
-            with replace_file(path) as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-        elif path.suffix == ".safetensors":
-            from safetensors.numpy import save
-
-            with replace_file(path) as file:
-                file.write(save(arrays))
-        else:
-            raise ArgumentError(
-                f"can't save parameters as {path.suffix or 'a file without suffix'}; use .npz or .safetensors"
-            )
+        write_arrays(path, arrays, "parameters")
 
 
 def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], strict: bool) -> dict[str, str]:
@@ -279,23 +265,7 @@ def _read(source: Any) -> dict[str, Any]:
         return dict(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
-    path = as_path(source)
-    try:
-        reserve(path.stat().st_size if path.is_file() else 0, f"what {path} holds")
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return dict(load_file(path))
-    except OutOfMemoryError:
-        raise
-    except FileNotFoundError:
-        raise FileError(f"no file {path}; give the path of an .npz or .safetensors file") from None
-    except Exception as error:  # whatever a damaged file makes its reader raise
-        raise FileError(f"{path} is damaged or no {path.suffix} file: {error}") from None
-    raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
+    return read_arrays(source, "parameters")
 
 
 def _reserve(slots: Mapping[str, ParameterSpec]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,13 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(target.stat().st_mode):
+                raise FileError(f"can't write {os.fspath(path)}: it is no file; give a path that is free or a file's")
         _remove_leftovers(target)
         file, temporary = _beside(target, mode)
+    except FileError:
+        raise
     except OSError as error:
         raise _cannot_write(path, error) from None
     try:

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from ..errors import FileError
 from .locks import locked_directory
+from .read_file import open_file
 
+MAX_MANIFEST_BYTES = 1 << 26
 _NAMED = 5  # so many files an error names
 
 Digests = dict[str, dict[str, list[str]]]
@@ -124,7 +126,8 @@ def _digest(path: Path) -> str:
 
 def _read(path: Path) -> Digests:
     try:
-        text = json.loads(path.read_text())
+        with open_file(path) as file:
+            text = json.loads(file.read(MAX_MANIFEST_BYTES))
         if text["format"] != 1:
             raise ValueError("another format")
         return {str(net): {str(file): [*map(str, known)] for file, known in files.items()}

@@ -21,6 +21,7 @@ from ..allocation import reserve
 from ..errors import FileError
 from .atomic_file import as_path, replace_file, sync_directory
 from .locks import locked_directory
+from .read_file import open_file
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 1 << 20
@@ -164,19 +165,19 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != facts["bytes"]:
             raise ValueError(f"{path.name} has {size} bytes instead of {facts['bytes']}")
         reserve(2 * size, f"what {path.name} holds")
-        data = file.read()
+        data = file.read(size)
     if _digest(data) != facts["sha256"]:
         raise ValueError(f"the bytes of {path.name} are not those that were written")
     return data
 
 
 def _bytes(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with open_file(path, "a manifest") as file:
         data = file.read(MOST_MANIFEST + 1)
     if len(data) > MOST_MANIFEST:
         raise ValueError("it is too long")

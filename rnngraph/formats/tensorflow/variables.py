@@ -19,6 +19,7 @@ from ...allocation import reserve
 from ...errors import FileError, RnnGraphError
 from ...public import api
 from ...storage.atomic_file import as_path
+from ...storage.read_file import open_file
 from ..reading import bytes_of_file, not_readable
 from . import sorted_table
 from .checksums import masked_crc
@@ -102,7 +103,7 @@ class _Shards:
         self._prefix, self._count = prefix, count
         self._mapped: dict[int, np.ndarray] = {}
 
-    def bytes(self, entry: Entry, label: str) -> bytes:
+    def bytes_of(self, entry: Entry, label: str) -> bytes:
         if not 0 <= entry.shard < self._count:
             raise ValueError(f"{label} lies in data file {entry.shard} of {self._count}")
         if entry.shard not in self._mapped:
@@ -115,21 +116,24 @@ class _Shards:
     def array(self, entry: Entry, label: str) -> np.ndarray:
         """Raises ``ValueError`` where the bytes are none of the shape, or not those that were written."""
         reserve(2 * entry.size, f"the variable {label}")
-        data = self.bytes(entry, label)
+        data = self.bytes_of(entry, label)
         _check(entry.crc, masked_crc(data), label)
         return _array(data, entry.dtype, entry.shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
         """The texts of a tensor of strings, one behind the other. Raises ``ValueError`` as ``array`` does."""
         reserve(2 * entry.size, f"the texts of {label}")
-        return _check_strings(self.bytes(entry, label), entry, label)
+        return _check_strings(self.bytes_of(entry, label), entry, label)
 
     def _opened(self, shard: int) -> np.ndarray:
         path = f"{self._prefix}.data-{shard:05d}-of-{self._count:05d}"
         try:
-            if not os.path.getsize(path):
-                return np.empty(0, np.uint8)
-            return np.memmap(path, np.uint8, "r")
+            with open_file(path, "a data file") as file:
+                if not os.fstat(file.fileno()).st_size:
+                    return np.empty(0, np.uint8)
+                return np.memmap(file, np.uint8, "r")
+        except FileError:
+            raise
         except FileNotFoundError:
             there = ", ".join(sorted(map(os.path.basename, glob.glob(f"{glob.escape(str(self._prefix))}.data-*"))))
             raise FileError(f"no file {path}; there are {there or 'no data files'}; copy all files of it") from None

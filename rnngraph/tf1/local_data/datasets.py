@@ -10,6 +10,7 @@ import numpy as np
 from ...arguments import check_within, number, whole_number
 from ...errors import FileError
 from ...public import api
+from ...storage.read_file import open_file
 from .digits import FILES, idx
 from .stored import Pair, arrays_of, place_of, rows_of, words_of
 
@@ -99,7 +100,7 @@ def _cut(x: np.ndarray, y: np.ndarray, test_split: float) -> tuple[Pair, Pair]:
 def _word_index(place: str) -> dict[str, int]:
     """Ids by words, of a JSON file."""
     try:
-        with open(place, "rb") as file:
+        with open_file(place, "a file of words") as file:
             data = file.read(_LARGEST + 1)
         found = json.loads(data) if len(data) <= _LARGEST else None
         if not isinstance(found, dict):

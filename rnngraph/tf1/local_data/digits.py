@@ -14,6 +14,7 @@ from ...arguments import array_of, whole_number
 from ...errors import ArgumentError, FileError, ShapeError
 from ...public import api
 from ...storage.atomic_file import as_path
+from ...storage.read_file import open_file
 from ..core.errors import NotFoundError
 from ..core.names import dtype_name
 
@@ -25,10 +26,13 @@ LARGEST = 1 << 30
 def idx(path: str) -> np.ndarray:
     """The bytes of a file in MNIST's format, packed by gzip or not, in their shape."""
     try:
-        with open(path, "rb") as plain:
+        with open_file(path, "a file of digits") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
+            plain.seek(0)
+            with gzip.GzipFile(fileobj=plain) if packed else plain as file:
+                data = file.read(LARGEST + 1)
+    except FileError:
+        raise
     except (OSError, EOFError) as error:
         raise FileError(f"can't read {path}: {error}") from None
     axes = data[3] if len(data) > 3 and data[:3] == b"\0\0\x08" else 0

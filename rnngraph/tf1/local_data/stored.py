@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arguments import whole_number
 from ...errors import ArgumentError, FileError
+from ...storage.array_file import read_npz
 from ...storage.atomic_file import as_path
 from ..core.errors import NotFoundError
 
@@ -35,13 +36,14 @@ def arrays_of(path: str, names: tuple[str, ...]) -> list[np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             if sum(item.file_size for item in archive.infolist()) > LARGEST:
                 raise FileError(f"{path} holds more than {LARGEST} bytes")
-        with np.load(path) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise FileError(f"{path} has no {', '.join(missing)}; it has {', '.join(file.files[:20])}")
-            return [file[name] for name in names]
+        arrays = read_npz(path)
+    except FileError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise FileError(f"can't read {path}: {_CONVERT if 'allow_pickle' in str(error) else error}") from None
+        raise FileError(f"can't read {path}: {_CONVERT if 'pickled' in str(error) else error}") from None
+    if missing := [name for name in names if name not in arrays]:
+        raise FileError(f"{path} has no {', '.join(missing)}; it has {', '.join(list(arrays)[:20])}")
+    return [arrays[name] for name in names]
 
 
 _CONVERT = (

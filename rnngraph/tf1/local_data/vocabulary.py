@@ -14,6 +14,7 @@ from ...arguments import whole_number
 from ...errors import ArgumentError, DtypeError, FileError, shown
 from ...public import api
 from ...storage.atomic_file import as_path, replace_file
+from ...storage.read_file import open_file
 
 _WORDS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+(?=[A-Z])|['\w\-]+")
 _LARGEST = 1 << 30
@@ -177,8 +178,10 @@ class VocabularyProcessor:
         """What ``save`` wrote."""
         path = as_path(filename)
         try:
-            with open(path, "rb") as file:
+            with open_file(path, "a vocabulary") as file:
                 data = file.read(_LARGEST + 1)
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(f"can't read {os.fspath(path)}: {error.strerror or error}") from None
         try:

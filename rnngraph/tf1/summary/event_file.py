@@ -16,6 +16,7 @@ from ...errors import ArgumentError, DtypeError, FileError, shown
 from ...formats.tensorflow.checksums import masked_crc
 from ...public import api
 from ...storage.atomic_file import as_path
+from ...storage.read_file import open_file
 from ..core.graph import Graph
 from .drawing import graph_def as drawn
 from .messages import Event, Summary
@@ -168,7 +169,7 @@ def summary_iterator(path: str) -> Iterator[Event]:
 
 def _events(path: str) -> Iterator[Event]:
     try:
-        with open(path, "rb") as file:
+        with open_file(path, "a log") as file:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
                 if masked_crc(head[:8]) != checked or length > LONGEST:
@@ -180,5 +181,7 @@ def _events(path: str) -> Iterator[Event]:
                 if masked_crc(data) != struct.unpack("<I", end)[0]:
                     raise FileError(f"{path} is damaged: a record has another checksum")
                 yield Event.FromString(data)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror or error}") from None

@@ -13,6 +13,7 @@ from ...errors import FileError
 from ...formats.tensorflow.variables import read_tf1_variables
 from ...public import api
 from ...storage.atomic_file import as_path, replace_file
+from ...storage.read_file import open_file
 from ..core.errors import NotFoundError
 
 
@@ -48,10 +49,12 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
     """What the file says; None where there is none."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
-        with open(path, "rb") as file:
+        with open_file(path, "a checkpoint file") as file:
             text = file.read(1 << 24).decode()
     except FileNotFoundError:
         return None
+    except FileError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"can't read {path}: {error}") from None
     found = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)

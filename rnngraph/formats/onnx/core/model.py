@@ -13,6 +13,7 @@ import numpy as np
 
 from ....allocation import reserve
 from ....errors import FileError, MissingExtraError, shown
+from ....storage.read_file import open_file
 from ...reading import MOST_BYTES, bytes_of_file
 
 WHAT = "an ONNX file"
@@ -306,12 +307,14 @@ class ArrayReader:
             path = (folder / location).resolve()
             if not location or not path.is_relative_to(folder):
                 raise FileError(f"{self._name}: {what} lies in {shown(location)}, out of the model's folder")
-            whole = path.stat().st_size
-            length = int(entries.get("length") or whole - offset)
-            if offset < 0 or length < 0 or offset + length > whole or length > MOST_BYTES:
-                raise FileError(f"{self._name} is damaged: {what} lies at {offset} of {shown(location)}, past its end")
-            reserve(length, f"what {path} holds")
-            with path.open("rb") as file:
+            with open_file(path, f"the file that holds {what}") as file:
+                whole = os.fstat(file.fileno()).st_size
+                length = int(entries.get("length") or whole - offset)
+                if offset < 0 or length < 0 or offset + length > whole or length > MOST_BYTES:
+                    raise FileError(
+                        f"{self._name} is damaged: {what} lies at {offset} of {shown(location)}, past its end"
+                    )
+                reserve(length, f"what {path} holds")
                 file.seek(offset)
                 return file.read(length)
         except FileError:

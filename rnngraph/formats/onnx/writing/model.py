@@ -17,6 +17,7 @@ from ....program.callable_graph import CallableGraph
 from ....program.program import Program
 from ....public import api
 from ....storage.atomic_file import as_path, replace_file
+from ....storage.read_file import open_file
 from .loops import loop_writer
 from .operators import Writer
 from .protobuf import HEAD, serialized
@@ -93,10 +94,12 @@ def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
 def _refuse_others(target: Path, where: Where | None) -> None:
     """Raises ``FileError`` where a file lies at ``target`` that this function did not write."""
     try:
-        with open(target, "rb") as file:
+        with open_file(target, "a file to write") as file:
             head = file.read(2 * len(HEAD))
     except FileNotFoundError:
         return
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"can't write {target}: {error.strerror or error}; give a path that can be written", where

@@ -1,0 +1,128 @@
+"""Arrays by name in one file: ``.npz`` of NumPy's, or ``.safetensors``.
+
+Files of safetensors that are written here hold a digest, which is compared when they are read. Those of other programs
+hold none.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from ..allocation import bytes_of, reserve
+from ..errors import ArgumentError, FileError, OutOfMemoryError
+from .atomic_file import as_path, replace_file
+from .read_file import open_file, read_file
+from .sealed_safetensors import is_intact, metadata_of, seal
+
+_END_BYTES = 22 + 0xFFFF
+"""Bytes of a zip's end with the longest comment."""
+SUFFIXES = (".npz", ".safetensors")
+MARK, DIGEST = "rnngraph_format", "rnngraph_sha256"
+"""Keys of ``__metadata__``. Damage to one of them leaves the other, which shows that there was a digest."""
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], what: str) -> None:
+    """Replace a file by these arrays, whole or not at all.
+
+    Args:
+        path: Its suffix says which format it gets.
+        arrays: By name.
+        what: What the arrays are, for errors.
+
+    Raises:
+        ArgumentError: The suffix is another one.
+        FileError: The file can't be written.
+    """
+    target = as_path(path)
+    if target.suffix not in SUFFIXES:
+        suffix = target.suffix or "a file without suffix"
+        raise ArgumentError(f"can't save {what} as {suffix}; use .npz or .safetensors")
+    with replace_file(target) as file:
+        if target.suffix == ".npz":
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            return
+        for piece in seal(arrays, {MARK: "1"}, DIGEST):
+            file.write(piece)
+
+
+def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name.
+
+    Args:
+        path: Its suffix says which format it has.
+        what: What is loaded, for errors.
+
+    Raises:
+        ArgumentError: The suffix is another one.
+        FileError: The file is missing, damaged or none of its format.
+        OutOfMemoryError: There is no memory for the arrays.
+    """
+    source = as_path(path)
+    if source.suffix not in SUFFIXES:
+        raise ArgumentError(f"can't load {what} from {source}; give a mapping, .npz or .safetensors")
+    try:
+        return read_npz(source) if source.suffix == ".npz" else _read_safetensors(source)
+    except (FileError, OutOfMemoryError):
+        raise
+    except FileNotFoundError:
+        raise FileError(f"no file {source}; give the path of an .npz or .safetensors file") from None
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise FileError(
+            f"{source} is damaged or no {source.suffix} file: {error}; give the file as it was written"
+        ) from None
+
+
+def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load  # which takes longer to import than all of storage
+
+    data = read_file(path, "an .npz or .safetensors file", copies=2)
+    metadata = metadata_of(data)
+    if (MARK in metadata or DIGEST in metadata) and not is_intact(data, DIGEST):
+        raise ValueError(f"its {len(data):,} bytes are not those that were written")
+    return dict(load(data))
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of a file that ``np.savez`` wrote. Raises ``ValueError`` and others where it is damaged."""
+    with open_file(path, "an .npz file") as file, zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _check_count(file, len(members))
+        reserve(sum(member.file_size for member in members), f"what {os.fspath(path)} holds")
+        arrays = {}
+        for member in members:
+            with archive.open(member) as opened:
+                arrays[member.filename.removesuffix(".npy")] = _npy(opened, member)  # type: ignore[arg-type]
+        return arrays
+
+
+def _check_count(file: BinaryIO, count: int) -> None:
+    """Raise ``ValueError`` where the end of a zip says another number of members, which ``zipfile`` doesn't compare."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END_BYTES))
+    end = file.read()
+    place = end.rfind(b"PK\5\6") + 10
+    announced = int.from_bytes(end[place : place + 2], "little")
+    if announced not in (count, 0xFFFF):  # 0xFFFF where there are more, whose number stands elsewhere
+        raise ValueError(f"it lists {count} arrays, and {announced} were written")
+
+
+def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return the array of a member, whose header may not announce more or less than the bytes that follow."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{member.filename} is of version {version[0]}.{version[1]} of NumPy's format")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_by_columns, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds pickled objects, which may run anything; write arrays of numbers")
+    count = bytes_of(shape, dtype)
+    data = file.read(count + 1)
+    if len(data) != count:
+        raise ValueError(f"{member.filename} has {len(data):,} bytes or more for {dtype}{list(shape)}")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape[::-1]).T if is_by_columns else array.reshape(shape)

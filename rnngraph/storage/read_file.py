@@ -1,0 +1,85 @@
+"""Reading of files: regular ones alone, and no more of one than its size says.
+
+Devices and pipes may never end, and opening a pipe waits for its writer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO
+
+from ..allocation import reserve
+from ..errors import FileError
+from .atomic_file import as_path
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def open_file(path: str | os.PathLike[str], what: str = "a file") -> BinaryIO:
+    """Open a regular file for reading, without waiting for anything.
+
+    Args:
+        path: The file, or a link to it.
+        what: The format for errors, such as ``"an ONNX file"``.
+
+    Raises:
+        FileError: The path is that of a directory, device, pipe or socket.
+        OSError: The system can't open it.
+    """
+    check_regular(os.stat(path).st_mode, path, what)  # before a device is opened, which may act on it
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        check_regular(os.fstat(descriptor).st_mode, path, what)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def check_regular(mode: int, path: str | os.PathLike[str], what: str) -> None:
+    """Raise ``FileError`` unless a file's mode is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
+        raise FileError(f"{os.fspath(path)} is {kind}; give the path of {what}")
+
+
+def read_file(path: str | os.PathLike[str], what: str, most: int | None = None, copies: int = 1) -> bytes:
+    """Return all bytes of a regular file.
+
+    Args:
+        path: The file, or a link to it.
+        what: The format for errors, such as ``"an ONNX file"``.
+        most: Bytes that are read; longer files are refused.
+        copies: How often the caller holds the bytes at once, for which there must be memory.
+
+    Raises:
+        FileError: There is no such file, it can't be read, or it is longer than ``most`` or than its size says.
+        OutOfMemoryError: There is no memory for it.
+    """
+    file_path = as_path(path)
+    try:
+        with open_file(file_path, what) as file:
+            size = os.fstat(file.fileno()).st_size
+            if most is not None and size > most:
+                raise FileError(f"{file_path} has {size:,} bytes, and {most:,} at most are read; give a smaller file")
+            reserve(copies * size, f"what {file_path} holds")
+            data = file.read(size + 1)
+    except FileNotFoundError:
+        raise FileError(f"no file {file_path}; give the path of {what}") from None
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"can't read {file_path}: {error.strerror or error}; give the path of {what}") from None
+    if len(data) != size:
+        raise FileError(
+            f"{file_path} has {size:,} bytes by its size, and others are read: another program is writing it, or the "
+            "system makes it up (as in /proc); copy it, and give the copy"
+        )
+    return data
