@@ -36,7 +36,7 @@ def _heads(dtype: str) -> dict[str, Any]:
     return {
         "softmax": rg.softmax(z), "exp": rg.exp(z), "log": rg.log(rg.abs(z) + 0.5), "gelu": rg.gelu(z),
         "waves": rg.sin(z) + rg.cos(z), "log1p": rg.log1p(rg.exp(z)), "elu": rg.elu(z), "erf": rg.erf(z),
-        "atan": rg.atan(z * 3),
+        "atan": rg.atan(z * 3), "squashed": rg.tanh(z) * rg.sigmoid(z) + rg.expm1(z),
         "root": rg.sqrt(rg.square(z) + 1), "sums": rg.reduce_sum(z, 0) / (1 + rg.reduce_max(rg.abs(z))),
         "mean": rg.reduce_mean(z, 1), "least": rg.reduce_min(z, -1), "clipped": rg.relu6(z) + rg.clip(z, -0.1, 0.2),
     }  # fmt: skip

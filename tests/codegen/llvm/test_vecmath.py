@@ -261,3 +261,13 @@ def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
     assert "call" not in function.assembly
     divides = name in ("tanh", "sigmoid", "atan") and (target != "estimated" or dtype == "float64")
     assert function.text.count("fdiv") == divides
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_may_take_square_roots(dtype: str) -> None:
+    """A square root is one instruction, so nothing is called."""
+    x = np.array([0.0, -0.0, 2.0, 1e-300 if dtype == "float64" else 1e-40, -1.0, np.inf, np.nan], dtype)
+    root = Compiled(lambda b, value: b.sqrt(value), dtype)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(root(x), np.sqrt(x))
+    assert "call" not in root.assembly

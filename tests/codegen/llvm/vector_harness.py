@@ -111,6 +111,9 @@ class TextBuilder:
     def fma(self, x: Handle, y: Handle, z: Handle) -> Handle:
         return self._intrinsic("fma", x, y, z) if self.fused else self.add(self.mul(x, y), z)
 
+    def sqrt(self, x: Handle) -> Handle:
+        return self._intrinsic("sqrt", x)
+
     def abs(self, x: Handle) -> Handle:
         return self._intrinsic("fabs", x)
 

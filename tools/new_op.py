@@ -1,0 +1,125 @@
+"""List what an elementwise op still lacks, place by place: ``python tools/new_op.py exp2``.
+
+Each place is a file and a name in it. An op is known there if its name stands in the code of that name. The command
+reads text and runs nothing of the op, so it works before the first line is written. Exits with 1 if a place is
+missing. Places that only some ops need are listed last, with the condition.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rnngraph.ir.node import DIVISION, FUNCTION, INSTRUCTION, OPS
+
+ROOT = Path(__file__).resolve().parents[1]
+VECTOR_TESTS = "tests/codegen/llvm/test_vecmath.py"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place that must know an op.
+
+    path: the file, from the root of the checkout.
+    name: the assignment or function in it; "" for the whole file.
+    instruction: what to write there.
+    costs: the costs of ops that need it, see ``rnngraph.ir.node``.
+    pattern: a regular expression in which ``{op}`` is the op's name.
+    condition: when the op needs it; "" for always.
+    """
+
+    path: str
+    name: str
+    instruction: str
+    costs: tuple[str, ...] = (INSTRUCTION, DIVISION, FUNCTION)
+    pattern: str = r"\b{op}\b"
+    condition: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.path}, {self.name}" if self.name else self.path
+        return f"{where}: {self.instruction}" + (f" (if {self.condition})" if self.condition else "")
+
+    def knows(self, op: str) -> bool:
+        """True if the op stands in the code of this place."""
+        return re.search(self.pattern.format(op=re.escape(op)), code_of(self.path, self.name)) is not None
+
+
+PLACES = (
+    Place("rnngraph/ir/ops.py", "", "a row", pattern=r'_elementwise\(\s*"{op}"'),
+    Place("rnngraph/ir/derivatives.py", "", "the derivative", (DIVISION, FUNCTION), r"(?m)^{op} = |^def {op}\("),
+    Place("rnngraph/codegen/llvm/vecmath.py", "FUNCTIONS", "the vector function", (FUNCTION,)),
+    Place("rnngraph/codegen/llvm/vecmath.py", "ERROR_BOUNDS", "a bound for each dtype, in ulp", (FUNCTION,)),
+    Place("rnngraph/codegen/llvm/elementwise.py", "", "a case of `emit`", (INSTRUCTION, DIVISION)),
+    Place("rnngraph/__init__.py", "__all__", "the public name", (FUNCTION,)),
+    Place("docs/api.md", "", "the public name in the table of functions", (FUNCTION,)),
+    Place("docs/reference/functions.md", "", "the public name and a use", (FUNCTION,)),
+    Place("rnngraph/formats/onnx/writing/operators.py", "EXPRESSIONS", "ONNX's operator, or several"),
+    Place(VECTOR_TESTS, "SPECIAL_VALUES", "values at -inf, -1, -0, 0 and inf", (FUNCTION,)),
+    Place("tests/ir/test_interpreter.py", "OPERANDS", "operands of the op"),
+    Place("tests/hostile_graphs.py", "", "the op in UNARY or BINARY"),
+    Place("tests/test_gradients.py", "", "a case in OPS, compared with central differences", (FUNCTION,)),
+    Place("tests/declarations.py", "", "the function in UNARY, so that random nets draw it", (FUNCTION,)),
+    Place("tests/cross_cases.py", "_heads", "the function, which is then compiled for every target", (FUNCTION,)),
+    Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,)),
+    Place("rnngraph/foreign.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
+    Place("rnngraph/tf1/__init__.py", "", "TensorFlow's name", condition="TensorFlow 1.x has the function"),
+    Place(VECTOR_TESTS, "ODD", "the op", (FUNCTION,), condition="it is odd"),
+    Place(VECTOR_TESTS, "float64_samples", "a range", (FUNCTION,), condition="results elsewhere are not finite"),
+    Place(VECTOR_TESTS, "test_the_code_calls_nothing", "the op", (FUNCTION,), condition="its code divides"),
+)
+
+
+@cache
+def _tree(path: str) -> tuple[str, ast.Module | None]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return text, ast.parse(text) if path.endswith(".py") else None
+
+
+def code_of(path: str, name: str) -> str:
+    """Return the source of a top-level assignment or function, or the whole file for ""."""
+    text, tree = _tree(path)
+    if not name:
+        return text
+    assert tree is not None
+    for statement in tree.body:
+        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        if name in names or getattr(statement, "name", "") == name:
+            return ast.get_source_segment(text, statement) or ""
+    raise LookupError(f"{path} defines no {name}; correct PLACES in {Path(__file__).name}")
+
+
+def cost_of(op: str) -> str:
+    """Return the op's cost by its row; a vector function where there is no row yet."""
+    return OPS[op].cost if op in OPS else FUNCTION
+
+
+def missing(op: str, conditional: bool = False) -> Iterator[Place]:
+    """Yield the places that do not know an op; those with a condition if asked for them, else those without."""
+    cost = cost_of(op)
+    for place in PLACES:
+        if cost in place.costs and bool(place.condition) == conditional and not place.knows(op):
+            yield place
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not re.fullmatch(r"[a-z_][a-z0-9_]*", arguments[0]):
+        print("usage: python tools/new_op.py OP, such as exp2", file=sys.stderr)
+        return 2
+    (op,) = arguments
+    lacking = [*missing(op)]
+    print(f"{op}: {len(lacking)} places are missing" if lacking else f"{op}: no place is missing")
+    for place in lacking:
+        print(f"  {place}")
+    for place in missing(op, conditional=True):
+        print(f"  perhaps {place}")
+    return bool(lacking)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
