@@ -76,12 +76,12 @@ def expected(
             for entry in entries:
                 key = entry @ p["memory_layer/kernel"]
                 if kind == "luong":
-                    score = h[0] @ key * (p[f"{scope}/luong_attention/attention_g"][0] if scale else 1.0)
+                    score = h[0] @ key * (p[f"{scope}/luong_attention/attention_g"] if scale else 1.0)
                 else:
                     own = f"{scope}/bahdanau_attention"
                     v, query = p[f"{own}/attention_v"], h[0] @ p[f"{own}/query_layer/kernel"]
                     if normalize:
-                        v = v * p[f"{own}/attention_g"][0] / np.linalg.norm(v)
+                        v = v * p[f"{own}/attention_g"] / np.linalg.norm(v)
                         query = query + p[f"{own}/attention_b"]
                     score = v @ np.tanh(key + query)
                 scores.append(score)
@@ -138,7 +138,7 @@ def test_names_are_tensorflows() -> None:
         f"{scope}/gru_cell/candidate/bias": (UNITS,),
         f"{scope}/bahdanau_attention/query_layer/kernel": (UNITS, 11),
         f"{scope}/bahdanau_attention/attention_v": (11,),
-        f"{scope}/bahdanau_attention/attention_g": (1,),
+        f"{scope}/bahdanau_attention/attention_g": (),
         f"{scope}/bahdanau_attention/attention_b": (11,),
         f"{scope}/attention_layer/kernel": (UNITS + WIDTH, 3),
     }

@@ -104,7 +104,7 @@ class BahdanauAttention(Attention):
     Parameters: ``memory_layer/kernel`` of its own, and under the wrapper's scope ``bahdanau_attention/`` with
     ``query_layer/kernel`` [depth, num_units] and ``attention_v`` [num_units].
 
-    normalize: v is g v / |v|, with ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b``
+    normalize: v is g v / |v|, with a scalar ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b``
         [num_units] in the tanh (Salimans and Kingma 2016).
 
     memory: what is read, [batch, entries, depth].
@@ -124,7 +124,7 @@ class BahdanauAttention(Attention):
         query = query @ p.kernel(f"{self.name}/query_layer/kernel", (query.width, n))
         v = p.parameter(f"{self.name}/attention_v", (n,))
         if self.normalize:
-            g = p.parameter(f"{self.name}/attention_g", (1,), math.sqrt(1.0 / n))
+            g = p.parameter(f"{self.name}/attention_g", (), math.sqrt(1.0 / n))
             query = query + p.bias(f"{self.name}/attention_b", (n,))
             v = g * v / sqrt(reduce_sum(square(v)))
         return reduce_sum(expand_dims(v, 1) * tanh(self.keys + expand_dims(query, 2)), 1)
@@ -134,8 +134,8 @@ class BahdanauAttention(Attention):
 class LuongAttention(Attention):
     """score = query . memory W (Luong et al. 2015, the general form); the query's depth is num_units.
 
-    Parameters: ``memory_layer/kernel`` of its own; with scale ``luong_attention/attention_g`` [1] under the wrapper's
-    scope, initially 1, times which the score is taken.
+    Parameters: ``memory_layer/kernel`` of its own; with scale the scalar ``luong_attention/attention_g`` under the
+    wrapper's scope, initially 1, times which the score is taken.
 
     memory: what is read, [batch, entries, depth].
     memory_sequence_length: how many entries each row has, int64[batch]; None: all.
@@ -154,7 +154,7 @@ class LuongAttention(Attention):
                 f"give it num_units={query.width}"
             )
         score = reduce_sum(self.keys * expand_dims(query, 2), 1)
-        return score * p.parameter(f"{self.name}/attention_g", (1,), 1.0) if self.scale else score
+        return score * p.parameter(f"{self.name}/attention_g", (), 1.0) if self.scale else score
 
 
 @api

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...declare.driver import Driver
@@ -42,6 +42,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     above: dict[ScopeName, ScopeName] = {}  # of a driver within a step, the scope of the driver that runs the step
+    layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
             driver: Driver = node["driver"]
@@ -52,6 +53,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
                     above[item.scope] = outer.scope
         elif node.get("scope") is not None:
             specs = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
+            layers.add(node["scope"])
             owners.append((node["scope"].serial, node["scope"], specs))
         elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
             spec: ParameterSpec = node["slot"]
@@ -62,7 +64,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     owners.sort(key=lambda owner: owner[0])
 
     names = Names()
-    _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), above, owners, known)
+    _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), above, layers, owners, known)
     taken = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
     for _, scope, specs in owners:
         for spec, path in specs:
@@ -82,6 +84,7 @@ def _scopes(
     names: Names,
     scopes: Iterable[ScopeName],
     above: Mapping[ScopeName, ScopeName],
+    layers: Collection[ScopeName],
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]],
     known: Mapping[ParameterSpec, str],
 ) -> None:
@@ -102,7 +105,11 @@ def _scopes(
             names.scopes[scope] = scope.base
     earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
     namer = Namer({*taken, *earlier})
+    shared = {id(scope.specs): name for scope, name in names.scopes.items() if scope in layers}
     for scope in scopes:
         if scope not in names.scopes:
             base = f"{names.scopes[above[scope]]}/{scope.base}" if scope in above else scope.base
-            names.scopes[scope] = namer(base)
+            reused = shared.get(id(scope.specs)) if scope in layers else None
+            names.scopes[scope] = reused or namer(base)
+            if scope in layers:
+                shared[id(scope.specs)] = names.scopes[scope]

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ...declare.cell import Cell, InnerCell, Scope
+from ...declare.cell import Cell, InnerCell, Scope, Wrapper
 from ...declare.driver import Run
-from ...declare.nest import flatten, map_leaves
+from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.parameters import ScopeName
-from ...declare.state import public
+from ...declare.state import named, public
 from ...declare.tensor import Tensor, build, constant
 from ...errors import CallError, DtypeError, ShapeError, shown, user_line
-from ...ir.types import Size
+from ...ir.types import Size, product
 from ...public import api
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
@@ -48,6 +48,20 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     if variables.has_layers:
         graph.own(outputs)
     return _one(outputs, new), new
+
+
+def carried(state: Any) -> Any:
+    """A program's state as drivers carry it: lists are tuples, and of matrices the rows stand side by side."""
+    if isinstance(state, dict):
+        return {key: carried(item) for key, item in state.items()}
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return type(state)(*map(carried, state))
+    if isinstance(state, tuple | list):
+        return tuple(map(carried, state))
+    if isinstance(state, Tensor) and state.rank > 2:
+        batch, *sizes = state.type.shape
+        return build("reshape", state, shape=(batch, product(sizes)))
+    return state
 
 
 def _one(outputs: Tensor, state: Any) -> Tensor:
@@ -109,8 +123,62 @@ _zero_state = Cell.zero_state
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     """Zeros of shape [batch_size, width], in the structure of the state.
 
+    A cell inside that begins with other values gives these: an ``AttentionWrapper`` its ``initial_cell_state``, a cell
+    of the program's own what its ``zero_state`` returns.
+
     batch_size: an int, or a Tensor that says it: one of ``tf.shape``, or one that a run computes before it begins.
     """
+    zeros = _zeros(self, batch_size, dtype)
+    begun = zip(_begun(self, batch_size, dtype), flatten(zeros), strict=True)
+    return pack(public(self), [zero if leaf is None else leaf for leaf, zero in begun])
+
+
+class _Asked:
+    """Stands for the scope of a step where only the cells inside are asked for."""
+
+    def cell(self, name: str | None, cell: Cell) -> Cell:
+        """The cell itself."""
+        return cell
+
+
+def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
+    """Leaves of the state with which a cell begins, None where they are zeros."""
+    carried_leaves = named(cell)
+    zeros = [None] * len(flatten(carried_leaves))
+    if (
+        type(cell).nested_initial_state is Cell.nested_initial_state
+        or type(cell).initial_state is not Cell.initial_state
+    ):
+        return zeros
+    asked: Any = cell.nested_initial_state(_Asked())  # type: ignore[arg-type]  # it is asked for cells only
+    leaves: list[Any] | None = None
+    while True:
+        try:
+            inner = asked.send(leaves)
+        except StopIteration as stop:
+            given = stop.value
+            break
+        if type(inner).zero_state is Cell.zero_state:
+            leaves = _begun(inner, batch_size, dtype)
+        else:
+            leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
+    return zeros if given is None else matched(carried_leaves, given, f"{cell!r}: its initial state")
+
+
+def begins_by_its_own(cell: Any) -> bool:
+    """True if a program wrote a ``zero_state`` for the cell or for one inside."""
+    pending = [cell]
+    while pending:
+        item = pending.pop()
+        if not isinstance(item, Cell):
+            continue
+        if type(item).zero_state is not Cell.zero_state:
+            return True
+        pending += [item.cell] if isinstance(item, Wrapper) else getattr(item, "cells", ())
+    return False
+
+
+def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
     rows = known_size(batch_size.node, counted=True) if isinstance(batch_size, Tensor) else None
     if not isinstance(rows, Size):
         return _zero_state(self, batch_size, dtype)

@@ -15,7 +15,7 @@ from ..core.scopes import variable_scope
 from ..core.sizes import size_tensor
 from ..core.tensors import TensorShape
 from ..core.variables import get_variable
-from .calls import call_cell, within_step
+from .calls import begins_by_its_own, call_cell, carried, within_step
 
 
 class _AnyCell(type):
@@ -123,8 +123,8 @@ LayerRNNCell = RNNCell
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
-    """What a driver begins with: the state that is given, or the cell's ``zero_state`` where a program wrote one."""
-    if state is not None or type(cell).zero_state is Cell.zero_state or not isinstance(inputs, Tensor):
+    """What a driver begins with: the state that is given, or ``zero_state`` where a program wrote one for a cell."""
+    if state is not None or not isinstance(inputs, Tensor) or not begins_by_its_own(cell):
         return state if state is None else carried(state)
     batch = inputs.type.shape[1 if time_major else 0]
     with variable_scope(scope or default):
@@ -133,20 +133,6 @@ def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool
     if isinstance(cell, RNNCell) and hasattr(cell, "state_size"):
         cell._begun = begun
     return carried(begun)
-
-
-def carried(state: Any) -> Any:
-    """A program's state as drivers carry it: lists are tuples, and of matrices the rows stand side by side."""
-    if isinstance(state, dict):
-        return {key: carried(item) for key, item in state.items()}
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*map(carried, state))
-    if isinstance(state, tuple | list):
-        return tuple(map(carried, state))
-    if isinstance(state, Tensor) and state.rank > 2:
-        batch, *sizes = state.type.shape
-        return build("reshape", state, shape=(batch, product(sizes)))
-    return state
 
 
 def as_written(cell: Any, state: Any) -> Any:

@@ -84,6 +84,8 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         elif scope is None:
             reuses = getattr(_named(cell), "_reuse", None)  # by its own name, as in TensorFlow
             renamed = present.free(first) if first and not reuses else first
+            if renamed:
+                present.enter(renamed)
             found = CellVariables(present.name, present.reuse, first, renamed)
         else:
             raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")

@@ -67,7 +67,8 @@ class Graph:
 
     owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
-    so that later ones can share their variables. cells: where the variables of each cell are that ran; steps: what
+    so that later ones can share their variables. opened: how often a variable scope was opened.
+    cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
     what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
     names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
@@ -85,6 +86,7 @@ class Graph:
         self.by_name: dict[str, Variable] = {}
         self.extra: dict[str, Any] = {}
         self.scopes: dict[str, ScopeName] = {}
+        self.opened: Counter[str] = Counter()
         self.cells: dict[Any, Any] = {}
         self.steps: list[Any] = []
         self.derived: dict[Node, Derived | Count] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +19,7 @@ AUTO_REUSE = "auto_reuse"
 class VariableScope:
     """``tf.VariableScope``: a prefix of variables' names, and what they are made with.
 
-    reuse: False makes new variables, True finds those that there are, ``AUTO_REUSE`` does either. layers: how many
-    without a name of their own were declared since it was opened, by the name that they take.
+    reuse: False makes new variables, True finds those that there are, ``AUTO_REUSE`` does either.
     """
 
     @api
@@ -31,7 +29,6 @@ class VariableScope:
         self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
             name, reuse, initializer_from(initializer), regularizer, dtype,
         )  # fmt: skip
-        self.layers: Counter[str] = Counter()
 
     @property
     def original_name_scope(self) -> str:
@@ -63,14 +60,19 @@ class VariableScope:
         self.dtype = dtype
 
     def free(self, name: str) -> str:
-        """A name that nothing has taken within it: ``dense``, then ``dense_1``."""
-        count, found = self.layers[name], name
-        while count and self.layers[found := f"{name}_{count}"]:
+        """A name that no open scope within it has taken: ``dense``, then ``dense_1``."""
+        opened = get_default_graph().opened
+        count, free = 0, name
+        while opened[self.under(free)]:
             count += 1
-        self.layers[name] += 1
-        if found != name:
-            self.layers[found] += 1
-        return found
+            free = f"{name}_{count}"
+        return free
+
+    def enter(self, name: str) -> str:
+        """Count a scope of a name as opened and closed. Returns the full name."""
+        full = self.under(name)
+        with opened_scope(full):
+            return full
 
     def under(self, name: str) -> str:
         """A full name under it."""
@@ -84,6 +86,25 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
         graph.variable_scope = VariableScope("")
     scope: VariableScope = graph.variable_scope
     return scope
+
+
+@contextmanager
+def opened_scope(full: str, again: bool = False) -> Iterator[None]:
+    """Count a scope as opened. When it closes, names within it are free again, as in TensorFlow.
+
+    again: the program opens a scope that it holds as an object. Names that were taken before stay taken.
+    """
+    opened = get_default_graph().opened
+    opened[full] += 1
+    before = dict(opened)
+    try:
+        yield
+    finally:
+        for name in opened:
+            if again:
+                opened[name] = before.get(name, 0)
+            elif name.startswith(f"{full}/"):
+                opened[name] = 0
 
 
 @api
@@ -109,7 +130,6 @@ def variable_scope(
     elif name_or_scope is not None:
         text = _text(name_or_scope)
         base, name = outer, outer.under(text) if text else outer.name
-        outer.layers[text] += 1
     elif default_name is not None:
         base, name = outer, outer.under(outer.free(_text(default_name)))
     else:
@@ -125,7 +145,8 @@ def variable_scope(
     if auxiliary_name_scope and last:
         graph.name_scope = f"{graph.unique(outer_names + last)}/"
     try:
-        yield inner
+        with opened_scope(name, isinstance(name_or_scope, VariableScope)):
+            yield inner
     finally:
         graph.variable_scope, graph.name_scope = outer, outer_names
 
@@ -199,9 +220,9 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
     if isinstance(name, VariableScope):
         present, full = VariableScope("", name.reuse), name.name
     elif isinstance(name, str) and name:
-        full = present.under(name)
+        full = present.enter(name)
     elif name is None:
-        full = present.under(present.free(base))
+        full = present.enter(present.free(base))
     else:
         raise DtypeError(f'a scope must be a string such as "decoder", not {shown(name)}', where)
     how, known = reuse if reuse else present.reuse, graph.scopes.get(full)
@@ -213,7 +234,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
             "rg.shared(cell) for one set of parameters",
             where,
         )
-    made = ScopeName(present.under(base) if name is None else full, name is not None, where)
+    made = ScopeName(full, name is not None, where)
     graph.scopes.setdefault(full, made)
     return made
 

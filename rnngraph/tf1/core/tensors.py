@@ -205,6 +205,8 @@ def extend() -> None:
     shape = Tensor.shape.fget  # type: ignore[attr-defined]  # of a property, which mypy takes for what it gives
     setattr(Tensor, "shape", property(partial(_shape, shape)))  # noqa: B010
     setattr(Tensor, "dtype", property(lambda self: _DTYPES[self.type.dtype]))  # noqa: B010
+    setattr(ExtraVariable, "shape", property(lambda self: TensorShape(self.start.shape)))  # noqa: B010
+    setattr(ExtraVariable, "dtype", property(lambda self: _DTYPES[str(self.start.dtype)]))  # noqa: B010
     setattr(Tensor, "consumers", _consumers)  # noqa: B010
     setattr(Tensor, "device", "")  # noqa: B010
     setattr(Tensor, "graph", property(lambda self: get_default_graph()))  # noqa: B010

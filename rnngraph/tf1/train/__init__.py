@@ -1,8 +1,8 @@
 """TensorFlow 1.x's ``tf.train``: optimizers, learning rates, checkpoints.
 
-``rules`` has the equations, ``gradients`` makes Tensors of derivatives, ``train_op`` takes steps and ``optimizers`` are
-what programs make, or ``optimize_loss`` makes for them; ``schedules`` are learning rates, and ``averages`` follow
-variables. ``checkpoints`` and ``saver`` are of files.
+``rules`` has the equations, ``slots`` what they keep, ``gradients`` makes Tensors of derivatives. ``train_op`` takes
+steps and ``optimizers`` are what programs make, or ``optimize_loss`` makes for them. ``schedules`` are learning rates,
+and ``averages`` follow variables. ``checkpoints`` and ``saver`` are of files.
 """
 
 from __future__ import annotations

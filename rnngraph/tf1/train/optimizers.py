@@ -13,12 +13,12 @@ from ...errors import ArgumentError, DtypeError, GraphError, shown
 from ...public import api, taking
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
-from ..core.scopes import present_scope
 from ..core.variable import Variable
 from . import rules
 from .gradients import gradients
 from .rules import Rule, rounded
-from .train_op import Kept, TrainOp
+from .slots import Kept
+from .train_op import TrainOp
 
 Pair = tuple[Any, Any]
 
@@ -99,12 +99,11 @@ class Optimizer:
                 raise DtypeError(f"{variable!r} has no gradient")
         graph = get_default_graph()
         rule = replace(self.rule(), present={})
-        scope = present_scope().original_name_scope
         kept = self._kept.get(graph)
         if kept is None:
             kept = self._kept[graph] = Kept(graph, self.powers())
         for _, variable in pairs:
-            kept.add_slots(rule, variable, scope, self._name)
+            kept.add_slots(rule, variable, self._name)
         made = TrainOp(rule, self.numbers(), kept, pairs, global_step, name or self._name)
         graph.collections[GraphKeys.TRAIN_OP].append(made)
         return made
@@ -122,7 +121,7 @@ class Optimizer:
     def variables(self) -> list[Any]:
         """What it keeps of all variables."""
         kept = self._kept.get(get_default_graph())
-        return [] if kept is None else list(kept.variables.values())
+        return [] if kept is None else kept.all_variables()
 
 
 class GradientDescentOptimizer(Optimizer):

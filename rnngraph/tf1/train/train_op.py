@@ -11,64 +11,14 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, build, constant
 from ...errors import ArgumentError, DtypeError, GraphError, shown
 from ...ir.graph import Node, topological
-from ...passes.train_step import SLOT
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.programs import Asked, FetchProgram, Step, as_fed
 from ..core.rolled import Rolled
-from ..core.variable import ExtraVariable, Variable
+from ..core.variable import Variable
 from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded
-
-
-class Kept:
-    """What an optimizer keeps in a graph, shared by all its training operations.
-
-    arrays: slots of variables, as a Trainer knows them, in the session whose turn it is; variables: the same as
-    TensorFlow's variables, by variable and slot. powers: numbers that each update multiplies by ``factors``, such as
-    β₁ᵗ, in float32, as TensorFlow has them.
-    """
-
-    def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
-        self.graph = graph
-        self.arrays: dict[str, np.ndarray] = {}
-        self.variables: dict[tuple[str, str], ExtraVariable] = {}
-        self._factors = {name: rounded(factor) for name, factor in factors.items()}
-        self.powers = dict(self._factors)
-        for name in self._factors:
-            self._add_power(name)
-
-    def advance(self) -> None:
-        """To the powers of the next update."""
-        for name, factor in self._factors.items():
-            self.powers[name] = float(
-                np.float32(self.powers[name] * factor)
-            )  # the product is exact before it is rounded
-
-    def add_slots(self, rule: Rule, variable: Variable, scope: str, name: str) -> None:
-        """Makes a rule's slots of a variable, where it has none yet. scope: the variable scope that is open."""
-        for slot, value in rule.slots().items():
-            if (variable.full, slot) not in self.variables:
-                self._add_slot(slot, value, variable, f"{scope}{variable.full}/{name}")
-
-    def _add_power(self, name: str) -> None:
-        def write(array: np.ndarray) -> None:
-            self.powers[name] = float(array)
-
-        full = self.graph.unique(f"{self.graph.name_scope}{name}")
-        start = np.asarray(self._factors[name], np.float32)
-        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
-
-    def _add_slot(self, slot: str, value: float, variable: Variable, name: str) -> None:
-        key, full = f"{SLOT}{slot}/{variable.full}", self.graph.unique(name)
-        start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
-        self.arrays[key] = start.copy()
-
-        def write(array: np.ndarray) -> None:
-            self.arrays[key] = np.array(array, order="C")
-
-        made = ExtraVariable(full, start, lambda: self.arrays[key].copy(), write)
-        self.graph.extra[full] = self.variables[variable.full, slot] = made
+from .slots import Kept
 
 
 class TrainOp(Step):
@@ -162,7 +112,7 @@ class TrainProgram:
         trained = self.trainer.trained
         met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
         state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met, numbers)
-        state.slots = op.kept.arrays
+        state.slots = op.kept.slots.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
         self._fetched: dict[Asked, dict[str, Tensor]] = {}

@@ -204,3 +204,47 @@ def test_cells_of_users_may_have_attributes_of_these_names() -> None:
     outputs, _ = rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, 3)))
     given = rg.compile(outputs).inference(x=np.ones((1, 2, 3)))
     np.testing.assert_array_equal(given[0], [[1, 1, 1], [2, 3, 4]])
+
+
+def test_zero_state_begins_with_what_the_cells_inside_begin_with() -> None:
+    """An ``AttentionWrapper`` in a stack begins with its ``initial_cell_state``, in drivers and in ``zero_state``."""
+    x = tf.placeholder(tf.float64, [2, 5, 3])
+    begin = tf.placeholder(tf.float64, [2, 4])
+    attention = tf.contrib.seq2seq.BahdanauAttention(4, x, normalize=True)
+    wrapper = tf.contrib.seq2seq.AttentionWrapper(
+        tf.nn.rnn_cell.GRUCell(4), attention, output_attention=False, initial_cell_state=begin
+    )
+    stack = tf.nn.rnn_cell.MultiRNNCell([wrapper, tf.nn.rnn_cell.ResidualWrapper(tf.nn.rnn_cell.GRUCell(4))])
+    zero = stack.zero_state(2, tf.float64)
+    outputs, _ = tf.nn.dynamic_rnn(stack, x, initial_state=zero)
+    same, _ = tf.nn.dynamic_rnn(stack, x, dtype=tf.float64)
+    first = np.arange(8.0).reshape(2, 4)
+    found, other, state = evaluated([outputs, same, zero], {x: DATA[:2], begin: first})
+    np.testing.assert_array_equal(state[0].cell_state, first)
+    np.testing.assert_array_equal(np.concatenate([state[0].attention, state[1]], 1), np.zeros((2, 7)))
+    np.testing.assert_allclose(found, other, rtol=1e-12)
+
+
+def test_a_cell_in_a_stack_begins_with_its_own_zero_state() -> None:
+    class Begun(tf.nn.rnn_cell.GRUCell):
+        def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+            return tf.fill([batch_size, 4], tf.cast(0.5, dtype))
+
+    x = tf.placeholder(tf.float64, [2, 5, 3])
+    stack = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.DropoutWrapper(Begun(4)), tf.nn.rnn_cell.GRUCell(2)])
+    outputs, _ = tf.nn.dynamic_rnn(stack, x, dtype=tf.float64)
+    given, _ = tf.nn.dynamic_rnn(stack, x, initial_state=(np.full((2, 4), 0.5), np.zeros((2, 2))))
+    found, other, zero = evaluated([outputs, given, stack.zero_state(2, tf.float64)], {x: DATA[:2]})
+    np.testing.assert_array_equal(zero[0], np.full((2, 4), 0.5))
+    np.testing.assert_allclose(found, other, rtol=1e-12)
+
+
+def test_scales_of_attention_are_scalars() -> None:
+    """As in TensorFlow 1.15, so that its checkpoints fit."""
+    x = tf.placeholder(tf.float32, [2, 5, 3])
+    seq2seq = tf.contrib.seq2seq
+    for attention in (seq2seq.BahdanauAttention(4, x, normalize=True), seq2seq.LuongAttention(4, x, scale=True)):
+        wrapper = seq2seq.AttentionWrapper(tf.nn.rnn_cell.GRUCell(4), attention)
+        tf.nn.dynamic_rnn(wrapper, x, dtype=tf.float32)
+    scales = [item.shape.as_list() for item in tf.global_variables() if item.name.endswith("attention_g:0")]
+    assert scales == [[], []]

@@ -1,0 +1,129 @@
+"""Variables that an optimizer keeps beside those that it trains: slots of each variable, and powers of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import ArgumentError, NotOfferedError
+from ...passes.train_step import SLOT
+from ..core.absent import GUIDE
+from ..core.scopes import present_scope
+from ..core.variable import ExtraVariable, Variable
+from .rules import Rule, rounded
+
+
+class SlotArrays:
+    """Arrays of slots by the keys of a ``Trainer``. Optimizers that share slots share this object."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.variables: dict[str, Slot] = {}
+
+    def add(self, key: str, full: str, start: np.ndarray) -> Slot:
+        """Make the variable of a slot."""
+        self.arrays[key] = start.copy()
+        self.variables[key] = Slot(self, key, full, start)
+        return self.variables[key]
+
+
+class Slot(ExtraVariable):
+    """Variable of a slot, such as ``w/Adam``."""
+
+    def __init__(self, owner: SlotArrays, key: str, full: str, start: np.ndarray) -> None:
+        self.owner, self.key = owner, key
+
+        def write(array: np.ndarray) -> None:
+            owner.arrays[key] = np.array(array, order="C")
+
+        super().__init__(full, start, lambda: owner.arrays[key].copy(), write)
+
+
+class Kept:
+    """Slots and powers of an optimizer in one graph, shared by all its training operations.
+
+    variables: slots by variable and name. powers: numbers that each update multiplies by ``factors``, such as β₁ᵗ, in
+    float32, as TensorFlow has them.
+    """
+
+    def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
+        self.graph = graph
+        self.slots = SlotArrays()
+        self.variables: dict[tuple[str, str], Slot] = {}
+        self._factors = {name: rounded(factor) for name, factor in factors.items()}
+        self.powers = dict(self._factors)
+        self.power_variables = [self._add_power(name) for name in self._factors]
+
+    def all_variables(self) -> list[ExtraVariable]:
+        """Powers and slots, by name."""
+        return sorted([*self.power_variables, *self.variables.values()], key=lambda item: item.full)
+
+    def advance(self) -> None:
+        """Go on to the powers of the next update."""
+        for name, factor in self._factors.items():
+            power = np.float32(self.powers[name] * factor)  # the product is exact before it is rounded
+            self.powers[name] = float(power)
+
+    def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
+        """Make or find the slots of a variable under the variable scope that is open, where there are none yet.
+
+        name: the optimizer's.
+        """
+        for slot, value in rule.slots().items():
+            if (variable.full, slot) not in self.variables:
+                self.variables[variable.full, slot] = self._slot(slot, value, variable, name)
+
+    def _add_power(self, name: str) -> ExtraVariable:
+        def write(array: np.ndarray) -> None:
+            self.powers[name] = float(array)
+
+        full = self.graph.unique(f"{self.graph.name_scope}{name}")
+        start = np.asarray(self._factors[name], np.float32)
+        made = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
+        self.graph.extra[full] = made
+        return made
+
+    def _slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
+        scope = present_scope()
+        full = scope.enter(scope.free(f"{variable.full}/{name}"))
+        key = f"{SLOT}{slot}/{variable.full}"
+        known = self.graph.extra.get(full)
+        if known is None and scope.reuse is True:
+            raise ArgumentError(
+                f"the slot {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE?"
+            )
+        if known is not None and not scope.reuse:
+            raise ArgumentError(
+                f"the slot {full} exists already; make the optimizer once, give it a name= of its own, or open the "
+                "scope with reuse=True to train with the same slots"
+            )
+        if known is not None:
+            return self._shared(key, known)
+        if key in self.slots.variables:
+            raise _mixed(self.slots.variables[key], full)
+        self.graph.unique(full)
+        start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
+        made = self.graph.extra[full] = self.slots.add(key, full, start)
+        return made
+
+    def _shared(self, key: str, known: Any) -> Slot:
+        """The slot of another optimizer, which updates of both read and write."""
+        if not isinstance(known, Slot) or known.key != key:
+            raise NotOfferedError(
+                f"{known!r} is a slot of another kind of optimizer, or of another variable; give this optimizer a "
+                f"name= of its own ({GUIDE})"
+            )
+        if not self.variables:
+            self.slots = known.owner
+        if self.slots is not known.owner:
+            raise _mixed(known, next(iter(self.variables.values())).full)
+        return known
+
+
+def _mixed(slot: ExtraVariable, other: str) -> NotOfferedError:
+    return NotOfferedError(
+        f"an optimizer shares slots with one other optimizer, not {slot.full} with one and {other} with another or "
+        f"none; open all their scopes alike ({GUIDE})"
+    )
