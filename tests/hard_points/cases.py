@@ -1,0 +1,86 @@
+"""Cases: functions of a framework, the point sets that they are called with, and how near the values must be.
+
+A line of ``cases/FRAMEWORK.txt`` has four columns, with two blanks or more between them::
+
+    names  point sets  bound  expression
+
+names: of the registry, with commas between them. bound: the largest error in units in the last place, 0 where the
+function is exact; after a slash that of gradients, which are recorded only then. An expression is Python, of the
+arguments of its point sets. Runs on Python 3.7, for TensorFlow 1's recorder.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, List, Optional, Set, Tuple
+
+from .points import SETS
+
+FOLDER = Path(__file__).parent / "cases"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One function. gradient: bound of its gradients, or None."""
+
+    names: Tuple[str, ...]
+    sets: Tuple[str, ...]
+    bound: float
+    gradient: Optional[float]
+    expression: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A case at the points of one set, of one dtype."""
+
+    case: Case
+    points: str
+    dtype: str
+
+    @property
+    def key(self) -> str:
+        return self.case.expression + " | " + self.points + " " + self.dtype
+
+
+def cases_of(framework: str) -> List[Case]:
+    """Return the cases of a framework, in the order of its file."""
+    found = []
+    for line in (FOLDER / (framework + ".txt")).read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            names, sets, bound, expression = re.split(r"  +", line.strip(), maxsplit=3)
+            values, _, gradients = bound.partition("/")
+            found.append(
+                Case(
+                    tuple(names.split(",")),
+                    tuple(sets.split(",")),
+                    float(values),
+                    float(gradients) if gradients else None,
+                    expression,
+                )
+            )
+    return found
+
+
+def entries_of(framework: str) -> List[Entry]:
+    """Return the entries of all cases of a framework."""
+    return [entry for case in cases_of(framework) for entry in _entries(case)]
+
+
+def _entries(case: Case) -> Iterator[Entry]:
+    """Yield the entries of a case. ``reals:float32`` is a set of one dtype."""
+    for item in case.sets:
+        name, _, dtype = item.partition(":")
+        for kind in [dtype] if dtype else SETS[name][0]:
+            yield Entry(case, name, kind)
+
+
+def names_of(framework: str) -> Set[str]:
+    """Return the names that have a case, or a reason in ``cases/without/FRAMEWORK.txt`` for having none."""
+    found = {name for case in cases_of(framework) for name in case.names}
+    for line in (FOLDER / "without" / (framework + ".txt")).read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            found.update(line.split("  ")[0].split(","))
+    return found

@@ -1,0 +1,124 @@
+"""Values of the nets that are read, beside the recorded ones."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph as rg
+
+from .cases import Entry, entries_of
+from .compare import places_that_differ, ranges, weights_of
+from .points import arrays_of, digest_of
+from .recorded import FOLDER, Arrays, records_of
+
+DIFFERENCES = Path(__file__).parent / "differences"
+REFUSED = "refused"
+"""How a difference says that a reader refuses the function."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """An entry's program. inputs: placeholders by the names of arguments. outputs: by ``y0``, ``y1``, …"""
+
+    program: rg.Program[Any]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+class Recorded:
+    """A framework's entries with its own values. entries: without those at which it raises an error."""
+
+    def __init__(self, framework: str) -> None:
+        self.records = records_of(FOLDER / f"{framework}.txt")
+        self.every = entries_of(framework)
+        self.entries = [entry for entry in self.every if self.of(entry) is not None]
+        self.differences = differences_of(framework)
+
+    def of(self, entry: Entry) -> Arrays | None:
+        """Return the framework's own arrays, or None where it raises an error."""
+        assert entry.key in self.records, f"{entry.key} is not recorded; run python tools/record_hard_points.py"
+        digest, arrays = self.records[entry.key]
+        assert digest == digest_of(entry.points, entry.dtype), f"{entry.points} changed; record it again"
+        return arrays
+
+    def check(self, entry: Entry, read: Callable[[Entry], Read]) -> None:
+        """Raise AssertionError where an entry differs otherwise than the list says."""
+        found, expected = self.difference(entry, read), self.differences.get(entry.key, ("", ""))[0]
+        assert found == expected, f"{entry.key} | {found or 'equal'}; the list has {expected or 'no line'}"
+
+    def difference(self, entry: Entry, read: Callable[[Entry], Read]) -> str:
+        """Return how the net differs: ``refused``, ``fails: …``, places, or nothing."""
+        wanted = self.of(entry) or {}
+        arguments = arrays_of(entry.points, entry.dtype)
+        try:
+            net = read(entry)
+        except rg.NotReadableError:
+            return REFUSED
+        try:
+            feeds = {placeholder: arguments[name] for name, placeholder in net.inputs.items()}
+            values = net.program.inference(feeds)
+            found = {name: np.asarray(values[output]) for name, output in net.outputs.items()}
+            if entry.case.gradient is not None:
+                found |= _gradients(net, feeds, wanted)
+        except rg.RnnGraphError as error:
+            return f"fails: {type(error).__name__}"
+        words = [_difference(entry, name, found.get(name), array) for name, array in wanted.items()]
+        return " ".join(word for word in words if word)
+
+
+def mixed(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries in an order in which every n-th is a fair sample."""
+    return sorted(entries, key=lambda entry: zlib.crc32(entry.key.encode()))
+
+
+def changes(framework: str, entries: Iterable[Entry], values: Callable[[Entry], Arrays | None]) -> list[str]:
+    """Return the entries of which the framework now gives other values than are recorded."""
+    recorded, found = Recorded(framework), []
+    for entry in entries:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of divisions by zero, which are the point
+            now, then = values(entry), recorded.of(entry)
+        if (now is None) != (then is None) or (now or {}).keys() != (then or {}).keys():
+            found.append(f"{entry.key}: {now} for {then}")
+        elif words := [_difference(entry, name, (now or {})[name], array) for name, array in (then or {}).items()]:
+            found += [f"{entry.key}: {word}" for word in words if word]
+    return found
+
+
+def _gradients(net: Read, feeds: Mapping[str, np.ndarray], wanted: Arrays) -> Arrays:
+    names = {name: placeholder for name, placeholder in net.inputs.items() if "d" + name in wanted}
+    factors = {
+        output: weights_of(wanted[name]) for name, output in net.outputs.items() if wanted[name].dtype.kind == "f"
+    }
+    if not names:
+        return {}
+    gradients = net.program.training.gradients(feeds, wrt=list(names.values()), output_gradients=factors)[1]
+    return {"d" + name: gradients[placeholder] for name, placeholder in names.items()}
+
+
+def _difference(entry: Entry, name: str, found: np.ndarray | None, wanted: np.ndarray) -> str:
+    if found is None:
+        return f"{name}[lacks]"
+    bound = entry.case.gradient if name.startswith("d") else entry.case.bound
+    places = places_that_differ(found, wanted, bound or 0)
+    if places is None:
+        return f"{name}[{found.dtype} {'x'.join(map(str, found.shape))}]"
+    return f"{name}[{ranges(places)}]" if places else ""
+
+
+def differences_of(framework: str) -> dict[str, tuple[str, str]]:
+    """Return {key: (how it differs, reason)} of a framework."""
+    path = DIFFERENCES / f"{framework}.txt"
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        if line and not line.startswith("#"):
+            key, how, reason = line.rsplit(" | ", 2)
+            found[key] = how, reason
+    return found

@@ -1,0 +1,36 @@
+"""Files of ONNX's operators beside onnxruntime's recorded values, and the records beside onnxruntime."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from rnngraph.formats.onnx import graph_reader  # noqa: F401  (registers the readers of operators)
+from rnngraph.formats.onnx.core.table import OPS
+
+from .cases import Entry, names_of
+from .doors import Recorded, changes, mixed
+from .read_onnx import read
+
+RECORDED = Recorded("onnx")
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("entry", mixed(RECORDED.entries), ids=lambda entry: entry.key)
+def test_an_operator_has_the_values_that_onnxruntime_has(entry: Entry) -> None:
+    RECORDED.check(entry, read)
+
+
+@pytest.mark.peers
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("part", range(4))
+def test_the_recorded_values_are_those_of_onnxruntime(part: int) -> None:
+    pytest.importorskip("onnxruntime")
+    from .by_onnx import values
+
+    assert not changes("onnx", mixed(RECORDED.every)[part::4], values)
+
+
+def test_every_operator_that_is_read_has_a_case_or_a_reason() -> None:
+    assert names_of("onnx") == {name for _, name in OPS}

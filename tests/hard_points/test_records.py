@@ -1,0 +1,56 @@
+"""The tables of cases, of records and of differences are about the same entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .cases import FOLDER, entries_of
+from .compare import places_that_differ, ranges
+from .doors import Recorded, differences_of
+from .recorded import records_of, text_of
+
+FRAMEWORKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_each_entry_is_there_once_and_recorded(framework: str) -> None:
+    keys = [entry.key for entry in entries_of(framework)]
+    assert len(set(keys)) == len(keys)
+    assert list(Recorded(framework).records) == keys
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_listed_differences_are_of_recorded_entries(framework: str) -> None:
+    assert differences_of(framework).keys() <= {entry.key for entry in Recorded(framework).entries}
+
+
+def test_values_are_the_same_when_they_are_written_and_read(tmp_path: Path) -> None:
+    arrays = {
+        "y0": np.array([[0.0, -0.0, np.nan], [np.inf, -np.inf, 1e-45]], np.float32),
+        "y1": np.float64(0.1) + np.zeros(()),
+        "y2": np.zeros((3, 0)), "y3": np.array([True, False]), "y4": np.array([-(2**63), 2**63 - 1, 3, 3]),
+    }  # fmt: skip
+    text = text_of("some framework", {"f(x) | reals float32": ("0123abcd", arrays), "g(x) | rows int64": ("0", None)})
+    path = tmp_path / "some.txt"
+    path.write_text(text, encoding="utf-8")
+    records = records_of(path)
+    assert records["g(x) | rows int64"] == ("0", None)
+    digest, again = records["f(x) | reals float32"]
+    assert digest == "0123abcd"
+    assert again is not None
+    assert again.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert places_that_differ(again[name], array, 0) == []
+    assert text_of("some framework", records) == text
+
+
+def test_differences_are_places_with_signs_of_zeros_and_nan() -> None:
+    wanted = np.array([0.0, 1.0, np.nan, np.inf, 1.0, 0.0, 3.0], np.float32)
+    found = np.array([-0.0, 1.0 + 2**-23, np.nan, np.float32(3e38), np.nan, 1e-45, 3.0], np.float32)
+    assert places_that_differ(found, wanted, 0) == [0, 1, 3, 4, 5]
+    assert places_that_differ(found, wanted, 1) == [0, 3, 4]
+    assert places_that_differ(found.astype(np.float64), wanted, 1) is None
+    assert ranges([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
