@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,13 +23,42 @@ REFUSED = "refused"
 """How a difference says that a reader refuses the function."""
 
 
+class Values(Protocol):
+    """A net of an entry's expression."""
+
+    def values(self, wanted: Arrays) -> Arrays:
+        """Return outputs, ``y0`` and on, and the gradients that are wanted, ``dx`` of x."""
+
+
+Door = Callable[[Entry], Values]
+"""Reads an entry's expression; raises ``NotReadableError`` where it is not read."""
+
+
 @dataclass(frozen=True)
 class Read:
     """An entry's program. inputs: placeholders by the names of arguments. outputs: by ``y0``, ``y1``, …"""
 
+    entry: Entry
     program: rg.Program[Any]
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+
+    def values(self, wanted: Arrays) -> Arrays:
+        """Return outputs, ``y0`` and on, and the gradients that are wanted, ``dx`` of x."""
+        arguments = arrays_of(self.entry.points, self.entry.dtype)
+        feeds = {placeholder: arguments[name] for name, placeholder in self.inputs.items()}
+        values = self.program.inference(feeds)
+        found = {name: np.asarray(values[output]) for name, output in self.outputs.items()}
+        names = {name: placeholder for name, placeholder in self.inputs.items() if "d" + name in wanted}
+        if names:
+            factors = {
+                output: weights_of(found[name])
+                for name, output in self.outputs.items()
+                if found[name].dtype.kind == "f"
+            }
+            gradients = self.program.training.gradients(feeds, wrt=list(names.values()), output_gradients=factors)[1]
+            found |= {"d" + name: gradients[placeholder] for name, placeholder in names.items()}
+        return found
 
 
 class Recorded:
@@ -48,25 +77,20 @@ class Recorded:
         assert digest == digest_of(entry.points, entry.dtype), f"{entry.points} changed; record it again"
         return arrays
 
-    def check(self, entry: Entry, read: Callable[[Entry], Read]) -> None:
+    def check(self, entry: Entry, read: Door) -> None:
         """Raise AssertionError where an entry differs otherwise than the list says."""
         found, expected = self.difference(entry, read), self.differences.get(entry.key, ("", ""))[0]
         assert found == expected, f"{entry.key} | {found or 'equal'}; the list has {expected or 'no line'}"
 
-    def difference(self, entry: Entry, read: Callable[[Entry], Read]) -> str:
+    def difference(self, entry: Entry, read: Door) -> str:
         """Return how the net differs: ``refused``, ``fails: …``, places, or nothing."""
         wanted = self.of(entry) or {}
-        arguments = arrays_of(entry.points, entry.dtype)
         try:
             net = read(entry)
         except rg.NotReadableError:
             return REFUSED
         try:
-            feeds = {placeholder: arguments[name] for name, placeholder in net.inputs.items()}
-            values = net.program.inference(feeds)
-            found = {name: np.asarray(values[output]) for name, output in net.outputs.items()}
-            if entry.case.gradient is not None:
-                found |= _gradients(net, feeds, wanted)
+            found = net.values(wanted)
         except rg.RnnGraphError as error:
             return f"fails: {type(error).__name__}"
         words = [_difference(entry, name, found.get(name), array) for name, array in wanted.items()]
@@ -90,17 +114,6 @@ def changes(framework: str, entries: Iterable[Entry], values: Callable[[Entry], 
         elif words := [_difference(entry, name, (now or {})[name], array) for name, array in (then or {}).items()]:
             found += [f"{entry.key}: {word}" for word in words if word]
     return found
-
-
-def _gradients(net: Read, feeds: Mapping[str, np.ndarray], wanted: Arrays) -> Arrays:
-    names = {name: placeholder for name, placeholder in net.inputs.items() if "d" + name in wanted}
-    factors = {
-        output: weights_of(wanted[name]) for name, output in net.outputs.items() if wanted[name].dtype.kind == "f"
-    }
-    if not names:
-        return {}
-    gradients = net.program.training.gradients(feeds, wrt=list(names.values()), output_gradients=factors)[1]
-    return {"d" + name: gradients[placeholder] for name, placeholder in names.items()}
 
 
 def _difference(entry: Entry, name: str, found: np.ndarray | None, wanted: np.ndarray) -> str:

@@ -12,4 +12,4 @@ from .onnx_models import model_of
 def read(entry: Entry) -> Read:
     """Read an entry's expression as a model."""
     net = rg.read_onnx(model_of(entry))
-    return Read(net.program(), {name: name for name in net.inputs}, {name: name for name in net.outputs})
+    return Read(entry, net.program(), {name: name for name in net.inputs}, {name: name for name in net.outputs})

@@ -6,12 +6,12 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from hard_points.cases import Entry, names_of
+from hard_points.doors import Recorded, changes, mixed
+from hard_points.read_onnx import read
+
 from rnngraph.formats.onnx import graph_reader  # noqa: F401  (registers the readers of operators)
 from rnngraph.formats.onnx.core.table import OPS
-
-from .cases import Entry, names_of
-from .doors import Recorded, changes, mixed
-from .read_onnx import read
 
 RECORDED = Recorded("onnx")
 
@@ -27,7 +27,7 @@ def test_an_operator_has_the_values_that_onnxruntime_has(entry: Entry) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_the_recorded_values_are_those_of_onnxruntime(part: int) -> None:
     pytest.importorskip("onnxruntime")
-    from .by_onnx import values
+    from hard_points.by_onnx import values
 
     assert not changes("onnx", mixed(RECORDED.every)[part::4], values)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from .cases import FOLDER, entries_of
-from .compare import places_that_differ, ranges
-from .doors import Recorded, differences_of
-from .recorded import records_of, text_of
+from hard_points.cases import FOLDER, entries_of
+from hard_points.compare import places_that_differ, ranges
+from hard_points.doors import Recorded, differences_of
+from hard_points.recorded import records_of, text_of
 
 FRAMEWORKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 

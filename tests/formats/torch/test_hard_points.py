@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("torch", exc_type=ImportError)
 
+from hard_points.by_torch import values
+from hard_points.cases import Entry, names_of
+from hard_points.doors import Recorded, changes, mixed
+from hard_points.read_torch import read
+
 from rnngraph.formats.torch import composed, meanings
 from rnngraph.formats.torch.tracing.registry import MEANINGS
-
-from .by_torch import values
-from .cases import Entry, names_of
-from .doors import Recorded, changes, mixed
-from .read_torch import read
 
 RECORDED = Recorded("torch")
 
