@@ -42,6 +42,7 @@ from .declare.functions.activations import (
 from .declare.functions.basic import (
     abs,
     argmax,
+    argmin,
     atan,
     broadcast_to,
     cast,
@@ -91,7 +92,8 @@ from .declare.functions.basic import (
 )
 from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from .declare.functions.ctc import ctc_loss
-from .declare.functions.layers import batch_normalization, dense, embedding, layer_norm
+from .declare.functions.cumulative import cummax, cummin, cumprod, cumsum, logcumsumexp
+from .declare.functions.layers import batch_normalization, dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
     accuracy,
@@ -101,10 +103,14 @@ from .declare.functions.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
+from .declare.functions.normalization import group_norm, layer_norm, rms_norm
+from .declare.functions.norms import matrix_norm, norm, vector_norm
+from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.rounding import ceil, floor, round
-from .declare.functions.sequences import cumsum, positions, reverse_sequence
+from .declare.functions.sequences import positions, reverse_sequence
+from .declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
 from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
@@ -271,6 +277,8 @@ __all__ = [
     "absolute_difference",
     "accuracy",
     "argmax",
+    "argmin",
+    "argsort",
     "atan",
     "average_pool1d",
     "batch_normalization",
@@ -285,7 +293,11 @@ __all__ = [
     "constant",
     "conv1d",
     "cos",
+    "count_nonzero",
     "ctc_loss",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "dense",
     "dropout",
@@ -304,6 +316,7 @@ __all__ = [
     "gather_last",
     "gelu",
     "greater",
+    "group_norm",
     "hard_sigmoid",
     "hard_sigmoid_keras3",
     "huber_loss",
@@ -318,22 +331,29 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsumexp",
     "map_structure",
     "matmul",
+    "matrix_norm",
     "max_pool1d",
     "maximum",
     "mean_squared_error",
+    "median",
     "memory",
     "minimum",
+    "nanquantile",
+    "norm",
     "not_equal",
     "one_hot",
     "pad",
     "parameter",
     "placeholder",
     "positions",
+    "quantile",
     "random_normal",
     "random_uniform",
     "read_keras",
@@ -347,11 +367,15 @@ __all__ = [
     "reduce_max",
     "reduce_mean",
     "reduce_min",
+    "reduce_prod",
+    "reduce_std",
     "reduce_sum",
+    "reduce_var",
     "relu",
     "relu6",
     "reshape",
     "reverse_sequence",
+    "rms_norm",
     "round",
     "selu",
     "shared",
@@ -363,6 +387,7 @@ __all__ = [
     "softmax_cross_entropy",
     "softplus",
     "softsign",
+    "sort",
     "sparse_softmax_cross_entropy",
     "split",
     "sqrt",
@@ -377,7 +402,9 @@ __all__ = [
     "tanh",
     "tap",
     "tile",
+    "top_k",
     "transpose",
+    "vector_norm",
     "weights",
     "where",
     "with_update",

@@ -94,11 +94,12 @@ NAMES: dict[str, str] = {
     "tensordot": "rg.reshape and rg.matmul", "sum": "rg.reduce_sum(x, axis)", "mean": "rg.reduce_mean(x, axis)",
     "max": "rg.reduce_max(x, axis), or rg.maximum(a, b)", "min": "rg.reduce_min(x, axis), or rg.minimum(a, b)",
     "amax": "rg.reduce_max(x, axis)", "amin": "rg.reduce_min(x, axis)",
-    "reduce_prod": "rg.exp(rg.reduce_sum(rg.log(x)))",
-    "prod": "rg.exp(rg.reduce_sum(rg.log(x)))",
-    "logsumexp": "m + rg.log(rg.reduce_sum(rg.exp(x - m))), with m = rg.reduce_max(x)",
-    "reduce_logsumexp": "m + rg.log(rg.reduce_sum(rg.exp(x - m))), with m = rg.reduce_max(x)",
-    "argmin": "rg.argmax(-x, axis)", "top_k": "rg.argmax(x), one at a time", "topk": "rg.argmax(x), one at a time",
+    "prod": "rg.reduce_prod(x, axis)", "reduce_logsumexp": "rg.logsumexp(x, axis)", "topk": "rg.top_k(x, k)",
+    "var": "rg.reduce_var(x, axis)", "std": "rg.reduce_std(x, axis)", "reduce_variance": "rg.reduce_var(x, axis)",
+    "msort": "rg.sort(x, 0)", "kthvalue": "rg.sort(x)[..., k - 1]", "nanmedian": "rg.nanquantile(x, 0.5, axis)",
+    "RMSNorm": "rg.rms_norm(x, gamma)", "GroupNorm": "rg.group_norm(x, groups, gamma, beta, axis=1)",
+    "RMSNormalization": "rg.rms_norm(x, gamma)", "GroupNormalization": "rg.group_norm(x, groups, gamma, beta)",
+    "cumulative_logsumexp": "rg.logcumsumexp(x, axis)",
     "any": "rg.reduce_any(x, axis)", "all": "rg.reduce_all(x, axis)",
     "tree_map": "rg.map_structure(function, nest)", "nest": "rg.map_structure(function, nest)",
     "Hardsigmoid": "rg.hard_sigmoid_keras3(x), that is clip(x / 6 + 0.5, 0, 1)",
@@ -410,15 +411,16 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "broadcast_to", "ceil", "clip", "concat", "cos", "cumsum", "equal", "exp",
-        "expand_dims", "expm1", "floor", "greater", "identity", "less", "log", "log1p", "logical_and",
-        "logical_not", "logical_or", "matmul", "maximum", "minimum", "not_equal", "pad", "reshape", "round",
-        "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile", "transpose", "where",
+        "abs", "argmax", "argmin", "argsort", "atan", "broadcast_to", "ceil", "clip", "concat", "cos",
+        "count_nonzero", "cumprod", "cumsum", "equal", "exp", "expand_dims", "expm1", "floor", "greater", "identity",
+        "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "median", "minimum",
+        "nanquantile", "not_equal", "pad", "quantile", "reshape", "round", "sign", "sin", "sort", "split", "sqrt",
+        "square", "squeeze", "stack", "tanh", "tile", "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
-    "min": "reduce_min", "any": "reduce_any", "all": "reduce_all",
-    "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
-    "rint": "round",
+    "min": "reduce_min", "prod": "reduce_prod", "std": "reduce_std", "var": "reduce_var", "any": "reduce_any",
+    "all": "reduce_all", "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat",
+    "take": "gather", "rint": "round",
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""
 

@@ -12,7 +12,7 @@ NAMES: dict[str, str] = {
         Linear LazyLinear Embedding pack_padded_sequence pad_packed_sequence pack_sequence PackedSequence
         pad_sequence Dropout AlphaDropout LayerNorm BatchNorm1d batch_norm register_buffer MaxPool1d AvgPool1d
         avg_pool1d ConstantPad1d ReflectionPad1d ReplicationPad1d MultiheadAttention Flatten view repeat
-        concatenate cat einsum dot bmm mm tensordot sum mean max min amax amin prod logsumexp argmin topk any
+        concatenate cat einsum dot bmm mm tensordot sum mean max min amax amin prod topk any
         all Hardsigmoid add subtract multiply mul divide pow negative greater_equal less_equal eq clamp silu
         unsqueeze permute swapaxes chunk unbind flip take index_select zeros ones tensor as_tensor Parameter
         detach cond rand randn CrossEntropyLoss cross_entropy NLLLoss nll_loss BCEWithLogitsLoss BCELoss
@@ -28,7 +28,7 @@ NAMES: dict[str, str] = {
         MaxPooling1D max_pool AveragePooling1D DepthwiseConv1D ZeroPadding1D GlobalAveragePooling1D
         GlobalMaxPooling1D Attention AdditiveAttention MultiHeadAttention Activation Lambda Flatten view
         Permute RepeatVector repeat concatenate Input InputLayer einsum dot tensordot sum mean max min amax
-        amin prod logsumexp argmin top_k any all add subtract multiply divide negative greater_equal
+        amin prod any all add subtract multiply divide negative greater_equal
         less_equal silu swapaxes unstack flip take zeros ones array convert_to_tensor Variable cond
         SparseCategoricalCrossentropy sparse_categorical_crossentropy CategoricalCrossentropy
         categorical_crossentropy BinaryCrossentropy MeanSquaredError MeanAbsoluteError Huber CTC

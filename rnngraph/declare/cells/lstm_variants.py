@@ -8,7 +8,7 @@ from ...arguments import flag, number, units
 from ..cell import Scope
 from ..functions.activations import activation_function, relu
 from ..functions.basic import clip, concat, sigmoid, split, tanh
-from ..functions.layers import layer_norm
+from ..functions.normalization import layer_norm
 from ..functions.randomness import KeepProb, check_keep_prob, dropout, salt_of
 from ..initializers import Initializer, initializer_of
 from ..tensor import Tensor

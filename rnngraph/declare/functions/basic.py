@@ -127,7 +127,8 @@ def cast(x: Any, dtype: Any) -> Tensor:
 # Reductions -----------------------------------------------------------------------------------------
 
 
-def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
+def axes_of(x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """Axes from the front, in order, each once; None is all."""
     if axis is None:
         return tuple(range(x.rank))
     given = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
@@ -144,7 +145,7 @@ def one_axis(rank: int, axis: int) -> int:
 
 def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     return build(op, x, axes=axes, keepdims=flag(keepdims, "keepdims")) if axes else x
 
 
@@ -180,7 +181,7 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     if x.dtype not in FLOATS:
         raise DtypeError(f"a mean of {x.dtype}; convert with rg.cast first")
     count: Dim = 1
-    for position in _axes(x, axis):
+    for position in axes_of(x, axis):
         count = count * x.type.shape[position]
     return reduce_sum(x, axis, keepdims) / dimension(count, x.dtype)
 
@@ -191,20 +192,35 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
     An axis without entries is an error: here where its size is declared, else at the call.
     """
+    return _place_of_extreme(reduce_max, x, axis, keepdims, "argmax")
+
+
+@api
+def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """Index (int64) of the first smallest entry along ``axis``, as ``argmax`` for the largest."""
+    return _place_of_extreme(reduce_min, x, axis, keepdims, "argmin")
+
+
+def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     size, others = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
     if size == 0 and 0 not in others:
-        raise ShapeError(f"argmax over axis {position} of {x!r}, which has no entries; give it one or more")
-    index = build("iota", size=size)
-    if position != x.rank - 1:
-        index = build("reshape", index, shape=(size, *(1,) * (x.rank - 1 - position)))
-    hit = equal(x, reduce_max(x, position, keepdims=True))
+        raise ShapeError(f"{name} over axis {position} of {x!r}, which has no entries; give it one or more")
+    hit = equal(x, extreme(x, position, keepdims=True))
     if x.dtype in FLOATS:
         hit = logical_or(hit, not_equal(x, x))
-    entries = where(hit, index, np.int64(2**63 - 1))
+    entries = where(hit, places_along(x, position), np.int64(2**63 - 1))
     some: dict[str, Any] = {} if isinstance(size, int) else {"nonempty": True}
     return build("reduce_min", entries, axes=(position,), keepdims=flag(keepdims, "keepdims"), **some)
+
+
+def places_along(x: Tensor, position: int) -> Tensor:
+    """0, 1 and on along an axis of x, with an axis of 1 for each of x's later ones."""
+    size = x.type.shape[position]
+    index = build("iota", size=size)
+    behind = x.rank - 1 - position
+    return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
 
 
 @api
@@ -276,7 +292,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
     """x without axes of 1: all that are declared so, or those in ``axis``, which a call finds to be 1 if open."""
     x = as_tensor(x)
-    axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else _axes(x, axis)
+    axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else axes_of(x, axis)
     for position in axes:
         if isinstance(dim := x.type.shape[position], int) and dim != 1:
             raise ShapeError(f"can't squeeze axis {position} of {x!r}: it is not 1")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ...arguments import check_positive, flag, number
 from ...arguments import units as positive_units
 from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
@@ -16,7 +14,7 @@ from ...public import api
 from ..initializers import Initializer, initializer_of
 from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor
 from .activations import activation_function
 from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square
 from .randomness import by_graph
@@ -103,22 +101,6 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
         return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
-
-
-@api
-def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12) -> Tensor:
-    """(x - mean) / sqrt(variance + epsilon) over the last axis, times gamma, plus beta (Ba et al. 2016)."""
-    x = as_tensor(x)
-    for what, given in (("gamma", gamma), ("beta", beta)):
-        if isinstance(given, bool | int | float | np.generic):  # a width, center= or epsilon=, where others have it
-            raise DtypeError(
-                f"{what} of layer_norm is an array or a Tensor, such as an rg.parameter, not {shown(given)}; it "
-                "normalises over the last axis, and epsilon= has a name"
-            )
-    centred = x - reduce_mean(x, -1, keepdims=True)
-    scaled = centred / sqrt(reduce_mean(square(centred), -1, keepdims=True) + epsilon)
-    scaled = scaled if gamma is None else scaled * gamma
-    return scaled if beta is None else scaled + beta
 
 
 @api

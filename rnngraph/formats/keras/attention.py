@@ -21,8 +21,8 @@ from ...declare.functions.basic import (
     transpose,
     where,
 )
+from ...declare.functions.cumulative import cumsum
 from ...declare.functions.randomness import dropout
-from ...declare.functions.sequences import cumsum
 from ..steps import Value
 from .activations import number
 from .core.configuration import Layer

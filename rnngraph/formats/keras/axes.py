@@ -19,8 +19,8 @@ from ...declare.functions.basic import (
     tile,
     transpose,
 )
+from ...declare.functions.cumulative import cumsum
 from ...declare.functions.padding import pad
-from ...declare.functions.sequences import cumsum
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Unreadable, dtype_of

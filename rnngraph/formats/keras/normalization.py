@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.basic import maximum, reduce_mean, reduce_sum, reshape, sqrt, square
-from ...declare.functions.layers import batch_normalization, layer_norm
+from ...declare.functions.layers import batch_normalization
+from ...declare.functions.normalization import layer_norm
 from ..steps import Value
 from .activations import number
 from .core.configuration import Layer

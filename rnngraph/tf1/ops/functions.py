@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, padding, randomness, sequences, truths
+from ...declare.functions import activations, cumulative, padding, randomness, sequences, truths
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.randomness import KeepProb
@@ -410,7 +410,7 @@ def pad(
 @operation
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums along an axis so far."""
-    return sequences.cumsum(x, axis, exclusive, reverse)
+    return cumulative.cumsum(x, axis, exclusive, reverse)
 
 
 @operation

@@ -30,8 +30,8 @@ from ....declare.functions.basic import (
     tanh,
     where,
 )
+from ....declare.functions.cumulative import cumsum
 from ....declare.functions.rounding import ceil, floor
-from ....declare.functions.sequences import cumsum
 from ....declare.tensor import Tensor
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ....declare.functions import activations, basic
-from ....declare.functions.layers import layer_norm
+from ....declare.functions.normalization import layer_norm
 from ...steps import Value
 from ..core.functions import hard_sigmoid_of, selu_of, swish_of, tanh_gelu, thresholded_relu
 from ..core.known import Expanded, Known, Operand, number_like, shape_of

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.cumulative import cumsum
 from ....declare.functions.padding import pad
-from ....declare.functions.sequences import cumsum, reverse_sequence
+from ....declare.functions.sequences import reverse_sequence
 from ....ir.sizes.polynomial import floor_divide, terms_of
 from ....ir.types import FLOATS, Dim, Size
 from ...steps import Value

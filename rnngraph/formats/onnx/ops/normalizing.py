@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....declare.functions import basic
-from ....declare.functions.layers import batch_normalization, layer_norm
+from ....declare.functions.layers import batch_normalization
+from ....declare.functions.normalization import layer_norm
 from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of

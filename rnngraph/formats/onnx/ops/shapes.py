@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.sequences import cumsum, positions
+from ....declare.functions.cumulative import cumsum
+from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of

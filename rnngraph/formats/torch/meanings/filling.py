@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.sequences import cumsum
+from ....declare.functions.cumulative import cumsum
 from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.numbers import Extent, OpenFloat, dim_of

@@ -9,7 +9,8 @@ from torch import nn
 
 from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-from ....declare.functions.layers import batch_normalization, embedding, layer_norm
+from ....declare.functions.layers import batch_normalization, embedding
+from ....declare.functions.normalization import layer_norm
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
 from ..composed.axes import between, dilated_max

@@ -1,0 +1,142 @@
+"""Reductions that are made of several ops: products, variances, logarithms of sums, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...arguments import flag, number
+from ...errors import DtypeError
+from ...ir.types import FLOATS, Dim
+from ...public import api
+from ..tensor import Tensor, as_tensor, build, constant
+from .basic import (
+    Axis,
+    abs,
+    axes_of,
+    cast,
+    dimension,
+    equal,
+    exp,
+    log,
+    maximum,
+    not_equal,
+    reduce_max,
+    reduce_mean,
+    reduce_sum,
+    sqrt,
+    square,
+    stop_gradient,
+    where,
+)
+from .cumulative import product_over_steps
+
+
+def floats(x: Any, name: str) -> Tensor:
+    """x as a Tensor of floats. Raises ``DtypeError`` for another dtype."""
+    x = as_tensor(x)
+    if x.dtype not in FLOATS:
+        raise DtypeError(f"{name} needs floats, not {x!r}; convert with rg.cast")
+    return x
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root, whose slope at 0 counts as 0."""
+    is_zero = equal(x, 0)
+    return where(is_zero, 0, sqrt(where(is_zero, 1, x)))
+
+
+@api
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over ``axis``, which does not overflow; ``axis`` and ``keepdims`` as for ``reduce_sum``.
+
+    It is -inf where all are, and over none; inf where the largest is.
+    """
+    x = floats(x, "logsumexp")
+    if not axes_of(x, axis):
+        return x
+    largest = stop_gradient(reduce_max(x, axis, True))
+    shift = where(abs(largest) < np.inf, largest, 0)
+    total = log(reduce_sum(exp(x - shift), axis, keepdims))
+    return total + build("reshape", shift, shape=total.type.shape)
+
+
+@api
+def reduce_prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over ``axis``, with ``keepdims`` as for ``reduce_sum``; over none 1. Of ints it wraps.
+
+    Along an axis of open size x is a float.
+    """
+    x = as_tensor(x)
+    axes = axes_of(x, axis)
+    shape = x.type.shape
+    for position in reversed(axes):
+        x = _product(x, position)
+    if flag(keepdims, "keepdims") and axes:
+        x = build("reshape", x, shape=tuple(1 if place in axes else dim for place, dim in enumerate(shape)))
+    return x
+
+
+def _product(x: Tensor, position: int) -> Tensor:
+    """The product along an axis, which is left out: of halves, until one entry is left."""
+    size = x.type.shape[position]
+    if not isinstance(size, int):
+        return product_over_steps(x, position)
+    before: tuple[Any, ...] = (slice(None),) * position
+    if size == 0:
+        return reduce_sum(x, position) * 0 + 1
+    rest: Tensor | None = None
+    while size > 1:
+        if size % 2:
+            last = x[(*before, slice(size - 1, size))]
+            rest = last if rest is None else rest * last
+        size //= 2
+        x = x[(*before, slice(0, size))] * x[(*before, slice(size, 2 * size))]
+    x = x if rest is None else x * rest
+    return build("reshape", x, shape=(*x.type.shape[:position], *x.type.shape[position + 1 :]))
+
+
+@api
+def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+    """Variance over ``axis``: the sum of squared deviations from the mean, over n - ``correction``; it is computed in
+    float64.
+
+    axis, keepdims: as for ``reduce_sum``.
+    correction: 0 for the mean of the squares, as NumPy and TensorFlow have it; 1 for an unbiased estimate, torch's
+        default. Where it leaves no degree of freedom the result is NaN.
+    """
+    return _variance(x, axis, keepdims, correction, "reduce_var", lambda variance: variance)
+
+
+@api
+def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+    """Standard deviation over ``axis``: the root of ``reduce_var`` with this ``correction``; its gradient is 0 where all
+    entries are equal.
+    """
+    return _variance(x, axis, keepdims, correction, "reduce_std", root)
+
+
+def _variance(
+    x: Any, axis: Axis, keepdims: bool, correction: float, name: str, finish: Callable[[Tensor], Tensor]
+) -> Tensor:
+    x = floats(x, name)
+    less = number(correction, "correction")
+    wide = cast(x, "float64")
+    squares = square(wide - reduce_mean(wide, axis, True))
+    count: Dim = 1
+    for position in axes_of(x, axis):
+        count = count * x.type.shape[position]
+    freedom = constant(max(count - less, 0.0), "float64") if isinstance(count, int) else None
+    if freedom is None:
+        freedom = maximum(dimension(count, "float64") - less, 0)
+    return cast(finish(reduce_sum(squares, axis, keepdims) / freedom), x.dtype)
+
+
+@api
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many entries are not 0 (or True), over ``axis`` as for ``reduce_sum``: int64. NaN is not 0."""
+    x = as_tensor(x)
+    hits = x if x.dtype == "bool" else not_equal(x, 0)
+    return reduce_sum(cast(hits, "int64"), axis, keepdims)

@@ -1,0 +1,63 @@
+"""Normalizations of rows beside NumPy in float64."""
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+ARRAY = np.random.default_rng(0).normal(3, 2, size=(2, 3, 5, 4)).astype("float32")
+
+
+def standard(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray:
+    wide = x.astype("float64")
+    centred = wide - wide.mean(axes, keepdims=True)
+    result: np.ndarray = centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + epsilon)
+    return result
+
+
+def test_rows() -> None:
+    x = rg.placeholder("x", (None, 3, None, 4))
+    gamma, beta = np.arange(1, 4, dtype="f"), np.array([0.5, -1, 2], "f")
+    found = rg.compile(
+        {
+            "layer": rg.layer_norm(x, epsilon=1e-3),
+            "layers": rg.layer_norm(x, epsilon=1e-3, axis=(1, 3)),
+            "rms": rg.rms_norm(x),
+            "rms of all": rg.rms_norm(x, axis=(1, 2, 3), epsilon=0.1),
+            "groups": rg.group_norm(x, 3, gamma, beta, axis=1),
+            "one group": rg.group_norm(x, 1, axis=1),
+            "last": rg.group_norm(x, 2),
+        }
+    ).inference(x=ARRAY)
+    wide = ARRAY.astype("float64")
+    parts = ARRAY.reshape(2, 3, 5, 2, 2)
+    wanted = {
+        "layer": standard(ARRAY, (3,), 1e-3),
+        "layers": standard(ARRAY, (1, 3), 1e-3),
+        "rms": wide / np.sqrt(np.square(wide).mean(3, keepdims=True) + 1e-6),
+        "rms of all": wide / np.sqrt(np.square(wide).mean((1, 2, 3), keepdims=True) + 0.1),
+        "groups": standard(ARRAY, (2, 3), 1e-5) * gamma[:, None, None] + beta[:, None, None],
+        "one group": standard(ARRAY, (1, 2, 3), 1e-5),
+        "last": standard(parts, (1, 2, 4), 1e-5).reshape(ARRAY.shape),
+    }
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+def test_constants_and_large_numbers() -> None:
+    x = rg.placeholder("x", (None, 4))
+    rows = np.array([[5, 5, 5, 5], [1e18, -1e18, 0, 0]], "float32")
+    found = rg.compile({"y": [rg.layer_norm(x, epsilon=1e-5), rg.rms_norm(x)]}).inference(x=rows)["y"]
+    np.testing.assert_allclose(found[0], standard(rows, (1,), 1e-5), atol=1e-5)
+    wide = rows.astype("float64")
+    np.testing.assert_allclose(found[1], wide / np.sqrt(np.square(wide).mean(1, keepdims=True) + 1e-6), rtol=1e-6)
+
+
+def test_errors() -> None:
+    x = rg.placeholder("x", (None, 4))
+    with pytest.raises(rg.DtypeError, match="gamma of rms_norm is an array or a Tensor"):
+        rg.rms_norm(x, 4)
+    with pytest.raises(rg.ShapeError, match=r"axis 1 of .* does not divide into 3 groups"):
+        rg.group_norm(x, 3)
+    with pytest.raises(rg.ShapeError, match=r"gamma and beta are \[4\]"):
+        rg.group_norm(x, 2, np.ones(2, "f"))
