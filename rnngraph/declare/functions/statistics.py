@@ -112,8 +112,8 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 
 @api
 def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-    """Standard deviation over ``axis``: the root of ``reduce_var`` with this ``correction``; its gradient is 0 where all
-    entries are equal.
+    """Standard deviation over ``axis``: the root of ``reduce_var`` with this ``correction``; its gradient is 0 where
+    all entries are equal.
     """
     return _variance(x, axis, keepdims, correction, "reduce_std", root)
 
