@@ -61,8 +61,8 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
 
 @api
 def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
-    """Indices (int64) that put the entries of ``axis`` in the order of ``sort``, ``descending`` or not; equal entries keep
-    their order.
+    """Indices (int64) that put the entries of ``axis`` in the order of ``sort``, ``descending`` or not; equal entries
+    keep their order.
     """
     x = as_tensor(x)
     if x.dtype == "bool":
