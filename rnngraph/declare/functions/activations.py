@@ -13,6 +13,7 @@ from .basic import (
     abs,
     clip,
     cos,
+    equal,
     erf,
     exp,
     expm1,
@@ -21,6 +22,7 @@ from .basic import (
     log_softmax,
     maximum,
     minimum,
+    reduce_max,
     sigmoid,
     sin,
     softmax,
@@ -104,6 +106,19 @@ def swish(x: Any) -> Tensor:
     """x sigmoid(x)."""
     x = as_tensor(x)
     return x * sigmoid(x)
+
+
+@api
+def masked_softmax(x: Any, mask: Any = None, axis: int = -1) -> Tensor:
+    """Softmax along ``axis`` of the entries whose ``mask`` is True. All others are 0, also where no entry is left.
+
+    mask: a bool Tensor that broadcasts with x; None leaves out the entries that are -inf.
+    """
+    x = as_tensor(x)
+    if mask is not None:
+        x = where(mask, x, -math.inf)
+    is_empty = equal(reduce_max(x, axis, keepdims=True), -math.inf)
+    return where(is_empty, 0, softmax(where(is_empty, 0, x), axis))
 
 
 ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {

@@ -28,6 +28,7 @@ from .meanings import (
     joining,
     layers,
     logic,
+    orders,
     packed,
     planes,
     products,
@@ -46,8 +47,8 @@ from .tracing.tracer import Tracer
 from .tracing.values import Unknown
 
 MEANINGS = (
-    activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, packed,
-    planes, products, recurrent, reductions, shapes, slicing, writing,
+    activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, orders,
+    packed, planes, products, recurrent, reductions, shapes, slicing, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 OTHER_DRAWS = 3

@@ -73,6 +73,13 @@ def test_the_largest_of_many_are_chosen_in_rounds() -> None:
     assert indices.tolist() == [[0, 1], [29, 28]]
 
 
+def test_a_call_checks_that_there_are_as_many() -> None:
+    program = rg.compile({"y": rg.top_k(rg.placeholder("x", (None, None)), 3)})
+    assert program.inference(x=[[1, 3, 2, 5]])["y"][1].tolist() == [[3, 1, 2]]
+    with pytest.raises(rg.ShapeError, match="does not fit"):
+        program.inference(x=[[1, 2]])
+
+
 def test_other_axes_and_dtypes() -> None:
     array = np.random.default_rng(0).integers(-3, 3, (2, 5, 3)).astype("int64")
     x = rg.placeholder("x", (2, None, 3), "int64")

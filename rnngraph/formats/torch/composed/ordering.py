@@ -1,4 +1,4 @@
-"""Functions that put entries in order, by comparisons of all with all, or pick them by index, and sums so far."""
+"""Functions that pick entries by index, and sums along an axis."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import torch
 
 from ..tracing.registry import UnreadableError, composed
 
-MOST_STEPS = 64
-"""Entries of an axis that are multiplied or compared one after the other."""
-
 
 def _last(x: Any, dim: int) -> Any:
     return torch.movedim(x, dim, -1) if dim % x.dim() != x.dim() - 1 else x
@@ -18,42 +15,6 @@ def _last(x: Any, dim: int) -> Any:
 
 def _back(x: Any, dim: int) -> Any:
     return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
-
-
-def ordered(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
-    """(entries in order, where they stood); of equal ones the first is first."""
-    x = _last(x, dim)
-    place = torch.arange(x.size(-1))
-    own, other = x.unsqueeze(-1), x.unsqueeze(-2)
-    is_before = other > own if descending else other < own
-    is_before = is_before | ((other == own) & (place < place.unsqueeze(-1)))
-    rank = is_before.sum(-1)
-    hit = rank.unsqueeze(-2) == place.unsqueeze(-1)
-    values = torch.where(hit, other, torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
-    return _back(values, dim), _back(torch.where(hit, place, 0).sum(-1), dim)
-
-
-@composed("msort")
-def _msort(x: Any) -> Any:
-    return ordered(x, 0, False)[0]
-
-
-@composed("median", "nanmedian")
-def _median(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The lower one of two in the middle."""
-    if dim is None:
-        return _nth(x.reshape(-1), (x.numel() - 1) // 2, 0, False)[0]
-    return _nth(x, (x.size(dim) - 1) // 2, dim, keepdim)
-
-
-@composed("kthvalue")
-def _kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    return _nth(x, int(k) - 1, dim, keepdim)
-
-
-def _nth(x: Any, place: int, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    values, indices = (torch.movedim(found, dim, -1)[..., place] for found in ordered(x, dim, False))
-    return (values.unsqueeze(dim), indices.unsqueeze(dim)) if keepdim else (values, indices)
 
 
 # Picks by index -------------------------------------------------------------------------------------
@@ -138,7 +99,8 @@ def _isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inv
 @composed("bucketize")
 def _bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     own = x.unsqueeze(-1)
-    return (boundaries <= own if right else boundaries < own).sum(-1)
+    is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # NaN stands behind all
+    return is_before.sum(-1)
 
 
 @composed("searchsorted")
@@ -163,85 +125,10 @@ def _nanmean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return torch.where(x != x, 0.0, x).sum(axes, keepdim) / (x == x).to(x.dtype).sum(axes, keepdim)
 
 
-@composed("count_nonzero")
-def _count_nonzero(x: Any, dim: Any = None) -> Any:
-    return (x != 0).sum(() if dim is None else dim)
-
-
 @composed("aminmax")
 def _aminmax(x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     axes = () if dim is None else dim
     return torch.amin(x, axes, keepdim), torch.amax(x, axes, keepdim)
-
-
-def _steps(x: Any, dim: int) -> list[Any]:
-    """The entries of an axis, one by one."""
-    if int(x.size(dim)) > MOST_STEPS:
-        raise UnreadableError(f"it is read along an axis of at most {MOST_STEPS} entries")
-    return list(torch.unbind(x, dim))
-
-
-@composed("prod")
-def _prod(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    if dim is None:
-        x, dim = x.reshape(-1), 0
-    first, *others = _steps(x, dim)
-    for other in others:
-        first = first * other
-    return first.unsqueeze(dim) if keepdim else first
-
-
-@composed("cumprod")
-def _cumprod(x: Any, dim: int) -> Any:
-    steps = _steps(x, dim)
-    for place in range(1, len(steps)):
-        steps[place] = steps[place - 1] * steps[place]
-    return torch.stack(steps, dim)
-
-
-def _best_so_far(x: Any, dim: int, is_max: bool) -> Any:
-    """Of equal ones the last."""
-    values, places = _steps(x, dim), []
-    for place, own in enumerate(values):
-        if not place:
-            places.append(torch.zeros_like(own, dtype=torch.int64))
-            continue
-        best = values[place - 1]
-        better = own >= best if is_max else own <= best
-        values[place] = torch.where(better, own, best)
-        places.append(torch.where(better, place, places[-1]))
-    return torch.stack(values, dim), torch.stack(places, dim)
-
-
-@composed("cummax")
-def _cummax(x: Any, dim: int) -> Any:
-    return _best_so_far(x, dim, True)
-
-
-@composed("cummin")
-def _cummin(x: Any, dim: int) -> Any:
-    return _best_so_far(x, dim, False)
-
-
-@composed("logcumsumexp")
-def _logcumsumexp(x: Any, dim: int) -> Any:
-    top = torch.amax(x, dim, True)
-    return torch.log(torch.cumsum(torch.exp(x - top), dim)) + top
-
-
-@composed("quantile")
-def _quantile(x: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    if not isinstance(q, int | float) or interpolation != "linear":
-        raise UnreadableError("it is read for one number q, with interpolation='linear'")
-    if dim is None:
-        x, dim = x.reshape(-1), 0
-    place = q * (x.size(dim) - 1)
-    low = int(place)
-    values = torch.movedim(ordered(x, dim, False)[0], dim, -1)
-    found = values[..., low]
-    if place != low:
-        found = found + (values[..., low + 1] - found) * (place - low)
-    return found.unsqueeze(dim) if keepdim else found
 
 
 @composed("trapezoid", "trapz")

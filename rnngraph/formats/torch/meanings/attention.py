@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ....declare.functions import basic
+from ....declare.functions.activations import masked_softmax
 from ....declare.functions.randomness import dropout as drop
 from ....ir.types import Dim
 from ...layers import declare_dense
@@ -20,10 +21,17 @@ from .shapes import permuted, reshaped
 
 
 def attended(
-    tracer: Tracer, query: Value, key: Value, value: Value, masks: list[Any], scale: float | None, keep: float
+    tracer: Tracer,
+    query: Value,
+    key: Value,
+    value: Value,
+    masks: list[Any],
+    scale: float | None,
+    keep: float,
+    is_zero: bool = True,
 ) -> tuple[Value, Value]:
     """(what queries get, their weights). query, key, value: [..., entries, width]. masks: of scores, bool where a score
-    counts, or floats that are added.
+    counts, or floats that are added. is_zero: weights are 0 where no score counts; else NaN.
     """
     script = tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
@@ -39,7 +47,7 @@ def attended(
             scores = tracer.call(basic.where, mask, scores, float("-inf"), hint="scores")
         else:
             scores = script.operation("+", scores, mask)
-    weights = tracer.call(basic.softmax, scores, hint="weights")
+    weights = tracer.call(masked_softmax if masks and is_zero else basic.softmax, scores, hint="weights")
     applied = weights if keep == 1.0 else tracer.call(drop, weights, keep)
     return script.operation("@", applied, value), weights
 
@@ -87,7 +95,7 @@ def _multihead(
         by_head(x, part, name) for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
     )
     masks = _masks(tracer, attn_mask, key_padding_mask, shape_of(q), shape_of(k))
-    mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout))
+    mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout), not need_weights)
     batch, _, entries, _ = shape_of(mixed)
     whole = tracer.call(basic.transpose, mixed, (0, 2, 1, 3))
     whole = tracer.value(reshaped(tracer, whole, [batch, entries, heads * width]))

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.cumulative import cumsum
 from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.numbers import Extent, OpenFloat, dim_of
@@ -16,7 +15,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
 from .elementwise import choose
-from .shapes import axis_of, reshaped, sizes_of
+from .shapes import reshaped, sizes_of
 
 
 def _made_of(number: Any) -> Any:
@@ -148,12 +147,3 @@ def _one_hot(tracer: Tracer, x: Any, num_classes: int = -1) -> Any:
     if num_classes == -1:
         raise UnreadableError("give num_classes, which is else found by values")
     return tracer.call(basic.one_hot, tracer.value(x), int(num_classes), "int64")
-
-
-@meaning("cumsum")
-def _cumsum(tracer: Tracer, x: Any, dim: int, dtype: Any = None) -> Any:
-    kind = DTYPES[tracer.expected.dtype]
-    axis = axis_of(len(shape_of(x)), dim)
-    if kind.startswith("int") and isinstance(shape_of(x)[axis], Size):
-        return tracer.cast(tracer.call(cumsum, tracer.value(x, "float64"), axis), kind)
-    return tracer.call(cumsum, tracer.value(x, kind), axis)

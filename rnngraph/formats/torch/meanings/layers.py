@@ -10,7 +10,7 @@ from torch import nn
 from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ....declare.functions.layers import batch_normalization, embedding
-from ....declare.functions.normalization import layer_norm
+from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
 from ..composed.axes import between, dilated_max
@@ -303,11 +303,7 @@ def _by_parameters(tracer: Tracer, x: Value, mean: Any, variance: Any, weight: A
 
 def _standard(tracer: Tracer, x: Value, axes: list[int], eps: float) -> Value:
     """x less its mean, over its deviation, over axes."""
-    given: Any = tuple(axes) if len(axes) > 1 else axes[0]
-    centred = tracer.script.operation("-", x, tracer.call(basic.reduce_mean, x, given, keepdims=True))
-    variance = tracer.call(basic.reduce_mean, tracer.call(basic.square, centred), given, keepdims=True)
-    deviation = tracer.call(basic.sqrt, tracer.script.operation("+", variance, float(eps)))
-    return tracer.script.operation("/", centred, deviation)
+    return tracer.call(layer_norm, x, epsilon=float(eps), axis=tuple(axes) if len(axes) > 1 else axes[0])
 
 
 def _scaled(tracer: Tracer, x: Value, weight: Any, bias: Any, channel: int = 1) -> Value:
@@ -329,34 +325,32 @@ def _layer_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = Non
     rank, count = len(shape_of(x)), len(normalized_shape)
     for have, want in zip(shape_of(x)[rank - count :], normalized_shape, strict=True):
         tracer.sizes.meet(have, want)
-    if count > 1:
-        x = _standard(tracer, x, [*range(rank - count, rank)], eps)
-        x = x if weight is None else tracer.script.operation("*", x, tracer.value(weight))
-        return x if bias is None else tracer.script.operation("+", x, tracer.value(bias))
     given = [None if item is None else tracer.value(item) for item in (weight, bias)]
-    return tracer.call(layer_norm, x, *(given if weight is not None else []), epsilon=float(eps))
+    options = {"epsilon": float(eps), **_last_axes(rank, count)}
+    return tracer.call(layer_norm, x, *(given if given != [None, None] else []), **options)
+
+
+def _last_axes(rank: int, count: int) -> dict[str, Any]:
+    """The option ``axis``; the last axis needs none."""
+    return {} if count == 1 else {"axis": tuple(range(rank - count, rank))}
 
 
 @meaning("rms_norm")
 def _rms_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
     x = tracer.value(x)
-    if len(normalized_shape) != 1:
-        raise UnreadableError("it is read over the last axis")
-    eps = float(torch.finfo(torch.float32).eps if eps is None else eps)
-    mean = tracer.call(basic.reduce_mean, tracer.call(basic.square, x), -1, keepdims=True)
-    found = tracer.script.operation("/", x, tracer.call(basic.sqrt, tracer.script.operation("+", mean, eps)))
-    return found if weight is None else tracer.script.operation("*", found, tracer.value(weight))
+    least = torch.finfo(tracer.expected.dtype).eps if eps is None else eps
+    gamma = [] if weight is None else [tracer.value(weight)]
+    axes = _last_axes(len(shape_of(x)), len(normalized_shape))
+    return tracer.call(rms_norm, x, *gamma, **axes, epsilon=float(least))
 
 
 @meaning("group_norm")
 def _group_norm(tracer: Tracer, x: Any, num_groups: int, weight: Any = None, bias: Any = None,
                 eps: float = 1e-5) -> Any:  # fmt: skip
     x = tracer.value(x)
-    shape = shape_of(x)
-    width = tracer.sizes.fix(shape[1])
-    parts = tracer.value(reshaped(tracer, x, [shape[0], num_groups, width // num_groups, *shape[2:]]))
-    found = _standard(tracer, parts, [*range(2, len(shape) + 1)], eps)
-    return _scaled(tracer, tracer.value(reshaped(tracer, found, shape)), weight, bias)
+    tracer.sizes.fix(shape_of(x)[1])
+    given = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
+    return tracer.call(group_norm, x, int(num_groups), **given, axis=1, epsilon=float(eps))
 
 
 @meaning("instance_norm")

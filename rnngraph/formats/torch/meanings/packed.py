@@ -6,10 +6,11 @@ from typing import Any
 
 from ....declare.functions import basic
 from ...steps import Value
-from ..composed.ordering import ordered, scattered
+from ..composed.ordering import scattered
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
+from .orders import ordered
 from .shapes import permuted, reshaped
 
 
@@ -18,7 +19,7 @@ def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stabl
     if isinstance(x, Sorted) and x.what == "order" and not descending:  # places in order, and the way back
         return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
-        return tracer.by_torch(ordered, x, dim, descending)
+        return ordered(tracer, x, dim, descending)
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.norms import vector_norm
 from ....ir.types import Dim
 from ...equations import letters_of
 from ...layers import declare_dense
@@ -207,9 +208,8 @@ def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> 
     first, second = pair(tracer, a, b, DTYPES[tracer.expected.dtype])
     axis = axis_of(len(shape_of(first)), dim)
 
-    def length(x: Value) -> Value:
-        total = tracer.call(basic.reduce_sum, tracer.call(basic.square, x), axis)
-        return tracer.call(basic.maximum, tracer.call(basic.sqrt, total), float(eps))
+    def direction(x: Value) -> Value:
+        length = tracer.call(vector_norm, x, axis=axis, keepdims=True)
+        return tracer.script.operation("/", x, tracer.call(basic.maximum, length, float(eps)))
 
-    product = tracer.call(basic.reduce_sum, tracer.script.operation("*", first, second), axis)
-    return tracer.script.operation("/", product, tracer.script.operation("*", length(first), length(second)))
+    return tracer.call(basic.reduce_sum, tracer.script.operation("*", direction(first), direction(second)), axis)

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.norms import matrix_norm, norm, vector_norm
+from ....declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
 from ....declare.functions.truths import reduce_all, reduce_any
+from ....ir.types import INTEGERS
 from ...steps import Value
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
@@ -54,7 +57,21 @@ def _mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype:
     return reduced(tracer, basic.reduce_mean, x, axis if dim is None else dim, keepdim, DTYPES[tracer.expected.dtype])
 
 
-def _spread_of(root: bool) -> Any:
+@meaning("prod")
+def _prod(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    kind = DTYPES[tracer.expected.dtype]
+    if kind in INTEGERS:  # no loop over steps holds whole numbers
+        for axis in range(len(shape_of(x))) if dim is None else (axis_of(len(shape_of(x)), dim),):
+            tracer.sizes.fix(shape_of(x)[axis])
+    return reduced(tracer, reduce_prod, x, dim, keepdim, kind)
+
+
+@meaning("count_nonzero")
+def _count_nonzero(tracer: Tracer, x: Any, dim: Any = None) -> Any:
+    return reduced(tracer, count_nonzero, x, dim, False)
+
+
+def _spread(function: Any) -> Any:
     def mean(
         tracer: Tracer,
         x: Any,
@@ -67,116 +84,142 @@ def _spread_of(root: bool) -> Any:
     ) -> Any:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
-        less = int(unbiased) if correction is None else int(correction)
-        x = tracer.value(x)
-        axes = _axes(x, axis if dim is None else dim)
-        centred = tracer.script.operation("-", x, tracer.call(basic.reduce_mean, x, *_given(axes), keepdims=True))
-        squares = tracer.call(basic.square, centred)
-        options = {"keepdims": True} if keepdim else {}
-        if less == 0:
-            found = tracer.call(basic.reduce_mean, squares, *_given(axes), **options)
-        else:
-            places = range(len(shape_of(x))) if axes is None else (axes,) if isinstance(axes, int) else axes
-            count: Any = 1
-            for place in places:
-                count = shape_of(x)[place] * count
-            total = tracer.call(basic.reduce_sum, squares, *_given(axes), **options)
-            found = tracer.script.operation("/", total, tracer.number(count - less, dtype_of(x)))
-        return tracer.call(basic.sqrt, found) if root else found
+        less = int(unbiased) if correction is None else correction
+        options: dict[str, Any] = {"keepdims": True} if keepdim else {}
+        options |= {"correction": less} if less else {}
+        return tracer.call(function, tracer.value(x), *_given(_axes(x, axis if dim is None else dim)), **options)
 
     return mean
 
 
-meaning("var")(_spread_of(False))
-meaning("std")(_spread_of(True))
+meaning("var")(_spread(reduce_var))
+meaning("std")(_spread(reduce_std))
 
 
-def _spread_and_mean(root: bool) -> Any:
+def _spread_and_mean(function: Any) -> Any:
     def mean(tracer: Tracer, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
              **named: Any) -> Any:  # fmt: skip
         if isinstance(dim, bool):
             dim, unbiased = None, dim
-        spread = _spread_of(root)(tracer, x, dim, unbiased, keepdim, **named)
+        spread = _spread(function)(tracer, x, dim, unbiased, keepdim, **named)
         return spread, reduced(tracer, basic.reduce_mean, x, named.get("axis", dim), keepdim)
 
     return mean
 
 
-meaning("var_mean")(_spread_and_mean(False))
-meaning("std_mean")(_spread_and_mean(True))
+meaning("var_mean")(_spread_and_mean(reduce_var))
+meaning("std_mean")(_spread_and_mean(reduce_std))
 
 
-@meaning("norm", "linalg_norm", "linalg_vector_norm")
-def _norm(tracer: Tracer, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None,
-          ord: Any = None) -> Any:  # fmt: skip
-    order = p if ord is None else ord
-    if order in (2, 2.0, "fro", None):
-        squares = tracer.call(basic.square, tracer.value(x))
-        return tracer.call(basic.sqrt, reduced(tracer, basic.reduce_sum, squares, dim, keepdim))
-    if not isinstance(order, int | float):
-        raise UnreadableError(f"p={order!r}; numbers and 'fro' are read")
-    far = tracer.call(basic.abs, tracer.value(x))
-    if abs(order) == float("inf"):
-        return reduced(tracer, basic.reduce_max if order > 0 else basic.reduce_min, far, dim, keepdim)
-    if order == 1:
-        return reduced(tracer, basic.reduce_sum, far, dim, keepdim)
-    if order == 0:
-        there = tracer.cast(tracer.call(basic.not_equal, far, 0.0), dtype_of(far))
-        return reduced(tracer, basic.reduce_sum, there, dim, keepdim)
-    power = int(order) if order == int(order) else float(order)
-    total = reduced(tracer, basic.reduce_sum, tracer.script.operation("**", far, power), dim, keepdim)
-    return tracer.script.operation("**", total, 1.0 / order)
+# Norms ----------------------------------------------------------------------------------------------
+
+
+def length(tracer: Tracer, x: Value, order: Any, dim: Any, keepdim: bool) -> Value:
+    """The norm of vectors along axes."""
+    options = {"ord": order} if order != 2 else {}
+    options |= {} if (axes := _axes(x, dim)) is None else {"axis": axes}
+    return tracer.call(vector_norm, x, **options, **({"keepdims": True} if keepdim else {}))
+
+
+@meaning("norm")
+def _norm(tracer: Tracer, x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """Of vectors, along several axes too."""
+    if p not in ("fro", None) and not isinstance(p, int | float):
+        raise UnreadableError(f"p={p!r}; numbers and 'fro' are read")
+    x = tracer.value(x, DTYPES[tracer.expected.dtype])
+    return length(tracer, x, 2 if p in ("fro", None) else p, dim, keepdim)
+
+
+@meaning("linalg_vector_norm")
+def _vector_norm(tracer: Tracer, x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False,
+                 dtype: Any = None) -> Any:  # fmt: skip
+    return length(tracer, tracer.value(x, DTYPES[tracer.expected.dtype]), ord, dim, keepdim)
+
+
+@meaning("linalg_norm")
+def _linalg_norm(tracer: Tracer, x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False,
+                 dtype: Any = None) -> Any:  # fmt: skip
+    """Of matrices along two axes, of vectors along one."""
+    x = tracer.value(x, DTYPES[tracer.expected.dtype])
+    if ord is None or isinstance(dim, int) or (dim is None and len(shape_of(x)) == 1):
+        return length(tracer, x, 2 if ord is None else ord, dim, keepdim)
+    if dim is not None and len(dim) == 1:
+        return length(tracer, x, ord, dim, keepdim)
+    options = {"ord": ord, **({} if dim is None else {"axis": _in_order(x, dim)})}
+    return tracer.call(norm, x, **options, **({"keepdims": True} if keepdim else {}))
+
+
+@meaning("linalg_matrix_norm")
+def _matrix_norm(tracer: Tracer, x: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False,
+                 dtype: Any = None) -> Any:  # fmt: skip
+    x = tracer.value(x, DTYPES[tracer.expected.dtype])
+    return tracer.call(matrix_norm, x, ord, _in_order(x, dim), **({"keepdims": True} if keepdim else {}))
+
+
+def _in_order(x: Any, dim: Any) -> tuple[int, ...]:
+    """Axes from the front, the one of the rows first."""
+    return tuple(axis_of(len(shape_of(x)), one) for one in dim)
 
 
 @meaning("normalize")
 def _normalize(tracer: Tracer, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     x = tracer.value(x)
-    length = tracer.call(basic.maximum, _norm(tracer, x, p, dim, True), float(eps))
-    return tracer.script.operation("/", x, length)
+    least = tracer.call(basic.maximum, length(tracer, x, p, dim, True), float(eps))
+    return tracer.script.operation("/", x, least)
 
 
-def _extreme(function: Any, pairwise: Any, sign: str) -> Any:
+def _numbers(tracer: Tracer, x: Any) -> Value:
+    """x, and truth values as ints."""
+    return tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
+
+
+def _extreme(function: Any, pairwise: Any, place: Any) -> Any:
     def mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None,
              axis: Any = None) -> Any:  # fmt: skip
         dim = axis if dim is None else dim
         if other is not None or isinstance(dim, Value | Filled | torch.Tensor):
             other = dim if other is None else other
             return tracer.call(pairwise, *pair(tracer, x, other, DTYPES[tracer.expected.dtype]))
+        x = _numbers(tracer, x)
         if dim is None:
             return reduced(tracer, function, x, None, False)
-        x = tracer.value(x)
         values = reduced(tracer, function, x, dim, keepdim)
-        if dtype_of(x) == "bool":
-            raise UnreadableError("of bool tensors; use any or all")
-        return Found(values, _best(tracer, x, dim, keepdim, sign))  # the script has what is read only
+        return Found(values, _place(tracer, x, dim, keepdim, place))  # the script has what is read only
 
     return mean
 
 
-def _best(tracer: Tracer, x: Value, dim: int, keepdim: bool, sign: str) -> Value:
-    if sign == "-":
-        x = tracer.script.negative(x)
-    return tracer.call(basic.argmax, x, axis_of(len(shape_of(x)), dim), **({"keepdims": True} if keepdim else {}))
+def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Any) -> Value:
+    """The index of an extreme."""
+    return tracer.call(function, x, axis_of(len(shape_of(x)), dim), **({"keepdims": True} if keepdim else {}))
 
 
-meaning("max")(_extreme(basic.reduce_max, basic.maximum, "+"))
-meaning("min")(_extreme(basic.reduce_min, basic.minimum, "-"))
-meaning("amax")(lambda tracer, x, dim=(), keepdim=False: reduced(tracer, basic.reduce_max, x, dim, keepdim))
-meaning("amin")(lambda tracer, x, dim=(), keepdim=False: reduced(tracer, basic.reduce_min, x, dim, keepdim))
+meaning("max")(_extreme(basic.reduce_max, basic.maximum, basic.argmax))
+meaning("min")(_extreme(basic.reduce_min, basic.minimum, basic.argmin))
 
 
-def _arg(sign: str) -> Any:
+def _extreme_of_axes(function: Any) -> Any:
+    return lambda tracer, x, dim=(), keepdim=False: reduced(tracer, function, _numbers(tracer, x), dim, keepdim)
+
+
+meaning("amax")(_extreme_of_axes(basic.reduce_max))
+meaning("amin")(_extreme_of_axes(basic.reduce_min))
+
+
+def _arg(function: Any) -> Any:
     def mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         x = tracer.value(x)
-        if dim is None:
-            x, dim = tracer.value(reshaped(tracer, x, [-1])), 0
-        return _best(tracer, x, dim, keepdim, sign)
+        if dim is not None:
+            return _place(tracer, x, dim, keepdim, function)
+        rank = len(shape_of(x))
+        found = _place(tracer, tracer.value(reshaped(tracer, x, [-1])), 0, False, function)
+        return reshaped(tracer, found, (1,) * rank) if keepdim and rank else found
 
     return mean
 
 
-meaning("argmax")(_arg("+"))
-meaning("argmin")(_arg("-"))
+meaning("argmax")(_arg(basic.argmax))
+meaning("argmin")(_arg(basic.argmin))
 
 
 @meaning("any")
@@ -215,31 +258,7 @@ def _over(tracer: Tracer, function: Any, x: Any, dim: Any) -> Value:
 
 @meaning("logsumexp")
 def _logsumexp(tracer: Tracer, x: Any, dim: Any, keepdim: bool = False) -> Any:
-    x = tracer.value(x)
-    largest = reduced(tracer, basic.reduce_max, x, dim, True)
-    raised = tracer.call(basic.exp, tracer.script.operation("-", x, largest))
-    total = tracer.call(basic.log, reduced(tracer, basic.reduce_sum, raised, dim, True))
-    found = tracer.script.operation("+", total, largest)
-    return found if keepdim else tracer.call(basic.squeeze, found, _axes(x, dim))
-
-
-@meaning("topk")
-def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """The best, then the best of the others, and on."""
-    x = tracer.value(x)
-    rank = len(shape_of(x))
-    if axis_of(rank, dim) != rank - 1:
-        raise UnreadableError("it is read along the last axis")
-    width, left = tracer.sizes.fix(shape_of(x)[-1]), x if largest else tracer.script.negative(x)
-    values, indices = [], []
-    for _ in range(int(k)):
-        best = tracer.call(basic.argmax, left, hint="best")
-        indices.append(best)
-        values.append(tracer.call(basic.reduce_max, left, -1))
-        hit = tracer.call(basic.one_hot, best, width, "bool")
-        left = tracer.call(basic.where, hit, float("-inf"), left)
-    found = tracer.call(basic.stack, values, -1)
-    return Found(found if largest else tracer.script.negative(found), tracer.call(basic.stack, indices, -1))
+    return reduced(tracer, logsumexp, x, dim, keepdim, DTYPES[tracer.expected.dtype])
 
 
 @meaning("diff")

@@ -51,7 +51,7 @@ REFUSED = {
     **dict.fromkeys(
         ("linalg_inv", "inverse", "linalg_solve", "linalg_det", "det", "slogdet", "linalg_svd", "svd", "linalg_eigh",
          "linalg_qr", "qr", "linalg_cholesky", "cholesky", "pinverse", "linalg_pinv", "matrix_power", "matrix_exp",
-         "linalg_matrix_exp", "linalg_matrix_norm", "logdet"),
+         "linalg_matrix_exp", "logdet"),
         _MATRICES,
     ),
     **dict.fromkeys(

@@ -1,0 +1,198 @@
+"""What torch's orders and cumulative functions mean."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ....declare.functions import basic, cumulative, orders
+from ....declare.functions.rounding import floor
+from ....declare.functions.sequences import positions
+from ....ir.types import INTEGERS, Size
+from ...steps import Value
+from ..tracing.registry import UnreadableError, meaning
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer
+from ..tracing.values import dtype_of, shape_of
+from .shapes import ALL, axis_of, permuted, reshaped
+
+
+class Found(NamedTuple):
+    """Entries, and where they stood."""
+
+    values: Any
+    indices: Any
+
+
+# Orders ---------------------------------------------------------------------------------------------
+
+
+def ordered(tracer: Tracer, x: Any, dim: int, descending: bool) -> Found:
+    """All entries of an axis, and where they stood; of equal ones the first is first."""
+    x = tracer.value(x)
+    axis = axis_of(len(shape_of(x)), dim)
+    options = {"descending": True} if descending else {}
+    return Found(tracer.call(orders.sort, x, axis, **options), tracer.call(orders.argsort, x, axis, **options))
+
+
+@meaning("msort")
+def _msort(tracer: Tracer, x: Any) -> Any:
+    return tracer.call(orders.sort, tracer.value(x), 0)
+
+
+@meaning("topk")
+def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    x = tracer.value(x)
+    rank = len(shape_of(x))
+    axis = axis_of(rank, dim)
+    if not largest:  # of the whole order, in which NaN is the largest
+        return Found(
+            *(tracer.script.item(one, *(ALL,) * axis, slice(int(k))) for one in ordered(tracer, x, axis, False))
+        )
+    last = [*(other for other in range(rank) if other != axis), axis]
+    back = [last.index(other) for other in range(rank)]
+    best = tracer.call(orders.top_k, tracer.value(permuted(tracer, x, last)), int(k), hint=("values", "places"))
+    return Found(*(permuted(tracer, one, back) for one in best))
+
+
+@meaning("kthvalue")
+def _kthvalue(tracer: Tracer, x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    return Found(*(_entry(tracer, one, int(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False)))
+
+
+def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Value:
+    index: Any = slice(place, place + 1) if keepdim else place
+    return tracer.script.item(x, *(ALL,) * axis_of(len(shape_of(x)), dim), index)
+
+
+@meaning("median")
+def _median(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The lower one of two in the middle; the first NaN, if any."""
+    x = tracer.value(x)
+    if dim is None:
+        flat = tracer.value(reshaped(tracer, x, [-1]))
+        return _middle(tracer, flat, 0, False)
+    order = tracer.call(orders.argsort, x, axis := axis_of(len(shape_of(x)), dim))
+    middle = _entry(tracer, order, (tracer.sizes.fix(shape_of(x)[axis]) - 1) // 2, axis, keepdim)
+    if dtype_of(x) not in INTEGERS:
+        options = {"keepdims": True} if keepdim else {}
+        largest = tracer.call(basic.reduce_max, x, axis, **options)
+        first = tracer.call(basic.argmax, x, axis, **options)
+        middle = tracer.call(basic.where, tracer.call(basic.equal, largest, largest), middle, first)
+    return Found(_middle(tracer, x, axis, keepdim), middle)
+
+
+def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
+    if dtype_of(x) in INTEGERS:
+        place = (tracer.sizes.fix(shape_of(x)[axis]) - 1) // 2
+        return _entry(tracer, tracer.call(orders.sort, x, axis), place, axis, keepdim)
+    options = {"keepdims": True} if keepdim else {}
+    tracer.sizes.fix(shape_of(x)[axis])
+    return tracer.call(orders.quantile, x, 0.5, axis, **options, method="lower")
+
+
+@meaning("nanmedian")
+def _nanmedian(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The lower one of two in the middle of those that are not NaN."""
+    if dtype_of(x) in INTEGERS:
+        return _median(tracer, x, dim, keepdim)
+    x = tracer.value(x)
+    if dim is None:
+        flat = tracer.value(reshaped(tracer, x, [-1]))
+        tracer.sizes.fix(shape_of(flat)[0])
+        return tracer.call(orders.nanquantile, flat, 0.5, 0, method="lower")
+    axis = axis_of(len(shape_of(x)), dim)
+    tracer.sizes.fix(shape_of(x)[axis])
+    options = {"keepdims": True} if keepdim else {}
+    values = tracer.call(orders.nanquantile, x, 0.5, axis, **options, method="lower")
+    return Found(values, _middle_place(tracer, x, axis, options))
+
+
+def _middle_place(tracer: Tracer, x: Value, axis: int, options: Any) -> Value:
+    """Where the lower one of two in the middle stands among those that are not NaN."""
+    script = tracer.script
+    is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
+    last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
+    middle = tracer.call(floor, script.operation("*", tracer.call(basic.maximum, last, 0), 0.5))
+    hits = tracer.call(basic.equal, _places(tracer, x, axis, "float64"), middle)
+    order = tracer.call(orders.argsort, x, axis)
+    return tracer.call(basic.reduce_sum, tracer.call(basic.where, hits, order, 0), axis, **options)
+
+
+def _places(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
+    """0, 1 and on along an axis, beside x."""
+    place = tracer.value(tracer.call(positions, x, axis), dtype)
+    behind = len(shape_of(x)) - axis - 1
+    return tracer.call(basic.reshape, place, (-1, *(1,) * behind)) if behind else place
+
+
+def _quantile(function: Any) -> Any:
+    def mean(tracer: Tracer, x: Any, q: Any, dim: Any = None, keepdim: bool = False, *,
+             interpolation: str = "linear") -> Any:  # fmt: skip
+        if not isinstance(q, int | float) or interpolation != "linear":
+            raise UnreadableError("it is read for one number q, with interpolation='linear'")
+        x = tracer.value(x)
+        rank = len(shape_of(x))
+        if dim is None:
+            found = _quantile_along(tracer, function, tracer.value(reshaped(tracer, x, [-1])), q, 0, False)
+            return reshaped(tracer, found, (1,) * rank) if keepdim else found
+        return _quantile_along(tracer, function, x, q, axis_of(rank, dim), keepdim)
+
+    return mean
+
+
+def _quantile_along(tracer: Tracer, function: Any, x: Value, q: float, axis: int, keepdim: bool) -> Value:
+    tracer.sizes.fix(shape_of(x)[axis])
+    return tracer.call(function, x, q, axis, **({"keepdims": True} if keepdim else {}))
+
+
+meaning("quantile")(_quantile(orders.quantile))
+meaning("nanquantile")(_quantile(orders.nanquantile))
+
+
+# So far ---------------------------------------------------------------------------------------------
+
+
+def _so_far(function: Any) -> Any:
+    """A cumulative function. Sums of whole numbers along an axis of open size are exact up to 2**53; products wrap, so
+    that their axis gets a size.
+    """
+
+    def mean(tracer: Tracer, x: Any, dim: int, dtype: Any = None) -> Any:
+        kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
+        if function is cumulative.cumprod and kind in INTEGERS:
+            tracer.sizes.fix(shape_of(x)[axis])
+        return _along(tracer, function, tracer.value(x, kind), axis)
+
+    return mean
+
+
+def _along(tracer: Tracer, function: Any, x: Value, axis: int) -> Any:
+    kind = dtype_of(x)
+    if kind in INTEGERS and isinstance(shape_of(x)[axis], Size):
+        return tracer.cast(tracer.call(function, tracer.value(x, "float64"), axis), kind)
+    return tracer.call(function, x, axis)
+
+
+meaning("cumsum")(_so_far(cumulative.cumsum))
+meaning("cumprod")(_so_far(cumulative.cumprod))
+meaning("logcumsumexp")(_so_far(cumulative.logcumsumexp))
+
+
+def _best_so_far(function: Any) -> Any:
+    """The extreme, and where the last of equal ones stands, or the last NaN."""
+
+    def mean(tracer: Tracer, x: Any, dim: int) -> Any:
+        x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
+        axis = axis_of(len(shape_of(x)), dim)
+        values = _along(tracer, function, x, axis)
+        hits = tracer.call(basic.equal, x, values)
+        if dtype_of(x) not in INTEGERS:
+            hits = tracer.call(basic.logical_or, hits, tracer.call(basic.not_equal, x, x))
+        place = tracer.call(basic.where, hits, _places(tracer, x, axis, "int64"), 0)
+        return Found(values, _along(tracer, cumulative.cummax, place, axis))
+
+    return mean
+
+
+meaning("cummax")(_best_so_far(cumulative.cummax))
+meaning("cummin")(_best_so_far(cumulative.cummin))
