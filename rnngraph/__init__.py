@@ -56,7 +56,6 @@ from .declare.functions.basic import (
     expand_dims,
     expm1,
     gather,
-    gather_last,
     greater,
     identity,
     less,
@@ -110,7 +109,7 @@ from .declare.functions.orders import argsort, median, nanquantile, quantile, so
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.rounding import ceil, floor, round
-from .declare.functions.sequences import positions, reverse_sequence
+from .declare.functions.sequences import gather_last, positions, reverse_sequence
 from .declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
 from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update

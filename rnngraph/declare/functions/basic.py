@@ -14,7 +14,6 @@ from ...ir.types import size as named_size
 from ...public import api
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product
-from .same_shape import lengths_of_rows
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -421,23 +420,6 @@ def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
     index = cast(index, "int64")
     hit = equal(expand_dims(index, -1), build("iota", size=whole_number(depth, "depth", 1)))
     return cast(hit, dtype)
-
-
-@api
-def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
-    """The output at each row's last real step.
-
-    outputs: [batch, time, width].
-    lengths: int [batch], at least 1.
-
-    Gives [batch, width].
-    """
-    if outputs.rank != 3:
-        raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
-    counts = build("iota", size=outputs.type.shape[1]) + 1
-    rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
-    hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
-    return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
 
 
 @api

@@ -1,4 +1,4 @@
-"""Functions along an axis that may be time: rows turned round, and positions."""
+"""Functions along an axis that may be time: rows turned round, their last steps, and positions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import product
 from ...public import api
 from ..tensor import Tensor, build
-from .basic import cast, dimension, gather, known_by, one_axis, reduce_max, where
+from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, where
 from .same_shape import lengths_of_rows
 
 
@@ -30,6 +30,23 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     rows = build("reshape", build("iota", size=batch), shape=(batch, 1))
     table = build("reshape", x, shape=(product((batch, time)), *rest))
     return gather(table, rows * dimension(time, "int64") + source)
+
+
+@api
+def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
+    """The output at each row's last real step.
+
+    outputs: [batch, time, width].
+    lengths: int [batch], at least 1.
+
+    Gives [batch, width].
+    """
+    if outputs.rank != 3:
+        raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
+    counts = build("iota", size=outputs.type.shape[1]) + 1
+    rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
+    hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
+    return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
 
 
 @api
