@@ -28,7 +28,7 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "it is a loss; export the net up to what it predicts": ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
     "it writes to places that only a call knows": ("TensorScatter",),
     "no function here computes it": (
-        "Attention", "CausalConvWithState", "CumProd", "Det", "EyeLike", "LinearAttention", "RotaryEmbedding", "SwiGLU",
+        "Attention", "CausalConvWithState", "Det", "EyeLike", "LinearAttention", "RotaryEmbedding", "SwiGLU",
     ),
 }  # fmt: skip
 """Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""

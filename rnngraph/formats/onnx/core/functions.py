@@ -7,7 +7,6 @@ from typing import Any
 from ....declare.functions.activations import hard_sigmoid_keras3, softplus
 from ....declare.functions.basic import (
     abs,
-    argmax,
     atan,
     cast,
     clip,
@@ -20,17 +19,13 @@ from ....declare.functions.basic import (
     logical_or,
     maximum,
     minimum,
-    reduce_max,
-    reduce_sum,
     sigmoid,
     sign,
     sin,
     sqrt,
-    stop_gradient,
     tanh,
     where,
 )
-from ....declare.functions.cumulative import cumsum
 from ....declare.functions.rounding import ceil, floor
 from ....declare.tensor import Tensor
 
@@ -169,33 +164,6 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 def truncated(x: Any) -> Tensor:
     """x cut off towards 0."""
     return where(x < 0, ceil(x), floor(x))
-
-
-def descending_order(x: Any) -> Tensor:
-    """Indices [n] of numbers [n], the largest first, of equal ones the first first."""
-    place = cumsum(where(x > x, 0.0, 1.0), exclusive=True)
-    is_equal_before = logical_and(equal(x[None, :], x[:, None]), place[None, :] < place[:, None])
-    is_before = logical_or(x[None, :] > x[:, None], is_equal_before)
-    return inverse_order(reduce_sum(where(is_before, 1.0, 0.0), 1))
-
-
-def inverse_order(order: Any) -> Tensor:
-    """Where each index [n] stands in an order [n]."""
-    place = cumsum(where(order > order, 0.0, 1.0), exclusive=True)
-    is_here = equal(cast(order, "float32")[None, :], place[:, None])
-    return cast(reduce_sum(where(is_here, place[None, :], 0.0), 1), "int64")
-
-
-def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """The index of the first smallest entry along an axis."""
-    return argmax(-x, axis, keepdims)
-
-
-def log_sum_exp(x: Any, axis: Any, keepdims: bool) -> Tensor:
-    """log of the sum of exp(x) along axes, shifted so that nothing overflows."""
-    largest = stop_gradient(reduce_max(x, axis, True))
-    sums = log(reduce_sum(exp(x - largest), axis, True)) + largest
-    return sums if keepdims else reduce_sum(sums, axis)
 
 
 def ones_like(x: Any) -> Tensor:

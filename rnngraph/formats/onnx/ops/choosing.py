@@ -9,10 +9,10 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
+from ....declare.functions.orders import argsort, sort, top_k
 from ....declare.placeholders import placeholder
 from ....ir.types import FLOATS, Dim, Size, dim_text
 from ...steps import Value
-from ..core.functions import argmin, descending_order, inverse_order
 from ..core.known import Expanded, Found, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
@@ -186,7 +186,7 @@ def _gather_nd(call: Call) -> Outputs:
 def _argmax(call: Call) -> Outputs:
     axis = call.axis(0, call.rank())
     options = {"keepdims": True} if call.whole("keepdims", 1) == 1 else {}
-    x, function = call.input(0), basic.argmax if call.op == "ArgMax" else argmin
+    x, function = call.input(0), basic.argmax if call.op == "ArgMax" else basic.argmin
     if not call.whole("select_last_index", 0):
         return call.script.call(function, call.tensors.value(x), axis, **options)
     back = call.tensors.taken(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first from behind
@@ -228,10 +228,10 @@ def _sorted(call: Call) -> Outputs | None:
         return None
     x, tensors = call.value(0), call.tensors
     if not is_largest and tensors.is_a(x, "order"):
-        return [counted(tensors, 0, shape[0]), tensors.say(call.script.call(inverse_order, x), "inverse", x)]
+        return [counted(tensors, 0, shape[0]), tensors.say(call.script.call(argsort, x), "inverse", x)]
     if not is_largest or (isinstance(shape[0], int) and x.tensor.dtype in FLOATS):
         return None
-    order = tensors.say(call.script.call(descending_order, x), "order")
+    order = tensors.say(call.script.call(argsort, x, descending=True), "order")
     return [tensors.sorted(x, order, 0), order]
 
 
@@ -241,27 +241,19 @@ def _top_k(call: Call) -> Outputs:
     if whole is not None:
         return whole
     count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)
-    axis = call.axis(-1, call.rank())
-    size = call.shape()[axis]
-    if not 1 <= count <= 16 or (isinstance(size, int) and count > size):
-        raise UnreadableError(f"it takes {count} of an axis of {size}; up to 16 are read")
-    is_largest, script, tensors = bool(call.whole("largest", 1)), call.script, call.tensors
-    if call.value(0).tensor.dtype not in FLOATS or not isinstance(size, int):
-        raise UnreadableError("it sorts whole numbers, or an axis of open size")
-    order = [*(other for other in range(call.rank()) if other != axis), axis]
-    rest = tensors.value(tensors.transpose(call.input(0), order))
-    numbers, places = [], []
-    for number in range(count):  # the best, then the best of the others
-        place = script.call(basic.argmax if is_largest else argmin, rest)
-        hit = script.call(basic.one_hot, place, size, "bool")
-        chosen = script.call(basic.where, hit, rest, 0)
-        numbers.append(script.call(basic.reduce_sum, chosen, axis=-1))
-        places.append(place)
-        if number < count - 1:
-            rest = script.call(basic.where, hit, float("-inf") if is_largest else float("inf"), rest)
-    back = [order.index(place) for place in range(call.rank())]
     rank = call.rank()
-    return [tensors.transpose(tensors.stack(items, rank - 1), back) for items in (numbers, places)]
+    axis = call.axis(-1, rank)
+    size, script, tensors = call.shape()[axis], call.script, call.tensors
+    if not count >= 1 or (isinstance(size, int) and count > size):
+        raise UnreadableError(f"it takes {count} of an axis of {size}")
+    if not call.whole("largest", 1):  # of the whole order, in which NaN is the largest
+        front = [*[slice(None)] * axis, slice(0, count)]
+        return [tensors.taken(script.call(function, call.value(0), axis), front) for function in (sort, argsort)]
+    order = [*(other for other in range(rank) if other != axis), axis]
+    last = tensors.value(tensors.transpose(call.input(0), order))
+    best = script.call(top_k, last, count, hint=("values", "places"))
+    back = [order.index(place) for place in range(rank)]
+    return [tensors.transpose(one, back) for one in best]
 
 
 @reads("Compress", "NonZero", "Unique")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.cumulative import cumsum
+from ....declare.functions.cumulative import cumprod, cumsum
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import reverse_sequence
 from ....ir.sizes.polynomial import floor_divide, terms_of
@@ -266,13 +266,15 @@ def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, 
     return call.script.call(pad, call.tensors.value(x), few, **options)
 
 
-@reads("CumSum")
-def _cumsum(call: Call) -> Outputs:
+@reads("CumSum", "CumProd")
+def _cumulative(call: Call) -> Outputs:
     axis = axis_of(call.ints(1, "the axis")[0], call.rank())
     options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
-    x = call.value(0)
+    x, function = call.value(0), cumsum if call.op == "CumSum" else cumprod
     if x.tensor.dtype in FLOATS or isinstance(call.shape()[axis], int):
-        return call.script.call(cumsum, x, axis=axis, **options)
+        return call.script.call(function, x, axis=axis, **options)
+    if call.op == "CumProd":
+        raise UnreadableError("it multiplies whole numbers along an axis of open size")
     sums = call.script.call(cumsum, call.tensors.cast(x, "float64"), axis=axis, **options)  # exact up to 2**53
     return call.tensors.cast(sums, x.tensor.dtype)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ....declare.functions import basic
 from ....declare.functions.layers import batch_normalization
-from ....declare.functions.normalization import layer_norm
+from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
+from ....declare.functions.norms import vector_norm
 from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -91,12 +92,9 @@ def _normalized(
     is_centred: bool = True,
 ) -> Operand:  # fmt: skip
     """x with mean 0 and deviation 1 over axes, scaled and shifted."""
-    script = call.script
     axis = axes[0] if len(axes) == 1 else tuple(axes)
-    if is_centred:
-        x = script.operation("-", x, script.call(basic.reduce_mean, x, axis=axis, keepdims=True))
-    spread = script.call(basic.reduce_mean, script.call(basic.square, x), axis=axis, keepdims=True)
-    found: Operand = script.operation("/", x, script.call(basic.sqrt, script.operation("+", spread, epsilon)))
+    function = layer_norm if is_centred else rms_norm
+    found: Operand = call.script.call(function, x, axis=axis, epsilon=epsilon)
     found = found if scale is None else combined(call, "Mul", found, scale)
     return found if shift is None else combined(call, "Add", found, shift)
 
@@ -116,16 +114,18 @@ def _group_normalization(call: Call) -> Outputs:
     channels = own[1] if rank > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
         raise UnreadableError(f"{count} groups of {channels} channels")
-    grouped = tensors.value(tensors.reshape(call.input(0), [own[0], count, channels // count, *own[2:]]))
-    found = _normalized(call, grouped, list(range(2, rank + 1)), shortest(call.number("epsilon", 1e-5)), None, None)
-    weights = [call.input(number) for number in (1, 2)]
+    epsilon, weights = shortest(call.number("epsilon", 1e-5)), [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
-        weights = [tensors.reshape(item, [count, *(1,) * (rank - 1)]) for item in weights]
-        found = combined(call, "Add", combined(call, "Mul", found, weights[0]), weights[1])
-        return tensors.reshape(found, own)
-    found = tensors.reshape(found, own)
-    weights = [tensors.reshape(item, [channels, *(1,) * (rank - 2)]) for item in weights]
-    return combined(call, "Add", combined(call, "Mul", found, weights[0]), weights[1])
+        weights = [
+            tensors.reshape(_repeated(call, tensors.value(item), channels // count), [channels]) for item in weights
+        ]
+    gamma, beta = (tensors.value(item) for item in weights)
+    return call.script.call(group_norm, call.value(0), count, gamma, beta, axis=1, epsilon=epsilon)
+
+
+def _repeated(call: Call, x: Value, times: int) -> Value:
+    """Each entry so many times, on an axis of its own."""
+    return call.script.call(basic.tile, call.script.call(basic.expand_dims, x, -1), [1, times])
 
 
 @reads("MeanVarianceNormalization")
@@ -140,9 +140,6 @@ def _mean_variance(call: Call) -> Outputs:
 @reads("LpNormalization")
 def _lp_normalization(call: Call) -> Outputs:
     axis, script, x = call.axis(-1, call.rank()), call.script, call.value(0)
-    if call.whole("p", 2) == 1:
-        total = script.call(basic.reduce_sum, script.call(basic.abs, x), axis=axis, keepdims=True)
-    else:
-        squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)
-        total = script.call(basic.sqrt, squares)
+    options = {"ord": 1} if call.whole("p", 2) == 1 else {}
+    total = script.call(vector_norm, x, **options, axis=axis, keepdims=True)
     return script.call(basic.where, script.call(basic.equal, total, 0), 0, script.operation("/", x, total))

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.norms import vector_norm
+from ....declare.functions.statistics import logsumexp, reduce_prod
+from ....declare.functions.truths import reduce_all, reduce_any
 from ....ir.types import INTEGERS, product
-from ..core.functions import log_sum_exp
 from ..core.known import Known, Operand, known, shape_of
 from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
-from .elementwise import combined
-
-MOST_FACTORS = 64
-"""Entries along an axis that are multiplied one by one."""
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
-    "ReduceMin": basic.reduce_min, "ReduceSumSquare": basic.reduce_sum, "ReduceL1": basic.reduce_sum,
-    "ReduceL2": basic.reduce_sum, "ReduceLogSum": basic.reduce_sum, "ReduceLogSumExp": log_sum_exp,
+    "ReduceMin": basic.reduce_min, "ReduceProd": reduce_prod, "ReduceSumSquare": basic.reduce_sum,
+    "ReduceL1": basic.reduce_sum, "ReduceL2": vector_norm, "ReduceLogSum": basic.reduce_sum,
+    "ReduceLogSumExp": logsumexp,
 }  # fmt: skip
-_BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs, "ReduceL2": basic.square}
-_BEHIND = {"ReduceL2": basic.sqrt, "ReduceLogSum": basic.log}
+_OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
+_BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
+_BEHIND = {"ReduceLogSum": basic.log}
+_OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
+"""What an op does besides folding, where it folds nothing."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
     "ReduceL1": lambda x, **options: np.sum(np.abs(x), **options),
@@ -33,7 +35,7 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-@reads(*_REDUCTIONS, "ReduceProd")
+@reads(*_REDUCTIONS)
 def _reduction(call: Call) -> Outputs:
     x, rank, keeps = call.input(0), call.rank(), call.whole("keepdims", 1) == 1
     axes = call.axes(1)
@@ -44,8 +46,6 @@ def _reduction(call: Call) -> Outputs:
     places = tuple(sorted({axis_of(axis, rank) for axis in axes}))
     if isinstance(x, Known) and call.op in _NUMPY:
         return _of_known(call, x, places, keeps)
-    if call.op == "ReduceProd":
-        return _product(call, places, keeps)
     tensors = call.tensors
     value = tensors.value(x)
     turned = tensors.turned_from(value)
@@ -62,39 +62,23 @@ def _reduction(call: Call) -> Outputs:
 
 
 def _of_entries(call: Call) -> Operand:
-    """What an op does besides folding, where it folds nothing."""
     found = call.input(0)
-    for function in (_BEFORE.get(call.op), _BEHIND.get(call.op)):
-        found = found if function is None else call.script.call(function, call.tensors.value(found))
-    return found
-
-
-def _product(call: Call, places: Sequence[int], keeps: bool) -> Operand:
-    """Entries of axes of fixed size, one after the other."""
-    tensors, found = call.tensors, call.input(0)
-    for axis in reversed(places):
-        size = call.shape()[axis]
-        if not isinstance(size, int) or size > MOST_FACTORS:
-            raise UnreadableError(f"entries are multiplied along an axis of {size}")
-        parts = [tensors.taken(found, [*[slice(None)] * axis, entry]) for entry in range(size)]
-        found = parts[0]
-        for part in parts[1:]:
-            found = combined(call, "Mul", found, part)
-    return tensors.expand_dims(found, places) if keeps else found
+    function = _OF_NONE.get(call.op)
+    return found if function is None else call.script.call(function, call.tensors.value(found))
 
 
 def _folded(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
-    script = call.script
+    script, function = call.script, _REDUCTIONS[call.op]
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
         raise UnreadableError(f"it folds numbers of {x.tensor.dtype}")
     if x.tensor.dtype == "bool":
-        raise UnreadableError("it folds truth values")
+        if call.op not in _OF_TRUTHS:
+            raise UnreadableError("it folds truth values")
+        function = _OF_TRUTHS[call.op]
     if call.op in _BEFORE:
         x = script.call(_BEFORE[call.op], x)
     axis: Any = axes[0] if len(axes) == 1 else axes
-    if call.op == "ReduceLogSumExp":
-        return script.call(log_sum_exp, x, axis, keeps)
-    found = script.call(_REDUCTIONS[call.op], x, axis=axis, **({"keepdims": True} if keeps else {}))
+    found = script.call(function, x, axis=axis, **({"keepdims": True} if keeps else {}))
     return script.call(_BEHIND[call.op], found) if call.op in _BEHIND else found
 
 

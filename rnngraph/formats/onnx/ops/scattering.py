@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.orders import argsort
 from ....ir.types import Dim, Size
 from ...steps import Value
-from ..core.functions import inverse_order
 from ..core.known import Expanded, Found, Known, Operand, known, shape_of
 from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
@@ -39,7 +39,7 @@ def _scatter_elements(call: Call) -> Outputs:
     )
     if tensors.is_a(order, "order") and is_count and call.text("reduction", "none") == "none":
         assert isinstance(order, Value)
-        return tensors.say(call.script.call(inverse_order, order), "inverse", order)
+        return tensors.say(call.script.call(argsort, order), "inverse", order)
     axis, shape, index = call.axis(0, call.rank()), call.shape(), call.shape(1)
     found = range_of(tensors, order)
     is_part = found is not None and (index[axis] == 1 if found.axis is None else found.axis == axis)
