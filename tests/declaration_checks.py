@@ -407,6 +407,8 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
         parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
     if stream._graph.tail is not None:
         parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))
+    if not parts:  # no step in a whole sequence of none
+        return
     for name, value in declaration.outputs.items():
         pieces, place = (
             [part[name] for part in parts],
@@ -432,7 +434,7 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         for name, v in declaration.outputs.items()
         if v.apart and list(v.axes).count("B") == 1
     }
-    if not apart or f"({declaration.batch}," in declaration.lines[0] or declaration.batch == 1:
+    if not apart or f"({declaration.batch}," in declaration.lines[0] or declaration.batch < 2:
         return False
     if any(isinstance(dim, int) for dim in _declared_batches(declaration, program)):
         return False

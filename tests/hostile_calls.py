@@ -1,8 +1,8 @@
 """Runs random graphs as stored programs between guard pages, and compares them with the interpreter.
 
 Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start`` (which side
-of an array meets the guard), the first number and the number of graphs. Prints ``ok NUMBER WHAT`` after each, and what
-is wrong with it as a line that begins with ``found``.
+of an array meets the guard), the first number, the number of graphs, and ``empty`` for open sizes of 0. Prints
+``ok NUMBER WHAT`` after each, and what is wrong with it as a line that begins with ``found``.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def _close(ours: np.ndarray, theirs: np.ndarray, wide: np.ndarray) -> bool:
 class Run:
     """One graph as a program. found: what is wrong. notes: what was refused, and how."""
 
-    def __init__(self, copy: Callable[[Any], np.ndarray], hostile: Hostile, files: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, copy: Callable[[Any], np.ndarray], hostile: Hostile, files: Mapping[str, bytes], threads: int = 1
+    ) -> None:  # fmt: skip
         """copy: gives arrays the memory that native code is to read them from."""
         self.hostile = hostile
         self.found: list[str] = []
@@ -98,10 +100,10 @@ class Run:
         parameters = rg.runtime.parameters.Parameters(stored.lowered.slots, 0, given=stored.parameters)
         unroll = (None, 3, "full")[hostile.seed // 2 % 3]
         try:
-            self.program = rg.Program(stored, parameters, 0, None, 1, unroll, False)
+            self.program = rg.Program(stored, parameters, 0, None, threads, unroll, False)
         except rg.GraphError as error:  # of open lengths, which can't be unrolled
             self.notes.append(f"unroll: {error}")
-            self.program = rg.Program(stored, parameters, 0, None, 1, None, False)
+            self.program = rg.Program(stored, parameters, 0, None, threads, None, False)
         self.program.parameters.replace({name: copy(array) for name, array in parameters.items()})
         self.feeds = {name: copy(array) for name, array in hostile.feeds.items()}
         self.all()
@@ -187,19 +189,19 @@ class Run:
             self.found.append(f"{what}: {', '.join(wrong)} differ")
 
 
-def main(side: str, first: int, count: int) -> None:
+def main(side: str, first: int, count: int, is_empty: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     guard = Guard(side)
     guard.take_over()
     files = template()
     for number in range(first, first + count):
         print("begin", number, flush=True)
-        hostile = draw(number)
-        run = Run(guard.copy, hostile, files_for(hostile, files))
+        hostile = draw(number, is_empty)
+        run = Run(guard.copy, hostile, files_for(hostile, files), 1 + (is_empty and number % 2))
         for line in run.found:
             print("found", number, line.replace("\n", " ")[:500], flush=True)
         print("ok", number, "; ".join(run.notes).replace("\n", " ")[:600], flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), "empty" in sys.argv[4:])

@@ -424,11 +424,16 @@ class Hostile:
     parameters: dict[str, np.ndarray]
 
 
-def draw(seed: int) -> Hostile:
-    """The graph with this number."""
+def draw(seed: int, is_empty: bool = False) -> Hostile:
+    """The graph with this number.
+
+    is_empty: whether at least one of its open sizes is 0.
+    """
     rng = np.random.default_rng(seed)
     sizes = {name: int(rng.choice((1, 2, 3, 5, 9, 1, 2, 3, 5, 9, 0))) for name in NAMES}
     sizes["T"] = int(rng.choice((0, 0, 0, 1, 2, 3, 9)))
+    if is_empty:
+        sizes = {name: int(rng.choice((0, 1, 3))) for name in NAMES} | {NAMES[seed % len(NAMES)]: 0}
     work = Draw(rng, sizes)
     for _ in range(int(rng.integers(2, 6))):
         dtype = work.one(("float32", "float32", "float32", "float64", "int64", "int32", "bool"))

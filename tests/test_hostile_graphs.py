@@ -29,8 +29,9 @@ TOGETHER = 250
 """Graphs of a process."""
 
 
-def check(side: str, first: int, count: int) -> None:
+def check(side: str, first: int, count: int, *options: str) -> None:
     command = [sys.executable, "-W", "ignore", "-X", "faulthandler", str(SCRIPT), side, str(first), str(count)]
+    command += options
     environment = {name: os.environ[name] for name in ("PYTHONPATH", "XDG_CACHE_HOME")}
     environment |= {"OMP_NUM_THREADS": "1", "PATH": ""}
     result = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment, check=False)
@@ -44,6 +45,18 @@ def check(side: str, first: int, count: int) -> None:
 @pytest.mark.parametrize(("side", "first"), [("end", 40), ("start", 500)])
 def test_graphs_that_pass_the_verifier(side: str, first: int) -> None:
     check(side, first, 20)
+
+
+@pytest.mark.parametrize(("side", "first"), [("end", 30), ("start", 115)])
+def test_graphs_of_which_open_sizes_are_0(side: str, first: int) -> None:
+    check(side, first, 10, "empty")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("side", ["end", "start"])
+@pytest.mark.parametrize("first", range(20_000, 22_000, TOGETHER))
+def test_many_graphs_of_which_open_sizes_are_0(first: int, side: str) -> None:
+    check(side, first + 5_000 * (side == "start"), TOGETHER, "empty")
 
 
 @pytest.mark.exhaustive

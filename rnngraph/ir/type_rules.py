@@ -135,9 +135,9 @@ def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
 
 
 def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
-    """Raises ``ValueError`` where a reduction that chooses an entry has none for a result."""
+    """Raise ``ValueError`` if a reduction that chooses an entry has none, and has results for any open sizes."""
     folded, kept = parted(shape, axes)
-    if 0 in folded and 0 not in kept:
+    if 0 in folded and all(isinstance(dim, int) and dim for dim in kept):
         raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
 
 

@@ -15,7 +15,6 @@ from ..arguments import flag, whole_number
 from ..declare.nest import paths
 from ..display.html import headed
 from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
-from ..ir.axes import lengths_of
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..missing import Unindexed
@@ -25,7 +24,7 @@ from ..public import api
 from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
 from ..runtime.calls.direct_call import Draws, Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
-from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
+from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
 from ..runtime.calls.results import Given, Result
 from ..runtime.graph_source import TAPS_INFERENCE
@@ -240,7 +239,6 @@ class CallableGraph(Unindexed, Generic[Given]):
             )
         types = self._types | compiled.input_types()
         sizes = solve_sizes(arrays, types, where)
-        reject_empty(arrays, types, lengths_of(compiled.graph), where)
         compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 

@@ -187,6 +187,8 @@ class WorkSharing:
         return lanes_for(self.target, kernel.members, shape[-1] if shape else 1)
 
     def _cycles(self, kernel: Kernel, shape: Shape, extents: Sequence[int]) -> float:
+        if 0 in extents:
+            return 0.0
         lanes = self._lanes(kernel, shape)
         blocks = -(-extents[-1] // lanes) if extents else 1
         rows = 1

@@ -22,8 +22,13 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """The loop nest of one kernel: cut into slices for workers, or done by one of them."""
+    """Emit the loop nest of one kernel: cut into slices for workers, or done by one of them.
+
+    A kernel whose values have no elements has no loops.
+    """
     axis, parts = plan.partition.axis, region.workers.parts
+    if 0 in (plan.kernel.shape if plan.kernel.kind == "fused" else plan.kernel.first.shape):
+        return
     with block.at(origin_of(plan.kernel.members)):
         if axis is None:
             single(parts, block, lambda inner: _emit(region, inner, plan, None))

@@ -46,7 +46,8 @@ def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:  # fmt: skip
     """``node`` += sum over k of left[k]^T right[k]; share: a part of the columns."""
-    _Sum(region, plan, kernel, share).emit(block)
+    if 0 not in plan.kernel.first.shape:
+        _Sum(region, plan, kernel, share).emit(block)
 
 
 def clear(region: Region, block: Block, node: Node) -> None:

@@ -103,15 +103,3 @@ def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType
                 f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}", where
             )
     return found
-
-
-def reject_empty(
-    arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], lengths: set[str], where: Where | None
-) -> None:
-    for name, array in arrays.items():
-        for axis, (dim, actual) in enumerate(zip(kinds[name].shape, array.shape, strict=True)):
-            if actual == 0 and not (symbols_of(dim) & lengths):
-                raise ShapeError(
-                    f"feed {name} has shape {array.shape}: axis {axis} is empty, so there is nothing to compute",
-                    where,
-                )

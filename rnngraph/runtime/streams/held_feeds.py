@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
 from ...ir.types import TensorType
-from ..calls.feeds import convert, rank_of, reject_empty, solve_sizes
+from ..calls.feeds import convert, rank_of, solve_sizes
 from .independent_rows import row_axis
 from .step_graph import StepGraph
 
@@ -114,7 +114,6 @@ class HeldFeeds:
         graph, rows = self._graph, self._graph.rows
         used = {name: held[name] for name in self._needed}
         sizes = solve_sizes(used, graph.types, where)
-        reject_empty(used, graph.types, set(graph.lengths), where)
         others = {name: size for name, size in sizes.items() if name not in rows.names}
         unknown = [name for name in self._own if name not in others]
         if unknown:

@@ -23,7 +23,7 @@ from ...missing import Uncalled
 from ...public import api, no_more
 from ..calls.direct_call import Held
 from ..calls.feed_names import FeedNames, KnownKeys
-from ..calls.feeds import convert, reject_empty, solve_sizes
+from ..calls.feeds import convert, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
 from ..direct.direct_code import DIRECT
@@ -197,7 +197,6 @@ class Stream(Uncalled, Generic[Given]):
         states = self._states or States(self._form.fresh(arrays, where))
         before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
-        reject_empty(used, self._types, self._lengths, where)
         one = dict.fromkeys(self._lengths, 1) if one_step else {}
         self._compiled.check(self._outputs, used, one | sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)

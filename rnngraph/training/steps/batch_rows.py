@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...batching.input_axes import layout_of, likely_names
-from ...errors import ArgumentError, GraphError, Where
+from ...errors import ArgumentError, GraphError, ShapeError, Where
 from ...ir.axes import axis_of_sizes, lengths_of, state_rows
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, Size, size
@@ -70,3 +70,18 @@ class BatchRows:
 
 def rows_of(array: np.ndarray, axis: int, first: int, stop: int) -> np.ndarray:
     return np.ascontiguousarray(array[(slice(None),) * axis + (slice(first, stop),)])
+
+
+def require_rows(program: Program, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
+    """Raise ``ShapeError`` if an array that is fed has a batch axis without rows."""
+    if all(array.size for array in arrays.values()):
+        return
+    axes = layout_of(example_inputs(program.inference, program.evaluation, program.training)).batch_axis
+    for name, array in arrays.items():
+        axis = axes.get(name)
+        if axis is not None and not array.shape[axis]:
+            raise ShapeError(
+                f"feed {name} has shape {array.shape}: a training step needs at least one row; leave out batches "
+                "without rows",
+                where,
+            )

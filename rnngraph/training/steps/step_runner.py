@@ -18,6 +18,7 @@ from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
+from .batch_rows import require_rows
 from .fetches import FETCH, Fetch
 from .step_buffers import StepMemory
 from .train_state import TrainState
@@ -163,10 +164,12 @@ class StepVariant:
     ) -> tuple[NativeEntry, Sized]:
         """The entry for these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
-        return self._known.entry(
-            None, arrays, compiled, outputs,
-            lambda: state.program.training.sizes(arrays, outputs, where, compiled, self.own),
-        )  # fmt: skip
+
+        def sizes() -> Mapping[str, int]:
+            require_rows(state.program, arrays, where)
+            return state.program.training.sizes(arrays, outputs, where, compiled, self.own)
+
+        return self._known.entry(None, arrays, compiled, outputs, sizes)
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
         for name, kind in self.given.items():
