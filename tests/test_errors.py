@@ -450,9 +450,10 @@ def a_feed_that_would_broadcast() -> None:
     program().inference(**feeds(n=[1]))  # here
 
 
-@mistake(ValueError, "(0, 4, 5)", "empty")
-def an_empty_batch() -> None:
-    program().inference(**feeds(batch=0))  # here
+@mistake(ValueError, "(0, 4, 5)", "at least one row")
+def a_training_step_without_rows() -> None:
+    trainer = rg.Trainer(program(), rg.SGD(0.1))
+    trainer.step(**feeds(batch=0), y=np.zeros(0, np.int64))  # here
 
 
 @mistake(ValueError, "holds 5", "sequence_length", "0..4")
