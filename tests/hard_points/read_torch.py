@@ -20,5 +20,5 @@ def read(entry: Entry) -> Read:
     }
     net = rg.read_torch(Function(entry.case.expression), (example,))
     return Read(
-        entry, net.program(), {name.removeprefix("at_"): name for name in net.inputs}, {name: name for name in net.outputs}
+        net.program(), {name.removeprefix("at_"): name for name in net.inputs}, {name: name for name in net.outputs}
     )

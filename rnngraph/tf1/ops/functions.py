@@ -430,11 +430,14 @@ def reverse_sequence(
 
 @operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """Whether the target's prediction is among the k largest of its row: bool [batch]."""
+    """True where the target's prediction is among the k largest of its row: bool [batch]. False for a row that holds
+    an infinity or NaN.
+    """
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
     better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
-    return better < int(k)
+    is_finite = truths.reduce_all(functions.abs(predictions) < float("inf"), -1)
+    return functions.logical_and(is_finite, better < int(k))
 
 
 def _alike(values: Sequence[Any]) -> list[Any]:

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, rounding
+from ...declare.functions import activations, norms, rounding, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.tensor import Tensor, as_tensor, constant, like
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...errors import ArgumentError, DtypeError, shown
 from ...ir.types import FLOATS
 from ..core.names import dtype_name
 from ..core.operations import operation
-
-_MOST_FACTORS = 1000
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
@@ -164,7 +162,7 @@ def argmin(
 ) -> Tensor:  # fmt: skip
     """Index of the first smallest entry along an axis, by default the first axis."""
     along = next((item for item in (axis, dimension) if item is not None), 0)
-    return functions.cast(functions.argmax(-as_tensor(input), along), dtype_name(output_type))
+    return functions.cast(functions.argmin(input, along), dtype_name(output_type))
 
 
 @operation
@@ -173,9 +171,9 @@ def count_nonzero(
     reduction_indices: Axis = None, keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """How many entries are not 0 along axes."""
-    x = as_tensor(input_tensor)
-    hit = functions.cast(x if x.dtype == "bool" else functions.not_equal(x, 0), dtype_name(dtype))
-    return functions.reduce_sum(hit, reduction_indices if axis is None else axis, _kept(keepdims, keep_dims))
+    along = reduction_indices if axis is None else axis
+    count = statistics.count_nonzero(input_tensor, along, _kept(keepdims, keep_dims))
+    return functions.cast(count, dtype_name(dtype))
 
 
 @operation
@@ -184,34 +182,18 @@ def reduce_logsumexp(
     reduction_indices: Axis = None, keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """log(sum(exp(x))) along axes, which does not overflow."""
-    x, along = as_tensor(input_tensor), reduction_indices if axis is None else axis
-    top = functions.stop_gradient(functions.reduce_max(x, along, True))
-    top = functions.where(is_finite(top), top, 0.0)
-    kept = functions.log(functions.reduce_sum(functions.exp(x - top), along, True)) + top
-    return kept if _kept(keepdims, keep_dims) else functions.reduce_max(kept, along)
+    along = reduction_indices if axis is None else axis
+    return statistics.logsumexp(input_tensor, along, _kept(keepdims, keep_dims))
 
 
 @operation
 def reduce_prod(
-    input_tensor: Any, axis: int | None = None, keepdims: bool | None = None, name: str | None = None,
-    reduction_indices: int | None = None, keep_dims: bool | None = None,
+    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
+    reduction_indices: Axis = None, keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """The product along an axis of a fixed size."""
-    x, along = as_tensor(input_tensor), reduction_indices if axis is None else axis
-    if along is None:
-        x, along = functions.reshape(x, (-1,)), 0
-    if isinstance(along, list | tuple) and len(along) == 1:
-        along = along[0]
-    place = functions.one_axis(x.rank, along)
-    count = x.type.shape[place]
-    if not isinstance(count, int) or count > _MOST_FACTORS:
-        raise ShapeError(f"tf.reduce_prod needs an axis of a fixed size of at most {_MOST_FACTORS}, and has {x!r}")
-    parts = [x[(slice(None),) * place + (slice(number, number + 1),)] for number in range(count)]
-    if not parts:
-        raise ShapeError(f"tf.reduce_prod along an axis without entries of {x!r}")
-    while len(parts) > 1:
-        parts = [a * b for a, b in zip(parts[::2], parts[1::2], strict=False)] + parts[len(parts) & ~1 :]
-    return parts[0] if _kept(keepdims, keep_dims) else functions.squeeze(parts[0], place)
+    """The product along axes."""
+    along = reduction_indices if axis is None else axis
+    return statistics.reduce_prod(input_tensor, along, _kept(keepdims, keep_dims))
 
 
 @operation
@@ -219,15 +201,22 @@ def norm(
     tensor: Any, ord: Any = "euclidean", axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
     keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """The norm along axes: euclidean, 1 or inf."""
-    x, kept = as_tensor(tensor), _kept(keepdims, keep_dims)
-    if isinstance(ord, str | int | float) and ord in ("euclidean", 2):
-        return functions.sqrt(functions.reduce_sum(functions.square(x), axis, kept))
-    if isinstance(ord, int | float) and ord == 1:
-        return functions.reduce_sum(functions.abs(x), axis, kept)
-    if isinstance(ord, float) and ord == float("inf"):
-        return functions.reduce_max(functions.abs(x), axis, kept)
-    raise ArgumentError(f"tf.norm: ord={shown(ord)} is not offered; use 'euclidean', 1 or np.inf")
+    """The norm of vectors along an axis, or along all, and of matrices along two: those that TensorFlow has, but for
+    the largest singular value.
+    """
+    kept = _kept(keepdims, keep_dims)
+    axes = axis if isinstance(axis, list | tuple) else None
+    if axes is not None and len(axes) != 2:
+        raise ArgumentError(f"tf.norm: axis={shown(axis)} must be None, an int, or two of them")
+    if isinstance(ord, str):
+        if ord not in ("euclidean", "fro") or (ord == "fro" and axes is None):
+            raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean', of matrices 'fro', or a positive number")
+        return norms.vector_norm(tensor, 2, axis, kept)
+    if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or not ord > 0:
+        raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean' or a positive number")
+    if axes is not None:
+        return norms.matrix_norm(tensor, float(ord), axes, kept)
+    return norms.vector_norm(tensor, float(ord), axis, kept)
 
 
 # Constants ----------------------------------------------------------------------------------------------

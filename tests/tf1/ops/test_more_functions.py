@@ -158,8 +158,40 @@ def test_refusals() -> None:
         lambda: tf.einsum("ii->i", tf.ones([3, 3])), lambda: tf.einsum("ij,jk", x), lambda: tf.einsum("ij->ik", x),
         lambda: tf.tensordot(x, tf.ones([2, 3]), 1), lambda: tf.tensordot(x, x, [[0, 0], [1, 1]]),
         lambda: tf.gather_nd(x, [[0.5]]),
-        lambda: tf.gather_nd(x, [[1, 2, 3]]), lambda: tf.reduce_prod(x, 0), lambda: tf.norm(x, 3), lambda: tf.eye(-1),
+        lambda: tf.gather_nd(x, [[1, 2, 3]]), lambda: tf.norm(x, -1, axis=1), lambda: tf.norm(x, "fro"),
+        lambda: tf.norm(x, 2, axis=[0, 1]), lambda: tf.norm(x, 3, axis=[0, 1]), lambda: tf.norm(x, axis=[0]),
+        lambda: tf.eye(-1),
         lambda: tf.linspace(0.0, 1.0, 0), lambda: tf.losses.cosine_distance(x, x),
     ):  # fmt: skip
         with pytest.raises(rg.RnnGraphError, match=r"test_more_functions\.py:\d+"):
             call()
+
+
+def test_norms_orders_and_logarithms_are_tensorflows() -> None:
+    """The values are TensorFlow 1.15's."""
+    inf = np.inf
+    x, far = tf.constant([[1.0, -2, 3], [4, 5, -6]]), tf.constant([[-inf, -3.4e38, -inf, 1.0]])
+    whole = tf.constant([[5, -(2**31), -(2**31)]])
+    logits = tf.constant([[inf, 0.0, 0], [-inf, -inf, 0], [np.nan, 0, 0], [1, 2, 3]])
+    values = {
+        "orders": [tf.norm(x, 3), tf.norm(x, 2), tf.norm(x, 1, axis=[0, 1]), tf.norm(x, inf, axis=[0, 1])],
+        "turned": [tf.norm(x, inf, axis=[1, 0]), tf.norm(x, "fro", axis=[0, 1], keepdims=True)[0, 0]],
+        "roots": tf.norm(x, 0.5, axis=1),
+        "product": tf.reduce_prod(x, [0, 1], True),
+        "far": tf.nn.top_k(far, 4),
+        "whole": tf.nn.top_k(whole, 3),
+        "least": tf.argmin(whole, 1),
+        "logarithms": tf.reduce_logsumexp(tf.constant([[-inf, -inf], [inf, 0]]), 1),
+        "in top": tf.nn.in_top_k(logits, tf.constant([0, 2, 1, 2]), 2),
+    }
+    with tf.Session() as session:
+        found = session.run(values)
+    np.testing.assert_allclose(found["orders"], [7.611663, 9.539392, 9, 15], rtol=1e-6)
+    np.testing.assert_allclose(found["turned"], [9, 9.539392], rtol=1e-6)
+    np.testing.assert_allclose(found["roots"], [17.19151, 44.69668], rtol=1e-6)
+    assert found["product"].tolist() == [[720]]
+    assert found["far"].indices.tolist() == [[3, 1, 0, 2]]
+    assert found["whole"].indices.tolist() == [[0, 1, 2]]
+    assert found["least"].tolist() == [1]
+    assert found["logarithms"].tolist() == [-inf, inf]
+    assert found["in top"].tolist() == [False, False, False, True]
