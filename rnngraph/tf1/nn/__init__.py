@@ -14,7 +14,6 @@ from ..ops.functions import (
     dropout,
     elu,
     embedding_lookup,
-    in_top_k,
     leaky_relu,
     log_softmax,
     relu,
@@ -42,7 +41,7 @@ from ..ops.losses import (
     weighted_cross_entropy_with_logits,
 )
 from ..ops.numbers import crelu, log_sigmoid, relu_layer, zero_fraction
-from ..ops.selection import top_k
+from ..ops.selection import in_top_k, top_k
 from ..ops.shapes import bias_add, l2_loss, xw_plus_b
 from ..seq2seq.raw_rnn import raw_rnn
 from . import rnn_cell

@@ -428,18 +428,6 @@ def reverse_sequence(
     return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
-@operation
-def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """True where the target's prediction is among the k largest of its row: bool [batch]. False for a row that holds
-    an infinity or NaN.
-    """
-    hit = functions.one_hot(targets, predictions.width, "bool")
-    target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
-    better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
-    is_finite = truths.reduce_all(functions.abs(predictions) < float("inf"), -1)
-    return functions.logical_and(is_finite, better < int(k))
-
-
 def _alike(values: Sequence[Any]) -> list[Any]:
     """Numbers and lists take the dtype of the Tensors that they stand beside."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]

@@ -9,6 +9,7 @@ import numpy as np
 from ...arguments import array_of
 from ...declare.functions import basic as functions
 from ...declare.functions import orders
+from ...declare.functions.truths import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ...public import api
@@ -37,6 +38,18 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
         raise ShapeError(f"tf.nn.top_k chooses {k} of a fixed number of entries, at least as many, not of {x!r}")
     values, places = orders.top_k(x, k)
     return TopKV2(values, functions.cast(places, "int32"))
+
+
+@operation
+def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
+    """True where the target's prediction is among the k largest of its row: bool [batch]. False for a row that holds
+    an infinity or NaN.
+    """
+    hit = functions.one_hot(targets, predictions.width, "bool")
+    target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
+    better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
+    is_finite = reduce_all(functions.abs(predictions) < float("inf"), -1)
+    return functions.logical_and(is_finite, better < int(k))
 
 
 @operation
