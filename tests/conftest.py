@@ -105,14 +105,82 @@ def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+HALVED = (
+    "batching/test_sources.py",
+    "codegen/kernels/test_forth_and_back.py",
+    "codegen/kernels/test_outer_products.py",
+    "codegen/kernels/test_reductions.py",
+    "codegen/schedule/test_interleaved_loop.py",
+    "codegen/schedule/test_time_loop.py",
+    "codegen/threads/test_barrier.py",
+    "codegen/threads/test_decoder_workers.py",
+    "declare/functions/test_convolutions.py",
+    "declare/functions/test_randomness.py",
+    "declare/test_taps.py",
+    "explore/test_page.py",
+    "formats/tensorflow/test_variables.py",
+    "program/saved/test_saved_files.py",
+    "program/test_pickling.py",
+    "program/test_sampled_graphs.py",
+    "runtime/calls/test_outputs.py",
+    "runtime/native/test_compiled_graph.py",
+    "runtime/native/test_object_cache.py",
+    "runtime/streams/test_kept_states.py",
+    "runtime/streams/test_pool.py",
+    "runtime/streams/test_stream.py",
+    "test_allocation.py",
+    "test_arguments.py",
+    "test_attention.py",
+    "test_batch_normalization.py",
+    "test_batched_products.py",
+    "test_bits.py",
+    "test_cells.py",
+    "test_cli.py",
+    "test_depth.py",
+    "test_equal_sizes.py",
+    "test_error_messages.py",
+    "test_examples.py",
+    "test_export.py",
+    "test_export_files.py",
+    "test_export_sequences.py",
+    "test_found_graphs.py",
+    "test_gradients.py",
+    "test_hostile_graphs.py",
+    "test_installation.py",
+    "test_lengths.py",
+    "test_narrow_weights.py",
+    "test_output_gradients.py",
+    "test_random_declarations.py",
+    "test_random_exports.py",
+    "test_random_pools.py",
+    "test_readme.py",
+    "test_run_tf1_programs.py",
+    "test_targets.py",
+    "test_tensorflow.py",
+    "test_tf1_programs.py",
+    "test_wrappers.py",
+)
+"""Slow modules. Of the tests of each, every second one runs by default and the others with ``-m second_half``."""
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests marked ``sampled(n)`` all parameters but every n-th are exhaustive."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose what a default run leaves out.
+
+    Tests marked ``sampled(n)`` keep every n-th parameter; the others are exhaustive. Modules in ``HALVED`` keep every
+    second test. A run that names files, tests or keywords keeps all of these.
+    """
     seen: Counter[str] = Counter()
+    halve = not config.option.keyword and all(Path(argument).is_dir() for argument in config.args)
     for item in items:
+        name = item.nodeid.partition("[")[0]
         mark = item.get_closest_marker("sampled")
         if mark is not None and item.get_closest_marker("exhaustive") is None:
-            name = item.nodeid.partition("[")[0]
             if seen[name] % mark.args[0]:
                 item.add_marker(pytest.mark.exhaustive)
             seen[name] += 1
+        module = name.partition("::")[0].removeprefix("tests/")
+        if halve and module in HALVED and not any(item.iter_markers("exhaustive")):
+            if seen[module] % 2:
+                item.add_marker(pytest.mark.second_half)
+            seen[module] += 1
