@@ -384,3 +384,68 @@ def test_summary_counts_the_bytes_that_are_read() -> None:
     assert bytes_of["float32"] == 4 * 12800
     assert bytes_of["bfloat16"] == bytes_of["bfloat16 alone"] == 2 * 12800
     assert bytes_of["int8"] == bytes_of["int8 alone"] == 12800 + 8 * 100
+
+
+EDGES = {"ordinary": 1.0, "large": 7e37, "largest": float(np.finfo(np.float32).max), "small": 1e-29, "subnormal": 1e-41}
+"""Magnitudes of a unit's weights."""
+ROWS = (1.0, 1e-3, 1e-20, 1e-37, 1e6, 0.0)
+
+
+def edge_weights(depth: int) -> np.ndarray:
+    """Units of all magnitudes, among ordinary ones: the largest weight of each is its magnitude."""
+    weight = GENERATOR.uniform(-1, 1, (depth, 100))
+    weight[:, : len(EDGES)] *= [*EDGES.values()] / np.abs(weight[:, : len(EDGES)]).max(0)
+    return weight.astype(np.float32)
+
+
+def product_program(weight: np.ndarray, form: str, target: str = "host") -> rg.Program:
+    made = rg.matmul(rg.placeholder("x", (None, len(weight))), rg.parameter("w", weight.shape))
+    program = rg.compile(made, target=target, **FORMS[form])
+    program.parameters["w"] = weight
+    return program
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("target", ["host", "x86-64-v2", "x86-64-v3"])
+def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
+    """Against rounded weights in float64: finite wherever the sum of magnitudes is, on every target."""
+    weight = edge_weights(64)
+    x = GENERATOR.uniform(-1, 1, (len(ROWS), 64)).astype(np.float32) * np.array(ROWS, np.float32)[:, np.newaxis]
+    found = product_program(weight, form, target).inference(x=x)
+    x, weight = x.astype(np.float64), weight.astype(np.float64)
+    exact, magnitudes = x @ weight, np.abs(x) @ np.abs(weight)
+    held = magnitudes < np.finfo(np.float32).max
+    assert held.mean() > 0.9
+    assert np.isfinite(found[held]).all()
+    rounding = {"bfloat16": 2**-8, "bfloat16 alone": 2**-7, "int8": 2**-7, "int8 alone": 2**-6}[form]
+    largest = np.maximum(np.abs(weight).max(0), 1e-30) * np.maximum(np.abs(x).max(1, keepdims=True), 1e-30) * 64
+    assert (np.abs(found - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_zero_beside_the_largest_weights_is_zero(form: str) -> None:
+    weight = np.full((64, 100), np.finfo(np.float32).max, np.float32)
+    x = np.zeros((2, 64), np.float32)
+    x[1, :2] = 2.0**-100, -(2.0**-100)  # which cancel
+    assert_array_equal(product_program(weight, form).inference(x=x), np.zeros((2, 100), np.float32))
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "bfloat16 alone", "int8 alone"])
+def test_the_largest_activations(form: str) -> None:
+    largest = np.finfo(np.float32).max
+    x = np.array([[largest] + [0] * 63, [-largest] * 64, [largest / 2, -largest] * 32], np.float32)
+    weight = GENERATOR.uniform(0.5e-3, 1e-3, (64, 100)).astype(np.float32)
+    exact = x.astype(np.float64) @ weight.astype(np.float64)
+    np.testing.assert_allclose(product_program(weight, form).inference(x=x), exact, rtol=2e-2)
+
+
+@pytest.mark.parametrize("target", ["host", "x86-64-v3"])
+def test_units_beside_one_of_whole_steps_keep_their_weights(target: str) -> None:
+    """One unit whose weights are all 1e5 is no matrix that was quantized with one scale."""
+    weight = GENERATOR.normal(size=(64, 100)).astype(np.float32)
+    weight[:, 7] = 1e5
+    x = normal(3, 64)
+    found = product_program(weight, "int8 alone", target).inference(x=x)
+    exact = x.astype(np.float64) @ weight.astype(np.float64)
+    assert np.abs(found - exact)[:, :7].max() < 0.5
+    assert np.abs(exact)[:, :7].max() > 5

@@ -14,15 +14,19 @@ BITS = np.uint32(0xFFFF0000)
 
 
 def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """The nearest bfloat16 of each number, ties to even, as float32: 8 bits of precision. NaN stays NaN, and what is
-    nearer to 2**128 than to the largest number becomes infinite.
+    """Return the nearest bfloat16 of each number, ties to even, as float32: 8 bits of precision.
+
+    Finite numbers saturate: beyond the largest they become the largest. NaN and infinities stay what they are.
     """
     narrow = np.asarray(x, np.float32)
     bits = narrow.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     with np.errstate(over="ignore"):
         rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
-    return np.where(np.isnan(narrow), narrow, rounded)
+    nearest = np.where(
+        np.isinf(rounded), (bits & BITS).view(np.float32), rounded
+    )  # towards 0: the largest, or infinity
+    return np.where(np.isnan(narrow), narrow, nearest)
 
 
 def held_as(dtype: str) -> str:

@@ -137,7 +137,9 @@ def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
     rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
     quiet = b.or_(bits, b.constant(0x400000, bits))
-    kept = b.select(b.compare("uno", x, x), quiet, rounded)
+    is_infinite = b.compare("eq", b.and_(b.lshr(rounded, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
+    nearest = b.select(is_infinite, bits, rounded)  # cut off, a number is the largest and an infinity itself
+    kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 
 

@@ -110,8 +110,10 @@ class Builder:
             whole = self("reduce_max", largest, axes=(0,), keepdims=True)
             steps = self("mul", weight, self("div", 127.0, whole))
             off = self("abs", self("sub", steps, self("round", steps)))
-            farthest = self("reduce_max", off, axes=(0, 1), keepdims=False)
-            largest = self("select", self("less", farthest, OFF), whole, largest)
+            bound = self("mul", self("minimum", self("abs", steps), 1.0), OFF)  # what is no 0 may not become one
+            is_off = self("select", self("less", bound, off), 1.0, 0.0)
+            farthest = self("reduce_max", is_off, axes=(0, 1), keepdims=False)
+            largest = self("select", self("less", farthest, 0.5), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
@@ -141,6 +143,14 @@ class Builder:
     def scaled(self, total: Node, scale: Node, start: Node | None, name: str) -> Node:
         """``total`` times ``scale``, added to ``start``."""
         return self("fma", total, scale, start, name=name) if start else self("mul", total, scale, name=name)
+
+    def scaled_twice(self, total: Node, first: Node, second: Node, start: Node | None, name: str) -> Node:
+        """``total`` times two scales, added to ``start``.
+
+        The smaller scale comes first: where that product is too large for a float, the result is, too.
+        """
+        smaller, larger = self("minimum", first, second), self("maximum", first, second)
+        return self.scaled(self("mul", total, smaller), larger, start, name)
 
 
 class Narrowing:
@@ -207,7 +217,7 @@ class Widened(Narrowing):
         (left, *steps), (narrow, scale) = row, weight
         total = build("matmul", left, narrow)
         if steps:
-            total, scale = build("mul", total, scale), steps[0]
+            return build.scaled_twice(total, scale, steps[0], start, name)
         return build.scaled(total, scale, start, name)
 
 
@@ -255,8 +265,7 @@ class Int8(Narrowing):
     ) -> Node:  # fmt: skip
         (high, low, largest), (narrow, sums, scale) = row, weight
         parts = [build.wide(build("matmul", high, narrow, sums)), build.wide(build("matmul", low, narrow))]
-        total = build("mul", build("fma", parts[0], 256.0, parts[1]), scale)
-        return build.scaled(total, largest, start, name)
+        return build.scaled_twice(build("fma", parts[0], 256.0, parts[1]), scale, largest, start, name)
 
 
 @dataclass(eq=False)
@@ -281,4 +290,4 @@ class Bytes(Narrowing):
     ) -> Node:  # fmt: skip
         (left, zero, step), (narrow, sums, scale) = row, weight
         total = build.wide(build("matmul", left, narrow, build("mul", zero, sums)))
-        return build.scaled(build("mul", total, scale), step, start, name)
+        return build.scaled_twice(total, scale, step, start, name)
