@@ -125,6 +125,7 @@ def _add_explore(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
     explore.add_argument("-o", "--output", type=Path, metavar="PAGE", help="where to (default: NAME.html, here)")
     _add_fixed(explore)
+    _add_max_entries(explore)
     explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
     _add_sizes(explore)
     explore.set_defaults(command=_explore)
@@ -149,6 +150,7 @@ def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
     read.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to")
     _add_fixed(read)
+    _add_max_entries(read)
     read.set_defaults(command=_import)
 
 
@@ -169,6 +171,10 @@ def _add_sizes(command: argparse.ArgumentParser) -> None:
 
 def _add_fixed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+
+
+def _add_max_entries(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--max-entries", type=_positive, metavar="N", help="of an array or loop of the file (2**28)")
 
 
 def _fixed(text: str) -> tuple[str, Any]:
@@ -266,7 +272,7 @@ def _explore(options: argparse.Namespace) -> None:
     from .commands.explore_net import explore_net  # readers, which no other command needs
 
     sizes = (options.batch, options.steps) if options.profile else None
-    explore_net(options.script, options.output, dict(options.fixed), sizes, _program)
+    explore_net(options.script, options.output, dict(options.fixed), options.max_entries, sizes, _program)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -286,7 +292,7 @@ def _export(options: argparse.Namespace) -> None:
 def _import(options: argparse.Namespace) -> None:
     from .commands.import_net import import_net  # readers, which no other command needs
 
-    import_net(options.script, options.output, dict(options.fixed))
+    import_net(options.script, options.output, dict(options.fixed), options.max_entries)
 
 
 def _verify(options: argparse.Namespace) -> int:

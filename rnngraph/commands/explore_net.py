@@ -22,19 +22,20 @@ SECONDS = 0.5
 
 
 def explore_net(
-    file: Path, page: Path | None, fixed: Mapping[str, Any], sizes: tuple[int, int] | None,
-    program_of: Callable[[Path], Program],
+    file: Path, page: Path | None, fixed: Mapping[str, Any], max_entries: int | None,
+    sizes: tuple[int, int] | None, program_of: Callable[[Path], Program],
 ) -> None:  # fmt: skip
     """Writes the page and prints where it is.
 
     page: None: NAME.html, here.
     fixed: values of inputs of an ONNX file.
+    max_entries: of an array that a file declares; None: the readers' own bound.
     sizes: batch and steps of calls that are timed; None: none are.
     program_of: gives the program of a script or of a directory.
     """
     target = Path.cwd() / (page or f"{file.resolve().stem}.html")
     if file.is_file() and file.suffix.lower() in SUFFIXES:
-        _, net = read_file(file, fixed)
+        _, net = read_file(file, fixed, max_entries)
         # As ``rnngraph import`` would write it, so that the page has a script. Its lines are named from where it is.
         with TemporaryDirectory() as folder:
             net.save(folder)

@@ -61,12 +61,19 @@ def _entries(text: bytes) -> Any:
     return found if isinstance(found, dict) else ()
 
 
-def read_file(path: Path, fixed: Mapping[str, Any]) -> tuple[str, rg.Net]:
-    """The format of a file, and its net. fixed: values of inputs, which ONNX files alone may need."""
+def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = None) -> tuple[str, rg.Net]:
+    """The format of a file, and its net.
+
+    fixed: values of inputs, which ONNX files alone may need. max_entries: of an array, where the default is too few.
+    """
     kind = kind_of(path)
     if fixed and kind != ONNX:
         raise CommandError(f"--fixed is for inputs of ONNX files, and {path} is a file of {kind}")
     options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
+    if max_entries is not None:
+        if kind not in (ONNX, KERAS):
+            raise CommandError(f"--max-entries is for files of ONNX and Keras, and {path} is a file of {kind}")
+        options["max_entries"] = max_entries
     net: rg.Net = getattr(rg, _READERS[kind])(path, **options)
     return kind, net
 

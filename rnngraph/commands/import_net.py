@@ -16,9 +16,9 @@ from ..formats.script_writer import WEIGHTS
 from .file_kinds import read_file
 
 
-def import_net(file: Path, folder: Path, fixed: Mapping[str, Any]) -> None:
+def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: int | None) -> None:
     """Reads ``file``, writes what ``Net.save`` does, and prints what was read."""
-    kind, net = read_file(file, fixed)
+    kind, net = read_file(file, fixed, max_entries)
     net.save(folder)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
     console.print(f"{file}: {kind}", markup=False, soft_wrap=True)

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
 from ..errors import NameLookupError, did_you_mean, shown
 from ..missing import Named, Uncalled
 from ..program.program import Program, compile
 from ..public import api, handed_on
+from ..storage.array_file import safetensors_of
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from .script import Script
@@ -80,7 +80,7 @@ class Net(Uncalled):
         """
         with files_into(as_path(folder), "net", NETS) as made:
             (made / SCRIPT).write_text(self.script(), encoding="utf-8")
-            (made / WEIGHTS).write_bytes(save(dict(self.parameters)))
+            (made / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
 
 
 class _Values(Named):

@@ -45,9 +45,13 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     with replace_file(target) as file:
         if target.suffix == ".npz":
             np.savez(file, **arrays)  # type: ignore[arg-type]
-            return
-        for piece in seal(arrays, {MARK: "1"}, DIGEST):
-            file.write(piece)
+        else:
+            file.writelines(safetensors_of(arrays))
+
+
+def safetensors_of(arrays: Mapping[str, np.ndarray]) -> tuple[bytes | memoryview, ...]:
+    """Return the bytes of a file of safetensors, with their digest, in pieces."""
+    return seal(arrays, {MARK: "1"}, DIGEST)
 
 
 def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:

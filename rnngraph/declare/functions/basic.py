@@ -395,7 +395,10 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
     if len(counts) != x.rank:
         raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
     for axis, count in enumerate(counts):
-        x = concat([x] * count, axis)
+        if count > 1:
+            shape = x.type.shape
+            x = broadcast_to(expand_dims(x, axis), [None] * axis + [count] + [None] * (x.rank - axis))
+            x = reshape(x, [*shape[:axis], count * shape[axis], *shape[axis + 1 :]])
     return x
 
 

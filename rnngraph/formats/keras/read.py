@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from ...errors import FileError, NotReadableError
 from ...ir.node import Namer
 from ...public import api
+from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net
 from ..reading import not_readable
@@ -60,25 +61,30 @@ _HANDLERS: Mapping[str, Handler] = {
 
 
 @api
-def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
+def read_keras(source: str | os.PathLike[str] | bytes, max_entries: int = MAX_ENTRIES) -> Net:
     """The net of a ``.keras`` file, or of a legacy ``.h5`` file that ``model.save`` wrote; by Keras 3, Keras 2 or
     ``tf.keras``.
 
     source: a path, or what the file holds. Inputs and outputs have Keras' names and layout, [batch, time, features];
     the batch is open, and time where the file leaves it so. Dropout is in the training graph only. Where a layer is
     stateful, a call starts from zeros and a stream keeps the state.
+    max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
+        declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
 
     Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged,
     ``MissingExtraError`` where h5py is not installed.
     """
-    file = opened(source)
-    try:
-        return _read(file)
-    except RecursionError:
-        raise file.description.error("its description is too deep") from None
+    with entries_up_to(max_entries) as most:
+        file = opened(source)
+        try:
+            script = _read(file)
+            check_sizes(file.name, script, most)
+            return Net(script)
+        except RecursionError:
+            raise file.description.error("its description is too deep") from None
 
 
-def _read(file: Opened) -> Net:
+def _read(file: Opened) -> Script:
     net = network_of(file.description)
     seen = list(_problems(net, file.version))
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
@@ -97,8 +103,8 @@ def _read(file: Opened) -> Net:
     return found
 
 
-def _declared(file: Opened, net: Layer, networks: Networks) -> Net | None:
-    """The net, or None where ``networks`` lists what can't be read."""
+def _declared(file: Opened, net: Layer, networks: Networks) -> Script | None:
+    """The net's script, or None where ``networks`` lists what can't be read."""
     assert net.network is not None
     uses = uses_of(net)
     script = Script("A net that rnngraph read from a file of Keras.")
@@ -112,7 +118,7 @@ def _declared(file: Opened, net: Layer, networks: Networks) -> Net | None:
         return None
     for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
         script.outputs[name] = signal.value
-    return Net(script)
+    return script
 
 
 def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:

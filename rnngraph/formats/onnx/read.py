@@ -11,6 +11,7 @@ from ...arguments import array_of
 from ...declare.placeholders import can_name_size
 from ...errors import DtypeError, NameLookupError, ShapeError, shown
 from ...public import api
+from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net
 from ..reading import not_readable
@@ -58,7 +59,10 @@ MOST_FORCED = 8
 
 
 @api
-def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None) -> Net:
+def read_onnx(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None,
+    max_entries: int = MAX_ENTRIES,
+) -> Net:  # fmt: skip
     """The net of an ONNX file, with the file's inputs, outputs, names and layouts.
 
     Sizes that the file leaves open stay open: one program serves all batches and lengths. Numbers of 16 bits become
@@ -69,12 +73,21 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
     source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
     fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
         them; and of sizes that the file names.
+    max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
+        declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
 
     Needs ``pip install 'rnngraph[onnx]'``. Raises ``NotReadableError`` with every node that can't be read, and
     ``FileError`` where the file is damaged.
     """
-    model = model_of(source)
-    settled = _settled(model, fixed)
+    with entries_up_to(max_entries) as most:
+        model = model_of(source)
+        script = _script_of(model, _settled(model, fixed))
+        check_sizes(model.name, script, most)
+        return Net(script)
+
+
+def _script_of(model: Model, settled: dict[str, Any]) -> Script:
+    """Read the model until it is known what its layers are."""
     reading, values = _chosen(model, settled)
     first, names = reading, {size for kind in model.graph.inputs.values() for size in kind.shape or ()}
     for _ in range(MOST_FORCED):
@@ -92,7 +105,7 @@ def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: M
         again, values_again = _read(model, settled, stacks, reading.choices, shared, anchored)
         if not again.problems:
             reading, values = again, values_again
-    return Net(_finished(model, reading.tensors, values))
+    return _finished(model, reading.tensors, values)
 
 
 def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:

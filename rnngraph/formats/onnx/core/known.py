@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from ....ir.types import INTEGERS, Dim, Size, quotient
+from ...array_bounds import FOLDED_SHARE, max_folded
 from ...steps import Value
 from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
-
-MOST_FOLDED = 1 << 26
-"""Entries of an array that is computed while a file is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +141,12 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Refuses arrays that no net has."""
-    if count > MOST_FOLDED:
-        raise UnreadableError(f"an array of {count:,} entries would be made while the file is read")
+    """Raise ``UnreadableError`` for arrays that no net has."""
+    if count > max_folded():
+        raise UnreadableError(
+            f"an array of {count:,} entries would be made while the file is read; if you trust the file, give "
+            f"max_entries={FOLDED_SHARE * count}"
+        )
     return count
 
 

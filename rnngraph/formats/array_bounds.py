@@ -1,0 +1,96 @@
+"""Bounds on the arrays and loops that a file declares in a few bytes, such as a resize by 10**8.
+
+They are far above any net that has been trained, and readers take a higher one as ``max_entries``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from ..arguments import whole_number
+from ..declare.tensor import Tensor
+from ..ir.sizes.polynomial import evaluate, symbols_of
+from ..ir.types import Dim
+from .reading import not_readable
+from .script import Script, tensors_in
+from .steps import Step, Value, bare, leaves_in, values_read, wanted_steps, with_inner
+
+MAX_ENTRIES = 1 << 28
+"""Entries of an array that a net computes for one row and step, and rounds of a loop: 1 GB of float32."""
+FOLDED_SHARE = 4
+"""Arrays that are computed while a file is read have this share of the entries: NumPy makes several at once."""
+GROWTH = 4
+"""Arrays may have as many times the entries of the largest input or parameter, whose bytes are there."""
+
+_present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
+
+
+@contextmanager
+def entries_up_to(count: Any) -> Iterator[int]:
+    """Let arrays have this many entries within the block; give the number, checked."""
+    token = _present.set(whole_number(count, "max_entries", 1))
+    try:
+        yield _present.get()
+    finally:
+        _present.reset(token)
+
+
+def max_folded() -> int:
+    """Return how many entries an array may have that is computed while a file is read."""
+    return _present.get() // FOLDED_SHARE
+
+
+def check_sizes(name: str, script: Script, max_entries: int) -> None:
+    """Raise ``NotReadableError`` where a file declares more than its reader allows.
+
+    Args:
+        name: The file, for errors.
+        script: What the file declares, with its outputs.
+        max_entries: Entries of an array, open sizes counted as 1, and rounds of a loop, those around it included.
+    """
+    wanted = wanted_steps(script.steps, script.outputs)
+    steps = [step for step in script.steps if step in wanted]
+    tensors = [tensor for step in with_inner(steps) for tensor in tensors_in(step.thing)]
+    stored = max((_entries(tensor) for tensor in tensors if _is_stored(tensor)), default=0)
+    largest = max((tensor for tensor in tensors if not _is_stored(tensor)), key=_entries, default=None)
+    if largest is not None and _entries(largest) > max(max_entries, GROWTH * stored):
+        count = _entries(largest)
+        what = f"it makes an array of {count:,} entries, {largest.type}, and {max_entries:,} at most are read"
+        raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={count}")
+    if (rounds := _rounds(steps)) > max_entries:
+        what = f"it makes loops of {rounds:,} rounds, and {max_entries:,} at most are read"
+        raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={rounds}")
+
+
+def _is_stored(tensor: Tensor) -> bool:
+    return tensor.node.op in ("input", "parameter")
+
+
+def _entries(tensor: Tensor) -> int:
+    return math.prod(map(_at_one, tensor.type.shape))
+
+
+def _at_one(dim: Dim) -> int:
+    return evaluate(dim, dict.fromkeys(symbols_of(dim), 1))
+
+
+def _rounds(steps: Iterable[Step]) -> int:
+    """Return the rounds of the longest loop whose steps stand in the script, with the rounds of those around it."""
+    return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
+
+
+def _loop(step: Step) -> list[Step]:
+    """Return the steps of the cells that a step drives."""
+    return [inner for value in values_read(step) for inner in value.step.inner]
+
+
+def _length(step: Step) -> int:
+    """Return the steps of a driver: along the first axis of its inputs where time comes first, else the second."""
+    axis = 0 if bare(step.keywords.get("time_major", False)) is True else 1
+    operands = (leaf.thing for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
+    inputs = next((thing for thing in operands if isinstance(thing, Tensor)), None)
+    return _at_one(inputs.type.shape[axis]) if inputs is not None and inputs.rank > axis else 1
