@@ -48,7 +48,11 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
     if not value:
         raise ArgumentError(f"{what} needs a name of at least one character", where)
     if len(value) > MOST_CHARACTERS:
-        raise ArgumentError(f"{what} needs a name of at most {MOST_CHARACTERS} characters, not {shown(value)}", where)
+        raise ArgumentError(
+            f"{what} needs a name of at most {MOST_CHARACTERS} characters, and {shown(value)} has {len(value)}; "
+            "give a shorter one",
+            where,
+        )
     if not any_text and not value.isprintable():
         raise ArgumentError(f"{what} needs a name that can be printed, not {shown(value)}", where)
     return value

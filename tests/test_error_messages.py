@@ -417,3 +417,34 @@ def test_copies_of_errors_are_the_same() -> None:
         ):
             assert str(other) == str(error)
             assert (type(other), other.__dict__) == (type(error), error.__dict__)
+
+
+@pytest.mark.parametrize("feed", [np.ones((2, 3), np.int64), [[0, 1, 0]], np.ones((1, 3), np.uint8), np.ones((1, 3))])
+def test_numbers_for_a_bool_feed(feed: Any) -> None:
+    program = rg.compile(rg.cast(rg.placeholder("keep", (None, 3), "bool"), "float32"))
+    wanted = r"feed keep is (int64|uint8|float64) and is declared bool; .*: feed array != 0, or array\.astype\(bool\)$"
+    with pytest.raises(rg.DtypeError, match=wanted):
+        program.inference(keep=feed)
+    with pytest.raises(rg.DtypeError, match=r"feed keep is <U1 and is declared bool; give True and False$"):
+        program.inference(keep=np.array([["a", "b", "c"]]))
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda name: rg.placeholder(name, (None, 3)),
+        lambda name: rg.parameter(name, (3,)),
+        lambda name: rg.dense(rg.placeholder("x", (None, 3)), 3, name=name),
+        lambda name: rg.compile({name: rg.placeholder("x", (None, 3)) * 2}),
+    ],
+)
+def test_a_name_of_many_letters(declare: Any) -> None:
+    wanted = r"test_error_messages\.py:\d+: an? \w+ needs a name of at most 200 characters, and 'nn.*n' has 300; give a"
+    with pytest.raises(rg.ArgumentError, match=wanted) as caught:
+        declare("n" * 300)
+    assert len(str(caught.value)) < 350
+
+
+def test_a_size_s_name_of_many_letters() -> None:
+    with pytest.raises(rg.ShapeError, match=r"no size; use .* a name that is an identifier of at most 200 characters"):
+        rg.placeholder("x", ("n" * 300, 3))

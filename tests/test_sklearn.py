@@ -239,6 +239,40 @@ def test_what_is_no_sequence(X: Any, match: str, fitted: SequenceClassifier) -> 
         fitted.predict(X)
 
 
+TEXTS = np.full((4, 3, 2), "a")
+
+
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        (TEXTS, r"X is of <U1, not of numbers"), (np.full((4, 3, 2), "1.5"), r"X is of <U3, not of numbers"),
+        (TEXTS.astype(object), r"X\[0\] holds 'a', which is no number"), (["the cat"] * 4, "could not convert string"),
+        (np.full((4, 3, 2), None), r"X\[0\] holds None, which is no number"), (TEXTS.tolist(), r"X\[0\] is of <U1"),
+        (np.full((4, 3, 2), "2020-01-01", "M8[D]"), r"X is of datetime64\[D\]"),
+        ([["the", "cat"]] * 4, "could not convert string"), (np.array([["the", "cat"]] * 4), "X is of <U3"),
+    ],
+)  # fmt: skip
+def test_texts_and_objects_are_no_numbers(X: Any, match: str, fitted: SequenceClassifier) -> None:
+    wanted = rf"test_sklearn\.py:\d+: {match}.*; give arrays of numbers, and of words their ids, as in array\.astype"
+    for call in (fitted.predict, lambda X: quick(epochs=1).fit(X, ["up", "down"] * 2)):
+        with pytest.raises((rg.DtypeError, rg.ArgumentError), match=wanted):
+            call(X)
+
+
+def test_objects_that_are_numbers(fitted: SequenceClassifier) -> None:
+    X, _ = waves(6)
+    expected = fitted.predict_proba(X)
+    assert_array_equal(fitted.predict_proba([np.asarray(row).astype(object) for row in X]), expected)
+
+
+def test_texts_as_targets() -> None:
+    X, y = waves(8)
+    with pytest.raises(rg.ArgumentError, match=r"could not convert string to float: .*; give arrays of numbers"):
+        SequenceRegressor(units=3, epochs=1).fit(X, y)
+    with pytest.raises(rg.ArgumentError, match=r"labels need an order, and .*; give them all as text or as numbers"):
+        quick(epochs=1).fit(X, np.array(["a", 1] * 4, object))
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

@@ -103,8 +103,11 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
         elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
             dims.append(int(entry))
         else:
+            which = "a name that is an identifier"
+            if isinstance(entry, str):
+                which += f" of at most {MOST_CHARACTERS} characters a-z, A-Z, 0-9 and _, and no word of Python's"
             raise ShapeError(
-                f"placeholder {name}: {shown(entry)} is no size; use an int, None or a name that is an identifier",
+                f"placeholder {name}: {shown(entry)} is no size; use an int, None or {which}",
                 where,
             )
     kind = TensorType(check_dtype(dtype), tuple(dims))

@@ -164,9 +164,15 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
     @api
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:
-        """A writable array of the parameter; what is written counts when the block ends without an error."""
+        """A writable array of the parameter; what is written counts when the block ends without an error.
+
+        Behind the block the array is read-only: nothing that is written there would count.
+        """
         array = np.array(self[name])
-        yield array
+        try:
+            yield array
+        finally:
+            array.flags.writeable = False
         self.replace({name: self._checked(name, array)})
 
     @api

@@ -11,6 +11,8 @@ from sklearn.utils import class_weight, multiclass, validation
 
 from ..errors import ArgumentError, DtypeError, RnnGraphError, user_line
 
+NO_NUMBERS = ("could not convert string to float", "float() argument must be")
+REMEDY = "; give arrays of numbers, and of words their ids, as in array.astype(np.float32)"
 MOST = 600
 """Characters of what scikit-learn says: it may print all of an array."""
 
@@ -27,7 +29,9 @@ def _ours(check: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:  # also what users' own objects raise
             kind = DtypeError if isinstance(error, TypeError) else ArgumentError
             text = str(error) or type(error).__name__
-            raise kind(text if len(text) <= MOST else f"{text[:MOST]} …", user_line()) from error
+            text = text if len(text) <= MOST else f"{text[:MOST]} …"
+            remedy = REMEDY if text.startswith(NO_NUMBERS) else ""
+            raise kind(text + remedy, user_line()) from error
 
     return call
 

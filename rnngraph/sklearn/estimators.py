@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from ..arguments import array_of, check_within, flag, one_of, refuse_mask, whole_number
-from ..errors import ArgumentError, ShapeError, Where, shown, user_line
+from ..errors import ArgumentError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..program.program import Program
 from ..public import api
 from ..training.fit.history import History
@@ -26,7 +26,17 @@ from .checks import (
     validate_data,
 )
 from .network import LABELS, OUTPUT, SCORES, TARGETS, WEIGHTS, Body, classifier, regressor
-from .sequences import Sequences, as_float32, is_table, of_sequences, of_table, scale_of, weights_of, without_index
+from .sequences import (
+    Sequences,
+    as_float32,
+    is_table,
+    of_sequences,
+    of_table,
+    refuse_text,
+    scale_of,
+    weights_of,
+    without_index,
+)
 
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adagrad": Adagrad}
 PARTS = (*Body._fields, "standardize", "optimizer", "clip_norm")
@@ -138,6 +148,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
         """X, whose width and columns become the estimator's, or have to be those."""
         refuse_mask(X, "X", where)
+        refuse_text(X, where)
         X = without_index(X)
         own = not reset and getattr(self, "_columns", None) is None
         if is_table(X) and not own:
@@ -344,12 +355,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             return False
 
     def _begin(self, y: Any) -> None:
-        check_classification_targets(y)
-        labels = column_or_1d(y)
         try:
-            self.classes_ = np.unique(labels)
+            check_classification_targets(y)
+            self.classes_ = np.unique(column_or_1d(y))
         except TypeError as error:  # None or numbers beside text
-            raise ArgumentError(f"labels need an order, and {error}; give them all as text or as numbers") from None
+            text = error.what if isinstance(error, RnnGraphError) else str(error)
+            raise ArgumentError(f"labels need an order, and {text}; give them all as text or as numbers") from None
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
         check_classification_targets(y)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..arguments import array_of
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown
-from .checks import check_array
+from .checks import REMEDY, check_array
 
 TOGETHER = 1024
 """Examples of an array that are looked at together."""
@@ -74,6 +75,12 @@ def without_index(X: Any) -> Any:
     return list(X) if not isinstance(X, np.ndarray) and _rank(X) == 1 and X.dtype == np.dtype(object) else X
 
 
+def refuse_text(X: Any, where: Where | None) -> None:
+    """Raise ``DtypeError`` for an array of texts or dates, some of which NumPy would convert to numbers."""
+    if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
+        raise DtypeError(f"X is of {X.dtype}, not of numbers{REMEDY}", where)
+
+
 def is_table(X: Any) -> bool:
     """Whether X has one row an example and one column a step, so that scikit-learn checks it."""
     if isinstance(X, list | tuple):
@@ -120,9 +127,8 @@ def of_sequences(X: Any, where: Where | None) -> Sequences:
 def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
     arrays = [array_of(item, f"X[{number}] is no sequence") for number, item in enumerate(items)]
     arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    arrays = [_numbers(array, f"X[{number}]", where) for number, array in enumerate(arrays)]
     for number, array in enumerate(arrays):
-        if array.dtype.kind not in "fiub":
-            raise DtypeError(f"X[{number}] is of {array.dtype}, not of numbers; give {FORMS}", where)
         if array.ndim != 2 or array.shape[1] != arrays[0].shape[1]:
             raise ShapeError(
                 f"X[{number}] has shape {array.shape}, and X[0] {arrays[0].shape}; sequences are arrays [time, "
@@ -135,6 +141,17 @@ def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
         raise ArgumentError(f"X={shown(items)} holds no example; give {FORMS}", where)
     values = [check_array(array, dtype=np.float32, input_name="X") for array in arrays]
     return Sequences(values, _width(values[0].shape, where))
+
+
+def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
+    """Return an array of numbers, also where Python's objects hold them. Raise ``DtypeError`` for all else."""
+    if array.dtype.kind in "fiub":
+        return array
+    others = [item for item in array.flat if not isinstance(item, Real | np.bool_)] if array.dtype == object else []
+    if array.dtype == object and not others:
+        return array.astype(np.float64)
+    held = f"holds {shown(others[0])}, which is no number" if others else f"is of {array.dtype}, not of numbers"
+    raise DtypeError(f"{what} {held}{REMEDY}", where)
 
 
 def _width(shape: tuple[int, ...], where: Where | None) -> int:

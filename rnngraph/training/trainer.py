@@ -243,7 +243,8 @@ class Trainer(Uncalled):
             ``"max"``.
         keep_best: whether the parameters of the best epoch are put back at the end; by default where there is a
             validation or a patience.
-        callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+        callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit, and
+            one that gives False or None does not. They can't call ``fit`` of this trainer.
 
         checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates.
         resume: whether a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then

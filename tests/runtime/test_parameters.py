@@ -138,3 +138,20 @@ def test_mistakes(act: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
         act(compiled().parameters)
     assert words in str(caught.value)
+
+
+def test_an_array_that_was_edited_is_read_only_behind_its_block() -> None:
+    program = compiled()
+    name = next(iter(program.parameters))
+    with program.parameters.edit(name) as array:
+        array[...] = 2
+    assert (program.parameters[name] == 2).all()
+    with pytest.raises(ValueError, match="read-only"):
+        array[...] = 3
+    block = program.parameters.edit(name)
+    array = block.__enter__()
+    array[...] = 4
+    assert not block.__exit__(KeyError, KeyError("x"), None)
+    with pytest.raises(ValueError, match="read-only"):
+        array[...] = 5
+    assert (program.parameters[name] == 2).all()

@@ -65,8 +65,7 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
         return array
     allowed = {"f": "fiub", "i": "iub", "b": "b"}[wanted.kind]
     if have.kind not in allowed:
-        hint = "cast it yourself" if have.kind in "fc" else "give numbers"
-        raise DtypeError(f"{what} is {have} and is declared {wanted}; {hint}", where)
+        raise DtypeError(f"{what} is {have} and is declared {wanted}; {_conversion(have, wanted)}", where)
     if wanted.kind == "i" and have.kind in "iu" and array.size:
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
@@ -74,6 +73,15 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
     if array.nbytes >= LARGE:
         reserve(bytes_of(array.shape, wanted), f"a copy of {what}", where)
     return array.astype(wanted)
+
+
+def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
+    """Return what to write for an array of one dtype where another is declared."""
+    if wanted.kind == "b" and have.kind in "iuf":
+        return "numbers are not taken for truth values: feed array != 0, or array.astype(bool)"
+    if have.kind in "fc":
+        return "cast it yourself"
+    return "give True and False" if wanted.kind == "b" else "give numbers"
 
 
 def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...batching.batches import Batch
 from ...batching.sources import BatchSource
-from ...errors import ArgumentError, NonFiniteError, RnnGraphError, Where
+from ...errors import ArgumentError, DtypeError, NonFiniteError, RnnGraphError, Where, shown
 from ...forks import give_way
 from ...runtime.calls.non_finite import NonFinite
 from ..optimization.schedules import Schedule, plateau_of
@@ -255,7 +255,7 @@ class Fit:
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
                 position.calling = number + 1  # what it saves holds what it did
-                answer = self.ranks.agreed(partial(_answer, callback, row))
+                answer = self.ranks.agreed(partial(_answer, callback, row, self.plan.where))
                 with interrupt:
                     position.stopping |= answer
                     if answer:
@@ -287,8 +287,16 @@ class Fit:
         return True
 
 
-def _answer(callback: EpochHook, row: dict[str, float]) -> bool:
-    return bool(callback(row))
+def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
+    """Return whether a callback stops the fit. Raise ``DtypeError`` where its answer is no truth value."""
+    answer = callback(row)
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise DtypeError(
+        f"a callback gives {shown(answer)}, which says neither that the fit stops nor that it goes on; return True to "
+        "stop it, else False or nothing",
+        where,
+    )
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:

@@ -47,7 +47,7 @@ def fit(
         return (plan, position), _alike(plan, position, stepper.state)
 
     problem = "rank {rank} fits {other}, rank 0 {first}; give all the same"
-    with ranks.uninterrupted():
+    with session.alone(where), ranks.uninterrupted():
         plan, position = ranks.together_alike(make, problem, where)
         history = Fit(stepper, plan, position, ranks).run()
     session.cursor = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...batching.sources import Cursor
+from ...errors import CallError, Where
 from .history import History
 
 
@@ -50,7 +53,26 @@ class Position:
 
 @dataclass
 class FitSession:
-    """What another call of ``fit`` goes on from. cursor: where an interrupted one is in an iterable of batches."""
+    """What another call of ``fit`` goes on from.
+
+    cursor: where an interrupted one is in an iterable of batches. running: the line of the call that has not returned.
+    """
 
     position: Position | None = None
     cursor: Cursor | None = None
+    running: str | None = None
+
+    @contextmanager
+    def alone(self, where: Where | None) -> Iterator[None]:
+        """Raise ``CallError`` where another call of ``fit`` has not returned, as in a callback or in another thread."""
+        if self.running is not None:
+            raise CallError(
+                f"fit of this trainer is still running, called at {self.running}; call fit when that has returned, "
+                "take trainer.step in a callback, or fit another rg.Trainer",
+                where,
+            )
+        self.running = str(where) if where is not None else "another place"
+        try:
+            yield
+        finally:
+            self.running = None
