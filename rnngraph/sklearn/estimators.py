@@ -34,6 +34,7 @@ from .sequences import (
     of_table,
     refuse_text,
     scale_of,
+    targets_of,
     weights_of,
     without_index,
 )
@@ -420,11 +421,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         return found[:, 0] if self._is_single else found
 
     def _begin(self, y: Any) -> None:
-        numbers = _numbers(y)
+        numbers = targets_of(y)
         self._is_single, self._outputs = numbers.ndim == 1, 1 if numbers.ndim == 1 else numbers.shape[1]
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
-        numbers = _numbers(y)
+        numbers = targets_of(y)
         numbers = numbers.reshape(len(numbers), -1)
         if numbers.shape[1] != self._outputs:
             raise ShapeError(
@@ -444,11 +445,3 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _numbers(y: Any) -> np.ndarray:
-    """Targets as float64 [examples] or [examples, outputs]. Raises as scikit-learn does."""
-    numbers: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-    if numbers.ndim not in (1, 2) or 0 in numbers.shape:
-        raise ShapeError(f"y has shape {numbers.shape}; give [examples] or [examples, outputs]")
-    return numbers

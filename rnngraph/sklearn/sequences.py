@@ -58,6 +58,14 @@ def as_float32(array: Any) -> np.ndarray:
     return np.asarray(array, np.float32)
 
 
+def targets_of(y: Any) -> np.ndarray:
+    """Return targets as float64 [examples] or [examples, outputs]. Raises as scikit-learn does."""
+    numbers: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    if numbers.ndim not in (1, 2) or 0 in numbers.shape:
+        raise ShapeError(f"y has shape {numbers.shape}; give [examples] or [examples, outputs]")
+    return numbers
+
+
 def weights_of(given: Any, count: int, where: Where | None) -> np.ndarray:
     """A weight for each of so many examples, float64. Raises ``ArgumentError``, ``DtypeError`` or ``ShapeError``."""
     weights = array_of(given, "sample_weight is no array")
