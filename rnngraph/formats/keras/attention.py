@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...declare.functions.activations import masked_softmax
 from ...declare.functions.basic import (
     cast,
     expand_dims,
@@ -87,11 +88,13 @@ def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None, 
     """Softmax of the scores where they count, with dropout. zeroes: whether it is 0 elsewhere where none counts, too,
     and not the same for all.
     """
-    if counts is not None:
-        scores = b.script.call(where, counts, scores, b.script.operation("-", scores, FAR))
-    weights = b.script.call(softmax, scores)
     if counts is not None and zeroes:
-        weights = b.script.call(where, counts, weights, 0)
+        weights = b.script.call(masked_softmax, scores, counts)
+    elif counts is not None:
+        far = b.script.operation("-", scores, FAR)
+        weights = b.script.call(softmax, b.script.call(where, counts, scores, far))
+    else:
+        weights = b.script.call(softmax, scores)
     rate = b.drops(number(layer.config, "dropout", 0.0))
     return b.script.call(dropout, weights, kept(rate)) if 0 < rate < 1 else weights
 

@@ -19,7 +19,6 @@ from ...declare.functions.basic import (
     tile,
     transpose,
 )
-from ...declare.functions.cumulative import cumsum
 from ...declare.functions.padding import pad
 from ..steps import Value
 from .core.configuration import Layer
@@ -98,12 +97,6 @@ def _flip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
     turned = {one_axis(one, rank) for one in axes}
     return b.script.item(x, *(slice(None, None, -1 if one in turned else None) for one in range(max(turned) + 1)))
-
-
-def _cumsum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    if option(layer, inputs, "dtype", 2) is not None:
-        raise Unreadable("it has a dtype of its own")
-    return b.script.call(cumsum, *operands(b, inputs, 1), one_axis(option(layer, inputs, "axis", 1)))
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
@@ -246,7 +239,7 @@ def _index(item: Any) -> Any:
 OPERATIONS: Mapping[str, Operation] = {
     "Concatenate": _many(concat), "Stack": _many(stack), "ExpandDims": _with_axis(expand_dims, 0),
     "Squeeze": _with_axis(squeeze, None), "Reshape": _reshape, "BroadcastTo": _broadcast, "Transpose": _transpose,
-    "Swapaxes": _swap, "SwapAxes": _swap, "Moveaxis": _move, "Flip": _flip, "Cumsum": _cumsum, "Split": _split,
+    "Swapaxes": _swap, "SwapAxes": _swap, "Moveaxis": _move, "Flip": _flip, "Split": _split,
     "Tile": _tile, "Repeat": _repeat, "Pad": _pad, "Roll": _roll, "Take": _take, "Unstack": _unstack,
     "OneHot": _one_hot, "GetItem": _item,
 }  # fmt: skip

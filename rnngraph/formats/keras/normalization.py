@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import maximum, reduce_mean, reduce_sum, reshape, sqrt, square
+from ...declare.functions.basic import maximum, sqrt
 from ...declare.functions.layers import batch_normalization
-from ...declare.functions.normalization import layer_norm
+from ...declare.functions.normalization import group_norm, layer_norm, rms_norm
+from ...declare.functions.norms import vector_norm
 from ..steps import Value
 from .activations import number
 from .core.configuration import Layer
@@ -81,9 +82,8 @@ def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
         raise Unreadable("its axes are not the last ones, or of open size")
     sizes = [size for size in x.shape[axes[0] :] if isinstance(size, int)]
     own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, *sizes)) for one in own_variables(layer)}
-    if len(axes) == 1:
-        return Signal(b.script.call(layer_norm, x.value, **own, epsilon=epsilon))
-    return Signal(_scaled(b, _standard(b, x.value, tuple(axes), epsilon), own))
+    options = {} if len(axes) == 1 else {"axis": tuple(axes)}
+    return Signal(b.script.call(layer_norm, x.value, **own, epsilon=epsilon, **options))
 
 
 def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -95,17 +95,8 @@ def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     if isinstance(groups, bool) or not isinstance(groups, int) or not 0 < groups <= x.width or x.width % groups:
         raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
     own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, x.width)) for one in own_variables(layer)}
-    parts = b.script.call(reshape, x.value, (None, None, groups, x.width // groups))
-    standard = _standard(b, parts, (1, 3), number(layer.config, "epsilon", 1e-3))
-    return Signal(_scaled(b, b.script.call(reshape, standard, (None, None, x.width)), own))
-
-
-def _standard(b: Declaration, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
-    """x less its mean, over its deviation."""
-    of = b.script.operation
-    centred = of("-", x, b.script.call(reduce_mean, x, axes, keepdims=True))
-    variance = b.script.call(reduce_mean, b.script.call(square, centred), axes, keepdims=True)
-    return of("/", centred, b.script.call(sqrt, of("+", variance, epsilon)))
+    epsilon = number(layer.config, "epsilon", 1e-3)
+    return Signal(b.script.call(group_norm, x.value, groups, **own, epsilon=epsilon))
 
 
 def _scaled(b: Declaration, x: Value, own: Mapping[str, Value]) -> Value:
@@ -114,22 +105,20 @@ def _scaled(b: Declaration, x: Value, own: Mapping[str, Value]) -> Value:
 
 
 def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, of = inputs.one, b.script.operation
+    x = inputs.one
     if _axes(layer, x.rank) != [x.rank - 1]:
         raise Unreadable("its axis is not the last one")
-    mean = b.script.call(reduce_mean, b.script.call(square, x.value), -1, keepdims=True)
-    deviation = b.script.call(sqrt, of("+", mean, number(layer.config, "epsilon", 1e-6)))
     scale = b.parameter(layer, "scale", b.array(layer, "scale", x.width))
-    return Signal(of("*", of("/", x.value, deviation), scale))
+    return Signal(b.script.call(rms_norm, x.value, scale, epsilon=number(layer.config, "epsilon", 1e-6)))
 
 
 def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """x over its length, which counts as 1e-12 (Keras 3) or 1e-6 at least."""
     x = inputs.one
     axes = tuple(_axes(layer, x.rank))
-    total = b.script.call(reduce_sum, b.script.call(square, x.value), axes, keepdims=True)
-    length = b.script.call(sqrt, b.script.call(maximum, total, 1e-24 if b.version >= 3 else 1e-12))
-    return Signal(b.script.operation("/", x.value, length))
+    length = b.script.call(vector_norm, x.value, axis=axes, keepdims=True)
+    least = b.script.call(maximum, length, 1e-12 if b.version >= 3 else 1e-6)
+    return Signal(b.script.operation("/", x.value, least))
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

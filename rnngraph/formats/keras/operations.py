@@ -11,14 +11,13 @@ from ...declare.functions import basic
 from ...declare.functions.basic import cast, clip, logical_not
 from ...declare.functions.rounding import ceil, floor
 from ...declare.functions.rounding import round as rounded
-from ...declare.functions.truths import reduce_all, reduce_any
 from ..steps import Value
-from . import axes, products
+from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
 from .activations import WRITTEN_OUT
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
+from .operands import Operation, alike, operands, option, plain
 
 # Kinds of operations --------------------------------------------------------------------------------
 
@@ -37,51 +36,6 @@ def _sign(sign: str) -> Operation:
 
 def _binary(function: Callable[..., Any]) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
-
-
-def _reduction(function: Callable[..., Any]) -> Operation:
-    def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        (x,) = operands(b, inputs, 1)
-        return b.script.call(function, x, **_over(layer, inputs))
-
-    return reduce
-
-
-def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
-    """Along which axes a reduction goes, and whether they stay."""
-    if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
-        raise Unreadable("it has a dtype or a beginning of its own")
-    keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
-    return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
-
-
-def _with_axis(function: Callable[..., Any], usual: Any) -> Operation:
-    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        axis = axis_of(option(layer, inputs, "axis", 1, usual))
-        return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
-
-    return along
-
-
-def _argmax(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
-    axis = one_axis(option(layer, inputs, "axis", 1))
-    return b.script.call(cast, b.script.call(basic.argmax, *operands(b, inputs, 1), axis, **options), "int32")
-
-
-def _spread(is_root: bool) -> Operation:
-    """The mean square of what is left where the mean is taken away, or its root."""
-
-    def spread(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        (x,) = operands(b, inputs, 1)
-        axis = axis_of(option(layer, inputs, "axis", 1))
-        options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
-        mean = b.script.call(basic.reduce_mean, x, axis=axis, keepdims=True)
-        squares = b.script.call(basic.square, b.script.operation("-", x, mean))
-        found = b.script.call(basic.reduce_mean, squares, axis=axis, **options)
-        return b.script.call(basic.sqrt, found) if is_root else found
-
-    return spread
 
 
 def _inverse(is_root: bool) -> Operation:
@@ -145,53 +99,6 @@ def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return of("*", of("*", x, 0.5), of("+", near, 1.0))
 
 
-# Along axes -----------------------------------------------------------------------------------------
-
-
-def _log_sum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """log(sum(exp(x))), less the largest in between."""
-    (x,) = operands(b, inputs, 1)
-    over = _over(layer, inputs)
-    largest = b.script.call(basic.reduce_max, x, axis=over["axis"], keepdims=True)
-    powers = b.script.call(basic.exp, b.script.operation("-", x, largest))
-    total = b.script.call(basic.log, b.script.call(basic.reduce_sum, powers, **over))
-    return b.script.operation("+", total, b.script.call(basic.reduce_max, x, **over))
-
-
-def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Of vectors: by squares, absolute values, or the largest."""
-    (x,) = operands(b, inputs, 1)
-    order = option(layer, inputs, "ord", 9)
-    over = {"axis": axis_of(option(layer, inputs, "axis", 9)), "keepdims": bool(option(layer, inputs, "keepdims", 9))}
-    over = {key: given for key, given in over.items() if given is not False}
-    of_vectors = isinstance(over["axis"], int) or (over["axis"] is not None and len(over["axis"]) == 1)
-    if order in (None, "euclidean", "fro") or (order == 2 and of_vectors):
-        squares = b.script.call(basic.reduce_sum, b.script.call(basic.square, x), **over)
-        return b.script.call(basic.sqrt, squares)
-    if order == 1 and of_vectors:
-        return b.script.call(basic.reduce_sum, b.script.call(basic.abs, x), **over)
-    raise Unreadable(f"its ord is {order!r}")
-
-
-def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """x over its length."""
-    (x,) = operands(b, inputs, 1)
-    if option(layer, inputs, "order", 2, 2) != 2:
-        raise Unreadable("its order is not 2")
-    least = option(layer, inputs, "epsilon", 3)
-    least = 1e-7 if least is None else plain(b, least)
-    axis = axis_of(option(layer, inputs, "axis", 1, -1))
-    total = b.script.call(basic.reduce_sum, b.script.call(basic.square, x), axis=axis, keepdims=True)
-    return b.script.operation("/", x, b.script.call(basic.maximum, b.script.call(basic.sqrt, total), least))
-
-
-def _average(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    (x,) = operands(b, inputs, 1)
-    if inputs.keyword("weights", 1) is not None:
-        raise Unreadable("it has weights")
-    return b.script.call(basic.reduce_mean, x, axis=axis_of(option(layer, inputs, "axis", 2)))
-
-
 def _scaled(function: Callable[..., Any], scale: float) -> Operation:
     def scaled(b: Declaration, _: Layer, inputs: Inputs) -> Value:
         return b.script.operation("*", b.script.call(function, *operands(b, inputs, 1)), scale)
@@ -210,7 +117,7 @@ def _written_out(name: str) -> Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    **axes.OPERATIONS, **products.OPERATIONS,
+    **axes.OPERATIONS, **products.OPERATIONS, **reductions.OPERATIONS,
     **{name: _unary(function) for name, function in {
         "Absolute": basic.abs, "Abs": basic.abs, "Exp": basic.exp, "Expm1": basic.expm1, "Log": basic.log,
         "Log1p": basic.log1p, "Sqrt": basic.sqrt, "Square": basic.square, "Sin": basic.sin, "Cos": basic.cos,
@@ -226,13 +133,6 @@ OPERATIONS: Mapping[str, Operation] = {
         "Maximum": basic.maximum, "Minimum": basic.minimum, "Equal": basic.equal, "NotEqual": basic.not_equal,
         "Greater": basic.greater, "Less": basic.less, "LogicalAnd": basic.logical_and, "LogicalOr": basic.logical_or,
     }.items()},
-    **{name: _reduction(function) for name, function in {
-        "Mean": basic.reduce_mean, "Sum": basic.reduce_sum, "Max": basic.reduce_max, "Min": basic.reduce_min,
-        "Any": reduce_any, "All": reduce_all,
-    }.items()},
-    "Amax": _reduction(basic.reduce_max), "Amin": _reduction(basic.reduce_min), "Var": _spread(False),
-    "Std": _spread(True), "Logsumexp": _log_sum, "Norm": _norm, "Normalize": _normalize, "Average": _average,
-    "Softmax": _with_axis(basic.softmax, -1), "LogSoftmax": _with_axis(basic.log_softmax, -1), "Argmax": _argmax,
     "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1), "Round": _round,
     "Log2": _scaled(basic.log, 1 / math.log(2)), "Log10": _scaled(basic.log, 1 / math.log(10)),
     "Rsqrt": _inverse(True), "Reciprocal": _inverse(False),

@@ -122,6 +122,62 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
+def over_axes(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Norms, orders, extremes and logarithms of sums at NaN, infinities and ties, and of truth values."""
+    if not hasattr(keras, "ops"):
+        pytest.skip("keras.ops came with Keras 3")
+    k, x = keras.ops, keras.Input((4,))
+    names = (
+        "sort",
+        "argsort",
+        "logsumexp",
+        "max",
+        "min",
+        "argmax",
+        "argmin",
+        "prod",
+        "cumprod",
+        "any",
+        "all",
+        "count_nonzero",
+        "std",
+        "var",
+        "softmax",
+        "log_softmax",
+        "norm",
+    )
+    outputs = [getattr(k, name)(x, axis=1) for name in names]
+    truths = x > 0.5
+    outputs += [
+        getattr(k, name)(truths, axis=1) for name in ("sum", "mean", "max", "min", "argmax", "cumsum", "sort", "std")
+    ]
+    outputs += [k.norm(x, order, axis=-1, keepdims=True) for order in (2, 1, 0, float("inf"), -float("inf"))]
+    outputs += [k.normalize(x, order=order) for order in (1, 2, 3)]
+    outputs += [k.top_k(x, 3)[0]]
+    nan, inf = np.nan, np.inf
+    rows = [
+        [1, nan, 2, 0], [nan, 1, nan, -1], [2, 1, 2, 1], [-inf, -inf, 1, -inf], [inf, -inf, 0, nan], [1, 1, 1, 1],
+        [inf, inf, 1, 0], [-inf] * 4, [1e10, -1e10, 3, 7], [0, 0, 0, 0], [-1, 0, 2, -3],
+    ]  # fmt: skip
+    return keras.Model(x, outputs), [[np.array(rows, np.float32)]]
+
+
+def matrices(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Norms of matrices, quantiles, and normalizations over several axes."""
+    if not hasattr(keras, "ops"):
+        pytest.skip("keras.ops came with Keras 3")
+    k, layers, x = keras.ops, keras.layers, keras.Input((3, 4))
+    outputs = [k.norm(x, order, axis=(1, 2)) for order in (None, "fro", 1, -1, float("inf"), -float("inf"))]
+    outputs += [k.quantile(x, 0.3, axis=1), k.quantile(x, [0.2, 0.9], axis=(1, 2), keepdims=True), k.median(x, axis=-1)]
+    outputs += [
+        layers.LayerNormalization(axis=(1, 2))(x),
+        layers.GroupNormalization(2)(x),
+        layers.UnitNormalization()(x),
+    ]
+    outputs += [k.top_k(x, 2)[1], layers.GroupNormalization(-1)(x)]
+    return keras.Model(x, outputs), [[drawn(2, 3, 4)]]
+
+
 def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
     """Convolutions over spectrograms before recurrent layers, pictures at each step, classes as rows, equations."""
     layers = keras.layers
@@ -239,6 +295,8 @@ def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -
         heads,
         functions,
         more_functions,
+        over_axes,
+        matrices,
         pictures,
         left,
         masked_twice,

@@ -1,0 +1,171 @@
+"""Functions among layers that fold axes, put entries in order, or run along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...declare.functions import basic, orders
+from ...declare.functions.basic import cast
+from ...declare.functions.cumulative import cumprod, cumsum
+from ...declare.functions.norms import norm, vector_norm
+from ...declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
+from ...declare.functions.truths import reduce_all, reduce_any
+from ..steps import Value
+from .core.configuration import Layer
+from .core.declaration import Declaration, Inputs, Unreadable
+from .operands import Operation, axis_of, one_axis, operands, option, plain
+
+
+def _floats(b: Declaration, inputs: Inputs) -> Value:
+    """The operand; whole numbers and truth values as float32, as Keras has their means."""
+    (x,) = operands(b, inputs, 1)
+    return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
+
+
+def _numbers(b: Declaration, inputs: Inputs) -> Value:
+    """The operand; truth values as int32."""
+    (x,) = operands(b, inputs, 1)
+    return b.script.call(cast, x, "int32") if x.tensor.dtype == "bool" else x
+
+
+def _truths(b: Declaration, inputs: Inputs) -> Value:
+    """The operand; of numbers what is not 0."""
+    (x,) = operands(b, inputs, 1)
+    return x if x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
+
+
+def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
+    """Along which axes a reduction goes, and whether they stay."""
+    if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
+        raise Unreadable("it has a dtype or a beginning of its own")
+    keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
+    return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
+
+
+def _reduction(function: Callable[..., Any], operand: Callable[[Declaration, Inputs], Value]) -> Operation:
+    return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_over(layer, inputs))
+
+
+def _extreme(function: Callable[..., Any], of_truths: Callable[..., Any]) -> Operation:
+    def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        (x,) = operands(b, inputs, 1)
+        return b.script.call(of_truths if x.tensor.dtype == "bool" else function, x, **_over(layer, inputs))
+
+    return reduce
+
+
+def _place(function: Callable[..., Any]) -> Operation:
+    """The index of an extreme."""
+
+    def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
+        axis = one_axis(option(layer, inputs, "axis", 1))
+        return b.script.call(cast, b.script.call(function, _numbers(b, inputs), axis, **options), "int32")
+
+    return place
+
+
+def _count(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    (x,) = operands(b, inputs, 1)
+    axis = axis_of(option(layer, inputs, "axis", 1))
+    return b.script.call(cast, b.script.call(count_nonzero, x, axis=axis), "int32")
+
+
+def _average(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    if inputs.keyword("weights", 1) is not None:
+        raise Unreadable("it has weights")
+    return b.script.call(basic.reduce_mean, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 2)))
+
+
+def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    """Of vectors or of matrices, as NumPy has it."""
+    order = option(layer, inputs, "ord", 9)
+    if order is not None and not isinstance(order, int | float | str):
+        raise Unreadable(f"its ord is {order!r}")
+    options: dict[str, Any] = {} if order in (None, "euclidean") else {"ord": order}
+    options |= {"keepdims": True} if option(layer, inputs, "keepdims", 9) else {}
+    return b.script.call(norm, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 9)), **options)
+
+
+def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    """x over its length."""
+    x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
+    if not isinstance(order, int | float):
+        raise Unreadable(f"its order is {order!r}")
+    least = option(layer, inputs, "epsilon", 3)
+    least = 1e-7 if least is None else plain(b, least)
+    axis = axis_of(option(layer, inputs, "axis", 1, -1))
+    options = {} if order == 2 else {"ord": order}
+    length = b.script.call(vector_norm, x, **options, axis=axis, keepdims=True)
+    return b.script.operation("/", x, b.script.call(basic.maximum, length, least))
+
+
+def _with_axis(function: Callable[..., Any]) -> Operation:
+    """A function along the last axis by default."""
+
+    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        axis = axis_of(option(layer, inputs, "axis", 1, -1))
+        return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
+
+    return along
+
+
+def _so_far(function: Callable[..., Any]) -> Operation:
+    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        if option(layer, inputs, "dtype", 2) is not None:
+            raise Unreadable("it has a dtype of its own")
+        return b.script.call(function, _numbers(b, inputs), one_axis(option(layer, inputs, "axis", 1)))
+
+    return along
+
+
+# Orders ---------------------------------------------------------------------------------------------
+
+
+def _sort(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    return b.script.call(orders.sort, *operands(b, inputs, 1), one_axis(option(layer, inputs, "axis", 1, -1)))
+
+
+def _argsort(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    axis = one_axis(option(layer, inputs, "axis", 1, -1))
+    return b.script.call(cast, b.script.call(orders.argsort, *operands(b, inputs, 1), axis), "int32")
+
+
+def _top_k(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
+    (x,), count = operands(b, inputs, 1), option(layer, inputs, "k", 1)
+    if type(count) is not int:
+        raise Unreadable(f"its k is {count!r}")
+    values, places = b.script.call(orders.top_k, x, count, hint=("values", "places"))
+    return [values, b.script.call(cast, places, "int32")]
+
+
+def _median(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    return b.script.call(orders.median, _floats(b, inputs), **_over(layer, inputs))
+
+
+def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    """At a number, or at several on a first axis."""
+    share, over = inputs.keyword("q", 1), _over(layer, inputs)
+    method = option(layer, inputs, "method", 3, "linear")
+    over |= {} if method == "linear" else {"method": method}
+    shares = share if isinstance(share, list | tuple) else [share]
+    if not shares or not all(isinstance(one, int | float) for one in shares):
+        raise Unreadable("its q is no number")
+    x = _floats(b, inputs)
+    found = [b.script.call(orders.quantile, x, one, **over) for one in shares]
+    return b.script.call(basic.stack, found) if isinstance(share, list | tuple) else found[0]
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "Mean": _reduction(basic.reduce_mean, _floats), "Sum": _reduction(basic.reduce_sum, _numbers),
+    "Prod": _reduction(reduce_prod, _numbers), "Var": _reduction(reduce_var, _floats),
+    "Std": _reduction(reduce_std, _floats), "Logsumexp": _reduction(logsumexp, _floats),
+    "Any": _reduction(reduce_any, _truths), "All": _reduction(reduce_all, _truths),
+    **dict.fromkeys(("Max", "Amax"), _extreme(basic.reduce_max, reduce_any)),
+    **dict.fromkeys(("Min", "Amin"), _extreme(basic.reduce_min, reduce_all)),
+    "Argmax": _place(basic.argmax), "Argmin": _place(basic.argmin), "CountNonzero": _count, "Average": _average,
+    "Norm": _norm, "Normalize": _normalize, "Softmax": _with_axis(basic.softmax),
+    "LogSoftmax": _with_axis(basic.log_softmax), "Cumsum": _so_far(cumsum), "Cumprod": _so_far(cumprod),
+    "Sort": _sort, "Argsort": _argsort, "TopK": _top_k, "Median": _median, "Quantile": _quantile,
+}  # fmt: skip
