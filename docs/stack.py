@@ -9,7 +9,7 @@ layers = [
     rg.LSTMCell(8),
 ]
 outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(layers), x)
-logits = rg.dense(outputs[:, -1], 4)
+logits = rg.dense(states[-1].h, 4)
 labels = rg.placeholder("labels", shape=(None,), dtype="int64")
 loss = rg.sparse_softmax_cross_entropy(labels=labels, logits=logits)
 program = rg.compile({"logits": logits}, loss=loss, target="x86-64-v3")

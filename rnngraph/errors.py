@@ -210,6 +210,13 @@ shown = _Short().repr
 """The repr of what a user gave, in a line: ``shown(value)``."""
 
 
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return the first names, and how many more there are; ``none`` where there are none."""
+    known = [*names]
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(known[:most]) or "none") + more
+
+
 def did_you_mean(name: Any, names: Iterable[str]) -> str:
     """``"; did you mean logits?"`` where one of the names is close to ``name``, else nothing."""
     from difflib import get_close_matches  # for an error only

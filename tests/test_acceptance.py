@@ -55,10 +55,12 @@ def test_programs_with_common_parameters_follow_each_other() -> None:
 
 def test_a_new_scope_takes_no_name_of_the_other_program() -> None:
     x = rg.placeholder("x", (None, 6))
-    first = rg.compile(rg.dense(x, 3))
-    second = rg.compile(rg.dense(x, 2), parameters=first)
+    shared = rg.dense(x, 3)
+    first = rg.compile(shared)
+    with pytest.warns(UserWarning, match="drawn anew"):
+        second = rg.compile(shared + rg.dense(x, 3), parameters=first)
     assert list(first.parameters) == ["dense/kernel", "dense/bias"]
-    assert list(second.parameters) == ["dense_1/kernel", "dense_1/bias"]
+    assert list(second.parameters) == ["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"]
 
 
 def test_parameters_are_renamed_by_a_function() -> None:

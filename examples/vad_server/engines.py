@@ -46,8 +46,8 @@ def stand_in() -> rg.Program:
     value = rg.sqrt(rg.square(parts[:, :, :129]) + rg.square(parts[:, :, 129:]) + 1e-9)
     for filters, strides in ((128, 1), (64, 2), (64, 2), (128, 1)):
         value = rg.relu(rg.conv1d(value, filters, 3, padding=(1, 1), strides=strides))
-    outputs, last = rg.dynamic_rnn(rg.LSTMCell(128), value, initial_state=(state[1], state[0]))
-    speech = rg.sigmoid(rg.dense(rg.relu(outputs[:, -1]), 1))
+    _, last = rg.dynamic_rnn(rg.LSTMCell(128), value, initial_state=(state[1], state[0]))
+    speech = rg.sigmoid(rg.dense(rg.relu(last.h), 1))
     return rg.compile({"output": speech, "stateN": rg.stack([last.h, last.c])}, states={"stateN": "state"}, seed=0)
 
 

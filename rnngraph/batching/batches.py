@@ -133,6 +133,21 @@ class Batches:
             found |= self._steps.keys()
         return found
 
+    def sequences(self, clock: str) -> dict[str, tuple[int | None, int, int]]:
+        """Batch axis, time axis and offset of each placeholder whose steps are those of an open clock, by name."""
+        return {
+            name: (self._layout.batch_axis.get(name), self._time_axes[name], own.offset)
+            for name, own in self._clocks.items()
+            if own.name == clock and not own.fixed
+        }
+
+    @property
+    def has_declared_batch(self) -> bool:
+        """Whether a placeholder is declared for a number of rows."""
+        kinds, axes = self._layout.types, self._layout.batch_axis
+        fed = ((kinds[name], axis) for name, axis in axes.items() if name in kinds and axis is not None)
+        return any(isinstance(kind.shape[axis], int) for kind, axis in fed)
+
     # Order ---------------------------------------------------------------------------------------
 
     def restarted(self) -> Batches:
@@ -170,10 +185,15 @@ class Batches:
 
     # Feeds ---------------------------------------------------------------------------------------
 
-    def feeds(self, rows: np.ndarray | Sequence[int], own: slice = ALL) -> dict[str, np.ndarray]:
-        """What is fed for a batch of ``rows``, padded with zeros to its longest example. own: which of them."""
+    def feeds(
+        self, rows: np.ndarray | Sequence[int], own: slice = ALL, longest_row: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """What is fed for a batch of ``rows``, padded with zeros to its longest example. own: which of them.
+        longest_row: an example that is padded for, too.
+        """
         rows = np.asarray(rows, np.intp)
-        longest = {clock: int(steps[rows].max()) for clock, steps in self._steps.items()}
+        padded = rows if longest_row is None else np.append(rows, longest_row)
+        longest = {clock: int(steps[padded].max()) for clock, steps in self._steps.items()}
         rows = rows[own]
         feeds = {name: column.take(rows, self._extent(column.spec, longest)) for name, column in self._columns.items()}
         feeds |= {whole.spec.name: whole.take(rows, self._extent(whole.spec, longest)) for whole in self._wholes}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, implied
+from ..ir.graph import Graph, Node, implied, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
 from ..ir.types import Dim, product, symbols_of
@@ -45,9 +45,31 @@ def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapp
     """Whether one of the outputs may depend on how far a batch is padded in a clock. counts: the steps that each
     placeholder of row lengths counts.
     """
+    return bool(unproven(graph, outputs, clock, counts))
+
+
+def unproven(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> list[Node]:
+    """Return the nodes at which the proof that no output depends on padding breaks off; empty where it is complete.
+
+    Args:
+        graph: Graph whose outputs are looked at.
+        outputs: Names of outputs.
+        clock: Name of the size of time in which batches are padded.
+        counts: Steps that each placeholder of row lengths counts.
+    """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
     values = _Walk(clock, lengths if len(lengths) == 1 else {}).values(graph, {})
-    return any(values[graph.output(name)] is None for name in outputs)
+    reached = topological([graph.output(name) for name in outputs if values[graph.output(name)] is None])
+    return [node for node in reached if _breaks_off(node, values)]
+
+
+def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
+    """True if nothing is known of a node while its operands are known. A scan's results are looked at one by one."""
+    if node.op == "scan" or values[node] is not None:
+        return False
+    if node.op == "get":
+        return all(values[operand] is not None for operand in node.operands[0].operands)
+    return all(values[operand] is not None for operand in node.operands)
 
 
 class _Walk:

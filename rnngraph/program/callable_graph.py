@@ -12,7 +12,7 @@ import numpy as np
 
 from ..allocation import bytes_of, reserve
 from ..arguments import flag, whole_number
-from ..declare.nest import paths
+from ..declare.nest import is_leaf, paths
 from ..display.html import headed
 from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.graph import Graph
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
+
+
+BARE = "output"
+"""Name of a bare Tensor's result beside a loss."""
 
 
 class CallForm(NamedTuple):
@@ -347,8 +351,13 @@ class CallableGraph(Unindexed, Generic[Given]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """The form of a call that gives these outputs in the declared structure, the loss beside it if it is one."""
-        structure = self.structure
-        if self.loss is not None and "loss" in outputs:
-            structure = {**structure, "loss": None}
-        return CallForm(self.compiled, outputs, structure, [path for path, _ in paths(structure)])
+        """The form of a call that gives these outputs in the declared structure, the loss beside it if it is one.
+
+        Where the graph has a loss, one bare Tensor stands beside it as ``output``.
+        """
+        structure, leaves = self.structure, [path for path, _ in paths(self.structure)]
+        if self.loss is not None and self.part != "inference":
+            structure = {BARE: None} if is_leaf(structure) else dict(structure)
+            if "loss" in outputs:
+                structure, leaves = {**structure, "loss": None}, [*leaves, "loss"]
+        return CallForm(self.compiled, outputs, structure, leaves)

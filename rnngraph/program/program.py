@@ -10,8 +10,9 @@ import numpy as np
 
 from ..arguments import checked_name, flag, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
+from ..declare.parameters import ParameterSpec
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, Where, listed, shown, user_line, warn
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
 from ..ir.types import evaluate, product
@@ -19,7 +20,7 @@ from ..missing import Uncalled
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
-from ..runtime.calls.results import Given, Result
+from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.notices import Notices
@@ -69,7 +70,7 @@ class _Options(TypedDict, total=False):
 @overload
 def compile(outputs: Tensor, loss: None = None, **options: Unpack[_Options]) -> Program[np.ndarray]: ...
 @overload
-def compile(outputs: Tensor, loss: Tensor, **options: Unpack[_Options]) -> Program: ...
+def compile(outputs: Tensor, loss: Tensor, **options: Unpack[_Options]) -> Program[np.ndarray, Result]: ...
 @overload
 def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[_Options]) -> Program: ...
 @api
@@ -102,7 +103,8 @@ def compile(  # the field's name for it
         with to 8 bits; else they keep 16 bits or more.
     sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
         they are is found when parameters change. Results are as without; what is left out spreads no NaN.
-    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added.
+    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added with a
+        warning. Raises ``GraphError`` where there are new ones only.
     cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
         here.
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
@@ -113,6 +115,7 @@ def compile(  # the field's name for it
     """
     known, other = _shared(parameters)
     source = DeclaredSource(outputs, loss, known, states)
+    _check_shared(source, known, other, user_line())
     number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
@@ -220,7 +223,7 @@ def _settings(parts: ProgramParts) -> SavedSettings:
 
 
 @api
-class Program(Uncalled, Generic[Given]):
+class Program(Uncalled, Generic[Given, Trained]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     def __init__(
@@ -244,8 +247,8 @@ class Program(Uncalled, Generic[Given]):
         graph = lowered.graph
         without_loss = _without(graph, "loss") if self.loss is not None else graph
         self.inference: InferenceGraph[Given] = InferenceGraph(parts, _renamed(without_loss, "inference"))
-        self.evaluation: InferenceGraph[Given] = InferenceGraph(parts, _renamed(graph, "evaluation"))
-        self.training: TrainingGraph[Given] = TrainingGraph(
+        self.evaluation: InferenceGraph[Trained] = InferenceGraph(parts, _renamed(graph, "evaluation"))
+        self.training: TrainingGraph[Trained] = TrainingGraph(
             parts, _renamed(graph, "training"), _renamed(lowered.masks, "masks")
         )
 
@@ -428,6 +431,33 @@ def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
     if not isinstance(other, Parameters):
         raise DtypeError(f"parameters= takes a Program or its parameters, not {type(parameters).__name__}")
     return {other.slot(name): name for name in other}, other
+
+
+def _check_shared(
+    source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
+) -> None:
+    """Raise where a declaration has no parameter in common with another program; warn of those that are new."""
+    slots = source.lowered.slots
+    anew = [name for slot, name in slots.items() if slot not in known]
+    if other is None or not anew:
+        return
+    if len(anew) < len(slots):
+        warn(f"parameters= has no {listed(anew)}, which {'was' if len(anew) == 1 else 'were'} drawn anew", where)
+        return
+    own = source.with_own_names().slots.values()
+    raise GraphError(
+        f"parameters= has nothing in common with what is compiled: it has {listed(other)}, and the outputs read "
+        f"{listed(own)} of another declaration; compile both from the same Tensors, or leave it out and take "
+        "arrays by name: program.parameters.load(dict(other.parameters))",
+        where,
+    )
+
+
+def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:
+    """Compile outputs with the parameters of a program, as far as it has them."""
+    known, parameters = _shared(other)
+    source = DeclaredSource(outputs, loss, known)
+    return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, None, 1, None)
 
 
 def _without(graph: Graph, name: str) -> Graph:

@@ -118,6 +118,10 @@ class DeclaredSource:
             )
         return lowered
 
+    def with_own_names(self) -> Lowered:
+        """Lower without regard to names of another program's parameters."""
+        return lower(self._all, {})
+
     def tapped(self, form: str) -> Lowered | None:
         outputs = self._named if form == TAPS_INFERENCE else self._all
         kind = INFERENCE if form == TAPS_INFERENCE else TRAINING
@@ -179,7 +183,7 @@ def _shape(kind: TensorType, declared: Any) -> Shape:
 
 def _structure(outputs: Any, loss: Tensor | None) -> Any:
     if isinstance(outputs, Tensor):
-        return {"output": outputs} if loss is not None else outputs
+        return outputs
     if not isinstance(outputs, dict) or not outputs:
         raise StructureError(
             f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'

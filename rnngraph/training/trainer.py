@@ -274,7 +274,7 @@ class Trainer(Uncalled):
 
         examples, metrics, lengths, batch_size: as for ``fit``.
         """
-        return Result(evaluate(self.program, user_line(), examples, metrics, lengths, batch_size))
+        return Result(evaluate(self.program, self._session, user_line(), examples, metrics, lengths, batch_size))
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:

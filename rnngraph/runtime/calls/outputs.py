@@ -196,7 +196,7 @@ def given_gradients(
     if output_gradients is None:
         return {}
     if is_leaf(structure):
-        given = dict.fromkeys(outputs, output_gradients)
+        given = {name: output_gradients for name in outputs if name != "loss"}
     elif isinstance(output_gradients, Mapping):
         given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
     else:

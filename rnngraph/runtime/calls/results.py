@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     Given = TypeVar("Given", default="Result")
+    Trained = TypeVar("Trained", default=Given)
 else:
     from typing import TypeVar
 
-    Given = TypeVar("Given")
-"""What a program's calls give: a ``Result``, or an array where one bare Tensor was compiled without a loss."""
+    Given, Trained = TypeVar("Given"), TypeVar("Trained")
+"""What calls of a program's inference graph and of its training graph give: a ``Result``, or an array where one bare
+Tensor was compiled; with a loss the training graph gives a ``Result`` in any case.
+"""
 
 
 class Result(Named):

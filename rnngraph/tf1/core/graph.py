@@ -15,7 +15,7 @@ from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor, build
 from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
 from ...ir.graph import Node, topological
-from ...program.program import Program, compile
+from ...program.program import Program, compile_beside
 from ...public import api
 from .cuts import Cut, Replaced
 from .errors import InvalidArgumentError
@@ -189,7 +189,7 @@ class Graph:
         """
         if self._compiled != len(self.owners):  # names that were settled stay
             outputs = {str(number): self.cut().tensor(owner) for number, owner in enumerate(self.owners)}
-            self._program = compile(outputs, parameters=self._program, seed=self.seed or 0)
+            self._program = compile_beside(outputs, None, self._program, self.seed or 0)
             self._compiled = len(self.owners)
         return self._program
 

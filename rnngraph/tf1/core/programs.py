@@ -11,7 +11,7 @@ from ...declare.nest import is_leaf, packer
 from ...declare.tensor import Tensor
 from ...errors import shown, user_line, warn
 from ...ir.graph import Node, topological
-from ...program.program import Program, compile
+from ...program.program import Program, compile_beside
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
 from .operations import Operation
@@ -175,7 +175,7 @@ class FetchProgram:
     def __init__(self, graph: Graph, outputs: Mapping[str, Tensor], loss: Tensor | None = None) -> None:
         self.graph = graph
         root = graph.program()
-        self.program: Program[Any] = compile(dict(outputs), loss, parameters=root, seed=graph.seed or 0)
+        self.program: Program[Any] = compile_beside(dict(outputs), loss, root, graph.seed or 0)
         training = self.program.training
         takes, types = set(training.input_names()), training.input_types()
         placeholders = self.program.parts.lowered.placeholders

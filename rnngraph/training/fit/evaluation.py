@@ -14,6 +14,7 @@ from ...errors import ArgumentError, DtypeError, GraphError, NameLookupError, Sh
 from ...program.program import Program
 from ...public import taking
 from .history import VALIDATION
+from .padding_check import PaddingCheck
 
 Metric = Tensor | Callable[[Any, Any], Any]
 """A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
@@ -33,8 +34,9 @@ class Evaluation:
     """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
 
     def __init__(
-        self, program: Program, source: BatchSource, metrics: Mapping[str, Metric], where: Where | None
-    ) -> None:
+        self, program: Program, source: BatchSource, metrics: Mapping[str, Metric], padding: PaddingCheck,
+        where: Where | None,
+    ) -> None:  # fmt: skip
         self._program, self._source = program, source
         self._inputs = program.evaluation.input_names()
         self._functions: dict[str, Any] = {}
@@ -52,8 +54,11 @@ class Evaluation:
                 )
         self._measured = program.with_outputs(tensors) if tensors else None
         self.names = ("loss", *tensors, *self._functions)
+        self._padding = [padding]
         if self._measured is not None:
             self._check_measured(self._measured, tensors, where)
+            named = {name: f"metric {shown(name)}" for name in tensors}
+            self._padding.append(PaddingCheck(self._measured, self._measured.inference, named, where))
 
     def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
         """Metrics must read what the program has: its trained parameters, and what the examples are fed to."""
@@ -76,6 +81,8 @@ class Evaluation:
         sums: dict[str, float] = {}
         count = 0
         for batch in self._source.restarted().epoch(0):
+            for check in self._padding:
+                check.check(batch)
             feeds, rows = batch.feeds(), len(batch.rows)
             count += rows
             result = self._program.evaluate({name: feeds[name] for name in self._inputs if name in feeds})

@@ -23,6 +23,7 @@ from ..ranks.start import take_changes
 from ..steps.stepper import Stepper
 from .evaluation import Evaluation
 from .history import VALIDATION, History, default_monitor
+from .padding_check import PaddingCheck
 from .position import Position
 from .progress import FitProgress
 
@@ -36,6 +37,7 @@ class Plan:
     """What a call of ``fit`` asks for, checked.
 
     callbacks: called after each epoch with its row of the history. save: writes a checkpoint; None: there is no file.
+    padding: check of the batches.
     """
 
     source: BatchSource
@@ -52,6 +54,7 @@ class Plan:
     warm_up: int
     label_weights: tuple[float, ...]
     progress: bool
+    padding: PaddingCheck
     where: Where | None
 
 
@@ -133,6 +136,7 @@ class Fit:
             batch = next(batches, None)
             if batch is None:
                 return None, None
+            self.plan.padding.check(batch)
             own = self.stepper.own_rows(len(batch.rows))
             which = zlib.crc32(np.ascontiguousarray(batch.rows).tobytes())
             return (batch, own, batch.feeds(own)), {"rows": len(batch.rows), "longest": batch.longest, "order": which}

@@ -70,7 +70,8 @@ def _planned(
     epochs, metrics = whole_number(options["epochs"], "epochs", 1), checked_metrics(options["metrics"], where)
     _check_passages(source, epochs, measured, bool(metrics), where)
     validates = measured is not source
-    evaluation = Evaluation(program, measured, metrics, where) if validates or metrics else None
+    padding = session.padding_check(program, where)
+    evaluation = Evaluation(program, measured, metrics, padding, where) if validates or metrics else None
     names = ["loss", *_columns(evaluation, validates)]
     monitor = _monitored("monitor", options["monitor"], names, where)
     plateau = plateau_of(state.optimizer.learning_rate)
@@ -95,7 +96,7 @@ def _planned(
         tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
         None if options["checkpoint"] is None else partial(save, options["checkpoint"]),
         None if every is None else whole_number(every, "checkpoint_every", 1),
-        warm_up, weights, flag(options["progress"], "progress"), where,
+        warm_up, weights, flag(options["progress"], "progress"), padding, where,
     )  # fmt: skip
     data: dict[str, Any] = {"examples": source.count, "batch_size": source.batch_size}
     data |= {name: flag(options[name], name) for name in ("shuffle", "bucket")}
@@ -120,12 +121,15 @@ def _inputs(program: Program) -> ProgramInputs:
     return example_inputs(program.inference, program.evaluation, program.training)
 
 
-def evaluate(program: Program, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any) -> Any:
+def evaluate(
+    program: Program, session: FitSession, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any
+) -> Any:  # fmt: skip
     """``Trainer.evaluate``: {name: value} of the loss and the metrics."""
     inputs = _inputs(program)
     layout = without_training(layout_of(inputs), inputs)
     source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), given, batch_size)
-    return Evaluation(program, source, checked_metrics(metrics, where), where).run()
+    padding = session.padding_check(program, where)
+    return Evaluation(program, source, checked_metrics(metrics, where), padding, where).run()
 
 
 def _sources(

@@ -11,7 +11,9 @@ import numpy as np
 
 from ...batching.sources import Cursor
 from ...errors import CallError, Where
+from ...program.program import Program
 from .history import History
+from .padding_check import PaddingCheck
 
 
 @dataclass
@@ -61,6 +63,7 @@ class FitSession:
     position: Position | None = None
     cursor: Cursor | None = None
     running: str | None = None
+    _padding: PaddingCheck | None = None
 
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
@@ -76,3 +79,9 @@ class FitSession:
             yield
         finally:
             self.running = None
+
+    def padding_check(self, program: Program, where: Where | None) -> PaddingCheck:
+        """Return the check of the program's loss, which settles each clock once."""
+        if self._padding is None:
+            self._padding = PaddingCheck(program, program.evaluation, {"loss": "the loss"}, where)
+        return self._padding

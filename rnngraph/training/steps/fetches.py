@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, is_constant, map_leaves, paths
+from ...declare.nest import flatten, is_constant, is_leaf, map_leaves, paths
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
+from ...program.callable_graph import BARE
 from ...program.program import Program
 from ...runtime.calls.results import giver
 
@@ -78,6 +79,8 @@ class Fetches:
         shape = repr(map_leaves(lambda leaf: None, dict(given)))
         named = shape, tuple(leaf.node if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         if named not in self._known:
+            if is_leaf(self._program.structure):  # whose path is empty
+                given = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(given))
             if len(self._known) >= MOST_FETCHES:
                 self._known.clear()
                 self._recent.clear()
@@ -94,7 +97,7 @@ class Fetches:
             return
         if not isinstance(leaf, str):
             raise DtypeError(f"fetch takes Tensors, or paths of outputs, not {shown(leaf)}", where)
-        outputs = [path for path, _ in paths(self._program.structure)]
+        outputs = [path or BARE for path, _ in paths(self._program.structure)]
         if leaf not in outputs:
             there = did_you_mean(leaf, outputs) or f"; there are {', '.join(outputs)}"
             raise NameLookupError(f"fetch: the program has no output {leaf!r}{there}", where)

@@ -130,8 +130,12 @@ def test_placeholders_of_another_declaration_feed_by_name(saved: Path) -> None:
 def test_parameters_of_a_loaded_program_can_be_given_on(saved: Path) -> None:
     loaded = rg.load(saved)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("x", shape=(None, None, 3)))
-    program = rg.compile({"o": outputs}, parameters=loaded)
-    assert not set(program.parameters) & set(loaded.parameters)  # another declaration has parameters of its own
+    with pytest.raises(rg.GraphError, match="another declaration"):
+        rg.compile({"o": outputs}, parameters=loaded)
+    program = rg.compile({"o": outputs})
+    program.parameters.load(dict(loaded.parameters))
+    for name, array in program.parameters.items():
+        assert np.array_equal(array, loaded.parameters[name])
 
 
 def test_an_initializer_that_is_a_function_is_refused_when_it_is_needed(tmp_path: Path) -> None:

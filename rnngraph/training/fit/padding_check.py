@@ -1,0 +1,154 @@
+"""Check that padding does not show in a loss or in metrics, by the first padded batch.
+
+Where the compiler can't prove it, they are computed for the batch's shortest row alone, and again with padding. What
+is right is the same then, with any values of parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ...batching.batches import Batch
+from ...batching.clocks import clock_of
+from ...batching.further_padding import Feeds, PaddedRow, TimeAxes, padded_row
+from ...batching.input_axes import sequence_lengths
+from ...batching.padding_safety import unproven
+from ...errors import GraphError, RnnGraphError, Where
+from ...ir.graph import Node
+from ...program.inference_graph import InferenceGraph
+from ...program.program import Program
+from ...runtime.parameters import Parameters
+
+TOLERANCE = 3e-5
+"""Relative difference that rounding explains: sums over more steps may be added in another order."""
+NOISE = 0.3
+"""Relative change of parameters. Biases that are 0 at first would hide padding that is 0."""
+MAX_LINES = 3
+
+
+class PaddingCheck:
+    """Check of outputs of one graph, once for each clock.
+
+    Args:
+        program: Program that has the graph.
+        graph: Graph without dropout.
+        names: Outputs of it that are numbers, with what messages call them.
+        where: The user's call.
+    """
+
+    def __init__(self, program: Program, graph: InferenceGraph, names: Mapping[str, str], where: Where | None) -> None:
+        self._program, self._graph, self._names, self._where = program, graph, names, where
+        self._settled: set[str] = set()
+        self._counts = sequence_lengths(graph.compiled)
+        self._trial: InferenceGraph | None = None
+
+    def check(self, batch: Batch) -> None:
+        """Raise ``GraphError`` if padding shows in this batch, unless an earlier one settled it."""
+        for clock in batch.examples.real_steps().keys() - self._settled:
+            row = padded_row(batch, clock)
+            if row is None:
+                continue
+            self._settled.add(clock)
+            for name, what in self._names.items():
+                breaks = self._breaks(name, row.sequences)
+                if breaks and (values := self._differing(name, row)) is not None:
+                    raise GraphError(self._text(what, row, values, breaks), self._where)
+
+    def _clocks(self, sequences: Mapping[str, TimeAxes]) -> set[str]:
+        """Return the graph's names of the size of time that these inputs have."""
+        types = self._graph.input_types()
+        return {clock_of(types[name].shape[axes.time]).name for name, axes in sequences.items() if name in types}
+
+    def _breaks(self, name: str, sequences: Mapping[str, TimeAxes]) -> list[Node]:
+        """Return the nodes at which the proof breaks off that an output does not depend on padding."""
+        graph = self._graph.compiled.graph
+        return [node for clock in self._clocks(sequences) for node in unproven(graph, (name,), clock, self._counts)]
+
+    def _differing(self, name: str, row: PaddedRow) -> tuple[float, float] | None:
+        """Return an output for a row alone and with padding, if it differs; None where it is the same."""
+        for graph in (self._perturbed(), self._graph):
+            values = [self._value(graph, name, feeds) for feeds in (row.alone(), row.feeds, row.padded_further())]
+            known = [value for value in values if value is not None]
+            if np.isfinite(known).all():
+                break
+        else:
+            return None
+        if len(known) < 2 or _close(known):
+            return None
+        refilled = self._value(graph, name, row.refilled())
+        same = values[1] is not None and refilled is not None and _close([values[1], refilled])
+        extents = row.steps, row.padded, row.further
+        for offset in row.offsets:
+            sizes = [extent + offset for extent, value in zip(extents, values, strict=True) if value is not None]
+            if _is_mean(known, sizes, same):
+                return None
+        return known[0], known[1]
+
+    def _value(self, graph: InferenceGraph, name: str, feeds: Feeds) -> float | None:
+        """Return an output; None where such a batch can't be computed, as where steps have numbers up to a limit."""
+        takes = graph.input_names()
+        fed = {key: array for key, array in feeds.items() if key in takes}
+        try:
+            return float(graph.values(fed, (name,), self._where)[name].mean(dtype=np.float64))
+        except RnnGraphError:
+            return None
+
+    def _perturbed(self) -> InferenceGraph:
+        """Return the graph with other values of parameters, in float32."""
+        if self._trial is None:
+            parts = self._program.parts
+            generator = np.random.default_rng(0)
+            values = {name: _changed(array, generator) for name, array in parts.parameters.items()}
+            parameters = Parameters(parts.lowered.slots, 0, given=values)
+            options = parts.options
+            program: Program = Program(
+                parts.source, parameters, 0, options.target.name, options.threads.count, None, options.cache or False,
+                notices=options.notices,
+            )  # fmt: skip
+            self._trial = getattr(program, self._graph.part)
+        return self._trial
+
+    def _text(self, what: str, row: PaddedRow, values: tuple[float, float], breaks: Iterable[Node]) -> str:
+        lines = list(dict.fromkeys(str(node.where) for node in breaks if node.where is not None))
+        declared = f" (declared at {', '.join(lines[:MAX_LINES])})" if lines else ""
+        clocks = self._clocks(row.sequences)
+        lengths = next((label for label, dim in self._counts.items() if clock_of(dim).name in clocks), "lengths")
+        return (
+            f"padding shows in {what}{declared}: of example {row.example} ({row.steps} steps), with parameters changed "
+            f"for a trial, it is {values[0]:.6g}, and {values[1]:.6g} with padding to {row.padded} steps; the last "
+            f"step is rg.gather_last(outputs, {lengths}), or the final state; losses and rg.accuracy take "
+            f"lengths={lengths}; a mean over time is a sum of outputs, which are 0 past a row's end, divided by "
+            f"{lengths}"
+        )
+
+
+def _changed(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    if array.dtype.kind != "f":
+        return array
+    noise = generator.standard_normal(array.shape)
+    return np.asarray(np.where(array == 0, NOISE * noise, array * (1 + NOISE * noise)), array.dtype)
+
+
+def _close(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= TOLERANCE * max(map(abs, values))
+
+
+def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
+    """True if values differ as a mean over all steps does to which padding adds nothing.
+
+    Args:
+        values: Values with padding of several lengths.
+        sizes: Steps that they are means over.
+        same: Whether other numbers as padding give the same.
+    """
+    if min(sizes) < 1:
+        return False
+    if _close([value * size for value, size in zip(values, sizes, strict=True)]):
+        return True
+    if len(values) < 3 or not same:
+        return False
+    first, *others = (1 / size for size in sizes)
+    slope = (values[1] - values[0]) / (others[0] - first)
+    return _close([values[0] + slope * (others[1] - first), values[2]])
