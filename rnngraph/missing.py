@@ -22,6 +22,15 @@ _VALUES = "a Tensor has no numbers; rg.compile it, and program.inference(x=…) 
 _CAST = "write rg.cast(x, dtype)"
 _WEIGHTS = "write dict(program.parameters), or program.parameters[name]"
 
+_INPUTS, _OUTPUTS = "see program.inputs, by name", "see program.outputs, by name"
+_NATIVE = "leave it out; it runs as native code"
+_DOUBLE = 'write dtype="float64" of rg.placeholder, and of rg.parameter'
+_GRAPH = 'write program.inference.graph, or program.inference.show("graph")'
+_DECLARE = "declare Tensors, as in rg.dense(x, units), and give them to rg.compile"
+_MEASURE = "write trainer.evaluate(examples, metrics={…})"
+_METRICS = "write metrics={…} of trainer.fit"
+_PROGRAM = "rg.compile gives the program, which rg.Trainer(program) trains"
+
 OF_NETS = {
     "to": _CPU, "cuda": _CPU, "cpu": _CPU, "device": _CPU, "half": 'write weights="bfloat16" of rg.compile',
     "eval": _MODES, "forward": _RUN, "call": _RUN, "run": _RUN, "apply": _RUN, "predict_step": _RUN,
@@ -42,8 +51,41 @@ OF_NETS = {
     "streams": "write program.inference.streams(capacity)", "gradients": _GRADIENTS,
     "profile": "write program.inference.profile(x=…)", "show": 'write program.inference.show("graph")',
     "memory": "write program.inference.memory(batch=…)", "quantize": 'write weights="int8" of rg.compile',
-}  # fmt: skip
+    "predict": "write program.predict(x), over examples", "evaluate": "write program.evaluate(x=…, y=…)",
+    "summary": "write program.summary()", "save": "write program.save(path)", "plot": "write program.plot(path)",
+    "parameters": _WEIGHTS, "inference": _RUN, "training": "write program.training(x=…, y=…, seed=…)",
+    "initialize": "write program.initialize(seed)", "loss": "write program.evaluate(x=…, y=…), which has the loss",
+    "inputs": _INPUTS, "get_inputs": _INPUTS, "input_names": _INPUTS, "input_shape": _INPUTS, "dtype": _INPUTS,
+    "outputs": _OUTPUTS, "get_outputs": _OUTPUTS, "output_names": _OUTPUTS, "output_shape": _OUTPUTS, "keys": _OUTPUTS,
+    "get_providers": _CPU, "providers": _CPU, "share_memory": _CPU, "jit": _NATIVE, "script": _NATIVE, "trace": _NATIVE,
+    "double": _DOUBLE, "float": _DOUBLE, "get_layer": "see program.summary()", "graph": _GRAPH,
+    "to_json": "write program.save(path)", "get_config": "write program.save(path)",
+    "load": "write rg.load(path), a program; or rg.Trainer.load(path, program)",
+    "load_checkpoint": "write rg.Trainer.load(path, program)", "load_model": "write rg.load(path)",
+    "save_checkpoint": "write trainer.save(path)", "save_pretrained": "write program.save(path)",
+    "fit_generator": _FIT, "fit_transform": _FIT, "minimize": _FIT, "validate": _MEASURE, "test": _MEASURE,
+    "score": _MEASURE, "metrics": _METRICS, "metrics_names": _METRICS, "get_modelmeta": _INPUTS,
+    "callbacks": "write callbacks=[…] of trainer.fit", "stop_training": "let a callback of trainer.fit return True",
+    "history": "it is what trainer.fit gives", "param_groups": "write trainer.learning_rate",
+    "learning_rate": "write trainer.learning_rate", "zero_gradients": "leave it out; nothing adds up",
+    "add": _DECLARE, "build": _DECLARE, "add_module": _DECLARE, "register_buffer": _DECLARE,
+    "plot_model": "write program.plot(path)", "reset": "write stream.reset()", "model": _PROGRAM, "module": _PROGRAM,
+    "net": _PROGRAM, "program": _PROGRAM, "session": _RUN, "logits": _RUN, "numpy": _RUN, "cpu_count": _CPU,
+} | dict.fromkeys(
+    ("get_params", "set_params", "classes_", "coef_", "transform", "decision_function", "predict_log_proba"),
+    "rnngraph.sklearn has estimators",
+)  # fmt: skip
 """By a name that is no attribute of a program, a graph of it, a trainer, a stream or a net: what to do."""
+
+OF_TRAINERS = {
+    **OF_NETS, "train": "write trainer.fit(examples), or trainer.step(x=…, y=…)", "model": "write trainer.program",
+    "train_on_batch": "write trainer.step(x=…, y=…)", "train_step": "write trainer.step(x=…, y=…)",
+    "module": "write trainer.program", "net": "write trainer.program", "zero_grad": "leave it out; nothing adds up",
+    "backward": "write trainer.step(x=…, y=…), which computes gradients and updates",
+    "compile": "rg.Trainer(program, rg.Adam(1e-3)) is compiled at its first step",
+    "state_dict": "write trainer.save(path)", "load_state_dict": "write rg.Trainer.load(path, program)",
+}  # fmt: skip
+"""The same of a trainer, whose program is ``trainer.program``."""
 
 OF_TENSORS = {
     "numpy": _VALUES, "eval": _VALUES, "item": _VALUES, "tolist": _VALUES, "detach": "write rg.stop_gradient(x)",
@@ -80,6 +122,10 @@ OPERATORS = {
 }  # fmt: skip
 """What is written in place of operators that Tensors don't have. TensorFlow 1's Tensors have some of them."""
 
+_ARRAYS = "its arrays are NumPy's: write result[name]"
+OF_RESULTS = dict.fromkeys(("numpy", "detach", "cpu", "to", "item", "tolist", "eval", "data"), _ARRAYS)
+"""The same of a result."""
+
 OF_HISTORIES = {
     "history": 'it is the mapping itself: write history["loss"]', "params": "see trainer.optimizer",
     "model": "see trainer.program", "to_dataframe": "write pandas.DataFrame(history)",
@@ -105,6 +151,9 @@ CALLED = {
     "Cell": "write outputs, state = rg.dynamic_rnn(cell, x)",
     "Trainer": "write trainer.step(x=…, y=…)", "Stream": "write stream.step(x=…) or stream.process(x=…)",
     "StreamPool": 'write pool.step({handle: {"x": …}})',
+    "Parameters": "it is a mapping: write program.parameters.values(), or dict(program.parameters)",
+    "Arrays": "it is a mapping: write [*net.parameters.values()], or dict(net.parameters)",
+    "Result": "it is a mapping of arrays: write result[name]",
 }  # fmt: skip
 """What is written in place of a call, by the name of the class."""
 
@@ -131,6 +180,8 @@ class Telling:
 
     __slots__ = ()
     _instead: Mapping[str, str] = {}
+    _program = ""
+    """Text that gives the program which ``_instead`` speaks of."""
 
     if not TYPE_CHECKING:
 
@@ -140,6 +191,8 @@ class Telling:
                 return object.__getattribute__(self, name)
             instead = self._instead.get(name)
             hint = f"; {instead}" if instead else did_you_mean(name, [item for item in dir(self) if item[0] != "_"])
+            if instead and self._program and "program" in instead and self._program not in instead:
+                hint = f"{hint}; program is {self._program}"
             if isinstance(self, Mapping) and self and (name in self or not hint):
                 entry = name if name in self else next(iter(self))
                 hint = f"; it is a mapping: write {kind.__name__.lower()}[{entry!r}]"
@@ -241,8 +294,8 @@ class Unindexed(Telling):
             raise CallError(f"{type(self).__name__} has no entries, such as {shown(key)}; {_of_class(self, INDEXED)}")
 
 
-class Uncalled(Unindexed):
-    """The same of a class whose objects can't be called."""
+class Uncallable:
+    """A class whose objects can't be called: a part of its bases."""
 
     __slots__ = ()
 
@@ -250,3 +303,9 @@ class Uncalled(Unindexed):
 
         def __call__(self, *_: Any, **__: Any) -> Never:
             raise CallError(f"{type(self).__name__} can't be called; {_of_class(self, CALLED)}")
+
+
+class Uncalled(Uncallable, Unindexed):
+    """The same of a class whose objects can't be called."""
+
+    __slots__ = ()

@@ -75,12 +75,13 @@ def _tell(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], 
         raise mistake from None if isinstance(mistake, CallError) else error
 
 
-def no_more(what: str, excess: Sequence[Any]) -> None:
-    """Raises for what was given by position beside the one mapping of feeds."""
+def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:
+    """Raises for what was given by position beside the first. names: of what can be fed."""
     if excess:
+        feeds = ", ".join(f"{name}=…" for name in names) or "x=batch"
         raise CallError(
-            f"{what} takes one mapping from placeholder to array by position, and {len(excess) + 1} are given; give "
-            "feeds by keyword, as in x=batch"
+            f"{what} takes one mapping from placeholder to array by position, or the array of the only input, and "
+            f"{len(excess) + 1} are given; give feeds by keyword, as in {what}({feeds})"
         )
 
 
@@ -158,8 +159,8 @@ def _misfit(
     by_position = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.POSITIONAL_ONLY)]
     count = len(arguments) - len(OWN & signature.parameters.keys())
     if count > len(by_position):
-        if what == "fit" and "examples" in by_name:
-            return "takes its examples as one; write fit((x, y)), or fit({x: inputs, y: labels})"
+        if "examples" in by_name and what in ("fit", "evaluate"):
+            return f"takes its examples as one; write {what}((x, y)), or {what}({{x: inputs, y: labels}})"
         remedy = ORDERS.get(what, taken)
         return f"takes {len(by_position)} arguments by position, and {count} are given; {remedy}"
     for item in by_position[:count]:

@@ -19,7 +19,9 @@ from rnngraph.missing import (
     OF_HISTORIES,
     OF_NETS,
     OF_PARAMETERS,
+    OF_RESULTS,
     OF_TENSORS,
+    OF_TRAINERS,
     OPERATORS,
     Telling,
     Uncalled,
@@ -41,7 +43,9 @@ def things() -> dict[str, Any]:
         "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
         "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
         "Serving": program.inference.streams().serve(), "MemoryUsage": program.inference.memory(),
-        "Cell": rg.GRUCell(3),
+        "Cell": rg.GRUCell(3), "Parameters": program.parameters,
+        "Arrays": rg.read_nam(json.dumps(NAM).encode()).parameters,
+        "Result": program.inference(x=np.ones((1, 2, 3), np.float32)),
     }  # fmt: skip
 
 
@@ -50,12 +54,49 @@ def things() -> dict[str, Any]:
 )
 def test_words_of_others_lead_on(name: str) -> None:
     thing = things()[name]
-    for word, remedy in OF_NETS.items():
+    for word, remedy in (OF_TRAINERS if name == "Trainer" else OF_NETS).items():
         if not hasattr(type(thing), word) and word not in vars(thing):
             with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; ") as error:
                 getattr(thing, word)
             assert remedy in str(error.value)
             assert "test_missing.py:" in str(error.value)
+
+
+def test_answers_name_the_program_of_a_net_and_of_a_trainer() -> None:
+    for name, text in (("Net", r"net\.program\(\)"), ("Trainer", r"trainer\.program")):
+        with pytest.raises(rg.NotOfferedError, match=f"program.predict.*; program is {text}"):
+            things()[name].predict(np.ones((1, 2, 3)))
+
+
+FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
+    "model(x)": lambda p, n, r: p(1),
+    "net(x)": lambda p, n, r: n(1),
+    "model.parameters()": lambda p, n, r: p.parameters(),
+    "net.parameters()": lambda p, n, r: n.parameters(),
+    "result()": lambda p, n, r: r(),
+    "result.numpy()": lambda p, n, r: r.numpy(),
+    "model.fit(x, y)": lambda p, n, r: p.fit(1, 2),
+    "model.evaluate(x, y)": lambda p, n, r: p.evaluate(1, 2),
+    "trainer.evaluate(x, y)": lambda p, n, r: things()["Trainer"].evaluate(1, 2),
+    "trainer.step(x, y)": lambda p, n, r: things()["Trainer"].step(1, 2),
+    "model.inference(x, y)": lambda p, n, r: p.inference(1, 2),
+    "model.compile(optimizer, loss)": lambda p, n, r: p.compile(optimizer="adam", loss="mse"),
+    "net.compile(optimizer, loss)": lambda p, n, r: n.compile(optimizer="adam", loss="mse"),
+    "session.run(None, feeds)": lambda p, n, r: p.run(None, {"x": 1}),
+    "session.get_inputs()": lambda p, n, r: n.get_inputs(),
+    "model.score(x, y)": lambda p, n, r: p.score(1, 2),
+    "compile(net)": lambda p, n, r: rg.compile(n),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", FIRST_LINES)
+def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
+    """With what to write, in an error of the package that has the line."""
+    program = things()["Program"]
+    result = program.inference(x=np.ones((1, 2, 3), np.float32))
+    with pytest.raises(rg.RnnGraphError, match=r"test_missing.py:[0-9]+: .*(write|has|give|see|runs)") as error:
+        FIRST_LINES[words](program, things()["Net"], result)
+    assert not isinstance(error.value, rg.NameLookupError)
 
 
 def test_words_of_tensors_lead_on() -> None:
@@ -70,7 +111,7 @@ def test_words_of_tensors_lead_on() -> None:
 
 def test_what_is_advised_is_there() -> None:
     """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
-    tables = OF_NETS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
+    tables = OF_NETS, OF_TRAINERS, OF_RESULTS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
     for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
             name = after.split("(")[0].split(" ")[0].split(",")[0].split(".")[0]

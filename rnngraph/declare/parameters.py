@@ -23,7 +23,8 @@ from .tensor import Tensor, build, declared, like
 class ParameterSpec:
     """One parameter, compared by identity. ``name`` is set where the user named it in full.
 
-    within: its name within its cell or layer, which is a part of the whole name.
+    within: its name within its cell or layer, which is a part of the whole name. stored: array that programs begin with
+    in place of a drawn one, as of a net that was read.
     """
 
     type: TensorType
@@ -33,6 +34,13 @@ class ParameterSpec:
     name: str | None = None
     within: str = ""
     serial: int = field(default_factory=lambda: next(declared))
+    stored: np.ndarray | None = None
+
+    def begin_with(self, array: np.ndarray) -> None:
+        """Let programs begin with an array of the parameter's shape, which nothing changes."""
+        stored = np.array(array, self.type.dtype, order="C")
+        stored.flags.writeable = False
+        object.__setattr__(self, "stored", stored)
 
 
 class Specs(dict[str, ParameterSpec]):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..declare.tensor import Tensor
 from ..errors import NameLookupError, did_you_mean, shown
-from ..missing import Named, Uncalled
-from ..program.program import Program, compile
+from ..missing import OF_PARAMETERS, Telling, Uncallable, Uncalled
+from ..program.program import Program
+from ..program.program import compile as compile_outputs
 from ..public import api, handed_on
 from ..storage.array_file import safetensors_of
 from ..storage.atomic_file import as_path
@@ -29,6 +29,44 @@ NETS = Writer(
 )
 
 
+Item = TypeVar("Item")
+
+
+class Frozen(Telling, Mapping[str, Item]):
+    """Inputs, outputs or parameters of a net, by name; read-only."""
+
+    def __init__(self, items: dict[str, Item]) -> None:
+        self._items = items
+
+    def __getitem__(self, name: str) -> Item:
+        if isinstance(name, str) and name in self._items:
+            return self._items[name]
+        raise NameLookupError(
+            f"the net has no {shown(name)} here{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class Arrays(Uncallable, Frozen[np.ndarray]):
+    """Parameters of a net, by name; read-only."""
+
+    _instead = OF_PARAMETERS
+
+
 @api
 class Net(Uncalled):
     """A net that was read from a file, declared with the public API.
@@ -37,15 +75,20 @@ class Net(Uncalled):
     names that they have in ``program().parameters``.
     """
 
+    _program = "net.program()"
+
     def __init__(self, script: Script) -> None:
         script.settle_parameters()
         self._script = script
-        self.inputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.inputs.items()})
-        self.outputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.outputs.items()})
+        self.inputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.inputs.items()})
+        self.outputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.outputs.items()})
         arrays = {name: np.asarray(array) for name, array in script.parameters.items()}
         for array in arrays.values():
             array.flags.writeable = False
-        self.parameters: Mapping[str, np.ndarray] = _frozen(arrays)
+        for spec, name in script.parameter_names().items():
+            if name in arrays:
+                spec.begin_with(arrays[name])
+        self.parameters: Mapping[str, np.ndarray] = Arrays(arrays)
 
     def __repr__(self) -> str:
         inputs, outputs = (
@@ -56,15 +99,19 @@ class Net(Uncalled):
 
     @api
     def program(self, **options: Any) -> Program[Any]:
-        """``rg.compile(dict(net.outputs), **options)`` with the file's weights.
+        """``rg.compile(net.outputs, **options)``, with the file's weights.
 
         states: {output: input} by the file's names, of states that streams keep by themselves.
         """
         if isinstance(states := options.get("states"), Mapping):
             options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
-        program: Program[Any] = handed_on(compile, [dict(self.outputs)], options)
-        program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
+        program: Program[Any] = handed_on(compile_outputs, [self.outputs], options)
         return program
+
+    @api
+    def compile(self, **options: Any) -> Program[Any]:
+        """Compile the net, as ``program`` does."""
+        return self.program(**options)
 
     @api
     def script(self) -> str:
@@ -81,16 +128,3 @@ class Net(Uncalled):
         with files_into(as_path(folder), "net", NETS) as made:
             (made / SCRIPT).write_text(self.script(), encoding="utf-8")
             (made / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
-
-
-class _Values(Named):
-    """Inputs, outputs or parameters of a net."""
-
-    def __missing__(self, name: Any) -> Any:
-        raise NameLookupError(
-            f"the net has no {shown(name)} here{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
-        )
-
-
-def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(_Values(items))

@@ -170,7 +170,7 @@ class Script:
         """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
         by its first use: by a later one, if no output needs that.
         """
-        names = _names(value.tensor for value in self.outputs.values())
+        names = self.parameter_names()
         if set(names.values()) <= self.parameters.keys():
             wanted = set(names.values())
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
@@ -186,6 +186,10 @@ class Script:
         if lost:  # which would be drawn at random
             raise not_readable("the net", [f"no array is known for its parameter {name}" for name in lost])
         self.parameters = found
+
+    def parameter_names(self) -> dict[ParameterSpec, str]:
+        """Return the parameters that outputs need, with the names that a program has for them."""
+        return _names(value.tensor for value in self.outputs.values())
 
     def _known(self, name: str) -> str:
         """The name that a reader gave to a parameter; of a driver within a step, without scopes of those around it."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import flag, whole_number
 from ..declare.cell import Cell
 from ..declare.cells.basic import GRUCell
 from ..errors import ArgumentError, ShapeError, StructureError, shown
@@ -73,18 +74,31 @@ def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
 
 
 @api
-def to_torch(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
-    """What ``from_torch`` takes: ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``, ``weight_hr`` of a projection.
+def to_torch(
+    cell: Cell, parameters: Mapping[str, Any], layer: int | None = None, reverse: bool = False
+) -> Arrays:  # fmt: skip
+    """Return what ``from_torch`` takes: ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``, and ``weight_hr`` of a
+    projection. Where the cell has one bias for two, ``bias_hh`` is 0.
 
-    parameters: {name under the cell: array}. Where the cell has one bias for two, ``bias_hh`` is 0.
+    Args:
+        cell: The cell.
+        parameters: {name under the cell: array}.
+        layer: Layer of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, whose names are ``weight_ih_l0`` for layer 0. None
+            gives the names of ``nn.LSTMCell``.
+        reverse: Whether the layer's direction is the backward one, as in ``weight_ih_l0_reverse``.
     """
-    order, layer = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
-    _no_peepholes(layer, "torch")
+    if layer is not None:
+        suffix = f"_l{whole_number(layer, 'layer', 0)}{'_reverse' if flag(reverse, 'reverse') else ''}"
+        return {name + suffix: array for name, array in to_torch(cell, parameters).items()}
+    if flag(reverse, "reverse"):
+        raise ArgumentError("reverse=True is a direction of a layer; give layer=, the layer's number")
+    order, gates = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
+    _no_peepholes(gates, "torch")
     found = {
-        "weight_ih": joined(layer.inputs, order, 1).T, "weight_hh": joined(layer.recurrent, order, 1).T,
-        "bias_ih": joined(layer.input_bias, order, 0), "bias_hh": joined(layer.recurrent_bias, order, 0),
+        "weight_ih": joined(gates.inputs, order, 1).T, "weight_hh": joined(gates.recurrent, order, 1).T,
+        "bias_ih": joined(gates.input_bias, order, 0), "bias_hh": joined(gates.recurrent_bias, order, 0),
     }  # fmt: skip
-    return found if layer.projection is None else found | {"weight_hr": layer.projection.T}
+    return found if gates.projection is None else found | {"weight_hr": gates.projection.T}
 
 
 # Keras -----------------------------------------------------------------------------------------------

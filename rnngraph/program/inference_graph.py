@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arguments import checked_name, entries, whole_number
 from ..declare.nest import is_leaf
@@ -46,11 +47,18 @@ class InferenceGraph(CallableGraph[Given]):
         self._step_graphs: dict[int, StepGraph] = {}
 
     def __call__(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
     ) -> Given:
-        """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
+        """Run the graph.
+
+        Args:
+            feeds: Placeholders by keyword, one mapping, or the array of the only input that is not fed by keyword.
+            out: Arrays for the results.
+        """
         if excess:
-            no_more("inference", excess)
+            no_more("inference", excess, self.input_names())
+        if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
+            feeds, named = None, self.parts.names.with_input(feeds, named, user_line())
         calls = self._calls
         if (result := calls.attempt(feeds, named, None, out)) is not None:
             if calls.recent is not None:

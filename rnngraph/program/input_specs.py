@@ -8,14 +8,14 @@ from ..missing import Named
 
 
 class InputSpec(NamedTuple):
-    """What a placeholder takes. shape: as it was declared, an open size as None."""
+    """What a placeholder takes, or an output gives. shape: as it was declared, an open size as None."""
 
     shape: tuple[int | str | None, ...]
     dtype: str
 
 
 class InputSpecs(Named):
-    """That of each placeholder, by name."""
+    """That of each placeholder or output, by name."""
 
     __slots__ = ()
     _title = "the program"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Never, TypedDict, Unpack, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arguments import checked_name, flag, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
@@ -15,7 +16,7 @@ from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, Where, listed, shown, user_line, warn
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
-from ..ir.types import evaluate, product
+from ..ir.types import dim_text, evaluate, product
 from ..missing import Uncalled
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
@@ -30,7 +31,7 @@ from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
-from .callable_graph import CallableGraph
+from .callable_graph import BARE, CallableGraph
 from .columns import ColumnCall
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
@@ -91,7 +92,7 @@ def compile(  # the field's name for it
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
-    outputs: a Tensor, or a dict of (nests of) Tensors.
+    outputs: a Tensor, or a mapping from names to (nests of) Tensors, such as the ``outputs`` of a net that was read.
     loss: a scalar Tensor.
     seed: of initial values and of masks drawn without a seed.
     target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
@@ -251,6 +252,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         self.training: TrainingGraph[Trained] = TrainingGraph(
             parts, _renamed(graph, "training"), _renamed(lowered.masks, "masks")
         )
+        parts.names.inputs = [name for name in self.inference.input_names() if name not in lowered.defaults]
 
     @property
     def seed(self) -> int:
@@ -325,11 +327,11 @@ class Program(Uncalled, Generic[Given, Trained]):
         return text
 
     def evaluate(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
     ) -> Result:
         """Outputs and ``"loss"``, without dropout; written to ``out``, if it is given."""
         if excess:
-            no_more("evaluate", excess)
+            no_more("evaluate", excess, self.evaluation.input_names())
         if self.loss is None:
             raise GraphError("evaluate needs a loss; give one to rg.compile")
         result = self.evaluation(feeds, out=out, **named)
@@ -359,6 +361,20 @@ class Program(Uncalled, Generic[Given, Trained]):
         shapes = self.parts.source.shapes
         kinds = self.training.input_types()
         return InputSpecs({name: InputSpec(shapes[name], kind.dtype) for name, kind in kinds.items()})
+
+    @property
+    def outputs(self) -> dict[str, InputSpec]:
+        """{path: shape and dtype} of what inference gives; an open size without a name is None.
+
+        One bare Tensor is ``output``.
+        """
+        named = {dim for shape in self.parts.source.shapes.values() for dim in shape if isinstance(dim, str)}
+        found = {}
+        for path, node in self.inference.compiled.lowered.outputs:
+            texts = [dim if isinstance(dim, int) else dim_text(dim) for dim in node.shape]
+            shape = tuple(text if isinstance(text, int) or text in named else None for text in texts)
+            found[path or BARE] = InputSpec(shape, node.dtype)
+        return InputSpecs(found)
 
     @api
     def initialize(self, seed: int) -> None:

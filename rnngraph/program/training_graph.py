@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arguments import seed_number, whole_number
 from ..declare.nest import is_leaf
@@ -64,10 +65,12 @@ class TrainingGraph(CallableGraph[Given]):
         return arrays
 
     def __call__(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None, out: Any = None,
-        samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, seed: int | None = None,
+        out: Any = None, samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> Given:  # fmt: skip
         """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
+
+        feeds: placeholders by keyword, one mapping, or the array of the only input beside what is fed by keyword.
 
         samples: this many draws, stacked on a new first axis of every result, the loss too; entry k has the masks of
         ``seed=seed + k * 2**32`` (modulo 2**64). What no mask touches is computed once.
@@ -76,7 +79,9 @@ class TrainingGraph(CallableGraph[Given]):
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
         if excess:
-            no_more("training", excess)
+            no_more("training", excess, self.input_names())
+        if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
+            feeds, named = None, self.parts.names.with_input(feeds, named, user_line())
         plain = samples is None and _are_plain(seed, first_row, first_step)
         if plain and (result := self._calls.attempt(feeds, named, seed, out)) is not None:
             return cast("Given", result)
@@ -183,7 +188,7 @@ class TrainingGraph(CallableGraph[Given]):
         ``output_gradients``, and where a number of steps is given and steps can't be computed again.
         """
         if excess:
-            no_more("gradients", excess)
+            no_more("gradients", excess, self.input_names())
         plain = _are_plain(seed, first_row, first_step)
         calls = self._gradient_calls(wrt, output_gradients, recompute) if plain else None
         together: tuple[Any, Mapping[str, Any]] = feeds, named

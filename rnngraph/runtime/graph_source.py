@@ -184,17 +184,22 @@ def _shape(kind: TensorType, declared: Any) -> Shape:
 def _structure(outputs: Any, loss: Tensor | None) -> Any:
     if isinstance(outputs, Tensor):
         return outputs
-    if not isinstance(outputs, dict) or not outputs:
-        raise StructureError(
-            f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
+    if not isinstance(outputs, Mapping) or not outputs:
+        hint = (
+            "; write net.program(), or rg.compile(net.outputs)"
+            if callable(getattr(type(outputs), "program", None))
+            else ""
         )
+        kind = type(outputs).__name__
+        raise StructureError(f'outputs must be a Tensor or a mapping such as {{"logits": logits}}, not {kind}{hint}')
+    outputs = dict(outputs)
     for key in outputs:
         checked_name(key, "an output", any_text=True)
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {shown(leaf)}")
     check_structure(outputs, loss is not None)
-    return dict(outputs)
+    return outputs
 
 
 def check_structure(structure: Any, has_loss: bool) -> None:

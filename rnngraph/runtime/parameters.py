@@ -27,7 +27,7 @@ from ..errors import (
     shown,
 )  # fmt: skip
 from ..forks import Order, fork_lock
-from ..missing import OF_PARAMETERS, Telling
+from ..missing import OF_PARAMETERS, Telling, Uncallable
 from ..public import api, taking
 from ..storage.array_file import read_arrays, write_arrays
 
@@ -52,7 +52,7 @@ class _Value:
     array: np.ndarray
 
 
-class Parameters(Telling, Mapping[str, np.ndarray]):
+class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     """Mapping from name to read-only array, in creation order.
 
     ``parameters[name] = array`` takes effect at the next call of either graph and of live streams; a call
@@ -70,17 +70,17 @@ class Parameters(Telling, Mapping[str, np.ndarray]):
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
-        shared = other if other is not None else {}
-        _reserve({
-            name: slot
-            for name, slot in self._slots.items()
-            if name not in (given or {}) and not (name in shared and other is not None and other.slot(name) is slot)
-        })  # fmt: skip
+        held = {*(given or {})}
+        if other is not None:
+            held.update(name for name in other if self._slots.get(name) is other.slot(name))
+        _reserve({name: slot for name, slot in self._slots.items() if slot.stored is None and name not in held})
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
             elif given is not None and name in given:
                 self._values[name] = _Value(_frozen(given[name]))
+            elif slot.stored is not None:
+                self._values[name] = _Value(slot.stored)
             else:
                 self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arguments import flag
 from ..batching.sources import GivenExamples
@@ -16,7 +17,7 @@ from ..display.html import folded, headed, table
 from ..errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
 from ..forks import WAITING, give_way
 from ..ir.graph import Graph
-from ..missing import Uncalled
+from ..missing import OF_TRAINERS, Uncalled
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
@@ -97,6 +98,8 @@ class Trainer(Uncalled):
     trained: names of the parameters that updates change.
     """
 
+    _instead, _program = OF_TRAINERS, "trainer.program"
+
     def __init__(
         self,
         program: Program,
@@ -123,16 +126,16 @@ class Trainer(Uncalled):
 
     @overload
     def step(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, carry: bool = False,
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, carry: bool = False,
         seed: int | None = None, fetch: None = None, **named: Any,
     ) -> float: ...  # fmt: skip
     @overload
     def step(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, fetch: Mapping[str, Any],
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, fetch: Mapping[str, Any],
         carry: bool = False, seed: int | None = None, **named: Any,
     ) -> tuple[float, dict[str, Any]]: ...  # fmt: skip
     def step(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, carry: bool = False,
+        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, carry: bool = False,
         seed: int | None = None, fetch: Mapping[str, Any] | None = None, **named: Any,
     ) -> Any:  # fmt: skip
         """One batch: forward, backward, clip and update. Gives the loss before the update.
@@ -144,6 +147,8 @@ class Trainer(Uncalled):
         fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's outputs: the step gives
             (loss, {the same with arrays}), as this very call computed them before the update.
         """
+        if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
+            feeds, named = None, self.program.parts.names.with_input(feeds, named, user_line())
         plain = not excess and type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         if WAITING:
@@ -160,7 +165,7 @@ class Trainer(Uncalled):
             where = user_line()
             with self._ranks.uninterrupted():
                 with self._ranks.together():
-                    no_more("step", excess)
+                    no_more("step", excess, self.program.training.input_names())
                     fetched = None if fetch is None else stepper.fetches.of(fetch)
                     arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")
                 fed = feeds if plain else ()

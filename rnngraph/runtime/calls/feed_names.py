@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ class FeedNames:
 
     def __init__(self, lowered: Lowered) -> None:
         self._lowered = lowered
+        self.inputs: Sequence[str] = ()  # names of what has to be fed to the inference graph
 
     def name_of(self, key: Any, where: Where | None) -> str:
         """The name of what a mapping feeds: a placeholder, or its name."""
@@ -34,15 +35,24 @@ class FeedNames:
     def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
         """(name, value) of all that a call's mapping and keywords give, as they were given."""
         if feeds is not None and not isinstance(feeds, Mapping):
-            raise StructureError(
-                f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
-                where,
-            )
+            feeds, named = None, self.with_input(feeds, named, where)
         for name in named:
             if name in RESERVED:
                 hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
                 raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
+
+    def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
+        """Return a call's keywords with an array that was given by position: the inference graph's only other input."""
+        left = [name for name in self.inputs if name not in named and name.partition(".")[0] not in named]
+        if len(left) == 1:
+            return {left[0]: array, **named}
+        names = ", ".join(left)
+        raise StructureError(
+            f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(array).__name__}; "
+            + (f"it could be {names}, so give them by name" if left else "all inputs are fed by keyword"),
+            where,
+        )
 
     def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
         """What each placeholder is fed, by its name: nests are spread over the placeholders that they stand for."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...declare.nest import SHALLOW, children, fold, height, is_leaf
-from ...missing import Named
+from ...missing import OF_RESULTS, Named, Uncallable
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""
@@ -29,11 +29,12 @@ Tensor was compiled; with a loss the training graph gives a ``Result`` in any ca
 """
 
 
-class Result(Named):
+class Result(Uncallable, Named):
     """A mapping with the structure that was handed to ``compile``; so are the mappings within."""
 
     __slots__ = ()
     _title = "the result"
+    _instead = OF_RESULTS
 
 
 def result_of(structure: Any, arrays: Sequence[Any]) -> Any:

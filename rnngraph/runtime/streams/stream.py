@@ -92,6 +92,8 @@ class Stream(Uncalled, Generic[Given]):
         """
         if excess:
             no_more("step", excess)
+        if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
+            feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         if (held := self._direct_step) is not None and rows is None and (feeds is None or not named):
             # It was got as a method before it was taken over.
             result = DIRECT.attempt(held, named if feeds is None else feeds, out)
@@ -117,6 +119,8 @@ class Stream(Uncalled, Generic[Given]):
         """
         if excess:
             no_more("process", excess)
+        if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
+            feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         if (held := self._direct_chunk) is not None and rows is None and (feeds is None or not named):
             # It was got as a method before it was taken over.
             result = DIRECT.attempt(held, named if feeds is None else feeds, out)
