@@ -248,7 +248,8 @@ _RUNNING = _READING | {
 }
 _FITTING = _READING | {
     "validation_data": "write validation", "validation_split": "write validation=0.2, the share of the examples",
-    "class_weight": "write class_weights={label: weight}", "verbose": "write progress=True or progress=False",
+    "class_weight": 'write class_weights={label: weight}, or class_weights="balanced"',
+    "verbose": "write progress=True or progress=False",
     "initial_epoch": "leave it out; resume= goes on from a checkpoint", "validation_steps": _NOT_HERE,
     "validation_freq": _NOT_HERE, "validation_batch_size": "write batch_size", "num_epochs": "write epochs",
     "nb_epoch": "write epochs", "n_epochs": "write epochs", "early_stopping": "write patience=3",

@@ -151,9 +151,9 @@ CALLED = {
     "Cell": "write outputs, state = rg.dynamic_rnn(cell, x)",
     "Trainer": "write trainer.step(x=…, y=…)", "Stream": "write stream.step(x=…) or stream.process(x=…)",
     "StreamPool": 'write pool.step({handle: {"x": …}})',
-    "Parameters": "it is a mapping: write program.parameters.values(), or dict(program.parameters)",
-    "Arrays": "it is a mapping: write [*net.parameters.values()], or dict(net.parameters)",
-    "Result": "it is a mapping of arrays: write result[name]",
+    "Parameters": "write program.parameters.values(), or dict(program.parameters)",
+    "Arrays": "write net.parameters.values(), or dict(net.parameters)",
+    "Result": "write result[name], an array",
 }  # fmt: skip
 """What is written in place of a call, by the name of the class."""
 

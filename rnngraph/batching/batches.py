@@ -116,6 +116,16 @@ class Batches:
         """What has no batch axis, as it was given."""
         return {whole.spec.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
 
+    def real_values(self, name: str) -> np.ndarray:
+        """Return the values of all examples of a placeholder, real steps alone: [rows and steps, …]."""
+        column = self._columns[name]
+        if name not in self._clocks:
+            return np.asarray(column.take(np.arange(self.count), None))
+        clock, axes = self._clocks[name], (column.spec.batch_axis or 0, column.spec.time_axis or 0)
+        steps = self.real_steps()[clock.name] + clock.offset
+        rows = (column.take(np.array([row]), int(count)) for row, count in enumerate(steps))
+        return np.concatenate([np.moveaxis(row, axes, (0, 1))[0] for row in rows])
+
     def known_sizes(self) -> dict[str, int]:
         """The sizes of axes of examples, by name, as far as arrays without any example tell them."""
         found: dict[str, int] = {}

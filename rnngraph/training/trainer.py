@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -214,7 +214,7 @@ class Trainer(Uncalled):
         mode: str = "min",
         keep_best: bool | None = None,
         callbacks: Sequence[Callback] = (),
-        class_weights: Mapping[int, float] | None = None,
+        class_weights: Mapping[int, float] | Literal["balanced"] | None = None,
         steps_per_epoch: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
@@ -236,7 +236,8 @@ class Trainer(Uncalled):
         warm_up: first steps of each sequence that run forward only.
 
         class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
-        ``weights=``; 1 where one is left out. A validation counts all alike.
+        ``weights=``; 1 where one is left out. ``"balanced"``: inverse to how often the examples have each class.
+        A validation counts all alike.
 
         validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics are
             measured on them without dropout.

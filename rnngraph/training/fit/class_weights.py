@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...arguments import is_number
+from ...batching.batches import Batches
+from ...batching.sources import BatchSource
 from ...errors import ArgumentError, DtypeError, GraphError, Where, shown
-from ...ir.graph import Graph
-from ...passes.label_weights import labelled_losses
+from ...ir.graph import Graph, Node
+from ...passes.label_weights import Labelled, labelled_losses
 
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
@@ -22,20 +24,29 @@ APART = (
 )
 
 
-def label_weights(graph: Graph, given: Any, where: Where | None) -> tuple[float, ...]:
+BALANCED = "balanced"
+"""Weights that are inverse to how often each class occurs."""
+
+
+def label_weights(graph: Graph, given: Any, source: BatchSource, where: Where | None) -> tuple[float, ...]:
     """One weight for each class of the graph's loss, 1 for those that are not given; empty where none are.
+
+    source: the examples, whose labels ``"balanced"`` counts.
 
     Raises ``GraphError`` where the loss has not just one part whose labels are classes.
     """
     if given is None:
         return ()
+    if isinstance(given, str) and given == BALANCED:
+        loss = _labelled_loss(graph, where)
+        return _balanced(_counts(loss, _classes(loss, where), source, where))
     if not isinstance(given, Mapping):
         raise DtypeError(
-            f"class_weights= must be a mapping such as {{0: 1.0, 1: 5.0}}, from label to weight, and is of type "
-            f"{type(given).__name__}",
+            f'class_weights= must be "balanced", or a mapping such as {{0: 1.0, 1: 5.0}}, from label to weight, not '
+            f"{shown(given)}",
             where,
         )
-    classes = _classes(graph, where)
+    classes = _classes(_labelled_loss(graph, where), where)
     last = classes - 1
     weights = [1.0] * classes
     for label, weight in given.items():
@@ -51,8 +62,50 @@ def label_weights(graph: Graph, given: Any, where: Where | None) -> tuple[float,
     return tuple(weights)
 
 
-def _classes(graph: Graph, where: Where | None) -> int:
-    """How many labels the loss knows."""
+def _balanced(counts: np.ndarray) -> tuple[float, ...]:
+    """Return scikit-learn's weights: labels over the number of classes times the labels of each; 1 for no label."""
+    occurring = np.count_nonzero(counts)
+    return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
+
+
+def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
+    """Return how many labels of the examples each class has, of real steps alone."""
+    if not isinstance(source, Batches):
+        raise ArgumentError(
+            'class_weights="balanced" counts labels before the first step, and examples come batch by batch; give '
+            "class_weights={label: weight}",
+            where,
+        )
+    placeholder = _placeholder(loss.read.operands[0])
+    if placeholder is None:
+        raise GraphError(
+            f'class_weights="balanced" counts the labels that are fed, and those of the loss (declared at '
+            f"{loss.read.where}) are computed; give class_weights={{label: weight}}",
+            where,
+        )
+    values = source.real_values(placeholder)
+    if loss.kind == "classes":
+        values = values.argmax(-1)
+    labels = np.rint(values).astype(np.int64).ravel()
+    return np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
+
+
+def _placeholder(labels: Node) -> str | None:
+    """Return the name of the placeholder whose values labels are, in any shape; None where they are computed.
+
+    Labels past a row's end are a constant, selected in place of what is fed.
+    """
+    while labels.op in ("reshape", "broadcast", "cast") or _is_cut(labels):
+        labels = labels.operands[1 if labels.op == "select" else 0]
+    return str(labels["label"]) if labels.op == "input" else None
+
+
+def _is_cut(node: Node) -> bool:
+    return node.op == "select" and node.operands[2].op == "constant"
+
+
+def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
+    """Return the one part of the loss whose labels are classes."""
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     found = labelled_losses(loss)
     if not found:
@@ -70,7 +123,12 @@ def _classes(graph: Graph, where: Where | None) -> int:
             f"itself, and class_weights={{0: …, 1: …}} weigh rows; {APART}",
             where,
         )
-    classes = found[0].classes
+    return found[0]
+
+
+def _classes(loss: Labelled, where: Where | None) -> int:
+    """Return how many labels a loss knows."""
+    classes = loss.classes
     if classes is None:
         raise GraphError(f"class_weights need a declared number of classes; {REMEDY}", where)
     return classes

@@ -88,7 +88,7 @@ def _planned(
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
         raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)
     keep_best = options["keep_best"]
-    weights = label_weights(program.parts.lowered.graph, options["class_weights"], where)
+    weights = label_weights(program.parts.lowered.graph, options["class_weights"], source, where)
     plan = Plan(
         source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
         None if patience is None else whole_number(patience, "patience", 1),
