@@ -1,6 +1,6 @@
 """Bulk scoring on engines: sequences a second at 1 and 2 workers, what a task costs, and what a batch size gives.
 
-    pip install 'rnngraph[engines]'
+    pip install '.[engines]'
     python benchmarks/engines.py [--workers 1 2] [--sequences N] [--rounds N] [--only NAME …] [--markdown]
 
 Three tables: the program as it travels (bytes, times to pickle and to load, the first call that compiles and the first

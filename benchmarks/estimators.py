@@ -1,6 +1,6 @@
 """SequenceClassifier beside aeon's classifiers and Keras: accuracy and time on data sets that aeon's package holds.
 
-    pip install 'rnngraph[sklearn]' aeon keras jax
+    pip install '.[sklearn]' aeon keras jax
     python benchmarks/estimators.py [--sets NAME …] [--seeds N] [--epochs N] [--only NAME …] [--markdown]
 
 Every contender gets the training part and is measured on the test part, as the archive cuts them; on one core each. The

@@ -134,6 +134,13 @@ OF_HISTORIES = {
 }  # fmt: skip
 """The same of a history."""
 
+OF_HANDLES = {
+    "step": 'write pool.step({handle: {"x": …}})', "process": 'write pool.step({handle: {"x": …}}), step by step',
+    "submit": "write pool.submit(handle, x=…)", "reset": "write pool.reset(handle)",
+    "state": "write pool.state(handle)", "flush": "write pool.flush(handle)", "pool": "it is what opened the handle",
+}  # fmt: skip
+"""The same of a handle of a pool's stream."""
+
 OF_PARAMETERS = {
     "state_dict": "it is a mapping: write dict(program.parameters)", "numpy": "write program.parameters[name]",
     "get_weights": "write [*program.parameters.values()]", "load_state_dict": "write program.parameters.load(arrays)",

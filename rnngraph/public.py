@@ -28,6 +28,9 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 OWN = frozenset(("self", "cls", "_cls"))
 """What a call gives by itself."""
 
+NO_COLUMNS = 0x80 | 13 << 3
+"""First byte of an entry of CPython's location table that has a line and no columns."""
+
 MOST_LOOKED_AT = 1000
 """Entries of a sequence or mapping that are held to an annotation."""
 
@@ -46,15 +49,46 @@ def _guarded(function: Any) -> Any:
     def call(*arguments: Any, **keywords: Any) -> Any:
         try:
             return function(*arguments, **keywords)
-        except RnnGraphError:
-            raise
         except Exception as error:
             if is_ours(sys._getframe(1)):  # who called this is told by what the user called
                 raise
-            _tell(function, arguments, keywords, error)
+            _leave_guards_out(error.__traceback__)
+            mistake = None if isinstance(error, RnnGraphError) else _mistake(function, arguments, keywords)
+            if mistake is not None:
+                raise mistake from None if isinstance(mistake, CallError) else error
             raise
 
+    made: Any = call
+    made.__code__ = _in_place_of(made.__code__, function)
     return call
+
+
+def _leave_guards_out(traceback: types.TracebackType | None) -> None:
+    """Take the frames of guards out of a traceback, but for the first frame."""
+    while traceback is not None:
+        inner = traceback.tb_next
+        if inner is not None and inner.tb_frame.f_globals is globals() and "function" in inner.tb_frame.f_locals:
+            traceback.tb_next = inner.tb_next
+        else:
+            traceback = inner
+
+
+def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
+    """Return a guard's code with the name and the line of the function, which tracebacks then show in its place.
+
+    The table of lines has entries of up to eight code units, all of the first line and without columns: CPython's
+    location table, version 3.11 and later.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return guard
+    units = len(guard.co_code) // 2
+    sizes = [8] * (units // 8) + [units % 8] * (units % 8 > 0)
+    table = b"".join(bytes((NO_COLUMNS | size - 1, 0)) for size in sizes)
+    return guard.replace(
+        co_filename=code.co_filename, co_name=code.co_name, co_qualname=code.co_qualname,
+        co_firstlineno=code.co_firstlineno, co_linetable=table,
+    )  # fmt: skip
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
@@ -64,15 +98,10 @@ def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, An
     except RnnGraphError:
         raise
     except Exception as error:
-        _tell(function, arguments, keywords, error)
+        mistake = _mistake(function, arguments, keywords)
+        if mistake is not None:
+            raise mistake from None if isinstance(mistake, CallError) else error
         raise
-
-
-def _tell(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], error: Exception) -> None:
-    """Raises what is wrong with the arguments of a call that raised, if anything is."""
-    mistake = _mistake(function, arguments, keywords)
-    if mistake is not None:
-        raise mistake from None if isinstance(mistake, CallError) else error
 
 
 def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:

@@ -444,7 +444,7 @@ def test_names_are_made_fit_for_c(tmp_path: Path) -> None:
 def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     x = rg.placeholder("x", shape=(None, None, 3))
     backward = rg.bidirectional_dynamic_rnn(rg.GRUCell(4), rg.GRUCell(4), x)[0][1]
-    with pytest.raises(rg.RnnGraphError, match=r"test_export.py:\d+: this graph can't be streamed"):
+    with pytest.raises(rg.RnnGraphError, match=r"test_export.py:\d+: this graph can't be streamed.*--form sequence"):
         program_of(backward).inference.export(tmp_path, "net")
     memory = rg.placeholder("memory", shape=(None, None, 4))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)

@@ -16,6 +16,7 @@ import rnngraph as rg
 from rnngraph.missing import (
     CALLED,
     INDEXED,
+    OF_HANDLES,
     OF_HISTORIES,
     OF_NETS,
     OF_PARAMETERS,
@@ -97,6 +98,19 @@ def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=r"test_missing.py:[0-9]+: .*(write|has|give|see|runs)") as error:
         FIRST_LINES[words](program, things()["Net"], result)
     assert not isinstance(error.value, rg.NameLookupError)
+
+
+def test_handles_of_a_pool_close_and_lead_on() -> None:
+    pool = things()["Program"].inference.streams()
+    handle = pool.open()
+    for word, remedy in OF_HANDLES.items():
+        with pytest.raises(rg.NotOfferedError, match=f"StreamHandle has no attribute {word}; ") as error:
+            getattr(handle, word)
+        assert remedy in str(error.value)
+    handle.close()
+    assert "closed" in repr(handle)
+    with pytest.raises(rg.RnnGraphError):
+        handle.close()
 
 
 def test_words_of_tensors_lead_on() -> None:

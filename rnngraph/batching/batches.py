@@ -284,8 +284,8 @@ class Batches:
                 self._check_full(column, where)
             if ragged and not self._layout.only_run:
                 raise ShapeError(
-                    f"{uneven_text(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
-                    "dynamic_rnn and to the loss, and pass its name as lengths=",
+                    f"{uneven_text(ragged[0])}; declare a placeholder n (int, [batch]) and give it to dynamic_rnn as "
+                    "sequence_length, and to a loss of one label a step as lengths=n; it is filled in",
                     where,
                 )
             return None

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
-from ..errors import ArgumentError, Where, shown
+from ..errors import ArgumentError, GraphError, Where, shown
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from .c_interface.object_code import exported_code
@@ -116,7 +116,11 @@ def _made(
         net = Description(name, batch, tuple(item.exported for item in sequences))
         return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
     assert batch is not None
-    streams = [stream_form(given, values, batch, rows, target, embedded, where) for target in targets]
+    try:
+        streams = [stream_form(given, values, batch, rows, target, embedded, where) for target in targets]
+    except GraphError as error:
+        remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
+        raise GraphError(f"{error.what}; {remedy}", error.where) from None
     net = Description(name, batch, tuple(item.exported for item in streams))
     return net, stream_self_test(net, stream_example(streams[-1], given, values))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...allocation import zeros
 from ...errors import GraphError, ShapeError, user_line
+from ...missing import OF_HANDLES, Telling
 from .row_graph import RowPort
 from .row_steps import RowSteps
 
@@ -88,9 +89,10 @@ class StreamTable:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
 
 
-class StreamHandle:
+class StreamHandle(Telling):
     """One stream of a pool, from ``open`` to ``close``, or until nobody has the handle any more."""
 
+    _instead = OF_HANDLES
     __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
 
     def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
@@ -101,6 +103,10 @@ class StreamHandle:
         table = getattr(self, "_table", None)  # which one that somebody makes by himself does not have
         if table is not None:
             table.remove(self._row)
+
+    def close(self) -> None:
+        """End the stream, as ``pool.close(handle)`` does."""
+        self._pool.close(self)
 
     def __repr__(self) -> str:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"

@@ -26,6 +26,7 @@ from ..optimization.schedules import plateau_of
 from ..ranks.ranks import Ranks
 from ..steps.stepper import Stepper
 from ..steps.train_state import TrainState
+from .callback_list import callback_list
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
 from .history import MODES, VALIDATION, History, default_monitor
@@ -84,9 +85,7 @@ def _planned(
         optimizer_text(state.optimizer)  # raises now what saving would raise later
         if writes:
             _check_path(options["checkpoint"], where)
-    callbacks = options["callbacks"]
-    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
-        raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)
+    callbacks = callback_list(options["callbacks"], where)
     keep_best = options["keep_best"]
     weights = label_weights(program.parts.lowered.graph, options["class_weights"], source, where)
     plan = Plan(

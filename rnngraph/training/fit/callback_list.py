@@ -1,0 +1,32 @@
+"""Callbacks of ``fit``, as users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ...errors import DtypeError, Where, shown
+
+
+def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
+    """Return the callbacks: one function, or an iterable of functions. Raises ``DtypeError`` for anything else."""
+    if callable(given):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
+        raise DtypeError(f"callbacks={shown(given)} must be functions of (trainer, row), in a list", where)
+    items = [*given]
+    for index, item in enumerate(items):
+        if not callable(item):
+            raise DtypeError(f"callback {index} is {shown(item)}{_instead(item)}", where)
+    return items
+
+
+def _instead(item: Any) -> str:
+    """Return the remedy for what is no function, such as a callback of another framework."""
+    from ...foreign import name_instead  # for an error only
+
+    if instead := name_instead(type(item).__name__):
+        return f"; {instead}"
+    if any(hasattr(item, name) for name in ("on_epoch_end", "on_train_epoch_end")):
+        return "; write a function of (trainer, row) that is called after each epoch, and returns True to stop the fit"
+    return "; give functions of (trainer, row)"

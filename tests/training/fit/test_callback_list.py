@@ -1,0 +1,61 @@
+"""Callbacks of ``fit``: one function, any iterable of them, and answers to those of other frameworks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from training import compiled_once, data, network
+
+import rnngraph as rg
+
+
+@pytest.fixture(autouse=True)
+def _compiled_once() -> Any:
+    with compiled_once():
+        yield
+
+
+class EarlyStopping:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        pass
+
+
+class Watcher(EarlyStopping):
+    pass
+
+
+def test_functions_come_alone_or_in_any_iterable() -> None:
+    seen: list[float] = []
+    trainer = rg.Trainer(network())
+
+    def note(trainer: rg.Trainer, row: dict[str, float]) -> None:
+        seen.append(row["epoch"])
+
+    for given in (note, [note], (note,), iter([note])):
+        trainer.fit(data(), callbacks=given, progress=False)  # type: ignore[arg-type]
+    assert seen == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([EarlyStopping()], "callback 0 is .*EarlyStopping.*; patience= of the fit of an rg.Trainer"),
+        ([Watcher()], r"callback 0 is .*Watcher.*; write a function of \(trainer, row\)"),
+        ([None], r"callback 0 is None; give functions of \(trainer, row\)"),
+        ("early", r"callbacks='early' must be functions of \(trainer, row\), in a list"),
+        ({"a": 1}, "callbacks=.* must be functions"),
+    ],
+    ids=["known", "another", "none", "text", "mapping"],
+)
+def test_others_are_answered(given: Any, words: str) -> None:
+    with pytest.raises(rg.DtypeError, match=f"test_callback_list.py:[0-9]+: {words}"):
+        rg.Trainer(network()).fit(data(), callbacks=given, progress=False)
+
+
+def test_sequences_of_different_lengths_say_what_to_declare() -> None:
+    x = [np.ones((3, 3)), np.ones((5, 3))]
+    words = r"declare a placeholder n .* give it to dynamic_rnn as sequence_length, and to a loss of one label a step"
+    with pytest.raises(rg.ShapeError, match=words):
+        rg.Trainer(network()).fit({"x": x, "y": [np.ones((3, 2)), np.ones((5, 2))]}, progress=False)
