@@ -113,7 +113,7 @@ def _made(
     """A net for all targets, and its self-test, which expects what the last one gives."""
     if form == "sequence":
         sequences = [sequence_form(given, values, batch, target, embedded, where) for target in targets]
-        net = Description(name, batch, tuple(item.exported for item in sequences))
+        net = Description(name, batch, tuple(item.exported for item in sequences), given.source.classes)
         return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
     assert batch is not None
     try:
@@ -121,7 +121,7 @@ def _made(
     except GraphError as error:
         remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
         raise GraphError(f"{error.what}; {remedy}", error.where) from None
-    net = Description(name, batch, tuple(item.exported for item in streams))
+    net = Description(name, batch, tuple(item.exported for item in streams), given.source.classes)
     return net, stream_self_test(net, stream_example(streams[-1], given, values))
 
 

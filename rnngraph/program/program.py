@@ -22,6 +22,7 @@ from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
+from ..runtime.class_names import Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.notices import Notices
@@ -66,6 +67,7 @@ class _Options(TypedDict, total=False):
     parameters: Any
     cache: bool | str | os.PathLike[str]
     states: Mapping[str, Any] | None
+    classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None
 
 
 @overload
@@ -89,6 +91,7 @@ def compile(  # the field's name for it
     parameters: Any = None,
     cache: bool | str | os.PathLike[str] = True,
     states: Mapping[str, Any] | None = None,
+    classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
@@ -111,11 +114,13 @@ def compile(  # the field's name for it
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
         files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or
         zeros on; calls take and give them as before.
+    classes: {path of an output: names of the entries of its last axis}, or the names alone where there is one output.
+        They are in ``program.classes``, in saved programs and in what is exported.
 
     Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
     known, other = _shared(parameters)
-    source = DeclaredSource(outputs, loss, known, states)
+    source = DeclaredSource(outputs, loss, known, states, classes)
     _check_shared(source, known, other, user_line())
     number = seed_number(seed)
     return Program(
@@ -375,6 +380,11 @@ class Program(Uncalled, Generic[Given, Trained]):
             shape = tuple(text if isinstance(text, int) or text in named else None for text in texts)
             found[path or BARE] = InputSpec(shape, node.dtype)
         return InputSpecs(found)
+
+    @property
+    def classes(self) -> Classes:
+        """{path of an output: names of its classes}, as ``rg.compile`` was given them."""
+        return self.parts.source.classes
 
     @api
     def initialize(self, seed: int) -> None:

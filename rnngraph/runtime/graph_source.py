@@ -27,6 +27,7 @@ from ..ir.types import FLOATS, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lower import lower
 from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
+from .class_names import Classes, class_names
 
 TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
 TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
@@ -41,8 +42,8 @@ class GraphSource(Protocol):
     """Gives the declaration of a program, lowered for each purpose.
 
     structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
-    there for a tensor is the source's own matter. kept: by name of an output the placeholder whose next value it is,
-    of the states that streams keep.
+    there for a tensor is the source's own matter. classes: names of classes, by path of an output. kept: by name of an
+    output the placeholder whose next value it is, of the states that streams keep.
     """
 
     @property
@@ -53,6 +54,9 @@ class GraphSource(Protocol):
 
     @property
     def kept(self) -> Mapping[str, str]: ...
+
+    @property
+    def classes(self) -> Classes: ...
 
     @property
     def lowered(self) -> Lowered: ...
@@ -85,10 +89,11 @@ class DeclaredSource:
 
     def __init__(
         self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str],
-        states: Mapping[str, Any] | None = None,
+        states: Mapping[str, Any] | None = None, classes: Any = None,
     ) -> None:  # fmt: skip
         """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile.
-        states: by name of an output the placeholder, or its name, whose next value it is.
+        states: by name of an output the placeholder, or its name, whose next value it is. classes: names of classes, by
+        path of an output.
         """
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
@@ -97,6 +102,8 @@ class DeclaredSource:
         self.lowered = lower(self._all, known)
         declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
         self.shapes = shapes_of(self.lowered.graph, declared)
+        paths_of = [path for path, _ in self._named]
+        self.classes = class_names(classes, {path: self.lowered.graph.output(path) for path in paths_of})
         self.kept = kept_states(states, self.structure, self.lowered)
         if self.kept:
             self.stateful()  # what doesn't fit together is said now

@@ -378,7 +378,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:
         weighted = examples.weights is not None
-        return classifier(self._body(), mean, scale, len(self.classes_), weighted, seed, self.threads)
+        return classifier(self._body(), mean, scale, self.classes_, weighted, seed, self.threads)
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return targets if np.bincount(targets)[targets].min() > 1 else None

@@ -86,14 +86,14 @@ def _weights(weighted: bool) -> Tensor | float:
 
 
 def classifier(
-    body: Body, mean: np.ndarray, scale: np.ndarray, classes: int, weighted: bool, seed: int, threads: int
+    body: Body, mean: np.ndarray, scale: np.ndarray, classes: np.ndarray, weighted: bool, seed: int, threads: int
 ) -> Program:  # fmt: skip
-    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0. weighted: and by a
-    ``weight`` of each.
+    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0. classes: labels of
+    any kind. weighted: and by a ``weight`` of each.
     """
-    logits = dense(body.of(mean, scale), classes)
+    logits = dense(body.of(mean, scale), len(classes))
     loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits, _weights(weighted))
-    return compile({SCORES: softmax(logits)}, loss=loss, seed=seed, threads=threads)
+    return compile({SCORES: softmax(logits)}, loss=loss, seed=seed, threads=threads, classes={SCORES: classes.tolist()})
 
 
 def regressor(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...codegen.machine.target import needed_processor
 from ...ir.types import Shape, dim_text
+from ...runtime.class_names import Classes, Label
 from ...version import __version__
 from ..c_interface.nets import ExportedNet, ExportedSequence, ExportedStream
 from ..c_interface.object_code import ABI_VERSION
@@ -22,12 +23,13 @@ C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64":
 @dataclass(frozen=True)
 class Description:
     """name: prefix of all names. batch: rows that are compiled in, None where callers say how many there are. variants:
-    of the code, for one target or several levels of one processor.
+    of the code, for one target or several levels of one processor. classes: names of classes, by an output's name.
     """
 
     name: str
     batch: int | None
     variants: tuple[ExportedNet, ...]
+    classes: Classes = field(default_factory=dict)
 
     @property
     def first(self) -> ExportedNet:
@@ -76,6 +78,11 @@ class Description:
     def macro_of(self, port: Port) -> str:
         return f"{self.macro}_{port.symbol.upper()}_{'STEP' if self.is_stream else 'ELEMENTS'}"
 
+    @property
+    def classified(self) -> list[tuple[Port, tuple[Label, ...]]]:
+        """The outputs whose classes have names."""
+        return [(port, self.classes[port.name]) for port in self.first.outputs if port.name in self.classes]
+
     def owed_macro_of(self, port: Port) -> str:
         return f"{self.macro}_{port.symbol.upper()}_OWED"
 
@@ -104,6 +111,8 @@ class Description:
             "object_sha256": code_hash,
             "files": list(files),
         }
+        if self.classified:
+            found["classes"] = {port.shown: [*names] for port, names in self.classified}
         if not first.embedded:
             found["weights_size"] = self.weights_bytes
             found["parameters"] = [
@@ -145,6 +154,12 @@ def in_comment(name: str) -> str:
     """A name that a user chose, as it may stand within a comment of C."""
     plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)
     return plain.replace("*/", "* /").replace("/*", "/ *")
+
+
+def in_string(text: str) -> str:
+    """Return text as a literal of C, in UTF-8; octal escapes end after three digits."""
+    plain = {byte: chr(byte) for byte in range(32, 127) if chr(byte) not in '"\\?'}
+    return '"' + "".join(plain.get(byte, f"\\{byte:03o}") for byte in text.encode()) + '"'
 
 
 def shape_text(shape: Shape) -> str:

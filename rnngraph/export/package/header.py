@@ -10,7 +10,7 @@ from ...version import __version__
 from ..c_interface.llvm_text import elements
 from ..c_interface.object_code import ABI_VERSION
 from ..c_interface.ports import Port
-from .description import C_TYPES, Description, in_comment, shape_text
+from .description import C_TYPES, Description, in_comment, in_string, shape_text
 
 
 def header(net: Description) -> str:
@@ -40,6 +40,7 @@ def header(net: Description) -> str:
         f"#define {macro}_ABI_VERSION {ABI_VERSION}",
         *([] if net.batch is None else [f"#define {macro}_BATCH {net.batch}"]),
         *of_form,
+        *_classes(net),
         "/* The version of this interface: equal to the macro, where header and code belong together. */",
         f"int {net.name}_abi_version(void);",
         "",
@@ -74,6 +75,21 @@ _SEQUENCE = (
 
 def _array(port: Port) -> str:
     return f"{in_comment(port.shown)}: {C_TYPES[port.dtype]} {shape_text(port.shape)}"
+
+
+def _classes(net: Description) -> list[str]:
+    """Arrays of the names of classes."""
+    lines = []
+    for port, names in net.classified:
+        macro = f"{net.macro}_{port.symbol.upper()}_CLASSES"
+        texts = ", ".join(in_string(str(name)) for name in names)
+        lines += [
+            f"/* Classes of {in_comment(port.shown)}, in the order of its last axis. */",
+            f"#define {macro} {len(names)}",
+            f"static const char *const {net.name}_{port.symbol}_classes[{macro}] = {{{texts}}};",
+            "",
+        ]
+    return lines
 
 
 def arguments(ports: Sequence[Port], constant: bool) -> list[str]:

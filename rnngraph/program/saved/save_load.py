@@ -28,6 +28,7 @@ from ...ir.text.parser import parse
 from ...ir.types import TensorType
 from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
+from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
 from ...runtime.native.weight_options import ACTIVATIONS
 from ...runtime.native.weight_options import WEIGHTS as WEIGHT_FORMS
@@ -108,6 +109,9 @@ class SavedSource:
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
         self.loss = outputs["loss"].tensor if text["loss"] is True else None
         self.kept = _kept(text.get("kept", {}))
+        self.classes = class_names_from(
+            text.get("classes", {}), {path: outputs[path] for path, _ in paths(self.structure)}
+        )
         check(not isinstance(self.structure, tuple | list), "outputs are a tensor, or a dict")
         check_structure(self.structure, self.loss is not None)
         check_together(self.forms, [path for path, _ in paths(self.structure)], self.loss, self.kept)
@@ -201,6 +205,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
         "named_states": {name: [nest_text(nest, str) for nest in form.named] for name, form in forms.items()},
         "kept": dict(source.kept),
+        "classes": {path: [*names] for path, names in source.classes.items()},
         "generator": settings.generator,
         "declared": described_text(source.described()),
     }

@@ -1,0 +1,68 @@
+"""Names of the classes that outputs score, which go with a program wherever it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
+from ..ir.graph import Node
+
+Label = str | int | float | bool
+Classes = Mapping[str, tuple[Label, ...]]
+"""By path of an output the name of each entry of its last axis."""
+
+
+def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
+    """Return the classes of outputs, checked.
+
+    Args:
+        given: {path of an output: names}; names alone where there is one output; None for none.
+        outputs: Nodes by path.
+    """
+    if given is None:
+        return MappingProxyType({})
+    if not isinstance(given, Mapping):
+        if len(outputs) != 1:
+            raise ArgumentError(
+                f"classes= of {len(outputs)} outputs name the output, as in {{{next(iter(outputs))!r}: [...]}}"
+            )
+        given = dict.fromkeys(outputs, given)
+    found: dict[str, tuple[Label, ...]] = {}
+    for path, names in given.items():
+        if path not in outputs:
+            hint = did_you_mean(path, outputs) or f"; there are {', '.join(outputs)}"
+            raise NameLookupError(f"classes= names {shown(path)}, and no output has that path{hint}")
+        found[path] = _labels(path, names, outputs[path])
+    return MappingProxyType(found)
+
+
+def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Sequence | np.ndarray):
+        raise DtypeError(f"classes= of {path or 'the output'} must be a list of names, not {shown(names)}")
+    labels = tuple(map(_label, np.asarray(names, object).ravel().tolist()))
+    width = output.shape[-1] if output.shape else None
+    if width != len(labels):
+        raise ShapeError(
+            f"classes= of {path or 'the output'} has {len(labels)} names, and the output is {output.tensor}; give one "
+            "for each entry of its last axis"
+        )
+    if len({*labels}) != len(labels):
+        raise ArgumentError(f"classes= of {path or 'the output'} has a name twice: {shown([*labels])}")
+    return labels
+
+
+def _label(value: Any) -> Label:
+    """Return a label as text or a number of Python's."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if isinstance(plain, Label) else str(plain)
+
+
+def class_names_from(text: Any, outputs: Mapping[str, Node]) -> Classes:
+    """Return what a file says of classes. Raises ``ValueError`` and its like for anything else."""
+    if not isinstance(text, dict) or not all(isinstance(names, list) for names in text.values()):
+        raise ValueError(f"{shown(text)} are no classes")
+    return class_names(text, outputs)

@@ -1,0 +1,118 @@
+"""Names of classes go wherever a program goes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+NAMES = ("cat", 'a "dog"', "café\\?", "x")
+
+
+def scorer(**options: Any) -> rg.Program:
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
+    return rg.compile({"scores": rg.softmax(rg.dense(outputs, 4)), "parts": (state, outputs)}, **options)
+
+
+def test_programs_keep_them(tmp_path: Path) -> None:
+    program = scorer(classes={"scores": NAMES, "parts/0": [3, 1.5, True, np.int64(7)]})
+    expected = {"scores": NAMES, "parts/0": (3, 1.5, True, 7)}
+    program.save(tmp_path / "model")
+    loaded = rg.load(tmp_path / "model")
+    loaded.save(tmp_path / "again")
+    for made in (program, loaded, rg.load(tmp_path / "again"), pickle.loads(pickle.dumps(program))):
+        assert made.classes == expected
+        assert [type(name) for name in made.classes["parts/0"]] == [int, float, bool, int]
+    assert scorer().classes == {}
+    x = rg.placeholder("x", (None, 2))
+    bare = rg.compile(x * 2.0, classes=["no", "yes"], loss=rg.reduce_sum(x))
+    assert rg.loads(rg.dumps(bare)).classes == {"": ("no", "yes")}
+    with pytest.raises(TypeError):
+        program.classes["scores"] = ()  # type: ignore[index]
+
+
+@pytest.mark.parametrize("form", ["stream", "sequence"])
+def test_exports_have_them(form: str, tmp_path: Path) -> None:
+    program = scorer(classes={"scores": NAMES})
+    program.inference.export(tmp_path, "net", form=form)
+    described = json.loads((tmp_path / "net.json").read_text())
+    assert described["classes"] == {"scores": [*NAMES]}
+    source = tmp_path / "names.c"
+    source.write_text(
+        '#include <stdio.h>\n#include "net.h"\nint main(void) {\n'
+        '    for (int i = 0; i < NET_SCORES_CLASSES; i++) printf("%s\\n", net_scores_classes[i]);\n    return 0;\n}\n'
+    )
+    if (compiler := shutil.which("cc")) is None:
+        pytest.skip("needs a C compiler")
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    subprocess.run([compiler, *flags, "-o", tmp_path / "names", source], check=True)
+    given = subprocess.run([tmp_path / "names"], check=True, capture_output=True).stdout
+    assert given.decode().splitlines() == [*NAMES]
+    test = [compiler, *flags, "-c", "-o", tmp_path / "test.o", tmp_path / "net_test.c"]
+    subprocess.run(test, check=True, cwd=tmp_path)
+
+
+def test_exports_without_them_are_as_before(tmp_path: Path) -> None:
+    scorer().inference.export(tmp_path, "net")
+    assert "CLASSES" not in (tmp_path / "net.h").read_text()
+    assert "classes" not in json.loads((tmp_path / "net.json").read_text())
+
+
+def test_estimators_give_them(tmp_path: Path) -> None:
+    sklearn = pytest.importorskip("rnngraph.sklearn")
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(12, 5, 2)).astype(np.float32)
+    for labels, expected in ((["dog", "ant", "cat"], ("ant", "cat", "dog")), ([5, 2, 9], (2, 5, 9))):
+        found = sklearn.SequenceClassifier(units=3, epochs=1, random_state=0).fit(x, np.array(labels * 4))
+        assert found.program_.classes == {"probabilities": expected}
+        found.program_.save(tmp_path / "model")
+        loaded = rg.load(tmp_path / "model")
+        best = loaded.predict({"x": x})["probabilities"].argmax(1)
+        assert [loaded.classes["probabilities"][index] for index in best] == found.predict(x).tolist()
+        assert pickle.loads(pickle.dumps(found)).program_.classes == found.program_.classes
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"score": NAMES}, rg.NameLookupError, "did you mean scores"),
+        ({"scores": NAMES[:3]}, rg.ShapeError, "has 3 names, and the output is"),
+        ({"scores": ["a", "b", "a", "c"]}, rg.ArgumentError, "a name twice"),
+        ({"scores": "abcd"}, rg.DtypeError, "must be a list of names"),
+        (NAMES, rg.ArgumentError, r"classes= of 3 outputs name the output, as in \{'scores'"),
+        (4, rg.ArgumentError, "classes= of 3 outputs"),
+    ],
+    ids=["name", "count", "twice", "text", "several", "number"],
+)
+def test_others_are_errors(given: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=f"test_classes.py:[0-9]+: .*{words}"):
+        scorer(classes=given)
+
+
+def test_damaged_files_are_errors(tmp_path: Path) -> None:
+    data = scorer(classes={"scores": NAMES})
+    data.save(tmp_path / "model")
+    for text in ('["cat"]', '{"scores": ["cat"]}', '{"nothing": []}', "3", '{"scores": "abcd"}'):
+        files = {**_files(tmp_path / "model")}
+        document = json.loads(files["declaration.json"]) | {"classes": json.loads(text)}
+        files["declaration.json"] = json.dumps(document).encode()
+        from rnngraph.program.saved.save_load import source_from
+
+        with pytest.raises(rg.FileError, match="is no program that can be read"):
+            source_from(files, "it")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    from rnngraph.program.saved.save_load import KIND, VERSION
+    from rnngraph.storage.versioned_directory import read_directory
+
+    return read_directory(folder, KIND, VERSION)
