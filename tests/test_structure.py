@@ -58,6 +58,7 @@ LATE = {
     ("", "foreign"): "only an error asks what other frameworks call a thing",
     ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
     ("public", "foreign"): "only an error asks what other frameworks call a thing",
+    ("training.fit.callback_list", "foreign"): "only an error asks what other frameworks call a thing",
     ("display.html", "display.colours"): "rich: few look at a stage in a notebook",
     ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("cli", "commands.explore_net"): "readers of other formats, which few commands need",

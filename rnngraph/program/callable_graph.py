@@ -207,6 +207,8 @@ class CallableGraph(Unindexed, Generic[Given]):
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
         """What a call is fed, by name, converted to the declared dtypes."""
+        if feeds is not None and not isinstance(feeds, Mapping):
+            feeds, named = None, self.parts.names.with_input(feeds, named, where)
         given = self.parts.names.by_placeholder(feeds, named, where)
         arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
         for name, value in given.items():

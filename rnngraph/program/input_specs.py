@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..ir.graph import Graph
+from ..ir.types import dim_text
 from ..missing import Named
 
 
@@ -19,3 +22,20 @@ class InputSpecs(Named):
 
     __slots__ = ()
     _title = "the program"
+
+
+def output_specs(graph: Graph, shapes: Mapping[str, tuple[int | str | None, ...]], bare: str) -> InputSpecs:
+    """Return shape and dtype of each output of a graph, by path.
+
+    Args:
+        graph: The inference graph.
+        shapes: Shapes of placeholders as they were declared; sizes that are named there keep their names.
+        bare: Name of an output without one.
+    """
+    named = {dim for shape in shapes.values() for dim in shape if isinstance(dim, str)}
+    found = {}
+    for path, node in graph.outputs:
+        texts = [dim if isinstance(dim, int) else dim_text(dim) for dim in node.shape]
+        shape = tuple(text if isinstance(text, int) or text in named else None for text in texts)
+        found[path or bare] = InputSpec(shape, node.dtype)
+    return InputSpecs(found)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..ir.graph import Graph
 from ..passes.lowering.lowered import Lowered
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.graph_source import GraphSource
@@ -43,3 +44,15 @@ class ProgramParts:
     ) -> Reduced:
         """What ``__reduce__`` of ``part`` gives. made, arrays: what is made of the part, as text and arrays."""
         return self.reduce(self, part, made or {}, arrays or {})
+
+
+def without_output(graph: Graph, name: str) -> Graph:
+    """Return a graph without one output and what only it reads."""
+    kept = [(key, node) for key, node in graph.outputs if key != name]
+    whole = Graph.of(graph.name, kept, graph.inputs)
+    return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
+
+
+def renamed(graph: Graph, name: str) -> Graph:
+    """Return a graph of another name."""
+    return Graph.of(name, graph.outputs, graph.inputs, graph.comments)

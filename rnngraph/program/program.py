@@ -11,12 +11,9 @@ from numpy.typing import ArrayLike
 
 from ..arguments import checked_name, flag, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
-from ..declare.parameters import ParameterSpec
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, Where, listed, shown, user_line, warn
-from ..ir.attributes import MOST_UNROLLED
-from ..ir.graph import Graph
-from ..ir.types import dim_text, evaluate, product
+from ..errors import DtypeError, GraphError, shown, user_line
+from ..ir.types import evaluate, product
 from ..missing import Uncalled
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
@@ -24,7 +21,7 @@ from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
-from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.compile_options import CompileOptions, steps_per_turn
 from ..runtime.native.notices import Notices
 from ..runtime.native.object_cache import Cache, cache_of, option_of
 from ..runtime.native.weight_options import check_weights
@@ -36,9 +33,10 @@ from .callable_graph import BARE, CallableGraph
 from .columns import ColumnCall
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
-from .input_specs import InputSpec, InputSpecs
-from .parts import ProgramParts, Reduced
+from .input_specs import InputSpec, InputSpecs, output_specs
+from .parts import ProgramParts, Reduced, renamed, without_output
 from .seeds import SeedGenerator
+from .shared_parameters import check_shared, shared
 from .training_graph import TrainingGraph
 
 if TYPE_CHECKING:
@@ -119,9 +117,9 @@ def compile(  # the field's name for it
 
     Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
-    known, other = _shared(parameters)
+    known, other = shared(parameters)
     source = DeclaredSource(outputs, loss, known, states, classes)
-    _check_shared(source, known, other, user_line())
+    check_shared(source, known, other, user_line())
     number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
@@ -238,7 +236,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
-        unroll = unroll if is_full else _steps_per_turn(unroll)
+        unroll = unroll if is_full else steps_per_turn(unroll)
         lowered, workers = source.lowered, ThreadCount()
         workers.set(whole_number(threads, "threads", 1))
         chosen = target_of(target)
@@ -251,11 +249,11 @@ class Program(Uncalled, Generic[Given, Trained]):
         self.parts, self.parameters, self.options = parts, parameters, options
         self.structure, self.loss = source.structure, source.loss
         graph = lowered.graph
-        without_loss = _without(graph, "loss") if self.loss is not None else graph
-        self.inference: InferenceGraph[Given] = InferenceGraph(parts, _renamed(without_loss, "inference"))
-        self.evaluation: InferenceGraph[Trained] = InferenceGraph(parts, _renamed(graph, "evaluation"))
+        without_loss = without_output(graph, "loss") if self.loss is not None else graph
+        self.inference: InferenceGraph[Given] = InferenceGraph(parts, renamed(without_loss, "inference"))
+        self.evaluation: InferenceGraph[Trained] = InferenceGraph(parts, renamed(graph, "evaluation"))
         self.training: TrainingGraph[Trained] = TrainingGraph(
-            parts, _renamed(graph, "training"), _renamed(lowered.masks, "masks")
+            parts, renamed(graph, "training"), renamed(lowered.masks, "masks")
         )
         parts.names.inputs = [name for name in self.inference.input_names() if name not in lowered.defaults]
 
@@ -373,13 +371,7 @@ class Program(Uncalled, Generic[Given, Trained]):
 
         One bare Tensor is ``output``.
         """
-        named = {dim for shape in self.parts.source.shapes.values() for dim in shape if isinstance(dim, str)}
-        found = {}
-        for path, node in self.inference.compiled.lowered.outputs:
-            texts = [dim if isinstance(dim, int) else dim_text(dim) for dim in node.shape]
-            shape = tuple(text if isinstance(text, int) or text in named else None for text in texts)
-            found[path or BARE] = InputSpec(shape, node.dtype)
-        return InputSpecs(found)
+        return output_specs(self.inference.compiled.lowered, self.parts.source.shapes, BARE)
 
     @property
     def classes(self) -> Classes:
@@ -395,7 +387,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         """A program of other outputs of the declaration, with this one's parameters, target, threads and cache, whose
         compiling is told together with this one's.
         """
-        known, parameters = _shared(self)
+        known, parameters = shared(self)
         source, options = DeclaredSource(outputs, None, known), self.options
         own = Parameters(source.lowered.slots, self.seed, parameters)
         return Program(
@@ -440,57 +432,8 @@ class Program(Uncalled, Generic[Given, Trained]):
         return summary_of(self.inference.graph, self.parameters, self.target, self.options.reduced)
 
 
-def _steps_per_turn(unroll: Any) -> int | None:
-    if unroll is None:
-        return None
-    if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
-        raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
-    if unroll > MOST_UNROLLED:
-        raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
-    return int(unroll)
-
-
-def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
-    if parameters is None:
-        return {}, None
-    other = getattr(parameters, "parameters", parameters)
-    if not isinstance(other, Parameters):
-        raise DtypeError(f"parameters= takes a Program or its parameters, not {type(parameters).__name__}")
-    return {other.slot(name): name for name in other}, other
-
-
-def _check_shared(
-    source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
-) -> None:
-    """Raise where a declaration has no parameter in common with another program; warn of those that are new."""
-    slots = source.lowered.slots
-    anew = [name for slot, name in slots.items() if slot not in known]
-    if other is None or not anew:
-        return
-    if len(anew) < len(slots):
-        warn(f"parameters= has no {listed(anew)}, which {'was' if len(anew) == 1 else 'were'} drawn anew", where)
-        return
-    own = source.with_own_names().slots.values()
-    raise GraphError(
-        f"parameters= has nothing in common with what is compiled: it has {listed(other)}, and the outputs read "
-        f"{listed(own)} of another declaration; compile both from the same Tensors, or leave it out and take "
-        "arrays by name: program.parameters.load(dict(other.parameters))",
-        where,
-    )
-
-
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:
     """Compile outputs with the parameters of a program, as far as it has them."""
-    known, parameters = _shared(other)
+    known, parameters = shared(other)
     source = DeclaredSource(outputs, loss, known)
     return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, None, 1, None)
-
-
-def _without(graph: Graph, name: str) -> Graph:
-    kept = [(key, node) for key, node in graph.outputs if key != name]
-    whole = Graph.of(graph.name, kept, graph.inputs)
-    return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
-
-
-def _renamed(graph: Graph, name: str) -> Graph:
-    return Graph.of(name, graph.outputs, graph.inputs, graph.comments)

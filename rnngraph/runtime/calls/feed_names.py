@@ -12,6 +12,7 @@ from ...errors import ArgumentError, NameLookupError, StructureError, Where, sho
 from ...passes.lowering.lowered import Lowered
 from .nested_feeds import names_under, spread
 
+_AS_MAPPING = "as one mapping from placeholder to array, not as"
 MOST_KEYS = 64
 """Keys of mappings that are remembered."""
 
@@ -35,7 +36,7 @@ class FeedNames:
     def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
         """(name, value) of all that a call's mapping and keywords give, as they were given."""
         if feeds is not None and not isinstance(feeds, Mapping):
-            feeds, named = None, self.with_input(feeds, named, where)
+            raise StructureError(f"feeds come by keyword, or {_AS_MAPPING} {type(feeds).__name__}", where)
         for name in named:
             if name in RESERVED:
                 hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
@@ -49,7 +50,7 @@ class FeedNames:
             return {left[0]: array, **named}
         names = ", ".join(left)
         raise StructureError(
-            f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(array).__name__}; "
+            f"feeds come by keyword, or {_AS_MAPPING} {type(array).__name__}; "
             + (f"it could be {names}, so give them by name" if left else "all inputs are fed by keyword"),
             where,
         )

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from ...codegen.machine.target import Target
+from ...errors import ArgumentError, shown
+from ...ir.attributes import MOST_UNROLLED
 from ...passes.quantization.reduced_weights import ReducedWeights
 from .notices import Notices
 from .object_cache import Cache
@@ -34,3 +39,14 @@ class CompileOptions:
     def reduced(self) -> ReducedWeights | None:
         """The pass that makes weights narrow for inference; None where they stay as they are."""
         return reduction(self.weights, self.activations, self.target)
+
+
+def steps_per_turn(unroll: Any) -> int | None:
+    """Return a checked ``unroll`` that is not ``"full"``."""
+    if unroll is None:
+        return None
+    if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
+        raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
+    if unroll > MOST_UNROLLED:
+        raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
+    return int(unroll)

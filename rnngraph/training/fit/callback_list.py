@@ -9,9 +9,7 @@ from ...errors import DtypeError, Where, shown
 
 
 def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
-    """Return the callbacks: one function, or an iterable of functions. Raises ``DtypeError`` for anything else."""
-    if callable(given):
-        return [given]
+    """Return the callbacks of an iterable. Raises ``DtypeError`` for what is no function."""
     if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
         raise DtypeError(f"callbacks={shown(given)} must be functions of (trainer, row), in a list", where)
     items = [*given]

@@ -42,8 +42,8 @@ def label_weights(graph: Graph, given: Any, source: BatchSource, where: Where | 
         return _balanced(_counts(loss, _classes(loss, where), source, where))
     if not isinstance(given, Mapping):
         raise DtypeError(
-            f'class_weights= must be "balanced", or a mapping such as {{0: 1.0, 1: 5.0}}, from label to weight, not '
-            f"{shown(given)}",
+            "class_weights= must be a mapping such as {0: 1.0, 1: 5.0}, from label to weight, or "
+            f'"balanced", and is of type {type(given).__name__}: {shown(given)}',
             where,
         )
     classes = _classes(_labelled_loss(graph, where), where)

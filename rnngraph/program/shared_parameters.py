@@ -1,0 +1,41 @@
+"""Parameters of a program that another one goes on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..declare.parameters import ParameterSpec
+from ..errors import DtypeError, GraphError, Where, listed, warn
+from ..runtime.graph_source import DeclaredSource
+from ..runtime.parameters import Parameters
+
+
+def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
+    """Return the names of parameters by their specs, and the parameters, of a program or of its parameters."""
+    if parameters is None:
+        return {}, None
+    other = getattr(parameters, "parameters", parameters)
+    if not isinstance(other, Parameters):
+        raise DtypeError(f"parameters= takes a Program or its parameters, not {type(parameters).__name__}")
+    return {other.slot(name): name for name in other}, other
+
+
+def check_shared(
+    source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
+) -> None:
+    """Raise where a declaration has no parameter in common with another program; warn of those that are new."""
+    slots = source.lowered.slots
+    anew = [name for slot, name in slots.items() if slot not in known]
+    if other is None or not anew:
+        return
+    if len(anew) < len(slots):
+        warn(f"parameters= has no {listed(anew)}, which {'was' if len(anew) == 1 else 'were'} drawn anew", where)
+        return
+    own = source.with_own_names().slots.values()
+    raise GraphError(
+        f"parameters= has nothing in common with what is compiled: it has {listed(other)}, and the outputs read "
+        f"{listed(own)} of another declaration; compile both from the same Tensors, or leave it out and take "
+        "arrays by name: program.parameters.load(dict(other.parameters))",
+        where,
+    )
