@@ -38,7 +38,7 @@ class ParameterSpec:
 
     def begin_with(self, array: np.ndarray) -> None:
         """Let programs begin with an array of the parameter's shape, which nothing changes."""
-        stored = np.ascontiguousarray(array, self.type.dtype).view()
+        stored = np.asarray(array, self.type.dtype, order="C").view()
         stored.flags.writeable = False
         object.__setattr__(self, "stored", stored)
 
