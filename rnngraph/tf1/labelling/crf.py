@@ -14,6 +14,7 @@ from ...declare.cell import Cell, Scope
 from ...declare.driver import Run
 from ...declare.functions import basic as functions
 from ...declare.functions.losses import real_steps
+from ...declare.functions.statistics import logsumexp
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
 from ...errors import DtypeError, ShapeError, shown, user_line
@@ -76,9 +77,7 @@ def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) 
     inputs = _scores(inputs)
     cell = _Paths(_transitions(transition_params, inputs))
     _, last = _over(cell, inputs, sequence_lengths)
-    longest = functions.stop_gradient(functions.reduce_max(last, 1))
-    total = longest + functions.log(functions.reduce_sum(functions.exp(last - functions.expand_dims(longest, 1)), 1))
-    return functions.where(functions.greater(_lengths(sequence_lengths), 0), total, 0.0)
+    return functions.where(functions.greater(_lengths(sequence_lengths), 0), logsumexp(last, 1), 0.0)
 
 
 @operation
@@ -140,9 +139,7 @@ class _Paths(Cell):
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions
-        longest = functions.stop_gradient(functions.reduce_max(paths, 1, keepdims=True))
-        total = functions.log(functions.reduce_sum(functions.exp(paths - longest), 1))
-        alpha = x + functions.squeeze(longest, 1) + total
+        alpha = x + logsumexp(paths, 1)
         return alpha, {"alpha": alpha}
 
 
