@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numpy as np
 from sklearn import utils
 from sklearn.utils import class_weight, multiclass, validation
 
@@ -23,7 +24,8 @@ def _ours(check: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(check)
     def call(*arguments: Any, **named: Any) -> Any:
         try:
-            return check(*arguments, **named)
+            with np.errstate(over="ignore"):  # numbers too large for float32 are an error below, not a warning too
+                return check(*arguments, **named)
         except RnnGraphError:
             raise
         except Exception as error:  # also what users' own objects raise

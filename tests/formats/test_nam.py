@@ -117,7 +117,7 @@ def test_what_is_no_file_of_the_format_is_refused(tmp_path: Any) -> None:
             rg.read_nam(data)
     with pytest.raises(rg.FileError, match="no file"):
         rg.read_nam(tmp_path / "none.nam")
-    with pytest.raises(rg.FileError, match="can't read"):
+    with pytest.raises(rg.FileError, match="is a directory; give the path of a NAM file"):
         rg.read_nam(tmp_path)
 
 
