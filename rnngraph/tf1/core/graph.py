@@ -71,7 +71,9 @@ class Graph:
     cells: where the variables of each cell are that ran; steps: what
     parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
     what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
-    names of variables that are in no global collection, such as local ones. named: Tensors and operations by name.
+    names of variables that are in no global collection, such as local ones. unshared: full names of variables that
+    ``tf.get_variable`` does not find, as ``tf.Variable`` made them; shared: those that it finds by the name that one of
+    them has. named: Tensors and operations by name.
     holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
     those that are not the first of theirs. after: operations that run before a Tensor; changed: what
     those of ``tf.control_dependencies`` make of variables. within: while a step of a
@@ -92,6 +94,8 @@ class Graph:
         self.derived: dict[Node, Derived | Count] = {}
         self.counts: dict[Node, Tensor] = {}
         self.apart: set[str] = set()
+        self.unshared: set[str] = set()
+        self.shared: dict[str, Variable] = {}
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
@@ -254,6 +258,12 @@ class Graph:
         """Enters what cells and layers own; a variable of a program's own is entered when it is made."""
         if any(not isinstance(owner, Variable) for owner in self.owners[self._entered :]):
             self.all_variables()
+
+    def shared_variable(self, full: str) -> Variable | None:
+        """The variable that ``tf.get_variable`` finds by a full name; None where there is none."""
+        if full in self.shared or full in self.unshared:
+            return self.shared.get(full)
+        return self.by_name.get(full)
 
     def all_variables(self) -> list[Any]:
         """Every variable, cells' and layers' too, in the order of creation; then an optimizer's."""

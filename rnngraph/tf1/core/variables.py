@@ -48,6 +48,7 @@ class Variable(metaclass=_AnyVariable):
         value = initial_value
         if callable(initial_value):
             value = taking(initial_value, "the initial_value of tf.Variable")()
+        graph.unshared.add(full)
         return _made(full, *_initial(value, dtype), trainable is not False, collections)
 
 
@@ -61,21 +62,20 @@ def get_variable(
     """The variable of a name under the variable scope that is open: made, or found where the scope reuses."""
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))
-    if scope.reuse:
+    if scope.reuse or scope.name in graph.scopes:  # a layer's, whose variables a name may be one of
         graph.name_new_variables()
-    if scope.reuse and full in graph.by_name:
-        found = graph.by_name[full]
-        if shape is not None and tuple(found.shape) != check_shape(name, sizes_in(shape)):
-            raise ShapeError(f"{full} has the shape {found.shape}, and {shown(shape)} is asked for")
-        return found
+    found = graph.shared_variable(full)
+    if found is not None:
+        return _reused(found, full, scope.reuse, shape, dtype)
     if scope.reuse and scope.reuse != AUTO_REUSE:
         raise ArgumentError(
-            f"the variable {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE?"
+            f"the variable {full} is to be reused, and does not exist, or was not created with tf.get_variable(); did "
+            "you mean reuse=tf.AUTO_REUSE?"
         )
     kind = dtype_name(scope.dtype if dtype is None else dtype)
     start = scope.initializer if initializer is None else initializer
     start = ("glorot_uniform" if kind in FLOATS else "zeros") if start is None else start
-    graph.unique(full)
+    own = graph.unique(full)
     if shape is None:
         if start is None or isinstance(start, str) or callable(start):
             raise ShapeError(f"tf.get_variable({name!r}) needs a shape")
@@ -84,9 +84,26 @@ def get_variable(
         settled = _initial(start, kind)
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
-    made = _made(full, *settled, trainable is not False, collections)
+    is_taken = full in graph.by_name  # by a tf.Variable, which only its own name knows
+    made = _made(own if is_taken else full, *settled, trainable is not False, collections)
+    if is_taken:
+        graph.shared[full] = made
     penalize(made, scope.regularizer if regularizer is None else regularizer)
     return made
+
+
+def _reused(found: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
+    """The variable that there is. Raises ``ArgumentError`` where the scope does not reuse, or the kinds differ."""
+    if not reuse:
+        raise ArgumentError(
+            f"the variable {full} already exists, made at {found.spec.where}, and its scope does not reuse it; did you "
+            "mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
+        )
+    if shape is not None and tuple(found.shape) != check_shape(full, sizes_in(shape)):
+        raise ShapeError(f"{full} has the shape {found.shape}, and {shown(shape)} is asked for")
+    if dtype is not None and dtype_name(dtype) != str(found.dtype):
+        raise ArgumentError(f"{full} is {found.dtype}, and {dtype_name(dtype)} is asked for; give dtype={found.dtype}")
+    return found
 
 
 @api
@@ -198,7 +215,10 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
 
 def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
     """A variable that is not trained, of a free name. initial: the Tensor whose value it begins with, if any."""
-    return _made(get_default_graph().unique(name), kind, start, initial, False, None)
+    graph = get_default_graph()
+    full = graph.unique(name)
+    graph.unshared.add(full)
+    return _made(full, kind, start, initial, False, None)
 
 
 def _made(
