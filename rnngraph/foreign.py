@@ -412,16 +412,22 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "argmin", "argsort", "atan", "broadcast_to", "ceil", "clip", "concat", "cos",
-        "count_nonzero", "cumprod", "cumsum", "equal", "exp", "expand_dims", "expm1", "floor", "greater", "identity",
-        "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "median", "minimum",
-        "nanquantile", "not_equal", "pad", "quantile", "reshape", "round", "sign", "sin", "sort", "split", "sqrt",
-        "square", "squeeze", "stack", "tanh", "tile", "transpose", "where",
+        "abs", "acos", "acosh", "argmax", "argmin", "argsort", "asin", "asinh", "atan", "atan2", "atanh",
+        "broadcast_to", "ceil", "clip", "concat", "copysign", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
+        "deg2rad", "equal", "exp", "exp2", "expand_dims", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod",
+        "greater", "heaviside", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",
+        "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
+        "logical_xor", "matmul", "maximum", "median", "minimum", "nan_to_num", "nanquantile", "not_equal", "pad",
+        "power", "quantile", "rad2deg", "reciprocal", "remainder", "reshape", "round", "sign", "signbit", "sin",
+        "sinc", "sinh", "sort", "split", "sqrt", "square", "squeeze", "stack", "tan", "tanh", "tile", "transpose",
+        "trunc", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
     "min": "reduce_min", "prod": "reduce_prod", "std": "reduce_std", "var": "reduce_var", "any": "reduce_any",
     "all": "reduce_all", "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat",
-    "take": "gather", "rint": "round",
+    "take": "gather", "rint": "round", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
+    "arctan2": "atan2", "arctanh": "atanh", "degrees": "rad2deg", "radians": "deg2rad", "fix": "trunc",
+    "float_power": "power",
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""
 

@@ -112,11 +112,9 @@ OF_TENSORS = {
 
 _FIXED = "a Tensor never changes; make another by rg.where(condition, x, y), rg.concat or rg.pad"
 _LOGICAL = "a Tensor has no & | ^ ~ << >>; write rg.logical_and(x, y), rg.logical_or, rg.not_equal, rg.logical_not(x)"
-_WHOLE = 'a Tensor has no // and %; write rg.cast(x / y, "int64"), which cuts off'
 OPERATORS = {
     "setitem": _FIXED, "delitem": _FIXED, "and": _LOGICAL, "rand": _LOGICAL, "or": _LOGICAL, "ror": _LOGICAL,
-    "xor": _LOGICAL, "rxor": _LOGICAL, "invert": _LOGICAL, "floordiv": _WHOLE, "rfloordiv": _WHOLE, "mod": _WHOLE,
-    "rmod": _WHOLE, "divmod": _WHOLE, "rdivmod": _WHOLE, "lshift": _LOGICAL, "rlshift": _LOGICAL, "rshift": _LOGICAL,
+    "xor": _LOGICAL, "rxor": _LOGICAL, "invert": _LOGICAL, "lshift": _LOGICAL, "rlshift": _LOGICAL, "rshift": _LOGICAL,
     "rrshift": _LOGICAL, "contains": "a Tensor has no entries to look through; write rg.reduce_any(rg.equal(x, value))",
     "array": _VALUES, "round": _VALUES, "complex": _VALUES,
 }  # fmt: skip

@@ -37,6 +37,8 @@ def _heads(dtype: str) -> dict[str, Any]:
         "softmax": rg.softmax(z), "exp": rg.exp(z), "log": rg.log(rg.abs(z) + 0.5), "gelu": rg.gelu(z),
         "waves": rg.sin(z) + rg.cos(z), "log1p": rg.log1p(rg.exp(z)), "elu": rg.elu(z), "erf": rg.erf(z),
         "atan": rg.atan(z * 3), "squashed": rg.tanh(z) * rg.sigmoid(z) + rg.expm1(z),
+        "powers": rg.power(rg.abs(z), z) + z**9, "left": rg.fmod(z, 0.1) + z % 0.3,
+        "signs": rg.copysign(z, -z),
         "root": rg.sqrt(rg.square(z) + 1), "sums": rg.reduce_sum(z, 0) / (1 + rg.reduce_max(rg.abs(z))),
         "mean": rg.reduce_mean(z, 1), "least": rg.reduce_min(z, -1), "clipped": rg.relu6(z) + rg.clip(z, -0.1, 0.2),
     }  # fmt: skip
@@ -57,6 +59,7 @@ def _whole(dtype: str) -> dict[str, Any]:
         "last": rg.gather_last(joined, lengths), "state": state, "best": best, "hot": rg.one_hot(best, 10, dtype),
         "large": large, "wide": wide, "back": rg.cast(wide, "int64"), "narrow": rg.cast(wide * 1e-3, "int32"),
         "beyond": rg.cast(wide * 1e12, "int64"), "parts": rg.cast(joined * 100, "int64"),
+        "quotient": large // (words * 77 - 5), "left": large % (best + words), "power": (words - 3) ** best,
         "equal": rg.equal(best, words), "more": rg.greater(joined, 0.0), "sum": rg.reduce_sum(words, 1),
     }  # fmt: skip
 

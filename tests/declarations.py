@@ -46,7 +46,8 @@ UNARY = (
 )  # fmt: skip
 BINARY = (
     "{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / (rg.abs({1}) + 1)", "rg.maximum({0}, {1})",
-    "rg.minimum({0}, {1})", "rg.where({0} < {1}, {0}, {1})", "{0} * 0.5 + {1} * 0.25", "{0} - {1} * {0}",
+    "rg.minimum({0}, {1})", "rg.power(rg.abs({0}) + 0.5, {1})", "rg.copysign({0}, {1} * 2)",
+    "rg.where({0} < {1}, {0}, {1})", "{0} * 0.5 + {1} * 0.25", "{0} - {1} * {0}",
 )  # fmt: skip
 
 Axis = int | str  # a fixed size, or a formula of B (rows) and T (steps)

@@ -24,7 +24,10 @@ UNARY = (
     "neg", "abs", "exp", "expm1", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "sqrt", "log", "log1p",
     "stop_gradient",
 )  # fmt: skip
-BINARY = ("add", "sub", "mul", "maximum", "minimum", "div")
+BINARY = ("add", "sub", "mul", "maximum", "minimum")
+ROUNDED = ("div", "power")
+JUMPING = {"float": ("fmod", "copysign"), "int": ("fmod", "div", "power")}
+"""Ops whose value jumps, so that their operands must be exact; their results are."""
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 SPARSE = (8, 9, 16, 17, 33)
 """Sizes of weights whose blocks of zeros are looked for."""
@@ -155,8 +158,11 @@ class Draw:
     def binary(self) -> Node:
         a = self.pick(lambda node: node.dtype != "bool")
         b = self.pick(lambda node: node.dtype == a.dtype)
-        op = self.one(BINARY if a.dtype in FLOATS else BINARY[:-1])
-        return self.node(op, a, b, exact=op != "div" and self.all_exact(a, b))
+        is_exact = self.all_exact(a, b)
+        if is_exact and self.chance(0.2):
+            return self.node(self.one(JUMPING["float" if a.dtype in FLOATS else "int"]), a, b, exact=True)
+        op = self.one((*BINARY, *ROUNDED) if a.dtype in FLOATS else BINARY)
+        return self.node(op, a, b, exact=op not in ROUNDED and is_exact)
 
     def compared(self) -> Node:
         a = self.pick(lambda node: node.dtype != "bool" and node in self.exact)

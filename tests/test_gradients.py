@@ -91,6 +91,24 @@ OPS: dict[str, Callable[[rg.Tensor, rg.Tensor], rg.Tensor]] = {
     "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / positive(b),
     "power": lambda a, b: positive(a) ** 3 + positive(b) ** 0.5 + positive(a) ** -2 + positive(b) ** 1.7,
+    "powers of both": lambda a, b: positive(a) ** b + (a * 3) ** rg.constant([2.0, 3.0, -1.0, 1.0, 0.0], "float64"),
+    "remainders": lambda a, b: rg.fmod(a, positive(b) * 0.4) * b + (a % -positive(b)) * (b // 0.5),
+    "signs": lambda a, b: rg.copysign(a, b) * b,
+    "hyperbolic": lambda a, b: rg.sinh(a) + rg.cosh(b * 0.3) + rg.asinh(a * 2) * rg.acosh(positive(b) + 0.6),
+    "angles": lambda a, b: rg.tan(a * 0.3) + rg.atan2(a, b) + rg.asin(rg.tanh(a)) * rg.acos(rg.tanh(b)) + rg.sinc(a),
+    "logarithms": lambda a, b: (
+        rg.logaddexp(a, b)
+        + rg.logaddexp2(a, b)
+        + rg.log2(positive(a)) * rg.log10(positive(b))
+        + rg.xlogy(a, positive(b))
+    ),
+    "bent": lambda a, b: (
+        rg.hypot(a, b) + rg.exp2(a) + rg.atanh(rg.tanh(b) * 0.9) + rg.logit(rg.sigmoid(a)) + rg.entr(positive(b))
+    ),
+    "normal tails": lambda a, b: rg.erfc(a * 2) + rg.ndtr(b * 2) * rg.rsqrt(positive(a)) + rg.reciprocal(positive(b)),
+    "more activations": lambda a, b: (
+        rg.mish(a) + rg.celu(b, 1.3) + rg.log_sigmoid(a) + rg.hard_swish(b) + rg.tanh_shrink(a) + rg.soft_shrink(b, 0.2)
+    ),
     "negate": lambda a, b: -a * b,
     "abs": lambda a, b: rg.abs(a) * b,
     "exp": lambda a, b: rg.exp(a * 0.3) + rg.expm1(b * 0.2),

@@ -25,7 +25,7 @@ UNLISTED = ("__init__.py", "tf1/contrib/__init__.py", "tf1/keras/__init__.py")
 ROOMS = (
     "version", "foreign", "errors", "arguments", "allocation", "forks", "missing", "public", "display", "stage_text",
     "ir.sizes", "ir", "ir.text",
-    "declare", "declare.functions", "declare.cells", "declare.seq2seq",
+    "declare", "declare.functions", "declare.functions.elementary", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
     "passes.shards", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",

@@ -31,6 +31,7 @@ class Place:
     costs: the costs of ops that need it, see ``rnngraph.ir.node``.
     pattern: a regular expression in which ``{op}`` is the op's name.
     condition: when the op needs it; "" for always.
+    is_unary: whether only ops of one operand need it.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Place:
     costs: tuple[str, ...] = (INSTRUCTION, DIVISION, FUNCTION)
     pattern: str = r"\b{op}\b"
     condition: str = ""
+    is_unary: bool = False
 
     def __str__(self) -> str:
         where = f"{self.path}, {self.name}" if self.name else self.path
@@ -59,18 +61,28 @@ PLACES = (
     Place("docs/api.md", "", "the public name in the table of functions", (FUNCTION,)),
     Place("docs/reference/functions.md", "", "the public name and a use", (FUNCTION,)),
     Place("rnngraph/formats/onnx/writing/operators.py", "EXPRESSIONS", "ONNX's operator, or several"),
-    Place(VECTOR_TESTS, "SPECIAL_VALUES", "values at -inf, -1, -0, 0 and inf", (FUNCTION,)),
+    Place(VECTOR_TESTS, "SPECIAL_VALUES", "values at -inf, -1, -0, 0 and inf", (FUNCTION,), is_unary=True),
     Place("tests/ir/test_interpreter.py", "OPERANDS", "operands of the op"),
     Place("tests/hostile_graphs.py", "", "the op in UNARY or BINARY"),
     Place("tests/test_gradients.py", "", "a case in OPS, compared with central differences", (FUNCTION,)),
     Place("tests/declarations.py", "", "the function in UNARY, so that random nets draw it", (FUNCTION,)),
     Place("tests/cross_cases.py", "_heads", "the function, which is then compiled for every target", (FUNCTION,)),
-    Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,)),
+    Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,), is_unary=True),
+    Place("rnngraph/formats/rolling/lifting.py", "OF_PAIRS", "the function", condition="it takes two operands"),
     Place("rnngraph/foreign.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
     Place("rnngraph/tf1/__init__.py", "", "TensorFlow's name", condition="TensorFlow 1.x has the function"),
-    Place(VECTOR_TESTS, "ODD", "the op", (FUNCTION,), condition="it is odd"),
-    Place(VECTOR_TESTS, "float64_samples", "a range", (FUNCTION,), condition="results elsewhere are not finite"),
-    Place(VECTOR_TESTS, "test_the_code_calls_nothing", "the op", (FUNCTION,), condition="its code divides"),
+    Place(VECTOR_TESTS, "ODD", "the op", (FUNCTION,), condition="it is odd", is_unary=True),
+    Place(
+        VECTOR_TESTS,
+        "float64_samples",
+        "a range",
+        (FUNCTION,),
+        condition="results elsewhere are not finite",
+        is_unary=True,
+    ),
+    Place(
+        VECTOR_TESTS, "test_the_code_calls_nothing", "the op", (FUNCTION,), condition="its code divides", is_unary=True
+    ),
 )
 
 
@@ -101,8 +113,10 @@ def cost_of(op: str) -> str:
 
 def missing(op: str, conditional: bool = False) -> Iterator[Place]:
     """Yield the places that do not know an op; those with a condition if asked for them, else those without."""
-    cost = cost_of(op)
+    cost, takes_several = cost_of(op), op in OPS and OPS[op].arity != (1, 1)
     for place in PLACES:
+        if place.is_unary and takes_several:
+            continue
         if cost in place.costs and bool(place.condition) == conditional and not place.knows(op):
             yield place
 

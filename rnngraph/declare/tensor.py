@@ -14,7 +14,7 @@ from ..allocation import reserve
 from ..arguments import checked_name, refuse_mask
 from ..display.html import headed
 from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
-from ..ir.attributes import MOST_AXES, MOST_DIVISOR
+from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
@@ -28,9 +28,7 @@ from ..public import api
 from .layer import in_layer
 from .nest import flatten
 from .public_types import check_dtype, public_dim, public_type
-
-MOST_FACTORS = 2**31
-"""Of a power that is a product, which has a value for numbers below 0 too; it is made of 60 products at most."""
+from .slices import bounds_of, position_of
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -142,16 +140,34 @@ class Tensor(Unoperated):
         return binary("mul", other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return binary("div", self, other)
+        return divided(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return binary("div", other, self)
+        return divided(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return UFUNCS["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return UFUNCS["floor_divide"](other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return UFUNCS["remainder"](self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return UFUNCS["remainder"](other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return other // self, other % self
 
     def __pow__(self, exponent: Any) -> Tensor:
-        return power(self, exponent)
+        return UFUNCS["power"](self, exponent)
 
     def __rpow__(self, base: Any) -> Tensor:
-        return power(like(base, self), self)
+        return UFUNCS["power"](base, self)
 
     def __matmul__(self, other: Any) -> Tensor:
         return matrix_product(self, like(other, self))
@@ -265,9 +281,24 @@ def like(value: Any, other: Tensor) -> Tensor:
     return as_tensor(value)
 
 
+def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Both as Tensors; a Python number takes the dtype of the other one."""
+    first = a if isinstance(a, Tensor) else like(a, b) if isinstance(b, Tensor) else as_tensor(a)
+    return first, like(b, first)
+
+
 def binary(op: str, a: Any, b: Any) -> Tensor:
-    first = a if isinstance(a, Tensor) else like(a, b)
-    return build(op, first, like(b, first))
+    return build(op, *pair(a, b))
+
+
+def divided(a: Any, b: Any) -> Tensor:
+    """``a / b`` of floats. Integers are refused: they would have to become floats."""
+    a, b = pair(a, b)
+    if a.dtype in INTEGERS and a.dtype == b.dtype:
+        raise DtypeError(
+            f"div: an operand is {a.dtype}; it must be float32 or float64; convert with rg.cast, or write x // y"
+        )
+    return build("div", a, b)
 
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
@@ -299,40 +330,21 @@ def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
     return build("broadcast", x, shape=(*leading, *shape[-2:]))
 
 
-def power(x: Tensor, exponent: Any) -> Tensor:
-    """``x ** exponent``. Integer and half exponents are exact products and roots; others exp(e*log(x))."""
-    if isinstance(exponent, int | float | np.integer | np.floating):
-        if exponent == 0.5:
-            return build("sqrt", x)
-        number = exponent if isinstance(exponent, int) else float(exponent)
-        if abs(number) < MOST_FACTORS and number == int(number):
-            count = abs(int(number))
-            result = _integer_power(x, count) if count else x * 0 + 1
-            return like(1, x) / result if number < 0 else result
-    return build("exp", like(exponent, x) * build("log", x))
-
-
-def _integer_power(x: Tensor, count: int) -> Tensor:
-    if count == 1:
-        return x
-    half = _integer_power(x, count // 2)
-    square = half * half
-    return square * x if count % 2 else square
-
-
 UFUNCS: dict[str, Callable[..., Tensor]] = {
     "add": partial(binary, "add"),
     "subtract": partial(binary, "sub"),
     "multiply": partial(binary, "mul"),
-    "divide": partial(binary, "div"),
+    "divide": divided,
     "matmul": lambda a, b: matrix_product(a if isinstance(a, Tensor) else like(a, b), like(b, a)),
     "less": partial(binary, "less"),
     "less_equal": partial(binary, "less_equal"),
     "greater": lambda a, b: binary("less", b, a),
     "greater_equal": lambda a, b: binary("less_equal", b, a),
-    "power": lambda a, b: power(a if isinstance(a, Tensor) else like(a, b), b),
 }
-"""NumPy's functions behind the operators, which it calls where an array or a number of its own stands on the left."""
+"""NumPy's functions behind the operators, which it calls where an array or a number of its own stands on the left.
+
+``functions.elementary`` adds ``power``, ``remainder`` and ``floor_divide``.
+"""
 
 
 def _of_arrays(name: str) -> DtypeError:
@@ -367,13 +379,13 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
         axis = len(bounds)
         dim = x.type.shape[axis]
         if isinstance(item, slice):
-            start, stop, step = _bounds(item, dim, where)
+            start, stop, step = bounds_of(item, dim, where)
             if step < 0:
                 flipped.append(axis)
             bounds.append((start, stop, abs(step)))
             shape.append(None)
         elif isinstance(item, int | np.integer) and not isinstance(item, bool):
-            start = _position(int(item), dim, where)
+            start = position_of(int(item), dim, where)
             bounds.append((start, start + 1, 1))
             shape.append(0)  # dropped
         else:
@@ -420,31 +432,3 @@ def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Ten
         turned = build("transpose", result, order=order, where=where) if axis else result
         result = build("gather", turned, number, where=where)
     return result
-
-
-def _position(index: int, dim: Dim, where: Where | None) -> Dim:
-    if isinstance(dim, int) and not -dim <= index < dim:
-        raise ShapeError(f"index {index} is outside an axis of {dim}", where)
-    return index if index >= 0 else dim + index
-
-
-def _bounds(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
-    """Where a slice begins and ends, and its step. Where that is negative, in the axis turned round."""
-    for part in (item.start, item.stop, item.step):
-        if part is not None and not isinstance(part, int | np.integer):
-            raise DtypeError(f"a slice needs ints, not {shown(part)}", where)
-    step = 1 if item.step is None else int(item.step)
-    if step == 0:
-        raise ShapeError("a slice's step can't be 0", where)
-    if abs(step) > MOST_DIVISOR:
-        raise ShapeError(f"a slice with step {step}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}", where)
-    if isinstance(dim, int):
-        start, stop, step = item.indices(dim)
-        if step > 0:
-            return start, max(start, stop), step
-        return dim - 1 - start, dim - 1 - min(stop, start), step
-    first = _position(int(item.start), dim, where) if item.start is not None else None
-    last = _position(int(item.stop), dim, where) if item.stop is not None else None
-    if step < 0:  # positions from the end
-        first, last = (None if position is None else dim - 1 - position for position in (first, last))
-    return 0 if first is None else first, dim if last is None else last, step

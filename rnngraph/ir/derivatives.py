@@ -224,6 +224,27 @@ add = _both(lambda g, a, b, y: (g, g))
 sub = _both(lambda g, a, b, y: (g, _op("neg", g)))
 mul = _both(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a)))
 div = _both(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b))))
+fmod = _both(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op("div", _op("sub", a, y), b))))))
+
+
+def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
+    """b·a^(b-1) and y·log(a), which are 0 where a is not read, and where 0 stays 0."""
+    zero = number(0.0, y)
+    slope = _op("mul", b, _op("power", a, _op("sub", b, number(1.0, b))))
+    slope = _op("select", _op("equal", b, zero), zero, slope)
+    stays = _op("and", _op("equal", a, zero), _op("less_equal", zero, b))
+    growth = _op("select", stays, zero, _op("mul", y, _op("log", a)))
+    return _op("mul", g, slope), _op("mul", g, growth)
+
+
+def copysign(node: Node, g: Node) -> OperandAdjoints:
+    """The magnitude's sign is changed or not; at 0 it receives nothing, and so does what has the sign."""
+    a, b = node.operands
+    factor = _op("mul", _op("sign", a), _op("copysign", number(1.0, b), b))
+    return unbroadcast(_op("mul", g, factor), a), None
+
+
+power = _both(_power)
 maximum = _chosen("maximum")
 minimum = _chosen("minimum")
 

@@ -76,6 +76,30 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return np.vectorize(erf, otypes=[x.dtype])(x) if x.size else x
 
 
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind == "f":
+        return np.divide(a, b)
+    divisor = _divisor(b)
+    quotient = (a - np.fmod(a, divisor)) // divisor
+    return np.where(b == 0, np.zeros_like(quotient), np.where(b == -1, -a, quotient))
+
+
+def _fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.fmod(a, b) if a.dtype.kind == "f" else np.fmod(a, _divisor(b))
+
+
+def _divisor(b: np.ndarray) -> np.ndarray:
+    """Integers to divide by without an error or an overflow; 1 stands for 0 and -1, whose remainders are 0."""
+    return np.where((b == 0) | (b == -1), np.ones_like(b), b)
+
+
+def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind == "f":
+        return np.power(a, b)
+    inverse = np.where(np.abs(a) == 1, np.power(a, b & 1), np.zeros_like(a))
+    return np.where(b < 0, inverse, np.power(a, np.maximum(b, 0)))
+
+
 def _eval_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     value = narrow.product(arrays[0], arrays[1])
     with np.errstate(all="ignore"):
@@ -207,7 +231,14 @@ _elementwise(
     "mul", 2, _NUMBERS, _plain(np.multiply), derivative.mul, INSTRUCTION, True,
     optional=("labels",), labels=may.labels,
 )  # fmt: skip
-_elementwise("div", 2, _FLOATS, _plain(np.divide), derivative.div, DIVISION, False)
+# Integers are cut off towards 0; by 0 they give 0.
+_elementwise("div", 2, _NUMBERS, _plain(_divide), derivative.div, DIVISION, False)
+# What is left of x / y, with the sign of x, exactly. Integers by 0 give 0.
+_elementwise("fmod", 2, _NUMBERS, _plain(_fmod), derivative.fmod, DIVISION, False)
+# Integers wrap; to an exponent below 0 they give the quotient 1 / x^-y, cut off, which is 0 where x is 0.
+_elementwise("power", 2, _NUMBERS, _plain(_power), derivative.power, FUNCTION, False)
+# The magnitude of x with the sign of y, that of -0 and of NaN too.
+_elementwise("copysign", 2, _FLOATS, _plain(np.copysign), derivative.copysign, INSTRUCTION, True)
 _elementwise("maximum", 2, _NUMBERS, _plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 _elementwise("minimum", 2, _NUMBERS, _plain(np.minimum), derivative.minimum, INSTRUCTION, True)
 # Of a comparison that has ``within``, the numbers that were fed are checked to lie within the axis.

@@ -8,7 +8,9 @@ from typing import Any
 from ...ir import narrow, random
 from .conversions import float_of_wide, wide_of_float
 from .instructions import Handle, Instructions, overload_suffix
+from .remainder import remainder_of_floats
 from .vecmath import FUNCTIONS
+from .whole_numbers import power_of_integers, quotient, remainder_of_integers
 
 FLOAT_ELEMENTS = ("f32", "f64")
 _ORDERED = {
@@ -21,20 +23,32 @@ _ARITHMETIC = {
     "add": ("fadd", "add"),
     "sub": ("fsub", "sub"),
     "mul": ("fmul", "mul"),
-    "div": ("fdiv", "sdiv"),
+}
+_OF_INTEGERS = {
+    "div": quotient,
+    "fmod": remainder_of_integers,
+    "power": power_of_integers,
 }
 
 
 def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
     """One op of the table on handles of equal lanes; ``element`` is the result's."""
     floating = bool(x) and x[0].element in FLOAT_ELEMENTS
+    if op in _OF_INTEGERS and not floating:
+        return _OF_INTEGERS[op](b, x[0], x[1])
     if op in FUNCTIONS:
-        return FUNCTIONS[op](b, x[0])  # type: ignore[return-value, arg-type]
+        return FUNCTIONS[op](b, *x)  # type: ignore[return-value]
     if op in _ARITHMETIC:
         return b.binary(_ARITHMETIC[op][0 if floating else 1], x[0], x[1], op)
     if op in _ORDERED:
         return b.compare(_ORDERED[op][0 if floating else 1], x[0], x[1])
     match op:
+        case "div":
+            return b.div(x[0], x[1])
+        case "fmod":
+            return remainder_of_floats(b, x[0], x[1])
+        case "copysign":
+            return b.copysign(x[0], x[1])
         case "fma":
             return b.fma(x[0], x[1], x[2])
         case "select":

@@ -114,6 +114,42 @@ class Instructions:
         given = ", ".join(f"{item.type} {item.text}" for item in arguments)
         return self.emit(f"call {kind} @{name}({given})", *result, name="of")
 
+    def repeat(
+        self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
+    ) -> list[Handle]:
+        """Write a loop that runs once or more, and return its values after the last turn.
+
+        A loop ends the basic block, so it stands in a ``helper`` only, whose blocks nothing else counts.
+
+        Args:
+            start: the values before the first turn.
+            body: writes one turn of such values. It returns the next ones and a mask; while a lane of the mask holds,
+                another turn follows.
+        """
+        self.count += 1
+        before, turn, after = (f"{name}.{self.count}" for name in ("before", "turn", "after"))
+        self.lines += [f"  br label %{before}", f"{before}:", f"  br label %{turn}", f"{turn}:"]
+        values = [item._replace(text=f"%turn.{self.count}.{number}") for number, item in enumerate(start)]
+        place = len(self.lines)
+        following, mask = body(values)
+        again = self.any_lane(mask)
+        self.lines[place:place] = [
+            f"  {value.text} = phi {value.type} [ {first.text}, %{before} ], [ {last.text}, %{turn} ]"
+            for value, first, last in zip(values, start, following, strict=True)
+        ]
+        self.lines += [f"  br i1 {again.text}, label %{turn}, label %{after}", f"{after}:"]
+        return [*following]
+
+    def frozen(self, x: Handle) -> Handle:
+        """The value, or any other where LLVM does not define it: a branch may depend on it."""
+        return self.emit(f"freeze {x.type} {x.text}", x.element, x.lanes, "frozen")
+
+    def any_lane(self, mask: Handle) -> Handle:
+        """True if any lane of a mask holds."""
+        if mask.lanes == 1:
+            return mask
+        return self.intrinsic("vector.reduce.or", ("i1", 1), mask, overload=f"v{mask.lanes}i1")
+
     def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
         """Any LLVM instruction of two operands and a result of one type."""
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)

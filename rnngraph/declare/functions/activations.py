@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ...arguments import flag
 from ...errors import ArgumentError, DtypeError, shown
 from ...public import api, taking
 from ..tensor import Tensor, as_tensor
@@ -51,15 +52,56 @@ def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
 
 
 @api
-def hard_sigmoid(x: Any) -> Tensor:
-    """clip(0.2 x + 0.5, 0, 1), as in Keras 2, Theano and ONNX; Keras 3 has ``hard_sigmoid_keras3``."""
-    return clip(as_tensor(x) * 0.2 + 0.5, 0, 1)
+def threshold(x: Any, threshold: float, value: float = 0.0) -> Tensor:
+    """x, and ``value`` where x is not above ``threshold``; NaN stays NaN."""
+    x = as_tensor(x)
+    return where(x <= threshold, value, x)
+
+
+@api
+def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """x, and 0 where |x| is not above ``threshold``; NaN stays NaN."""
+    x = as_tensor(x)
+    return where(abs(x) <= threshold, 0, x)
+
+
+@api
+def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """x moved towards 0 by ``threshold``, and 0 where |x| is not above it; NaN stays NaN."""
+    x = as_tensor(x)
+    return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, x * 0))
+
+
+@api
+def tanh_shrink(x: Any) -> Tensor:
+    """x - tanh(x)."""
+    x = as_tensor(x)
+    return x - tanh(x)
+
+
+@api
+def hard_tanh(x: Any) -> Tensor:
+    """x limited to [-1, 1]."""
+    return clip(x, -1, 1)
+
+
+@api
+def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
+    """clip(alpha x + beta, 0, 1), as in Keras 2, Theano and ONNX; Keras 3 has ``hard_sigmoid_keras3``."""
+    return clip(as_tensor(x) * alpha + beta, 0, 1)
 
 
 @api
 def hard_sigmoid_keras3(x: Any) -> Tensor:
     """clip(x / 6 + 0.5, 0, 1), which Keras 3, JAX and torch (``Hardsigmoid``) call hard sigmoid."""
     return clip(as_tensor(x) * (1 / 6) + 0.5, 0, 1)
+
+
+@api
+def hard_swish(x: Any) -> Tensor:
+    """x hard_sigmoid_keras3(x), also called hard SiLU (Howard et al. 2019)."""
+    x = as_tensor(x)
+    return x * hard_sigmoid_keras3(x)
 
 
 @api
@@ -80,6 +122,19 @@ def softplus(x: Any) -> Tensor:
 
 
 @api
+def log_sigmoid(x: Any) -> Tensor:
+    """log(sigmoid(x)), without overflow."""
+    return -softplus(-as_tensor(x))
+
+
+@api
+def mish(x: Any) -> Tensor:
+    """x tanh(softplus(x)) (Misra 2019)."""
+    x = as_tensor(x)
+    return x * tanh(softplus(x))
+
+
+@api
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
@@ -89,23 +144,35 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @api
-def selu(x: Any) -> Tensor:
-    """The self-normalising ELU (Klambauer et al. 2017)."""
-    return elu(x, 1.6732632423543772) * 1.0507009873554805
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
+    x = as_tensor(x)
+    return where(x > 0, x, expm1(minimum(0, x) / alpha) * alpha)
 
 
 @api
-def gelu(x: Any) -> Tensor:
-    """x Phi(x), with the exact normal distribution (Hendrycks & Gimpel 2016)."""
+def selu(x: Any, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Tensor:
+    """The self-normalising ELU, scale elu(x, alpha) (Klambauer et al. 2017)."""
+    return elu(x, alpha) * scale
+
+
+@api
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """x Phi(x), with the normal distribution (Hendrycks & Gimpel 2016).
+
+    approximate: by a tanh; else it is exact.
+    """
     x = as_tensor(x)
+    if flag(approximate, "approximate"):
+        return x * 0.5 * (tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)) + 1)
     return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1)
 
 
 @api
-def swish(x: Any) -> Tensor:
-    """x sigmoid(x)."""
+def swish(x: Any, beta: float = 1.0) -> Tensor:
+    """x sigmoid(beta x), with beta 1 also called SiLU."""
     x = as_tensor(x)
-    return x * sigmoid(x)
+    return x * sigmoid(x if not isinstance(beta, Tensor) and beta == 1.0 else x * beta)
 
 
 @api
@@ -138,6 +205,14 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
     "gelu": gelu,
     "swish": swish,
     "silu": swish,
+    "hard_swish": hard_swish,
+    "hard_tanh": hard_tanh,
+    "log_sigmoid": log_sigmoid,
+    "mish": mish,
+    "celu": celu,
+    "hard_shrink": hard_shrink,
+    "soft_shrink": soft_shrink,
+    "tanh_shrink": tanh_shrink,
     "exp": exp,
     "sin": sin,
     "cos": cos,

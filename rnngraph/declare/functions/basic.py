@@ -13,7 +13,7 @@ from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient
 from ...ir.types import size as named_size
 from ...public import api
 from ..public_types import check_dtype
-from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product
+from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product, pair
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -67,15 +67,9 @@ def identity(x: Any) -> Tensor:
     return as_tensor(x)
 
 
-def _pair(op: str, a: Any, b: Any) -> Tensor:
-    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-        a = constant(a)
-    return binary(op, a, b)
-
-
 def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
     def function(a: Any, b: Any) -> Tensor:
-        return _pair(op, a, b)
+        return binary(op, a, b)
 
     return _named(function, name or op, text)
 
@@ -86,6 +80,13 @@ equal = _binary("equal", "a == b, elementwise, as bool.")
 not_equal = _binary("not_equal", "a != b, elementwise, as bool.")
 logical_and = _binary("and", "a and b, elementwise, of bool tensors.", "logical_and")
 logical_or = _binary("or", "a or b, elementwise, of bool tensors.", "logical_or")
+
+
+@api
+def logical_xor(a: Any, b: Any) -> Tensor:
+    """True where exactly one of two bool tensors holds, elementwise."""
+    a, b = pair(a, b)
+    return logical_and(logical_or(a, b), logical_not(logical_and(a, b)))
 
 
 @api
@@ -428,13 +429,13 @@ def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
 @api
 def greater(a: Any, b: Any) -> Tensor:
     """a > b, elementwise, as bool."""
-    return _pair("less", b, a)
+    return binary("less", b, a)
 
 
 @api
 def less(a: Any, b: Any) -> Tensor:
     """a < b, elementwise, as bool."""
-    return _pair("less", a, b)
+    return binary("less", a, b)
 
 
 @api

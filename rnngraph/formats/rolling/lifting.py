@@ -11,6 +11,7 @@ from typing import Any
 from ...declare.cell import Cell, shared
 from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.functions import activations, basic
+from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
 from ...declare.tensor import Tensor
@@ -30,9 +31,19 @@ OF_EACH_ELEMENT = frozenset((
     basic.atan, basic.erf, basic.sign, basic.abs, basic.square, basic.cast, basic.clip, dropout, activations.relu,
     activations.relu6, activations.leaky_relu, activations.elu, activations.selu, activations.gelu, activations.swish,
     activations.softplus, activations.softsign, activations.hard_sigmoid, activations.hard_sigmoid_keras3, "negative",
+    activations.celu, activations.hard_shrink, activations.hard_swish, activations.hard_tanh, activations.log_sigmoid,
+    activations.mish, activations.soft_shrink, activations.tanh_shrink, activations.threshold, angles.acos, angles.asin,
+    angles.deg2rad, angles.rad2deg, angles.sinc, angles.tan, hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh,
+    hyperbolic.cosh, hyperbolic.sinh, logarithms.entr, logarithms.log10, logarithms.log2, logarithms.logit, normal.erfc,
+    normal.ndtr, numbers.isfinite, numbers.isinf, numbers.isnan, numbers.isneginf, numbers.isposinf, numbers.nan_to_num,
+    numbers.signbit, powers.exp2, powers.reciprocal, powers.rsqrt, remainders.trunc,
 ))  # fmt: skip
 """What is done to each element alike, with numbers beside it."""
-OF_PAIRS = frozenset(("+", "-", "*", "/", basic.maximum, basic.minimum))
+OF_PAIRS = frozenset((
+    "+", "-", "*", "/", "**", basic.maximum, basic.minimum, angles.atan2, logarithms.logaddexp, logarithms.logaddexp2,
+    logarithms.xlogy, numbers.copysign, numbers.fmax, numbers.fmin, powers.hypot, powers.power, remainders.floor_divide,
+    remainders.fmod, remainders.remainder, remainders.trunc_divide,
+))  # fmt: skip
 
 
 class Rolling:

@@ -11,8 +11,9 @@ import numpy as np
 from ...declare.functions import activations, cumulative, padding, randomness, sequences, truths
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
+from ...declare.functions.elementary.powers import power
 from ...declare.functions.randomness import KeepProb
-from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, power
+from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...declare.tensor import constant as make_constant
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Size, product

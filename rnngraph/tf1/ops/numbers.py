@@ -243,13 +243,3 @@ def linspace(start: float, stop: float, num: int, name: str | None = None) -> Te
         return constant(np.linspace(float(start), float(stop), num), "float32")
     except (TypeError, ValueError, OverflowError):
         raise DtypeError(f"tf.linspace goes from a number to another, not {shown((start, stop))}") from None
-
-
-def extend() -> None:
-    """Gives Tensors ``//`` and ``%``, as TensorFlow's have them."""
-    for name, function in (("floordiv", floordiv), ("mod", floormod)):
-        setattr(Tensor, f"__{name}__", lambda self, other, function=function: function(self, other))
-        setattr(Tensor, f"__r{name}__", lambda self, other, function=function: function(other, self))
-
-
-extend()

@@ -13,7 +13,8 @@ import numpy as np
 
 from ...declare.functions.basic import abs as absolute
 from ...declare.functions.basic import maximum, sign, sqrt, square, where
-from ...declare.tensor import Tensor, build, power
+from ...declare.functions.elementary.powers import power
+from ...declare.tensor import Tensor, build
 from ...training.optimization.optimizers import Optimizer, Slots
 
 New = tuple[Tensor, Slots]

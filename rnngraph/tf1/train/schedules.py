@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.tensor import Tensor, as_tensor, constant, power
+from ...declare.functions.elementary.powers import power
+from ...declare.tensor import Tensor, as_tensor, constant
 from ...errors import ArgumentError
 from ...public import api
 from ..core.graph import GraphKeys, graph_of

@@ -66,6 +66,15 @@ def fits() -> tuple[Fit, ...]:
             (-third, third),
             {"float32": 9, "float64": 20},
         ),
+        # 2 atanh(s) = 2 s + 2/3 s³ + s⁵ p(s²)
+        Fit(
+            "atanh",
+            lambda s: (2 * mpmath.atanh(s) - 2 * s - 2 * s**3 / 3) / s**5,
+            lambda s: s**5 / (2 * mpmath.atanh(s)),
+            (mpf("1e-3"), mpf("0.2001")),
+            {"float32": 4, "float64": 10},
+            lambda s: s**2,
+        ),
         # sin(r) = r + r³ s(r²); the interval passes π/2: a float32 quotient at 1e5 is only good to 0.004
         Fit(
             "sin",
@@ -110,7 +119,24 @@ def fits() -> tuple[Fit, ...]:
             {"float64": 20},
             lambda a: a - 2,
         ),
+        # erfc(x) = exp(-x²) c((x - k)/(x + k)) / (1 + 2x) for x >= 0.5, of `elementary/normal.py`
+        *(
+            Fit(
+                "erfc",
+                scaled_tail,
+                lambda x: 1 / scaled_tail(x),
+                (mpf("0.45"), end),
+                size,
+                lambda x, k=k: (x - k) / (x + k),
+            )
+            for k, end, size in ((2, mpf(12), {"float32": 9}), (4, mpf(28), {"float64": 20}))
+        ),
     )
+
+
+def scaled_tail(x: Real) -> Real:
+    """erfc(x) exp(x²) (1 + 2x)."""
+    return mpmath.erfc(x) * mpmath.exp(x * x) * (1 + 2 * x)
 
 
 def least_squares(rows: list[list[Real]], right: list[Real], weights: list[Real]) -> list[Real]:
@@ -196,6 +222,7 @@ def main() -> None:
     print("ln2 float32", pieces(mpmath.log(2), (15, 24)), "float64", pieces(mpmath.log(2), (41, 53)))
     print("pi float32", pieces(mpmath.pi, (8, 8, 8, 8, 24)), "float64", pieces(mpmath.pi, (33, 33, 33, 53)))
     print("pi/2 float32", pieces(mpmath.pi / 2, (24, 24)), "float64", pieces(mpmath.pi / 2, (53, 53)))
+    print("2/3 float32", pieces(mpf(2) / 3, (24, 24)), "float64", pieces(mpf(2) / 3, (53, 53)))
     for fit in fits():
         for dtype in fit.coefficients:
             coefficients, error = derive(fit, dtype)

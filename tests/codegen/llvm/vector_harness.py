@@ -42,6 +42,11 @@ class TextBuilder:
         self.intrinsics: set[str] = set()
         self._names = 0
 
+    @property
+    def has_fma(self) -> bool:
+        """True if fma rounds once."""
+        return self.fused
+
     def type_of(self, element: str) -> str:
         """The vector type with this element."""
         return f"<{self.lanes} x {element}>"

@@ -9,6 +9,7 @@ import numpy as np
 
 from ....ir.graph import Graph, Node
 from ....ir.types import FLOATS, INTEGERS, Dim, Size, product
+from . import arithmetic
 from .recognition.convolutions import Windows, convolution_of, pool_of
 from .scope import Scope
 from .sizes import Sizes, size_problem
@@ -104,6 +105,10 @@ def _same(op: str) -> Expression:
         return writer.add(op, *operands, hint=hint_of(node))
 
     return write
+
+
+def _arithmetic(expression: Callable[[Scope, Node, Operands], str]) -> Expression:
+    return lambda writer, node, operands: expression(writer.scope, node, operands)
 
 
 def _in_float32(op: str) -> Expression:
@@ -372,7 +377,10 @@ EXPRESSIONS: dict[str, Expression] = {
     "add": _add,
     "sub": _same("Sub"),
     "mul": _same("Mul"),
-    "div": _same("Div"),
+    "div": _arithmetic(arithmetic.quotient),
+    "fmod": _arithmetic(arithmetic.remainder),
+    "power": _same("Pow"),
+    "copysign": _arithmetic(arithmetic.copysign),
     "maximum": _same("Max"),
     "minimum": _same("Min"),
     "less": _same("Less"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -20,6 +19,10 @@ meaning("selu")(unary(ours.selu, torch.selu))
 meaning("silu")(unary(ours.swish, torch.nn.functional.silu))
 meaning("softsign")(unary(ours.softsign, torch.nn.functional.softsign))
 meaning("hardsigmoid")(unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
+meaning("hardswish")(unary(ours.hard_swish, torch.nn.functional.hardswish))
+meaning("mish")(unary(ours.mish, torch.nn.functional.mish))
+meaning("tanhshrink")(unary(ours.tanh_shrink, torch.nn.functional.tanhshrink))
+meaning("logsigmoid", "log_sigmoid")(unary(ours.log_sigmoid, torch.nn.functional.logsigmoid))
 
 
 @meaning("leaky_relu")
@@ -34,8 +37,7 @@ def _elu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
 
 @meaning("celu")
 def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
-    scaled = tracer.script.operation("/", tracer.value(x), float(alpha))
-    return tracer.script.operation("*", tracer.call(ours.elu, scaled), float(alpha))
+    return tracer.call(ours.celu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
 
 
 @meaning("softplus")
@@ -51,50 +53,17 @@ def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0
 
 @meaning("gelu")
 def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
-    x, script = tracer.value(x), tracer.script
-    if approximate == "none":
-        return tracer.call(ours.gelu, x)
-    cubed = script.operation("*", script.operation("**", x, 3), 0.044715)
-    inner = script.operation("*", script.operation("+", x, cubed), math.sqrt(2 / math.pi))
-    grown = script.operation("+", tracer.call(basic.tanh, inner), 1.0)
-    return script.operation("*", script.operation("*", x, 0.5), grown)
-
-
-@meaning("hardswish")
-def _hardswish(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("*", x, tracer.call(ours.hard_sigmoid_keras3, x))
-
-
-@meaning("mish")
-def _mish(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("*", x, tracer.call(basic.tanh, tracer.call(ours.softplus, x)))
-
-
-@meaning("tanhshrink")
-def _tanhshrink(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("-", x, tracer.call(basic.tanh, x))
-
-
-@meaning("logsigmoid", "log_sigmoid")
-def _logsigmoid(tracer: Tracer, x: Any) -> Any:
-    negative = tracer.script.negative(tracer.value(x))
-    return tracer.script.negative(tracer.call(ours.softplus, negative))
+    return tracer.call(ours.gelu, tracer.value(x), **({} if approximate == "none" else {"approximate": True}))
 
 
 @meaning("softshrink")
 def _softshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    x = tracer.value(x)
-    return tracer.script.operation("-", x, tracer.call(basic.clip, x, -float(lambd), float(lambd)))
+    return tracer.call(ours.soft_shrink, tracer.value(x), float(lambd))
 
 
 @meaning("hardshrink")
 def _hardshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    x = tracer.value(x)
-    far = tracer.script.operation(">", tracer.call(basic.abs, x), float(lambd))
-    return tracer.call(basic.where, far, x, 0.0)
+    return tracer.call(ours.hard_shrink, tracer.value(x), float(lambd))
 
 
 @meaning("rrelu")
@@ -105,8 +74,7 @@ def _rrelu(tracer: Tracer, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, t
 
 @meaning("threshold", "_threshold")
 def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
-    x = tracer.value(x)
-    return tracer.call(basic.where, tracer.script.operation(">", x, float(threshold)), x, float(value))
+    return tracer.call(ours.threshold, tracer.value(x), float(threshold), float(value))
 
 
 @meaning("glu")

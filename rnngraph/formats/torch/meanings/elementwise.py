@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ....declare.functions.randomness import dropout as drop
 from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.rounding import round as nearest
@@ -127,23 +127,8 @@ def _moved(tracer: Tracer, sign: str, a: Any, b: Any) -> Positions | None:
 
 
 def _rounded_division(tracer: Tracer, a: Any, b: Any, mode: str) -> Any:
-    """Of whole numbers in float64, which is exact below 2**53."""
-    dtype = _dtype(tracer)
-    kind = dtype if dtype.startswith("float") else "float64"
-    quotient = tracer.script.operation("/", *pair(tracer, a, b, kind))
-    if mode == "trunc" and kind != dtype:
-        return tracer.cast(quotient, dtype)
-    return tracer.cast(tracer.call(floor, quotient) if mode == "floor" else _truncated(tracer, quotient), dtype)
-
-
-def _truncated(tracer: Tracer, x: Value) -> Value:
-    is_below = tracer.script.operation("<", x, 0.0)
-    return tracer.call(basic.where, is_below, tracer.call(ceil, x), tracer.call(floor, x))
-
-
-@meaning("trunc", "fix")
-def _trunc(tracer: Tracer, x: Any) -> Any:
-    return _truncated(tracer, tracer.value(x)) if _dtype(tracer).startswith("float") else x
+    function = remainders.floor_divide if mode == "floor" else remainders.trunc_divide
+    return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
 
 def _whole(function: Any) -> Callable[..., Any]:
@@ -174,16 +159,6 @@ meaning("__rsub__", "rsub")(_operator("-", torch.sub, True))
 meaning("__rtruediv__", "__rdiv__")(_operator("/", torch.div, True))
 
 
-@meaning("__floordiv__", "floor_divide")
-def _floor_divide(tracer: Tracer, a: Any, b: Any) -> Any:
-    return _rounded_division(tracer, a, b, "floor")
-
-
-@meaning("reciprocal")
-def _reciprocal(tracer: Tracer, x: Any) -> Any:
-    return tracer.script.operation("/", 1.0, tracer.value(x, _dtype(tracer)))
-
-
 @meaning("neg", "__neg__", "negative")
 def _negative(tracer: Tracer, x: Any) -> Any:
     return Filled(-x.number, x.shape, x.dtype) if isinstance(x, Filled) else tracer.script.negative(tracer.value(x))
@@ -192,75 +167,60 @@ def _negative(tracer: Tracer, x: Any) -> Any:
 @meaning("pow", "__pow__", "special_pow")
 def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     dtype = _dtype(tracer)
-    if not isinstance(x, Value | Lazy | torch.Tensor):
-        return _power_of(tracer, exponent, x)
-    if isinstance(exponent, bool | Extent | OpenFloat) or not isinstance(exponent, int | float):
-        return _power_of_tensors(tracer, x, exponent)
+    is_number = isinstance(exponent, int | float) and not isinstance(exponent, bool | Extent | OpenFloat)
+    if not is_number or not isinstance(x, Value | Lazy | torch.Tensor):
+        return tracer.call(powers.power, *pair(tracer, x, exponent, dtype))
     if exponent == 2:
         return tracer.call(basic.square, tracer.value(x, dtype))
-    if exponent == 0.5:
-        return tracer.call(basic.sqrt, tracer.value(x, dtype))
-    if abs(exponent) > 64 or exponent != int(exponent):
-        return tracer.script.operation("**", tracer.value(x, dtype), float(exponent))
-    return tracer.script.operation("**", tracer.value(x, dtype), int(exponent))
+    if abs(exponent) == 0.5:
+        return tracer.call(basic.sqrt if exponent > 0 else powers.rsqrt, tracer.value(x, dtype))
+    is_whole = abs(exponent) <= 64 and exponent == int(exponent)
+    return tracer.script.operation("**", tracer.value(x, dtype), int(exponent) if is_whole else float(exponent))
 
 
-def _power_of_tensors(tracer: Tracer, x: Any, exponent: Any) -> Any:
-    """Of a base below 0 where the exponent is a whole number, of whose sign the result is if that is odd."""
-    dtype, script = _dtype(tracer), tracer.script
-    if not dtype.startswith("float"):
-        raise UnreadableError("a power of whole numbers is read with a number as exponent only")
-    x, exponent = pair(tracer, x, exponent, dtype)
-    x, exponent = (item if isinstance(item, Value) else tracer.call(constant, item, dtype) for item in (x, exponent))
-    far = tracer.call(basic.exp, script.operation("*", exponent, tracer.call(basic.log, tracer.call(basic.abs, x))))
-    far = tracer.call(basic.where, tracer.call(basic.equal, exponent, 0.0), 1.0, far)
-    half = script.operation("*", exponent, 0.5)
-    is_even = tracer.call(basic.equal, tracer.call(floor, half), half)
-    is_whole = tracer.call(basic.equal, tracer.call(floor, exponent), exponent)
-    odd = tracer.call(basic.where, is_whole, script.negative(far), math.nan)
-    below = tracer.call(basic.where, is_even, far, odd)
-    return tracer.call(basic.where, script.operation("<", x, 0.0), below, far)
-
-
-@meaning("__rpow__", "exp2")
-def _power_of(tracer: Tracer, x: Any, base: Any = 2) -> Any:
-    """A number to the power of x."""
-    if isinstance(base, bool | Extent | OpenFloat) or not isinstance(base, int | float) or base <= 0:
-        raise UnreadableError("a power of a tensor is read with a number above 0 as base only")
-    scaled = tracer.script.operation("*", tracer.value(x, _dtype(tracer)), math.log(base))
-    return tracer.call(basic.exp, scaled)
-
-
-def _hyperbolic(sign: str) -> Callable[..., Any]:
-    """(exp(x) - exp(-x)) / 2, or with a plus."""
-
-    def mean(tracer: Tracer, x: Any) -> Any:
-        x = tracer.value(x, _dtype(tracer))
-        ahead, back = tracer.call(basic.exp, x), tracer.call(basic.exp, tracer.script.negative(x))
-        return tracer.script.operation("*", tracer.script.operation(sign, ahead, back), 0.5)
-
-    return mean
-
-
-meaning("sinh")(_hyperbolic("-"))
-meaning("cosh")(_hyperbolic("+"))
-
-
-@meaning("hypot")
-def _hypot(tracer: Tracer, a: Any, b: Any) -> Any:
-    squares = [tracer.call(basic.square, x) for x in (tracer.value(item, _dtype(tracer)) for item in (a, b))]
-    return tracer.call(basic.sqrt, tracer.script.operation("+", *squares))
-
-
-def _extreme(function: Any, theirs: Any) -> Callable[..., Any]:
+def _of_pair(function: Any, swapped: bool = False) -> Callable[..., Any]:
     def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+        if swapped:
+            a, b = b, a
         return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
     return mean
 
 
-meaning("maximum")(_extreme(basic.maximum, torch.maximum))
-meaning("minimum")(_extreme(basic.minimum, torch.minimum))
+_OF_PAIRS: dict[tuple[str, ...], Callable[..., Any]] = {
+    ("maximum",): basic.maximum,
+    ("minimum",): basic.minimum,
+    ("fmax",): numbers.fmax,
+    ("fmin",): numbers.fmin,
+    ("fmod",): remainders.fmod,
+    ("remainder", "__mod__"): remainders.remainder,
+    ("__floordiv__", "floor_divide"): remainders.floor_divide,
+    ("copysign",): numbers.copysign,
+    ("atan2", "arctan2"): angles.atan2,
+    ("hypot",): powers.hypot,
+    ("logaddexp",): logarithms.logaddexp,
+    ("logaddexp2",): logarithms.logaddexp2,
+    ("xlogy", "special_xlogy"): logarithms.xlogy,
+}
+_SWAPPED: dict[str, Callable[..., Any]] = {
+    "__rmod__": remainders.remainder,
+    "__rfloordiv__": remainders.floor_divide,
+    "__rpow__": powers.power,
+}
+for _theirs_of_pair, _function in _OF_PAIRS.items():
+    meaning(*_theirs_of_pair)(_of_pair(_function))
+for _name, _function in _SWAPPED.items():
+    meaning(_name)(_of_pair(_function, True))
+
+
+@meaning("heaviside")
+def _heaviside(tracer: Tracer, x: Any, values: Any) -> Any:
+    """Unlike NumPy's, torch's step of NaN is 0."""
+    dtype = _dtype(tracer)
+    step = tracer.cast(tracer.call(basic.greater, tracer.value(x, dtype), 0.0), dtype)
+    return tracer.call(
+        basic.where, tracer.call(basic.equal, tracer.value(x, dtype), 0.0), operand(tracer, values, dtype), step
+    )
 
 
 def unary(function: Any, theirs: Any) -> Callable[..., Any]:
@@ -273,26 +233,57 @@ def unary(function: Any, theirs: Any) -> Callable[..., Any]:
     return mean
 
 
-for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "sign", "square", "abs"):
+for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "square", "abs"):
     meaning(_name)(unary(getattr(basic, _name), getattr(torch, _name)))
-meaning("atan", "arctan")(unary(basic.atan, torch.atan))
-meaning("absolute", "__abs__")(unary(basic.abs, torch.abs))
+_OF_ONE: dict[tuple[str, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {
+    ("absolute", "__abs__"): (basic.abs, torch.abs),
+    ("exp2",): (powers.exp2, torch.exp2),
+    ("log2",): (logarithms.log2, torch.log2),
+    ("log10",): (logarithms.log10, torch.log10),
+    ("reciprocal",): (powers.reciprocal, torch.reciprocal),
+    ("rsqrt",): (powers.rsqrt, torch.rsqrt),
+    ("special_entr",): (logarithms.entr, torch.special.entr),
+    ("erfc", "special_erfc"): (normal.erfc, torch.erfc),
+    ("special_ndtr",): (normal.ndtr, torch.special.ndtr),
+    ("trunc", "fix"): (remainders.trunc, torch.trunc),
+    ("tan",): (angles.tan, torch.tan),
+    ("asin", "arcsin"): (angles.asin, torch.asin),
+    ("acos", "arccos"): (angles.acos, torch.acos),
+    ("atan", "arctan"): (basic.atan, torch.atan),
+    ("sinc", "special_sinc"): (angles.sinc, torch.sinc),
+    ("deg2rad",): (angles.deg2rad, torch.deg2rad),
+    ("rad2deg",): (angles.rad2deg, torch.rad2deg),
+    ("sinh",): (hyperbolic.sinh, torch.sinh),
+    ("cosh",): (hyperbolic.cosh, torch.cosh),
+    ("asinh", "arcsinh"): (hyperbolic.asinh, torch.asinh),
+    ("acosh", "arccosh"): (hyperbolic.acosh, torch.acosh),
+    ("atanh", "arctanh"): (hyperbolic.atanh, torch.atanh),
+}
+for _theirs_of_one, (_function, _own) in _OF_ONE.items():
+    meaning(*_theirs_of_one)(unary(_function, _own))
 
 
-@meaning("rsqrt")
-def _rsqrt(tracer: Tracer, x: Any) -> Any:
-    return tracer.script.operation("/", 1.0, tracer.call(basic.sqrt, tracer.value(x)))
+def _kind(function: Any) -> Callable[..., Any]:
+    return lambda tracer, x: tracer.call(function, tracer.value(x))
 
 
-def _log_of(base: float) -> Callable[..., Any]:
-    def mean(tracer: Tracer, x: Any) -> Any:
-        return tracer.script.operation("/", tracer.call(basic.log, tracer.value(x, _dtype(tracer))), math.log(base))
-
-    return mean
+for _name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite", "signbit"):
+    meaning(_name)(_kind(getattr(numbers, _name)))
 
 
-meaning("log2")(_log_of(2))
-meaning("log10")(_log_of(10))
+@meaning("sign", "sgn")
+def _sign_of(tracer: Tracer, x: Any) -> Any:
+    """Unlike NumPy's, torch's sign of NaN is 0."""
+    if isinstance(x, Filled):
+        return unary(basic.sign, torch.sign)(tracer, x)
+    dtype, value = _dtype(tracer), tracer.value(x)
+    sides = (tracer.cast(tracer.script.operation(sign, value, 0), dtype) for sign in "><")
+    return tracer.operation("-", *sides)
+
+
+@meaning("logit", "special_logit")
+def _logit(tracer: Tracer, x: Any, eps: Any = None) -> Any:
+    return tracer.call(logarithms.logit, tracer.value(x, _dtype(tracer)), *([] if eps is None else [float(eps)]))
 
 
 @meaning("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
@@ -316,11 +307,6 @@ def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
 meaning("hardtanh")(lambda tracer, x, min_val=-1.0, max_val=1.0: limited(tracer, x, min_val, max_val))
 meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
 meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
-
-
-@meaning("isfinite")
-def _isfinite(tracer: Tracer, x: Any) -> Any:
-    return tracer.script.operation("<", tracer.call(basic.abs, tracer.value(x)), float("inf"))
 
 
 @meaning("where")
@@ -369,23 +355,11 @@ def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
     return x if dtype_of(x) == dtype else tracer.cast(x, dtype)
 
 
-@meaning("isnan")
-def _isnan(tracer: Tracer, x: Any) -> Any:
-    x = tracer.value(x)
-    return tracer.call(basic.not_equal, x, x)
-
-
 @meaning("nan_to_num")
 def _without_nan(tracer: Tracer, x: Any, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
-    x, limits = tracer.value(x), torch.finfo(tracer.expected.dtype)
-    given = (
-        (x, basic.not_equal, nan, 0.0), (float("inf"), basic.equal, posinf, limits.max),
-        (float("-inf"), basic.equal, neginf, limits.min),
-    )  # fmt: skip
-    for what, compared, number, otherwise in given:
-        hit = tracer.call(compared, x, what)
-        x = tracer.call(basic.where, hit, float(otherwise if number is None else number), x)
-    return x
+    numbers_given = {"nan": nan, "posinf": posinf, "neginf": neginf}
+    options = {name: float(number) for name, number in numbers_given.items() if number is not None}
+    return tracer.call(numbers.nan_to_num, tracer.value(x), **options)
 
 
 @meaning("lerp")

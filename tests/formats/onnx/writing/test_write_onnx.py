@@ -88,6 +88,27 @@ def test_small_numbers_keep_their_digits() -> None:
     np.testing.assert_allclose(found["l"], np.log1p(np.abs(x).astype(float)), 5e-7)
 
 
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_quotients_remainders_and_powers() -> None:
+    numbers = np.array([0.0, -0.0, 7.5, -7.5, 1.0, np.inf, np.nan, 1e-30, -3.0], np.float32)
+    feeds = {"a": np.repeat(numbers, 9), "b": np.tile(numbers, 9)}
+    a, b = rg.placeholder("a", (None,)), rg.placeholder("b", (None,))
+    found = {
+        "%": a % b,
+        "//": a // b,
+        "fmod": rg.fmod(a, b),
+        "**": a**b,
+        "sign": rg.signbit(a),
+        "with": rg.copysign(b, a),
+    }
+    program = rg.compile(found)
+    assert_same(by_reference(written(program), feeds), ours(program, feeds))
+    n, m = rg.placeholder("n", (None,), "int64"), rg.placeholder("m", (None,), "int64")
+    program = rg.compile({"%": n % m, "//": n // m, "fmod": rg.fmod(n, m), "/": rg.trunc_divide(n, m), "**": n**2})
+    feeds = {"n": np.array([7, -7, 7, -7, 5, 2**53 + 1]), "m": np.array([2, 2, -2, -2, 0, 3])}
+    assert_same(by_reference(written(program), feeds), ours(program, feeds))
+
+
 def test_casts_of_what_no_integer_is() -> None:
     x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 2.9, -2.9], np.float32)
     tensor = rg.placeholder("x", (None,))

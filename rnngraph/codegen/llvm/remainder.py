@@ -1,0 +1,87 @@
+"""The remainder of a division of floats, exact for all operands: Euclid's algorithm on significands.
+
+Both operands are split into a significand in [1, 2) and an exponent. Each turn of a loop finds as many bits of the
+quotient as one float can: it multiplies the rest by that power of two, divides by the divisor's significand, rounds the
+quotient to the nearest whole number q, and subtracts q times the divisor.
+
+Why no turn rounds: the rest is a multiple of the significand's last place u, and at most 5/8 of the divisor in size.
+So it has no more bits than a float. With fused multiply-add the difference is rounded once, to itself. Without, the
+divisor is split into two halves. q has so few bits that its products with both are exact, and the difference after the
+first subtraction is less than 2^(fraction bits + 1) times u.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .instructions import Handle, Instructions
+from .vecmath_tables import FORMATS, Format
+
+
+def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
+    """``fmod``: x less the multiple of y next to it towards 0, with the sign of x."""
+    name = f"fmod_{x.element}_{x.lanes}"
+    return b.helper(name, (x.element, x.lanes), [x, y], lambda inner, operands: _remainder(inner, *operands))
+
+
+def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
+    f = FORMATS[b.dtype_of(x)]
+    x, y = b.frozen(x), b.frozen(y)
+    magnitude, divisor = b.abs(x), b.abs(y)
+    rest, exponent = _parts(b, magnitude, f)
+    unit, scale = _parts(b, divisor, f)
+    is_finite = b.compare("olt", magnitude, b.constant(float("inf"), x))
+    is_defined = b.logical_and(is_finite, b.compare("ogt", divisor, b.constant(0.0, y)))
+    zero = b.constant(0, exponent)
+    gap = b.select(is_defined, b.isub(exponent, scale), zero)
+    width = _bits_a_turn(b, f)
+
+    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+        rest, left = values
+        bits = b.select(b.compare("slt", left, b.constant(width, left)), left, b.constant(width, left))
+        bits = b.select(b.compare("sgt", bits, zero), bits, zero)
+        rest = _reduced(b, b.mul(rest, _power_of_two(b, bits, f)), unit, f)
+        left = b.isub(left, b.constant(width, left))
+        return [rest, left], b.compare("sgt", left, zero)
+
+    rest, _ = b.repeat([rest, gap], turn)
+    rest = b.select(b.compare("olt", rest, b.constant(0.0, rest)), b.add(rest, unit), rest)
+    half = b.ashr(scale, 1)  # 2^scale alone may be no normal number
+    value = b.mul(b.mul(rest, _power_of_two(b, half, f)), _power_of_two(b, b.isub(scale, half), f))
+    value = b.select(b.compare("slt", gap, zero), x, b.copysign(value, x))
+    return b.select(is_defined, value, b.constant(float("nan"), value))
+
+
+def _parts(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
+    """The significand in [1, 2) and the exponent of a number above 0; of 0 an exponent below all others."""
+    raised = f.fraction_bits + 1
+    is_subnormal = b.compare("olt", x, b.constant(f.smallest_normal, x))
+    i = b.bits(b.select(is_subnormal, b.mul(x, b.constant(2.0**raised, x)), x))
+    offset = b.select(is_subnormal, b.constant(f.bias + raised, i), b.constant(f.bias, i))
+    fraction = b.and_(i, b.constant((1 << f.fraction_bits) - 1, i))
+    return b.from_bits(b.or_(fraction, b.constant(f.one, i))), b.isub(b.lshr(i, f.fraction_bits), offset)
+
+
+def _power_of_two(b: Instructions, exponent: Handle, f: Format) -> Handle:
+    return b.from_bits(b.shl(b.iadd(exponent, b.constant(f.bias, exponent)), f.fraction_bits))
+
+
+def _low_bits(f: Format) -> int:
+    """Bits of the lower half of a significand, which has one bit more than its fraction."""
+    return (f.fraction_bits + 2) // 2
+
+
+def _bits_a_turn(b: Instructions, f: Format) -> int:
+    """Bits of the quotient that a turn finds. Its q is below twice 2^bits."""
+    return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
+
+
+def _reduced(b: Instructions, rest: Handle, unit: Handle, f: Format) -> Handle:
+    """The rest less the nearest multiple of the divisor's significand."""
+    q = b.round_even(b.div(rest, unit))
+    if b.has_fma:
+        return b.fma(b.neg(q), unit, rest)
+    i = b.bits(unit)
+    high = b.from_bits(b.and_(i, b.constant(-(1 << _low_bits(f)), i)))
+    low = b.sub(unit, high)
+    return b.sub(b.sub(rest, b.mul(q, high)), b.mul(q, low))

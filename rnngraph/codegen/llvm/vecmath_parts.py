@@ -1,0 +1,153 @@
+"""What the elementary functions are made of: the builder that they write with, and the steps that several share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .vecmath_tables import FORMATS, Format
+
+Handle = object
+
+
+class VectorBuilder(Protocol):
+    """What these functions need of a code generator. Values are opaque; every operation returns a new one.
+
+    Float operations round once, to nearest even, and no flag permits reassociation or assumes that there is
+    no NaN. `fma(x, y, z)` is x·y + z, rounded once where the target can. Integers have the width of their
+    floats and wrap; `bits` and `from_bits` reinterpret. `compare` takes LLVM's names, such as "olt", and
+    gives masks, which only `select` takes. Shift counts are Python integers.
+    """
+
+    @property
+    def has_fma(self) -> bool:
+        """True if ``fma`` rounds once."""
+        ...
+
+    def dtype_of(self, x: Handle, /) -> str:
+        """Return "float32" or "float64"."""
+        ...
+
+    def constant(self, value: float, like: Handle) -> Handle:
+        """Return the value, rounded to the element type of `like`, in every lane."""
+        ...
+
+    # fmt: off
+    def add(self, x: Handle, y: Handle, /) -> Handle: ...
+    def sub(self, x: Handle, y: Handle, /) -> Handle: ...
+    def mul(self, x: Handle, y: Handle, /) -> Handle: ...
+    def div(self, x: Handle, y: Handle, /) -> Handle: ...
+    def neg(self, x: Handle, /) -> Handle: ...
+    def sqrt(self, x: Handle, /) -> Handle: ...
+    def fma(self, x: Handle, y: Handle, z: Handle, /) -> Handle: ...
+    def abs(self, x: Handle, /) -> Handle: ...
+    def copysign(self, magnitude: Handle, sign: Handle, /) -> Handle: ...
+    def compare(self, op: str, x: Handle, y: Handle, /) -> Handle: ...
+    def select(self, mask: Handle, x: Handle, y: Handle, /) -> Handle: ...
+    def bits(self, x: Handle, /) -> Handle: ...
+    def from_bits(self, i: Handle, /) -> Handle: ...
+    def iadd(self, x: Handle, y: Handle, /) -> Handle: ...
+    def isub(self, x: Handle, y: Handle, /) -> Handle: ...
+    def and_(self, x: Handle, y: Handle, /) -> Handle: ...
+    def or_(self, x: Handle, y: Handle, /) -> Handle: ...
+    def xor(self, x: Handle, y: Handle, /) -> Handle: ...
+    def shl(self, x: Handle, count: int, /) -> Handle: ...
+    def lshr(self, x: Handle, count: int, /) -> Handle: ...
+    # fmt: on
+
+    def reciprocal_estimate(self, x: Handle, /) -> Handle | None:
+        """Return 1/x within 2^-14 of itself, for a normal x whose reciprocal is one; None where a division is due."""
+        ...
+
+
+def format_of(b: VectorBuilder, x: Handle) -> Format:
+    return FORMATS[b.dtype_of(x)]
+
+
+def at_most(b: VectorBuilder, x: Handle, limit: float) -> Handle:
+    bound = b.constant(limit, like=x)
+    return b.select(b.compare("ogt", x, bound), bound, x)
+
+
+def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
+    bound = b.constant(limit, like=x)
+    return b.select(b.compare("olt", x, bound), bound, x)
+
+
+def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
+    """`copysign` for a magnitude whose sign bit is known to be clear: one instruction less."""
+    i = b.bits(x)
+    sign = b.and_(i, b.constant(-(1 << format_of(b, x).sign_shift), like=i))
+    return b.from_bits(b.or_(b.bits(magnitude), sign))
+
+
+def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[float, ...]) -> Handle:
+    """Horner's scheme in x² over pairs of coefficients: as many operations as in x, half the latency."""
+    constants = [b.constant(c, like=x) for c in coefficients]
+    pairs = [b.fma(odd, x, even) for even, odd in zip(constants[0::2], constants[1::2], strict=False)]
+    terms = pairs + constants[len(pairs) * 2 :]
+    result = terms[-1]
+    for term in reversed(terms[:-1]):
+        result = b.fma(square, result, term)
+    return result
+
+
+def reduce_exponent(
+    b: VectorBuilder, x: Handle, factor: float, offset: int, ln2: tuple[float, ...]
+) -> tuple[Handle, Handle]:
+    """Write exp(factor·x) as 2^n · exp(factor·r), |factor·r| <= ln2/2 (Cody and Waite).
+
+    Returns r and an integer whose low bits are n + offset; the caller knows that x is bounded. The factor, a
+    power of two up to sign, is moved into the constants: scaling ln2 instead of x saves a multiplication.
+    """
+    f = format_of(b, x)
+    magic = b.constant(f.magic + offset, like=x)
+    shifted = b.fma(x, b.constant(factor * 1.4426950408889634, like=x), magic)
+    n = b.sub(shifted, magic)
+    r = x
+    for piece in ln2:
+        r = b.fma(n, b.constant(-piece / factor, like=x), r)
+    return r, b.bits(shifted)
+
+
+def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
+    """2^n from an integer whose low bits are n + bias, in 1 … 2·bias; its higher bits are shifted out."""
+    return b.from_bits(b.shl(biased, f.fraction_bits))
+
+
+def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
+    """Turn p(r) into factor·p(factor·r); exact, as factor is a power of two up to sign."""
+    return tuple(c * factor ** (k + 1) for k, c in enumerate(coefficients))
+
+
+def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
+    """exp(factor·r) for a reduced r; 1 is added last, so that this rounding is nearly the only one."""
+    h = polynomial(b, r, b.mul(r, r), scaled(f.exp, factor))
+    return b.fma(r, h, b.constant(1.0, like=r))
+
+
+def expm1_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
+    """expm1(factor·r) / factor for a reduced r; relatively exact near zero, and r itself for a denormal r."""
+    square = b.mul(r, r)
+    return b.fma(square, polynomial(b, r, square, scaled(f.expm1, factor)), r)
+
+
+def exponent_as_float(b: VectorBuilder, shifted: Handle, offset: Handle, f: Format) -> Handle:
+    """The exponent field of `shifted` less `offset`, as a float: it becomes the low bits of a large one."""
+    field = b.lshr(shifted, f.fraction_bits)
+    large = f.one + (f.fraction_bits << f.fraction_bits)  # bits of 2^fraction_bits
+    return b.sub(b.from_bits(b.or_(field, b.constant(large, like=field))), offset)
+
+
+def significand(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
+    """Return m in [2/3, 4/3) and a whole float e with x = m·2^e, for a finite x > 0."""
+    f = format_of(b, x)
+    raised = f.fraction_bits + 2
+    denormal = b.compare("olt", x, b.constant(f.smallest_normal, like=x))
+    normal = b.select(denormal, b.mul(x, b.constant(2.0**raised, like=x)), x)
+    offset = 2.0**f.fraction_bits + f.bias
+    offsets = b.select(denormal, b.constant(offset + raised, like=x), b.constant(offset, like=x))
+    i = b.bits(normal)
+    shifted = b.iadd(i, b.constant(f.one - f.two_thirds, like=i))
+    fraction_mask = b.constant((1 << f.fraction_bits) - 1, like=i)
+    mantissa = b.from_bits(b.iadd(b.and_(shifted, fraction_mask), b.constant(f.two_thirds, like=i)))
+    return mantissa, exponent_as_float(b, shifted, offsets, f)

@@ -1,0 +1,91 @@
+"""Quotients, remainders and powers of integers, as loops over bits.
+
+Not every processor divides integers, and none divides vectors of them: LLVM would call a library, or take lane after
+lane. A loop takes as many turns as the longest quotient of a vector has bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .instructions import Handle, Instructions
+
+
+def quotient(b: Instructions, x: Handle, y: Handle) -> Handle:
+    """x / y, cut off towards 0; 0 where y is 0."""
+    return b.helper(f"div_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _quotient)
+
+
+def remainder_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
+    """What is left of x / y, with the sign of x; 0 where y is 0."""
+    return b.helper(f"fmod_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _remainder)
+
+
+def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
+    """x to the y, wrapping; of a y below 0 the quotient 1 / x^-y, cut off, which is 0 where x is 0."""
+    return b.helper(f"power_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _power)
+
+
+def _quotient(b: Instructions, operands: Sequence[Handle]) -> Handle:
+    x, y = map(b.frozen, operands)
+    found, _ = _divided(b, x, y)
+    return _with_sign(b, found, b.xor(x, y))
+
+
+def _remainder(b: Instructions, operands: Sequence[Handle]) -> Handle:
+    x, y = map(b.frozen, operands)
+    _, rest = _divided(b, x, y)
+    return _with_sign(b, rest, x)
+
+
+def _with_sign(b: Instructions, magnitude: Handle, sign: Handle) -> Handle:
+    """The magnitude, negated where ``sign`` is negative."""
+    zero = b.constant(0, magnitude)
+    return b.select(b.compare("slt", sign, zero), b.isub(zero, magnitude), magnitude)
+
+
+def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
+    """Quotient and rest of magnitudes, without sign, by long division; both are 0 where y is 0."""
+    zero, one = b.constant(0, x), b.constant(1, x)
+    by_zero = b.compare("eq", y, zero)
+    dividend = _with_sign(b, x, x)
+    divisor = b.select(by_zero, one, _with_sign(b, y, y))
+    gap = b.isub(_leading_zeros(b, divisor), _leading_zeros(b, dividend))
+    gap = b.select(b.compare("sgt", gap, zero), gap, zero)
+
+    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+        rest, shifted, found, left = values
+        is_due = b.compare("sge", left, zero)
+        fits = b.logical_and(is_due, b.compare("uge", rest, shifted))
+        rest = b.select(fits, b.isub(rest, shifted), rest)
+        found = b.select(is_due, b.or_(b.shl(found, 1), b.convert("zext", fits, x.element)), found)
+        left = b.isub(left, one)
+        return [rest, b.lshr(shifted, 1), found, left], b.compare("sge", left, zero)
+
+    start = [dividend, b.binary("shl", divisor, gap), zero, gap]
+    rest, _, found, _ = b.repeat(start, turn)
+    return b.select(by_zero, zero, found), b.select(by_zero, zero, rest)
+
+
+def _leading_zeros(b: Instructions, x: Handle) -> Handle:
+    """The number of zero bits above the highest one, of 0 all of them."""
+    return b.intrinsic("ctlz", x, x, Handle("false", "i1", 1))
+
+
+def _power(b: Instructions, operands: Sequence[Handle]) -> Handle:
+    x, exponent = map(b.frozen, operands)
+    zero, one = b.constant(0, x), b.constant(1, x)
+    is_below = b.compare("slt", exponent, zero)
+    # The base of a negative exponent is 1, -1 or irrelevant, and then its parity is all that counts.
+    count = b.select(is_below, b.and_(exponent, one), exponent)
+
+    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+        result, base, left = values
+        is_odd = b.compare("ne", b.and_(left, one), zero)
+        result = b.select(is_odd, b.imul(result, base), result)
+        left = b.lshr(left, 1)
+        return [result, b.imul(base, base), left], b.compare("ne", left, zero)
+
+    result, _, _ = b.repeat([one, x, count], turn)
+    is_unit = b.logical_or(b.compare("eq", x, one), b.compare("eq", x, b.constant(-1, x)))
+    return b.select(b.logical_and(is_below, b.logical_not(is_unit)), zero, result)

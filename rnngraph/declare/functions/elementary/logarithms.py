@@ -1,0 +1,92 @@
+"""Logarithms to other bases, of sums, and times their argument."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ....public import api
+from ...tensor import Tensor, as_tensor, pair
+from ..basic import abs, clip, equal, exp, log, log1p, logical_and, logical_or, maximum, minimum, stop_gradient, where
+from ..rounding import round
+from .numbers import INFINITY
+from .powers import exp2
+
+
+@api
+def log2(x: Any) -> Tensor:
+    """Logarithm to the base 2, elementwise; exact for powers of 2, else to 3 units in the last place."""
+    return _log_to(x, 2)
+
+
+@api
+def log10(x: Any) -> Tensor:
+    """Logarithm to the base 10, elementwise; whole for powers of 10, else to 3 units in the last place."""
+    return _log_to(x, 10)
+
+
+def _log_to(x: Any, base: int) -> Tensor:
+    """log(x) / log(base); what is one unit in the last place from a whole number becomes that number."""
+    x = as_tensor(x)
+    quotient = log(x) * (1 / math.log(base))
+    whole = round(quotient)
+    unit = float(np.finfo(x.dtype).eps)
+    is_next = abs(quotient - whole) <= abs(whole) * unit
+    return quotient + stop_gradient(where(is_next, whole - quotient, 0.0))
+
+
+@api
+def logaddexp(a: Any, b: Any) -> Tensor:
+    """log(exp(a) + exp(b)), elementwise, without overflow."""
+    a, b = pair(a, b)
+    return maximum(a, b) + log1p(exp(_gap(a, b)))
+
+
+@api
+def logaddexp2(a: Any, b: Any) -> Tensor:
+    """log2(2 ** a + 2 ** b), elementwise, without overflow."""
+    a, b = pair(a, b)
+    return maximum(a, b) + log1p(exp2(_gap(a, b))) * (1 / math.log(2))
+
+
+def _gap(a: Tensor, b: Tensor) -> Tensor:
+    """-|a - b|, and 0 where both are infinite and equal.
+
+    Of two equal numbers a maximum or minimum passes the gradient to the second. So here half of it passes to a, as
+    the sum with ``maximum(a, b)`` needs, and as much is taken from b.
+    """
+    is_same = logical_and(equal(a, b), equal(abs(a), INFINITY))
+    gap = where(is_same, 0.0, a) - where(is_same, 0.0, b)
+    return minimum(-gap, gap)
+
+
+@api
+def xlogy(x: Any, y: Any) -> Tensor:
+    """x * log(y), elementwise, and 0 where x is 0 and y is a number."""
+    x, y = pair(x, y)
+    is_none = logical_and(equal(x, 0), logical_or(y <= 0, equal(y, INFINITY)))
+    return where(is_none, 0.0, x * log(where(is_none, 1.0, y)))
+
+
+@api
+def entr(x: Any) -> Tensor:
+    """-x * log(x), elementwise, 0 at 0 and -inf below: the terms of an entropy."""
+    x = as_tensor(x)
+    inside = where(x > 0, x, 1.0)
+    return where(x > 0, -x * log(inside), where(x < 0, -INFINITY, abs(x)))
+
+
+@api
+def logit(x: Any, epsilon: float | None = None) -> Tensor:
+    """log(x / (1 - x)), elementwise, of numbers from 0 to 1, else NaN; accurate near 0.5.
+
+    epsilon: x is limited to [epsilon, 1 - epsilon] first.
+    """
+    x = as_tensor(x)
+    if epsilon is not None:
+        x = clip(x, epsilon, 1 - epsilon)
+    is_middle = abs(x - 0.5) < 0.25
+    middle = where(is_middle, x, 0.5)
+    return where(is_middle, log1p((middle * 2.0 - 1.0) / (1.0 - middle)), log(x) - log1p(-x))

@@ -1,0 +1,110 @@
+"""torch's elementwise functions at signed zeros, infinities, NaN, small and large numbers: torch's own values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+F = pytest.importorskip("torch.nn", exc_type=ImportError).functional
+pytestmark = pytest.mark.peers
+
+INFINITY, NAN = math.inf, math.nan
+MAGNITUDES = [0, 1e-40, 1e-30, 1e-8, 1e-4, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 5, 7, 20, 80, 88.5, 89.2, 100, 300,
+              1e5, 1e10, 1e20, 1e30, 3.4028235e38, INFINITY, NAN]  # fmt: skip
+POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
+Function = Callable[..., Any]
+ELEMENTS: dict[str, Function] = {
+    **{name: getattr(torch, name) for name in (
+        "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "erf", "erfc",
+        "exp", "exp2", "expm1", "floor", "frac", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "log", "log10",
+        "log1p", "log2", "logit", "nan_to_num", "neg", "rad2deg", "reciprocal", "round", "rsqrt", "sgn", "sigmoid",
+        "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
+    )},
+    **{name: getattr(torch.special, name) for name in ("entr", "ndtr", "expit")},
+    **{name: getattr(F, name) for name in (
+        "celu", "elu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "relu",
+        "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "gelu",
+    )},
+    "tanh gelu": lambda x: F.gelu(x, approximate="tanh"), "threshold": lambda x: F.threshold(x, 0.5, 9.0),
+    "celu 2": lambda x: F.celu(x, 2.0), "finite": lambda x: torch.nan_to_num(x, 1.0, 2.0, 3.0),
+    **{f"power {exponent}": (lambda x, exponent=exponent: x**exponent) for exponent in (
+        0, 1, 2, 3, -1, -2, 9, 0.5, 2.5, -0.5, 70.0,
+    )},
+    **{f"{base} to it": (lambda x, base=base: torch.pow(base, x)) for base in (2.0, 0.5, -2.0, 0.0, 1.0)},
+    "% 0.1": lambda x: x % 0.1, "% -3": lambda x: x % -3.0, "fmod": lambda x: torch.fmod(x, 0.1),
+    "// 0.1": lambda x: x // 0.1, "// 2": lambda x: x // 2, "5 % x": lambda x: 5.0 % x, "5 // x": lambda x: 5.0 // x,
+    "floored": lambda x: torch.div(x, 0.1, rounding_mode="floor"),
+    "cut": lambda x: torch.div(x, 0.1, rounding_mode="trunc"),
+}  # fmt: skip
+PAIRS: dict[str, Function] = {
+    **{name: getattr(torch, name) for name in (
+        "atan2", "copysign", "fmax", "fmin", "fmod", "floor_divide", "heaviside", "hypot", "logaddexp", "logaddexp2",
+        "maximum", "minimum", "pow", "remainder", "xlogy",
+    )},
+}  # fmt: skip
+UP_TO_1E5 = ("sin", "cos", "tan")
+"""Beyond, sine and cosine of ``rg`` mean nothing."""
+LEAST = {
+    "sigmoid": 2e-38, "expit": 2e-38, "silu": 2e-36, "power -2": 2e-40, "sinc": 1e-7, "ndtr": 6e-8, "tanhshrink": 2e-8,
+    "gelu": 1e-6,
+}  # fmt: skip
+"""How far torch is off where its own result is rounded from what cancels, or where it leaves subnormal numbers out."""
+NAN_OF_TORCH = ("gelu", "sinc", "% 0.1", "fmod", "5 % x", "remainder")
+"""torch's vector code gives NaN for an infinite argument, and for remainders of large quotients and tiny divisors."""
+
+
+class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
+
+
+def read(function: Function, *arrays: Any) -> tuple[Any, list[Any]]:
+    """torch's values, and those of the net and of its script."""
+    tensors = [torch.tensor(item) for item in arrays]
+    net = rg.read_torch(Module(function).eval(), tuple(tensors))
+    feeds = dict(zip(net.inputs, arrays, strict=True))
+    (name,) = net.outputs
+    names: dict[str, Any] = {}
+    exec(compile(net.script(), "net.py", "exec"), names)
+    programs = net.program(), names["program"]
+    return function(*tensors).numpy(), [np.asarray(program.inference(feeds)[name]) for program in programs]
+
+
+def check(name: str, wanted: Any, found: Any, *where: Any) -> None:
+    assert found.dtype == wanted.dtype
+    bound, least = 8e-7, LEAST.get(name, 3e-45)
+    with np.errstate(invalid="ignore"):
+        near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+        if wanted.dtype.kind == "f":
+            near |= np.abs(found - wanted) <= np.maximum(np.abs(wanted) * np.float32(bound), np.float32(least))
+    if name in NAN_OF_TORCH:
+        near |= np.isnan(wanted) & np.isfinite(where[-1]) & (where[-1] != 0)
+        near |= np.isnan(wanted) & (found == np.inf)
+    assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_a_function_of_one_number(name: str) -> None:
+    x = POINTS[~(np.abs(POINTS) > 1e5) | ~np.isfinite(POINTS)] if name in UP_TO_1E5 else POINTS
+    wanted, found = read(ELEMENTS[name], x)
+    for values in found:
+        check(name, wanted, values, x)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_function_of_two_numbers(name: str) -> None:
+    a, b = (item.ravel().astype(np.float32) for item in np.meshgrid(POINTS, POINTS))
+    wanted, found = read(PAIRS[name], a, b)
+    for values in found:
+        check(name, wanted, values, a, b)
