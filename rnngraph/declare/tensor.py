@@ -27,8 +27,7 @@ from ..missing import OF_TENSORS, Unoperated
 from ..public import api
 from .layer import in_layer
 from .nest import flatten
-from .public_types import check_dtype, public_dim, public_type
-from .slices import bounds_of, position_of
+from .public_types import bounds_of, check_dtype, position_of, public_dim, public_type
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
