@@ -22,8 +22,7 @@ import rnngraph as rg
 from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
-from rnngraph.passes.quantization.reduced_weights import ReducedWeights
-from rnngraph.runtime.native import compile_options, weight_options
+from rnngraph.runtime.native import weight_options
 
 pytestmark = pytest.mark.sampled(4)
 
@@ -46,11 +45,9 @@ GENERATOR = np.random.default_rng(2)
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of every size are made narrow, so that odd and small ones are tried."""
 
-    def reduction(weights: str, activations: str, target: Any) -> ReducedWeights | None:
-        chosen = weight_options.reduction(weights, activations, target)
-        return chosen and replace(chosen, least_depth=1, least_weights=1)
-
-    monkeypatch.setattr(compile_options, "reduction", reduction)
+    kind_of = weight_options.narrow_kind
+    forced = partial(replace, force=True)
+    monkeypatch.setattr(weight_options, "narrow_kind", lambda narrow, *rest: kind_of(forced(narrow), *rest))
 
 
 def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
@@ -449,3 +446,115 @@ def test_units_beside_one_of_whole_steps_keep_their_weights(target: str) -> None
     exact = x.astype(np.float64) @ weight.astype(np.float64)
     assert np.abs(found - exact)[:, :7].max() < 0.5
     assert np.abs(exact)[:, :7].max() > 5
+
+
+# Which weights become narrow --------------------------------------------------------------------------
+
+
+def small_net() -> rg.Tensor:
+    """A GRU and a layer whose weights are smaller than what pays."""
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(32), rg.placeholder("x", (None, None, 32)))
+    return rg.dense(outputs, 10, name="head")
+
+
+def held(program: rg.Program) -> dict[str, str]:
+    """By the last part of a parameter's name, how the summary says that it is held."""
+    lines = [line.split() for line in program.summary().splitlines() if line.startswith("  ")]
+    return {words[0]: words[next(at for at, word in enumerate(words) if word.endswith("]")) + 1] for words in lines}
+
+
+DOTS = pytest.mark.skipif("int8" not in host().dots, reason="without dot products small weights become narrow, too")
+BODIES = "gates/kernel", "candidate/kernel"
+
+
+@DOTS
+def test_a_kind_that_changes_nothing_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"test_narrow_weights.py:\d+: weights=\"int8\" changes nothing") as caught:
+        program = rg.compile(small_net(), weights="int8")
+    (warning,) = caught
+    for text in ("rnn/gru_cell/gates/kernel: float32, as 2,048 elements", 'rg.Narrow("int8", force=True)', "head/k"):
+        assert text in str(warning.message)
+    assert set(held(program).values()) == {"float32,", "float32"}
+    assert "2,048 elements are fewer than the 4,096 from which int8 pays" in program.summary()
+
+
+@pytest.mark.filterwarnings("error")
+def test_small_weights_are_forced() -> None:
+    exact, x = rg.compile(small_net(), seed=3), normal(2, 5, 32)
+    program = rg.compile(small_net(), seed=3, weights=rg.Narrow("int8", force=True))
+    assert [held(program)[name] for name in (*BODIES, "kernel", "bias")] == ["int8", "int8", "int8", "float32"]
+    error = np.abs(program.inference(x=x) - exact.inference(x=x)).max()
+    assert 1e-5 < error < 0.05
+    kernels = rounded_kernels({name: exact.parameters[name] for name in exact.parameters if "gru" in name}, 32, "int8")
+    kernels |= {"head/kernel": rounded(exact.parameters["head/kernel"], "int8")}
+    kernels |= {"head/bias": exact.parameters["head/bias"]}
+    states, _ = reference.dynamic_rnn(reference.GRU(32), kernels, x)
+    expected = states @ kernels["head/kernel"] + kernels["head/bias"]
+    np.testing.assert_allclose(program.inference(x=x), expected, rtol=0, atol=FAR["int8"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
+    """The first pattern that matches counts; saved programs and pickles keep all of it, compiled code knows it."""
+    narrow = partial(rg.Narrow, force=True)
+    kinds = {"head/*": narrow("bfloat16"), "*gates*": "float32", "*": narrow("int8")}
+    program, x = rg.compile(small_net(), seed=3, weights=kinds), normal(2, 5, 32)
+    assert [held(program)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "bfloat16"]
+    program.save(tmp_path / "net")
+    again, pickled = rg.load(tmp_path / "net"), rg.loads(rg.dumps(program))
+    for other in (again, pickled):
+        assert other.summary() == program.summary()
+        same(other.inference(x=x), program.inference(x=x))
+    exact = rg.load(tmp_path / "net", weights="float32")
+    same(exact.inference(x=x), rg.compile(small_net(), seed=3).inference(x=x))
+    one = rg.load(tmp_path / "net", weights={"*candidate*": rg.Narrow("int8", force=True)})
+    assert [held(one)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "float32"]
+    assert 0 < np.abs(one.inference(x=x) - exact.inference(x=x)).max() < 0.05
+
+
+@DOTS
+def test_each_pattern_without_effect_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"\"int8\" of weights\['head/\*'\] changes nothing.*What is narrow: rnn"):
+        rg.compile(small_net(), weights={"head/*": "int8", "*": rg.Narrow("int8", force=True)})
+    with pytest.warns(UserWarning, match="no product multiplies activations by it"):
+        rg.compile(small_net(), weights={"*bias": rg.Narrow("int8", force=True)})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"tail/*": "int8"}, r"'tail/\*'\] matches no parameter; there are rnn/gru_cell/gates/kernel, .*head/bias"),
+        ({"*": "int8", "head/*": "bfloat16"}, r"'head/\*'\] has no effect.*write 'head/\*' before"),
+        ({"head/*": "int2"}, "use one of float32, bfloat16, int8"),
+        ({7: "int8"}, "7 is no text"),
+        (7, "use one of float32, bfloat16, int8"),
+    ],
+)
+def test_wrong_kinds_are_errors(weights: Any, message: str) -> None:
+    with pytest.raises((rg.ArgumentError, rg.DtypeError), match=message):
+        rg.compile(small_net(), weights=weights)
+
+
+def test_a_parameter_of_float64_that_stays_may_be_float64() -> None:
+    x, wide = rg.placeholder("x", (None, 64)), rg.placeholder("w", (None, 64), "float64")
+    outputs = {"narrow": rg.dense(x, 64, name="one"), "wide": rg.dense(wide, 64, name="two")}
+    rg.compile(outputs, weights={"one/*": "int8"})
+    with pytest.raises(rg.DtypeError, match="two/kernel is float64"):
+        rg.compile(outputs, weights="int8")
+
+
+def test_exports_say_how_weights_are_held(tmp_path: Path) -> None:
+    program = rg.compile(small_net(), weights={"head/*": rg.Narrow("int8", force=True)})
+    net = program.inference.export(tmp_path / "net", link=False)
+    header = net.files["net.h"].read_text()
+    assert "head/kernel: int8" in header
+    assert "rnn/gru_cell/gates/kernel, rnn/gru_cell/gates/bias" in header
+    plain = rg.compile(small_net()).inference.export(tmp_path / "plain", link=False)
+    assert "int8" not in plain.files["net.h"].read_text()
+    assert net.files["net.o"].read_bytes() != plain.files["net.o"].read_bytes()
+
+
+def test_a_profile_says_how_weights_are_held() -> None:
+    program = rg.compile(small_net(), weights=rg.Narrow("int8", force=True))
+    profile = program.inference.profile(x=normal(1, 2, 32), seconds=0.05)
+    assert "Weights: rnn/gru_cell/gates/kernel, " in profile.headline()

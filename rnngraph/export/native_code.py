@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,15 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ExportSource:
-    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled."""
+    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled.
+
+    held_weights: texts that say how code of some options holds parameters; none where all are float32.
+    """
 
     source: GraphSource
     parameters: Parameters
     options: CompileOptions
+    held_weights: Callable[[CompileOptions], Sequence[str]]
 
 
 def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:

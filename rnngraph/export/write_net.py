@@ -8,7 +8,7 @@ import keyword
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,8 @@ def export(
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
     net, test = _made(given, values, form, name, batch, rows, targets, weights == "embedded", where)
+    held = given.held_weights(replace(given.options, target=targets[0]))
+    net = replace(net, held_weights=tuple(held))
     code = exported_code(net.variants, name, debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}

@@ -11,5 +11,6 @@ blocks of zeros.
 Beside the pipeline, where they are asked for: ``squeeze`` drops the axis of a single step, ``recomputation`` computes
 again what a derivative reads; in training, ``label_weights`` weighs labels by class, ``train_step`` makes parameters of
 gradients, ``samples`` draws several times, and ``shards`` takes some of a batch's rows. ``chunks`` makes graphs of
-chunks for streams. ``loops`` holds what passes over scans share. Knows no cell and no processor.
+chunks for streams. ``held_weights`` says which weights became narrow. ``loops`` holds what passes over scans share.
+Knows no cell and no processor.
 """

@@ -51,6 +51,7 @@ class Profile(Telling, Mapping[str, Part]):
     calls: that were counted.
     workers: that shared them.
     limits: of this machine.
+    weights: how the calls hold parameters, where some were asked to be narrow.
     """
 
     graph: str
@@ -62,6 +63,7 @@ class Profile(Telling, Mapping[str, Part]):
     calls: int
     workers: int
     limits: Limits
+    weights: str = ""
 
     # The mapping ---------------------------------------------------------------------------------
 
@@ -120,6 +122,7 @@ class Profile(Telling, Mapping[str, Part]):
             f"{duration(self.seconds)} in native code, {duration(self.python)} in Python ({outside:.1%}). "
             f"Floor here: {duration(self.floor)}. "
             f"{self.calls:,} calls counted; {self.unowned:.1%} of native time is no line's."
+            f"{f' Weights: {self.weights}.' if self.weights else ''}"
         )
 
     def tables(self) -> Iterator[Titled]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
@@ -16,9 +17,11 @@ from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.graph import Graph
+from ..passes.held_weights import held_text, held_weights
 from ..public import api, no_more
 from ..runtime.calls.results import Given
 from ..runtime.direct.direct_code import DIRECT
+from ..runtime.native.compile_options import CompileOptions
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
@@ -91,7 +94,8 @@ class InferenceGraph(CallableGraph[Given]):
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
-        return self._profiled(self._form(self._names()), arrays, where, seconds, self)
+        profile = self._profiled(self._form(self._names()), arrays, where, seconds, self)
+        return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
     def stream(self, batch: int = 1) -> Stream[Given]:
@@ -201,9 +205,14 @@ class InferenceGraph(CallableGraph[Given]):
 
         parts = self.parts
         return export(
-            ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
-            dispatch, link, form, debug, rows, user_line(),
+            ExportSource(parts.source, parts.parameters, parts.options, self._held_weights), directory, name, batch,
+            target, weights, dispatch, link, form, debug, rows, user_line(),
         )  # fmt: skip
+
+    def _held_weights(self, options: CompileOptions) -> list[str]:
+        """Return how inference holds parameters, as texts; none where no weights were asked to be narrow."""
+        reduced = options.reduced
+        return [] if reduced is None else held_text(held_weights(self.graph, reduced, options.parameters))
 
 
 DIRECT.takes_over(InferenceGraph, "__call__", "_direct", "__call__($self, feeds=None, /, *excess, out=None, **named)")

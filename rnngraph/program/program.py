@@ -24,13 +24,14 @@ from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions, steps_per_turn
 from ..runtime.native.notices import Notices
 from ..runtime.native.object_cache import Cache, cache_of, option_of
-from ..runtime.native.weight_options import check_weights
+from ..runtime.native.weight_options import FLOAT32, WeightRules, Weights, check_weights, weight_rules
 from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
 from .callable_graph import BARE, CallableGraph
 from .columns import ColumnCall
+from .held_weights import warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
 from .input_specs import InputSpec, InputSpecs, output_specs
@@ -59,7 +60,7 @@ class _Options(TypedDict, total=False):
     target: str | None
     threads: int
     unroll: int | str | None
-    weights: str
+    weights: Weights
     activations: str
     sparse: bool
     parameters: Any
@@ -83,7 +84,7 @@ def compile(  # the field's name for it
     target: str | None = None,
     threads: int = 1,
     unroll: int | str | None = None,
-    weights: str = "float32",
+    weights: Weights = "float32",
     activations: str = "float32",
     sparse: bool = False,
     parameters: Any = None,
@@ -99,8 +100,10 @@ def compile(  # the field's name for it
     target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
     threads: how many may share a call; results do not depend on it.
     unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length).
-    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does not
-        see it.
+    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights, or
+        ``rg.Narrow(kind, force=True)``, by small ones too; training does not see it. A mapping from patterns of
+        parameters' names to kinds, such as ``{"head/*": "bfloat16", "*": "int8"}``, of which the first that matches
+        counts. A warning says where a kind changes nothing; ``summary()`` says how each parameter is held.
     activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
     sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
@@ -121,10 +124,12 @@ def compile(  # the field's name for it
     source = DeclaredSource(outputs, loss, known, states, classes)
     check_shared(source, known, other, user_line())
     number = seed_number(seed)
-    return Program(
-        source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
-        activations, sparse=flag(sparse, "sparse"),
+    program: Program[Any] = Program(
+        source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
+        weight_rules(weights), activations, sparse=flag(sparse, "sparse"),
     )  # fmt: skip
+    warn_of_kinds_without_effect(program.inference, program.options, user_line())
+    return program
 
 
 @api
@@ -133,7 +138,7 @@ def load(
     threads: int = 1,
     target: str | None = None,
     cache: bool | str | os.PathLike[str] = True,
-    weights: str | None = None,
+    weights: Weights | None = None,
     activations: str | None = None,
     sparse: bool | None = None,
 ) -> Program[Any]:
@@ -149,7 +154,10 @@ def load(
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
 
-    return _of_source(read_program(path), threads, target, cache, weights, activations, sparse)
+    program = _of_source(read_program(path), threads, target, cache, weights, activations, sparse)
+    if weights is not None:
+        warn_of_kinds_without_effect(program.inference, program.options, user_line())
+    return program
 
 
 @api
@@ -188,15 +196,17 @@ def dumps(thing: Any) -> bytes:
 
 
 def _of_source(
-    saved: SavedSource, threads: int, target: str | None, cache: Any, weights: str | None = None,
+    saved: SavedSource, threads: int, target: str | None, cache: Any, weights: Weights | None = None,
     activations: str | None = None, sparse: bool | None = None,
 ) -> Program[Any]:  # fmt: skip
     settings = saved.settings
     parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
     if weights is None:
-        weights, activations = settings.weights, settings.activations if activations is None else activations
+        rules, activations = settings.weights, settings.activations if activations is None else activations
+    else:
+        rules = weight_rules(weights)
     program = Program(
-        saved, parameters, settings.seed, target, threads, settings.unroll, cache, weights,
+        saved, parameters, settings.seed, target, threads, settings.unroll, cache, rules,
         "float32" if activations is None else activations,
         sparse=settings.sparse if sparse is None else flag(sparse, "sparse"),
     )  # fmt: skip
@@ -232,7 +242,7 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     def __init__(
         self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
+        unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: WeightRules = FLOAT32,
         activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
@@ -244,7 +254,10 @@ class Program(Uncalled, Generic[Given, Trained]):
         kept = cache_of(cache, user_line())
         if is_full:
             check_lengths(lowered.graph)
-        options = CompileOptions(chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices())
+        options = CompileOptions(
+            chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices(),
+            tuple(lowered.slots.values()),
+        )  # fmt: skip
         parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
         self.parts, self.parameters, self.options = parts, parameters, options
         self.structure, self.loss = source.structure, source.loss
@@ -426,6 +439,9 @@ class Program(Uncalled, Generic[Given, Trained]):
         multiplying at the target's vector width and of reading the weights from the cache that holds them all, and
         the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
+
+        Where ``weights=`` asks for narrow ones, a line for each parameter says in which kind it is held, and why it
+        stays float32 where it does.
         """
         from .summary import summary_of
 

@@ -11,6 +11,7 @@ from ..display.html import table
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ..passes.held_weights import held_weights
 from ..passes.pipeline import reducing, run
 from ..passes.quantization.reduced_weights import ReducedWeights
 
@@ -53,23 +54,30 @@ HEAD = ("layer", "parameters", "bytes", "FMAs a step", "about")
 class Summary(str):
     """The table of layers as text; a notebook shows it as a table, with the shapes of each layer's parameters.
 
-    rows: of the table, a tuple of texts each, the sum last. shapes: of parameters by layer.
+    rows: of the table, a tuple of texts each, the sum last. shapes: of parameters by layer. held: by layer a line for
+    each parameter, which says how inference holds it; empty where all are float32 and nothing else was asked for.
     """
 
-    __slots__ = ("rows", "shapes")
+    __slots__ = ("held", "rows", "shapes")
     rows: Sequence[tuple[str, ...]]
     shapes: Mapping[str, str]
+    held: Mapping[str, Sequence[str]]
 
     @staticmethod
-    def of(rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str]) -> Summary:
-        width = max(len(name) for name, *_ in rows)
-        lines = (f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}" for name, *cells in (HEAD, *rows))
+    def of(
+        rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str], held: Mapping[str, Sequence[str]] | None = None
+    ) -> Summary:  # fmt: skip
+        width, under = max(len(name) for name, *_ in rows), held or {}
+        lines = []
+        for name, *cells in (HEAD, *rows):
+            lines.append(f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}")
+            lines += [f"  {line}" for line in under.get(name, ())]
         made = Summary("\n".join(lines))
-        made.rows, made.shapes = rows, shapes
+        made.rows, made.shapes, made.held = rows, shapes, under
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Summary.of, (self.rows, self.shapes)
+        return Summary.of, (self.rows, self.shapes, self.held)
 
     def _repr_html_(self) -> str:
         rows = [(name, self.shapes.get(name, ""), *cells) for name, *cells in self.rows]
@@ -90,10 +98,16 @@ def summary_of(graph: Graph, parameters: Parameters, target: Target, reduced: Re
     times = [layer.seconds(target, weights) for layer in layers.values()]
     rows = [_row(name, layer, seconds) for (name, layer), seconds in zip(layers.items(), times, strict=True)]
     shapes: dict[str, list[str]] = {}
+    under: dict[str, list[str]] = {}
+    held = {} if reduced is None else held_weights(graph, reduced, parameters)
     for name, array in parameters.items():
         owner = parameters.layer(name)
-        shapes.setdefault(owner, []).append(f"{name.removeprefix(f'{owner}/')} {list(array.shape)}")
-    return Summary.of([*rows, _row("in all", total, sum(times))], {key: ", ".join(of) for key, of in shapes.items()})
+        own = f"{name.removeprefix(f'{owner}/')} {list(array.shape)}"
+        shapes.setdefault(owner, []).append(f"{own} {'+'.join(held[name].kinds)}".rstrip() if held else own)
+        if held:
+            under.setdefault(owner, []).append(f"{own}  {held[name]}")
+    all_rows = [*rows, _row("in all", total, sum(times))]
+    return Summary.of(all_rows, {key: ", ".join(of) for key, of in shapes.items()}, under)
 
 
 def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:

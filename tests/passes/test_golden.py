@@ -22,7 +22,7 @@ from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass, pipeline
-from rnngraph.passes.quantization.reduced_weights import ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import NarrowKind, ReducedWeights
 from rnngraph.passes.recomputation.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
@@ -47,9 +47,9 @@ PASSES: dict[str, Pass] = {
     "unroll_full": Unroll("full"),
     "squeeze": Squeeze(),
     "recompute": Recompute(2),
-    "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
-    "reduced_weights_bytes": ReducedWeights("int8", True, False, "uint8", least_depth=2, least_weights=9),
-    "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
+    "reduced_weights_int8": ReducedWeights(NarrowKind("int8", dots=True, least_depth=2, least_weights=9)),
+    "reduced_weights_bytes": ReducedWeights(NarrowKind("int8", True, False, "uint8", least_depth=2, least_weights=9)),
+    "reduced_weights_bfloat16": ReducedWeights(NarrowKind("bfloat16", dots=True, least_depth=2, least_weights=9)),
     "sparse_products": SparseProducts(least_rows=3, least_columns=3),
     "samples": Samples(3),
     "split_training": Split(training=True),

@@ -24,12 +24,14 @@ C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64":
 class Description:
     """name: prefix of all names. batch: rows that are compiled in, None where callers say how many there are. variants:
     of the code, for one target or several levels of one processor. classes: names of classes, by an output's name.
+    held_weights: how parameters are held, where some were asked to be narrow.
     """
 
     name: str
     batch: int | None
     variants: tuple[ExportedNet, ...]
     classes: Classes = field(default_factory=dict)
+    held_weights: tuple[str, ...] = ()
 
     @property
     def first(self) -> ExportedNet:
@@ -113,6 +115,8 @@ class Description:
         }
         if self.classified:
             found["classes"] = {port.shown: [*names] for port, names in self.classified}
+        if self.held_weights:
+            found["held_weights"] = list(self.held_weights)
         if not first.embedded:
             found["weights_size"] = self.weights_bytes
             found["parameters"] = [

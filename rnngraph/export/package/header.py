@@ -26,6 +26,7 @@ def header(net: Description) -> str:
         *(f" * {line}" for line in textwrap.wrap(f"{rows} at a time. {about}", 110)),
         " *",
         *(f" * {line}" for line in textwrap.wrap(f"It needs {net.needs}.", 110)),
+        *_held_weights(net),
         " */",
         f"#ifndef {macro}_H",
         f"#define {macro}_H",
@@ -71,6 +72,17 @@ _SEQUENCE = (
     "results and its scratch, which is the caller's. So calls can run in different threads at the same time, each with "
     f"a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
 )
+
+
+def _held_weights(net: Description) -> list[str]:
+    """How the code holds each parameter, where some were asked to be narrow."""
+    if not net.held_weights:
+        return []
+    return [" *", " * Weights:", *(f" *   {in_comment(line)}" for text in net.held_weights for line in _wrapped(text))]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 108, subsequent_indent="  ", break_long_words=False)
 
 
 def _array(port: Port) -> str:

@@ -3,25 +3,30 @@
 A weight is whatever is made of parameters and constants alone. Each product is written out in casts, scales and
 products of narrow numbers (``narrow_products``), so that what comes after needs to know nothing of it: what concerns
 weights alone leaves the loops and is computed when parameters change.
-Law: values as with weights that are rounded to the form, up to the rounding of activations to 16 bits (to 8 where
+Law: values as with weights that are rounded to their kinds, up to the rounding of activations to 16 bits (to 8 where
 they are not ``split``). What is no such product keeps its bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from ...ir.graph import Graph, Node, rewrite, symbols_of_node, with_body
 from ...ir.scan import ScanParts
+from ...ir.types import ITEM_BYTES
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MOST_DEPTH = 1 << 16
 """Rows of a weight: so many products of two bytes each do not exceed 32 bits."""
 
+Sources = Mapping[Node, frozenset[str]]
+"""Nodes that are made of parameters and constants alone, and the names of these parameters."""
+
 
 @dataclass(frozen=True)
-class ReducedWeights:
-    """Law: values as with weights rounded to ``form``, up to the rounding of activations to 16 bits.
+class NarrowKind:
+    """How weights of one kind are multiplied on one target.
 
     dots: whether the target multiplies narrow numbers; else weights are widened as they are read. split: whether
     activations keep 16 bits, in two parts, and not 8. bytes: where they don't beside int8 weights, ``uint8`` or
@@ -35,55 +40,147 @@ class ReducedWeights:
     bytes: str = ""
     least_depth: int = 32
     least_weights: int = 4096
-    name: str = "reduced_weights"
 
-    def __call__(self, graph: Graph) -> Graph:
-        return self._reduced(graph, {node for node in graph.inputs if node.op == "parameter"})
-
-    def _reduced(self, graph: Graph, fixed: set[Node]) -> Graph:
-        """fixed: inputs that are parameters, or made of them alone."""
-        weights = made_of(graph, fixed)
-        narrowing = self._narrowing()
-
-        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-            if node.op == "scan":
-                return self._scan(node, operands, weights)
-            if node.op != "matmul" or not self._is_reduced(node, weights):
-                return None
-            left, right, *start = operands
-            return narrowing.product(left, right, start[0] if start else None, node)
-
-        return rewrite(graph, rule)
-
-    def _is_reduced(self, node: Node, weights: set[Node]) -> bool:
-        """Whether a product is one of activations and a weight that is large enough: a rule of types and shapes."""
-        left, right = node.operands[:2]
-        if left.dtype != "float32" or right.tensor.rank != 2 or left in weights or right not in weights:
-            return False
-        depth, columns = right.shape[0], Weight.of(right).source.shape[1]
-        if not isinstance(depth, int) or not isinstance(columns, int):
-            return False
-        return self.least_depth <= depth <= MOST_DEPTH and depth * columns >= self.least_weights
-
-    def _narrowing(self) -> Narrowing:
+    def narrowing(self) -> Narrowing:
+        """Return how products of this kind are written out, for one graph."""
         if self.bytes:
             return Bytes(self.bytes)
         if not self.dots:
             return Widened(self.form, self.split)
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
-    def _scan(self, node: Node, operands: tuple[Node, ...], weights: set[Node]) -> Node | None:
-        body, invariants = node["body"], ScanParts.of(node).invariants
-        changed = self._reduced(body, {inside for inside, outside in invariants if outside in weights})
-        return None if changed is body else with_body(node, operands, changed)
+    def objection(self, product: Node) -> str:
+        """Return why the weight of a product stays float32, by types and shapes alone; empty if it becomes narrow."""
+        left, right = product.operands[:2]
+        if left.dtype != "float32":
+            return f"it multiplies {left.dtype}"
+        if right.tensor.rank != 2:
+            return f"it has {right.tensor.rank} axes, and {self.form} is for matrices"
+        depth, columns = right.shape[0], Weight.of(right).source.shape[1]
+        if not isinstance(depth, int) or not isinstance(columns, int):
+            return "its size is open"
+        if depth > MOST_DEPTH:
+            return f"{depth:,} rows are more than {MOST_DEPTH:,}"
+        if depth < self.least_depth:
+            return f"{depth:,} rows are fewer than the {self.least_depth:,} from which {self.form} pays"
+        if depth * columns < self.least_weights:
+            return f"{depth * columns:,} elements are fewer than the {self.least_weights:,} from which {self.form} pays"
+        return ""
 
 
-def made_of(graph: Graph, fixed: set[Node]) -> set[Node]:
+@dataclass(frozen=True)
+class WeightUse:
+    """The weight of one product.
+
+    Attributes:
+        parameters: Names of the parameters that it is made of.
+        kind: Kind in which it is multiplied.
+        objection: Why it stays float32 although a narrow kind was asked for.
+    """
+
+    parameters: frozenset[str]
+    kind: str
+    objection: str = ""
+
+
+@dataclass(frozen=True)
+class ReducedWeights:
+    """Law: values as with weights rounded to their kinds, up to the rounding of activations to 16 bits.
+
+    Attributes:
+        kind: Kind of weights that are made of no parameter of ``named``; None leaves them float32.
+        named: Kinds of parameters, by name. A weight of several parameters has the widest of their kinds.
+    """
+
+    kind: NarrowKind | None
+    named: tuple[tuple[str, NarrowKind | None], ...] = ()
+    name: str = "reduced_weights"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return self._reduced(graph, parameters_of(graph))
+
+    def uses(self, graph: Graph) -> Iterator[WeightUse]:
+        """Yield the weight of each product of activations and a weight, in order; what the pass does to each."""
+        yield from self._uses(graph, parameters_of(graph))
+
+    def _reduced(self, graph: Graph, fixed: Sources) -> Graph:
+        """fixed: inputs that are parameters, or made of them alone."""
+        weights = sources_of(graph, fixed)
+        narrowings: dict[NarrowKind, Narrowing] = {}
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                return self._scan(node, operands, weights)
+            kind = self._kind(node, weights)
+            if kind is None or kind.objection(node):
+                return None
+            left, right, *start = operands
+            narrowing = narrowings.setdefault(kind, kind.narrowing())
+            return narrowing.product(left, right, start[0] if start else None, node)
+
+        return rewrite(graph, rule)
+
+    def _kind(self, node: Node, weights: Sources) -> NarrowKind | None:
+        """The kind that a product of activations and a weight is asked to be of; None of any other node."""
+        if not _multiplies_weight(node, weights):
+            return None
+        named = dict(self.named)
+        kinds = [named.get(name, self.kind) for name in sorted(_names(node, weights))] or [self.kind]
+        known = [kind for kind in kinds if kind is not None]
+        return max(known, key=_width) if len(known) == len(kinds) else None
+
+    def _uses(self, graph: Graph, fixed: Sources) -> Iterator[WeightUse]:
+        weights = sources_of(graph, fixed)
+        for node in graph.nodes:
+            if node.op == "scan":
+                yield from self._uses(node["body"], _inside(node, weights))
+            elif _multiplies_weight(node, weights):
+                kind = self._kind(node, weights)
+                objection = "" if kind is None else kind.objection(node)
+                form = "float32" if kind is None or objection else kind.form
+                yield WeightUse(_names(node, weights), form, objection)
+
+    def _scan(self, node: Node, operands: tuple[Node, ...], weights: Sources) -> Node | None:
+        changed = self._reduced(node["body"], _inside(node, weights))
+        return None if changed is node["body"] else with_body(node, operands, changed)
+
+
+def _width(kind: NarrowKind) -> tuple[int, int]:
+    return ITEM_BYTES[kind.form], kind.least_weights
+
+
+def _multiplies_weight(node: Node, weights: Sources) -> bool:
+    """Whether a node is a product of activations and a weight."""
+    return node.op == "matmul" and node.operands[0] not in weights and node.operands[1] in weights
+
+
+def _names(product: Node, weights: Sources) -> frozenset[str]:
+    """The parameters of the matrix that a product's weight is cut of."""
+    right = product.operands[1]
+    return weights[Weight.of(right).source if right.tensor.rank == 2 else right]
+
+
+def _inside(scan: Node, weights: Sources) -> Sources:
+    """The inputs of a scan's body that are made of parameters and constants alone."""
+    return {inside: weights[outside] for inside, outside in ScanParts.of(scan).invariants if outside in weights}
+
+
+def parameters_of(graph: Graph) -> Sources:
+    """The inputs of a graph that are parameters, each made of itself."""
+    return {node: frozenset((str(node["label"]),)) for node in graph.inputs if node.op == "parameter"}
+
+
+def sources_of(graph: Graph, fixed: Sources) -> Sources:
     """Nodes that depend on ``fixed`` inputs and constants alone, and on no open size."""
-    found = set(fixed)
+    known = dict(fixed)
     for node in graph.nodes:
         if node.op in ("input", "parameter", "scan", "get") or any(symbols_of_node(node)):
             continue
-        if all(item in found for item in node.operands):
-            found.add(node)
-    return found
+        if all(item in known for item in node.operands):
+            known[node] = frozenset().union(*(known[item] for item in node.operands))
+    return known
+
+
+def made_of(graph: Graph, fixed: Set[Node]) -> set[Node]:
+    """Nodes that depend on ``fixed`` inputs and constants alone, and on no open size."""
+    return {*sources_of(graph, dict.fromkeys(fixed, frozenset()))}

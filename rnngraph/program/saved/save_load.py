@@ -30,8 +30,13 @@ from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
-from ...runtime.native.weight_options import ACTIVATIONS
-from ...runtime.native.weight_options import WEIGHTS as WEIGHT_FORMS
+from ...runtime.native.weight_options import (
+    ACTIVATIONS,
+    WeightRules,
+    check_weights,
+    weights_as_text,
+    weights_from_text,
+)
 from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
 from ...storage.versioned_directory import read_directory, write_directory
@@ -67,7 +72,7 @@ class SavedSettings:
 
     seed: int
     unroll: int | str | None
-    weights: str
+    weights: WeightRules
     activations: str
     sparse: bool
     generator: Mapping[str, Any]
@@ -115,6 +120,7 @@ class SavedSource:
         check(not isinstance(self.structure, tuple | list), "outputs are a tensor, or a dict")
         check_structure(self.structure, self.loss is not None)
         check_together(self.forms, [path for path, _ in paths(self.structure)], self.loss, self.kept)
+        check_weights(self.settings.weights, self.settings.activations, self.lowered)
 
     @property
     def lowered(self) -> Lowered:
@@ -142,8 +148,9 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     seed, unroll = text["seed"], text["unroll"]
     check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
     check(unroll in (None, "full") or is_int(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
-    weights, activations = text.get("weights", "float32"), text.get("activations", "float32")
-    check(weights in WEIGHT_FORMS and activations in ACTIVATIONS, "weights are of no known form")
+    activations = text.get("activations", "float32")
+    check(activations in ACTIVATIONS, f"{activations!r} is no kind of activations")
+    weights = weights_from_text(text.get("weights", "float32"))
     sparse = text.get("sparse", False)
     check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
     return SavedSettings(seed, unroll, weights, activations, sparse, generator_from(text["generator"]))
@@ -193,7 +200,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
     document = {
         "seed": settings.seed,
         "unroll": settings.unroll,
-        "weights": settings.weights,
+        "weights": weights_as_text(settings.weights),
         "activations": settings.activations,
         "sparse": settings.sparse,
         "loss": source.loss is not None,

@@ -13,7 +13,7 @@ from ...ir.attributes import MOST_UNROLLED
 from ...passes.quantization.reduced_weights import ReducedWeights
 from .notices import Notices
 from .object_cache import Cache
-from .weight_options import reduction
+from .weight_options import FLOAT32, WeightRules, reduction
 from .worker_pool import ThreadCount
 
 
@@ -21,24 +21,26 @@ from .worker_pool import ThreadCount
 class CompileOptions:
     """Options of ``compile`` and ``load``, checked.
 
-    unroll: steps per turn of a loop, or ``"full"``. weights, activations: the forms in which inference multiplies by
-    large weights. sparse: whether it leaves out blocks of weights that are zero. cache: of code that earlier processes
-    compiled. threads: how many a call may use, which users change at any time. notices: told where code is compiled.
+    unroll: steps per turn of a loop, or ``"full"``. weights, activations: kinds in which inference multiplies. sparse:
+    whether inference leaves out blocks of weights that are zero. cache: of code that earlier processes compiled.
+    threads: how many a call may use, which users change at any time. notices: told where code is compiled. parameters:
+    names of all parameters, which patterns of ``weights`` match.
     """
 
     target: Target
     unroll: int | str | None = None
-    weights: str = "float32"
+    weights: WeightRules = FLOAT32
     activations: str = "float32"
     sparse: bool = False
     cache: Cache | None = None
     threads: ThreadCount = field(default_factory=ThreadCount)
     notices: Notices = field(default_factory=Notices)
+    parameters: tuple[str, ...] = ()
 
     @property
     def reduced(self) -> ReducedWeights | None:
         """The pass that makes weights narrow for inference; None where they stay as they are."""
-        return reduction(self.weights, self.activations, self.target)
+        return reduction(self.weights, self.activations, self.target, self.parameters)
 
 
 def steps_per_turn(unroll: Any) -> int | None:

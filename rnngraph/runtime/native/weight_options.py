@@ -1,45 +1,156 @@
-"""The options ``weights`` and ``activations`` of ``compile`` and ``load``: how narrow weights become."""
+"""The options ``weights`` and ``activations`` of ``compile`` and ``load``: the kinds of weights in inference.
+
+``weights`` is one kind, or a mapping from patterns of parameters' names to kinds, of which the first that matches a
+name counts. ``weight_rules`` checks it, ``reduction`` makes the pass of it that ``passes/quantization`` runs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import translate
+from typing import Any
 
-from ...arguments import one_of
+from ...arguments import flag, one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
 from ...passes.lowering.lowered import Lowered
-from ...passes.quantization.reduced_weights import ReducedWeights
+from ...passes.quantization.reduced_weights import NarrowKind, ReducedWeights
+from ...public import api
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16", "int8")
+ANY = "*"
 
 
-def check_weights(weights: str, activations: str, lowered: Lowered) -> None:
-    """Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32."""
-    one_of(weights, "weights", WEIGHTS)
+@api
+@dataclass(frozen=True)
+class Narrow:
+    """A kind of weights, for ``weights=`` of ``rg.compile`` and ``rg.load``.
+
+    kind: ``float32``, ``bfloat16`` or ``int8``.
+    force: whether weights that are too small to be faster become narrow, too, for their bytes alone.
+    """
+
+    kind: str
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        one_of(self.kind, "kind", WEIGHTS)
+        flag(self.force, "force")
+
+
+Weights = str | Narrow | Mapping[str, str | Narrow]
+"""What users write."""
+WeightRules = tuple[tuple[str, Narrow], ...]
+"""Patterns of names and kinds, in order."""
+FLOAT32: WeightRules = ((ANY, Narrow("float32")),)
+
+
+def weight_rules(weights: Any) -> WeightRules:
+    """Return what users write as rules. Raises ``ArgumentError`` for kinds that are not offered."""
+    if not isinstance(weights, Mapping):
+        return ((ANY, _kind(weights, "weights")),)
+    for pattern in weights:
+        if not isinstance(pattern, str):
+            raise DtypeError(f"weights= maps patterns of names to kinds, and {shown(pattern)} is no text")
+    return tuple((pattern, _kind(kind, f"weights[{shown(pattern)}]")) for pattern, kind in weights.items())
+
+
+def _kind(value: Any, what: str) -> Narrow:
+    return value if isinstance(value, Narrow) else Narrow(one_of(value, what, WEIGHTS))
+
+
+def matched(rules: WeightRules, names: Iterable[str]) -> dict[str, int]:
+    """Return {name: number of the first rule that matches it}; names without one are left out."""
+    patterns = [re.compile(translate(pattern)) for pattern, _ in rules]
+    pairs = {name: next((at for at, one in enumerate(patterns) if one.match(name)), None) for name in names}
+    return {name: number for name, number in pairs.items() if number is not None}
+
+
+def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> None:
+    """Raise ``ArgumentError`` for what can't apply, ``DtypeError`` where a parameter to be narrow is not float32."""
     one_of(activations, "activations", ACTIVATIONS)
-    if activations != "float32" and activations != weights:
+    kinds = {narrow.kind for _, narrow in rules}
+    if activations != "float32" and activations not in kinds:
+        have = ", ".join(sorted(kinds)) or "none"
         raise ArgumentError(
-            f'activations="{activations}" goes with weights="{activations}" only, not with {weights}; '
+            f'activations="{activations}" goes with weights="{activations}" only, not with {have}; '
             "leave activations out"
         )
-    for slot, name in lowered.slots.items() if weights != "float32" else ():
-        if slot.type.dtype == "float64":
+    names = [*lowered.slots.values()]
+    numbers = matched(rules, names)
+    for number, (pattern, _) in enumerate(rules):
+        if pattern != ANY and number not in numbers.values():
+            raise ArgumentError(_unmatched(pattern, rules[:number], names))
+    for slot, name in lowered.slots.items():
+        narrow = rules[numbers[name]][1] if name in numbers else None
+        if narrow is not None and narrow.kind != "float32" and slot.type.dtype == "float64":
             raise DtypeError(
-                f"weights={shown(weights)} needs float32 parameters, and {name} is float64; declare it as float32, or "
-                "compile without weights=",
+                f"weights={shown(narrow.kind)} needs float32 parameters, and {name} is float64; declare it as float32, "
+                "or compile without weights=",
                 slot.where,
             )
 
 
-def reduction(weights: str, activations: str, target: Target) -> ReducedWeights | None:
-    """The pass that the options ask for; None where weights stay float32."""
-    if weights == "float32":
+def _unmatched(pattern: str, earlier: WeightRules, names: Collection[str]) -> str:
+    taken = matched(((pattern, Narrow("float32")),), names)
+    if taken:
+        return (
+            f"weights[{shown(pattern)}] has no effect, as the first pattern that matches a name counts, and "
+            f"{', '.join(shown(before) for before, _ in earlier)} match all of its names ({', '.join(taken)}); write "
+            f"{shown(pattern)} before them"
+        )
+    return f"weights[{shown(pattern)}] matches no parameter; there are {', '.join(names) or 'none'}"
+
+
+def reduction(rules: WeightRules, activations: str, target: Target, names: Iterable[str]) -> ReducedWeights | None:
+    """Return the pass that the options ask for; None where all weights stay float32.
+
+    Args:
+        rules: Checked rules.
+        activations: Kind of activations beside weights of the same kind.
+        target: Processor that multiplies.
+        names: Names of all parameters.
+    """
+    kinds = [narrow_kind(narrow, activations, target) for _, narrow in rules]
+    if not any(kinds):
         return None
-    split = activations == "float32"
-    of_bytes = target.byte_activations if weights == "int8" and not split else ""
-    chosen = ReducedWeights(weights, bool(of_bytes) or weights in target.dots, split, of_bytes)
-    if chosen.dots and target.lanes(4) > 1:
-        return chosen
+    rest = next((kind for (pattern, _), kind in zip(rules, kinds, strict=True) if pattern == ANY), None)
+    numbers = matched(rules, names)
+    named = ((name, kinds[numbers[name]] if name in numbers else None) for name in names)
+    return ReducedWeights(rest, tuple((name, kind) for name, kind in named if kind != rest))
+
+
+def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind | None:
+    """Return how weights of a kind are multiplied on a target; None for float32."""
+    if narrow.kind == "float32":
+        return None
+    split = activations != narrow.kind
+    of_bytes = target.byte_activations if narrow.kind == "int8" and not split else ""
+    kind = NarrowKind(narrow.kind, bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)
+    if narrow.force:
+        return replace(kind, least_depth=1, least_weights=1)
+    if kind.dots and target.lanes(4) > 1:
+        return kind
     # Without such instructions, or vectors, memory is what is gained, which small weights have a share of, too.
-    return replace(chosen, least_depth=8, least_weights=256)
+    return replace(kind, least_depth=8, least_weights=256)
+
+
+def weights_as_text(rules: WeightRules) -> Any:
+    """Return rules as JSON holds them: the kind alone where there is one for all, else a list of rules."""
+    if len(rules) == 1 and rules[0] == (ANY, Narrow(rules[0][1].kind)):
+        return rules[0][1].kind
+    return [[pattern, narrow.kind, narrow.force] for pattern, narrow in rules]
+
+
+def weights_from_text(text: Any) -> WeightRules:
+    """Return the rules that ``weights_as_text`` wrote. Raises ``ValueError``, ``TypeError`` or an error of the package
+    for anything else.
+    """
+    if isinstance(text, str):
+        return weight_rules(text)
+    if not isinstance(text, list) or not all(isinstance(pattern, str) for pattern, _, _ in text):
+        raise ValueError(f"{text!r} are no kinds of weights")
+    return tuple((pattern, Narrow(kind, force)) for pattern, kind, force in text)

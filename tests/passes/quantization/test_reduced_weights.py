@@ -14,7 +14,7 @@ from rnngraph.ir.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType
 from rnngraph.passes.quantization.narrow_products import Builder, Bytes
-from rnngraph.passes.quantization.reduced_weights import MOST_DEPTH, ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import MOST_DEPTH, NarrowKind, ReducedWeights
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
 
@@ -28,7 +28,7 @@ ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {"int8": int8, "bfloat1
 
 
 def reduced(form: str, dots: bool = True) -> ReducedWeights:
-    return ReducedWeights(form, dots, least_depth=1, least_weights=1)
+    return ReducedWeights(NarrowKind(form, dots, least_depth=1, least_weights=1))
 
 
 def in_a_scan() -> Graph:
@@ -91,7 +91,7 @@ def test_activations_of_8_bits_on_all_targets() -> None:
     shapes = {"x": (4, 3, 2), "K": (5, 6), "b": (6,)}
     feeds = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     ways = [("uint8", True), ("int8", True), ("", False)]
-    forms = [ReducedWeights("int8", dots, False, of, least_depth=1, least_weights=1) for of, dots in ways]
+    forms = [ReducedWeights(NarrowKind("int8", dots, False, of, least_depth=1, least_weights=1)) for of, dots in ways]
     first, second, third = (interpret(form(graph), feeds)["output"] for form in forms)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(first, third, rtol=0, atol=1e-6)
@@ -114,7 +114,7 @@ def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
     whole[5, 5], whole[7, 7] = 127, whole[7, 7] + worst
     feeds = {"x": np.eye(64, dtype=np.float32), "W": (whole * np.float32(0.0123)).astype(np.float32)}
     for of, dots in (("uint8", True), ("int8", True), ("", False)):
-        found = interpret(ReducedWeights("int8", dots, False, of)(graph), feeds)["y"]
+        found = interpret(ReducedWeights(NarrowKind("int8", dots, False, of))(graph), feeds)["y"]
         off = np.abs(found - feeds["W"]) / (np.abs(feeds["W"]).max(0) / 127)  # in steps of each column
         assert (off.max() < 1e-4) if worst == 0 else (0.4 < off.max() < 0.501)
 
@@ -132,7 +132,7 @@ def product(shape: str, depth: int, width: int, first: int = 0) -> Graph:
 
 
 def changes(graph: Graph) -> bool:
-    return ReducedWeights("int8", True)(graph) is not graph
+    return ReducedWeights(NarrowKind("int8", True))(graph) is not graph
 
 
 def test_small_and_endless_weights_stay() -> None:
@@ -150,5 +150,5 @@ def test_small_and_endless_weights_stay() -> None:
 def test_rows_of_any_rank(shape: str) -> None:
     graph = product(shape, 64, 64)
     feeds = {"x": np.ones((2, 3, 64), np.float32)[(0,) * (2 - shape.count(","))], "W": np.eye(64, dtype=np.float32)}
-    found = interpret(ReducedWeights("int8", True)(graph), feeds)["y"]
+    found = interpret(ReducedWeights(NarrowKind("int8", True))(graph), feeds)["y"]
     np.testing.assert_allclose(found, feeds["x"], rtol=1e-4)

@@ -72,10 +72,8 @@ def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
             f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file holds 2.1 GB; write a smaller net", where
         )
     reserve(2 * size, "the bytes of an ONNX file", where)
-    options = chosen.parts.options
-    note = (
-        "" if options.weights == "float32" else f"The program multiplies by {options.weights} weights; these are whole."
-    )
+    kinds = [narrow.kind for _, narrow in chosen.parts.options.weights if narrow.kind != "float32"]
+    note = f"The program multiplies by {' and '.join(dict.fromkeys(kinds))} weights; these are whole." if kinds else ""
     data = serialized(model, operators, inputs, outputs, note)
     assert HEAD in data[: 2 * len(HEAD)]
     return data

@@ -1,0 +1,63 @@
+"""How inference holds each parameter: which became narrow, which stayed float32, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..ir.graph import Graph
+from .pipeline import ORDER, run
+from .quantization.reduced_weights import ReducedWeights
+
+
+@dataclass(frozen=True)
+class Held:
+    """The kinds in which products read one parameter.
+
+    Attributes:
+        kinds: Kinds, each once, in the order of the products. Empty where no product reads the parameter.
+        objections: Why products that were asked to be narrow are not.
+    """
+
+    kinds: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
+
+    @property
+    def is_narrow(self) -> bool:
+        """True if at least one product reads the parameter in 16 or 8 bits."""
+        return any(kind != "float32" for kind in self.kinds)
+
+    def __str__(self) -> str:
+        kinds = ", in part ".join(sorted(self.kinds, key="float32".__eq__)) or "float32"
+        return f"{kinds}, as {'; '.join(self.objections)}" if self.objections else kinds
+
+
+def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Iterable[str]) -> dict[str, Held]:
+    """Return by name how inference holds parameters.
+
+    Args:
+        graph: Inference, before it is optimised.
+        reduced: Pass that makes its weights narrow.
+        parameters: Names, in the order of the result.
+    """
+    held = {name: Held() for name in parameters}
+    if reduced is None:
+        return held
+    for use in reduced.uses(run(graph, ORDER)):
+        for name in use.parameters & held.keys():
+            known = held[name]
+            objections = (use.objection,) if use.objection else ()
+            held[name] = Held(_joined(known.kinds, (use.kind,)), _joined(known.objections, objections))
+    return held
+
+
+def held_text(held: Mapping[str, Held]) -> list[str]:
+    """Return a text for each way in which parameters are held, narrow ones first, with the parameters' names."""
+    ways: dict[str, list[str]] = {}
+    for name, item in sorted(held.items(), key=lambda pair: not pair[1].is_narrow):
+        ways.setdefault(str(item), []).append(name)
+    return [f"{', '.join(names)}: {way}" for way, names in ways.items()]
+
+
+def _joined(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))

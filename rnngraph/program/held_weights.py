@@ -1,0 +1,43 @@
+"""The warning that a kind of weights was asked for and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import Where, shown, warn
+from ..passes.held_weights import Held, held_text, held_weights
+from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.weight_options import Narrow, matched
+from .inference_graph import InferenceGraph
+
+UNMULTIPLIED = Held(objections=("no product multiplies activations by it",))
+
+
+def warn_of_kinds_without_effect(graph: InferenceGraph, options: CompileOptions, where: Where | None) -> None:
+    """Warn of each kind of ``weights=`` in which inference holds no weight, and say why parameters stay float32."""
+    if options.reduced is None:
+        return
+    names, rules = options.parameters, options.weights
+    held = held_weights(graph.graph, options.reduced, names)
+    numbers = matched(rules, names)
+    narrow = {name: item for name, item in held.items() if item.is_narrow}
+    for number, (pattern, asked) in enumerate(rules):
+        own = {name: held[name] for name in names if numbers.get(name) == number}
+        if asked.kind == "float32" or not own or own.keys() & narrow.keys():
+            continue
+        option = f'weights="{asked.kind}"' if len(rules) == 1 else f'"{asked.kind}" of weights[{shown(pattern)}]'
+        stays = {name: item for name, item in own.items() if item.objections} or dict.fromkeys(own, UNMULTIPLIED)
+        remedy = f"; {_forced(asked)} makes them narrow, for their bytes" if _would_help(graph, options, own) else ""
+        others = f". What is narrow: {'; '.join(held_text(narrow))}" if narrow else ""
+        warn(f"{option} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}", where)
+
+
+def _forced(asked: Narrow) -> str:
+    return f'rg.Narrow("{asked.kind}", force=True)'
+
+
+def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, Held]) -> bool:
+    """True if parameters become narrow where kinds are forced."""
+    rules = tuple((pattern, replace(narrow, force=True)) for pattern, narrow in options.weights)
+    forced = held_weights(graph.graph, replace(options, weights=rules).reduced, own)
+    return any(item.is_narrow for item in forced.values())
