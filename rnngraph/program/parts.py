@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import Lowered
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.graph_source import GraphSource
 from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.weight_options import Weights
 from ..runtime.parameters import Parameters
 from .seeds import SeedGenerator
 
@@ -56,3 +58,19 @@ def without_output(graph: Graph, name: str) -> Graph:
 def renamed(graph: Graph, name: str) -> Graph:
     """Return a graph of another name."""
     return Graph.of(name, graph.outputs, graph.inputs, graph.comments)
+
+
+class CompileKeywords(TypedDict, total=False):
+    """Keyword arguments of ``compile``."""
+
+    seed: int
+    target: str | None
+    threads: int
+    unroll: int | str | None
+    weights: Weights
+    activations: str
+    sparse: bool
+    parameters: Any
+    cache: bool | str | os.PathLike[str]
+    states: Mapping[str, Any] | None
+    classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Never, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +35,7 @@ from .held_weights import warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
 from .input_specs import InputSpec, InputSpecs, output_specs
-from .parts import ProgramParts, Reduced, renamed, without_output
+from .parts import CompileKeywords, ProgramParts, Reduced, renamed, without_output
 from .seeds import SeedGenerator
 from .shared_parameters import check_shared, shared
 from .training_graph import TrainingGraph
@@ -53,28 +53,12 @@ PROGRAM = "program"
 """What pickled, where it is all of a program and not one of its graphs."""
 
 
-class _Options(TypedDict, total=False):
-    """What ``compile`` takes by keyword."""
-
-    seed: int
-    target: str | None
-    threads: int
-    unroll: int | str | None
-    weights: Weights
-    activations: str
-    sparse: bool
-    parameters: Any
-    cache: bool | str | os.PathLike[str]
-    states: Mapping[str, Any] | None
-    classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None
-
-
 @overload
-def compile(outputs: Tensor, loss: None = None, **options: Unpack[_Options]) -> Program[np.ndarray]: ...
+def compile(outputs: Tensor, loss: None = None, **options: Unpack[CompileKeywords]) -> Program[np.ndarray]: ...
 @overload
-def compile(outputs: Tensor, loss: Tensor, **options: Unpack[_Options]) -> Program[np.ndarray, Result]: ...
+def compile(outputs: Tensor, loss: Tensor, **options: Unpack[CompileKeywords]) -> Program[np.ndarray, Result]: ...
 @overload
-def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[_Options]) -> Program: ...
+def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[CompileKeywords]) -> Program: ...
 @api
 def compile(  # the field's name for it
     outputs: Any,
