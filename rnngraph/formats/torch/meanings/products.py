@@ -206,7 +206,11 @@ def _bilinear(tracer: Tracer, a: Any, b: Any, weight: Any, bias: Any = None) -> 
 @meaning("cosine_similarity")
 def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     first, second = pair(tracer, a, b, DTYPES[tracer.expected.dtype])
-    axis = axis_of(len(shape_of(first)), dim)
+    ranks = [len(shape_of(item)) for item in (first, second)]
+    axis = axis_of(max(ranks), dim) - max(ranks)
+    sizes = {shape_of(item)[axis] for item in (first, second)} if -axis <= min(ranks) else {1, None}
+    if 1 in sizes and len(sizes) > 1:
+        raise UnreadableError("one operand is repeated along dim; expand it first")
 
     def direction(x: Value) -> Value:
         length = tracer.call(vector_norm, x, axis=axis, keepdims=True)
