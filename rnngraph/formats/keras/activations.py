@@ -8,23 +8,22 @@ from typing import Any
 from ...declare.functions.activations import (
     ACTIVATIONS,
     elu,
-    hard_sigmoid_keras3,
     leaky_relu,
     relu,
     relu6,
-    softplus,
 )
-from ...declare.functions.basic import clip, greater, less, logical_not, minimum, tanh, where
+from ...declare.functions.basic import greater, less, logical_not, minimum, where
 from ..reading import Record
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable
 
 _NAMES: Mapping[str, str] = {
-    "linear": "", "silu": "swish", "exponential": "exp", **{
+    "linear": "", "silu": "swish", "exponential": "exp", "hard_silu": "hard_swish", **{
         name: name for name in (
             "tanh", "sigmoid", "relu", "relu6", "softmax", "log_softmax", "softplus", "softsign", "elu", "selu", "gelu",
-            "swish", "leaky_relu",
+            "swish", "leaky_relu", "hard_swish", "hard_tanh", "log_sigmoid", "mish", "celu", "hard_shrink",
+            "soft_shrink", "tanh_shrink",
         )
     },
 }  # fmt: skip
@@ -43,7 +42,7 @@ def problem_of(version: int, layer: Layer) -> str | None:
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         given = layer.config.get(key, None)
-        if isinstance(given, str) and name_of(version, given) is None and (in_cell or given not in WRITTEN_OUT):
+        if isinstance(given, str) and name_of(version, given) is None:
             return f"{key} {given!r}"
         if isinstance(given, Mapping) and (in_cell or given.get("class_name") not in LAYERS):
             return f"{key} of class {given.get('class_name')!r}"
@@ -63,29 +62,11 @@ def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Valu
         inner = Layer(record.text("class_name"), layer.name, layer.path, record.record("config"))
         return None, lambda x: b.call(inner, Inputs((Signal(x),)))[0].value
     name = "" if given is None else name_of(b.version, layer.config.text("activation"))
-    if name is not None:
-        return name or None, lambda x: x
-    return None, lambda x: WRITTEN_OUT[layer.config.text("activation")](b, x)
+    return name or None, lambda x: x
 
 
 def _of(b: Declaration, sign: str, left: Any, right: Any) -> Value:
     return b.script.operation(sign, left, right)
-
-
-def _hard_silu(b: Declaration, x: Value) -> Value:
-    return _of(b, "*", x, b.script.call(hard_sigmoid_keras3, x))
-
-
-WRITTEN_OUT: Mapping[str, Callable[[Declaration, Value], Value]] = {
-    "mish": lambda b, x: _of(b, "*", x, b.script.call(tanh, b.script.call(softplus, x))),
-    "hard_silu": _hard_silu,
-    "hard_swish": _hard_silu,
-    "hard_tanh": lambda b, x: b.script.call(clip, x, -1, 1),
-    "log_sigmoid": lambda b, x: _of(b, "*", b.script.call(softplus, _of(b, "*", x, -1.0)), -1.0),
-    "tanh_shrink": lambda b, x: _of(b, "-", x, b.script.call(tanh, x)),
-    "celu": lambda b, x: b.script.call(elu, x),
-}
-"""Activations of layers, without parameters, that have no name here."""
 
 
 # Layers -------------------------------------------------------------------------------------------

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...declare.functions import activations as act
 from ...declare.functions import basic
 from ...declare.functions.basic import cast, clip, logical_not
+from ...declare.functions.elementary import angles, hyperbolic, logarithms, numbers, powers, remainders
 from ...declare.functions.rounding import ceil, floor
 from ...declare.functions.rounding import round as rounded
 from ..steps import Value
 from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
-from .activations import WRITTEN_OUT
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, operands, option, plain
@@ -36,14 +35,6 @@ def _sign(sign: str) -> Operation:
 
 def _binary(function: Callable[..., Any]) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
-
-
-def _inverse(is_root: bool) -> Operation:
-    def invert(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        (x,) = operands(b, inputs, 1)
-        return b.script.operation("/", 1.0, b.script.call(basic.sqrt, x) if is_root else x)
-
-    return invert
 
 
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -90,30 +81,28 @@ def _with_number(function: Callable[..., Any], key: str, usual: float) -> Operat
 
 def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """With the error function, or what is near to it by tanh."""
-    (x,) = operands(b, inputs, 1)
-    if not option(layer, inputs, "approximate", 1, True):
-        return b.script.call(act.gelu, x)
-    of = b.script.operation
-    cubic = of("*", of("*", b.script.call(basic.square, x), x), 0.044715)
-    near = b.script.call(basic.tanh, of("*", of("+", x, cubic), math.sqrt(2 / math.pi)))
-    return of("*", of("*", x, 0.5), of("+", near, 1.0))
+    options = {"approximate": True} if option(layer, inputs, "approximate", 1, True) else {}
+    return b.script.call(act.gelu, *operands(b, inputs, 1), **options)
 
 
-def _scaled(function: Callable[..., Any], scale: float) -> Operation:
-    def scaled(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        return b.script.operation("*", b.script.call(function, *operands(b, inputs, 1)), scale)
+def _without_nan(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    keys = {"nan": 0.0, "posinf": None, "neginf": None}
+    options = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
+    given = {key: float(number) for key, number in options.items() if number is not None}
+    return b.script.call(numbers.nan_to_num, *operands(b, inputs, 1), **given)
 
-    return scaled
+
+def _threshold(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    bound, value = (option(layer, inputs, key, place) for place, key in enumerate(("threshold", "default_value"), 1))
+    return b.script.call(
+        act.threshold, *operands(b, inputs, 1), *(float(plain(b, number)) for number in (bound, value))
+    )
 
 
 def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if option(layer, inputs, "decimals", 1, 0):
         raise Unreadable("it rounds to decimals")
     return b.script.call(rounded, *operands(b, inputs, 1))
-
-
-def _written_out(name: str) -> Operation:
-    return lambda b, _, inputs: WRITTEN_OUT[name](b, *operands(b, inputs, 1))
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -124,6 +113,14 @@ OPERATIONS: Mapping[str, Operation] = {
         "Arctan": basic.atan, "Sign": basic.sign, "Erf": basic.erf, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
         "Relu": act.relu, "Relu6": act.relu6, "Softplus": act.softplus, "Softsign": act.softsign, "Silu": act.swish,
         "Selu": act.selu, "LogicalNot": logical_not, "StopGradient": basic.stop_gradient, "Floor": floor, "Ceil": ceil,
+        "Log2": logarithms.log2, "Log10": logarithms.log10, "Rsqrt": powers.rsqrt, "Reciprocal": powers.reciprocal,
+        "Exp2": powers.exp2, "Trunc": remainders.trunc, "Tan": angles.tan, "Arcsin": angles.asin, "Arccos": angles.acos,
+        "Deg2rad": angles.deg2rad, "Sinc": angles.sinc, "Sinh": hyperbolic.sinh, "Cosh": hyperbolic.cosh,
+        "Arcsinh": hyperbolic.asinh, "Arccosh": hyperbolic.acosh, "Arctanh": hyperbolic.atanh,
+        "Isnan": numbers.isnan, "Isinf": numbers.isinf, "Isposinf": numbers.isposinf, "Isneginf": numbers.isneginf,
+        "Isfinite": numbers.isfinite, "Signbit": numbers.signbit, "LogSigmoid": act.log_sigmoid,
+        "HardTanh": act.hard_tanh, "HardSilu": act.hard_swish, "TanhShrink": act.tanh_shrink, "Mish": act.mish,
+        "HardSigmoid": act.hard_sigmoid_keras3,
     }.items()},
     **{name: _sign(sign) for name, sign in {
         "Add": "+", "Subtract": "-", "Multiply": "*", "Divide": "/", "TrueDivide": "/", "Power": "**", "Matmul": "@",
@@ -132,14 +129,15 @@ OPERATIONS: Mapping[str, Operation] = {
     **{name: _binary(function) for name, function in {
         "Maximum": basic.maximum, "Minimum": basic.minimum, "Equal": basic.equal, "NotEqual": basic.not_equal,
         "Greater": basic.greater, "Less": basic.less, "LogicalAnd": basic.logical_and, "LogicalOr": basic.logical_or,
+        "LogicalXor": basic.logical_xor, "Arctan2": angles.atan2, "Hypot": powers.hypot,
+        "Logaddexp": logarithms.logaddexp, "Logaddexp2": logarithms.logaddexp2, "Mod": remainders.remainder,
+        "FloorDivide": remainders.floor_divide,
     }.items()},
     "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1), "Round": _round,
-    "Log2": _scaled(basic.log, 1 / math.log(2)), "Log10": _scaled(basic.log, 1 / math.log(10)),
-    "Rsqrt": _inverse(True), "Reciprocal": _inverse(False),
     "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2), "Elu": _with_number(act.elu, "alpha", 1.0),
-    "Gelu": _gelu, "LogSigmoid": _written_out("log_sigmoid"), "HardTanh": _written_out("hard_tanh"),
-    "HardSilu": _written_out("hard_silu"), "TanhShrink": _written_out("tanh_shrink"), "Mish": _written_out("mish"),
-    "HardSigmoid": _unary(act.hard_sigmoid_keras3),
+    "Celu": _with_number(act.celu, "alpha", 1.0), "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),
+    "SoftShrink": _with_number(act.soft_shrink, "threshold", 0.5), "Threshold": _threshold, "Gelu": _gelu,
+    "NanToNum": _without_nan,
     "Negative": lambda b, _, inputs: b.script.negative(operands(b, inputs, 1)[0]),
     **dict.fromkeys(("Identity", "ConvertToTensor", "Copy"), lambda b, _, inputs: operands(b, inputs, 1)[0]),
 }  # fmt: skip

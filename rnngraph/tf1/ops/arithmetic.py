@@ -7,7 +7,8 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
-from ...declare.tensor import Tensor, as_tensor, like
+from ...declare.functions.elementary import powers
+from ...declare.tensor import Tensor, as_tensor, pair
 from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
 from ..core.operations import operation
@@ -18,7 +19,7 @@ from .numbers import floordiv
 @operation
 def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y; of ints in float64, as in Python."""
-    x, y = _pair(x, y)
+    x, y = pair(x, y)
     if x.dtype not in FLOATS:
         return functions.cast(x, "float64") / functions.cast(y, "float64")
     return x / y
@@ -27,25 +28,20 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
 @operation
 def div(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y; of ints rounded down."""
-    x, y = _pair(x, y)
+    x, y = pair(x, y)
     return x / y if x.dtype in FLOATS else floordiv(x, y)
-
-
-def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    first = x if isinstance(x, Tensor) else like(x, as_tensor(y))
-    return first, like(y, first)
 
 
 @operation
 def reciprocal(x: Any, name: str | None = None) -> Tensor:
     """1 / x."""
-    return 1.0 / as_tensor(x)
+    return powers.reciprocal(x)
 
 
 @operation
 def rsqrt(x: Any, name: str | None = None) -> Tensor:
     """1 / the square root of x."""
-    return 1.0 / functions.sqrt(x)
+    return powers.rsqrt(x)
 
 
 @operation

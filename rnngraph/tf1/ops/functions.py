@@ -11,6 +11,7 @@ import numpy as np
 from ...declare.functions import activations, cumulative, padding, randomness, sequences, truths
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
+from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal
 from ...declare.functions.elementary.powers import power
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
@@ -98,7 +99,10 @@ def _beside(value: Any, other: Any) -> Tensor:
 tanh, sigmoid, exp, log = (_unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))
 log1p, expm1, square, sqrt = (_unary(f) for f in (functions.log1p, functions.expm1, functions.square, functions.sqrt))
 sin, cos, atan = (_unary(f) for f in (functions.sin, functions.cos, functions.atan))
-erf, sign = _unary(functions.erf), _unary(functions.sign)
+erf, erfc = _unary(functions.erf), _unary(normal.erfc)
+tan, asin, acos = _unary(angles.tan), _unary(angles.asin), _unary(angles.acos)
+sinh, cosh, asinh = _unary(hyperbolic.sinh), _unary(hyperbolic.cosh), _unary(hyperbolic.asinh)
+acosh, atanh = _unary(hyperbolic.acosh), _unary(hyperbolic.atanh)
 abs, logical_not = _unary(functions.abs), _unary(functions.logical_not)
 
 add, subtract = (
@@ -114,6 +118,7 @@ less_equal, greater_equal = (
     _binary(_operator("less_equal", lambda x, y: x <= y)),
     _binary(_operator("greater_equal", lambda x, y: x >= y)),
 )
+atan2, xlogy = _binary(angles.atan2), _binary(logarithms.xlogy)
 maximum, minimum = _binary(functions.maximum), _binary(functions.minimum)
 equal, not_equal = _binary(functions.equal), _binary(functions.not_equal)
 less, greater = _binary(functions.less), _binary(functions.greater)

@@ -10,16 +10,12 @@ import numpy as np
 from ...declare.functions import activations, norms, rounding, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
-from ...declare.tensor import Tensor, as_tensor, constant, like
+from ...declare.functions.elementary import numbers, remainders
+from ...declare.tensor import Tensor, as_tensor, constant, pair
 from ...errors import ArgumentError, DtypeError, shown
 from ...ir.types import FLOATS
 from ..core.names import dtype_name
 from ..core.operations import operation
-
-
-def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    first = x if isinstance(x, Tensor) else like(x, as_tensor(y))
-    return first, like(y, first)
 
 
 @operation
@@ -42,43 +38,51 @@ def round(x: Any, name: str | None = None) -> Tensor:
 
 @operation
 def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y, rounded down."""
-    x, y = _pair(x, y)
-    if x.dtype in FLOATS:
-        return rounding.floor(x / y)
-    return functions.cast(rounding.floor(functions.cast(x, "float64") / functions.cast(y, "float64")), x.dtype)
+    """x / y, rounded down: of integers exactly; of floats the quotient is rounded before, as TensorFlow does."""
+    x, y = pair(x, y)
+    return rounding.floor(x / y) if x.dtype in FLOATS else remainders.floor_divide(x, y)
 
 
 @operation
 def floormod(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """What is left of x where y is taken from it as often as possible; of y's sign."""
-    x, y = _pair(x, y)
-    return x - floordiv(x, y) * y
+    """What is left of x / y, with the sign of y."""
+    return remainders.remainder(x, y)
+
+
+@operation
+def truncatemod(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """What is left of x / y, with the sign of x."""
+    return remainders.fmod(x, y)
+
+
+@operation
+def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y of integers, cut off towards 0."""
+    return remainders.trunc_divide(x, y)
 
 
 @operation
 def is_nan(x: Any, name: str | None = None) -> Tensor:
     """Where x is not a number."""
-    x = as_tensor(x)
-    return functions.not_equal(x, x)
+    return numbers.isnan(x)
 
 
 @operation
 def is_inf(x: Any, name: str | None = None) -> Tensor:
     """Where x is infinite."""
-    return functions.equal(functions.abs(x), float("inf"))
+    return numbers.isinf(x)
 
 
 @operation
 def is_finite(x: Any, name: str | None = None) -> Tensor:
     """Where x is a number, and not infinite."""
-    return functions.abs(x) < float("inf")
+    return numbers.isfinite(x)
 
 
 @operation
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, and 0 where y is 0."""
-    x, y = _pair(x, y)
+    x, y = pair(x, y)
     zero = functions.equal(y, 0)
     return functions.where(zero, 0.0, x / functions.where(zero, 1.0, y))
 
@@ -86,13 +90,13 @@ def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
 @operation
 def logical_xor(x: Any, y: Any, name: str = "LogicalXor") -> Tensor:
     """Where one of two holds and the other does not."""
-    return functions.logical_and(functions.logical_or(x, y), functions.logical_not(functions.logical_and(x, y)))
+    return functions.logical_xor(x, y)
 
 
 @operation
 def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
     """log(sigmoid(x))."""
-    return -activations.softplus(-as_tensor(x))
+    return activations.log_sigmoid(x)
 
 
 @operation
@@ -115,23 +119,10 @@ def zero_fraction(value: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def tan(x: Any, name: str | None = None) -> Tensor:
-    """Tangent of radians."""
-    return functions.sin(x) / functions.cos(x)
-
-
-@operation
-def sinh(x: Any, name: str | None = None) -> Tensor:
-    """Hyperbolic sine."""
+def sign(x: Any, name: str | None = None) -> Tensor:
+    """-1, 0 or 1; of NaN it is 0, as TensorFlow has it."""
     x = as_tensor(x)
-    return (functions.expm1(x) - functions.expm1(-x)) * 0.5
-
-
-@operation
-def cosh(x: Any, name: str | None = None) -> Tensor:
-    """Hyperbolic cosine."""
-    x = as_tensor(x)
-    return (functions.exp(x) + functions.exp(-x)) * 0.5
+    return functions.cast(x > 0, x.dtype) - functions.cast(x < 0, x.dtype)
 
 
 @operation

@@ -8,35 +8,11 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import activations, basic, rounding
+from ....declare.functions.elementary import angles, hyperbolic, numbers, powers, remainders
 from ....ir.sizes.polynomial import ceil_divide, floor_divide
 from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
-from ..core.functions import (
-    affine,
-    arc_cosine,
-    arc_sine,
-    celu,
-    hard_sigmoid_of,
-    hard_swish,
-    hyperbolic_cosine,
-    hyperbolic_sine,
-    inverse_hyperbolic_cosine,
-    inverse_hyperbolic_sine,
-    inverse_hyperbolic_tangent,
-    logical_xor,
-    mish,
-    modulo,
-    power,
-    reciprocal,
-    remainder_of,
-    selu_of,
-    shrink,
-    swish_of,
-    tangent,
-    tanh_gelu,
-    thresholded_relu,
-    whole_quotient,
-)
+from ..core.functions import affine, shrink, thresholded_relu
 from ..core.known import (
     Expanded,
     Known,
@@ -61,15 +37,15 @@ _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
     "Atan": basic.atan, "Erf": basic.erf, "Sign": basic.sign, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
     "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
-    "Not": basic.logical_not, "Reciprocal": reciprocal, "Mish": mish, "Sinh": hyperbolic_sine,
-    "Cosh": hyperbolic_cosine, "Tan": tangent, "Floor": rounding.floor, "Ceil": rounding.ceil, "Round": rounding.round,
-    "HardSwish": hard_swish, "Asin": arc_sine, "Acos": arc_cosine, "Asinh": inverse_hyperbolic_sine,
-    "Acosh": inverse_hyperbolic_cosine, "Atanh": inverse_hyperbolic_tangent,
+    "Not": basic.logical_not, "Reciprocal": powers.reciprocal, "Mish": activations.mish, "Sinh": hyperbolic.sinh,
+    "Cosh": hyperbolic.cosh, "Tan": angles.tan, "Floor": rounding.floor, "Ceil": rounding.ceil, "Round": rounding.round,
+    "HardSwish": activations.hard_swish, "Asin": angles.asin, "Acos": angles.acos, "Asinh": hyperbolic.asinh,
+    "Acosh": hyperbolic.acosh, "Atanh": hyperbolic.atanh, "IsNaN": numbers.isnan,
 }  # fmt: skip
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 _BINARY: Mapping[str, Callable[..., Any]] = {
     "Max": basic.maximum, "Min": basic.minimum, "Equal": basic.equal, "Less": basic.less, "Greater": basic.greater,
-    "And": basic.logical_and, "Or": basic.logical_or, "Xor": logical_xor,
+    "And": basic.logical_and, "Or": basic.logical_or, "Xor": basic.logical_xor,
 }  # fmt: skip
 
 
@@ -118,21 +94,15 @@ def _whole_quotient(call: Call, x: Value) -> Known | None:
     return known(found.reshape(sizes.array.shape), sizes.dtype)
 
 
-@reads("IsNaN")
-def _is_nan(call: Call) -> Outputs:
-    x = call.value(0)
-    return call.script.call(basic.not_equal, x, x)
-
-
 @reads("IsInf")
 def _is_infinite(call: Call) -> Outputs:
-    x, infinite = call.value(0), float("inf")
+    x = call.value(0)
     signs = [bool(call.whole(f"detect_{name}", 1)) for name in ("negative", "positive")]
-    if signs == [True, True]:
-        return call.script.call(basic.equal, call.script.call(basic.abs, x), infinite)
     if signs == [False, False]:
-        return call.script.operation("<", x, -infinite)  # which nothing is
-    return call.script.call(basic.equal, x, infinite if signs[1] else -infinite)
+        return call.script.operation("<", x, -float("inf"))  # which nothing is
+    negative, positive = signs
+    function = numbers.isinf if negative and positive else numbers.isposinf if positive else numbers.isneginf
+    return call.script.call(function, x)
 
 
 @reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
@@ -229,14 +199,15 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         return call.script.operation(">=", a, b)
     if op in _BINARY:
         if dtype == "bool" and op == "Equal":
-            return call.script.call(basic.logical_not, call.script.call(logical_xor, a, b))
+            return call.script.call(basic.logical_not, call.script.call(basic.logical_xor, a, b))
         return call.script.call(_BINARY[op], a, b)
     raise UnreadableError(f"{op} of two values")
 
 
 def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
     """Quotients of whole numbers, and what is left of divisions."""
-    function = whole_quotient if op == "Div" else remainder_of if call.whole("fmod", 0) else modulo
+    is_c = op == "Mod" and bool(call.whole("fmod", 0))
+    function = remainders.trunc_divide if op == "Div" else remainders.fmod if is_c else remainders.remainder
     return call.script.call(function, left, call.tensors.value(right))
 
 
@@ -256,7 +227,7 @@ def _power(call: Call) -> Outputs:
         )
         return call.tensors.turned(made, turned[1]) if turned is not None else made
     value = call.tensors.cast(call.tensors.value(exponent), dtype_of(x))
-    return call.script.call(power, call.tensors.beside(x, len(shape_of(value)), value.tensor.dtype), value)
+    return call.script.call(powers.power, call.tensors.beside(x, len(shape_of(value)), value.tensor.dtype), value)
 
 
 @reads("Where")
@@ -335,12 +306,12 @@ def _numbers(call: Call, defaults: Mapping[str, float]) -> list[float]:
 _WITH_NUMBERS: Mapping[str, tuple[Callable[..., Any], Mapping[str, float]]] = {
     "LeakyRelu": (activations.leaky_relu, {"alpha": 0.01}),
     "Elu": (activations.elu, {"alpha": 1.0}),
-    "Selu": (selu_of, {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+    "Selu": (activations.selu, {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
     "ThresholdedRelu": (thresholded_relu, {"alpha": 1.0}),
-    "HardSigmoid": (hard_sigmoid_of, {"alpha": 0.2, "beta": 0.5}),
-    "Celu": (celu, {"alpha": 1.0}),
+    "HardSigmoid": (activations.hard_sigmoid, {"alpha": 0.2, "beta": 0.5}),
+    "Celu": (activations.celu, {"alpha": 1.0}),
     "Shrink": (shrink, {"bias": 0.0, "lambd": 0.5}),
-    "Swish": (swish_of, {"alpha": 1.0}),
+    "Swish": (activations.swish, {"alpha": 1.0}),
     "Affine": (affine, {"alpha": 1.0, "beta": 0.0}),
 }
 _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
@@ -363,7 +334,9 @@ def _with_numbers(call: Call) -> Outputs:
 @reads("Gelu")
 @reads("Gelu", domain="com.microsoft")
 def _gelu(call: Call) -> Outputs:
-    return mapped(call, tanh_gelu if call.text("approximate", "none") == "tanh" else activations.gelu)
+    return mapped(
+        call, activations.gelu, **({"approximate": True} if call.text("approximate", "none") == "tanh" else {})
+    )
 
 
 @reads("PRelu")

@@ -8,7 +8,7 @@ from typing import Any
 from ....declare.functions import activations, basic
 from ....declare.functions.normalization import layer_norm
 from ...steps import Value
-from ..core.functions import hard_sigmoid_of, selu_of, swish_of, tanh_gelu, thresholded_relu
+from ..core.functions import thresholded_relu
 from ..core.known import Expanded, Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
@@ -20,7 +20,7 @@ from .products import gemm, product_of
 E = "com.microsoft"
 _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
     "Relu": activations.relu, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid, "LeakyRelu": activations.leaky_relu,
-    "Clip": basic.clip, "HardSigmoid": hard_sigmoid_of, "Elu": activations.elu, "Selu": selu_of,
+    "Clip": basic.clip, "HardSigmoid": activations.hard_sigmoid, "Elu": activations.elu, "Selu": activations.selu,
     "Softplus": activations.softplus, "Softsign": activations.softsign, "ThresholdedRelu": thresholded_relu,
 }  # fmt: skip
 
@@ -69,12 +69,13 @@ def _fused_matmul(call: Call) -> Outputs:
 @reads("BiasGelu", "FastGelu", domain=E)
 def _gelu(call: Call) -> Outputs:
     x = call.input(0) if call.maybe(1) is None else combined(call, "Add", call.input(0), call.input(1))
-    return call.script.call(activations.gelu if call.op == "BiasGelu" else tanh_gelu, call.tensors.value(x))
+    options = {} if call.op == "BiasGelu" else {"approximate": True}
+    return call.script.call(activations.gelu, call.tensors.value(x), **options)
 
 
 @reads("QuickGelu", domain=E)
 def _quick_gelu(call: Call) -> Outputs:
-    return call.script.call(swish_of, call.value(0), shortest(call.number("alpha", 1.702)))
+    return call.script.call(activations.swish, call.value(0), shortest(call.number("alpha", 1.702)))
 
 
 @reads("SkipLayerNormalization", domain=E)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....declare.functions.activations import ACTIVATIONS, elu, leaky_relu
+from ....declare.functions.activations import ACTIVATIONS, elu, hard_sigmoid, leaky_relu
 from ....declare.functions.basic import clip
 from ...expressions import Applied
-from ..core.functions import affine, hard_sigmoid_of, scaled_tanh, thresholded_relu
+from ..core.functions import affine, scaled_tanh, thresholded_relu
 from ..core.sizes import UnreadableError
 from ..core.values import shortest
 
@@ -22,7 +22,7 @@ default, also of ops that are no longer ONNX's.
 """
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "affine": affine, "leakyrelu": leaky_relu, "thresholdedrelu": thresholded_relu, "scaledtanh": scaled_tanh,
-    "hardsigmoid": hard_sigmoid_of, "elu": elu,
+    "hardsigmoid": hard_sigmoid, "elu": elu,
 }  # fmt: skip
 _PLAIN = {("hardsigmoid", (0.2, 0.5)): "hard_sigmoid", ("elu", (1.0,)): "elu"}
 
