@@ -1,0 +1,80 @@
+"""ONNX's elementwise operators at signed zeros, infinities, NaN, small and large numbers: onnxruntime's own values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.peers
+
+MAGNITUDES = [
+    0, 1e-40, 1e-30, 1e-8, 1e-4, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 5, 7, 20, 80, 88.5, 89.2, 100, 1e5, 1e10, 1e20,
+    1e30, 3.4028235e38, math.inf, math.nan,
+]  # fmt: skip
+POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
+ELEMENTS: dict[str, dict[str, Any]] = {
+    **{op: {} for op in (
+        "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cosh", "Elu", "Erf", "Exp", "Floor",
+        "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu",
+        "Round", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus", "Softsign", "Sqrt", "Tanh",
+    )},
+    "Celu": {"alpha": 2.0}, "Shrink": {"lambd": 0.5, "bias": 0.25}, "ThresholdedRelu": {"alpha": 0.5}, "Gelu": {},
+}  # fmt: skip
+LEAST = {
+    "Sigmoid": 1e-7, "Erf": 2e-7, "Tanh": 3e-7, "Exp": 2e-38, "Elu": 2e-7, "Selu": 3e-7, "Celu": 3e-7, "Gelu": 2e-6,
+    "Mish": 1e-6, "Softplus": 2e-7, "Sinh": 1e-45, "Asinh": 1e-7, "Atanh": 1e-7, "Acosh": 1e-7,
+}  # fmt: skip
+"""How far onnxruntime is off where its own approximation is absolute."""
+
+
+def model(op: str, count: int, dtype: int, **attributes: Any) -> bytes:
+    names = ["a", "b"][:count]
+    node = onnx.helper.make_node(op, names, ["y"], **attributes)
+    kinds = [onnx.helper.make_tensor_value_info(name, dtype, [None]) for name in names]
+    result = dtype if not op.startswith("Is") else onnx.TensorProto.BOOL
+    output = onnx.helper.make_tensor_value_info("y", result, [None])
+    graph = onnx.helper.make_graph([node], "graph", kinds, [output])
+    opsets = [onnx.helper.make_opsetid("", 22)]
+    made: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    return made
+
+
+def both(op: str, feeds: dict[str, Any], **attributes: Any) -> tuple[Any, Any]:
+    """onnxruntime's values and ours."""
+    dtype = onnx.helper.np_dtype_to_tensor_dtype(feeds["a"].dtype)
+    file = model(op, len(feeds), dtype, **attributes)
+    wanted = runtime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    return wanted, np.asarray(rg.read_onnx(file).program().inference(feeds)["y"])
+
+
+def check(op: str, wanted: Any, found: Any, *where: Any) -> None:
+    with np.errstate(invalid="ignore"):
+        near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+        if wanted.dtype.kind == "f":
+            near |= np.abs(found - wanted) <= np.maximum(np.abs(wanted) * np.float32(8e-7), LEAST.get(op, 3e-45))
+    assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]
+
+
+@pytest.mark.parametrize("op", ELEMENTS)
+def test_an_operator_of_one_value(op: str) -> None:
+    check(op, *both(op, {"a": POINTS}, **ELEMENTS[op]), POINTS)
+
+
+@pytest.mark.parametrize("op", ["Pow", "Max", "Min", "Div", "Mod"])
+def test_an_operator_of_two_values(op: str) -> None:
+    a, b = (item.ravel() for item in np.meshgrid(POINTS, POINTS))
+    check(op, *both(op, {"a": a, "b": b}, **({"fmod": 1} if op == "Mod" else {})), a, b)
+
+
+@pytest.mark.parametrize(("op", "fmod"), [("Div", None), ("Mod", 0), ("Mod", 1)])
+def test_whole_numbers(op: str, fmod: int | None) -> None:
+    numbers = np.array([1, -1, 2, 7, -7, 100, -(2**40), 2**53 + 1] if fmod != 1 else [1, -1, 2, 7, -7, 100, -(2**40)])
+    a, b = (item.ravel() for item in np.meshgrid(numbers, numbers))
+    check(op, *both(op, {"a": a, "b": b}, **({} if fmod is None else {"fmod": fmod})), a, b)
