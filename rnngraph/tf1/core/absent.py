@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...declare.functions import activations, layers
+from ...declare.functions import activations, layers, normalization
 from ...declare.functions import basic as functions
+from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ...errors import NotOfferedError
 
 GUIDE = "docs/tf1.md#what-is-not-offered"
@@ -229,7 +230,9 @@ INSTEAD: dict[str, str] = {
 }
 """Of a path or of all paths under it, whichever is longer."""
 
-OFFERED = (functions, layers, activations)
+OFFERED = (
+    functions, layers, normalization, activations, angles, hyperbolic, logarithms, normal, numbers, powers, remainders,
+)  # fmt: skip
 """Modules whose functions rnngraph has under their own names."""
 
 
