@@ -27,6 +27,7 @@ from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
 from ..runtime.calls.results import Given, Result
+from ..runtime.class_names import BARE
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
-
-
-BARE = "output"
-"""Name of a bare Tensor's result beside a loss."""
 
 
 class CallForm(NamedTuple):

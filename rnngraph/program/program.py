@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Never, Unpack, overload
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
-from ..runtime.class_names import Classes
+from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions, steps_per_turn
 from ..runtime.native.notices import Notices
@@ -29,7 +30,7 @@ from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
-from .callable_graph import BARE, CallableGraph
+from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .held_weights import warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
@@ -372,8 +373,8 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @property
     def classes(self) -> Classes:
-        """{path of an output: names of its classes}, as ``rg.compile`` was given them."""
-        return self.parts.source.classes
+        """{path of an output: names of its classes}, as ``rg.compile`` was given them; a bare Tensor is ``output``."""
+        return MappingProxyType({path or BARE: names for path, names in self.parts.source.classes.items()})
 
     @api
     def initialize(self, seed: int) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 from ..ir.graph import Node
 
+BARE = "output"
+"""Name of one bare Tensor, whose path is empty."""
+
 Label = str | int | float | bool
 Classes = Mapping[str, tuple[Label, ...]]
 """By path of an output the name of each entry of its last axis."""
@@ -32,7 +35,8 @@ def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
             )
         given = dict.fromkeys(outputs, given)
     found: dict[str, tuple[Label, ...]] = {}
-    for path, names in given.items():
+    for name, names in given.items():
+        path = "" if name == BARE and "" in outputs else name
         if path not in outputs:
             hint = did_you_mean(path, outputs) or f"; there are {', '.join(outputs)}"
             raise NameLookupError(f"classes= names {shown(path)}, and no output has that path{hint}")

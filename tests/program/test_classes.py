@@ -34,8 +34,9 @@ def test_programs_keep_them(tmp_path: Path) -> None:
         assert [type(name) for name in made.classes["parts/0"]] == [int, float, bool, int]
     assert scorer().classes == {}
     x = rg.placeholder("x", (None, 2))
-    bare = rg.compile(x * 2.0, classes=["no", "yes"], loss=rg.reduce_sum(x))
-    assert rg.loads(rg.dumps(bare)).classes == {"": ("no", "yes")}
+    for given in (["no", "yes"], {"output": ["no", "yes"]}):
+        bare = rg.compile(x * 2.0, classes=given, loss=rg.reduce_sum(x))
+        assert rg.loads(rg.dumps(bare)).classes == {"output": ("no", "yes")}
     with pytest.raises(TypeError):
         program.classes["scores"] = ()  # type: ignore[index]
 

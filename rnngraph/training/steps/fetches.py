@@ -12,9 +12,9 @@ from ...declare.nest import flatten, is_constant, is_leaf, map_leaves, paths
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
-from ...program.callable_graph import BARE
 from ...program.program import Program
 from ...runtime.calls.results import giver
+from ...runtime.class_names import BARE
 
 FETCH = "fetch/"
 MOST_FETCHES = 64
