@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
+from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -432,3 +434,22 @@ def test_scikit_learns_own_checks(kind: Any) -> None:
     assert len(found) > 40
     failed = {check["check_name"]: str(check["exception"]) for check in found if check["status"] == "failed"}
     assert [*failed] == EXCUSED, failed
+
+
+def test_fits_of_equal_nets_share_their_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A search over what is no part of the net compiles each size of a batch once."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiled: list[tuple[str, int]] = []
+    plain = CompiledGraph._compiled
+
+    def counted(self: CompiledGraph, outputs: tuple[str, ...], sizes: Any, *more: Any) -> Any:
+        compiled.append((self.kind, sizes["B"]))
+        return plain(self, outputs, sizes, *more)
+
+    monkeypatch.setattr(CompiledGraph, "_compiled", counted)
+    generator = np.random.default_rng(0)
+    X = [generator.normal(size=(steps, 2)).astype(np.float32) for steps in generator.integers(3, 9, 48)]
+    model = SequenceClassifier(units=3, epochs=1, batch_size=16, random_state=0)
+    search = GridSearchCV(model, {"learning_rate": [1e-3, 3e-3, 1e-2], "patience": [None, 2]}, cv=2)
+    search.fit(X, np.arange(48) % 2)
+    assert sorted(compiled) == [("inference", 16), ("training", 8), ("training", 16)]
