@@ -103,13 +103,16 @@ class Batches:
         given = [whole.longest for whole in self._wholes if whole.longest is not None]
         return int(self._real.max()) if self._real is not None else max(given, default=0)
 
-    def real_steps(self) -> dict[str, np.ndarray]:
-        """The steps of each example, by clock: its length where lengths tell, else the length of what is given."""
-        found = dict(self._steps)
+    def real_steps(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The steps of each example, by clock: its length where lengths tell, else the length of what is given. rows:
+        of these examples alone.
+        """
+        rows = np.arange(self.count) if rows is None else rows
+        found = {clock: steps[rows] for clock, steps in self._steps.items()}
         for name, dim in self._layout.counts.items():
             clock = clock_of(dim)
             if clock.name in found and name in self._columns:
-                found[clock.name] = self._lengths_column(self._columns[name]) - clock.offset
+                found[clock.name] = np.asarray(self._columns[name].take(rows, None)).astype(np.int64) - clock.offset
         return found
 
     def wholes(self) -> dict[str, np.ndarray]:

@@ -93,13 +93,12 @@ def padded_row(batch: Batch, clock: str) -> PaddedRow | None:
 
     Where windows cut the batch, the row is that of the window in which it ends.
     """
-    examples, known = batch.examples, batch.examples.real_steps().get(clock)
+    examples, steps = batch.examples, batch.examples.real_steps(batch.rows).get(clock)
     axes = {name: TimeAxes(*found) for name, found in examples.sequences(clock).items()}
-    if known is None or not axes:
+    if steps is None or not axes or not len(steps):
         return None
-    steps = known[batch.rows]
-    ends = batch.rows[[steps.argmin(), steps.argmax()]]
-    least, most = (int(number) for number in known[ends])
+    places = [int(steps.argmin()), int(steps.argmax())]
+    ends, (least, most) = batch.rows[places], (int(steps[place]) for place in places)
     if least == most:
         return None
     copies = len(batch.rows) if examples.has_declared_batch else 1

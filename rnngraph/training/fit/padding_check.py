@@ -39,22 +39,23 @@ class PaddingCheck:
     """
 
     def __init__(self, program: Program, graph: InferenceGraph, names: Mapping[str, str], where: Where | None) -> None:
-        self._program, self._graph, self._names, self._where = program, graph, names, where
+        self._program, self._graph, self._names, self.where = program, graph, names, where
         self._settled: set[str] = set()
         self._counts = sequence_lengths(graph.compiled)
         self._trial: InferenceGraph | None = None
 
     def check(self, batch: Batch) -> None:
         """Raise ``GraphError`` if padding shows in this batch, unless an earlier one settled it."""
-        for clock in batch.examples.real_steps().keys() - self._settled:
+        for clock in batch.examples.real_steps(batch.rows[:1]).keys() - self._settled:
             row = padded_row(batch, clock)
             if row is None:
                 continue
-            self._settled.add(clock)
             for name, what in self._names.items():
                 breaks = self._breaks(name, row.sequences)
                 if breaks and (values := self._differing(name, row)) is not None:
-                    raise GraphError(self._text(what, row, values, breaks), self._where)
+                    raise GraphError(self._text(what, row, values, breaks), self.where)
+            self._settled.add(clock)
+            self._trial = None  # and with it the other parameters
 
     def _clocks(self, sequences: Mapping[str, TimeAxes]) -> set[str]:
         """Return the graph's names of the size of time that these inputs have."""
@@ -91,7 +92,7 @@ class PaddingCheck:
         takes = graph.input_names()
         fed = {key: array for key, array in feeds.items() if key in takes}
         try:
-            return float(graph.values(fed, (name,), self._where)[name].mean(dtype=np.float64))
+            return float(graph.values(fed, (name,), self.where)[name].mean(dtype=np.float64))
         except RnnGraphError:
             return None
 

@@ -84,4 +84,5 @@ class FitSession:
         """Return the check of the program's loss, which settles each clock once."""
         if self._padding is None:
             self._padding = PaddingCheck(program, program.evaluation, {"loss": "the loss"}, where)
+        self._padding.where = where
         return self._padding
