@@ -132,7 +132,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "activations": (lambda v: rg.compile(made().shown, activations=v), set()),
     "parameters": (lambda v: rg.compile(made().shown, parameters=v), NONE),
     "cache": (lambda v: rg.compile(made().shown, cache=v), {"word", "True"}),
-    "classes": (lambda v: rg.compile(made().shown, classes=v), NONE),
+    "classes": (lambda v: rg.compile(made().shown, classes=v), {"None", "list"}),
     "load": (lambda v: rg.load(v), set()),
     "load threads": (lambda v: rg.load(saved().name, threads=v), COUNT),
     "load target": (lambda v: rg.load(saved().name, target=v), NONE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from types import GenericAlias, MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Never, Unpack, overload
 
 import numpy as np
@@ -224,6 +224,9 @@ def _settings(parts: ProgramParts) -> SavedSettings:
 @api
 class Program(Uncalled, Generic[Given, Trained]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
+
+    if not TYPE_CHECKING:  # one parameter will do, as a default is known to type checkers alone
+        __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(
         self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,

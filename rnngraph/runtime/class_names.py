@@ -47,7 +47,10 @@ def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
 def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
     if isinstance(names, str | bytes | Mapping) or not isinstance(names, Sequence | np.ndarray):
         raise DtypeError(f"classes= of {path or 'the output'} must be a list of names, not {shown(names)}")
-    labels = tuple(map(_label, np.asarray(names, object).ravel().tolist()))
+    items = names.tolist() if isinstance(names, np.ndarray) else [*names]
+    if any(isinstance(item, Sequence | Mapping | np.ndarray) and not isinstance(item, str | bytes) for item in items):
+        raise DtypeError(f"classes= of {path or 'the output'} must be a list of names, not {shown(names)}")
+    labels = tuple(map(_label, items))
     width = output.shape[-1] if output.shape else None
     if width != len(labels):
         raise ShapeError(
