@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ...arguments import entries
 from ...errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ...public import api
@@ -40,7 +42,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
     x = as_tensor(x)
     if ord is None:
         return vector_norm(x, 2, axis, keepdims)
-    along = tuple(range(x.rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    along = tuple(range(x.rank)) if axis is None else (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
     if len(along) == 1 and not isinstance(ord, str):
         return vector_norm(x, ord, along, keepdims)
     if len(along) != 2:
@@ -69,7 +71,7 @@ def matrix_norm(
             f"ord={shown(ord)} of matrices is computed of singular values, which are not offered; "
             "ord='fro', 1, -1, inf and -inf are"
         )
-    if isinstance(ord, bool) or not isinstance(ord, int | float) or math.fabs(ord) not in (1, math.inf):
+    if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or math.fabs(ord) not in (1, math.inf):
         raise ArgumentError(f"ord={shown(ord)} is no norm of matrices; use 'fro', 1, -1, inf or -inf")
     rows, columns = places
     summed, compared = (rows, columns) if math.fabs(ord) == 1 else (columns, rows)
@@ -88,7 +90,7 @@ def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = Fals
     Gradients at 0 are 0, as in torch. Squares of large numbers overflow, as in NumPy: from about 1e19 on in float32.
     """
     x = floats(x, "a norm")
-    if isinstance(ord, bool) or not isinstance(ord, int | float) or ord != ord:
+    if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or ord != ord:
         raise ArgumentError(f"ord={shown(ord)} is no norm of vectors; use a number")
     if ord == 2:
         return root(reduce_sum(square(x), axis, keepdims))

@@ -45,6 +45,14 @@ def test_gradients_at_zero_are_zero(order: float | None) -> None:
     assert found["x"].tolist() == [[0, 0, 0]] * 2
 
 
+def test_orders_and_axes_may_be_numpys() -> None:
+    x = rg.placeholder("x", (2, 3))
+    program = rg.compile({"rows": rg.norm(x, np.int64(1), np.int64(1)), "matrix": rg.norm(x, np.float32(np.inf))})
+    found = program.inference(x=[[1, -2, 3], [4, 5, -6]])
+    assert found["rows"].tolist() == [6, 15]
+    assert found["matrix"] == 15
+
+
 def test_gradients_of_vectors_with_a_zero() -> None:
     x = rg.placeholder("x", (2,))
     for order, wanted in ((2, [0, 1]), (0.5, [0, 1]), (3, [0, 1]), (INF, [0, 1]), (-INF, [0, 0]), (-1, [0, 0])):
