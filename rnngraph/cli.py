@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import runpy
 import sys
 import time
@@ -28,8 +27,10 @@ from rich.table import Table
 
 from .commands.command_error import CommandError
 from .commands.file_kinds import SUFFIXES, fixed_input, script_of
+from .commands.progress import progress
 from .commands.show import show_change, show_stage
-from .errors import RnnGraphError
+from .commands.weight_arguments import add_weights, with_weights
+from .errors import ArgumentError, RnnGraphError
 from .ir.axes import time_sizes
 from .program.callable_graph import CallableGraph
 from .program.program import Program, load
@@ -49,15 +50,21 @@ _FIXED = "the value of an input of an ONNX file on which its graph depends; may 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carries out one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
         code = command(options)
         sys.stdout.flush()
     except CommandError as error:
+        options.parser.print_usage(sys.stderr)
         return _complain(error, 2)
     except RnnGraphError as error:
-        return _complain(error, 1)
+        is_of_command = isinstance(error, ArgumentError) and error.where is None
+        if is_of_command:
+            options.parser.print_usage(sys.stderr)
+        return _complain(error, 2 if is_of_command else 1)
     except BrokenPipeError:  # `rnngraph show … | head`: what is left in the buffer has no reader
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -82,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(commands.add_parser("import", help="make a script with its weights of a net in another format"))
     compare = "compare what was imported with the file's own engine, on random arrays"
     _add_verify(commands.add_parser("verify", help=compare))
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)  # whose usage errors show
     return parser
 
 
@@ -95,6 +104,7 @@ def _add_show(show: argparse.ArgumentParser) -> None:
     show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
     show.add_argument("--line", metavar="LINE", help="what comes from a line of a script: 39, or net.py:39")
     show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
+    add_weights(show)
     show.set_defaults(command=_show)
 
 
@@ -109,6 +119,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("script", type=Path, help=_SCRIPT)
     _add_sizes(bench)
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
+    add_weights(bench)
     bench.set_defaults(command=_bench)
 
 
@@ -117,13 +128,15 @@ def _add_profile(profile: argparse.ArgumentParser) -> None:
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
     _add_sizes(profile)
     profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
-    profile.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and layers, as .svg or .png")
+    _add_output(profile, "FILE", "where to draw roofline and layers, as .svg or .png (default: nowhere)", "--plot")
+    add_weights(profile)
     profile.set_defaults(command=_profile)
 
 
 def _add_explore(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
-    explore.add_argument("-o", "--output", type=Path, metavar="PAGE", help="where to (default: NAME.html, here)")
+    _add_output(explore, "PAGE", "where to (default: NAME.html, here)")
+    add_weights(explore)
     _add_fixed(explore)
     _add_max_entries(explore)
     explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
@@ -133,13 +146,14 @@ def _add_explore(explore: argparse.ArgumentParser) -> None:
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("script", type=Path, help=_SCRIPT)
-    export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
+    _add_output(export, "FOLDER", "where to (default: NAME-export, here)", "--directory")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
     export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
     export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
     export.add_argument("--rows", type=_positive, default=1, help="streams that step_rows steps at once (default 1)")
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
-    export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
+    add_weights(export)
+    export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
     export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
     export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
@@ -148,7 +162,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
-    read.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to")
+    _add_output(read, "FOLDER", "where to", required=True)
     _add_fixed(read)
     _add_max_entries(read)
     read.set_defaults(command=_import)
@@ -162,6 +176,13 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--steps", type=_positive, action="append", help="other open sizes to try; may be repeated")
     _add_fixed(verify)
     verify.set_defaults(command=_verify)
+
+
+def _add_output(
+    command: argparse.ArgumentParser, metavar: str, text: str, *former: str, required: bool = False
+) -> None:
+    """Add ``-o`` and ``--output``. former: names that it had."""
+    command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text, required=required)
 
 
 def _add_sizes(command: argparse.ArgumentParser) -> None:
@@ -217,6 +238,11 @@ def _program(script: Path) -> Program:
     return _left(script)[0]
 
 
+def _reweighted(options: argparse.Namespace) -> Program:
+    """The program of a command, with the kinds of weights that it asks for."""
+    return with_weights(_program(options.script), options.weights)
+
+
 def _left(script: Path) -> tuple[Program, dict[str, Any]]:
     """The program, and all names that a script leaves."""
     script = script_of(script)
@@ -258,7 +284,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    graph = getattr(_program(options.script), options.graph)
+    graph = getattr(_reweighted(options), options.graph)
     if options.stages:
         print("\n".join(graph.stages))
         return
@@ -271,22 +297,17 @@ def _show(options: argparse.Namespace) -> None:
 def _explore(options: argparse.Namespace) -> None:
     from .commands.explore_net import explore_net  # readers, which no other command needs
 
+    def program_of(script: Path) -> Program:
+        return with_weights(_program(script), options.weights)
+
     sizes = (options.batch, options.steps) if options.profile else None
-    explore_net(options.script, options.output, dict(options.fixed), options.max_entries, sizes, _program)
+    explore_net(options.script, options.output, dict(options.fixed), options.max_entries, sizes, program_of)
 
 
 def _export(options: argparse.Namespace) -> None:
-    program = _program(options.script)
-    name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
-    written = program.inference.export(
-        options.directory, name, options.batch, options.target, options.weights, options.dispatch,
-        not options.no_link, options.form, options.debug, options.rows,
-    )  # fmt: skip
-    for path in written.files.values():
-        print(path)
-    memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
-    print(f"{written.object_size} bytes of code and data{memory}")
-    print(f"needs {written.needs}")
+    from .commands.export_net import export_net
+
+    export_net(_reweighted(options), options)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -311,20 +332,21 @@ def _profile(options: argparse.Namespace) -> None:
     from .commands.profile_net import profile_net
 
     program, left = _left(options.script)
-    sizes = options.batch, options.steps, options.seconds
-    profile_net(options.script, program, left, options.graph, *sizes, options.plot)
+    program, sizes = with_weights(program, options.weights), (options.batch, options.steps, options.seconds)
+    profile_net(options.script, program, left, options.graph, *sizes, options.output)
 
 
 def _bench(options: argparse.Namespace) -> None:
     from .commands.profile_net import print_layers
 
-    program = _program(options.script)
+    program = _reweighted(options)
     table = Table("graph", "compile", "call", "middle half", "calls", "steps a second")
     for column in table.columns[1:]:
         column.justify = "right"
     for graph in (program.inference, program.training):
         try:
-            table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
+            with progress(f"timing the {graph.kind} graph"):
+                table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
         except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
             raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
     target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"

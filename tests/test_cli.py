@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import rnngraph as rg
 from rnngraph import cli
+from rnngraph.codegen.machine.target import target_of
 
 SCRIPT = """
 import sys
@@ -174,3 +176,73 @@ def test_errors_of_the_script_begin_in_the_script(folder: Path) -> None:
 def test_exit_code_of_the_script_is_kept(folder: Path) -> None:
     (folder / "leaves.py").write_text("import sys\nsys.exit(7)\n")
     assert rnngraph(folder, "run", "leaves.py").returncode == 7
+
+
+def test_errors_show_the_usage_of_the_subcommand(folder: Path) -> None:
+    for arguments in (
+        ("export", "net.py", "--bogus"),
+        ("export", "net.py", "--form", "streams"),
+        ("export", "net.py", "--target", "arm64"),
+        ("export", "absent.py"),
+        ("export", "net.py", "--weights", "tail/*=int8"),
+    ):
+        done = rnngraph(folder, *arguments)
+        assert done.returncode == 2, arguments
+        assert done.stderr.startswith("usage: rnngraph export [-h] [-o FOLDER]"), arguments
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("arm64", "aarch64-linux or aarch64-linux-dotprod or aarch64-macos"),
+        ("aarch64", "aarch64-linux or aarch64-linux-dotprod or aarch64-macos"),
+        ("aarch64-apple-darwin", "aarch64-macos"),
+        ("Darwin", "aarch64-macos or x86-64-macos or x86-64-v3-macos"),
+        ("win64", "x86-64-windows or x86-64-v3-windows or x86-64-v4-windows"),
+        ("x86_64-linux-avx2", "x86-64-v3 or x86-64-v3-windows or x86-64-v3-macos"),
+    ],
+)
+def test_names_of_other_tools_for_targets_are_answered(name: str, targets: str) -> None:
+    with pytest.raises(rg.ArgumentError, match=re.escape(f"{name} is {targets} here; use host, x86-64-v2, ")):
+        target_of(name)
+
+
+def test_a_command_takes_kinds_of_weights(folder: Path) -> None:
+    export = ("export", "net.py", "--form", "sequence", "--no-link", "-o", "out")
+    done = rnngraph(folder, *export, "--weights", "*kernel=bfloat16:force", "--weights", "float32", "--external")
+    assert done.returncode == 0, done.stderr
+    assert f"out{os.sep}net.safetensors" in done.stdout
+    assert " *   rnn/basic_rnn_cell/kernel: bfloat16" in (folder / "out/net.h").read_text()
+    shown = rnngraph(folder, "show", "net.py", "--stage", "asm")
+    forced = rnngraph(folder, "show", "net.py", "--stage", "asm", "--weights", "int8:force")
+    assert shown.stdout != forced.stdout
+    assert rnngraph(folder, "show", "net.py", "--stage", "asm", "--weights", "float32").stdout == shown.stdout
+    warned = rnngraph(folder, "show", "net.py", "--weights", "int8")
+    assert 'weights="int8" changes nothing' in warned.stderr
+    for wrong, words in (
+        (["--weights", "external"], "with --external"),
+        (["--weights", "int3"], "no kind of weights; write float32, bfloat16, int8"),
+        (["--weights", "int8", "--weights", "bfloat16"], "two kinds for '*'"),
+    ):
+        done = rnngraph(folder, *export, *wrong)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+def test_commands_that_write_take_o(folder: Path) -> None:
+    for command in ("export", "import", "explore", "profile"):
+        assert "-o " in rnngraph(folder, command, "--help").stdout
+
+
+def test_progress_is_for_terminals(folder: Path) -> None:
+    command = [sys.executable, "-m", "rnngraph", "explore", "net.py", "-o", "page.html"]
+    controller, terminal = pty.openpty()
+    os.set_blocking(controller, False)
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=terminal, timeout=300)
+    said = os.read(controller, 1 << 16).decode()
+    assert done.returncode == 0
+    assert "making the page of net.py" in said
+    assert done.stdout.decode().startswith("page.html: ")
+    piped = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, text=True)
+    assert piped.stderr == ""

@@ -311,7 +311,7 @@ def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_pat
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = small()
     program.save(tmp_path / "saved")
-    given = ["export", str(tmp_path / "saved"), "--directory", str(tmp_path / "out"), "--no-link"]
+    given = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--no-link"]
     assert main([*given, "--name", "net"]) == 0
     assert str(tmp_path / "out" / "net.o") in capsys.readouterr().out.splitlines()
     x = np.ones((1, 5, 3), np.float32)

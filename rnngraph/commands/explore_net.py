@@ -16,6 +16,7 @@ from ..program.program import Program
 from ..runtime.calls.random_feeds import random_feeds
 from .command_error import CommandError
 from .file_kinds import SUFFIXES, read_file, script_of
+from .progress import progress
 
 SECONDS = 0.5
 """To spend on calls of each graph."""
@@ -49,14 +50,16 @@ def explore_net(
 def _written(program: Program, target: Path, title: str, sizes: tuple[int, int] | None) -> int:
     """Writes a page; its size."""
     profiles = [] if sizes is None else [_profile(graph, *sizes) for graph in (program.training, program.inference)]
-    return len(program.explore(target, title=title, profile=profiles).encode("utf-8", "replace"))
+    with progress(f"making the page of {title}"):
+        return len(program.explore(target, title=title, profile=profiles).encode("utf-8", "replace"))
 
 
 def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
     """A profile of calls on random arrays, which are at no line of the user's."""
     called: Any = graph
     try:
-        profile: Profile = called.profile(random_feeds(graph.full_graph(), batch, steps), seconds=SECONDS)
+        with progress(f"timing the {graph.kind} graph"):
+            profile: Profile = called.profile(random_feeds(graph.full_graph(), batch, steps), seconds=SECONDS)
     except RnnGraphError as error:
         raise CommandError(f"the {graph.kind} graph: {error.what}") from error
     return profile

@@ -17,6 +17,7 @@ from ..program.program import Program
 from ..runtime.calls.random_feeds import random_feeds
 from ..training.trainer import Trainer
 from .command_error import CommandError
+from .progress import progress
 
 
 def profile_net(
@@ -34,7 +35,8 @@ def profile_net(
         if graph == "step":
             trainer = left.get("trainer")
             called = trainer if isinstance(trainer, Trainer) else Trainer(program)
-        profile: Profile = called.profile(random_feeds(of.full_graph(), batch, steps), seconds=seconds)
+        with progress(f"timing the {graph} graph"):
+            profile: Profile = called.profile(random_feeds(of.full_graph(), batch, steps), seconds=seconds)
     except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
         raise CommandError(f"{script}: {graph}: {error.what}") from error
     if sys.stdout.isatty():

@@ -22,6 +22,7 @@ from ..program.callable_graph import CallableGraph
 from ..runtime.native.stages import change_of
 from ..stage_text import StageLine, StageText
 from .command_error import CommandError
+from .progress import progress
 
 CONTEXT = 3
 """Lines around a change."""
@@ -45,7 +46,8 @@ def show_stage(
     if stage not in graph.stages:
         hint = did_you_mean(stage, graph.stages)
         raise CommandError(f"no stage is named {stage!r}; there are {', '.join(graph.stages)}{hint}")
-    text = graph.show(stage)
+    with progress(f"making {stage}"):
+        text = graph.show(stage)
     assert isinstance(text, StageText)
     if layer is None and line is None:
         _print([*text.lines], stage, with_pager, str(text))

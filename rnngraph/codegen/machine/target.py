@@ -141,13 +141,34 @@ NAMES = ("host", *_LEVELS, *_OTHERS)
 """Of all targets."""
 
 
+_MEANT = {
+    "arm64": "aarch64", "aarch64": "aarch64", "armv8": "aarch64", "apple": "aarch64-macos", "m1": "aarch64-macos",
+    "macos": "macos", "darwin": "macos", "osx": "macos", "win": "windows", "arm": "armv7", "cortex-m": "thumb",
+    "amd64": "x86-64", "x86_64": "x86-64", "x64": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4", "wasm": "wasm",
+    "riscv": "riscv",
+}  # fmt: skip
+"""Parts of others' names of processors and systems, longer ones first, and the part of the names here for each."""
+
+
+def _meant(name: object) -> str:
+    """Return the targets that a name of other tools' may mean, as part of an error."""
+    text, parts = str(name).lower(), []
+    for theirs, ours in _MEANT.items():
+        if theirs in text:
+            text = text.replace(theirs, " ")
+            parts.append(ours)
+    both = [own for own in NAMES if parts and all(part in own for part in parts)]
+    near = both or [own for own in NAMES if any(part in own for part in parts)]
+    return f"{name} is {' or '.join(near)} here; " if near else ""
+
+
 def target_of(name: str | None) -> Target:
     """The target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another processor."""
     known = name is None or isinstance(name, str)  # an array would be compared element by element
     if known and name in (None, "host"):
         return host()
     if not known or name not in NAMES:
-        raise ArgumentError(f"target {name!r} is not known; use {', '.join(NAMES)}")
+        raise ArgumentError(f"target {name!r} is not known; {_meant(name)}use {', '.join(NAMES)}")
     if name in _OTHERS:
         return _OTHERS[name]
     processor, features, bits, registers, fma = _LEVELS[name]

@@ -73,6 +73,11 @@ class Description:
         return max(exported.memory_bytes if isinstance(exported, ExportedStream) else 0 for exported in self.variants)
 
     @property
+    def latency(self) -> int:
+        """Entries of the sequences from an input to the result that belongs to it."""
+        return 0 if self.stream.tail is None else self.stream.delay * self.stream.rate
+
+    @property
     def weights_bytes(self) -> int:
         """Bytes of the caller's memory for packed weights; 0 where they are embedded."""
         return 0 if self.first.embedded else max(exported.weights_bytes for exported in self.variants)
@@ -130,6 +135,7 @@ class Description:
         return {
             "rate": self.stream.rate,
             "delay": self.stream.delay,
+            "latency": self.latency,
             "rows": 1 if self.stream.together is None else self.stream.together.most,
             "owed": [_port(port) for port in self.stream.owed],
             "state_size": self.state_bytes,

@@ -63,14 +63,14 @@ _COMMON = (
     "works on sound should set it to flush them."
 )
 _STREAM = (
-    "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything of its own: all that "
-    "changes lies in the memory of an instance. So different instances can run in different threads at the same time, "
-    f"and one instance in one thread at a time. {_COMMON.format(lengths='')}"
+    "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and keeps nothing of its own: "
+    "all that changes lies in the memory of an instance. So different instances can run in different threads at the "
+    f"same time, and one instance in one thread at a time. {_COMMON.format(lengths='')}"
 )
 _SEQUENCE = (
-    "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything: a call writes its "
-    "results and its scratch, which is the caller's. So calls can run in different threads at the same time, each with "
-    f"a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
+    "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and keeps nothing: a call "
+    "writes its results and its scratch, which is the caller's. So calls can run in different threads at the same "
+    f"time, each with a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
 )
 
 
@@ -119,8 +119,10 @@ def _stream_macros(net: Description) -> list[str]:
     stream, macro = net.stream, net.macro
     lines = [
         f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
-        f"#define {macro}_STATE_VALUES {stream.packed_bytes} /* bytes of what get_state writes */",
+        f"#define {macro}_STATE_BYTES {stream.packed_bytes} /* bytes of what get_state writes */",
+        f"#define {macro}_STATE_VALUES {macro}_STATE_BYTES /* its former name */",
         *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* entries of sequences in a step */"]),
+        f"#define {macro}_LATENCY {net.latency} /* samples (entries of sequences) from an input to its result */",
         *([] if stream.tail is None else [f"#define {macro}_DELAY {stream.delay} /* steps until results are given */"]),
         *_weights_macros(net),
     ]
@@ -187,7 +189,7 @@ def _stream_functions(net: Description) -> list[str]:
         f"void {name}_process({', '.join(['void *memory', 'size_t steps', *arrays])});",
         "",
         *([] if stream.tail is None else _flush(net)),
-        f"/* Copies all states from and to {net.macro}_STATE_VALUES bytes of the caller's. */",
+        f"/* Copies all states from and to {net.macro}_STATE_BYTES bytes of the caller's. */",
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
     ]  # fmt: skip

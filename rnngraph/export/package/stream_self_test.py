@@ -26,8 +26,8 @@ def stream_self_test(net: Description, example: Example) -> str:
         *_arrays(net, example),
         "",
         f"static uint64_t memory[({macro}_STATE_SIZE + 7) / 8];",
-        f"static unsigned char saved[{macro}_STATE_VALUES + 1], again[{macro}_STATE_VALUES + 1];",
-        f"static uint64_t table[3 * {macro}_STATE_VALUES / 8 + 1];",
+        f"static unsigned char saved[{macro}_STATE_BYTES + 1], again[{macro}_STATE_BYTES + 1];",
+        f"static uint64_t table[3 * {macro}_STATE_BYTES / 8 + 1];",
         *(
             f"static {C_TYPES[port.dtype]} two_{port.symbol}[2 * {net.macro_of(port)}];"
             for port in (*stream.inputs, *stream.outputs)
@@ -110,7 +110,7 @@ def _block_checked(net: Description) -> list[str]:
         *(line for port in stream.outputs for line in _same(port, "a block gives other bits than its steps")),
         begin,
         "    for (t = 0; t < 3; t++)",
-        f"        {name}_get_state(memory, (unsigned char *)table + t * {macro}_STATE_VALUES);",
+        f"        {name}_get_state(memory, (unsigned char *)table + t * {macro}_STATE_BYTES);",
         "    for (t = 0; t < STEPS; t++)",
         "        step_two(t);",
         *(line for port in stream.outputs for line in _same(port, "rows of a table give other bits than a stream")),
@@ -120,7 +120,7 @@ def _block_checked(net: Description) -> list[str]:
 def _same_state(net: Description, otherwise: str) -> list[str]:
     return [
         f"    {net.name}_get_state(memory, saved);",
-        f"    if (memcmp(saved, again, {net.macro}_STATE_VALUES) != 0) {{",
+        f"    if (memcmp(saved, again, {net.macro}_STATE_BYTES) != 0) {{",
         f'        puts("{otherwise}");',
         "        wrong++;",
         "    }",
