@@ -16,7 +16,7 @@ from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
 from ..tensor import Tensor
 from .activations import activation_function
-from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square
+from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square, where
 from .randomness import by_graph
 
 
@@ -132,16 +132,26 @@ def batch_normalization(
 
 
 def normalized(
+    x: Tensor, axis: int, momentum: float, epsilon: float, scope: ScopeName,
+    initializers: Mapping[str, str | Initializer],
+) -> Tensor:  # fmt: skip
+    """Batch normalization, whose averages steps of a ``Trainer`` move. initializers: of the parameters it has."""
+    return normalized_with(x, axis, momentum, epsilon, scope, initializers, True)[0]
+
+
+def normalized_with(
     x: Tensor,
     axis: int,
     momentum: float,
     epsilon: float,
     scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
-    frozen: bool = False,
-) -> Tensor:
-    """What batch normalizations share. initializers: of the parameters that there are. frozen: both graphs take the
-    moving averages, and nothing changes them.
+    training: bool | Tensor,
+) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+    """Batch normalization, and (moving average, statistic of the batch) by name.
+
+    training: False: both graphs take the moving averages, and nothing changes them. A scalar bool Tensor: both graphs
+        take the batch's statistics where it is true, and steps change nothing by themselves.
     """
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -160,12 +170,13 @@ def normalized(
         for key, start in initializers.items()
     }
     with within(scope.layer):
-        return _normalized(x, place, size, momentum, epsilon, own, frozen)
+        return _normalized(x, place, size, momentum, epsilon, own, training)
 
 
 def _normalized(
-    x: Tensor, place: int, size: int, momentum: float, epsilon: float, own: Mapping[str, Tensor], frozen: bool
-) -> Tensor:
+    x: Tensor, place: int, size: int, momentum: float, epsilon: float, own: Mapping[str, Tensor],
+    training: bool | Tensor,
+) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:  # fmt: skip
     """own: the parameters that there are, by name."""
     others = tuple(other for other in range(x.rank) if other != place)
 
@@ -179,14 +190,17 @@ def _normalized(
     factor = scaled(sqrt(own["moving_variance"] + epsilon))
     shift = -own["moving_mean"] * factor
     inferred = x * spread(factor) + spread(shift + own["beta"] if "beta" in own else shift)
-    if frozen:
-        return inferred
+    if not isinstance(training, Tensor) and not training:
+        return inferred, {}
     mean = reduce_mean(x, others, keepdims=True)
     centred = x - mean
     average = {"moving_mean": reshape(mean, (size,))}
     average["moving_variance"] = reduce_mean(square(centred), others)
     trained = centred * spread(scaled(sqrt(average["moving_variance"] + epsilon)))
     trained = trained + spread(own["beta"]) if "beta" in own else trained
+    statistics = {key: (own[key], value) for key, value in average.items()}
+    if isinstance(training, Tensor):
+        return where(training, trained, inferred), statistics
     for key, value in average.items():
         trained = with_update(trained, own[key], own[key] * momentum + value * (1.0 - momentum))
-    return by_graph(training=trained, inference=inferred)
+    return by_graph(training=trained, inference=inferred), statistics

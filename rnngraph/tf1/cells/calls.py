@@ -18,12 +18,13 @@ from ...ir.types import Size, product
 from ...public import api
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
+from ..core.operations import behind
 from ..core.scopes import VariableScope, present_scope
 from ..core.sizes import anchored, known_size
 from .variables import CellVariables, own_name, variables_of
 
 
-@api
+@behind
 def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
     """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it, which is needed."""
     if state is None:
@@ -85,7 +86,8 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
     graph.steps.append(p)
     graph.variable_scope = _scope_of(graph, p, name, outer)
     try:
-        yield
+        with graph.own_order():
+            yield
     finally:
         if graph.within and isinstance(p._specs, CellVariables):
             p._specs.has_layers = True

@@ -89,7 +89,7 @@ def _following(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def call(tensor: Tensor, *others: Any) -> Tensor:
         result = handed_on(method, (tensor, *others), {})
         graph = get_default_graph()
-        if not graph.collections["control_inputs"] or not isinstance(result, Tensor):
+        if not graph.collections["control_inputs"]:
             return result
         return graph.following(result, (tensor, *others))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
+from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, declared
 from ...ir.graph import Node, make, remake, topological
 from ...ir.types import meet_declared
@@ -21,16 +22,28 @@ class Replaced:
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
-                self._new[node] = remake(node, [self._new[item] for item in node.operands], meet_declared)
+                self._new[node] = self._made(node)
         return self._new[root]
+
+    def _made(self, node: Node) -> Node:
+        return remake(node, [self._new[item] for item in node.operands], meet_declared)
 
 
 class Cut(Replaced):
-    """A declaration that begins at ``places``, too, which become placeholders."""
+    """A declaration that begins at ``places``, too, which become placeholders.
 
-    def __init__(self, places: Iterable[Node]) -> None:
+    moved: parameters that a step is not to update by itself, as operations of the program do.
+    """
+
+    def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:
         self.placeholders = {node: _stand_in(node) for node in places}
+        self._moved = moved
         super().__init__(self.placeholders)
+
+    def _made(self, node: Node) -> Node:
+        if node.op == "with_update" and node.operands[1]["slot"] in self._moved:
+            return self._new[node.operands[0]]
+        return super()._made(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """``__call__`` for a Tensor."""
@@ -40,6 +53,13 @@ class Cut(Replaced):
     def fed_by(self, node: Node) -> Node:
         """What a feed of a declared node goes to."""
         return self.placeholders.get(node, node)
+
+
+def fed_instead(node: Node) -> Node:
+    """A placeholder for the value of a node."""
+    return make(
+        "input", where=node.where, name=node.op, type=node.tensor, label="value", serial=next(declared), unnamed=True
+    )
 
 
 def _stand_in(node: Node) -> Node:

@@ -13,11 +13,12 @@ from ...allocation import zeros
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor, build
-from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
+from ...errors import ArgumentError, DtypeError, NameLookupError, NotOfferedError, did_you_mean, shown, user_line
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile_beside
 from ...public import api
-from .cuts import Cut, Replaced
+from .absent import GUIDE
+from .cuts import Cut
 from .errors import InvalidArgumentError
 from .variable import Variable
 
@@ -75,9 +76,10 @@ class Graph:
     ``tf.get_variable`` does not find, as ``tf.Variable`` made them; shared: those that it finds by the name that one of
     them has. named: Tensors and operations by name.
     holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
-    those that are not the first of theirs. after: operations that run before a Tensor; changed: what
-    those of ``tf.control_dependencies`` make of variables. within: while a step of a
-    loop is declared, what owns variables in it. draws: how many random Tensors there are.
+    those that are not the first of theirs. after: operations that run before a Tensor. branch: of the function of
+    ``tf.cond`` or ``tf.case`` that is declared. moved: variables that operations change here, and a ``Trainer`` by
+    itself, such as moving averages. within: while a step of a loop is declared, what owns variables in it. draws: how
+    many random Tensors there are.
     """
 
     @api
@@ -106,7 +108,8 @@ class Graph:
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
         self.after: dict[Node, list[Any]] = {}
-        self.changed: dict[Node, Node] = {}
+        self.branch: object | None = None
+        self.moved: set[ParameterSpec] = set()
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
         self._taken: Counter[str] = Counter()
@@ -121,34 +124,73 @@ class Graph:
         wanted = dict.fromkeys((*places, *self.renamed))  # in order: names follow it, and by names code is found again
         key = frozenset(wanted)
         if key not in self._cuts:
-            self._cuts[key] = Cut(wanted)
+            self._cuts[key] = Cut(wanted, self.moved)
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def following(self, tensor: Tensor, given: Iterable[Any]) -> Tensor:
-        """A Tensor before which the operations of ``tf.control_dependencies`` run.
+    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
+        """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.
 
-        given: Tensors and lists of them of which it is made. Where it is one of them, another one stands for it.
-        Variables among them are what the operations make of them, where that is known before a run.
+        given: what it is made of. A Tensor that is given is replaced by another one of its value.
+        inner: whether all that stands between the nest and what is given was declared behind the operations too.
         """
+        known = {tensor.node for tensor in _tensors_in(given)}
+        return _mapped(result, lambda tensor: self._following(tensor, known, inner))
+
+    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
+        node = tensor.node
+        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
+            tensor = build("reshape", tensor, shape=tensor.type.shape)
         first = self.collections["control_inputs"]
-        nested = (item if isinstance(item, list | tuple) else (item,) for item in given)
-        nodes = [item.node for items in nested for item in items if isinstance(item, Tensor)]
-        if tensor.node in nodes:
-            now = Tensor(self.changed.get(tensor.node, tensor.node))
-            tensor = build("reshape", now, shape=tensor.type.shape)
-        elif any(node in self.changed for node in nodes):
-            same = {node: node for node in (*nodes, *self.changed.values())}  # what they are made of is of before
-            tensor = Tensor(Replaced({**same, **self.changed})(tensor.node))
-        self.after[tensor.node] = first
+        self.require(tensor, first)
+        pending = list(tensor.node.operands)
+        while pending:
+            node = pending.pop()
+            if node in given or node in self.after or not node.operands:
+                continue
+            if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
+                self.after[node] = first
+            if node.op != "driver" and (inner or len(node.operands) == 1):
+                pending += node.operands
         return tensor
 
+    @contextmanager
+    def own_order(self) -> Iterator[None]:
+        """While a step is declared, which runs as a whole behind the operations of ``tf.control_dependencies``."""
+        outer = self.collections["control_inputs"]
+        self.collections["control_inputs"] = []
+        try:
+            yield
+        finally:
+            self.collections["control_inputs"] = outer
+
+    def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
+        """Have operations run wherever a Tensor is computed. Refused in steps of loops and in branches."""
+        found = list(operations)
+        if (self.within is not None or self.steps or self.branch is not None) and any(
+            self.within is not None or self.steps or item.branch is not None for item in found
+        ):
+            raise NotOfferedError(
+                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
+                f"in a session.run of its own, or behind the loop ({GUIDE})",
+                user_line(),
+            )
+        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
+
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Operations that run where Tensors are computed."""
+        """Operations that run where Tensors are computed, and where the losses are of which these are gradients."""
         if not self.after:
             return []
-        return [item for node in topological(nodes) for item in self.after.get(node, ())]
+        found: dict[Any, None] = {}
+        pending, done = list(nodes), set[Node]()
+        while pending:
+            order = topological(pending, known=done)
+            done.update(order)
+            found.update((item, None) for node in order for item in self.after.get(node, ()))
+            derivatives = (node.get("gradient") for node in order if node.op == "input")
+            pending = [item.loss.node for item in derivatives if item is not None]
+        return list(found)
 
     def variable_read(self, node: Node) -> Variable | None:
         """The variable that a Tensor is, or reads once operations have run."""
@@ -266,7 +308,7 @@ class Graph:
         return self.by_name.get(full)
 
     def all_variables(self) -> list[Any]:
-        """Every variable, cells' and layers' too, in the order of creation; then an optimizer's."""
+        """Every variable, those of cells, layers and optimizers too, in the order of creation."""
         program, self._entered = self.program(), len(self.owners)
         found: list[Any] = []
         for name in program.parameters if program is not None else ():
@@ -275,11 +317,35 @@ class Graph:
                 self.variables[spec] = Variable.of(spec, name)
             found.append(self.variables[spec])
             self.by_name[name] = self.variables[spec]
-        return [*found, *self.extra.values()]
+        return sorted([*found, *self.extra.values()], key=lambda item: item.serial)
 
     def global_variables(self) -> list[Any]:
         """Those that belong to the program itself, which are saved: all but local ones."""
         return [item for item in self.all_variables() if item.full not in self.apart]
+
+
+def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
+    """Tensors of nests of lists, tuples and dicts."""
+    pending = [*items]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, list | tuple):
+            pending += item
+        elif isinstance(item, dict):
+            pending += item.values()
+
+
+def _mapped(nest: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A nest with what a function makes of its Tensors."""
+    if isinstance(nest, Tensor):
+        return function(nest)
+    if isinstance(nest, dict):
+        return {key: _mapped(item, function) for key, item in nest.items()}
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(_mapped(item, function) for item in nest))
+    return type(nest)(_mapped(item, function) for item in nest) if type(nest) in (list, tuple) else nest
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:

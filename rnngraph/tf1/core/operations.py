@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arguments import array_of
 from ...declare.nest import flatten
+from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
 from ...errors import DtypeError, ShapeError, shown, user_line
@@ -25,7 +26,8 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 class Operation:
     """``tf.Operation``. ``execute`` does what it is for, and gives what a run of it gives.
 
-    before: operations that run first. where: the user's line.
+    before: operations that run first. branch: the function of ``tf.cond`` or ``tf.case`` that made it, if one did.
+    where: the user's line.
     """
 
     @api
@@ -35,6 +37,7 @@ class Operation:
         graph = get_default_graph()
         self.where = user_line()
         self.graph = graph
+        self.branch = graph.branch
         self.before: list[Any] = list(graph.collections["control_inputs"])
         self.full = graph.name(name, self)
 
@@ -59,13 +62,13 @@ class Operation:
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
         """Runs it in a session. values: of what it ``needs``."""
 
-    def with_earlier(self) -> list[Operation]:
-        """What runs before it, in order, and itself."""
-        earlier = [other for item in self.before for other in item.with_earlier()]
-        return [*dict.fromkeys(earlier), self]
+    def reads(self) -> list[Node]:
+        """Nodes on whose values it depends."""
+        return [tensor.node for tensor in self.needs()]
 
-    def tell_change(self, changed: dict[Node, Node]) -> None:
-        """Enters what it makes of variables, as far as that is made of Tensors."""
+    def writes(self) -> list[ParameterSpec]:
+        """Variables that it changes."""
+        return []
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.full}' type={self.type}>"
@@ -77,12 +80,37 @@ class Operation:
     __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand
 
 
+class Step(Operation):
+    """An operation whose native call computes Tensors too, with the values of before it, such as one that trains."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True if one call can compute all that it needs, and make the change."""
+        return True
+
+    def step(self, session: Any, asked: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Run it; return what is asked for."""
+        raise NotImplementedError
+
+    def apart(self) -> Any:
+        """The same change, made of Tensors that other calls compute: it ``needs`` them, and has ``execute``."""
+        raise NotImplementedError
+
+
+def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
+    """Parameters that variables are."""
+    return [item.spec for item in variables if isinstance(item, Variable)]
+
+
 class Initialize(Operation):
     """Gives variables their initial values, each on what those before it have."""
 
     def __init__(self, variables: Sequence[Any], name: str) -> None:
         self.variables = list(variables)
         super().__init__(name)
+
+    def writes(self) -> list[ParameterSpec]:
+        return specs_of(self.variables)
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
         session.initialize(self.variables)
@@ -108,11 +136,8 @@ class Assign(Operation):
     def needs(self) -> list[Tensor]:
         return [self.value]
 
-    def tell_change(self, changed: dict[Node, Node]) -> None:
-        if isinstance(self.ref, Variable):
-            node = self.ref.node
-            now = Tensor(changed.get(node, node))
-            changed[node] = (self.value if self.change is None else self.change(now, self.value)).node
+    def writes(self) -> list[ParameterSpec]:
+        return specs_of([self.ref])
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
         new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
@@ -159,6 +184,20 @@ def no_op(name: str | None = None) -> Operation:
 # Names of what functions give -------------------------------------------------------------------------
 
 
+def behind(target: Target) -> Target:
+    """Stands at functions that run steps: the operations of ``tf.control_dependencies`` run before all of them."""
+
+    @wraps(target)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        result = target(*arguments, **keywords)
+        graph = get_default_graph()
+        if not graph.collections["control_inputs"] or graph.steps:
+            return result
+        return graph.following(result, (*arguments, *keywords.values()), inner=False)
+
+    return cast("Target", api(call))
+
+
 def operation(target: Target) -> Target:
     """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it, and arrays that
     they are given take the dtype of the Tensors beside them.
@@ -169,11 +208,11 @@ def operation(target: Target) -> Target:
     def call(*arguments: Any, **keywords: Any) -> Any:
         given = floats_adopted((*arguments, *keywords.values()))
         result = target(*given[: len(arguments)], **dict(zip(keywords, given[len(arguments) :], strict=True)))
-        if not isinstance(result, Tensor):
-            return result
         graph = get_default_graph()
         if graph.collections["control_inputs"]:
             result = graph.following(result, given)
+        if not isinstance(result, Tensor):
+            return result
         name = keywords.get("name")
         if isinstance(name, str) and name:
             graph.name(name, result)

@@ -14,20 +14,13 @@ from ...ir.graph import Node, topological
 from ...program.program import Program, compile_beside
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
-from .operations import Operation
+from .operations import Operation, Step
 from .rolled import Rolled
+from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 Values = Mapping[Node, Any]
 """What a run is fed, by the declared node."""
-
-
-class Step(Operation):
-    """An operation whose native call computes Tensors too, with the values of before it, such as one that trains."""
-
-    def step(self, session: Any, asked: Asked, values: Values, seed: int) -> Sequence[np.ndarray]:
-        """Runs it; gives what is asked for."""
-        raise NotImplementedError
 
 
 class Asked:
@@ -61,45 +54,36 @@ class Run:
     """One kind of run: what it fetches, and what is compiled for it."""
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
-        self.version, self.where = graph.version, user_line()
+        self.graph, self.version, self.where = graph, graph.version, user_line()
         self.leaves = list(leaves)
         self.fed = frozenset(fed)
-        self.operations: list[Operation] = []
-        for leaf in self.leaves:
-            if isinstance(leaf, Operation):
-                self._add(leaf)
-        for item in graph.required_by([leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]):
-            self._add(item)
-        needed = [tensor.node for item in self.operations for tensor in item.needs()]
-        for item in graph.required_by(needed):
-            self._add(item)
-        self.steps = [item for item in self.operations if isinstance(item, Step)]
-        others = [item for item in self.operations if not isinstance(item, Step)]
-        self.others = [(item, [tensor.node for tensor in item.needs()]) for item in others]
+        self.operations: dict[Operation, None] = {}
         nodes = [leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]
-        nodes += [node for _, needs in self.others for node in needs]
+        for item in [*(leaf for leaf in self.leaves if isinstance(leaf, Operation)), *graph.required_by(nodes)]:
+            self._add(item)
         apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
-        self.constants = [node for node in apart if node.op == "constant"]
-        read = {node: graph.variable_read(node) for node in apart}
-        self.variables = [(node, variable) for node, variable in read.items() if variable is not None]
-        computed = [node for node in apart if node.op != "constant" and read[node] is None]
-        self.asked = Asked(graph, computed, fed)
-        self.nothing = Asked(graph, (), fed) if len(self.steps) > 1 else self.asked  # of all steps but the first
+        self.schedule = Schedule(graph, list(self.operations), apart, fed)
+        self.needs = {item: self.schedule.needs(item) for item in self.schedule.operations}
+        every = dict.fromkeys((*apart, *(node for needs in self.needs.values() for node in needs)))
+        self.constants = [node for node in every if node.op == "constant"]
+        self.variables = {node: graph.variables[node["slot"]] for node in every if node.op == "parameter"}
+        self.calls = [_Call(self, phase) for phase in self.schedule.phases]
         self._places = self._direct_places()
         self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
         self.give: Callable[[list[Any]], Any] = list
 
     def _add(self, item: Operation) -> None:
-        for other in item.before:
+        if item in self.operations:
+            return
+        for other in earlier_of(self.graph, item):
             self._add(other)
-        if item not in self.operations:
-            self.operations.append(item)
+        self.operations[item] = None
 
     def _direct_places(self) -> list[int] | None:
         """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""
-        if self.others or self.constants or self.variables:
+        if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
-        places = {node: number for number, node in enumerate(self.asked.nodes)}
+        places = {node: number for number, node in enumerate(self.calls[0].asked.nodes)}
         found: list[int] = []
         for leaf in self.leaves:
             if isinstance(leaf, Tensor) and leaf.node in places:
@@ -120,48 +104,75 @@ class Run:
             self.give = packer(fetches)
 
     def __call__(self, session: Any, values: Mapping[Node, Any], seed: int) -> list[Any]:
-        arrays: Sequence[np.ndarray] = ()
-        if self.steps:
-            arrays = self.steps[0].step(session, self.asked, values, seed)
-            for item in self.steps[1:]:
-                item.step(session, self.nothing, values, seed)
-        elif self.asked.nodes:
-            arrays = self._computed(session, values, seed)
         if self._places is not None:
+            arrays = self.calls[0].native(session, values, seed)
             given: list[Any] = [array if array.ndim else array[()] for array in arrays]
             given.append(None)  # at -1, of operations
             return [given[place] for place in self._places]
         found: dict[Node, Any] = {node: node["value"] for node in self.constants}
-        found.update(zip(self.asked.nodes, arrays, strict=True))
         results: dict[int, Any] = {}
-        for other, needs in self.others:
-            self._read(session, found, needs)
-            results[id(other)] = other.execute(session, [self._one(node, found, values) for node in needs])
-        self._read(session, found)  # last: a variable that is fetched has the value after what the run did to it
+        for call in self.calls:
+            call(session, values, seed, found, results)
+        for node, variable in self.variables.items():  # fetched, it has the value after what the run did to it
+            found[node] = session.value(variable).copy()
         return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
 
-    def _read(self, session: Any, found: dict[Node, Any], only: Collection[Node] | None = None) -> None:
-        for node, variable in self.variables:
-            if only is None or node in only:
-                found[node] = session.value(variable).copy()
-
-    def _computed(self, session: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        if self.asked.derivative is not None:
-            found: Sequence[np.ndarray] = self.asked.derivative.compute(session, self.asked, values, seed)
-            return found
-        return self.asked.program().run(session, self.asked.cut, values, seed)
-
-    def _one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any]) -> Any:
+    def one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
+        """The value of a node: as it was computed, as it is now of a variable, or as it was fed."""
+        if node in self.variables and node not in self.fed:
+            return session.value(self.variables[node]).copy()
         return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
 
     def _result(
         self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any
     ) -> Any:
         if isinstance(leaf, Tensor):
-            return _given(self._one(leaf.node, found, values))
+            return _given(self.one(leaf.node, found, values, session))
         if isinstance(leaf, ExtraVariable):
             return _given(np.array(session.value(leaf)))
         return results.get(id(leaf))
+
+
+class _Call:
+    """A phase of a run, with what is compiled for it.
+
+    reads: Tensors that are variables at this time; asked: the others, which one native call computes.
+    """
+
+    def __init__(self, run: Run, phase: Phase) -> None:
+        self.run, self.phase = run, phase
+        read = {node: run.graph.variable_read(node) for node in phase.nodes}
+        self.reads = [(node, variable) for node, variable in read.items() if variable is not None]
+        computed = [node for node in phase.nodes if read[node] is None]
+        self.asked = Asked(run.graph, computed, (*run.fed, *phase.saved))
+        self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
+
+    def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
+        """What is asked for."""
+        if self.phase.fused:
+            step: Any = self.phase.operation
+            found: Sequence[np.ndarray] = step.step(session, self.asked, values, seed)
+            return found
+        if not self.asked.nodes:
+            return ()
+        if self.asked.derivative is not None:
+            found = self.asked.derivative.compute(session, self.asked, values, seed)
+            return found
+        return self.asked.program().run(session, self.asked.cut, values, seed)
+
+    def __call__(
+        self, session: Any, values: Values, seed: int, found: dict[Node, Any], results: dict[int, Any]
+    ) -> None:
+        for node, variable in self.reads:
+            found[node] = session.value(variable).copy()
+        known = {**values, **{node: found[node] for node in self.phase.saved}}
+        found.update(zip(self.asked.nodes, self.native(session, known, seed), strict=True))
+        operation = self.phase.operation
+        if operation is None or self.phase.fused:
+            return
+        acting = operation.apart() if isinstance(operation, Step) else operation
+        arrays = [self.run.one(node, found, values, session) for node in self.run.needs[operation]]
+        results[id(operation)] = acting.execute(session, arrays)
 
 
 def _given(array: Any) -> Any:

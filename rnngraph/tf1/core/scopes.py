@@ -192,22 +192,19 @@ device = container = colocate_with = _nothing
 @contextmanager
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
     """Operations that are given run before what is declared within; so do those without which a Tensor that is given is
-    not computed. A variable that is read within is what they assign to it.
+    not computed. A variable that is read within is as they leave it. None: nothing of what is open runs before.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
         raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
     graph = get_default_graph()
-    outer, changed = graph.collections["control_inputs"], graph.changed
+    outer = graph.collections["control_inputs"]
     first = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
     first += graph.required_by([item.node for item in control_inputs or () if isinstance(item, Tensor)])
-    graph.collections["control_inputs"], graph.changed = [], {}
-    for earlier in dict.fromkeys(other for item in first for other in item.with_earlier()):
-        earlier.tell_change(graph.changed)
-    graph.collections["control_inputs"] = first
+    graph.collections["control_inputs"] = [] if control_inputs is None else [*dict.fromkeys(first)]
     try:
         yield control_inputs
     finally:
-        graph.collections["control_inputs"], graph.changed = outer, changed
+        graph.collections["control_inputs"] = outer
 
 
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:

@@ -182,6 +182,12 @@ def _assign_sub(self: Any, delta: Any, use_locking: Any = None, name: str | None
     return Assign(self, delta, np.subtract, name or "AssignSub")
 
 
+def _read_value(self: Any) -> Any:
+    """The variable as it is once the operations of ``tf.control_dependencies`` have run."""
+    graph = get_default_graph()
+    return graph.following(self, [self]) if graph.collections["control_inputs"] else self
+
+
 def _consumers(self: Tensor) -> Sequence[Any]:
     """Not known: a Tensor does not know who reads it."""
     return ()
@@ -217,7 +223,7 @@ def extend() -> None:
             ("assign", _assign), ("assign_add", _assign_add), ("assign_sub", _assign_sub), ("load", _load),
             ("initializer", property(lambda self: Initialize([self], "init"))),
             ("initialized_value", lambda self: self), ("value", lambda self: self),
-            ("read_value", lambda self: self), ("dtype_base", property(lambda self: self.dtype)),
+            ("read_value", _read_value), ("dtype_base", property(lambda self: self.dtype)),
         ):  # fmt: skip
             setattr(kind, name, method)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...declare.initializers import draw
 from ...declare.parameters import ParameterSpec, parameter_node
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, declared
 from ...errors import DtypeError
 
 
@@ -51,6 +51,10 @@ class Variable(Tensor):
         return self.spec.trainable
 
     @property
+    def serial(self) -> int:
+        return self.spec.serial
+
+    @property
     def name(self) -> str:
         """TensorFlow's name, with ``:0``."""
         return f"{self._full}:0"
@@ -76,6 +80,7 @@ class ExtraVariable:
         self, full: str, start: np.ndarray, read: Callable[[], np.ndarray], write: Callable[[np.ndarray], None]
     ) -> None:
         self.full, self.start, self.read, self.write = full, start, read, write
+        self.serial = next(declared)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
 from ...errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
 from ...public import api
-from .loop import Function, as_value, called, fits
+from .loop import Function, as_value, branch, called, fits
 
 
 @api
@@ -27,7 +27,7 @@ def cond(
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
         return called(first, "true_fn") if pred else called(second, "false_fn")
-    return _chosen(_truth(pred, "tf.cond"), called(first, "true_fn"), called(second, "false_fn"), "tf.cond", strict)
+    return _chosen(_truth(pred, "tf.cond"), branch(first, "true_fn"), branch(second, "false_fn"), "tf.cond", strict)
 
 
 @api
@@ -41,9 +41,9 @@ def case(
         raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")
     pairs = list(pairs)
     last = pairs.pop()[1] if default is None else default
-    found = called(last, "default")
+    found = branch(last, "default")
     for pred, function in reversed(pairs):
-        found = _chosen(_truth(pred, "tf.case"), called(function, "a function of tf.case"), found, "tf.case", strict)
+        found = _chosen(_truth(pred, "tf.case"), branch(function, "a function of tf.case"), found, "tf.case", strict)
     return found
 
 

@@ -9,11 +9,11 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, StructureError, shown
 from ...ir.types import Dim
-from ...public import api
+from ..core.operations import behind
 from .loop import Function, Loop, as_value, called, first_axis
 
 
-@api
+@behind
 def scan(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False, name: str | None = None,
@@ -29,7 +29,7 @@ def scan(
     return pack(fold.structure, found)
 
 
-@api
+@behind
 def foldl(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, name: str | None = None,
@@ -38,7 +38,7 @@ def foldl(
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
 
-@api
+@behind
 def foldr(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, name: str | None = None,
@@ -47,7 +47,7 @@ def foldr(
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
-@api
+@behind
 def map_fn(
     fn: Function, elems: Any, dtype: Any = None, parallel_iterations: int | None = None, back_prop: bool = True,
     swap_memory: bool = False, infer_shape: bool = True, name: str | None = None,

@@ -74,7 +74,7 @@ class Loop:
         outer, graph.within = graph.within, self._owners
         graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called are parts of the step
         try:
-            with tracing(self.what):
+            with graph.own_order(), tracing(self.what):
                 yield
         finally:
             graph.within = outer
@@ -138,6 +138,16 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
         raise DtypeError(f"{what} is a function, not {shown(function)}")
     names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
     return taking(function, what, *names)(*arguments)
+
+
+def branch(function: Any, what: str) -> Any:
+    """What a function gives whose value a condition chooses. An operation that it makes runs before nothing."""
+    graph = get_default_graph()
+    outer, graph.branch = graph.branch, object()
+    try:
+        return called(function, what)
+    finally:
+        graph.branch = outer
 
 
 def fits(one: Tensor, other: Tensor) -> bool:

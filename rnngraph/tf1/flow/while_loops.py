@@ -11,8 +11,8 @@ from ...declare.tensor import Tensor, build, constant
 from ...errors import DtypeError, NotOfferedError, ShapeError, StructureError
 from ...ir.graph import Node, topological
 from ...ir.types import Dim, TensorType
-from ...public import api
 from ..core.absent import GUIDE
+from ..core.operations import behind
 from ..core.sizes import anchored, known_size, sizes_in
 from .counting import Counts, counter, steps_of
 from .loop import Function, Loop, as_value, called, inside_of, substituted
@@ -21,7 +21,7 @@ from .tensor_array import TensorArray, written
 _WHAT = "tf.while_loop"
 
 
-@api
+@behind
 def while_loop(
     cond: Function, body: Function, loop_vars: Any, shape_invariants: Any = None, parallel_iterations: int = 10,
     back_prop: bool = True, swap_memory: bool = False, name: str | None = None, maximum_iterations: Any = None,

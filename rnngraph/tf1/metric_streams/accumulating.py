@@ -45,7 +45,7 @@ def measure(
     value = compute(*(item.before for item in totals))
     found = (update or compute)(*(item.after for item in totals))
     after = build("reshape", found, shape=found.type.shape)  # a Tensor of its own, which alone adds
-    graph.after[after.node] = [Assign(item.before, item.after, None, "assign") for item in totals]
+    graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
     graph.name("update_op", after)
     for collections, item in ((metrics_collections, value), (updates_collections, after)):

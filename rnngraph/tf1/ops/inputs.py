@@ -20,6 +20,7 @@ from ..cells.subclassing import as_written, first_state
 from ..cells.variables import driver_scope
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
+from ..core.operations import behind
 from .functions import constant
 
 
@@ -61,7 +62,7 @@ def _sizes(shape: Any) -> Any:
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
 
 
-@api
+@behind
 def dynamic_rnn(
     cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
     parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
@@ -75,7 +76,7 @@ def dynamic_rnn(
     return outputs, as_written(cell, state)
 
 
-@api
+@behind
 def bidirectional_dynamic_rnn(
     cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
     initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
@@ -91,7 +92,7 @@ def bidirectional_dynamic_rnn(
     )  # fmt: skip
 
 
-@api
+@behind
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
     initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
@@ -108,7 +109,7 @@ def stack_bidirectional_dynamic_rnn(
     )  # fmt: skip
 
 
-@api
+@behind
 def static_rnn(
     cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
     scope: Any = None,
@@ -119,7 +120,7 @@ def static_rnn(
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 
-@api
+@behind
 def static_bidirectional_rnn(
     cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
     dtype: Any = None, sequence_length: Any = None, scope: Any = None,

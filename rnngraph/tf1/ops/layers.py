@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ...arguments import flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, convolutions, layers
@@ -18,9 +16,10 @@ from ...errors import ArgumentError, DtypeError, shown
 from ...public import api
 from ..core.graph import get_default_graph
 from ..core.names import refuse
-from ..core.operations import operation
+from ..core.operations import behind, operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.variables import array_initializer, penalize
+from .batch_norms import batch_normalized
 from .functions import dropout, relu, reshape
 
 _PENALTY = "add the penalty to the loss"
@@ -164,11 +163,6 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     return activation(x)
 
 
-def owned_by(made: Tensor, scope: ScopeName) -> Tensor:
-    """What a layer gives, noted as the owner of its variables."""
-    return _owned(made, scope)
-
-
 def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
     graph = get_default_graph()
@@ -180,7 +174,7 @@ def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     return made
 
 
-@api
+@behind
 def conv1d(
     inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
     data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
@@ -205,7 +199,7 @@ def conv1d(
     return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
-@api
+@behind
 def max_pooling1d(
     inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
     name: str | None = None,
@@ -214,7 +208,7 @@ def max_pooling1d(
     return _pooled(convolutions.max_pool1d, inputs, pool_size, strides, padding, data_format)
 
 
-@api
+@behind
 def average_pooling1d(
     inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
     name: str | None = None,
@@ -242,21 +236,17 @@ def batch_normalization(
     scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
     moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones", beta_regularizer: Any = None,
     gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
-    training: bool = False, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
+    training: Any = False, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
     renorm: bool = False, renorm_clipping: Any = None, renorm_momentum: float = 0.99, fused: bool | None = None,
     virtual_batch_size: int | None = None, adjustment: Any = None,
 ) -> Tensor:  # fmt: skip
     """``rg.batch_normalization`` with TensorFlow's arguments.
 
-    training: with True the training graph normalises by its batch, and a ``Trainer``'s steps update the moving averages
-    without ``tf.GraphKeys.UPDATE_OPS``; the inference graph takes these, as both do with False.
+    training: a bool, or a scalar bool Tensor that is fed. Operations of the collection ``tf.GraphKeys.UPDATE_OPS`` move
+    the averages. Of what ``rg.compile`` makes, with True the training graph normalises by its batch, a ``Trainer``'s
+    steps move the averages by themselves, and the inference graph takes these.
     """
     what = "tf.layers.batch_normalization"
-    if not isinstance(training, bool | np.bool_):
-        raise ArgumentError(
-            f"{what}: training={shown(training)} is not offered; with training=True the training graph normalises by "
-            "its batch and the inference graph by moving averages, and nothing has to be fed"
-        )
     refuse(
         what, _PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
         beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
@@ -270,7 +260,7 @@ def batch_normalization(
     starts = {"gamma": gamma_initializer} if scale else {}
     starts |= {"beta": beta_initializer} if center else {}
     starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
-    return _owned(layers.normalized(inputs, axis, momentum, epsilon, scope, starts, frozen=not training), scope)
+    return batch_normalized(what, inputs, axis, momentum, epsilon, scope, starts, training)
 
 
 def _single(value: Any) -> Any:

@@ -9,17 +9,18 @@ import numpy as np
 from ...arguments import check_positive, flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic as functions
-from ...declare.functions import layers
 from ...declare.tensor import Tensor, as_tensor, constant
-from ...errors import ArgumentError, ShapeError, shown
+from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
 from ...public import api
+from ..core.graph import GraphKeys
 from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope, variable_scope
 from ..core.variables import get_variable
+from .batch_norms import batch_normalized
 from .functions import dropout as drop
 from .functions import embedding_lookup
-from .layers import activated, owned_by
+from .layers import activated
 
 _TRAINED = "use tf.get_variable(…, trainable=False)"
 
@@ -56,20 +57,18 @@ def layer_norm(
 def batch_norm(
     inputs: Tensor, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001,
     activation_fn: Activation = None, param_initializers: Any = None, param_regularizers: Any = None,
-    updates_collections: Any = None, is_training: Any = True, reuse: Any = None, variables_collections: Any = None,
-    outputs_collections: Any = None, trainable: bool = True, batch_weights: Any = None, fused: Any = None,
-    data_format: str = "NHWC", zero_debias_moving_mean: bool = False, scope: Any = None, renorm: bool = False,
-    renorm_clipping: Any = None, renorm_decay: float = 0.99, adjustment: Any = None,
+    updates_collections: Any = GraphKeys.UPDATE_OPS, is_training: Any = True, reuse: Any = None,
+    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    batch_weights: Any = None, fused: Any = None, data_format: str = "NHWC", zero_debias_moving_mean: bool = False,
+    scope: Any = None, renorm: bool = False, renorm_clipping: Any = None, renorm_decay: float = 0.99,
+    adjustment: Any = None,
 ) -> Tensor:  # fmt: skip
     """``tf.layers.batch_normalization`` with this function's arguments; owns ``BatchNorm/beta``, ``moving_mean`` and
     ``moving_variance``, with ``scale`` also ``gamma``.
+
+    updates_collections: of the operations that move the averages. None: each run that computes the output moves them.
     """
     what = "tf.contrib.layers.batch_norm"
-    if not isinstance(is_training, bool | np.bool_):
-        raise ArgumentError(
-            f"{what}: is_training={shown(is_training)} is not offered; with True the training graph normalises by its "
-            "batch and the inference graph by moving averages, and nothing has to be fed"
-        )
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(
         what, "normalise by the whole batch", param_regularizers=param_regularizers, batch_weights=batch_weights,
@@ -85,8 +84,10 @@ def batch_norm(
         "moving_variance": given.get("moving_variance", "ones"),
     }
     name = layer_scope("BatchNorm", scope, reuse)
-    found = layers.normalized(as_tensor(inputs), -1, decay, epsilon, name, starts, frozen=not is_training)
-    return activated(owned_by(found, name), activation_fn)
+    x = as_tensor(inputs)
+    fused = x.rank == 2 and (fused is None or flag(fused, "fused"))
+    found = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
+    return activated(found, activation_fn)
 
 
 def _unless(value: Any, usual: Any) -> Any:

@@ -27,7 +27,7 @@ class TopKV2(NamedTuple):
     indices: Any
 
 
-@api
+@operation
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> TopKV2:
     """The k largest entries of the last axis, the largest first, and their places (int32); of equal ones the first."""
     x = as_tensor(input)

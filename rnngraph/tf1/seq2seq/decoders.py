@@ -15,6 +15,7 @@ from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...public import api
 from ..cells.variables import variables_of
 from ..core.graph import get_default_graph
+from ..core.operations import behind
 from ..core.scopes import variable_scope
 from ..ops.functions import transpose
 from .helpers import Helper, TrainingHelper
@@ -87,7 +88,7 @@ class BasicDecoder(Decoder):
         return BasicDecoderOutput(outputs, sample), after, following, finished
 
 
-@api
+@behind
 def dynamic_decode(
     decoder: Decoder, output_time_major: bool = False, impute_finished: bool = False, maximum_iterations: Any = None,
     parallel_iterations: int = 32, swap_memory: bool = False, scope: Any = None,

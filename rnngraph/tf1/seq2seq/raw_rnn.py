@@ -9,7 +9,8 @@ from ...declare.cell import check_cell
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...errors import StructureError, shown
-from ...public import api, taking
+from ...public import taking
+from ..core.operations import behind
 from ..core.scopes import variable_scope
 from ..flow.tensor_array import TensorArray
 from ..ops.functions import constant, logical_or, zeros
@@ -18,7 +19,7 @@ from .stepping import Stepping, held, selected, zeros_like
 _WHAT = "tf.nn.raw_rnn"
 
 
-@api
+@behind
 def raw_rnn(
     cell: Any, loop_fn: Callable[..., Any], parallel_iterations: int | None = None, swap_memory: bool = False,
     scope: Any = None,

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ...declare.initializers import zeros
+from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, shown
 from ...ir.types import FLOATS
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.operations import Operation
+from ..core.operations import Operation, specs_of
 from ..core.variable import Variable
 from ..core.variables import added_variable
 
@@ -94,6 +95,9 @@ class _Move(Operation):
 
     def needs(self) -> list[Tensor]:
         return [self._updates] if isinstance(self._updates, Tensor) else []
+
+    def writes(self) -> list[ParameterSpec]:
+        return specs_of(average for _, average in self._pairs)
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
         decay = np.float32(self._decay)  # in float32 for all, as TensorFlow has it

@@ -150,7 +150,8 @@ def gradients(
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
             raise DtypeError(f"tf.gradients differentiates by float Tensors, not by {shown(target)}")
         found.append(stand_in(total, target.node) if reached.has(target) else None)
-    return found
+    graph = get_default_graph()
+    return graph.following(found, found) if graph.collections["control_inputs"] else found
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
@@ -233,7 +234,10 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
 
     Norms and limits are of these rows, in which an id that occurs twice counts twice.
     """
-    derivative = gradient.node.get("gradient") if gradient.node.op == "input" else None
+    node, after = gradient.node, get_default_graph().after
+    if node.op == "reshape" and node in after:  # declared behind operations
+        node = node.operands[0]
+    derivative = node.get("gradient") if node.op == "input" else None
     if derivative is None:
         return []
     lookups = reached_by(derivative.loss).gathers(derivative.target)

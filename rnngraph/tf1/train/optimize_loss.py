@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.initializers import Constant
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build
 from ...errors import ArgumentError, DtypeError, shown
 from ...public import api, taking
 from ..core.graph import GraphKeys, get_default_graph
@@ -77,9 +77,9 @@ def optimize_loss(
             scalar("loss", loss)
         step = made.apply_gradients(pairs, global_step if increment_global_step else None, "train")
         first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
-        found = graph.following(loss, [loss])
+        found = build("reshape", loss, shape=loss.type.shape)
         first = [item for item in first if hasattr(item, "execute")]
-        graph.after[found.node] = [*graph.after[found.node], *first, step]
+        graph.require(found, [*graph.collections["control_inputs"], *first, step])
     return found
 
 

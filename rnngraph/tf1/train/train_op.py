@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
+from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, build, constant
-from ...errors import ArgumentError, DtypeError, GraphError, shown
+from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, topological
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
-from ..core.programs import Asked, FetchProgram, Step, as_fed
+from ..core.cuts import fed_instead
+from ..core.operations import Step
+from ..core.programs import Asked, FetchProgram, as_fed
 from ..core.rolled import Rolled
 from ..core.variable import Variable
 from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
@@ -49,7 +52,30 @@ class TrainOp(Step):
         rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
         self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
         self._programs: dict[frozenset[Node], TrainProgram] = {}
+        self._apart: AppliedStep | None = None
         super().__init__(name)
+
+    def reads(self) -> list[Node]:
+        gradients = [gradient.node for gradient, _ in self.pairs]
+        own = [] if self.loss is None else [self.loss.node]
+        return [*dict.fromkeys((*own, *gradients, *self._beside()))]
+
+    @property
+    def is_whole(self) -> bool:
+        return self.loss is not None
+
+    def writes(self) -> list[ParameterSpec]:
+        counted = [] if self.global_step is None else [self.global_step]
+        return [variable.spec for variable in (*(variable for _, variable in self.pairs), *counted)]
+
+    def _beside(self) -> list[Node]:
+        """Nodes of an update beside its gradients."""
+        return [*(rows.node for rows in self.met.values()), *self.declared.values()]
+
+    def apart(self) -> AppliedStep:
+        if self._apart is None:
+            self._apart = AppliedStep(self)
+        return self._apart
 
     @property
     def slot_names(self) -> list[str]:
@@ -62,13 +88,17 @@ class TrainOp(Step):
         program = self._programs.get(asked.fed)
         if program is None or not program.knows(asked):
             program = self._programs[asked.fed] = TrainProgram(self, asked, program)
+        self.set_numbers(session, values, seed)
+        found = program.step(session, asked, values, seed)
+        self.kept.advance()
+        return found
+
+    def set_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
+        """Give the rule its numbers of the next update."""
         present = self.rule.present
         present.update(self.kept.powers)
         for name, item in self._open.items():
             present[name] = self._number(item, session, values, seed)
-        found = program.step(session, asked, values, seed)
-        self.kept.advance()
-        return found
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
         item = item if isinstance(item, Tensor) else item()
@@ -82,13 +112,41 @@ class TrainOp(Step):
         return float(session.compute([node], values, seed)[0])
 
 
+class AppliedStep:
+    """The update of a training operation with gradients that other calls of the run computed."""
+
+    def __init__(self, op: TrainOp) -> None:
+        self.op = op
+        self.graph, self.rule, self.kept, self.global_step = op.graph, op.rule, op.kept, op.global_step
+        self.slot_names = op.slot_names
+        nodes = [*(gradient.node for gradient, _ in op.pairs), *op._beside()]
+        self._fed = {node: fed_instead(node) for node in nodes}
+        self.loss: Tensor | None = constant(0.0)
+        self.pairs = [(Tensor(self._fed[gradient.node]), variable) for gradient, variable in op.pairs]
+        self.met = {name: Tensor(self._fed[rows.node]) for name, rows in op.met.items()}
+        self.declared = {name: self._fed[node] for name, node in op.declared.items()}
+        self._program: TrainProgram | None = None
+
+    def needs(self) -> list[Tensor]:
+        return [Tensor(node) for node in self._fed]
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        asked = Asked(self.graph, (), ())
+        if self._program is None or self._program.version != self.graph.version:
+            self._program = TrainProgram(self, asked, None)
+        self.op.set_numbers(session, {}, 0)
+        self._program.step(session, asked, dict(zip(self._fed.values(), values, strict=True)), 0)
+        self.kept.advance()
+
+
 class TrainProgram:
     """The steps of one training operation where certain nodes are fed."""
 
-    def __init__(self, op: TrainOp, asked: Asked, earlier: TrainProgram | None) -> None:
+    def __init__(self, op: TrainOp | AppliedStep, asked: Asked, earlier: TrainProgram | None) -> None:
         """earlier: one that lacks what is asked for."""
         graph = op.graph
         self.op, self.version = op, graph.version
+        assert op.loss is not None, "a step of its own call has one loss"
         gradients = [gradient.node for gradient, _ in op.pairs]
         by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *asked.nodes]))]
         self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
@@ -142,7 +200,7 @@ class TrainProgram:
         return list(found.values())
 
 
-def _reading(loss: Tensor, graph: Any, op: TrainOp) -> Tensor:
+def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
     """The loss, which also reads what an update changes by gradients of other variables, such as of a copy."""
     read = _variables(graph, [op.loss.node])
     for _, variable in op.pairs:
@@ -166,18 +224,11 @@ def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
     return {graph.variables[spec].full for spec in own | driven}
 
 
-def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor:
-    """The loss of which gradients are made."""
+def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
+    """The one loss of which gradients are made; None where these are made of several, or of none."""
     found: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):
             derivative: Derivative = node["gradient"]
             found[derivative.loss.node] = derivative.loss
-    if not found:
-        raise GraphError(
-            "these gradients depend on no loss; apply_gradients takes what tf.gradients or compute_gradients gives, or "
-            "Tensors that are made of it"
-        )
-    if len(found) > 1:
-        raise ArgumentError("gradients of several losses are applied together; add the losses up, or apply them apart")
-    return next(iter(found.values()))
+    return next(iter(found.values())) if len(found) == 1 else None

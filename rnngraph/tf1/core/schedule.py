@@ -1,0 +1,203 @@
+"""The order of a run: what is computed in which native call, and which operations run between two calls.
+
+An operation of ``tf.control_dependencies`` runs before what was declared behind it, which reads variables as the
+operation leaves them. Everything else reads them as early as it can, as in TensorFlow: two training operations of one
+run both take the gradients at the values before the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...declare.parameters import ParameterSpec
+from ...errors import NotOfferedError
+from ...ir.graph import Node, topological
+from .absent import GUIDE
+from .operations import Operation, Step
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Nodes that one native call computes, and the operation that runs then.
+
+    saved: nodes of earlier phases that the call is fed. fused: the operation is a step that computes the nodes in its
+    own call.
+    """
+
+    nodes: tuple[Node, ...]
+    saved: tuple[Node, ...] = ()
+    operation: Operation | None = None
+    fused: bool = False
+
+
+class Schedule:
+    """Phases of one run. operations: all that run, each after those before it. nodes: what is fetched and computed.
+
+    Positions count operations: a node of time 2 is computed once the first two have run. Sets of operations are bits by
+    position.
+    """
+
+    def __init__(self, graph: Any, operations: Sequence[Operation], nodes: Iterable[Node], fed: Iterable[Node]) -> None:
+        self._graph, self._fed = graph, frozenset(fed)
+        self.operations = _ordered(graph, operations)
+        self._before: dict[Operation, int] = {}
+        self._writers: dict[ParameterSpec, int] = {}
+        for position, item in enumerate(self.operations):
+            earlier = [self._before[other] for other in earlier_of(graph, item)]
+            self._before[item] = _union(earlier) | 1 << position
+            for spec in item.writes():
+                self._writers[spec] = self._writers.get(spec, 0) | 1 << position
+        self._behind: dict[Node, int] = {}  # operations that run before a node
+        self._times: dict[Node, int] = {}
+        self._visit([*nodes, *(node for item in self.operations for node in item.reads())])
+        self.fused = {item for place, item in enumerate(self.operations) if self._is_fused(item, place)}
+        needs = [node for item in self.operations for node in self.needs(item)]
+        self._visit(needs)
+        self._pending = dict.fromkeys(node for node in (*nodes, *needs) if self._is_computed(node))
+        self.phases = [*self._phases()]
+
+    def needs(self, item: Operation) -> list[Node]:
+        """Nodes whose values an operation takes."""
+        if item in self.fused:
+            return []
+        return [tensor.node for tensor in (item.apart().needs() if isinstance(item, Step) else item.needs())]
+
+    def _is_computed(self, node: Node) -> bool:
+        return node not in self._fed and node.op not in ("constant", "parameter")
+
+    # Times ---------------------------------------------------------------------------------------
+
+    def _visit(self, roots: Sequence[Node]) -> None:
+        """Find when nodes are computed."""
+        order = topological(roots, known=self._times.keys() | self._fed)
+        for node in order:
+            if (loss := _loss_of(node)) is not None and loss not in self._times:
+                self._visit([loss])
+        for node in order:
+            sources = [item for item in (*node.operands, _loss_of(node)) if item in self._times]
+            after = (self._before.get(item, 0) for item in self._graph.after.get(node, ()))
+            self._behind[node] = behind = _union(after) | _union(self._behind[item] for item in sources)
+            writers = (self._writers.get(spec, 0) & behind for spec in _reads(node))
+            self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
+
+    def _time(self, node: Node) -> int:
+        return self._times.get(node, 0)
+
+    def _made_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
+        """All nodes that are computed for some, those of losses whose gradients these are made of too."""
+        done = {*self._fed, *known}
+        pending = [list(roots)]
+        while pending:
+            order = topological(pending.pop(), known=done)
+            done.update(order)
+            yield from order
+            losses = [loss for loss in map(_loss_of, order) if loss is not None]
+            if losses:
+                pending.append(losses)
+
+    def _written(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
+        """An operation that changed what nodes read, after they should have been computed and before a position."""
+        for node in self._made_of(roots, known):
+            time = self._time(node)
+            for spec in _reads(node) if time < place else ():
+                late = self._writers.get(spec, 0) >> time & ((1 << place - time) - 1)
+                if late:
+                    return self.operations[time + late.bit_length() - 1]
+        return None
+
+    def _is_fused(self, item: Operation, place: int) -> bool:
+        """True if a step's own call computes its gradients and its numbers at the values that they are of."""
+        if not isinstance(item, Step) or not item.is_whole:
+            return False
+        nodes = item.reads()
+        return all(self._time(node) <= place for node in nodes) and self._written(nodes, place) is None
+
+    # Phases --------------------------------------------------------------------------------------
+
+    def _phases(self) -> Iterator[Phase]:
+        done: set[Node] = set()
+        saved: dict[Node, None] = {}
+        for place in range(len(self.operations) + 1):
+            item = self.operations[place] if place < len(self.operations) else None
+            ready = [node for node in self._pending if node not in done and self._time(node) <= place]
+            kept = [] if item is None or not item.writes() else self._kept(place, done)
+            needed = {*(self.needs(item) if item is not None else ready)}.intersection(ready)
+            if not (kept or needed or item in self.fused or self._written(ready, place + 1, done)):
+                ready = []
+            ready = [*dict.fromkeys((*ready, *kept))]
+            for node in ready:
+                self._check(node, place)
+            over = [node for node in ready if saved.keys() & {*self._made_of([node], done - saved.keys())}]
+            if over:
+                fed = saved.keys() & {*self._made_of(over, done - saved.keys())}
+                yield Phase(tuple(over), tuple(node for node in saved if node in fed))
+            rest = tuple(node for node in ready if node not in over)
+            done.update(ready)
+            saved.update(dict.fromkeys(kept))
+            if item in self.fused:
+                yield Phase(rest, operation=item, fused=True)
+            elif rest or item is not None:
+                yield Phase(rest, operation=item)
+
+    def _kept(self, place: int, done: set[Node]) -> list[Node]:
+        """Nodes that must be computed before an operation runs, of which later ones are made."""
+        later = [node for node in self._pending if self._time(node) > place]
+        parts = [
+            item for node in self._made_of(later, done) if self._time(node) > place for item in node.operands
+            if item not in done and self._is_computed(item) and self._time(item) <= place
+        ]  # fmt: skip
+        return [item for item in dict.fromkeys(parts) if self._written([item], place + 1, done) is not None]
+
+    def _check(self, node: Node, place: int) -> None:
+        """Refuse gradients of what is made of values before and after an operation."""
+        for item in self._made_of([node]):
+            loss = _loss_of(item)
+            late = None if loss is None else self._written([loss], place)
+            if late is not None:
+                raise NotOfferedError(
+                    f"a gradient is needed of what reads variables both before and after {late!r} changes them; run "
+                    f"{late.full} in a session.run of its own ({GUIDE})",
+                    late.where,
+                )
+
+
+def earlier_of(graph: Any, item: Operation) -> list[Operation]:
+    """Operations that run before one."""
+    found = [*item.before, *graph.required_by(item.reads())]
+    return [*dict.fromkeys(other for other in found if other is not item)]
+
+
+def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
+    """Operations after those before them; steps come as early as they can."""
+    waiting, done = list(operations), dict[Operation, None]()
+    earlier = {item: earlier_of(graph, item) for item in waiting}
+    while waiting:
+        free = [item for item in waiting if all(other in done for other in earlier[item])]
+        chosen = next((item for item in free if isinstance(item, Step)), free[0])
+        done[chosen] = None
+        waiting.remove(chosen)
+    return list(done)
+
+
+def _loss_of(node: Node) -> Node | None:
+    """The loss of which a node stands for a gradient."""
+    derivative = node.get("gradient") if node.op == "input" else None
+    found: Node | None = None if derivative is None else derivative.loss.node
+    return found
+
+
+def _reads(node: Node) -> list[ParameterSpec]:
+    """Variables that a node reads itself."""
+    own = [operand["slot"] for operand in node.operands if operand.op == "parameter"]
+    if node.op == "driver":
+        own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters]
+    return own
+
+
+def _union(bits: Iterable[int]) -> int:
+    found = 0
+    for item in bits:
+        found |= item
+    return found

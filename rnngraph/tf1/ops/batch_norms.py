@@ -1,0 +1,106 @@
+"""Batch normalization whose moving averages operations change, as in TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic, layers
+from ...declare.parameters import ParameterSpec, ScopeName
+from ...declare.tensor import Tensor, as_tensor, build
+from ...errors import DtypeError, NotOfferedError, shown
+from ..core.absent import GUIDE
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.operations import Operation
+from ..core.sizes import size_tensor
+
+
+def batch_normalized(
+    what: str,
+    inputs: Any,
+    axis: int,
+    momentum: float,
+    epsilon: float,
+    scope: ScopeName,
+    starts: Mapping[str, Any],
+    training: Any,
+    collection: Any = GraphKeys.UPDATE_OPS,
+    unbiased: bool = False,
+) -> Tensor:
+    """Return the inputs, normalised.
+
+    Args:
+        what: The function's name, for errors.
+        inputs: A Tensor [batch, …].
+        axis: The axis that is normalised entry by entry.
+        momentum: The share of a moving average that an update keeps.
+        epsilon: A number beside the variance.
+        scope: The scope of the layer.
+        starts: Initializers of the variables that there are.
+        training: Whether the batch's statistics are taken, a bool or a scalar bool Tensor.
+        collection: Name of the collection of the operations that move the averages. None: they run with the output.
+        unbiased: Whether the moving variance is of n - 1 entries, as in TensorFlow's fused kernel.
+    """
+    graph = get_default_graph()
+    if not isinstance(training, bool | np.bool_) and not _is_truth(training):
+        raise DtypeError(f"{what}: training is a bool, or a scalar bool Tensor, not {shown(training)}")
+    within = graph.within is not None or graph.steps
+    if within and (isinstance(training, Tensor) or training):
+        raise NotOfferedError(f"{what} with training=True within a step of a loop is not offered ({GUIDE})")
+    x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
+    found, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
+    graph.own(found)
+    updates = []
+    for name, (average, value) in statistics.items():
+        if unbiased and name == "moving_variance":
+            value = value * _correction(x)
+        change = (average - value) * (1.0 - momentum)
+        change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
+        updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
+    if updates and collection is None:
+        found = build("reshape", found, shape=found.type.shape)
+        graph.require(found, updates)
+    for name in [collection] if isinstance(collection, str) else collection or ():
+        for item in updates:
+            graph.add_to_collection(name, item)
+    return found
+
+
+def _is_truth(training: Any) -> bool:
+    return isinstance(training, Tensor) and training.dtype == "bool" and not training.rank
+
+
+def _correction(x: Tensor) -> Tensor:
+    """n / (n - 1) of the rows of a matrix."""
+    rows = x.type.shape[0]
+    if isinstance(rows, int):
+        return basic.cast(as_tensor(float(rows) / max(rows - 1, 1)), x.dtype)
+    count = basic.cast(size_tensor(x, rows, "int32"), x.dtype)
+    return count / basic.maximum(count - 1.0, 1.0)
+
+
+class _MovedAverage(Operation):
+    """Subtracts a change from a moving average.
+
+    The name of the average is settled when the graph is compiled.
+    """
+
+    def __init__(self, spec: ParameterSpec, change: Tensor, name: str) -> None:
+        self._spec, self._change = spec, change
+        super().__init__(name)
+        self.graph.moved.add(spec)
+
+    def needs(self) -> list[Tensor]:
+        return [self._change]
+
+    def writes(self) -> list[ParameterSpec]:
+        return [self._spec]
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
+        self.graph.all_variables()
+        variable = self.graph.variables[self._spec]
+        session.set_value(variable, session.value(variable) - values[0])
+        found: np.ndarray = session.value(variable)
+        return found
