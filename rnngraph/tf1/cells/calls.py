@@ -99,9 +99,10 @@ def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> Variab
     variables = p._specs
     if not isinstance(variables, CellVariables):  # of rg.shared: variables are its own
         return VariableScope(outer.under(path), outer.reuse, outer.initializer, outer.regularizer, outer.dtype)
-    full = variables.full(path)
-    reuse = True if path in variables.ran else variables.reuse
-    variables.ran.add(path)
+    own = path[len(p._at) :].lstrip("/")
+    full = variables.full(own)
+    reuse = True if own in variables.ran else variables.reuse
+    variables.ran.add(own)
     return VariableScope(full, reuse, outer.initializer, outer.regularizer, outer.dtype)
 
 

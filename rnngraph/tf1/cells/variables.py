@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...declare.cell import Cell, Scope, Wrapper, snake_case
+from ...declare.cell import Cell, Scope, Wrapper, shared, snake_case
+from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName, Specs
-from ...errors import ArgumentError, DtypeError, Where, shown, user_line
+from ...errors import ArgumentError, DtypeError, Where, shown, user_line, warn
 from ...ir.types import TensorType
 from ..core.graph import Graph, get_default_graph
 from ..core.scopes import VariableScope, present_scope
@@ -49,11 +50,53 @@ class CellVariables(Specs):
         return spec
 
 
-def driver_scope(cell: Any, base: str, scope: Any, part: str = "") -> ScopeName:
+class _Placed(shared):
+    """A cell whose variables are those of its own place, in whatever driver it runs."""
+
+    def __init__(self, cell: Cell, specs: Specs) -> None:
+        super().__init__(cell)
+        self.specs = specs
+
+    def __repr__(self) -> str:
+        return repr(self.cell)
+
+
+def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
     """The scope of a driver, with the variables of its cell: those that it has already, where it ran before.
 
-    base: the name where the program gives none. part: of a driver with several cells, this one's position.
+    base: the name where the program gives none.
     """
+    where, prefix, reuse, later = _place(base, scope)
+    graph, first = get_default_graph(), own_name(cell)
+    found = graph.cells.get(cell)
+    if found is not None:
+        return ScopeName(prefix or base, False, where, found)
+    found = CellVariables(prefix, reuse, first, named_later=later)
+    if first:  # one without a scope of its own makes variables wherever it runs
+        graph.cells[cell] = found
+    note_copies(graph, [cell], prefix)
+    return ScopeName(prefix or base, later and scope is not None, where, found)
+
+
+def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
+    """The scope of a driver of two cells, and the cells with the variables that each has already, if it ran before."""
+    where, prefix, reuse, later = _place(base, scope)
+    graph = get_default_graph()
+    parts = []
+    for part, cell in (("fw", forward), ("bw", backward)):
+        first = own_name(cell)
+        found = graph.cells.get(cell) if not (part == "bw" and backward is forward) else None
+        if found is None and first:
+            found = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
+            graph.cells.setdefault(cell, found)
+        parts.append(cell if found is None else _Placed(cell, found))
+    note_copies(graph, [forward, backward], prefix, ("fw", "bw"))
+    specs = CellVariables(prefix, reuse, named_later=later)
+    return ScopeName(prefix or base, later and scope is not None, where, specs), *parts
+
+
+def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
+    """(the user's line, full name of a driver's scope, whether it reuses, whether names are settled later)."""
     where, present = user_line(), present_scope()
     if isinstance(scope, VariableScope):
         prefix, reuse = scope.name, scope.reuse
@@ -61,15 +104,36 @@ def driver_scope(cell: Any, base: str, scope: Any, part: str = "") -> ScopeName:
         prefix, reuse = present.under(base if scope is None else scope), present.reuse
     else:
         raise DtypeError(f'a scope must be a string such as "decoder", not {shown(scope)}', where)
-    graph, first = get_default_graph(), own_name(cell)
-    found = graph.cells.get(cell) if not part else None
-    if found is not None:
-        return ScopeName(prefix or base, False, where, found)
-    later = bool(prefix) and not reuse and present.regularizer is None
-    found = CellVariables(prefix, reuse, first, named_later=later)
-    if first and not part:  # one without a scope of its own makes variables wherever it runs
-        graph.cells[cell] = found
-    return ScopeName(prefix or base, later and scope is not None, where, found)
+    return where, prefix, reuse, bool(prefix) and not reuse and present.regularizer is None
+
+
+def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequence[str] = ("",)) -> None:
+    """Note where one cell object stands at several places, and warn once.
+
+    It has variables of its own at each place, as in TensorFlow 1.0; from 1.2 on it has one set.
+    """
+    places: dict[int, str] = {}
+    pending = [(cell, joined(prefix, position)) for cell, position in zip(cells, positions, strict=True)][::-1]
+    while pending:
+        cell, position = pending.pop()
+        if not isinstance(cell, Cell) or isinstance(cell, shared):
+            continue
+        path = joined(position, cell.scope_name or snake_case(type(cell).__name__)) if cell.adds_scope else position
+        inner = getattr(cell, "cells", None)
+        if isinstance(cell, Wrapper):
+            pending.append((cell.cell, path))
+        elif isinstance(inner, list | tuple):
+            pending += [(item, joined(path, f"cell_{number}")) for number, item in enumerate(inner)][::-1]
+        elif (before := places.setdefault(id(cell), path)) != path:
+            graph.copies[path] = before
+    if graph.copies and "copies" not in graph.told:
+        graph.told.add("copies")
+        copy, before = next(iter(graph.copies.items()))
+        warn(
+            f"one cell object stands at {before} and at {copy}, and has variables of its own at each, as in TensorFlow "
+            "1.0. From 1.2 on it has one set: write rg.shared(cell) for that, or make a cell for each place",
+            user_line(),
+        )
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
@@ -91,6 +155,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
             raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
         if first:
             graph.cells[cell] = found
+        note_copies(graph, [cell], found.prefix)
     return found
 
 

@@ -68,18 +68,19 @@ class Graph:
 
     owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
     full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
-    so that later ones can share their variables. opened: how often a variable scope was opened.
-    cells: where the variables of each cell are that ran; steps: what
-    parameters of the steps are made with that are being traced, the innermost last. derived: placeholders that are fed
-    what is made of other feeds; counts: those of them whose sizes are numbers that runs compute, by these. apart: full
-    names of variables that are in no global collection, such as local ones. unshared: full names of variables that
-    ``tf.get_variable`` does not find, as ``tf.Variable`` made them; shared: those that it finds by the name that one of
-    them has. named: Tensors and operations by name.
-    holder: the session whose values the variables have now. placed: placeholders. labels, renamed: their names, and
-    those that are not the first of theirs. after: operations that run before a Tensor. branch: of the function of
-    ``tf.cond`` or ``tf.case`` that is declared. moved: variables that operations change here, and a ``Trainer`` by
-    itself, such as moving averages. within: while a step of a loop is declared, what owns variables in it. draws: how
-    many random Tensors there are.
+    so that later ones can share their variables. opened: how often a variable scope was opened. cells: where the
+    variables of each cell are that ran; steps: what parameters of the steps are made with that are being traced, the
+    innermost last. copies: scopes of cells that stand at several places, and the first of these. told: of what was
+    warned. derived: placeholders that are fed what is made of other feeds; counts: those of them whose sizes are
+    numbers that runs compute, by these. apart: full names of variables in no global collection, such as local ones.
+    unshared: full names of variables that ``tf.get_variable`` does not find, as ``tf.Variable`` made them; shared:
+    those that it finds by the name that one of them has.
+    penalised: variables of layers whose penalties were collected. moved: variables that operations change here, and a
+    ``Trainer`` by itself, such as moving averages. named: Tensors and operations by name. holder: the session whose
+    values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
+    of theirs. after: operations that run before a Tensor. branch: of the function of ``tf.cond`` or ``tf.case`` that is
+    declared. within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors
+    there are.
     """
 
     @api
@@ -104,12 +105,14 @@ class Graph:
         self.name_scope = ""
         self.holder: Holder | None = None
         self.plans: dict[Any, Any] = {}
-        self.told = False  # of dropout in every run
+        self.told: set[str] = set()
+        self.copies: dict[str, str] = {}
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
         self.after: dict[Node, list[Any]] = {}
         self.branch: object | None = None
         self.moved: set[ParameterSpec] = set()
+        self.penalised: set[ParameterSpec] = set()
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
         self._taken: Counter[str] = Counter()

@@ -259,8 +259,8 @@ class FetchProgram:
 
     def tell(self) -> None:
         """Says once in a graph that dropout is part of every run."""
-        if self.draws and not self.graph.told:
-            self.graph.told = True
+        if self.draws and "dropout" not in self.graph.told:
+            self.graph.told.add("dropout")
             warn(
                 "this run drops units, as TensorFlow's do: feed a keep_prob of 1.0 to evaluate and to predict. "
                 "rg.compile makes a training graph with dropout and an inference graph without, and needs no feed "

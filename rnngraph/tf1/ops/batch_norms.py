@@ -15,6 +15,7 @@ from ..core.absent import GUIDE
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
 from ..core.sizes import size_tensor
+from .regularizers import penalize_all
 
 
 def batch_normalized(
@@ -52,6 +53,7 @@ def batch_normalized(
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
     found, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
     graph.own(found)
+    penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
         if unbiased and name == "moving_variance":

@@ -17,7 +17,7 @@ from ...declare.tensor import Tensor
 from ...errors import DtypeError, ShapeError, shown
 from ...public import api
 from ..cells.subclassing import as_written, first_state
-from ..cells.variables import driver_scope
+from ..cells.variables import both_ways, driver_scope
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import behind
@@ -84,12 +84,13 @@ def bidirectional_dynamic_rnn(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
     """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
+    within: Any
+    within, forward, backward = both_ways(cell_fw, cell_bw, "bidirectional_rnn", scope)
     return _owned(
         drivers.bidirectional_dynamic_rnn(
-            cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major,
-            driver_scope(cell_fw, "bidirectional_rnn", scope, "fw"),  # type: ignore[arg-type]
+            forward, backward, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, within
         )
-    )  # fmt: skip
+    )
 
 
 @behind

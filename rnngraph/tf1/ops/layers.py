@@ -18,9 +18,10 @@ from ..core.graph import get_default_graph
 from ..core.names import refuse
 from ..core.operations import behind, operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
-from ..core.variables import array_initializer, penalize
+from ..core.variables import array_initializer
 from .batch_norms import batch_normalized
 from .functions import dropout, relu, reshape
+from .regularizers import penalize_all
 
 _PENALTY = "add the penalty to the loss"
 
@@ -165,12 +166,8 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 
 def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
-    graph = get_default_graph()
-    graph.own(made)
-    for name, penalty in penalties.items():
-        penalty = present_scope().regularizer if penalty is None and name in ("kernel", "weights") else penalty
-        if name in scope.specs:
-            penalize(layers.parameter_of(scope, name), penalty, scope.where)
+    get_default_graph().own(made)
+    penalize_all(scope, penalties)
     return made
 
 

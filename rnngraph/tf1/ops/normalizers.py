@@ -76,16 +76,13 @@ def batch_norm(
         zero_debias_moving_mean=zero_debias_moving_mean or None,
     )  # fmt: skip
     refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
-    given = dict(param_initializers or {})
-    starts = {"beta": given.get("beta", "zeros")} if center else {}
-    starts |= {"gamma": given.get("gamma", "ones")} if scale else {}
-    starts |= {
-        "moving_mean": given.get("moving_mean", "zeros"),
-        "moving_variance": given.get("moving_variance", "ones"),
-    }
-    name = layer_scope("BatchNorm", scope, reuse)
     x = as_tensor(inputs)
     fused = x.rank == 2 and (fused is None or flag(fused, "fused"))
+    usual = {"beta": "zeros", "gamma": "ones", "moving_mean": "zeros", "moving_variance": "ones"}
+    own = [name for name, there in (("beta", center), ("gamma", scale)) if there]
+    names = [*(own if fused else own[::-1]), "moving_mean", "moving_variance"]
+    starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
+    name = layer_scope("BatchNorm", scope, reuse)
     found = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
     return activated(found, activation_fn)
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...arguments import check_within
 from ...declare.functions import basic as functions
+from ...declare.functions import layers
+from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
 from ...errors import DtypeError, shown
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
+from ..core.scopes import present_scope
+from ..core.variables import penalize
 from .shapes import add_n, l2_loss
 
 Regularizer = Callable[[Tensor], Tensor | None]
+
+
+def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -> None:
+    """Collect the penalties of a layer's variables, once for each.
+
+    penalties: those that the layer was given, by the variable's name. All others have that of the variable scope.
+    """
+    graph, usual = get_default_graph(), present_scope().regularizer
+    for name, spec in scope.specs.items():
+        if spec not in graph.penalised:
+            graph.penalised.add(spec)
+            own = (penalties or {}).get(name)
+            penalize(layers.parameter_of(scope, name), usual if own is None else own, scope.where)
 
 
 @api

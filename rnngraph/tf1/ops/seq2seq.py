@@ -14,6 +14,7 @@ from ...public import api
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope
+from .regularizers import penalize_all
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
 _TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignments of every step'
@@ -23,12 +24,15 @@ class _Mechanism:
     """The arguments that both kinds of attention take beside ours."""
 
     keys: Tensor
+    _scope: ScopeName
 
     def memory_scope(self, where: Any) -> ScopeName:
-        return layer_scope("memory_layer", None)
+        self._scope = layer_scope("memory_layer", None)
+        return self._scope
 
     def _take(self, probability_fn: Any, score_mask_value: Any, dtype: Any, memory: Tensor) -> None:
         get_default_graph().own(self.keys)
+        penalize_all(self._scope)
         refuse(self, _OWN, probability_fn=probability_fn, score_mask_value=score_mask_value)
         if dtype is not None and dtype_name(dtype) != memory.dtype:
             raise NotOfferedError(f"dtype={dtype_name(dtype)} is not the memory's, {memory.dtype}; leave it out")

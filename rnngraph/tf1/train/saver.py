@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown
+from ...errors import ArgumentError, DtypeError, shown, user_line, warn
 from ...formats.tensorflow.variables import read_tf1_variables
 from ...formats.tensorflow.writing import write_variables
 from ...public import api
@@ -107,6 +107,7 @@ class Saver:
             hint = f"; did you mean {state.model_checkpoint_path}?" if state is not None else ""
             raise NotFoundError(f"there is no checkpoint {path}{hint}")
         found = read_tf1_variables(path)
+        self._take_shared(session, found, path)
         if missing := [name for name in self._variables if name not in found]:
             raise NotFoundError(
                 f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(found)[:20])}. Give the Saver a "
@@ -121,3 +122,20 @@ class Saver:
                 )
         for name, variable in self._variables.items():
             session.set_value(variable, found[name])
+
+    def _take_shared(self, session: Any, found: dict[str, np.ndarray], path: str) -> None:
+        """Add variables of copies of a cell, of which the checkpoint has one set, as TensorFlow 1.2 and later write."""
+        copies = session.graph.copies
+        taken = []
+        for name in self._variables:
+            first = next((name.replace(copy, copies[copy], 1) for copy in copies if f"{copy}/" in name), name)
+            if name not in found and first in found:
+                found[name] = found[first]
+                taken.append(name)
+        if taken:
+            warn(
+                f"{path} has one set of variables for a cell object that stands at several places; each place has "
+                f"these values now ({', '.join(taken[:3])}{', …' if len(taken) > 3 else ''}), and training changes "
+                "each alone. Write rg.shared(cell) for one set",
+                user_line(),
+            )

@@ -202,7 +202,7 @@ class TrainProgram:
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
     """The loss, which also reads what an update changes by gradients of other variables, such as of a copy."""
-    read = _variables(graph, [op.loss.node])
+    read = _variables(graph, [loss.node])
     for _, variable in op.pairs:
         if variable.full not in read:
             loss = loss + functions.cast(functions.reduce_sum(variable), loss.dtype) * 0.0
