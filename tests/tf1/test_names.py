@@ -103,7 +103,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "k": (lambda x: tf.nn.top_k(x, 9), "at least as many"),
     "k fed": (lambda x: tf.nn.top_k(x, tf.constant(2)), "an int from 1"),
     "classes": (lambda x: tf.confusion_matrix([0], [0]), "num_classes="),
-    "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0, 0] > 0), "nothing has to be fed"),
+    "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),
     "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is no function"),
     "parameters": (lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0), "normalises"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from ...allocation import zeros
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
-from ...declare.tensor import Tensor, build
-from ...errors import ArgumentError, DtypeError, NameLookupError, NotOfferedError, did_you_mean, shown, user_line
-from ...ir.graph import Node, topological
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
+from ...ir.graph import Node
 from ...program.program import Program, compile_beside
 from ...public import api
-from .absent import GUIDE
 from .cuts import Cut
 from .errors import InvalidArgumentError
+from .order import Order
 from .variable import Variable
 
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
@@ -63,7 +63,7 @@ class Count:
         return zeros((count,), "bool", "a size that a run computes")
 
 
-class Graph:
+class Graph(Order):
     """``tf.Graph``: what was declared while it was current. It holds no values: sessions do.
 
     owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
@@ -85,6 +85,7 @@ class Graph:
 
     @api
     def __init__(self) -> None:
+        super().__init__()
         self.seed: int | None = None
         self.owners: list[Tensor] = []
         self.variables: dict[ParameterSpec, Variable] = {}
@@ -93,13 +94,11 @@ class Graph:
         self.scopes: dict[str, ScopeName] = {}
         self.opened: Counter[str] = Counter()
         self.cells: dict[Any, Any] = {}
-        self.steps: list[Any] = []
         self.derived: dict[Node, Derived | Count] = {}
         self.counts: dict[Node, Tensor] = {}
         self.apart: set[str] = set()
         self.unshared: set[str] = set()
         self.shared: dict[str, Variable] = {}
-        self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
         self.name_scope = ""
@@ -109,8 +108,6 @@ class Graph:
         self.copies: dict[str, str] = {}
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
-        self.after: dict[Node, list[Any]] = {}
-        self.branch: object | None = None
         self.moved: set[ParameterSpec] = set()
         self.penalised: set[ParameterSpec] = set()
         self.renamed: list[Node] = []
@@ -119,7 +116,6 @@ class Graph:
         self._program: Program[Any] | None = None
         self._compiled = 0
         self._entered = 0  # owners whose variables are in by_name
-        self.within: list[Tensor] | None = None
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
@@ -131,69 +127,6 @@ class Graph:
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
-
-    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
-        """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.
-
-        given: what it is made of. A Tensor that is given is replaced by another one of its value.
-        inner: whether all that stands between the nest and what is given was declared behind the operations too.
-        """
-        known = {tensor.node for tensor in _tensors_in(given)}
-        return _mapped(result, lambda tensor: self._following(tensor, known, inner))
-
-    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
-        node = tensor.node
-        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
-            tensor = build("reshape", tensor, shape=tensor.type.shape)
-        first = self.collections["control_inputs"]
-        self.require(tensor, first)
-        pending = list(tensor.node.operands)
-        while pending:
-            node = pending.pop()
-            if node in given or node in self.after or not node.operands:
-                continue
-            if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
-                self.after[node] = first
-            if node.op != "driver" and (inner or len(node.operands) == 1):
-                pending += node.operands
-        return tensor
-
-    @contextmanager
-    def own_order(self) -> Iterator[None]:
-        """While a step is declared, which runs as a whole behind the operations of ``tf.control_dependencies``."""
-        outer = self.collections["control_inputs"]
-        self.collections["control_inputs"] = []
-        try:
-            yield
-        finally:
-            self.collections["control_inputs"] = outer
-
-    def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
-        """Have operations run wherever a Tensor is computed. Refused in steps of loops and in branches."""
-        found = list(operations)
-        if (self.within is not None or self.steps or self.branch is not None) and any(
-            self.within is not None or self.steps or item.branch is not None for item in found
-        ):
-            raise NotOfferedError(
-                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
-                f"in a session.run of its own, or behind the loop ({GUIDE})",
-                user_line(),
-            )
-        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
-
-    def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Operations that run where Tensors are computed, and where the losses are of which these are gradients."""
-        if not self.after:
-            return []
-        found: dict[Any, None] = {}
-        pending, done = list(nodes), set[Node]()
-        while pending:
-            order = topological(pending, known=done)
-            done.update(order)
-            found.update((item, None) for node in order for item in self.after.get(node, ()))
-            derivatives = (node.get("gradient") for node in order if node.op == "input")
-            pending = [item.loss.node for item in derivatives if item is not None]
-        return list(found)
 
     def variable_read(self, node: Node) -> Variable | None:
         """The variable that a Tensor is, or reads once operations have run."""
@@ -325,30 +258,6 @@ class Graph:
     def global_variables(self) -> list[Any]:
         """Those that belong to the program itself, which are saved: all but local ones."""
         return [item for item in self.all_variables() if item.full not in self.apart]
-
-
-def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
-    """Tensors of nests of lists, tuples and dicts."""
-    pending = [*items]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, Tensor):
-            yield item
-        elif isinstance(item, list | tuple):
-            pending += item
-        elif isinstance(item, dict):
-            pending += item.values()
-
-
-def _mapped(nest: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """A nest with what a function makes of its Tensors."""
-    if isinstance(nest, Tensor):
-        return function(nest)
-    if isinstance(nest, dict):
-        return {key: _mapped(item, function) for key, item in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*(_mapped(item, function) for item in nest))
-    return type(nest)(_mapped(item, function) for item in nest) if type(nest) in (list, tuple) else nest
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:

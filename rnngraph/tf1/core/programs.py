@@ -56,7 +56,7 @@ class Run:
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
         self.graph, self.version, self.where = graph, graph.version, user_line()
         self.leaves = list(leaves)
-        self.fed = frozenset(fed)
+        self.fed = tuple(fed)
         self.operations: dict[Operation, None] = {}
         nodes = [leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]
         for item in [*(leaf for leaf in self.leaves if isinstance(leaf, Operation)), *graph.required_by(nodes)]:
@@ -69,6 +69,8 @@ class Run:
         self.variables = {node: graph.variables[node["slot"]] for node in every if node.op == "parameter"}
         self.calls = [_Call(self, phase) for phase in self.schedule.phases]
         self._places = self._direct_places()
+        first = self.calls[0] if self._places is not None else None
+        self._step: Any = first.phase.operation if first is not None and first.phase.fused else None
         self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
         self.give: Callable[[list[Any]], Any] = list
 
@@ -105,7 +107,11 @@ class Run:
 
     def __call__(self, session: Any, values: Mapping[Node, Any], seed: int) -> list[Any]:
         if self._places is not None:
-            arrays = self.calls[0].native(session, values, seed)
+            call = self.calls[0]
+            if self._step is not None:
+                arrays = self._step.step(session, call.asked, values, seed)
+            else:
+                arrays = call.native(session, values, seed)
             given: list[Any] = [array if array.ndim else array[()] for array in arrays]
             given.append(None)  # at -1, of operations
             return [given[place] for place in self._places]

@@ -88,17 +88,17 @@ class TrainOp(Step):
         program = self._programs.get(asked.fed)
         if program is None or not program.knows(asked):
             program = self._programs[asked.fed] = TrainProgram(self, asked, program)
-        self.set_numbers(session, values, seed)
+        self.rule.present.update(self.kept.powers)
+        if self._open:
+            self.set_open_numbers(session, values, seed)
         found = program.step(session, asked, values, seed)
         self.kept.advance()
         return found
 
-    def set_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Give the rule its numbers of the next update."""
-        present = self.rule.present
-        present.update(self.kept.powers)
+    def set_open_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
+        """Give the rule those numbers of the next update that the step's call does not compute."""
         for name, item in self._open.items():
-            present[name] = self._number(item, session, values, seed)
+            self.rule.present[name] = self._number(item, session, values, seed)
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
         item = item if isinstance(item, Tensor) else item()
@@ -134,7 +134,8 @@ class AppliedStep:
         asked = Asked(self.graph, (), ())
         if self._program is None or self._program.version != self.graph.version:
             self._program = TrainProgram(self, asked, None)
-        self.op.set_numbers(session, {}, 0)
+        self.rule.present.update(self.kept.powers)
+        self.op.set_open_numbers(session, {}, 0)
         self._program.step(session, asked, dict(zip(self._fed.values(), values, strict=True)), 0)
         self.kept.advance()
 

@@ -1,0 +1,116 @@
+"""Which operations run before which Tensors: ``tf.control_dependencies``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...declare.tensor import Tensor, build
+from ...errors import NotOfferedError, user_line
+from ...ir.graph import Node, topological
+from .absent import GUIDE
+
+
+class Order:
+    """Base of a graph: the operations that run before its Tensors, by node.
+
+    collections: by name; ``control_inputs`` has the operations of the blocks that are open. steps: what parameters of
+    the steps are made with that are being traced, the innermost last. within: while a step of a loop is declared, what
+    owns variables in it. branch: of the function of ``tf.cond`` or ``tf.case`` that is declared.
+    """
+
+    def __init__(self) -> None:
+        self.after: dict[Node, list[Any]] = {}
+        self.collections: defaultdict[str, list[Any]] = defaultdict(list)
+        self.steps: list[Any] = []
+        self.within: list[Tensor] | None = None
+        self.branch: object | None = None
+
+    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
+        """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.
+
+        given: what it is made of. A Tensor that is given is replaced by another one of its value.
+        inner: whether all that stands between the nest and what is given was declared behind the operations too.
+        """
+        known = {tensor.node for tensor in _tensors_in(given)}
+        return _mapped(result, lambda tensor: self._following(tensor, known, inner))
+
+    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
+        node = tensor.node
+        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
+            tensor = build("reshape", tensor, shape=tensor.type.shape)
+        first = self.collections["control_inputs"]
+        self.require(tensor, first)
+        pending = list(tensor.node.operands)
+        while pending:
+            node = pending.pop()
+            if node in given or node in self.after or not node.operands:
+                continue
+            if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
+                self.after[node] = first
+            if node.op != "driver" and (inner or len(node.operands) == 1):
+                pending += node.operands
+        return tensor
+
+    @contextmanager
+    def own_order(self) -> Iterator[None]:
+        """While a step is declared, which runs as a whole behind the operations of ``tf.control_dependencies``."""
+        outer = self.collections["control_inputs"]
+        self.collections["control_inputs"] = []
+        try:
+            yield
+        finally:
+            self.collections["control_inputs"] = outer
+
+    def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
+        """Have operations run wherever a Tensor is computed. Refused in steps of loops and in branches."""
+        found = list(operations)
+        if (self.within is not None or self.steps or self.branch is not None) and any(
+            self.within is not None or self.steps or item.branch is not None for item in found
+        ):
+            raise NotOfferedError(
+                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
+                f"in a session.run of its own, or behind the loop ({GUIDE})",
+                user_line(),
+            )
+        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
+
+    def required_by(self, nodes: Sequence[Node]) -> list[Any]:
+        """Operations that run where Tensors are computed, and where the losses are of which these are gradients."""
+        if not self.after:
+            return []
+        found: dict[Any, None] = {}
+        pending, done = list(nodes), set[Node]()
+        while pending:
+            order = topological(pending, known=done)
+            done.update(order)
+            found.update((item, None) for node in order for item in self.after.get(node, ()))
+            derivatives = (node.get("gradient") for node in order if node.op == "input")
+            pending = [item.loss.node for item in derivatives if item is not None]
+        return list(found)
+
+
+def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
+    """Tensors of nests of lists, tuples and dicts."""
+    pending = [*items]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, list | tuple):
+            pending += item
+        elif isinstance(item, dict):
+            pending += item.values()
+
+
+def _mapped(nest: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A nest with what a function makes of its Tensors."""
+    if isinstance(nest, Tensor):
+        return function(nest)
+    if isinstance(nest, dict):
+        return {key: _mapped(item, function) for key, item in nest.items()}
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(_mapped(item, function) for item in nest))
+    return type(nest)(_mapped(item, function) for item in nest) if type(nest) in (list, tuple) else nest

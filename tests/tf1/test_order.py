@@ -1,0 +1,88 @@
+"""Programs whose numbers hang on the order of a run, against what TensorFlow 1.15.5 gave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fixtures.tensorflow_order import PROGRAMS, told
+
+import rnngraph as rg
+from rnngraph import tf1 as tf
+
+RECORDED: dict[str, Any] = json.loads((Path(__file__).parent.parent / "fixtures" / "tensorflow_order.json").read_text())
+
+
+def test_all_programs_are_recorded() -> None:
+    assert RECORDED["tensorflow"] == "1.15.5"
+    assert RECORDED.keys() - {"tensorflow"} == PROGRAMS.keys()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_numbers_are_tensorflows(name: str) -> None:
+    """Relative to the largest number of what was fetched at once."""
+    found, wanted = told(tf, name), RECORDED[name]
+    assert list(found["variables"]) == list(wanted["variables"])
+    assert len(found["noted"]) == len(wanted["noted"])
+    pairs = [*zip(found["noted"], wanted["noted"], strict=True)]
+    pairs += [(found["variables"][key], wanted["variables"][key]) for key in wanted["variables"]]
+    for ours, theirs in pairs:
+        limit = 1e-4 * max(1.0, *map(abs, theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit)
+
+
+def test_operations_of_branches_and_steps_are_refused() -> None:
+    """TensorFlow runs them in the branch that is taken, or once a step."""
+    tf.reset_default_graph()
+    x = tf.placeholder(tf.float32, [2, 3])
+    count = tf.Variable(0.0, trainable=False)
+
+    def counted(value: Any) -> Any:
+        with tf.control_dependencies([tf.assign_add(count, 1.0)]):
+            return tf.identity(value)
+
+    for declare in (
+        lambda: tf.cond(x[0, 0] > 0, lambda: counted(x), lambda: x),
+        lambda: tf.while_loop(lambda n, _: n < 3, lambda n, a: (n + 1, counted(a) + x), (0, x)),
+        lambda: tf.scan(lambda a, b: counted(a) + b, x),
+    ):
+        with pytest.raises(rg.NotOfferedError, match=r"test_order\.py:\d+: .*session.run of its own"):
+            declare()
+
+
+def test_a_gradient_of_values_before_and_after_a_change_is_refused() -> None:
+    tf.reset_default_graph()
+    w = tf.get_variable("w", [3], initializer=tf.ones_initializer())
+    before = w * 2.0
+    with tf.control_dependencies([tf.assign(w, w * 3.0)]):
+        loss = tf.reduce_sum(before * w)
+    (gradient,) = tf.gradients(loss, [w])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(loss) == 18.0
+        with pytest.raises(rg.NotOfferedError, match="both before and after"):
+            session.run(gradient)
+
+
+def test_one_set_of_variables_is_restored_into_all_places_of_a_cell(tmp_path: Path) -> None:
+    """As TensorFlow 1.2 and later write a checkpoint of one cell object that stands at several places."""
+    tf.reset_default_graph()
+    x = tf.placeholder(tf.float32, [2, 4, 3])
+    cell = tf.nn.rnn_cell.GRUCell(5)
+    with pytest.warns(UserWarning, match=r"stands at bidirectional_rnn/fw/gru_cell and at bidirectional_rnn/bw"):
+        outputs, _ = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+    tf.train.AdamOptimizer().minimize(tf.reduce_sum(outputs[0] + outputs[1]))
+    one_set = [item for item in tf.global_variables() if "/bw/" not in item.name]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        path = tf.train.Saver(one_set).save(session, str(tmp_path / "one"))
+    with tf.Session() as session:
+        with pytest.warns(UserWarning, match="has one set of variables"):
+            tf.train.Saver().restore(session, path)
+        by_name = {item.name: item for item in tf.global_variables()}
+        for name, first in by_name.items():
+            copy = by_name[name.replace("/fw/", "/bw/")]
+            np.testing.assert_array_equal(*session.run([first, copy]))
