@@ -34,6 +34,24 @@ def test_numbers_are_tensorflows(name: str) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit)
 
 
+def test_a_gradient_runs_what_stands_before_the_values_that_it_needs() -> None:
+    """That of a copy of a loss needs no value of the copy, so that TensorFlow leaves out what stands before it."""
+    tf.reset_default_graph()
+    x, w = tf.placeholder(tf.float32, [2, 3]), tf.get_variable("w", [3, 1])
+    loss, count = tf.reduce_mean(tf.square(tf.matmul(x, w))), tf.Variable(0, trainable=False)
+    with tf.control_dependencies([tf.assign_add(count, 1)]):
+        copy, squared = tf.identity(loss), tf.square(loss)
+    descent = tf.train.GradientDescentOptimizer(0.1)
+    trains = [descent.minimize(copy), descent.minimize(tf.exp(copy)), descent.minimize(squared)]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        counts = []
+        for fetched in (*trains, copy):
+            session.run(fetched, {x: np.ones((2, 3))})
+            counts.append(session.run(count))
+    assert counts == [0, 1, 1, 2]  # as in TensorFlow 1.15.5
+
+
 def test_operations_of_branches_and_steps_are_refused() -> None:
     """TensorFlow runs them in the branch that is taken, or once a step."""
     tf.reset_default_graph()

@@ -92,7 +92,7 @@ def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[Scope
         parts.append(cell if found is None else _Placed(cell, found))
     note_copies(graph, [forward, backward], prefix, ("fw", "bw"))
     specs = CellVariables(prefix, reuse, named_later=later)
-    return ScopeName(prefix or base, later and scope is not None, where, specs), *parts
+    return ScopeName(prefix or base, later and scope is not None, where, specs), parts[0], parts[1]
 
 
 def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:

@@ -66,6 +66,10 @@ class Operation:
         """Nodes on whose values it depends."""
         return [tensor.node for tensor in self.needs()]
 
+    def forces(self) -> list[Node]:
+        """Nodes that a run computes for it, with the operations that stand before them."""
+        return self.reads()
+
     def writes(self) -> list[ParameterSpec]:
         """Variables that it changes."""
         return []

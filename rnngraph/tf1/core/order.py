@@ -78,7 +78,7 @@ class Order:
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Operations that run where Tensors are computed, and where the losses are of which these are gradients."""
+        """Operations that run where Tensors are computed, and what gradients among these are made of."""
         if not self.after:
             return []
         found: dict[Any, None] = {}
@@ -88,8 +88,36 @@ class Order:
             done.update(order)
             found.update((item, None) for node in order for item in self.after.get(node, ()))
             derivatives = (node.get("gradient") for node in order if node.op == "input")
-            pending = [item.loss.node for item in derivatives if item is not None]
+            losses = [item.loss.node for item in derivatives if item is not None]
+            pending = [needed for loss in losses for needed in needed_by_gradients(loss)]
         return list(found)
+
+
+PASSING = frozenset({"add", "sub", "neg", "mul", "div", "cast", "reshape", "broadcast", "transpose", "reduce_sum"})
+"""Ops whose gradients TensorFlow makes without their values, where sizes are known and factors are constants."""
+
+
+BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul", "select", "concat", "slice"}
+"""Ops whose gradients TensorFlow makes of their operands, and not of their values."""
+
+
+def needed_by_gradients(loss: Node) -> list[Node]:
+    """Nodes whose values TensorFlow computes for the gradients of a loss. The loss itself is often none of them."""
+    needed: list[Node] = []
+    pending, seen = [loss], set[Node]()
+    while pending:
+        node = pending.pop()
+        if node in seen or node.op == "stop_gradient":
+            continue
+        seen.add(node)
+        others = [operand for operand in node.operands if operand.op != "constant"]
+        is_scaled = node.op not in ("mul", "div") or (len(others) == 1 and others[0] is node.operands[0])
+        sizes = [size for operand in node.operands for size in operand.shape] if node.op in PASSING else [None]
+        if is_scaled and all(isinstance(size, int) for size in sizes):
+            pending += others
+        else:
+            needed += [node, *node.operands] if node.op not in BY_OPERANDS else node.operands
+    return needed
 
 
 def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:

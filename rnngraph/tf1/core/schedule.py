@@ -165,7 +165,7 @@ class Schedule:
 
 def earlier_of(graph: Any, item: Operation) -> list[Operation]:
     """Operations that run before one."""
-    found = [*item.before, *graph.required_by(item.reads())]
+    found = [*item.before, *graph.required_by(item.forces())]
     return [*dict.fromkeys(other for other in found if other is not item)]
 
 

@@ -60,6 +60,9 @@ class TrainOp(Step):
         own = [] if self.loss is None else [self.loss.node]
         return [*dict.fromkeys((*own, *gradients, *self._beside()))]
 
+    def forces(self) -> list[Node]:
+        return [*(gradient.node for gradient, _ in self.pairs), *self._beside()]
+
     @property
     def is_whole(self) -> bool:
         return self.loss is not None
