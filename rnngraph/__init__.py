@@ -122,6 +122,7 @@ from .declare.functions.elementary.numbers import (
 )
 from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
 from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
+from .declare.functions.indexing import axis_indices, clamped_slice
 from .declare.functions.layers import batch_normalization, dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
@@ -244,9 +245,10 @@ __all__ = [
     "ResidualWrapper", "Result", "RnnGraphError", "SRUCell", "Schedule", "Scope", "ShapeError", "Stream",
     "StreamHandle", "StreamPool", "StructureError", "Tensor", "Trainer", "UGRNNCell", "WarmUp", "Wrapper",
     "ZoneoutWrapper", "abs", "absolute_difference", "accuracy", "acos", "acosh", "argmax", "argmin", "argsort", "asin",
-    "asinh", "atan", "atan2", "atanh", "average_pool1d", "batch_normalization", "bidirectional_dynamic_rnn",
-    "broadcast_to", "by_graph", "cast", "ceil", "celu", "clip", "compile", "concat", "constant", "conv1d", "copysign",
-    "cos", "cosh", "count_nonzero", "ctc_loss", "cummax", "cummin", "cumprod", "cumsum", "deg2rad", "dense", "dropout",
+    "asinh", "atan", "atan2", "atanh", "average_pool1d", "axis_indices", "batch_normalization",
+    "bidirectional_dynamic_rnn",
+    "broadcast_to", "by_graph", "cast", "ceil", "celu", "clamped_slice", "clip", "compile", "concat", "constant", "conv1d",
+    "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax", "cummin", "cumprod", "cumsum", "deg2rad", "dense", "dropout",
     "dumps", "dynamic_decode", "dynamic_rnn", "elu", "embedding", "entr", "equal", "erf", "erfc", "exp", "exp2",
     "expand_dims", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last", "gelu", "greater",
     "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish", "hard_tanh", "heaviside",

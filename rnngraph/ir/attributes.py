@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from .node import Node
-from .sizes.polynomial import Floor, floors_of
+from .sizes.polynomial import CLAMPED, Floor, floors_of
 from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
 
 MOST_ELEMENTS = 1 << 40
@@ -66,8 +66,8 @@ def dtype(value: Any, node: Node) -> bool:
 
 
 def within(value: Any, node: Node) -> bool:
-    """What the numbers of a last axis are."""
-    return value in ("labels", "lengths") and node.tensor.rank > 0
+    """What the numbers that are compared are: of a last axis, or indices into an axis, from the end too or not."""
+    return value in ("entries", "rows") or (value in ("labels", "lengths") and node.tensor.rank > 0)
 
 
 def labels(value: Any, node: Node) -> bool:
@@ -89,7 +89,7 @@ def dim(value: Any, node: Node) -> bool:
     if isinstance(value, Size):
         parts = [value, *(floor.dim for floor in floors_of(value))]
         numbers = (factor for part in parts for _, factor in part.terms)
-        fits = all(floor.by <= MOST_DIVISOR for floor in floors_of(value))
+        fits = all(floor.by <= CLAMPED for floor in floors_of(value))
         return fits and all(abs(number) <= MOST_ELEMENTS for number in numbers)
     return is_int(value) and 0 <= value <= MOST_ELEMENTS
 

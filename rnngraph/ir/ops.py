@@ -241,10 +241,11 @@ _elementwise("power", 2, _NUMBERS, _plain(_power), derivative.power, FUNCTION, F
 _elementwise("copysign", 2, _FLOATS, _plain(np.copysign), derivative.copysign, INSTRUCTION, True)
 _elementwise("maximum", 2, _NUMBERS, _plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 _elementwise("minimum", 2, _NUMBERS, _plain(np.minimum), derivative.minimum, INSTRUCTION, True)
-# Of a comparison that has ``within``, the numbers that were fed are checked to lie within the axis.
+# Of a comparison that has ``within``, the numbers that were fed are checked to lie within the last axis, or one of
+# ``entries``.
 _elementwise(
     "less", 2, _COMPARISON, _plain(np.less), derivative.nothing, INSTRUCTION, False,
-    optional=("within",), within=may.within,
+    optional=("within", "entries"), within=may.within, entries=may.dim,
 )  # fmt: skip
 _elementwise("less_equal", 2, _COMPARISON, _plain(np.less_equal), derivative.nothing, INSTRUCTION, False)
 _elementwise(

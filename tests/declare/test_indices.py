@@ -1,32 +1,55 @@
-"""Indices that a call says: scalar int Tensors among ints, slices, ... and None."""
+"""Indices into an axis, and what a call says of those that it is fed."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
 
-INDICES: list[Any] = [
-    lambda i: i, lambda i: (slice(None), i), lambda i: (..., i), lambda i: (slice(None), i, 1), lambda i: (1, i),
-    lambda i: (None, slice(None), i), lambda i: (slice(None), i, i), lambda i: (..., i, slice(None), None),
-    lambda i: (slice(1, None), slice(None, None, -2), i),
-]  # fmt: skip
+X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
-def test_values_are_numpys() -> None:
-    x, i = rg.placeholder("x", (None, None, 3)), rg.placeholder("i", (), "int32")
-    program = rg.compile({str(number): x[index(i)] for number, index in enumerate(INDICES)})
-    data = np.random.default_rng(0).standard_normal((3, 7, 3)).astype(np.float32)
-    for number in (0, 1, 2, -1, -3):
-        for found, index in zip(program.inference(x=data, i=number).values(), INDICES, strict=True):
-            np.testing.assert_array_equal(found, data[index(number)])
+def test_indices_below_0_count_from_the_end() -> None:
+    x, i = rg.placeholder("x", (None, 4)), rg.placeholder("i", (None, None), "int64")
+    of_rows, of_columns = rg.axis_indices(i, x), rg.axis_indices(i, x, -1)
+    program = rg.compile({
+        "rows": rg.gather(x, of_rows), "columns": rg.gather(rg.transpose(x), of_columns),
+        "number": rg.axis_indices(i, 4), "computed": rg.gather(x, rg.axis_indices(i * 1, x)),
+    })  # fmt: skip
+    given = np.array([[0, -1], [1, -2]])
+    for _ in range(40):  # in machine code, too
+        found = program.inference(x=X, i=given)
+    np.testing.assert_array_equal(found["rows"], X[given])
+    np.testing.assert_array_equal(found["columns"], X.T[given])
+    np.testing.assert_array_equal(found["number"], given % 4)
+    np.testing.assert_array_equal(found["computed"], X[given])
+    for wrong in (2, -3):
+        with pytest.raises(rg.ShapeError, match=rf"feed i holds {wrong}; indices into an axis .* -2\.\.1"):
+            program.inference(x=X, i=[[0, wrong]])
 
 
-def test_what_is_no_index() -> None:
-    x = rg.placeholder("x", (None, 3))
-    for wrong in (rg.placeholder("f", ()), rg.placeholder("v", (2,), "int64"), rg.constant(True)):
-        with pytest.raises(rg.DtypeError, match=r"test_indices\.py:\d+: can't index with .*rg\.gather"):
-            x[wrong]
+def test_indices_that_must_not_be_negative() -> None:
+    x, i = rg.placeholder("x", (None, 4)), rg.placeholder("i", (None,), "int32")
+    program = rg.compile(rg.gather(x, rg.axis_indices(i, x, negative=False)))
+    np.testing.assert_array_equal(program.inference(x=X, i=[1, 0]), X[::-1])
+    for wrong in (2, -1):
+        with pytest.raises(rg.ShapeError, match=rf"feed i holds {wrong}; .* must be in 0\.\.1"):
+            program.inference(x=X, i=[wrong])
+
+
+def test_the_columns_of_a_feed_may_index_axes_of_several_sizes() -> None:
+    x, i = rg.placeholder("x", (None, 4)), rg.placeholder("i", (None, 2), "int64")
+    rows, columns = rg.gather(x, i[:, 0]), rg.gather(rg.transpose(x), rg.axis_indices(i[:, 1], x, 1))
+    program = rg.compile({"rows": rows, "columns": columns})
+    found = program.inference(x=X, i=[[1, 3], [0, -4]])
+    np.testing.assert_array_equal(found["rows"], X[[1, 0]])
+    np.testing.assert_array_equal(found["columns"], X.T[[3, 0]])
+    for wrong in ([2, 0], [0, 4], [-1, 0]):
+        with pytest.raises(rg.ShapeError, match="feed i holds"):
+            program.inference(x=X, i=[wrong])
+
+
+def test_indices_are_ints() -> None:
+    with pytest.raises(rg.DtypeError, match="indices are ints"):
+        rg.axis_indices(rg.placeholder("i", (None,)), rg.placeholder("x", (None, 4)))

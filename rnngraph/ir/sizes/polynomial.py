@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+CLAMPED = 1 << 30
+"""Entries of an axis of open size, below which it can be clamped."""
 Monomial = tuple[str, ...]
 """Names, and floors among them, sorted."""
 
@@ -248,6 +250,17 @@ def floor_divide(dim: Dim, by: int) -> Dim:
 def ceil_divide(dim: Dim, by: int) -> Dim:
     """The smallest whole number that is not below ``dim / by``; ``by`` is positive."""
     return floor_divide(dim + (by - 1), by)
+
+
+def least(dim: Dim, bound: int) -> Dim:
+    """The smaller of a size and a number, for sizes below ``CLAMPED``.
+
+    ``reached`` is 1 from ``bound`` on, and 0 below.
+    """
+    if not isinstance(dim, Size):
+        return min(dim, bound)
+    reached = floor_divide(dim + (CLAMPED - bound), CLAMPED)
+    return dim + reached * (bound - dim)
 
 
 def dim_text(dim: Dim) -> str:

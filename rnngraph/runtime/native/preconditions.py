@@ -14,6 +14,8 @@ from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, ev
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
 """Feeds, and axes of each."""
+Part = tuple[tuple[Dim, Dim, int], ...]
+"""A slice: start, stop and step for each axis."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Precondition:
     text: str
     lengths: str | None = None  # the feed of each row's length, where only real steps are checked
     fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
+    part: Part | None = None  # of a feed whose range is checked
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
@@ -52,13 +55,13 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
                 found.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
-            label = _fed(node.operands[1], outside)
-            if label:
-                found.append(
-                    Precondition("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table")
-                )
+            found += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
             found += _rows_there(node)
-        if node.get("within"):
+        if node.get("entries") is not None:
+            count = node["entries"]
+            low = count * -1 if node["within"] == "entries" else 0
+            found += _range(node.operands[0], outside, low, count, node, "indices into an axis")
+        elif node.get("within"):
             label, lengths = next(
                 filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
             )
@@ -68,9 +71,8 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
     for node in graph.nodes:
         if node.op == "scan":
             for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
-                label = _fed(actual, outside)
-                if formal["label"] == "length" and label:
-                    found.append(Precondition("range", node["length"], 0, label, node.where, "sequence_length"))
+                if formal["label"] == "length":
+                    found += _range(actual, outside, 0, node["length"] + 1, node, "sequence_length")
     for item in equalities_of(graph):
         places = _places_of(item.have, graph), _places_of(item.want, graph)
         found.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
@@ -81,6 +83,14 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
         if dim not in known
     ]
     return tuple(found)
+
+
+def _range(
+    index: Node, outside: Mapping[Node, Node], low: Dim, behind: Dim, node: Node, text: str
+) -> list[Precondition]:  # fmt: skip
+    """The check that the integers of a feed lie in ``low..behind - 1``, if ``index`` is fed."""
+    label, part = _fed(index, outside), _part_of_feed(index, outside)
+    return [Precondition("range", behind - 1, low, label, node.where, text, part=part)] if label else []
 
 
 def _rows_there(node: Node) -> list[Precondition]:
@@ -193,6 +203,23 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
             return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
 
 
+def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
+    """The slice of a feed that ``node`` reads; None where it may read all of it."""
+    found: Part | None = None
+    while node.op != "input" or node in outside:
+        if node in outside:
+            node, found = outside[node], None
+            continue
+        if node.op == "slice":
+            found = tuple(zip(node["start"], node["stop"], node["step"], strict=True))
+        elif node.op not in ("cast", "ensure_shape"):
+            found = None
+        if not node.operands:
+            return None
+        node = node.operands[0]
+    return found
+
+
 def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
     """The feed that ``node`` reads, and that of the lengths past which it is not read."""
     while node.op in ("reshape", "cast", "ensure_shape"):
@@ -217,13 +244,16 @@ def check_preconditions(
                 shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
         elif check.label in arrays and arrays[check.label].size:
-            array, high = arrays[check.label], evaluate(check.low, sizes)
+            array, high, low = arrays[check.label], evaluate(check.low, sizes), evaluate(check.value, sizes)
+            if check.part is not None and len(check.part) == array.ndim:
+                array = array[tuple(slice(evaluate(a, sizes), evaluate(b, sizes), step) for a, b, step in check.part)]
             lengths = arrays.get(check.lengths or "")
             if lengths is not None and lengths.shape == array.shape[:1] and array.ndim == 2:
                 array = array[np.arange(array.shape[-1]) < lengths[:, None]]
-            if array.size and (int(array.min()) < 0 or int(array.max()) > high):
-                wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
+            if array.size and (int(array.min()) < low or int(array.max()) > high):
+                wrong = int(array.min()) if int(array.min()) < low else int(array.max())
                 raise ShapeError(
-                    f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in 0..{high}",
+                    f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in "
+                    f"{low}..{high}",
                     where,
                 )

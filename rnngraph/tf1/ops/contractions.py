@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...declare.functions import basic as functions
+from ...declare.functions.indexing import axis_indices
 from ...declare.tensor import Tensor, as_tensor, build
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import INTEGERS, Dim, meet_declared, product
@@ -113,7 +114,7 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
         raise ShapeError(f"tf.gather_nd by {index!r} of {table!r}: it has as many indices as there are axes, or fewer")
     place: Any = None
     for axis in range(axes):
-        one = functions.cast(index[..., axis], "int64")
+        one = axis_indices(functions.cast(index[..., axis], "int64"), table, axis, negative=False)
         if place is not None:
             place = place * functions.dimension(table.type.shape[axis], "int64")
         place = one if place is None else place + one

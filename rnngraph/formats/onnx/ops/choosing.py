@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.indexing import axis_indices
 from ....declare.functions.layers import embedding
 from ....declare.functions.orders import argsort, sort, top_k
-from ....declare.placeholders import placeholder
 from ....ir.types import FLOATS, Dim, Size, dim_text
 from ...steps import Value
 from ..core.known import Expanded, Found, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
@@ -18,6 +18,9 @@ from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.values import held
 from .shapes import counted, places
+
+MOST_CHOSEN = 256
+"""Entries of an axis of open size that are chosen one by one."""
 
 
 @reads("Gather")
@@ -43,7 +46,7 @@ def _gather(call: Call) -> Outputs:
     if counting is not None:
         ids = counting
     elif not _is_place(ids):
-        ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
+        ids = from_start(call, ids, size, table, 0)
     found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
         (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
     ))  # fmt: skip
@@ -76,15 +79,29 @@ def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Ope
 
 
 def _is_place(ids: Value) -> bool:
-    """Whether ids are known not to be counted from the end: a call looks at what is fed, as it is or cast."""
+    """True if no index is counted from the end."""
     while ids.step.key is basic.cast:
         ids = ids.step.operands[0]
-    return ids.step.key in (placeholder, basic.argmax)
+    return ids.step.key is basic.argmax
 
 
-def from_front(call: Call, ids: Value, size: Any) -> Value:
-    """Indices without such as are counted from the end."""
-    return call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
+def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
+    """Indices into an axis of ``x`` of this size, counted from its start; a call checks those that are fed."""
+    ids = call.tensors.cast(ids, "int64")
+    if isinstance(size, int):
+        return call.script.call(axis_indices, ids, size)
+    return call.script.call(axis_indices, ids, x, *((axis,) if axis else ()))
+
+
+def _taken_one_by_one(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
+    """Entries at indices of the file, some of which count from the end of an axis of open size."""
+    if index.size > MOST_CHOSEN:
+        raise UnreadableError(
+            f"{index.size} entries of an axis of open size are chosen from its end; up to {MOST_CHOSEN} are read"
+        )
+    before, shape = [slice(None)] * axis, shape_of(x)
+    parts = [call.tensors.taken(x, [*before, slice(place, place + 1 or None)]) for place in index.reshape(-1).tolist()]
+    return call.tensors.reshape(call.tensors.concat(parts, axis), [*shape[:axis], *index.shape, *shape[axis + 1 :]])
 
 
 def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
@@ -107,7 +124,7 @@ def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operan
         stop = None if flat[-1] == -1 else flat[-1] + 1
         return call.tensors.taken(x, [*before, slice(flat[0], stop, None if step == 1 else step), *after])
     if not isinstance(size, int) and min(flat, default=0) < 0:
-        raise UnreadableError("entries of an axis of open size are chosen from its end, in an order of their own")
+        return _taken_one_by_one(call, x, index, axis)
     ids = call.tensors.value(
         known(np.where(index < 0, index + (size if isinstance(size, int) else 0), index).astype(np.int64))
     )
@@ -133,7 +150,7 @@ def _gather_elements(call: Call) -> Outputs:
                 raise UnreadableError("its indices are of another shape than what they choose from")
             value = call.tensors.value(call.tensors.taken(value, [*[slice(None)] * place, slice(wanted)]))
     size = call.shape()[axis]
-    ids = from_front(call, call.tensors.cast(ids, "int64"), entry_count(call, size))
+    ids = from_start(call, ids, size, value, axis)
     if call.shape(1)[axis] == 1:
         hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
         chosen = call.script.call(basic.where, hits, value, 0)
@@ -174,7 +191,7 @@ def _gather_nd(call: Call) -> Outputs:
             part: Any = along(call, shape[place], len(index) - 2 - place)
         else:
             part = tensors.value(tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place - batch]))
-            part = from_front(call, tensors.cast(part, "int64"), entry_count(call, shape[place]))
+            part = from_start(call, part, shape[place], call.value(0), place)
         if flat is not None:
             part = script.operation("+", script.operation("*", flat, entry_count(call, shape[place])), part)
         flat = part
@@ -207,7 +224,7 @@ def _one_hot(call: Call) -> Outputs:
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
-    ids = from_front(call, ids, depth)
+    ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, depth), ids)
     dtype = held(dtype_of(values))
     if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
         found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))

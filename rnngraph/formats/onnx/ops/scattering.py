@@ -18,7 +18,7 @@ from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
-from .choosing import along, entry_count, from_front
+from .choosing import along, from_start
 
 MOST_ENTRIES = 256
 """Entries of an axis that become a list of entries, one of which is written over."""
@@ -60,8 +60,8 @@ def _one_by_one(call: Call, axis: int) -> Operand:
             f"it writes to {count} places of an axis that a call gives; up to {MOST_WRITTEN} are read"
         )
     size, reduction = call.shape()[axis], call.text("reduction", "none")
-    ids = from_front(call, tensors.cast(call.value(1), "int64"), entry_count(call, size))
     places, x = along(call, size, call.rank() - axis - 1), call.value(0)
+    ids = from_start(call, call.value(1), size, x, axis)
     if x.tensor.dtype == "bool":
         raise UnreadableError("truth values are written one by one")
     for entry in range(count):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ....declare.functions import basic
-from ....declare.placeholders import placeholder
+from ....declare.functions.indexing import axis_indices
 from ....ir.types import Dim, Size, evaluate
 from ...steps import Value
 from ..composed.ordering import picked
@@ -138,7 +138,7 @@ def _of_each_row(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
     x = tracer.value(x)
     tracer.sizes.meet(rows.count, shape_of(x)[0])
     tracer.sizes.meet(shape_of(index)[0], shape_of(x)[0])
-    column = tracer.value(reshaped(tracer, _from_front(tracer, index, shape_of(x)[1]), [*shape_of(index), 1]))
+    column = tracer.value(reshaped(tracer, _from_start(tracer, index, x, 1), [*shape_of(index), 1]))
     hit = tracer.call(basic.equal, column, tracer.value(Positions(shape_of(x)[1], 0, 1, dtype_of(column))))
     for _ in shape_of(x)[2:]:
         hit = tracer.call(basic.expand_dims, hit, -1)
@@ -257,7 +257,7 @@ def entry_of(tracer: Tracer, x: Any, axis: int, place: int) -> Any:
     return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
 
 
-def _chosen(tracer: Tracer, x: Any, axis: int, index: Any) -> Any:
+def _chosen(tracer: Tracer, x: Any, axis: int, index: Any, negative: bool = True) -> Any:
     """x at an index that is a tensor, or a list."""
     if isinstance(index, list):
         index = torch.tensor(index)
@@ -277,25 +277,26 @@ def _chosen(tracer: Tracer, x: Any, axis: int, index: Any) -> Any:
     if isinstance(index, torch.Tensor) and isinstance(size, int):
         index = torch.where(index < 0, index + size, index)
     elif not isinstance(index, torch.Tensor) or bool((index < 0).any()):
-        index = _from_front(tracer, tracer.value(index), size)
+        index = _from_start(tracer, tracer.value(index), x, axis, negative)
     return gathered(tracer, tracer.value(x), axis, tracer.value(index))
 
 
-def _from_front(tracer: Tracer, index: Value, size: Dim) -> Value:
-    """An index into an axis, without places that are counted from its end."""
+def _from_start(tracer: Tracer, index: Value, x: Any, axis: int, negative: bool = True) -> Value:
+    """Indices into an axis of ``x``, counted from its start; a call checks those that are fed."""
     if dtype_of(index) not in ("int32", "int64"):
         index = tracer.cast(index, "int64")
-    if index.step.key in (placeholder, basic.argmax):  # of what is fed a call looks that it is a place
+    if index.step.key is basic.argmax:
         return index
-    behind = tracer.script.operation("+", index, tracer.number(size, dtype_of(index)))
-    return tracer.call(basic.where, tracer.script.operation("<", index, 0), behind, index)
+    size = shape_of(x)[axis]
+    entries = (size,) if isinstance(size, int) else (tracer.value(x), axis)
+    return tracer.call(axis_indices, index, *entries, **({} if negative else {"negative": False}))
 
 
 @meaning("index_select")
 def _index_select(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
-    return _chosen(tracer, x, axis_of(rank, dim), index)
+    return _chosen(tracer, x, axis_of(rank, dim), index, negative=False)
 
 
 @meaning("select")
@@ -326,10 +327,11 @@ def _gather(tracer: Tracer, x: Any, dim: int, index: Any, *, sparse_grad: bool =
     if not isinstance(width, int) and axis != rank - 1 and not (rank == 3 and axis == 1):
         raise UnreadableError("it is read along the last axis, or along time of [batch, time, width]")
     if shape_of(index)[axis] != 1:
-        return tracer.by_torch(picked, x, dim, index)
+        return tracer.by_torch(picked, x, dim, _from_start(tracer, tracer.value(index), x, axis, negative=False))
     place = tracer.value(Positions(width, 0, 1, "int64"))
     shaped = reshaped(tracer, place, [-1, *(1,) * (rank - axis - 1)]) if axis != rank - 1 else place
     entry = tracer.value(index.of if isinstance(index, Repeated) else index, "int64")
+    entry = _from_start(tracer, entry, x, axis, negative=False)
     hit = tracer.call(basic.equal, entry, tracer.value(shaped))
     return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), axis, keepdims=True)
 

@@ -1,0 +1,81 @@
+"""Indices that a call feeds: ONNX counts those below 0 from the end, and refuses those outside, as onnxruntime does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rnngraph as rg
+
+X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+
+
+def found_and_wanted(
+    path: Path, op: str, fed: dict[str, Any], held: dict[str, Any], is_open: bool = True, **attributes: int
+) -> None:  # fmt: skip
+    """Compare with onnxruntime: the same numbers, or an error of both. is_open: whether two axes of ``x`` are."""
+    fed = {name: np.asarray(value) for name, value in fed.items()}
+    inputs = [
+        helper.make_tensor_value_info(
+            name,
+            helper.np_dtype_to_tensor_dtype(array.dtype),
+            ["rows", "steps", *array.shape[2:]] if name == "x" and is_open else array.shape,
+        )
+        for name, array in fed.items()
+    ]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    arrays = [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()]
+    node = helper.make_node(op, [*fed, *held], ["y"], **attributes)
+    graph = helper.make_graph([node], "net", inputs, results, arrays)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    try:
+        wanted = onnxruntime.InferenceSession(path).run(None, fed)[0]
+    except Exception:  # onnxruntime has a class of errors for each kind, none of which is public
+        with pytest.raises(rg.RnnGraphError):
+            rg.read_onnx(path).program().inference(fed)
+        return
+    np.testing.assert_array_equal(np.asarray(rg.read_onnx(path).program().inference(fed)["y"]), wanted)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("ids", [[-1, 0], [0, 5], [-9, 0], -1, [[1, -1]]])
+def test_gather(ids: Any, axis: int, tmp_path: Path) -> None:
+    found_and_wanted(tmp_path / "fed.onnx", "Gather", {"x": X, "i": ids}, {}, axis=axis)
+    found_and_wanted(tmp_path / "held.onnx", "Gather", {"x": X}, {"i": np.asarray(ids)}, axis=axis)
+
+
+def test_gather_of_a_table_of_the_file(tmp_path: Path) -> None:
+    for number, ids in enumerate(([0, 1], [-1, 0], [2, 0], [-3, 0])):
+        path = tmp_path / f"{number}.onnx"
+        table = numpy_helper.from_array(X[:, 0], "table")
+        inputs = [helper.make_tensor_value_info("i", TensorProto.INT64, ["steps"])]
+        node = helper.make_node("Gather", ["table", "i"], ["y"])
+        results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+        graph = helper.make_graph([node], "net", inputs, results, [table])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+        program = rg.read_onnx(path).program()
+        if set(ids) <= {-2, -1, 0, 1}:
+            np.testing.assert_array_equal(program.inference(i=ids)["y"], X[:, 0][ids])
+        else:
+            with pytest.raises(rg.ShapeError, match=r"must be in -2\.\.1"):
+                program.inference(i=ids)
+
+
+@pytest.mark.parametrize("number", [-1, 3, 7, -5])
+def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
+    one, every = np.full((2, 1, 3), number), np.full((2, 4, 3), number)
+    found_and_wanted(tmp_path / "one.onnx", "GatherElements", {"x": X, "i": one}, {}, False, axis=1)
+    found_and_wanted(tmp_path / "every.onnx", "GatherElements", {"x": X, "i": every}, {}, False, axis=1)
+    given = {"x": X, "i": one, "u": np.ones((2, 1, 3), np.float32)}
+    found_and_wanted(tmp_path / "scatter.onnx", "ScatterElements", given, {}, False, axis=1)
+
+
+@pytest.mark.parametrize("ids", [[[-1, -1]], [[1, 3]], [[1, -5]], [[2, 0]], [[-1, 9]]])
+def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
+    found_and_wanted(tmp_path / "net.onnx", "GatherND", {"x": X, "i": ids}, {})
