@@ -20,5 +20,8 @@ def read(entry: Entry) -> Read:
     }
     net = rg.read_torch(Function(entry.case.expression), (example,))
     return Read(
-        net.program(), {name.removeprefix("at_"): name for name in net.inputs}, {name: name for name in net.outputs}
+        entry,
+        net.program(),
+        {name.removeprefix("at_"): name for name in net.inputs},
+        {name: name for name in net.outputs},
     )
