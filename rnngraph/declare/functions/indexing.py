@@ -15,6 +15,9 @@ from ...public import api
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import dimension, one_axis, where
 
+NEAR = 32
+"""Entries from an end up to which readers take an axis of open size to reach; a call checks it."""
+
 
 @api
 def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> Tensor:
@@ -74,6 +77,11 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     bounds[place] = begin, end, abs(by)
     starts, stops, steps = zip(*bounds, strict=True)
     return build("slice", x, start=starts, stop=stops, step=steps)
+
+
+def is_far(size: Dim, bound: int | None) -> bool:
+    """True if a reader clamps a bound: the axis has an open size, and may well end before the bound."""
+    return not isinstance(size, int) and bound is not None and abs(bound) > NEAR
 
 
 def _clamped(size: Dim, bound: int) -> Dim:

@@ -15,7 +15,7 @@ from ...declare.tensor import Tensor, constant, holds_tensors
 from ...ir.types import FLOATS
 from ...public import handed_on
 from .graph import get_default_graph
-from .sizes import slices_by_sizes
+from .sizes import slices_by_sizes, with_clamped
 
 OPERATORS = (
     "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "matmul", "rmatmul", "lt", "le",
@@ -103,7 +103,8 @@ def extend_operators() -> None:
     take = Tensor.__getitem__
 
     def take_by_sizes(tensor: Tensor, index: Any) -> Tensor:
-        return take(tensor, slices_by_sizes(tensor, index if isinstance(index, tuple) else (index,)))
+        tensor, index = with_clamped(tensor, index if isinstance(index, tuple) else (index,))
+        return take(tensor, slices_by_sizes(tensor, index))
 
     setattr(Tensor, "__getitem__", _following(take_by_sizes))  # noqa: B010
     of_arrays = Tensor.__array_ufunc__

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, reshape, stack
+from ...declare.functions.indexing import clamped_slice, is_far
 from ...declare.parameter_maps import RANDOM
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, build, constant
@@ -88,11 +89,7 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
         or len([item for item in taken if item is not Ellipsis]) > x.rank
     ):
         return index
-    places = list(range(len(taken)))
-    if any(item is Ellipsis for item in taken):
-        first = next(place for place, item in enumerate(taken) if item is Ellipsis)
-        places = [place if place < first else x.rank - len(taken) + place for place in places]
-    axes = iter(places)
+    axes = iter(_axes_of(x, taken))
 
     def settled(item: Any) -> Any:
         if item is None:
@@ -105,6 +102,34 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
         return slice_between("a slice of a Tensor", start, stop, step, x.type.shape[axis])
 
     return tuple(map(settled, index))
+
+
+def _axes_of(x: Tensor, taken: Sequence[Any]) -> list[int]:
+    """The axis of each entry of an index without new axes."""
+    places = list(range(len(taken)))
+    first = next((place for place, item in enumerate(taken) if item is Ellipsis), len(taken))
+    return [place if place < first else x.rank - len(taken) + place for place in places]
+
+
+def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+    """A Tensor whose slices with bounds far from an end of an open axis were taken, and the index that is left."""
+    taken = [item for item in index if item is not None]
+    if len([item for item in taken if item is not Ellipsis]) > x.rank:
+        return x, index
+    axes, left = iter(_axes_of(x, taken)), list[Any]()
+    for item in index:
+        axis = None if item is None else next(axes)
+        if axis is None or not isinstance(item, slice) or not _is_far(item, x.type.shape[axis]):
+            left.append(item)
+            continue
+        x = clamped_slice(x, axis, item.start, item.stop, 1 if item.step is None else item.step)
+        left.append(slice(None))
+    return x, tuple(left)
+
+
+def _is_far(item: slice, dim: Dim) -> bool:
+    bounds = (item.start, item.stop)
+    return all(bound is None or type(bound) is int for bound in bounds) and any(is_far(dim, bound) for bound in bounds)
 
 
 def as_dim(item: Any) -> Dim:

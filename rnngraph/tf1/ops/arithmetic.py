@@ -8,7 +8,7 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import powers
-from ...declare.tensor import Tensor, as_tensor, pair
+from ...declare.tensor import Tensor, as_tensor, pair, take_slice
 from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
 from ..core.operations import operation
@@ -78,8 +78,13 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
     if not len(starts) == len(counts) == x.rank:
         raise ShapeError(f"tf.slice of {x!r} takes {x.rank} sizes for begin and as many for size")
-    places = zip(starts, counts, x.type.shape, strict=True)
-    return x[tuple(slice_between("tf.slice", a, None if n == -1 else a + n, 1, dim) for a, n, dim in places)]
+    index = []
+    for start, count, dim in zip(starts, counts, x.type.shape, strict=True):
+        is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
+        if is_known and not 0 <= start <= start + max(0, count) <= dim:
+            raise ShapeError(f"tf.slice takes {count} entries from {start} on, of an axis of {dim}; take fewer")
+        index.append(slice_between("tf.slice", start, None if count == -1 else start + count, 1, dim))
+    return take_slice(x, tuple(index))
 
 
 @operation

@@ -1,4 +1,4 @@
-"""Indices that a call feeds: ONNX counts those below 0 from the end, and refuses those outside, as onnxruntime does."""
+"""Indices and bounds of slices beyond an axis, as onnxruntime has them: counted from the end, clamped, or refused."""
 
 from __future__ import annotations
 
@@ -79,3 +79,27 @@ def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ids", [[[-1, -1]], [[1, 3]], [[1, -5]], [[2, 0]], [[-1, 9]]])
 def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
     found_and_wanted(tmp_path / "net.onnx", "GatherND", {"x": X, "i": ids}, {})
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "step"),
+    [
+        (0, 1000, 1), (-1000, 3, 1), (-1000, 1000, 1), (3, 1, 1), (-1, -1000, -1), (1000, 0, -1), (1000, -1000, -2),
+        (-3, 1000, 1), (-1000, -1, 1), (0, -1000, 1), (6, -1000, -1), (0, 1000, 3), (2**31 - 1, 2**31 - 1, 1),
+    ],
+)  # fmt: skip
+def test_slices_beyond_the_ends(start: int, stop: int, step: int, tmp_path: Path) -> None:
+    bounds = {"start": [start], "stop": [stop], "axes": [1], "step": [step]}
+    for steps in (0, 1, 4):
+        found_and_wanted(tmp_path / f"{steps}.onnx", "Slice", {"x": X[:, :steps]}, bounds)
+
+
+def test_bounds_that_are_fed_are_refused(tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", "steps", 3])
+    ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("start", "stop")]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph([helper.make_node("Slice", ["x", "start", "stop"], ["y"])], "net", [x, *ends], results)
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    with pytest.raises(rg.NotReadableError, match="the bounds are computed at run time"):
+        rg.read_onnx(path)

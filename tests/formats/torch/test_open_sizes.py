@@ -155,3 +155,52 @@ def fed_the_entry_before(m: Any, x: Any) -> Any:
 
 def test_a_loop_whose_first_round_reads_another_entry() -> None:
     assert open_time(at_four_sizes(fed_the_entry_before, nn.GRUCell(4, 3), nn.Linear(3, 2)))
+
+
+# Slices beyond the ends of an axis ----------------------------------------------------------------
+
+
+CLAMPED: dict[str, Callable[..., Any]] = {
+    "first": lambda m, x: x[:, :1000],
+    "last": lambda m, x: x[:, -1000:] * 2,
+    "both ends": lambda m, x: x[:, -1000:3],
+    "by steps": lambda m, x: x[:, ::2][:, :100].sum(1),
+    "beside its size": lambda m, x: x[:, :100] + torch.arange(x[:, :100].size(1))[None, :, None],
+    "nothing": lambda m, x: x[:, 40:],
+}
+
+
+@pytest.mark.parametrize("name", CLAMPED)
+def test_slices_are_clamped(name: str) -> None:
+    net = module(CLAMPED[name])
+    program = rg.read_torch(net, (normal(2, 4, 3),)).program()
+    for steps in (1, 3, 50, 1200):
+        x = normal(2, steps, 3)
+        np.testing.assert_allclose(program.inference(x.numpy())["y"], net(x).numpy(), 1e-5, 1e-4)
+
+
+INDEXED: dict[str, tuple[Callable[..., Any], list[list[int]]]] = {
+    "x[i]": (lambda m, x, i: x[:, i], [[0, -1], [0, 4], [0, -5]]),
+    "x[rows, i]": (lambda m, x, i: x[torch.arange(x.size(0)), i], [[0, -1], [3, 4], [-5, 0]]),
+    "index_select": (lambda m, x, i: torch.index_select(x, 1, i), [[0, 1], [0, -1], [4, 0]]),
+    "gather": (lambda m, x, i: torch.gather(x[:, 0], 1, i[:, None]), [[2, 0], [0, -1], [3, 0]]),
+    "gather of two": (lambda m, x, i: torch.gather(x[:, 0], 1, torch.stack([i, i], 1)), [[2, 0], [0, -1], [3, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_fed_indices(name: str) -> None:
+    """Counted from the end where torch does so, and an error where it raises one."""
+    run, fed = INDEXED[name]
+    net, x = module(run), normal(2, 4, 3)
+    read = rg.read_torch(net, (x, torch.tensor(fed[0])))
+    program, (first, second) = read.program(), read.inputs
+    for ids in map(torch.tensor, fed):
+        given = {first: x.numpy(), second: ids.numpy()}
+        try:
+            wanted = net(x, ids)
+        except (IndexError, RuntimeError):
+            with pytest.raises(rg.ShapeError, match="holds"):
+                program.inference(given)
+        else:
+            np.testing.assert_array_equal(program.inference(given)["y"], wanted.numpy())

@@ -195,3 +195,28 @@ def test_norms_orders_and_logarithms_are_tensorflows() -> None:
     assert found["least"].tolist() == [1]
     assert found["logarithms"].tolist() == [-inf, inf]
     assert found["in top"].tolist() == [False, False, False, True]
+
+
+def test_slices_beyond_an_open_axis_are_clamped() -> None:
+    x = tf.placeholder(tf.float64, [None, None, 3])
+    nodes = [x[:, :1000], x[:, -1000:3], x[..., ::-1][:, None, :50, 0], tf.strided_slice(x, [0, 0], [2, 100], [1, 2])]
+    with tf.Session() as session:
+        for steps in (1, 4, 60, 1200):
+            given = np.random.default_rng(0).normal(size=(2, steps, 3))
+            wanted = [given[:, :1000], given[:, -1000:3], given[:, None, :50, 2], given[:2, :100:2]]
+            for found, array in zip(session.run(nodes, {x: given}), wanted, strict=True):
+                np.testing.assert_array_equal(found, array)
+        with pytest.raises(ValueError, match="does not fit"):  # as in TensorFlow, whose tf.slice clamps nothing
+            session.run(tf.slice(x, [0, 0, 0], [2, 1001, 3]), {x: np.zeros((2, 1000, 3))})
+    with pytest.raises(rg.ShapeError, match="take fewer"):
+        tf.slice(tf.zeros([2, 4]), [0, 2], [2, 3])
+
+
+def test_gather_nd_refuses_what_is_no_entry() -> None:
+    x, i = tf.placeholder(tf.float64, [None, 4]), tf.placeholder(tf.int32, [None, 2])
+    node, given = tf.gather_nd(x, i), np.arange(8.0).reshape(2, 4)
+    with tf.Session() as session:
+        np.testing.assert_array_equal(session.run(node, {x: given, i: [[1, 3], [0, 2]]}), [7, 2])
+        for wrong in ([[0, 4]], [[2, 0]], [[-1, 0]]):
+            with pytest.raises(ValueError, match="feed Placeholder"):
+                session.run(node, {x: given, i: wrong})

@@ -9,6 +9,7 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.cumulative import cumprod, cumsum
+from ....declare.functions.indexing import clamped_slice, is_far
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import reverse_sequence
 from ....ir.sizes.polynomial import floor_divide, terms_of
@@ -122,9 +123,27 @@ def _slice(call: Call) -> Outputs:
             x = call.tensors.taken(first_rows(call, call.tensors.taken(x, back), place, 0, count), back)
         elif start == 0 and step == 1 and (group := _group(size, stop)):
             x = _whole_groups(call, x, place, group)
+        elif isinstance(size, Size) and step and _is_clamped(size, start, stop, step):
+            bounds = [_near_or_none(bound, step, is_start) for bound, is_start in ((start, True), (stop, False))]
+            x = call.script.call(clamped_slice, call.tensors.value(x), place, *bounds, *((step,) if step != 1 else ()))
         else:
             index[place] = _bounds(size, start, stop, step)
     return call.tensors.taken(x, index)
+
+
+def _is_clamped(size: Size, start: Any, stop: Any, step: int) -> bool:
+    """True if bounds of an open axis may lie beyond its ends, or if they leave nothing of it."""
+    if not isinstance(start, int) or not isinstance(stop, int):
+        return False
+    first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
+    is_empty = first is not None and last is not None and (first < 0) == (last < 0) and (last - first) * step <= 0
+    return is_empty or is_far(size, first) or is_far(size, last)
+
+
+def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
+    """A bound of an open axis; None for the end of the axis that the slice begins or ends at anyway."""
+    is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
+    return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
 def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
@@ -168,12 +187,8 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
             return None if bound >= size else max(bound + size, 0) if bound < 0 else bound
         return None if bound < -size else bound - size if bound >= 0 else bound
     if isinstance(bound, int):
-        if abs(bound) >= FAR:
-            is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
-            if is_near != is_start:
-                raise UnreadableError("it takes nothing of an axis of open size")
-            return None
-        return None if is_start and step > 0 and bound == 0 else bound
+        near = _near_or_none(bound, step, is_start)
+        return None if is_start and step > 0 and near == 0 else near
     behind = bound - size
     if isinstance(behind, int):  # T - 3, of an axis of T
         if behind >= 0:

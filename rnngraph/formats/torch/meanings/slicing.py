@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.indexing import axis_indices
+from ....declare.functions.indexing import axis_indices, clamped_slice, is_far
 from ....ir.types import Dim, Size, evaluate
 from ...steps import Value
 from ..composed.ordering import picked
@@ -152,7 +152,9 @@ def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
     for entry in entries:
         if entry is None:
             continue
-        if isinstance(entry, slice):
+        if isinstance(x, Value) and _is_clamped(entry, shape[axis]):
+            plain.append(entry)
+        elif isinstance(entry, slice):
             step = 1 if entry.step is None else int(entry.step)
             start = place_in(tracer, entry.start, shape[axis], 0)
             stop = place_in(tracer, entry.stop, shape[axis], shape[axis])
@@ -172,6 +174,16 @@ def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
     return _one_by_one(tracer, x, entries, plain)
 
 
+def _is_clamped(entry: Any, size: Dim) -> bool:
+    """True for a slice whose bounds are numbers that may lie beyond the ends of an axis of open size."""
+    if not isinstance(entry, slice) or isinstance(size, int):
+        return False
+    bounds = [bound for bound in (entry.start, entry.stop) if bound is not None]
+    if not all(type(bound) is int for bound in bounds) or any(bound >= 2**31 for bound in bounds):
+        return False
+    return any(is_far(size, bound) for bound in bounds)
+
+
 def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]) -> Any:
     if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
@@ -186,6 +198,10 @@ def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]
         item = next(places)
         if isinstance(item, tuple):
             x = part(tracer, x, axis, *item)
+            axis += 1
+        elif isinstance(item, slice):
+            step = () if item.step in (None, 1) else (int(item.step),)
+            x = tracer.call(clamped_slice, tracer.value(x), axis, item.start, item.stop, *step)
             axis += 1
         elif isinstance(item, int):
             x = entry_of(tracer, x, axis, item)
