@@ -26,6 +26,7 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
     An index that is fed must name an entry: it lies in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
     ``negative=False``. Indices that are computed are not checked.
 
+    indices: ints of any shape.
     x: a Tensor, or an int, which stands for an axis of so many entries.
     negative: whether an index below 0 counts from the end.
     """
@@ -51,6 +52,10 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
 
     Bounds of ``x[...]`` must lie within an axis of open size instead. ``clamped_slice(x, 1, stop=1000)`` has
     min(T, 1000) of T steps. An axis of open size has fewer than 2**30 entries then.
+
+    start: the first entry; below 0 from the end; None for the end at which the slice begins.
+    stop: the entry behind the last one, likewise.
+    step: from one entry to the next; below 0 backwards.
     """
     x = as_tensor(x)
     place = one_axis(x.rank, axis)

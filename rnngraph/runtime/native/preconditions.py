@@ -197,7 +197,7 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
     while True:
         if node in outside:
             node = outside[node]
-        elif node.op in ("reshape", "cast", "transpose", "slice", "ensure_shape"):
+        elif node.op == "slice" or node.op in _MOVED:
             node = node.operands[0]
         else:
             return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
