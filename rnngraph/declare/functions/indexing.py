@@ -78,7 +78,7 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     end = size if last is None else _clamped(size, last)
     if first is not None and last is not None:
         begin = _first_of(size, begin, first, end, last)
-    bounds = [(0, dim, 1) for dim in x.type.shape]
+    bounds: list[tuple[Dim, Dim, int]] = [(0, dim, 1) for dim in x.type.shape]
     bounds[place] = begin, end, abs(by)
     starts, stops, steps = zip(*bounds, strict=True)
     return build("slice", x, start=starts, stop=stops, step=steps)
