@@ -8,7 +8,7 @@ from ..errors import MissingExtraError
 try:
     import sklearn  # noqa: F401
 except ImportError:
-    raise MissingExtraError("rnngraph.sklearn needs scikit-learn; pip install '.[sklearn]'") from None
+    raise MissingExtraError("rnngraph.sklearn needs scikit-learn; pip install 'rnngraph[sklearn]'") from None
 
 from .estimators import SequenceClassifier, SequenceRegressor
 

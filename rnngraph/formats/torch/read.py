@@ -39,7 +39,7 @@ def read_torch(module: Any, example: Any) -> Net:
     try:
         nn = import_module("torch.nn")
     except ImportError:
-        raise MissingExtraError("read_torch needs torch; pip install '.[torch]'") from None
+        raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
     if not isinstance(module, nn.Module):
         hint = "; give the module that was exported" if type(module).__name__ == "ExportedProgram" else ""
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}{hint}")

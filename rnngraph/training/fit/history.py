@@ -68,7 +68,9 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if not isinstance(name, str) or name not in self._columns:
-            hint = did_you_mean(name, self._columns) or f"; it has {', '.join(self._columns) or 'none'}"
+            full = VALIDATION + str(name).removeprefix("val_")  # Keras' names of columns
+            hint = f"; write history[{full!r}]" if full in self._columns else did_you_mean(name, self._columns)
+            hint = hint or f"; it has {', '.join(self._columns) or 'none'}"
             raise NameLookupError(f"the history has no column {shown(name)}{hint}")
         return np.array(self._columns[name], np.float64)
 
@@ -179,7 +181,7 @@ class History(Telling, Mapping[str, np.ndarray]):
             from matplotlib.figure import Figure
             from matplotlib.ticker import MaxNLocator
         except ImportError:
-            raise MissingExtraError("plot needs matplotlib; pip install '.[plot]'") from None
+            raise MissingExtraError("plot needs matplotlib; pip install 'rnngraph[plot]'") from None
         panels = self._panels()
         if not panels:
             raise ArgumentError("the history is empty, so there is nothing to plot; fit first")

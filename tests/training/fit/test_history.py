@@ -174,3 +174,11 @@ def test_matplotlib_is_imported_by_plot_only() -> None:
     code = "import sys, rnngraph, rnngraph.training.fit.history; print('matplotlib' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_names_of_columns_in_keras_lead_on() -> None:
+    history = rg.History()
+    history.append({"epoch": 1, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.9})
+    for name, full in (("val_loss", "validation_loss"), ("val_accuracy", "validation_accuracy")):
+        with pytest.raises(rg.NameLookupError, match=rf"has no column '{name}'; write history\['{full}'\]"):
+            history[name]

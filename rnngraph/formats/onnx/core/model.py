@@ -112,7 +112,7 @@ def _package() -> Any:
         import onnx
     except ImportError:
         raise MissingExtraError(
-            "reading ONNX files needs the package onnx; install it with pip install '.[onnx]'"
+            "reading ONNX files needs the package onnx; install it with pip install 'rnngraph[onnx]'"
         ) from None
     return onnx
 
