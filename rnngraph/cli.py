@@ -151,6 +151,8 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
     export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
     export.add_argument("--rows", type=_positive, default=1, help="streams that step_rows steps at once (default 1)")
+    blocks = "steps that process computes at once (default: about 128 rows); fewer take less memory"
+    export.add_argument("--max-block", type=_positive, metavar="STEPS", help=blocks)
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     add_weights(export)
     export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")

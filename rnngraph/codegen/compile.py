@@ -59,10 +59,11 @@ def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes,
 
 
 def planned(
-    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = (), timed: bool = False
+    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = (), timed: bool = False,
+    max_chunk: int | None = None,
 ) -> Plan:  # fmt: skip
-    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed: as for
-    ``schedule``.
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed, max_chunk: as
+    for ``schedule``.
 
     Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
     step of a scan runs another scan.
@@ -72,8 +73,10 @@ def planned(
     if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
         parts = 1
     _no_loops_within(graph)
-    plan = schedule(graph, target, name, parts, alike, timed)
-    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name, alike=alike, timed=timed)
+    plan = schedule(graph, target, name, parts, alike, timed, max_chunk)
+    if parts == 1 or plan.work.pays():
+        return plan
+    return schedule(graph, target, name, alike=alike, timed=timed, max_chunk=max_chunk)
 
 
 def _no_loops_within(graph: Graph) -> None:

@@ -24,9 +24,16 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
             options.form,
             options.debug,
             options.rows,
+            options.max_block,
         )
     for path in written.files.values():
         print(path)
     memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
     print(f"{written.object_size} bytes of code and data{memory}")
+    if written.block_size:
+        least = written.state_size - written.block_size
+        print(
+            f"{written.block_size} of these bytes are for blocks of {written.max_block} steps at once; "
+            f"--max-block makes it less, and with --max-block 1 an instance has {least}"
+        )
     print(f"needs {written.needs}")

@@ -51,12 +51,13 @@ class StreamForm:
 
 
 def stream_form(
-    given: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, where: Where | None
-) -> StreamForm:
+    given: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, max_block: int | None,
+    where: Where | None,
+) -> StreamForm:  # fmt: skip
     """A net of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
 
-    rows: the most streams that are stepped at once. values: all parameters as they are at one moment, as another thread
-        may be training them.
+    rows: the most streams that are stepped at once. max_block: steps that a block computes at once, at most. values:
+        all parameters as they are at one moment, as another thread may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
@@ -68,7 +69,7 @@ def stream_form(
     outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
     states = tuple(_port(name, next(symbols), about.state_types[name], None, about, where) for name in about.labels)
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
-    step, block = _entries(about, values, target, embedded)
+    step, block = _entries(about, values, target, embedded, max_block)
     initial = _initial(about, values, target, embedded)
     together = None if rows == 1 else _together(about, values, target, embedded, step, rows, (inputs, outputs), where)
     tail, owed = _tail(about, values, target, embedded, step, outputs, where)
@@ -130,7 +131,7 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 
 
 def _entries(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool
+    about: StepGraph, values: Arrays, target: Target, embedded: bool, max_block: int | None
 ) -> tuple[ExportedEntry, ExportedEntry | None]:  # fmt: skip
     """The entries of a step and, if its memory doesn't grow with its length, of a block of steps.
 
@@ -141,17 +142,18 @@ def _entries(
     def step_plan(alike: tuple[PanelLayout, ...] = ()) -> Plan:
         return planned(one_step, target, "step", 1, alike)
 
-    if target.lanes(4) == 1 or not about.lengths or not about.lengths <= about.compiled.lengths(about.outputs):
+    by_steps = target.lanes(4) == 1 or max_block == 1
+    if by_steps or not about.lengths or not about.lengths <= about.compiled.lengths(about.outputs):
         return entry_of(step_plan(), target, values, embedded), None
     several = about.compiled.sized(about.outputs, about.sizes)
-    block = planned(several, target, "block", 1)
+    block = planned(several, target, "block", 1, max_chunk=max_block)
     if not isinstance(block.arena_bytes, int):
         return entry_of(step_plan(), target, values, embedded), None
     alike = _large_layouts(block, values, target)
     step = step_plan(alike)
     common = tuple(_common_layout(layout, step) for layout in alike)
     if common != alike:
-        block, step = planned(several, target, "block", 1, common), step_plan(common)
+        block, step = planned(several, target, "block", 1, common, max_chunk=max_block), step_plan(common)
     return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
 
 

@@ -60,6 +60,8 @@ class Export:
 
     files: paths, by their names.
     state_size: bytes of an instance's memory, 0 of a net for whole sequences.
+    block_size: those of them that are there for blocks of steps alone; ``max_block=1`` does without.
+    max_block: steps that a block computes at once.
     needs: which processor runs the code.
     """
 
@@ -68,11 +70,14 @@ class Export:
     state_size: int
     object_size: int
     needs: str
+    block_size: int = 0
+    max_block: int = 1
 
 
 def export(
     given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
-    weights: str, dispatch: bool, link: bool, form: str, debug: bool, rows: int, where: Where | None,
+    weights: str, dispatch: bool, link: bool, form: str, debug: bool, rows: int, max_block: int | None,
+    where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -88,11 +93,15 @@ def export(
     rows = whole_number(rows, "rows of an exported net", 1)
     if rows > 1 and (form == "sequence" or batch != 1):
         raise ArgumentError(f"rows={rows} are of streams of one row; leave out batch= and form=, or rows=", where)
+    if max_block is not None:
+        max_block = whole_number(max_block, "max_block", 1)
+        if form == "sequence":
+            raise ArgumentError(f"max_block={max_block} is of streams; leave it out, or form=", where)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link, debug = flag(dispatch, "dispatch"), flag(link, "link"), flag(debug, "debug")
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
-    net, test = _made(given, values, form, name, batch, rows, targets, weights == "embedded", where)
+    net, test = _made(given, values, form, name, batch, rows, targets, weights == "embedded", max_block, where)
     held = given.held_weights(replace(given.options, target=targets[0]))
     net = replace(net, held_weights=tuple(held))
     code = exported_code(net.variants, name, debug)
@@ -110,7 +119,7 @@ def export(
 
 def _made(
     given: ExportSource, values: Arrays, form: str, name: str, batch: int | None, rows: int,
-    targets: Sequence[Target], embedded: bool, where: Where | None,
+    targets: Sequence[Target], embedded: bool, max_block: int | None, where: Where | None,
 ) -> tuple[Description, str]:  # fmt: skip
     """A net for all targets, and its self-test, which expects what the last one gives."""
     if form == "sequence":
@@ -119,7 +128,7 @@ def _made(
         return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
     assert batch is not None
     try:
-        streams = [stream_form(given, values, batch, rows, target, embedded, where) for target in targets]
+        streams = [stream_form(given, values, batch, rows, target, embedded, max_block, where) for target in targets]
     except GraphError as error:
         remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
         raise GraphError(f"{error.what}; {remedy}", error.where) from None
@@ -162,4 +171,5 @@ def _write(
                 described["files"] = sorted(files)
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
-    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code), net.needs)
+    paths = {file: folder / file for file in sorted(files)}
+    return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block)

@@ -177,7 +177,7 @@ class InferenceGraph(CallableGraph[Given]):
     def export(
         self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
-        form: str = "stream", debug: bool = False, rows: int = 1,
+        form: str = "stream", debug: bool = False, rows: int = 1, max_block: int | None = None,
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
@@ -196,6 +196,9 @@ class InferenceGraph(CallableGraph[Given]):
         the same.
         rows: how many streams ``NAME_step_rows`` steps at once, as one batch that reads weights once; an instance's
             memory has room for them.
+        max_block: how many steps ``NAME_process`` computes at once, at most, whatever it is given: an instance has room
+            for what lies between layers. Less takes less memory and more time; results are the same. None for about
+            128 rows of steps, 1 for single steps.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
         known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.
@@ -206,7 +209,7 @@ class InferenceGraph(CallableGraph[Given]):
         parts = self.parts
         return export(
             ExportSource(parts.source, parts.parameters, parts.options, self._held_weights), directory, name, batch,
-            target, weights, dispatch, link, form, debug, rows, user_line(),
+            target, weights, dispatch, link, form, debug, rows, max_block, user_line(),
         )  # fmt: skip
 
     def _held_weights(self, options: CompileOptions) -> list[str]:

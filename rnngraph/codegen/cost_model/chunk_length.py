@@ -39,9 +39,12 @@ class TimeChunk:
         return OPEN_ROWS if self.longest >= LONGEST_CHUNK else self.longest
 
 
-def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim) -> int:
+def chunk_length(
+    target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None
+) -> int:  # fmt: skip
     """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time that
     do not stay in the second cache; all steps where there are no temporaries. ``leaving``: what outlives the chunk.
+    ``most``: steps for whose temporaries there is memory.
     """
     rows = 0
     for node in fused.stored:
@@ -55,4 +58,5 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
     steps = -(-wanted // rows)
     steps = steps // 8 * 8 if steps >= 8 else steps
+    steps = steps if most is None else min(steps, most)
     return min(steps, length) if isinstance(length, int) and length > 0 else steps

@@ -56,13 +56,14 @@ from .time_loop import Chunks, add_pipeline
 
 
 def schedule(
-    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = (), timed: bool = False
+    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = (), timed: bool = False,
+    max_chunk: int | None = None,
 ) -> Plan:  # fmt: skip
     """The plan for a graph whose sizes, but for lengths of scans, are known. parts: into how many kernels are cut, for
     as many workers at most. alike: how another plan packs parameters, which this one then does too if it can.
-    timed: whether the entry counts what time its parts take.
+    timed: whether the entry counts what time its parts take. max_chunk: steps of a chunk of time, at most.
     """
-    return _Scheduler(graph, target, name, parts, alike, Ticks(parts) if timed else None).plan()
+    return _Scheduler(graph, target, name, parts, alike, Ticks(parts) if timed else None, max_chunk).plan()
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ class _Scheduler:
     """
 
     def __init__(
-        self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout], ticks: Ticks | None
+        self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout], ticks: Ticks | None,
+        max_chunk: int | None,
     ) -> None:  # fmt: skip
-        self.graph, self.target, self.name = graph, target, name
+        self.graph, self.target, self.name, self.max_chunk = graph, target, name, max_chunk
         self.users = graph.users()
         self.fusion = LoopFusion(graph)
         self.arguments = Arguments(graph)
@@ -168,11 +170,11 @@ class _Scheduler:
         scans = [scan for item in groups for scan in item.scans]
         if length is None or not may_pay(self.target, scans):
             return None
-        loops = [
-            LoopKernels(item.fused.kernels, item.nodes, chunk_length(self.target, item.fused, item.leaving, length))
-            for item in groups
-        ]
+        loops = [LoopKernels(item.fused.kernels, item.nodes, self._chunk_length(item, length)) for item in groups]
         return plan_interleaving(self.target, loops, length)
+
+    def _chunk_length(self, item: GroupKernels, length: Dim) -> int:
+        return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
         """How many times as fast one worker, who runs scans beside each other, is than estimated of each kernel."""
@@ -227,7 +229,7 @@ class _Scheduler:
         assert kind.length is not None
         active = self.tables.of_group(number, fused.kernels)
         block = next((steps for kernel in fused.kernels if (steps := kernel.first.get("blocks")) is not None), None)
-        longest = block or steps or chunk_length(self.target, fused, item.leaving, kind.length)
+        longest = block or steps or self._chunk_length(item, kind.length)
         spans = tuple((ended.table.span, ended.name) for ended in active.values())
         chunks = Chunks(number, kind.length, kind.reverse, longest, spans, is_first_short=block is not None)
         memory = self.allocation.allocate(fused, item.leaving, chunks.time)

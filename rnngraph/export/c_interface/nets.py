@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...codegen.cost_model.chunk_length import LONGEST_CHUNK
 from ...codegen.machine.alignment import ALIGNMENT, padded
 from ...codegen.machine.target import Target
 from ...ir.types import Dim, evaluate
@@ -198,9 +199,25 @@ class ExportedStream(ExportedNet):
     @property
     def memory_bytes(self) -> int:
         """Bytes of an instance, with what is lost to alignment."""
-        arenas = [int(str(entry.plan.arena_bytes)) for entry in self._of_one]
+        return self._bytes_for(self._of_one)
+
+    def _bytes_for(self, entries: Sequence[ExportedEntry]) -> int:
+        """Bytes of an instance for some of the entries of one stream, and for several streams."""
+        arenas = [int(str(entry.plan.arena_bytes)) for entry in entries]
         arenas += [] if self.together is None else [self.together.arena_bytes]
         return self.arena_place + max(arenas) + ALIGNMENT
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of an instance that are there for blocks of steps alone."""
+        return self.memory_bytes - self._bytes_for([entry for entry in self._of_one if entry is not self.block])
+
+    @property
+    def max_block(self) -> int:
+        """Steps whose temporaries a block holds at once."""
+        groups = () if self.block is None else self.block.plan.groups
+        longest = [group.chunks.longest for group in groups if group.chunks is not None]
+        return max((steps for steps in longest if steps < LONGEST_CHUNK), default=1)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,16 @@ class Description:
         return max(exported.memory_bytes if isinstance(exported, ExportedStream) else 0 for exported in self.variants)
 
     @property
+    def block_bytes(self) -> int:
+        """Bytes of the caller's memory for one instance that are there for blocks of steps alone."""
+        return self.stream.block_bytes if self.is_stream else 0
+
+    @property
+    def max_block(self) -> int:
+        """Steps whose temporaries a block holds at once; 1 of nets without blocks."""
+        return self.stream.max_block if self.is_stream else 1
+
+    @property
     def latency(self) -> int:
         """Entries of the sequences from an input to the result that belongs to it."""
         return 0 if self.stream.tail is None else self.stream.delay * self.stream.rate

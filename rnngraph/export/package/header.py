@@ -118,7 +118,7 @@ def _default(port: Port) -> str:
 def _stream_macros(net: Description) -> list[str]:
     stream, macro = net.stream, net.macro
     lines = [
-        f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
+        f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory{_for_blocks(net)} */",
         f"#define {macro}_STATE_BYTES {stream.packed_bytes} /* bytes of what get_state writes */",
         f"#define {macro}_STATE_VALUES {macro}_STATE_BYTES /* its former name */",
         *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* entries of sequences in a step */"]),
@@ -134,6 +134,13 @@ def _stream_macros(net: Description) -> list[str]:
         f"#define {net.owed_macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in flush */"
         for port in stream.owed
     ]
+
+
+def _for_blocks(net: Description) -> str:
+    """Which part of an instance's memory is there for blocks."""
+    if not net.block_bytes:
+        return ""
+    return f", {net.block_bytes} of them for blocks of {net.max_block} steps at once: max_block= makes it less"
 
 
 def _stream_ports(net: Description) -> list[str]:
