@@ -183,6 +183,9 @@ def masked_softmax(x: Any, mask: Any = None, axis: int = -1) -> Tensor:
     """
     x = as_tensor(x)
     if mask is not None:
+        mask = as_tensor(mask)
+        if mask.dtype != "bool":
+            raise DtypeError(f"masked_softmax takes a mask of truth values, not {mask!r}; compare first")
         x = where(mask, x, -math.inf)
     is_empty = equal(reduce_max(x, axis, keepdims=True), -math.inf)
     return where(is_empty, 0, softmax(where(is_empty, 0, x), axis))

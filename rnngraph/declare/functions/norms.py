@@ -42,7 +42,13 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
     x = as_tensor(x)
     if ord is None:
         return vector_norm(x, 2, axis, keepdims)
-    along = tuple(range(x.rank)) if axis is None else (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    along = (
+        tuple(range(x.rank))
+        if axis is None
+        else (axis,)
+        if isinstance(axis, int | np.integer)
+        else entries(axis, "axis")
+    )
     if len(along) == 1 and not isinstance(ord, str):
         return vector_norm(x, ord, along, keepdims)
     if len(along) != 2:
