@@ -28,6 +28,7 @@ from rnngraph.ir.text.complete import complete_text
 from rnngraph.passes.gradients.autodiff import PREFIX
 from rnngraph.program.saved.save_load import SavedSource, _safetensors
 from rnngraph.runtime.calls.feeds import solve_sizes
+from rnngraph.runtime.native.weight_options import weight_rules
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -127,7 +128,8 @@ class Run:
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
             activations = ("float32", form)[self.hostile.seed % 3 == 0]
             source = program.parts.source
-            narrow = rg.Program(source, program.parameters, 0, None, 1, None, False, form, activations).inference
+            rules = weight_rules(form)
+            narrow = rg.Program(source, program.parameters, 0, None, 1, None, False, rules, activations).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 3 == 1:  # blocks of zeros are left out
