@@ -38,6 +38,8 @@ def record(framework: str, texts: List[str]) -> None:
         else:
             records[entry.key] = known[entry.key]
     path.write_text(text_of(module.HEADING, records), encoding="utf-8")
+    if hasattr(module, "keep"):
+        module.keep(list(records))
     raising = [key for key, (_, arrays) in records.items() if arrays is None]
     print("\n  ".join(["%d entries; the framework refuses %d" % (len(records), len(raising)), *raising]))
 

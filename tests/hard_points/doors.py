@@ -15,7 +15,7 @@ import rnngraph as rg
 
 from .cases import Entry, entries_of
 from .compare import places_that_differ, ranges, weights_of
-from .points import arrays_of, digest_of
+from .points import digest_of
 from .recorded import FOLDER, Arrays, records_of
 
 DIFFERENCES = Path(__file__).parent / "differences"
@@ -38,15 +38,14 @@ Door = Callable[[Entry], Values]
 class Read:
     """An entry's program. inputs: placeholders by the names of arguments. outputs: by ``y0``, ``y1``, …"""
 
-    entry: Entry
+    arguments: Arrays
     program: rg.Program[Any]
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
 
     def values(self, wanted: Arrays) -> Arrays:
         """Return outputs, ``y0`` and on, and the gradients that are wanted, ``dx`` of x."""
-        arguments = arrays_of(self.entry.points, self.entry.dtype)
-        feeds = {placeholder: arguments[name] for name, placeholder in self.inputs.items()}
+        feeds = {placeholder: self.arguments[name] for name, placeholder in self.inputs.items()}
         values = self.program.inference(feeds)
         found = {name: np.asarray(values[output]) for name, output in self.outputs.items()}
         names = {name: placeholder for name, placeholder in self.inputs.items() if "d" + name in wanted}

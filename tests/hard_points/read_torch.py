@@ -15,13 +15,8 @@ from .points import arrays_of
 def read(entry: Entry) -> Read:
     """Read an entry's expression as a module."""
     used = compile(entry.case.expression, "", "eval").co_names
-    example = {
-        name: torch.from_numpy(array) for name, array in arrays_of(entry.points, entry.dtype).items() if name in used
-    }
+    arguments = {name: array for name, array in arrays_of(entry.points, entry.dtype).items() if name in used}
+    example = {name: torch.from_numpy(array) for name, array in arguments.items()}
     net = rg.read_torch(Function(entry.case.expression), (example,))
-    return Read(
-        entry,
-        net.program(),
-        {name.removeprefix("at_"): name for name in net.inputs},
-        {name: name for name in net.outputs},
-    )
+    inputs = {name.removeprefix("at_"): name for name in net.inputs}
+    return Read(arguments, net.program(), inputs, {name: name for name in net.outputs})

@@ -43,8 +43,8 @@ class Graph:
             floats = {name: item for name, item in self.arguments.items() if item.dtype.is_floating}
             if self.entry.case.gradient is not None and floats:
                 chosen = [(item, array) for item, array in zip(self.outputs, results) if array.dtype.kind == "f"]
-                factors = [self.tf.constant(weights_of(array)) for _, array in chosen]
-                gradients = self.tf.gradients([item for item, _ in chosen], list(floats.values()), factors)
+                weighted = [item * self.tf.constant(weights_of(array)) for item, array in chosen]
+                gradients = self.tf.gradients(weighted, list(floats.values()))
                 known = {
                     "d" + name: self.tf.convert_to_tensor(item)
                     for name, item in zip(floats, gradients)
