@@ -93,9 +93,10 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
         raise ShapeError(f"tf.unsorted_segment_sum adds up {x!r} by ids [entries], not {ids!r}")
-    hit = functions.one_hot(ids, num_segments, x.dtype)
     flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
-    added = functions.transpose(hit, (1, 0)) @ flat
+    hit = functions.one_hot(ids, num_segments, "bool")  # chosen, not multiplied: infinities and NaN stay in their segment
+    chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
+    added = functions.reduce_sum(chosen, 0)
     return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))
 
 
@@ -120,7 +121,7 @@ def diag(diagonal: Any, name: str | None = None) -> Tensor:
     size = x.type.shape[-1] if x.rank else None
     if not isinstance(size, int):
         raise ShapeError(f"tf.diag takes numbers [..., n] of a fixed n, not {x!r}")
-    return functions.expand_dims(x, -1) * constant(np.eye(size), x.dtype)
+    return functions.where(constant(np.eye(size, dtype=bool)), functions.expand_dims(x, -1), 0)
 
 
 @operation

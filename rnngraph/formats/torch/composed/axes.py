@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from ..tracing.registry import UnreadableError, composed
 
@@ -114,24 +115,32 @@ def _eye(n: Any, m: Any = None, dtype: Any = None) -> Any:
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
 
 
+def _on_diagonal(size: Any, offset: int = 0) -> Any:
+    """True on the diagonal of a square matrix, or on one beside it."""
+    place = torch.arange(size)
+    return place.unsqueeze(1) + offset == place
+
+
 @composed("diagonal", "linalg_diagonal")
 def _diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    if offset:
-        raise UnreadableError("it is read with an offset of 0")
     x = torch.movedim(x, (dim1, dim2), (-2, -1))
     if x.size(-1) != x.size(-2):
         raise UnreadableError("it is read of square matrices")
-    return (torch.eye(x.size(-1), dtype=x.dtype) * x).sum(-1)
+    rows = torch.where(_on_diagonal(x.size(-1), offset), x, torch.zeros((), dtype=x.dtype)).sum(-1)
+    return rows[..., :-offset] if offset > 0 else rows[..., -offset:] if offset else rows
 
 
 @composed("diag_embed")
-def _diag_embed(x: Any) -> Any:
-    return torch.eye(x.size(-1), dtype=x.dtype) * x.unsqueeze(-1)
+def _diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    if (dim1, dim2) != (-2, -1):
+        raise UnreadableError("it is read with the last two axes")
+    x = functional.pad(x, (max(offset, 0), max(-offset, 0))) if offset else x
+    return torch.where(_on_diagonal(x.size(-1), offset), x.unsqueeze(-2), torch.zeros((), dtype=x.dtype))
 
 
 @composed("diag")
-def _diag(x: Any) -> Any:
-    return _diag_embed(x) if x.dim() == 1 else _diagonal(x)
+def _diag(x: Any, diagonal: int = 0) -> Any:
+    return _diag_embed(x, diagonal) if x.dim() == 1 else _diagonal(x, diagonal)
 
 
 @composed("trace")
@@ -182,13 +191,13 @@ def with_each_nth(x: Any, axis: int, start: int, step: int, value: Any) -> Any:
 @composed("lp_pool1d")
 def _lp_pool1d(x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
     size = kernel_size[0] if isinstance(kernel_size, list | tuple) else kernel_size
-    mean = torch.nn.functional.avg_pool1d(torch.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
-    return torch.pow(torch.relu(torch.sign(mean) * torch.abs(mean)) * size, 1 / norm_type)
+    mean = functional.avg_pool1d(torch.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
+    return torch.pow(torch.sign(mean) * torch.abs(mean) * size, 1 / norm_type)
 
 
 def dilated_max(x: Any, size: int, stride: int, padding: int, dilation: int) -> Any:
     """The largest entries of windows of the last axis whose entries lie apart."""
-    x = torch.nn.functional.pad(x, (padding, padding), value=-math.inf) if padding else x
+    x = functional.pad(x, (padding, padding), value=-math.inf) if padding else x
     last = x.size(-1) - dilation * (size - 1)
     parts = [x[..., place * dilation : last + place * dilation] for place in range(size)]
     found = parts[0]
@@ -203,5 +212,5 @@ def between(x: Any, factor: int) -> Any:
     points = []
     for place in range(factor):
         share = (place + 0.5) / factor - 0.5
-        points.append(x + abs(share) * ((before if share < 0 else after) - x))
+        points.append((1 - abs(share)) * x + abs(share) * (before if share < 0 else after))
     return torch.stack(points, -1).flatten(-2)

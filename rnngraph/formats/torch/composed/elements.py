@@ -102,14 +102,19 @@ def _multi_dot(tensors: Any, *more: Any) -> Any:
 
 @composed("addbmm")
 def _addbmm(x: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    return beta * x + alpha * (batch1 @ batch2).sum(0)
+    return _added(beta, x, alpha * (batch1 @ batch2).sum(0))
+
+
+def _added(beta: Any, x: Any, product: Any) -> Any:
+    """The product, and beta times x, of which nothing counts where beta is 0, NaN neither."""
+    return product if beta == 0 else beta * x + product
 
 
 @composed("addmv")
 def _addmv(x: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    return beta * x + alpha * (mat @ vec)
+    return _added(beta, x, alpha * (mat @ vec))
 
 
 @composed("addr")
 def _addr(x: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    return beta * x + alpha * torch.outer(vec1, vec2)
+    return _added(beta, x, alpha * torch.outer(vec1, vec2))

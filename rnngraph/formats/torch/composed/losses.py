@@ -34,21 +34,23 @@ def _smooth_l1_loss(x: Any, target: Any, size_average: Any = None, reduce: Any =
     far = torch.abs(x - target)
     if beta == 0:
         return _reduced(far, reduction)
-    return _reduced(torch.where(far < beta, far * far * (0.5 / beta), far - 0.5 * beta), reduction)
+    near = torch.where(far < beta, far, 0.0)  # so that no infinite square has a part in the gradient
+    return _reduced(torch.where(far < beta, near * near * (0.5 / beta), far - 0.5 * beta), reduction)
 
 
 @composed("huber_loss")
 def _huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     far = torch.abs(x - target)
-    each = torch.where(far <= delta, 0.5 * far * far, delta * (far - 0.5 * delta))
+    near = torch.where(far <= delta, far, 0.0)
+    each = torch.where(far <= delta, 0.5 * near * near, delta * (far - 0.5 * delta))
     return _reduced(each if weight is None else weight * each, reduction)
 
 
 @composed("binary_cross_entropy")
 def _binary_cross_entropy(x: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
                           reduction: str = "mean") -> Any:  # fmt: skip
-    ones, zeros = torch.clamp(torch.log(x), min=-100), torch.clamp(torch.log(1 - x), min=-100)
-    each = -(target * ones + (1 - target) * zeros)
+    ones, zeros = torch.clamp(torch.log(x), min=-100), torch.clamp(torch.log1p(-x), min=-100)
+    each = (target - 1) * zeros - target * ones
     return _reduced(each if weight is None else weight * each, reduction)
 
 
@@ -75,7 +77,7 @@ def _nll_loss(x: Any, target: Any, weight: Any = None, size_average: Any = None,
     shares = counts.to(x.dtype)
     if weight is not None:
         shares = shares * weight[torch.where(counts, target, 0)]
-    total = each * shares
+    total = torch.where(counts, each * shares, 0)
     return total.sum() / shares.sum() if reduction == "mean" else _reduced(total, reduction)
 
 

@@ -68,21 +68,26 @@ def _scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
 
 @composed("index_fill")
 def _index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
+    index = torch.where(index < 0, index + x.size(dim), index)
     hit = (torch.arange(x.size(dim)).unsqueeze(-1) == index).any(-1)
     return _back(torch.where(hit, value, _last(x, dim)), dim)
 
 
 @composed("index_add")
 def _index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-    hit = (torch.arange(x.size(dim)).unsqueeze(-1) == index).to(x.dtype)
-    return x + alpha * _back(_last(source, dim) @ hit.transpose(0, 1), dim)
+    return x + alpha * _back(_sum_of_named(x, dim, index, source), dim)
+
+
+def _sum_of_named(x: Any, dim: int, index: Any, source: Any) -> Any:
+    """Sum of the source's entries that name each entry of x's axis, which is last."""
+    hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
+    return torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
 
 
 @composed("index_copy")
 def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
     hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
-    given = torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
-    return _back(torch.where(hit.any(-1), given, _last(x, dim)), dim)
+    return _back(torch.where(hit.any(-1), _sum_of_named(x, dim, index, source), _last(x, dim)), dim)
 
 
 @composed("take")
@@ -155,6 +160,7 @@ def _embedding_bag(ids: Any, weight: Any, offsets: Any = None, max_norm: Any = N
         return rows.mean(1) if mode == "mean" else rows.sum(1) if mode == "sum" else torch.amax(rows, 1)
     counts = (ids != padding_idx).unsqueeze(-1)
     if mode == "max":
-        return torch.amax(torch.where(counts, rows, float("-inf")), 1)
+        largest = torch.amax(torch.where(counts, rows, float("-inf")), 1)
+        return torch.where(counts.any(1), largest, 0.0)  # 0 where a bag holds nothing
     total = torch.where(counts, rows, 0.0).sum(1)
     return total if mode == "sum" else total / torch.clamp(counts.to(rows.dtype).sum(1), min=1)

@@ -76,6 +76,8 @@ def _turned(tracer: Tracer, x: Value) -> Value:
 def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     product = _matmul(tracer, a, b)
     product = product if alpha == 1 else tracer.script.operation("*", product, float(alpha))
+    if beta == 0:  # what is not added may be anything, NaN too
+        return product
     first = tracer.value(x)
     first = first if beta == 1 else tracer.script.operation("*", first, float(beta))
     return tracer.script.operation("+", first, product)
