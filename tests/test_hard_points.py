@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hard_points.cases import FOLDER, entries_of
 from hard_points.compare import places_that_differ, ranges
-from hard_points.doors import Recorded, differences_of
+from hard_points.doors import PAGE, Recorded, differences_of, page
 from hard_points.recorded import records_of, text_of
 
 FRAMEWORKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
@@ -53,3 +53,7 @@ def test_differences_are_places_with_signs_of_zeros_and_nan() -> None:
     assert places_that_differ(found, wanted, 1) == [0, 3, 4]
     assert places_that_differ(found.astype(np.float64), wanted, 1) is None
     assert ranges([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
+
+
+def test_the_docs_have_every_reason_with_its_functions() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(FRAMEWORKS), "run python tools/record_hard_points.py --page"

@@ -2,6 +2,7 @@
 
     python tools/record_hard_points.py FRAMEWORK [TEXT …]
     python tools/record_hard_points.py --differences FRAMEWORK [TEXT …]
+    python tools/record_hard_points.py --page
 
 FRAMEWORK is torch, onnx, keras or tensorflow. TEXT: only expressions that contain one of these are computed anew.
 The files of ``tests/hard_points/recorded`` are text, whose diff is to be read; TensorFlow's are recorded by
@@ -9,6 +10,7 @@ TensorFlow 1.15 and Python 3.7, under which this script runs too.
 
 ``--differences`` computes the nets that rnngraph reads, and rewrites the list of entries that differ,
 ``tests/hard_points/differences``. Lines keep their reasons; a new one has the reason ``open`` until it gets one.
+``--page`` brings the functions in the table of ``docs/hard_points.md`` into step with the lists.
 """
 
 from __future__ import annotations
@@ -62,8 +64,24 @@ def list_differences(framework: str, texts: List[str]) -> None:
     print("%d entries differ, %d without a reason" % (len(lines) - 1, sum(line.endswith("| open") for line in lines)))
 
 
+def write_page() -> None:
+    """Write the docs' table anew."""
+    doors, cases = import_module("hard_points.doors"), import_module("hard_points.cases")
+    text = doors.page(sorted(path.stem for path in cases.FOLDER.glob("*.txt")))
+    doors.PAGE.write_text(text, encoding="utf-8")
+
+
+def main(arguments: List[str]) -> None:
+    """Do what the arguments say."""
+    if arguments[0] == "--page":
+        write_page()
+    elif arguments[0] == "--differences":
+        list_differences(arguments[1], arguments[2:])
+    else:
+        record(arguments[0], arguments[1:])
+
+
 if __name__ == "__main__":
-    command, arguments = (list_differences, sys.argv[2:]) if sys.argv[1] == "--differences" else (record, sys.argv[1:])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of divisions by zero, which are the point
-        command(arguments[0], arguments[1:])
+        main(sys.argv[1:])

@@ -41,9 +41,10 @@ def values(entry: Entry) -> Arrays | None:
         item.requires_grad_(wants)
     try:
         model = _model(entry)
-        outputs = list(model(list(feeds.values()), training=False))
+        results = model(list(feeds.values()), training=False)
     except Exception:  # Keras' are of several kinds
         return None
+    outputs = list(results) if isinstance(results, list | tuple) else [results]
     _MADE[entry.key] = json.dumps(json.loads(model.to_json()), separators=(",", ":"))
     found = {f"y{place}": item.detach().numpy() for place, item in enumerate(outputs)}
     chosen = [item for item in outputs if item.requires_grad]

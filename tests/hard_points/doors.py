@@ -19,6 +19,9 @@ from .points import digest_of
 from .recorded import FOLDER, Arrays, records_of
 
 DIFFERENCES = Path(__file__).parent / "differences"
+PAGE = Path(__file__).parents[2] / "docs" / "hard_points.md"
+OPEN = "open"
+"""The reason of a difference that has none yet."""
 REFUSED = "refused"
 """How a difference says that a reader refuses the function."""
 
@@ -134,3 +137,31 @@ def differences_of(framework: str) -> dict[str, tuple[str, str]]:
             key, how, reason = line.rsplit(" | ", 2)
             found[key] = how, reason
     return found
+
+
+def functions_by_reason(frameworks: Iterable[str]) -> dict[str, str]:
+    """Return which functions differ for each reason, as the docs say it."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for framework in frameworks:
+        names = {entry.key: entry.case.names[0] for entry in entries_of(framework)}
+        for key, (_, reason) in differences_of(framework).items():
+            found.setdefault(reason, {}).setdefault(framework, set()).add(f"`{names[key]}`")
+    return {
+        reason: "; ".join(f"{framework}: {', '.join(sorted(each))}" for framework, each in sorted(lists.items()))
+        for reason, lists in found.items()
+    }
+
+
+def page(frameworks: Iterable[str]) -> str:
+    """Return the docs' page with the functions that differ in its table; a reason that it lacks gets an empty row."""
+    functions = functions_by_reason(frameworks)
+    functions.pop(OPEN, None)
+    lines = []
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        reason = line.split("|")[1].strip() if line.startswith("|") else ""
+        if not line.startswith("|") or reason in ("reason", "---"):
+            lines.append(line)
+        elif reason in functions:
+            lines.append(f"| {reason} |{line.split('|')[2]}| {functions.pop(reason)} |")
+    lines += [f"| {reason} | | {text} |" for reason, text in functions.items()]
+    return "\n".join(lines) + "\n"

@@ -94,7 +94,7 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
     if ids.rank != 1 or not x.rank:
         raise ShapeError(f"tf.unsorted_segment_sum adds up {x!r} by ids [entries], not {ids!r}")
     flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
-    hit = functions.one_hot(ids, num_segments, "bool")  # chosen, not multiplied: infinities and NaN stay in their segment
+    hit = functions.one_hot(ids, num_segments, "bool")  # chosen, so that NaN stays in its segment
     chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
     added = functions.reduce_sum(chosen, 0)
     return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))

@@ -10,28 +10,40 @@ from torch.nn import functional
 from ..tracing.registry import UnreadableError, composed
 
 
+def _how(size_average: Any, reduce: Any, reduction: str) -> str:
+    """Return the reduction; of torch's old arguments what they mean where one of them is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    return "none" if reduce is False else "sum" if size_average is False else "mean"
+
+
 def _reduced(x: Any, reduction: str) -> Any:
     return x if reduction == "none" else x.sum() if reduction == "sum" else x.mean()
+
+
+def _weighed(x: Any, weight: Any, reduction: str) -> Any:
+    """Reduce losses of entries that count differently: a mean is over the sum of the weights."""
+    if weight is None or reduction != "mean":
+        return _reduced(x if weight is None else weight * x, reduction)
+    return (weight * x).sum() / weight.sum()
 
 
 @composed("mse_loss")
 def _mse_loss(x: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
               weight: Any = None) -> Any:  # fmt: skip
-    squares = torch.square(x - target)
-    return _reduced(squares if weight is None else weight * squares, reduction)
+    return _weighed(torch.square(x - target), weight, _how(size_average, reduce, reduction))
 
 
 @composed("l1_loss")
 def _l1_loss(x: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
              weight: Any = None) -> Any:  # fmt: skip
-    far = torch.abs(x - target)
-    return _reduced(far if weight is None else weight * far, reduction)
+    return _weighed(torch.abs(x - target), weight, _how(size_average, reduce, reduction))
 
 
 @composed("smooth_l1_loss")
 def _smooth_l1_loss(x: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
                     beta: float = 1.0) -> Any:  # fmt: skip
-    far = torch.abs(x - target)
+    far, reduction = torch.abs(x - target), _how(size_average, reduce, reduction)
     if beta == 0:
         return _reduced(far, reduction)
     near = torch.where(far < beta, far, 0.0)  # so that no infinite square has a part in the gradient
@@ -51,7 +63,7 @@ def _binary_cross_entropy(x: Any, target: Any, weight: Any = None, size_average:
                           reduction: str = "mean") -> Any:  # fmt: skip
     ones, zeros = torch.clamp(torch.log(x), min=-100), torch.clamp(torch.log1p(-x), min=-100)
     each = (target - 1) * zeros - target * ones
-    return _reduced(each if weight is None else weight * each, reduction)
+    return _reduced(each if weight is None else weight * each, _how(size_average, reduce, reduction))
 
 
 @composed("binary_cross_entropy_with_logits")
@@ -59,20 +71,21 @@ def _with_logits(x: Any, target: Any, weight: Any = None, size_average: Any = No
                  reduction: str = "mean", pos_weight: Any = None) -> Any:  # fmt: skip
     more = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
     each = (1 - target) * x + more * functional.softplus(-x)
-    return _reduced(each if weight is None else weight * each, reduction)
+    return _reduced(each if weight is None else weight * each, _how(size_average, reduce, reduction))
 
 
 @composed("kl_div")
 def _kl_div(x: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
             log_target: bool = False) -> Any:  # fmt: skip
     each = torch.exp(target) * (target - x) if log_target else torch.xlogy(target, target) - target * x
+    reduction = _how(size_average, reduce, reduction)
     return each.sum() / x.size(0) if reduction == "batchmean" else _reduced(each, reduction)
 
 
 @composed("nll_loss")
 def _nll_loss(x: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
               reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
-    counts = target != ignore_index
+    counts, reduction = target != ignore_index, _how(size_average, reduce, reduction)
     each = -torch.gather(x, 1, torch.where(counts, target, 0).unsqueeze(1)).squeeze(1)
     shares = counts.to(x.dtype)
     if weight is not None:
@@ -87,5 +100,6 @@ def _cross_entropy(x: Any, target: Any, weight: Any = None, size_average: Any = 
     if label_smoothing or target.is_floating_point() or x.dim() < 2:
         raise UnreadableError("it is read of classes that are whole numbers, without label_smoothing")
     return functional.nll_loss(
-        functional.log_softmax(x, 1), target, weight, ignore_index=ignore_index, reduction=reduction
-    )
+        functional.log_softmax(x, 1), target, weight, ignore_index=ignore_index,
+        reduction=_how(size_average, reduce, reduction),
+    )  # fmt: skip

@@ -51,6 +51,14 @@ def memory_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+def as_function(func: Any, args: Any, named: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return a method whose arguments stand in another order than those of its function, as a call of the function."""
+    if func == torch.Tensor.where:
+        given = dict(zip(("self", "condition", "other"), args, strict=False)) | named
+        return torch.where, tuple(given[name] for name in ("condition", "self", "other")), {}
+    return func, args, named
+
+
 def name_of(func: Any) -> str:
     """A function's name; of a property ``.shape`` and the like."""
     name = getattr(func, "__name__", type(func).__name__)

@@ -22,7 +22,16 @@ from ...rolling.lifting import OF_EACH_ELEMENT
 from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
-from .calls import are_of_weights, array_of, first_line, memory_of, name_of, user_line_of_module, what_failed
+from .calls import (
+    as_function,
+    are_of_weights,
+    array_of,
+    first_line,
+    memory_of,
+    name_of,
+    user_line_of_module,
+    what_failed,
+)
 from .forwards import whole_forwards
 from .making import made, number_of
 from .names import (
@@ -122,7 +131,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             self.running.pop()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = dict(kwargs or {})
+        func, args, named = as_function(func, args, dict(kwargs or {}))
         name = SAME.get(found := name_of(func), found)
         if self.native or name == "_weight_norm" or not any(map(self._concerns, flat((args, named)))):
             if name in DRAWN and not self.native:  # else one drawing of numbers would be what the net always has
