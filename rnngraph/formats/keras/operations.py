@@ -27,7 +27,7 @@ def _unary(function: Callable[..., Any]) -> Operation:
 
 def _sign(sign: str) -> Operation:
     def combine(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        left, right = alike(b, operands(b, inputs, 2), "float32" if sign == "/" else "bool")
+        left, right = alike(b, operands(b, inputs, 2), {"/": "float32", ">=": "int32", "<=": "int32"}.get(sign, "bool"))
         return b.script.operation(sign, left, right)
 
     return combine
@@ -35,6 +35,30 @@ def _sign(sign: str) -> Operation:
 
 def _binary(function: Callable[..., Any]) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
+
+
+def _truth(b: Declaration, x: Any) -> Any:
+    """An operand as truth values: what is not 0 is true, NaN too."""
+    return x if not isinstance(x, Value) or x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
+
+
+def _of_truths(function: Callable[..., Any], count: int) -> Operation:
+    return lambda b, _, inputs: b.script.call(function, *(_truth(b, x) for x in operands(b, inputs, count)))
+
+
+def _of_floats(function: Callable[..., Any]) -> Operation:
+    """A function that gives floats for whole numbers too."""
+
+    def compute(b: Declaration, _: Layer, inputs: Inputs) -> Value:
+        (x,) = operands(b, inputs, 1)
+        return b.script.call(function, x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32"))
+
+    return compute
+
+
+def _comparison(function: Callable[..., Any]) -> Operation:
+    """Truth values are compared as whole numbers."""
+    return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
 
 
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -112,7 +136,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Log1p": basic.log1p, "Sqrt": basic.sqrt, "Square": basic.square, "Sin": basic.sin, "Cos": basic.cos,
         "Arctan": basic.atan, "Sign": basic.sign, "Erf": basic.erf, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
         "Relu": act.relu, "Relu6": act.relu6, "Softplus": act.softplus, "Softsign": act.softsign, "Silu": act.swish,
-        "Selu": act.selu, "LogicalNot": logical_not, "StopGradient": basic.stop_gradient, "Floor": floor, "Ceil": ceil,
+        "Selu": act.selu, "StopGradient": basic.stop_gradient,
         "Log2": logarithms.log2, "Log10": logarithms.log10, "Rsqrt": powers.rsqrt, "Reciprocal": powers.reciprocal,
         "Exp2": powers.exp2, "Trunc": remainders.trunc, "Tan": angles.tan, "Arcsin": angles.asin, "Arccos": angles.acos,
         "Deg2rad": angles.deg2rad, "Sinc": angles.sinc, "Sinh": hyperbolic.sinh, "Cosh": hyperbolic.cosh,
@@ -127,12 +151,16 @@ OPERATIONS: Mapping[str, Operation] = {
         "GreaterEqual": ">=", "LessEqual": "<=",
     }.items()},
     **{name: _binary(function) for name, function in {
-        "Maximum": basic.maximum, "Minimum": basic.minimum, "Equal": basic.equal, "NotEqual": basic.not_equal,
-        "Greater": basic.greater, "Less": basic.less, "LogicalAnd": basic.logical_and, "LogicalOr": basic.logical_or,
-        "LogicalXor": basic.logical_xor, "Arctan2": angles.atan2, "Hypot": powers.hypot,
+        "Maximum": basic.maximum, "Minimum": basic.minimum, "Arctan2": angles.atan2, "Hypot": powers.hypot,
         "Logaddexp": logarithms.logaddexp, "Logaddexp2": logarithms.logaddexp2, "Mod": remainders.remainder,
         "FloorDivide": remainders.floor_divide,
     }.items()},
+    **{name: _comparison(function) for name, function in {
+        "Equal": basic.equal, "NotEqual": basic.not_equal, "Greater": basic.greater, "Less": basic.less,
+    }.items()},
+    "LogicalNot": _of_truths(logical_not, 1), "LogicalAnd": _of_truths(basic.logical_and, 2),
+    "LogicalOr": _of_truths(basic.logical_or, 2), "LogicalXor": _of_truths(basic.logical_xor, 2),
+    "Floor": _of_floats(floor), "Ceil": _of_floats(ceil),
     "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1), "Round": _round,
     "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2), "Elu": _with_number(act.elu, "alpha", 1.0),
     "Celu": _with_number(act.celu, "alpha", 1.0), "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),

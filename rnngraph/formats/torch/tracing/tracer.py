@@ -23,9 +23,9 @@ from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
 from .calls import (
-    as_function,
     are_of_weights,
     array_of,
+    as_function,
     first_line,
     memory_of,
     name_of,
