@@ -88,11 +88,9 @@ class Recorded:
         """Return how the net differs: ``refused``, ``fails: …``, places, or nothing."""
         wanted = self.of(entry) or {}
         try:
-            net = read(entry)
+            found = read(entry).values(wanted)
         except rg.NotReadableError:
             return REFUSED
-        try:
-            found = net.values(wanted)
         except rg.RnnGraphError as error:
             return f"fails: {type(error).__name__}"
         words = [_difference(entry, name, found.get(name), array) for name, array in wanted.items()]
@@ -145,9 +143,10 @@ def functions_by_reason(frameworks: Iterable[str]) -> dict[str, str]:
     for framework in frameworks:
         names = {entry.key: entry.case.names[0] for entry in entries_of(framework)}
         for key, (_, reason) in differences_of(framework).items():
-            found.setdefault(reason, {}).setdefault(framework, set()).add(f"`{names[key]}`")
+            for each in reason.split(", "):
+                found.setdefault(each, {}).setdefault(framework, set()).add(f"`{names[key]}`")
     return {
-        reason: "; ".join(f"{framework}: {', '.join(sorted(each))}" for framework, each in sorted(lists.items()))
+        reason: "; ".join(f"{framework}: {', '.join(sorted(those))}" for framework, those in sorted(lists.items()))
         for reason, lists in found.items()
     }
 
