@@ -330,13 +330,13 @@ def _check_limit(clip_norm: Any) -> None:
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """A Tensor within limits; the gradient of an embedding row by row of its look-ups, as in TensorFlow."""
+    """A Tensor within limits, of which the lower one wins; the gradient of an embedding row by row of its look-ups."""
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
-        return functions.clip(t, low, high)
+        return functions.maximum(functions.minimum(t, high), low)
     total: Any = None
     for lookup, rows in slices:
-        limited = functions.clip(rows, low, high)
+        limited = functions.maximum(functions.minimum(rows, high), low)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
     return _still(t, total)
