@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .commands.command_error import CommandError
+from .commands.export_net import export_net
 from .commands.file_kinds import SUFFIXES, fixed_input, script_of
 from .commands.progress import progress
 from .commands.show import show_change, show_stage
@@ -156,6 +157,8 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     add_weights(export)
     export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")
+    plugin = "streams for Linux, Windows and macOS at once, with a C++ class and a target of CMake"
+    export.add_argument("--plugin", action="store_true", help=plugin)
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
     export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
     export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
@@ -307,8 +310,6 @@ def _explore(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from .commands.export_net import export_net
-
     export_net(_reweighted(options), options)
 
 

@@ -82,6 +82,7 @@ LATE = {
     ("training.trainer", "runtime.native.perf"): "few ask for it",
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
+    ("program.inference_graph", "export.write_plugin"): "the compiler: few export",
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
     ("program.program", "explore.page"): "few look",
     ("program.program", "picture.pictures"): "few draw",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_C_WORDS = (
+C_WORDS = (
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
     "co_await co_return co_yield compl complex concept const const_cast consteval constexpr constinit continue "
     "decltype default delete do double dynamic_cast else enum errno explicit export extern false float for friend "
@@ -24,7 +24,7 @@ def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[st
     """
     found: list[str] = []
     macros: set[str] = set()
-    words = {*_C_WORDS.split(), *taken}
+    words = {*C_WORDS.split(), *taken}
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain

@@ -8,7 +8,7 @@ import keyword
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,12 @@ _TAKEN = (
 """Headers and libraries of C, modules that ``NAME.py`` imports, and targets that CMake keeps for itself."""
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+OTHER_LEVELS = {
+    "x86-64-v2": LEVELS,
+    "x86-64-windows": ("x86-64-windows", "x86-64-v3-windows", "x86-64-v4-windows"),
+    "x86-64-macos": ("x86-64-macos", "x86-64-v3-macos"),
+}
+"""Levels that one object holds, by the least of them."""
 WEIGHTS = ("embedded", "external")
 FORMS = ("stream", "sequence")
 
@@ -62,6 +68,7 @@ class Export:
     state_size: bytes of an instance's memory, 0 of a net for whole sequences.
     block_size: those of them that are there for blocks of steps alone; ``max_block=1`` does without.
     max_block: steps that a block computes at once.
+    net: what files were made of.
     needs: which processor runs the code.
     """
 
@@ -72,6 +79,7 @@ class Export:
     needs: str
     block_size: int = 0
     max_block: int = 1
+    net: Description | None = field(default=None, repr=False)
 
 
 def export(
@@ -139,9 +147,13 @@ def _made(
 def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
     if not dispatch:
         return [target_of(target)]
+    if target in OTHER_LEVELS:
+        return [target_of(level) for level in OTHER_LEVELS[target]]
     if target != "host" or not host().triple.startswith("x86_64"):
         raise ArgumentError(
-            f"dispatch=True holds the variants {', '.join(LEVELS)} for this system; leave target out", where
+            f"dispatch=True holds the variants {', '.join(LEVELS)} for this system; leave target out, or give "
+            f"{' or '.join(OTHER_LEVELS)}",
+            where,
         )
     return [target_of(level) for level in LEVELS]
 
@@ -172,4 +184,4 @@ def _write(
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
     paths = {file: folder / file for file in sorted(files)}
-    return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block)
+    return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block, net)

@@ -212,6 +212,26 @@ class InferenceGraph(CallableGraph[Given]):
             target, weights, dispatch, link, form, debug, rows, max_block, user_line(),
         )  # fmt: skip
 
+    @api
+    def export_plugin(
+        self, directory: str | os.PathLike[str] | None = None, name: str = "net", max_block: int | None = None
+    ) -> dict[str, Export]:
+        """Write the graph as a stream for Linux, Windows and macOS, with a C++ class and a target of CMake.
+
+        directory: None for ``NAME-plugin``. Each system has a folder in it, as ``export`` writes one: x86-64 of Linux,
+            Windows and macOS with code for x86-64-v2, v3 and, but on macOS, v4, chosen at run time, and arm64 of macOS.
+        name: begins all names in C, names the target of CMake, and the namespace of the class ``Net`` in ``NAME.hpp``.
+        max_block: as for ``export``.
+
+        Gives what was written, by folder. Raises what ``export`` does.
+        """
+        from ..export.native_code import ExportSource  # few ask for it
+        from ..export.write_plugin import export_plugin
+
+        parts = self.parts
+        source = ExportSource(parts.source, parts.parameters, parts.options, self._held_weights)
+        return export_plugin(source, directory, name, max_block, user_line())
+
     def _held_weights(self, options: CompileOptions) -> list[str]:
         """Return how inference holds parameters, as texts; none where no weights were asked to be narrow."""
         reduced = options.reduced

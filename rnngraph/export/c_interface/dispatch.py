@@ -6,6 +6,7 @@ instance ask the processor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .llvm_text import FunctionText, signature
@@ -100,7 +101,7 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
     variant = "0"
     for number, wrapper in enumerate(wrappers):
-        needed = _NEEDED.get(wrapper.exported.target.name)
+        needed = _NEEDED.get(re.sub("-(windows|macos)$", "", wrapper.exported.target.name))
         if needed is None:
             continue
         fits = "true"

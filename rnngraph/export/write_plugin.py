@@ -1,0 +1,47 @@
+"""Exports of one net for the systems that audio plugins run on, with a C++ class and a target of CMake."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import ArgumentError, Where
+from ..storage.atomic_file import as_path
+from ..storage.shared_folder import Writer, files_into
+from .c_names import C_WORDS
+from .native_code import ExportSource
+from .package.plugin_files import PLATFORMS, cpp_class, platform_header, plugin_cmake
+from .write_net import Export, export
+
+PLUGINS = Writer(
+    manifest="rnngraph-plugin.json",
+    what="export",
+    about="Files that rnngraph exported, with the SHA-256 of what it wrote. It replaces no others.",
+    names_of=lambda net: {f"{net}.hpp", f"{net}_platform.h", "CMakeLists.txt"},
+)
+
+
+def export_plugin(
+    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, max_block: int | None, where: Where | None
+) -> dict[str, Export]:
+    """Write the files of all platforms, each into a folder of its own, and those that choose among them."""
+    if name in {*C_WORDS.split(), "std"}:
+        raise ArgumentError(f"{name} can't name a namespace of C++; give another name", where)
+    folder = Path(f"{name}-plugin") if directory is None else as_path(directory)
+    exports = {
+        platform.folder: export(
+            given, folder / platform.folder, name, None, platform.target, "embedded", platform.dispatch, False,
+            "stream", False, 1, max_block, where,
+        )
+        for platform in PLATFORMS
+    }  # fmt: skip
+    suffixes = {
+        key: next(end for end in (".o", ".obj") if f"{name}{end}" in made.files) for key, made in exports.items()
+    }
+    net = next(iter(exports.values())).net
+    assert net is not None
+    with files_into(folder, name, PLUGINS) as inner:
+        (inner / f"{name}.hpp").write_text(cpp_class(net))
+        (inner / f"{name}_platform.h").write_text(platform_header(name))
+        (inner / "CMakeLists.txt").write_text(plugin_cmake(name, suffixes))
+    return exports
