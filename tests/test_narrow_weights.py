@@ -558,3 +558,18 @@ def test_a_profile_says_how_weights_are_held() -> None:
     program = rg.compile(small_net(), weights=rg.Narrow("int8", force=True))
     profile = program.inference.profile(x=normal(1, 2, 32), seconds=0.05)
     assert "Weights: rnn/gru_cell/gates/kernel, " in profile.headline()
+
+
+def test_a_weight_of_several_parameters_has_the_widest_of_their_kinds() -> None:
+    x = rg.placeholder("x", (None, 64))
+    y = rg.matmul(x, rg.parameter("a", (64, 64)) + rg.parameter("b", (64, 64)))
+    rows = normal(2, 64)
+    both, wide, exact = (
+        rg.compile(y, seed=1, weights=kinds)
+        for kinds in ({"a": "int8", "b": "bfloat16"}, {"*": "bfloat16"}, {"*": "float32"})
+    )
+    assert held(both) == {"a": "bfloat16", "b": "bfloat16"}
+    same(both.inference(x=rows), wide.inference(x=rows))
+    with pytest.warns(UserWarning, match="a: float32, as it is one weight with b, to be float32"):
+        alone = rg.compile(y, seed=1, weights={"a": "int8"})
+    same(alone.inference(x=rows), exact.inference(x=rows))

@@ -124,10 +124,14 @@ class ReducedWeights:
         """The kind that a product of activations and a weight is asked to be of; None of any other node."""
         if not _multiplies_weight(node, weights):
             return None
-        named = dict(self.named)
-        kinds = [named.get(name, self.kind) for name in sorted(_names(node, weights))] or [self.kind]
+        kinds = [*self._kinds(node, weights).values()] or [self.kind]
         known = [kind for kind in kinds if kind is not None]
         return max(known, key=_width) if len(known) == len(kinds) else None
+
+    def _kinds(self, product: Node, weights: Sources) -> dict[str, NarrowKind | None]:
+        """The kinds of the parameters that a product's weight is made of."""
+        named = dict(self.named)
+        return {name: named.get(name, self.kind) for name in sorted(_names(product, weights))}
 
     def _uses(self, graph: Graph, fixed: Sources) -> Iterator[WeightUse]:
         weights = sources_of(graph, fixed)
@@ -136,9 +140,15 @@ class ReducedWeights:
                 yield from self._uses(node["body"], _inside(node, weights))
             elif _multiplies_weight(node, weights):
                 kind = self._kind(node, weights)
-                objection = "" if kind is None else kind.objection(node)
+                objection = self._kept_by(node, weights) if kind is None else kind.objection(node)
                 form = "float32" if kind is None or objection else kind.form
                 yield WeightUse(_names(node, weights), form, objection)
+
+    def _kept_by(self, product: Node, weights: Sources) -> str:
+        """Why a weight of several parameters stays float32 of which some are to be narrow; empty if none is."""
+        kinds = self._kinds(product, weights)
+        wide = [name for name, kind in kinds.items() if kind is None]
+        return f"it is one weight with {', '.join(wide)}, to be float32" if 0 < len(wide) < len(kinds) else ""
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: Sources) -> Node | None:
         changed = self._reduced(node["body"], _inside(node, weights))
