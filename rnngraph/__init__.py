@@ -140,8 +140,15 @@ from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.rounding import ceil, floor, round
 from .declare.functions.sequences import gather_last, positions, reverse_sequence
-from .declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
-from .declare.functions.truths import reduce_all, reduce_any
+from .declare.functions.statistics import (
+    count_nonzero,
+    logsumexp,
+    reduce_all,
+    reduce_any,
+    reduce_prod,
+    reduce_std,
+    reduce_var,
+)
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnngraph import tf1 as tf
 from rnngraph.ir.graph import topological
-from rnngraph.tf1.core.rolled import Rolled
+from rnngraph.tf1.core.rolling.rolled import Rolled
 
 
 def drivers(*tensors: Any, kept: Any = ()) -> list[Any]:

@@ -37,8 +37,7 @@ from .basic import (
     where,
 )
 from .rounding import floor
-from .statistics import floats
-from .truths import reduce_any
+from .statistics import floats, reduce_any
 
 MAX_ROUNDS = 128
 """Maximum ``k`` of ``top_k`` that is chosen in rounds, one entry after the other."""

@@ -1,4 +1,4 @@
-"""Reductions that are made of several ops: products, variances, logarithms of sums, counts."""
+"""Reductions that are made of several ops: products, variances, logarithms of sums, counts, any and all."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .basic import (
     not_equal,
     reduce_max,
     reduce_mean,
+    reduce_min,
     reduce_sum,
     sqrt,
     square,
@@ -140,3 +141,27 @@ def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     hits = x if x.dtype == "bool" else not_equal(x, 0)
     return reduce_sum(cast(hits, "int64"), axis, keepdims)
+
+
+@api
+def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """True where any entry over ``axis`` of a bool tensor is; ``keepdims`` as for ``reduce_sum``; of none False."""
+    return _together(x, axis, keepdims, reduce_max, "reduce_any")
+
+
+@api
+def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """True where all entries over ``axis`` of a bool tensor are; ``keepdims`` as for ``reduce_sum``; of none True."""
+    return _together(x, axis, keepdims, reduce_min, "reduce_all")
+
+
+def _together(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
+    """Return the extreme of bools, taken as 0 and 1."""
+    if isinstance(x, bool):
+        raise DtypeError(
+            f"{name} of {x}: == and != compare Tensors as objects; write rg.{name}(rg.not_equal(x, 0), axis)"
+        )
+    x = as_tensor(x)
+    if x.dtype != "bool":
+        raise DtypeError(f"{name} needs truth values, not {x!r}; compare first, as in rg.not_equal(x, 0)")
+    return extreme(cast(x, "int32"), axis, keepdims) > 0

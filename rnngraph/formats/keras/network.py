@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...declare.functions.basic import reshape
-from ...declare.functions.truths import reduce_any
+from ...declare.functions.statistics import reduce_any
 from ...ir.types import Dim
 from ..steps import Value
 from .core.configuration import Call, Layer, Network, Reference, mapped, references

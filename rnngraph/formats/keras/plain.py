@@ -21,7 +21,7 @@ from ...declare.functions.basic import (
 from ...declare.functions.layers import dense, embedding
 from ...declare.functions.padding import pad
 from ...declare.functions.randomness import by_graph, dropout, random_normal
-from ...declare.functions.truths import reduce_any
+from ...declare.functions.statistics import reduce_any
 from ..steps import Value
 from .activations import activation, number
 from .core.configuration import Layer

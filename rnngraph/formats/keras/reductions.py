@@ -9,8 +9,15 @@ from ...declare.functions import basic, orders
 from ...declare.functions.basic import cast
 from ...declare.functions.cumulative import cumprod, cumsum
 from ...declare.functions.norms import norm, vector_norm
-from ...declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
-from ...declare.functions.truths import reduce_all, reduce_any
+from ...declare.functions.statistics import (
+    count_nonzero,
+    logsumexp,
+    reduce_all,
+    reduce_any,
+    reduce_prod,
+    reduce_std,
+    reduce_var,
+)
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Unreadable

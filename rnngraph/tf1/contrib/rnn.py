@@ -8,8 +8,9 @@ from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import HighwayWrapper, MultiRNNCell
 from ..cells.subclassing import LayerRNNCell, RNNCell
 from ..core.names import missing as _missing
-from ..ops.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
-from ..ops.contrib_cells import (
+from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
+from ..ops.recurrent.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
+from ..ops.recurrent.contrib_cells import (
     CFNCell,
     CoupledInputForgetGateLSTMCell,
     GRUBlockCellV2,
@@ -24,7 +25,6 @@ from ..ops.contrib_cells import (
     SRUCell,
     UGRNNCell,
 )
-from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
 
 __all__ = (
     "BasicLSTMCell", "BasicRNNCell", "CFNCell", "CoupledInputForgetGateLSTMCell", "DropoutWrapper", "GRUBlockCellV2",

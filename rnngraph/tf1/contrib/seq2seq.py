@@ -6,7 +6,7 @@ from typing import Any
 
 from ...declare.seq2seq.attention import AttentionWrapperState
 from ..core.names import missing as _missing
-from ..ops.seq2seq import AttentionWrapper, BahdanauAttention, LuongAttention
+from ..ops.recurrent.seq2seq import AttentionWrapper, BahdanauAttention, LuongAttention
 from ..seq2seq.decoders import BasicDecoder, BasicDecoderOutput, Decoder, dynamic_decode
 from ..seq2seq.helpers import (
     CustomHelper,

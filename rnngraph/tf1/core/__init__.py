@@ -2,10 +2,9 @@
 
 ``names`` and ``absent`` say what a name is, or what to use in its place, ``errors`` are TensorFlow's of a run. A
 ``variable`` is a Tensor with a value in each session; a ``graph`` records what owns them, and which one is current is a
-stack of each thread; ``cuts`` put placeholders at any Tensor. ``scopes`` name what is declared, ``operations`` are what
-a run does beside giving values, ``variables`` what programs make of them. ``session`` finds the program of a set of
-fetches and runs it, ``programs`` makes it; ``rolled`` and ``feedback`` make drivers of loops that are written out,
-whose ``steps`` are equal. ``sizes`` are Tensors too, ``conversion`` gives arrays the dtype of the Tensors that they
-stand beside, and ``tensors`` answers what programs ask of a Tensor. Knows no
-cell, no layer and no optimizer.
+stack of each thread. ``scopes`` name what is declared, ``operations`` are what a run does beside giving values,
+``variables`` what programs make of them. ``session`` finds the program of a set of fetches and runs it. ``programs``
+makes it, by the ``order`` in which operations were declared and the ``schedule`` of a run's phases; ``rolling`` makes
+drivers of loops that are written out. ``sizes`` are Tensors too, ``conversion`` gives arrays the dtype of the Tensors
+that they stand beside, and ``tensors`` answers what programs ask of a Tensor. Knows no cell, no layer and no optimizer.
 """

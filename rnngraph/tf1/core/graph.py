@@ -17,9 +17,9 @@ from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, 
 from ...ir.graph import Node
 from ...program.program import Program, compile_beside
 from ...public import api
-from .cuts import Cut
 from .errors import InvalidArgumentError
 from .order import Order
+from .rolling.cuts import Cut
 from .variable import Variable
 
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"

@@ -15,7 +15,7 @@ from ...program.program import Program, compile_beside
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
 from .operations import Operation, Step
-from .rolled import Rolled
+from .rolling.rolled import Rolled
 from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 

@@ -8,7 +8,7 @@ from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import MultiRNNCell
 from ..cells.subclassing import RNNCell
 from ..core.names import missing as _missing
-from ..ops.cells import (
+from ..ops.recurrent.cells import (
     BasicLSTMCell,
     BasicRNNCell,
     DropoutWrapper,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, cumulative, padding, randomness, sequences, truths
+from ...declare.functions import activations, cumulative, padding, randomness, sequences, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal
@@ -132,7 +132,7 @@ softmax, log_softmax = _along(functions.softmax), _along(functions.log_softmax)
 
 reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions.reduce_mean)
 reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.reduce_min)
-reduce_all, reduce_any = _reduction(truths.reduce_all), _reduction(truths.reduce_any)
+reduce_all, reduce_any = _reduction(statistics.reduce_all), _reduction(statistics.reduce_any)
 
 
 @operation

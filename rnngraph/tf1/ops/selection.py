@@ -9,7 +9,7 @@ import numpy as np
 from ...arguments import array_of
 from ...declare.functions import basic as functions
 from ...declare.functions import orders
-from ...declare.functions.truths import reduce_all
+from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ...public import api

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...declare.functions import basic as functions
-from ...declare.functions.truths import reduce_all
+from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor
 from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS

@@ -15,10 +15,10 @@ from ...public import api
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, name_scope, variable_scope
 from ..core.variables import get_variable
-from ..ops.contrib_cells import OutputProjectionWrapper
 from ..ops.functions import argmax, embedding_lookup
 from ..ops.initializers import random_uniform_initializer
 from ..ops.inputs import static_rnn
+from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
 from ..ops.selection import where
 from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example

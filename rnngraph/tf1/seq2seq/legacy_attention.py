@@ -15,10 +15,10 @@ from ..cells.subclassing import RNNCell
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope
 from ..core.variables import get_variable
-from ..ops.contrib_cells import OutputProjectionWrapper
 from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reduce_sum, reshape, softmax, tanh, zeros
 from ..ops.initializers import zeros_initializer
 from ..ops.inputs import static_rnn
+from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
 from ..ops.shapes import shape
 from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back
 from .losses import check_lists

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions.truths import reduce_all
+from ...declare.functions.statistics import reduce_all
 from ...declare.nest import flatten, map_leaves, pack
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...errors import DtypeError, NotOfferedError, ShapeError, shown

@@ -23,7 +23,7 @@ from ...training.steps.applied_gradients import AppliedGradients
 from ..core.absent import GUIDE
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram, Values
-from ..core.rolled import Rolled
+from ..core.rolling.rolled import Rolled
 
 FOUND = "found/"
 

@@ -14,10 +14,10 @@ from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, topological
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
-from ..core.cuts import fed_instead
 from ..core.operations import Step
 from ..core.programs import Asked, FetchProgram, as_fed
-from ..core.rolled import Rolled
+from ..core.rolling.cuts import fed_instead
+from ..core.rolling.rolled import Rolled
 from ..core.variable import Variable
 from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded

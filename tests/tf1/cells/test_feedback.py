@@ -10,7 +10,7 @@ import pytest
 from tf1_loops import drivers
 
 from rnngraph import tf1 as tf
-from rnngraph.tf1.core.feedback import Feedback
+from rnngraph.tf1.core.rolling.feedback import Feedback
 
 STEPS, UNITS, WORDS, KIND = 5, 4, 6, tf.float64
 Loop = Callable[[Any, Any], list[Any]]

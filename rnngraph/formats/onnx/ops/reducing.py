@@ -9,8 +9,7 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.norms import vector_norm
-from ....declare.functions.statistics import logsumexp, reduce_prod
-from ....declare.functions.truths import reduce_all, reduce_any
+from ....declare.functions.statistics import logsumexp, reduce_all, reduce_any, reduce_prod
 from ....ir.types import INTEGERS, product
 from ..core.known import Known, Operand, known, shape_of
 from ..core.sizes import UnreadableError, axis_of, checked

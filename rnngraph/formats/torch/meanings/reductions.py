@@ -8,8 +8,15 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.functions.norms import matrix_norm, norm, vector_norm
-from ....declare.functions.statistics import count_nonzero, logsumexp, reduce_prod, reduce_std, reduce_var
-from ....declare.functions.truths import reduce_all, reduce_any
+from ....declare.functions.statistics import (
+    count_nonzero,
+    logsumexp,
+    reduce_all,
+    reduce_any,
+    reduce_prod,
+    reduce_std,
+    reduce_var,
+)
 from ....ir.types import INTEGERS
 from ...steps import Value
 from ..tracing.registry import UnreadableError, meaning

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...declare.driver import Driver
-from ...declare.parameter_maps import RANDOM
-from ...declare.tensor import Tensor, build
-from ...ir.graph import Node, make
-from ...ir.types import Dim, TensorType, TupleType, meet_declared
+from ....declare.driver import Driver
+from ....declare.parameter_maps import RANDOM
+from ....declare.tensor import Tensor, build
+from ....ir.graph import Node, make
+from ....ir.types import Dim, TensorType, TupleType, meet_declared
 from .cuts import Replaced
 from .steps import Steps, alike, at_step, equal, same, same_attributes
 

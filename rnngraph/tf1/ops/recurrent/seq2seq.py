@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...declare.cell import Cell
-from ...declare.parameters import ScopeName
-from ...declare.seq2seq import attention
-from ...declare.tensor import Tensor
-from ...errors import NotOfferedError
-from ...public import api
-from ..core.graph import get_default_graph
-from ..core.names import dtype_name, refuse
-from ..core.scopes import layer_scope
-from .regularizers import penalize_all
+from ....declare.cell import Cell
+from ....declare.parameters import ScopeName
+from ....declare.seq2seq import attention
+from ....declare.tensor import Tensor
+from ....errors import NotOfferedError
+from ....public import api
+from ...core.graph import get_default_graph
+from ...core.names import dtype_name, refuse
+from ...core.scopes import layer_scope
+from ..regularizers import penalize_all
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
 _TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignments of every step'

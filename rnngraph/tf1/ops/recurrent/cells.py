@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...declare.cell import Cell, NestedStep, Scope
-from ...declare.cells import basic as cells
-from ...declare.cells import wrappers
-from ...declare.cells.basic import Activation
-from ...declare.functions.randomness import KeepProb
-from ...declare.nest import flatten, pack
-from ...declare.state import public, resolve, stated
-from ...declare.tensor import Tensor
-from ...declare.trace import States
-from ...errors import ArgumentError, DtypeError
-from ...public import taking
-from ..cells.calls import within_step
-from ..cells.variables import checked_reuse, reusing
-from ..core.graph import get_default_graph
-from ..core.names import dtype_name, refuse
-from ..core.scopes import present_scope
-from ..core.variables import array_initializer
+from ....declare.cell import Cell, NestedStep, Scope
+from ....declare.cells import basic as cells
+from ....declare.cells import wrappers
+from ....declare.cells.basic import Activation
+from ....declare.functions.randomness import KeepProb
+from ....declare.nest import flatten, pack
+from ....declare.state import public, resolve, stated
+from ....declare.tensor import Tensor
+from ....declare.trace import States
+from ....errors import ArgumentError, DtypeError
+from ....public import taking
+from ...cells.calls import within_step
+from ...cells.variables import checked_reuse, reusing
+from ...core.graph import get_default_graph
+from ...core.names import dtype_name, refuse
+from ...core.scopes import present_scope
+from ...core.variables import array_initializer
 
 
 class _Initialized(Scope):

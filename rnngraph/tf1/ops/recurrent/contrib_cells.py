@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.cell import Cell, Scope
-from ...declare.cells import gated_variants, lstm_variants, projections
-from ...declare.cells.basic import Activation
-from ...declare.functions.randomness import KeepProb
-from ...declare.tensor import Tensor
-from ..cells.variables import checked_reuse, reusing
+from ....declare.cell import Cell, Scope
+from ....declare.cells import gated_variants, lstm_variants, projections
+from ....declare.cells.basic import Activation
+from ....declare.functions.randomness import KeepProb
+from ....declare.tensor import Tensor
+from ...cells.variables import checked_reuse, reusing
 from .cells import GRUCell, LSTMCell, TensorFlowCell, refuse_shards, tanh_for_none
 
 

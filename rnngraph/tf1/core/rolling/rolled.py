@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ...declare.driver import Driver
-from ...declare.tensor import Tensor, build
-from ...ir.graph import Node, make
-from ...ir.types import TupleType, meet_declared
+from ....declare.driver import Driver
+from ....declare.tensor import Tensor, build
+from ....ir.graph import Node, make
+from ....ir.types import TupleType, meet_declared
 from .cuts import Cut, Replaced
 from .feedback import Feedback
 from .steps import Step, Steps, at_step, equal

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from ...declare.parameters import ParameterSpec
-from ...declare.tensor import Tensor, declared
-from ...ir.graph import Node, make, remake, topological
-from ...ir.types import meet_declared
+from ....declare.parameters import ParameterSpec
+from ....declare.tensor import Tensor, declared
+from ....ir.graph import Node, make, remake, topological
+from ....ir.types import meet_declared
 
 
 class Replaced:

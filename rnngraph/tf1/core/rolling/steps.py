@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.driver import Driver
-from ...declare.parameter_maps import RANDOM
-from ...declare.tensor import Tensor, build
-from ...ir.graph import Node, topological
-from ...ir.types import Size, TensorType
+from ....declare.driver import Driver
+from ....declare.parameter_maps import RANDOM
+from ....declare.tensor import Tensor, build
+from ....ir.graph import Node, topological
+from ....ir.types import Size, TensorType
 
 NAMES = {"site", "scope", "serial", "label"}
 """Attributes in which equal steps may differ."""

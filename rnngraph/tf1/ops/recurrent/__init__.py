@@ -1,0 +1,1 @@
+"""TensorFlow's ``cells``, ``contrib_cells`` and, for decoders, attention (``seq2seq``)."""
