@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 pytest.importorskip("h5py")
@@ -26,6 +28,7 @@ def test_a_function_has_the_values_that_keras_has(entry: Entry) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_the_recorded_values_are_those_of_keras(part: int) -> None:
     pytest.importorskip("torch", exc_type=ImportError)
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     pytest.importorskip("keras")
     from hard_points.by_keras import values
 
