@@ -63,7 +63,6 @@ LATE = {
     ("display.html", "display.colours"): "rich: few look at a stage in a notebook",
     ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("cli", "commands.explore_net"): "readers of other formats, which few commands need",
-    ("cli", "commands.export_net"): "the compiler of exports, which one command needs",
     ("cli", "commands.import_net"): "readers of other formats, which two commands need",
     ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
     ("cli", "commands.profile_net"): "the compiler, and training, which two commands need",

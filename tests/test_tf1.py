@@ -12,6 +12,9 @@ import rnngraph as rg
 from rnngraph import tf1 as tf
 from rnngraph.tf1.core.absent import INSTEAD, not_offered
 
+# Programs of TensorFlow 1.0 put one cell object into every place of a stack, of which a warning tells once.
+pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object stands at")
+
 n_steps, n_inputs, n_neurons, n_layers = 5, 3, 7, 3
 STACK = reference.Stack((reference.RNN(n_neurons),) * n_layers)
 WIDTHS = [n_inputs + n_neurons, 2 * n_neurons, 2 * n_neurons]

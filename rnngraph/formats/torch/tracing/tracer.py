@@ -52,7 +52,7 @@ from .registry import MEANINGS, MODULES, Composed, Meaning, UnreadableError
 from .sizes import Sizes
 from .states import kept_states
 from .tensors import DTYPES, Shape, Traced, is_part
-from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, shape_of
+from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown, Written, dtype_of, recast, shape_of
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
@@ -394,13 +394,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     def cast(self, value: Any, dtype: str) -> Any:
         if dtype_of(value) == dtype:
             return value
-        if isinstance(value, Filled):
-            return Filled(value.number, value.shape, dtype)
-        if isinstance(value, Positions):
-            return Positions(value.count, value.start, value.step, dtype)
-        if isinstance(value, Repeated):
-            return Repeated(self.cast(value.of, dtype), value.shape)
-        return self.call(cast, self.value(value), dtype)
+        lazy = recast(value, dtype, self.cast)
+        return self.call(cast, self.value(value), dtype) if lazy is None else lazy
 
     def _made(self, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
         key = "made", id(lazy)
@@ -442,8 +437,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
         """A parameter that stands by itself."""
-        if array.ndim == 0:
-            array = array.reshape(1)
+        array = array if array.ndim else array.reshape(1)
         return declare_parameter(self.script, path, array, identifier(path), trainable=trainable)
 
     # Errors -------------------------------------------------------------------------------------
@@ -453,5 +447,4 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         where = user_line_of_module()
         inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
         at = f" ({inside})" if inside else ""
-        line = f"{where}: " if where else ""
-        self.problems.append((f"{line}{what}{at}", where))
+        self.problems.append((f"{where}: {what}{at}" if where else f"{what}{at}", where))

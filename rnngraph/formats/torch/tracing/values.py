@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,3 +121,14 @@ def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:
 
 def dtype_of(value: Value | Lazy) -> str:
     return value.tensor.dtype if isinstance(value, Value) else value.dtype
+
+
+def recast(value: Any, dtype: str, cast: Callable[[Any, str], Any]) -> Lazy | None:
+    """Return a lazy value in another dtype, or None for one that must be computed. ``cast`` is for what it repeats."""
+    if isinstance(value, Filled):
+        return Filled(value.number, value.shape, dtype)
+    if isinstance(value, Positions):
+        return Positions(value.count, value.start, value.step, dtype)
+    if isinstance(value, Repeated):
+        return Repeated(cast(value.of, dtype), value.shape)
+    return None
