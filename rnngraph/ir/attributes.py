@@ -19,7 +19,7 @@ MOST_AXES = 32
 """Axes of an array in every NumPy."""
 
 MOST_DIVISOR = 1 << 20
-"""What an open size can be divided by: index arithmetic in 64 bits holds all that it may be multiplied by before."""
+"""The largest step of a slice or a window. Divisors in a size may be larger, up to ``CLAMPED``."""
 
 MOST_STEPS = (1 << 31) - 1
 """Steps of all the loops of a call that lie within each other, together."""

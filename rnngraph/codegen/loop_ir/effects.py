@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from .functions import Function, nested
-from .nodes import Barrier, Buffer, Call, Statement, Tick
+from .nodes import Barrier, Body, Buffer, Call, Fold, For, Pipeline, Statement, Tick
 
 
 class Effects(NamedTuple):
@@ -49,8 +49,18 @@ class CallEffects:
             found.unready.update(buffer for buffer in unready if buffer not in found.writes)
             found.reads.update(reads)
             found.writes.update(writes)
-            for body in uses.bodies:
+            for body in running_bodies(statement):
                 self._add(body.statements, found)
+
+
+def running_bodies(statement: Statement) -> Sequence[Body]:
+    """The statements inside a statement, or none for a loop that is known to have no turns."""
+    bodies = statement.uses().bodies
+    if isinstance(statement, For | Fold | Pipeline):
+        start = 0 if isinstance(statement, Pipeline) else statement.start
+        turns = statement.stop - start
+        return () if isinstance(turns, int) and turns <= 0 else bodies
+    return bodies
 
 
 def has_barrier(statements: Sequence[Statement]) -> bool:

@@ -1,10 +1,10 @@
 """A check of a finished entry: no temporary is read before it is written, or after its memory was given to another.
 
-It walks through the entry's statements as they run, each loop twice, so that what a turn leaves to the next one counts,
-and knows at each one which temporaries hold what was written to them. Memory is compared symbolically: the arena's
-places are formulas, and that one begins where another has ended is shown for all sizes at once. The proof is about
-whole buffers in the order of statements; that each element of one is written, tests show, which fill memory that holds
-nothing with NaN. Of results it shows that something writes them.
+It walks through the entry's statements as they run, each loop that has turns twice, so that what a turn leaves to the
+next one counts, and knows at each one which temporaries hold what was written to them. Memory is compared symbolically:
+the arena's places are formulas, and that one begins where another has ended is shown for all sizes at once. The proof
+is about whole buffers in the order of statements; that each element of one is written, tests show, which fill memory
+that holds nothing with NaN. Of results it shows that something writes them.
 
 Where workers share an entry, all that happens between two barriers may happen at the same time.
 """
@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import VerifyError
-from .effects import CallEffects, has_barrier
+from .effects import CallEffects, has_barrier, running_bodies
 from .functions import Function
 from .nodes import Barrier, Buffer, Call, Statement
 
@@ -59,7 +59,7 @@ class _Memory:
             else:
                 self._use(statement, uses.reads, [*uses.reads, *uses.writes], uses.writes)
             for _ in range(2 if statement.repeats else 1):
-                for body in uses.bodies:
+                for body in running_bodies(statement):
                     self.walk(body.statements)
 
     def _use(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CLAMPED = 1 << 30
-"""Entries of an axis of open size, below which it can be clamped."""
+"""Entries of an axis of open size, below which it can be clamped; the largest divisor in a size of a graph."""
 Monomial = tuple[str, ...]
 """Names, and floors among them, sorted."""
 

@@ -283,3 +283,14 @@ def test_a_statement_that_does_not_say_what_it_uses_cannot_be_made() -> None:
     for kind in (Silent, Half):
         with pytest.raises(TypeError, match="abstract"):
             kind()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("inner", [call(READS, A), For("i", 0, 2, 1, (call(READS, A),))])
+def test_loops_without_turns_read_nothing(inner: Statement) -> None:
+    stage = PipelineStage((inner,), (), 0)
+    for loop in (For("t", 0, 0, 40, (inner,)), Pipeline("t", 0, 1, (stage,), 1, C, TEAM)):
+        check([call(WRITES, C), loop], APART)
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([For("t", 0, 0, 40, (call(WRITES, A),)), call(READS, A)], APART)
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([For("t", 0, size("T"), 40, (inner,))], APART)

@@ -15,7 +15,7 @@ from rnngraph.ir.attributes import dim as dim_rule
 from rnngraph.ir.axes import lengths_of
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.sizes.polynomial import Dim, floor_divide
+from rnngraph.ir.sizes.polynomial import CLAMPED, Dim, floor_divide
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
@@ -273,8 +273,8 @@ def test_a_size_that_is_divided_fits_whole() -> None:
 @pytest.mark.parametrize(
     ("dim", "fits"),
     [
-        (floor_divide(size("T"), 1 << 20), True), (floor_divide(size("T"), (1 << 20) + 1), False),
-        (floor_divide(floor_divide(size("T"), 3) + size("B"), 1 << 21), False),
+        (floor_divide(size("T"), CLAMPED), True), (floor_divide(size("T"), CLAMPED + 1), False),
+        (floor_divide(floor_divide(size("T"), 3) + size("B"), 2 * CLAMPED), False),
         (floor_divide(size("T"), 3) * (1 << 41), False),
     ],
 )  # fmt: skip
