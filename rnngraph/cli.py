@@ -31,7 +31,7 @@ from .commands.file_kinds import SUFFIXES, fixed_input, script_of
 from .commands.progress import progress
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
-from .errors import ArgumentError, RnnGraphError
+from .errors import ArgumentError, FileError, RnnGraphError
 from .ir.axes import time_sizes
 from .program.callable_graph import CallableGraph
 from .program.program import Program, load
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.parser.print_usage(sys.stderr)
         return _complain(error, 2)
     except RnnGraphError as error:
-        is_of_command = isinstance(error, ArgumentError) and error.where is None
+        is_of_command = isinstance(error, ArgumentError) and not isinstance(error, FileError) and error.where is None
         if is_of_command:
             options.parser.print_usage(sys.stderr)
         return _complain(error, 2 if is_of_command else 1)

@@ -243,8 +243,6 @@ def test_a_long_chain_of_operations_compiles() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda x, p: p.inference(np.ones((1, 2, 3))), ValueError, "by keyword, or as one mapping"),
-        (lambda x, p: p.inference.stream().step(np.ones((1, 3))), ValueError, "by keyword, or as one mapping"),
         (lambda x, p: p.inference({x: 1, "x": 2}), ValueError, "x is fed twice"),
         (lambda x, p: p.inference.prepare(batch=0), ValueError, "must be at least 1"),
         (lambda x, p: p.inference.prepare(batch="1"), TypeError, "must be an int"),

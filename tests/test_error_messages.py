@@ -123,7 +123,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "parameter": (lambda: program().parameters["dense/kernl"], KeyError, "did you mean dense/kernel?"),
     "feed": (lambda: program().inference(X=np.ones((2, 3, 3))), KeyError, "did you mean x?"),
     "two mappings": (lambda: program().inference({}, {}), TypeError, "one mapping from placeholder to array"),
-    "array by position": (lambda: program().inference(np.ones((2, 3, 3))), ValueError, "feeds come by keyword"),
     "batch": (lambda: program().inference.prepare(batch="two"), TypeError, "batch must be an int"),
     "rows": (lambda: program().inference.stream(2).step(x=np.ones((2, 3)), rows=2**63), ValueError, "rows="),
     "rename": (lambda: program().parameters.load({"a": 1}, rename=int), ValueError, "rename=<class 'int'> raises"),

@@ -366,7 +366,7 @@ def a_loss_that_is_no_scalar() -> None:
     rg.compile(x, loss=x)  # here
 
 
-@mistake(ValueError, "dict", "list")
+@mistake(ValueError, "mapping", "list")
 def outputs_in_a_list() -> None:
     rg.compile([rg.placeholder("x", (3,))])  # here
 

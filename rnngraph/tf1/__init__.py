@@ -177,10 +177,10 @@ from .ops.functions import (
     to_float,
     transpose,
     unstack,
-    xlogy,
     zeros,
     zeros_like,
 )
+from .ops.functions import xlogy as _xlogy
 from .ops.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -317,8 +317,9 @@ math = _Namespace(
             "maximum", "minimum", "multiply", "negative", "not_equal", "pow", "reciprocal", "reduce_all",
             "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
             "rint", "round", "rsqrt", "scalar_mul", "sigmoid", "sign", "sin", "sinh", "sqrt", "square",
-            "squared_difference", "subtract", "tan", "tanh", "truediv", "xlogy",
+            "squared_difference", "subtract", "tan", "tanh", "truediv",
         )},
+        "xlogy": _xlogy,
         **{name: getattr(nn, name) for name in ("in_top_k", "l2_normalize", "log_softmax", "softmax", "softplus")},
     },
 )  # fmt: skip

@@ -25,6 +25,7 @@ from saved_behaviour import differences, recorded
 import rnngraph as rg
 from rnngraph.codegen import compile as code
 from rnngraph.program.program import Program
+from rnngraph.runtime.native.weight_options import weight_rules
 from rnngraph.runtime.native.worker_pool import POOL
 from rnngraph.storage.checkpoint_file import packed, unpacked
 
@@ -140,10 +141,12 @@ def test_a_change_after_one_pickle_is_in_the_next() -> None:
 
 
 def test_what_was_asked_for_goes_along(tmp_path: Path) -> None:
-    program = tagger(threads=2, target="x86-64-v2", unroll=2, weights="int8", cache=tmp_path / "code")
+    narrow = rg.Narrow("int8", force=True)
+    program = tagger(threads=2, target="x86-64-v2", unroll=2, weights=narrow, cache=tmp_path / "code")
     again = pickle.loads(pickle.dumps(program))
     options, theirs = program.options, again.options
-    assert (again.threads, theirs.target, theirs.unroll, theirs.weights) == (2, options.target, 2, "int8")
+    assert (again.threads, theirs.target, theirs.unroll) == (2, options.target, 2)
+    assert theirs.weights == options.weights == weight_rules(narrow)
     assert theirs.cache.directory == options.cache.directory
     assert tagger(cache=False).options.cache is None
     assert pickle.loads(pickle.dumps(tagger(cache=False))).options.cache is None

@@ -239,7 +239,7 @@ def test_a_damaged_file_is_refused(saved: Path, tmp_path: Path) -> None:
     damaged.write_bytes(whole + b"0")
     refused(damaged, made, "damaged")
     refused(tmp_path / "none", made, "no file")
-    refused(tmp_path, made, "can't read")
+    refused(tmp_path, made, "is a directory; give the path of a checkpoint")
 
 
 def test_a_foreign_file_is_refused(saved: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,19 +63,20 @@ class FitSession:
 
     position: Position | None = None
     cursor: Cursor | None = None
-    running: str | None = None
+    running: tuple[int, str] | None = None
     _padding: PaddingCheck | None = None
 
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
         """Raise ``CallError`` where another call of ``fit`` has not returned, as in a callback or in another thread."""
-        if self.running is not None:
+        process = os.getpid()  # a child that was forked during a call of another thread may call, too
+        if self.running is not None and self.running[0] == process:
             raise CallError(
-                f"fit of this trainer is still running, called at {self.running}; call fit when that has returned, "
+                f"fit of this trainer is still running, called at {self.running[1]}; call fit when that has returned, "
                 "take trainer.step in a callback, or fit another rg.Trainer",
                 where,
             )
-        self.running = str(where) if where is not None else "another place"
+        self.running = process, str(where) if where is not None else "another place"
         try:
             yield
         finally:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rnngraph as rg
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.peers
 
 X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 
