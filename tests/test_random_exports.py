@@ -26,7 +26,7 @@ from rnngraph.runtime.streams.stream import Stream
 
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
 TARGETS = ["host", *(LEVELS if host().triple.startswith("x86_64") else [])]
-QUICK = (15, 24, 90, 118, 218, 301)
+QUICK = (15, 24, 90, 118, 218, 322)
 QUICK_SEQUENCES = (2, 3, 11)
 MANY = 1000
 FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
