@@ -1,5 +1,5 @@
-"""This machine's own limits, as ``rnngraph.profile.limits`` measures them: multiply-adds and reads by cache level; and
-the processor for which our code is made, this one or one that has less.
+"""This machine's own limits, as ``rnngraph.inspection.profile.limits`` measures them: multiply-adds and reads by cache
+level; and the processor for which our code is made, this one or one that has less.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnngraph.codegen.machine.target import Target, target_of
-from rnngraph.profile.limits import multiply_rate, read_rate
+from rnngraph.inspection.profile.limits import multiply_rate, read_rate
 
 
 @dataclass(frozen=True)

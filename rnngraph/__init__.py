@@ -157,7 +157,11 @@ from .declare.state import joined, memory
 from .declare.structures import map_structure
 from .declare.taps import tap
 from .declare.tensor import Tensor, constant
-from .errors import (
+from .program.program import Program, compile, dumps, load, loads
+from .runtime.calls.results import Result
+from .runtime.native.weight_options import Narrow
+from .runtime.streams.stream import Stream
+from .support.errors import (
     ArgumentError,
     CallError,
     DtypeError,
@@ -175,10 +179,6 @@ from .errors import (
     StructureError,
     did_you_mean,
 )
-from .program.program import Program, compile, dumps, load, loads
-from .runtime.calls.results import Result
-from .runtime.native.weight_options import Narrow
-from .runtime.streams.stream import Stream
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ if TYPE_CHECKING:
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
     from .formats.torch.read import read_torch
-    from .profile.profile import Profile
+    from .inspection.profile.profile import Profile
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .runtime.streams.pool import StreamPool
@@ -219,7 +219,7 @@ _LATER = {
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "formats.torch.read": ("read_torch",),
-    "profile.profile": ("Profile",),
+    "inspection.profile.profile": ("Profile",),
     "runtime.calls.non_finite": ("NonFinite",),
     "runtime.streams.pool": ("StreamPool",),
     "runtime.streams.stream_table": ("StreamHandle",),
@@ -287,7 +287,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
             return import_module(f"{__name__}.{_ROOMS[name]}")
         if name.startswith("_"):  # Python itself asks for these
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .foreign import name_instead  # for an error only
+        from .support.migration_hints import name_instead  # for an error only
 
         instead = name_instead(name)
         raise NotOfferedError(f"rg has no {name}{f'; write {instead}' if instead else did_you_mean(name, __all__)}")

@@ -16,7 +16,7 @@ from guarded_memory import CASES, CRASHES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages are made through Linux calls")
 
-SCRIPT = Path(__file__).parent / "guarded_memory.py"
+SCRIPT = Path(__file__).parent / "helpers" / "guarded_memory.py"
 
 
 def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:

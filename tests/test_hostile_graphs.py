@@ -24,7 +24,7 @@ from rnngraph.ir.verifier import DECLARED_ONLY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages are made through Linux calls")
 
-SCRIPT = Path(__file__).parent / "hostile_calls.py"
+SCRIPT = Path(__file__).parent / "helpers" / "hostile_calls.py"
 TOGETHER = 250
 """Graphs of a process."""
 

@@ -26,8 +26,8 @@ from rnngraph.codegen.machine.engine import assembly, object_code
 from rnngraph.codegen.machine.line_table import read_lines
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule.plan import Plan
-from rnngraph.errors import Where
-from rnngraph.stage_text import StageLine, StageText
+from rnngraph.support.errors import Where
+from rnngraph.support.stage_text import StageLine, StageText
 
 FILE = layered_nets.__file__
 STAGES = ("graph", "fuse_multiply_add", "plan", "loops", "llvm", "asm")

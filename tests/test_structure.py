@@ -23,7 +23,7 @@ UNLISTED = ("__init__.py", "tf1/contrib/__init__.py", "tf1/keras/__init__.py")
 """Rooms that don't name their files: docs/architecture.md describes the package, the others have TensorFlow's paths."""
 
 ROOMS = (
-    "version", "foreign", "errors", "arguments", "allocation", "forks", "missing", "public", "display", "stage_text",
+    "version", "support.display", "support", "errors",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.functions.elementary", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
@@ -33,9 +33,9 @@ ROOMS = (
     "storage",
     "runtime", "runtime.native", "runtime.direct", "runtime.calls", "runtime.streams",
     "export.c_interface", "export.package", "export",
-    "profile",
+    "inspection", "inspection.profile",
     "batching",
-    "picture", "explore",
+    "inspection.picture", "inspection.explore",
     "program.saved", "program",
     "training.optimization", "training.steps", "training.ranks", "training.fit", "training",
     "formats", "formats.keras.core", "formats.keras", "formats.tensorflow", "formats.rolling",
@@ -47,7 +47,7 @@ ROOMS = (
     "tf1.ops", "tf1.ops.recurrent", "tf1.flow",
     "tf1.seq2seq", "tf1.labelling", "tf1.metric_streams", "tf1.nn", "tf1.contrib", "tf1.keras", "tf1",
     "",
-    "commands", "cli", "__main__",
+    "cli.commands", "cli", "__main__",
 )  # fmt: skip
 """Rooms in the order in which a network passes them; "" is the package itself. Each may import those before it.
 
@@ -56,17 +56,17 @@ A room's own files stand where its name does, and rooms within it have places of
 
 
 LATE = {
-    ("", "foreign"): "only an error asks what other frameworks call a thing",
-    ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
-    ("public", "foreign"): "only an error asks what other frameworks call a thing",
-    ("training.fit.callback_list", "foreign"): "only an error asks what other frameworks call a thing",
-    ("display.html", "display.colours"): "rich: few look at a stage in a notebook",
-    ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
-    ("cli", "commands.explore_net"): "readers of other formats, which few commands need",
-    ("cli", "commands.import_net"): "readers of other formats, which two commands need",
-    ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
-    ("cli", "commands.profile_net"): "the compiler, and training, which two commands need",
-    ("program.callable_graph", "profile.calls"): "the compiler: few ask where time goes",
+    ("", "support.migration_hints"): "only an error asks what other frameworks call a thing",
+    ("declare.tensor", "support.migration_hints"): "only an error asks what NumPy calls a thing",
+    ("support.api_guard", "support.migration_hints"): "only an error asks what other frameworks call a thing",
+    ("training.fit.callback_list", "support.migration_hints"): "only an error asks what other frameworks call a thing",
+    ("support.display.html", "support.display.colours"): "rich: few look at a stage in a notebook",
+    ("cli.entry", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
+    ("cli.entry", "cli.commands.explore_net"): "readers of other formats, which few commands need",
+    ("cli.entry", "cli.commands.import_net"): "readers of other formats, which two commands need",
+    ("cli.entry", "cli.commands.verify_net"): "readers of other formats, which two commands need",
+    ("cli.entry", "cli.commands.profile_net"): "the compiler, and training, which two commands need",
+    ("program.callable_graph", "inspection.profile.calls"): "the compiler: few ask where time goes",
     ("training.trainer", "training.steps.profiled_step"): "the compiler: few ask where time goes",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",
@@ -85,10 +85,10 @@ LATE = {
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.inference_graph", "export.write_plugin"): "the compiler: few export",
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
-    ("program.program", "explore.page"): "few look",
-    ("program.program", "picture.pictures"): "few draw",
-    ("program.html_forms", "picture.pictures"): "few draw",
-    ("picture.pictures", "picture.png"): "matplotlib, which is an extra",
+    ("program.program", "inspection.explore.page"): "few look",
+    ("program.program", "inspection.picture.pictures"): "few draw",
+    ("program.html_forms", "inspection.picture.pictures"): "few draw",
+    ("inspection.picture.pictures", "inspection.picture.png"): "matplotlib, which is an extra",
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",
@@ -243,8 +243,8 @@ def test_the_map_of_the_house_has_every_room() -> None:
 
 
 def test_types_and_errors_stand_below_all() -> None:
-    assert [*imports("errors")] == []
-    assert {*imports("ir.types")} <= {"errors", "allocation", "ir.sizes.polynomial"}
+    assert [*imports("support.errors")] == []
+    assert {*imports("ir.types")} <= {"support.errors", "support.allocation", "ir.sizes.polynomial"}
     assert [*imports("ir.sizes.polynomial")] == []
 
 

@@ -63,10 +63,12 @@ PLACES = (
     Place("rnngraph/formats/onnx/writing/operators.py", "EXPRESSIONS", "ONNX's operator, or several"),
     Place(VECTOR_TESTS, "SPECIAL_VALUES", "values at -inf, -1, -0, 0 and inf", (FUNCTION,), is_unary=True),
     Place("tests/ir/test_interpreter.py", "OPERANDS", "operands of the op"),
-    Place("tests/hostile_graphs.py", "", "the op in UNARY or BINARY"),
+    Place("tests/helpers/hostile_graphs.py", "", "the op in UNARY or BINARY"),
     Place("tests/test_gradients.py", "", "a case in OPS, compared with central differences", (FUNCTION,)),
-    Place("tests/declarations.py", "", "the function in UNARY, so that random nets draw it", (FUNCTION,)),
-    Place("tests/cross_cases.py", "_heads", "the function, which is then compiled for every target", (FUNCTION,)),
+    Place("tests/helpers/declarations.py", "", "the function in UNARY, so that random nets draw it", (FUNCTION,)),
+    Place(
+        "tests/helpers/cross_cases.py", "_heads", "the function, so that it is compiled for every target", (FUNCTION,)
+    ),
     Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,), is_unary=True),
     Place("rnngraph/formats/rolling/lifting.py", "OF_PAIRS", "the function", condition="it takes two operands"),
     Place("rnngraph/foreign.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),

@@ -14,7 +14,7 @@ from timing import measure
 from workloads import Call
 
 import rnngraph as rg
-from rnngraph.profile.limits import multiply_rate
+from rnngraph.inspection.profile.limits import multiply_rate
 
 from .basis import OWN, Options, Record
 

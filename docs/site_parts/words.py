@@ -1,5 +1,5 @@
 """Writes ``docs/guides/words.md``, and the tables of ``from_torch.md`` and ``from_keras.md`` beside it, from
-``rnngraph/foreign.py``: ``python docs/site_parts/words.py``.
+``rnngraph/support/migration_hints.py``: ``python docs/site_parts/words.py``.
 
 The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import frameworks
 
-from rnngraph.foreign import _COMMON, KEYWORDS, NAMES, NUMPY
+from rnngraph.support.migration_hints import _COMMON, KEYWORDS, NAMES, NUMPY
 
 GUIDES = Path(__file__).resolve().parents[1] / "guides"
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
 from ..ir.types import INTEGERS, Size
+from ..support.arguments import whole_number
+from ..support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
 from .clocks import clock_of, steps_by_clock, uneven_text
 from .examples import Examples, ExampleSpec, Layout, Listed, Stacked, Whole, read_examples
 

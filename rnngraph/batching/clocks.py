@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ShapeError, Where
 from ..ir.types import Dim, dim_text, size, symbols_of
+from ..support.errors import ShapeError, Where
 from .examples import Examples, Listed
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..allocation import zeros
-from ..arguments import refuse_mask
-from ..errors import RnnGraphError, ShapeError, Where
 from ..ir.types import Dim, Shape, TensorType, dim_text
 from ..runtime.calls.feeds import cast, convert
+from ..support.allocation import zeros
+from ..support.arguments import refuse_mask
+from ..support.errors import RnnGraphError, ShapeError, Where
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, Where
 from ..ir.axes import (
     axis_beside_names,
     declared_lengths,
@@ -20,6 +19,7 @@ from ..ir.graph import substitute_attribute, with_sizes
 from ..ir.types import Dim, Size, TensorType
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.native.optimized_graph import OptimizedGraph
+from ..support.errors import ArgumentError, Where
 from .examples import Layout, as_array
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
+from ..support.arguments import whole_number
+from ..support.errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
 from .batches import Batch, Batches, Layout
 from .input_axes import ProgramInputs, lengths_placeholder
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
+from ..support.errors import ArgumentError, GraphError
 from .buffers.packing import PanelLayout
 from .llvm.debug_info import with_debug_info
 from .llvm.module import module_lines, module_text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import DtypeError, ShapeError, Where, shown
 from ..ir.types import Dim
+from ..support.errors import DtypeError, ShapeError, Where, shown
 from .nest import flatten, matched
 from .state import Columns, named
 from .tensor import Tensor, build

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..allocation import zeros
-from ..arguments import MOST_UNITS, checked_name
-from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
 from ..ir.sizes.table import open_size
 from ..ir.types import TensorType
-from ..missing import Uncalled
-from ..public import api, taking
+from ..support.allocation import zeros
+from ..support.api_guard import api, taking
+from ..support.arguments import MOST_UNITS, checked_name
+from ..support.attribute_hints import Uncalled
+from ..support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from .carried import state_leaves, with_rows
 from .layer import joined, own_line, resumed_within, within
 from .nest import arranged, flatten, matched, pack

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Where
 from ..ir.node import Namer, Node, topological
 from ..ir.printer import is_literal, operand_text
 from ..ir.text.source import assigned_names
-from ..stage_text import StageLine, StageText
+from ..support.errors import Where
+from ..support.stage_text import StageLine, StageText
 from .cell import Cell, Wrapper
 from .driver import Driver
 from .placeholders import placeholder_names

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..arguments import flag
-from ..errors import DtypeError, GraphError, ShapeError, Where, shown
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
-from ..missing import telling
+from ..support.arguments import flag
+from ..support.attribute_hints import telling
+from ..support.errors import DtypeError, GraphError, ShapeError, Where, shown
 from .cell import Cell, InnerCell, check_cell, snake_case
 from .layer import in_layer, joined, within
 from .nest import flatten, matched, pack, paths

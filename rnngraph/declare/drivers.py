@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ShapeError, StructureError, Where, user_line
-from ..public import api
+from ..support.api_guard import api
+from ..support.errors import ShapeError, StructureError, Where, user_line
 from .cell import Cell, check_cell
 from .driver import Run
 from .parameters import ScopeName, scope_name

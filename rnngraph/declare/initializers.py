@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import refuse_mask
-from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
-from ..public import taking
+from ..support.api_guard import taking
+from ..support.arguments import refuse_mask
+from ..support.errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
 from .public_types import dtype_word
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]

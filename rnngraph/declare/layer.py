@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..errors import Where
+from ..support.errors import Where
 
 Result = TypeVar("Result")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StructureError, Where, did_you_mean
+from ..support.errors import StructureError, Where, did_you_mean
 
 SHALLOW = 16
 """Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import ShapeError, Where, shown
 from ..ir.graph import Node, make, remake, topological
 from ..ir.ops import OPS
 from ..ir.types import meet_declared
-from ..public import api
+from ..support.api_guard import api
+from ..support.errors import ShapeError, Where, shown
 from .parameters import ParameterSpec
 from .tensor import Tensor, declared
 

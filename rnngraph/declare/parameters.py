@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MOST_UNITS, checked_name, entries, flag
-from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
-from ..public import api
+from ..support.api_guard import api
+from ..support.arguments import MOST_UNITS, checked_name, entries, flag
+from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from .initializers import Initializer, initializer_of
 from .public_types import check_dtype
 from .tensor import Tensor, build, declared, like

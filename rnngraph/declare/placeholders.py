@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MOST_CHARACTERS, checked_name, entries
-from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.node import Namer
 from ..ir.sizes.table import open_size
 from ..ir.types import DTYPES, FLOATS, Dim, TensorType, size
-from ..public import api
+from ..support.api_guard import api
+from ..support.arguments import MOST_CHARACTERS, checked_name, entries
+from ..support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from .cell import Cell, check_cell
 from .nest import pack, paths
 from .public_types import check_dtype, dtype_word

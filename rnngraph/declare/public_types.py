@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError, Where, shown
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.types import DTYPES, SHORT_NAMES, Dim, TupleType, Type, dim_text
+from ..support.errors import DtypeError, ShapeError, Where, shown
 
 
 def public_dim(dim: Dim) -> int | str | None:

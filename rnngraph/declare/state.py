@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MOST_UNITS, checked_name
-from ..errors import DtypeError, StructureError, shown
-from ..missing import telling
-from ..public import api, taking
+from ..support.api_guard import api, taking
+from ..support.arguments import MOST_UNITS, checked_name
+from ..support.attribute_hints import telling
+from ..support.errors import DtypeError, StructureError, shown
 from .nest import children, flatten, fold, pack, rebuild
 
 

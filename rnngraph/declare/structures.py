@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, overload
 
-from ..errors import DtypeError, StructureError, shown
-from ..public import api, taking
+from ..support.api_guard import api, taking
+from ..support.errors import DtypeError, StructureError, shown
 from .nest import children, flatten, pack
 
 

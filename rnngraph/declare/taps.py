@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..arguments import checked_name
-from ..errors import DtypeError, user_line
 from ..ir.node import Namer, Node
-from ..public import api
+from ..support.api_guard import api
+from ..support.arguments import checked_name
+from ..support.errors import DtypeError, user_line
 from .driver import Driver
 from .tensor import Tensor, build, declared
 

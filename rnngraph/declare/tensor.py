@@ -10,10 +10,6 @@ from typing import Any, Never
 
 import numpy as np
 
-from ..allocation import reserve
-from ..arguments import checked_name, refuse_mask
-from ..display.html import headed
-from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -23,8 +19,12 @@ from ..ir.types import (
     TensorType,
     meet_declared,
 )
-from ..missing import OF_TENSORS, Unoperated
-from ..public import api
+from ..support.allocation import reserve
+from ..support.api_guard import api
+from ..support.arguments import checked_name, refuse_mask
+from ..support.attribute_hints import OF_TENSORS, Unoperated
+from ..support.display.html import headed
+from ..support.errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from .layer import in_layer
 from .nest import flatten
 from .public_types import bounds_of, check_dtype, position_of, public_dim, public_type
@@ -348,7 +348,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 
 def _of_arrays(name: str) -> DtypeError:
     """The error for a function of NumPy's that is called with a Tensor."""
-    from ..foreign import NUMPY  # for an error only
+    from ..support.migration_hints import NUMPY  # for an error only
 
     hint = f"use rg.{NUMPY[name]}" if name in NUMPY else "write it with the functions of rnngraph"
     return DtypeError(f"np.{name} computes with arrays, and a Tensor has no value while declaring; {hint}")

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
 from ..ir.node import Namer
 from ..ir.types import TensorType
+from ..support.errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
 from .parameters import ParameterSpec
 
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..allocation import reserve
-from ..errors import ShapeError
 from ..ir.types import evaluate
+from ..support.allocation import reserve
+from ..support.errors import ShapeError
 from .c_interface.ports import Port
 from .native_code import Arrays, ExportSource
 from .package.self_test import Example

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
-from ..errors import ShapeError, Where
 from ..ir.axes import rows_and_steps
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
 from ..passes.simplify import Simplify
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.native.size_bounds import Bounds, Most, bounds_of
+from ..support.errors import ShapeError, Where
 from .c_interface.nets import ExportedSequence, SizeArgument
 from .c_interface.ports import Port
 from .c_names import symbols_of_names

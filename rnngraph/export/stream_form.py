@@ -11,10 +11,10 @@ from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
-from ..errors import GraphError, ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..passes.lowering.lowered import kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
+from ..support.errors import GraphError, ShapeError, Where
 from .c_interface.llvm_text import ROWS, STEPS
 from .c_interface.nets import ExportedStream, RowBatch
 from .c_interface.ports import ExportedEntry, Port

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
-from ..errors import ArgumentError, GraphError, Where, shown
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
+from ..support.arguments import flag, one_of, whole_number
+from ..support.errors import ArgumentError, GraphError, Where, shown
 from .c_interface.object_code import exported_code
 from .example import sequence_examples, stream_example
 from .native_code import Arrays, ExportSource

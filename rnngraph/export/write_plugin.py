@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import ArgumentError, Where
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
+from ..support.errors import ArgumentError, Where
 from .c_names import C_WORDS
 from .native_code import ExportSource
 from .package.plugin_files import PLATFORMS, cpp_class, platform_header, plugin_cmake

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from ..arguments import whole_number
 from ..declare.tensor import Tensor
 from ..ir.sizes.polynomial import evaluate, symbols_of
 from ..ir.types import Dim
+from ..support.arguments import whole_number
 from .reading import not_readable
 from .script import Script, tensors_in
 from .steps import Step, Value, bare, leaves_in, values_read, wanted_steps, with_inner

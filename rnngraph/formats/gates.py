@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import array_of
 from ..declare.cell import Cell
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
-from ..errors import DtypeError, NameLookupError, ShapeError, did_you_mean, shown
+from ..support.arguments import array_of
+from ..support.errors import DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 
 Arrays = dict[str, np.ndarray]
 

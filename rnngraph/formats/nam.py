@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from ..declare.cells.basic import BasicLSTMCell
-from ..public import api
+from ..support.api_guard import api
 from .gates import ORDERS, Layer, gates_of, zeros_like
 from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..declare.tensor import Tensor
-from ..errors import NameLookupError, did_you_mean, shown
-from ..missing import OF_PARAMETERS, Telling, Uncallable, Uncalled
 from ..program.program import Program
 from ..program.program import compile as compile_outputs
-from ..public import api, handed_on
 from ..storage.array_file import safetensors_of
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
+from ..support.api_guard import api, handed_on
+from ..support.attribute_hints import OF_PARAMETERS, Telling, Uncallable, Uncalled
+from ..support.errors import NameLookupError, did_you_mean, shown
 from .script import Script
 from .script_writer import WEIGHTS
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, FileError, NotReadableError, Where, shown
 from ..storage.atomic_file import as_path
 from ..storage.read_file import read_file
+from ..support.errors import DtypeError, FileError, NotReadableError, Where, shown
 
 MOST_BYTES = 4 << 30
 """Bytes of a file that is read."""

@@ -17,7 +17,7 @@ from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
 from ..declare.functions.activations import ACTIVATIONS, relu
 from ..declare.functions.convolutions import conv1d
 from ..declare.functions.layers import batch_normalization
-from ..public import api
+from ..support.api_guard import api
 from .gates import ORDERS, Layer, gates_of
 from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StructureError
+from ..support.errors import StructureError
 from .gates import as_floats
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import flag, whole_number
 from ..declare.cell import Cell
 from ..declare.cells.basic import GRUCell
-from ..errors import ArgumentError, ShapeError, StructureError, shown
-from ..public import api
+from ..support.api_guard import api
+from ..support.arguments import flag, whole_number
+from ..support.errors import ArgumentError, ShapeError, StructureError, shown
 from .gates import (
     ORDERS,
     Arrays,

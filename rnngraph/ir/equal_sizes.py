@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import Where
+from ..support.errors import Where
 from .graph import Graph
 from .types import Dim, Size, dim_text, evaluate, product, size, substitute, symbols_of
 

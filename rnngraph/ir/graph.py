@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..display.html import code
-from ..errors import Where
-from ..stage_text import StageText
+from ..support.display.html import code
+from ..support.errors import Where
+from ..support.stage_text import StageText
 from .dot import dot_text
 from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Where
+from ..support.errors import Where
 from .type_rules import Infer
 from .types import Dim, TensorType, Type
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import Where
-from ..stage_text import StageLine, StageText
+from ..support.errors import Where
+from ..support.stage_text import StageLine, StageText
 from .node import Namer, Node, walk
 from .types import SHORT_NAMES, Dim, Size, dim_text
 

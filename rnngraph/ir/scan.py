@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from ..errors import Where
+from ..support.errors import Where
 from .graph import Graph, Node, make
 from .types import Dim
 

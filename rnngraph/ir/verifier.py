@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import VerifyError
+from ..support.errors import VerifyError
 from .attributes import kind
 from .graph import Graph, Node
 from .ops import OPS

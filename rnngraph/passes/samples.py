@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, remake
 from ..ir.scan import ScanParts, is_final, split_inputs, step_condition
+from ..support.errors import GraphError
 from .loops.lifting import Lifted, lift, over_time
 
 BETWEEN_SEEDS = 1 << 32

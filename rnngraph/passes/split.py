@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
 from ..ir.ops import OPS
+from ..support.errors import GraphError
 from .lowering.random_nodes import converted
 from .simplify import drop_dead
 

@@ -8,9 +8,9 @@ from functools import reduce
 
 import numpy as np
 
-from ..errors import GraphError, Where
 from ..ir.graph import Graph, Node, make, topological, with_lines
 from ..ir.types import TensorType
+from ..support.errors import GraphError, Where
 from .gradients.autodiff import PREFIX
 
 NEW, SLOT, NUMBER, SUM, MET = "new/", "slot/", "number/", "sum/", "met/"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
 from ..ir.scan import ScanParts
+from ..support.errors import GraphError
 
 
 @dataclass(frozen=True)

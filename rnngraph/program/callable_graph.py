@@ -10,17 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
 import numpy as np
 
-from ..allocation import bytes_of, reserve
-from ..arguments import flag, whole_number
 from ..declare.nest import is_leaf, paths
-from ..display.html import headed
-from ..errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
-from ..missing import Unindexed
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
-from ..public import api
 from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
 from ..runtime.calls.direct_call import Draws, Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
@@ -31,11 +25,17 @@ from ..runtime.class_names import BARE
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
-from ..stage_text import StageText
+from ..support.allocation import bytes_of, reserve
+from ..support.api_guard import api
+from ..support.arguments import flag, whole_number
+from ..support.attribute_hints import Unindexed
+from ..support.display.html import headed
+from ..support.errors import NameLookupError, Where, did_you_mean, shown, user_line
+from ..support.stage_text import StageText
 from .parts import ProgramParts, Reduced
 
 if TYPE_CHECKING:
-    from ..profile.profile import Profile
+    from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
@@ -302,7 +302,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         plain: Callable[[Mapping[str, np.ndarray]], object],
     ) -> Profile:  # fmt: skip
         """A profile of calls of a form. arrays: all inputs. plain: the same call, told what is fed."""
-        from ..profile.calls import checked_seconds, profile_of
+        from ..inspection.profile.calls import checked_seconds, profile_of
 
         spent, sizes = checked_seconds(seconds, where), self.sizes(arrays, form.outputs, where, form.compiled)
         fed = {name: array for name, array in arrays.items() if name not in SEED_INPUTS}

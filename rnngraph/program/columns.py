@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-from ..errors import DtypeError, NameLookupError, did_you_mean, shown, user_line
 from ..runtime.calls.results import Given, Result
+from ..support.errors import DtypeError, NameLookupError, did_you_mean, shown, user_line
 from .parts import ProgramParts, Reduced
 
 

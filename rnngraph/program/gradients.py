@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..allocation import zeros
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.gradients.autodiff import unreached, with_parameters
@@ -18,6 +16,8 @@ from ..runtime.calls.nested_feeds import names_under
 from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.recomputation import AUTO, Recompute
+from ..support.allocation import zeros
+from ..support.errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn
 from .parts import ProgramParts
 
 

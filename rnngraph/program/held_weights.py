@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import Where, shown, warn
 from ..passes.held_weights import Held, held_text, held_weights
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.weight_options import Narrow, matched
+from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
 
 UNMULTIPLIED = Held(objections=("no product multiplies activations by it",))

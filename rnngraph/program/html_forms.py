@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..display.html import code, escaped, folded, headed, picture, table
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate, product
 from ..passes.gradients.autodiff import PREFIX
+from ..support.display.html import code, escaped, folded, headed, picture, table
 from .callable_graph import CallableGraph
 from .parts import ProgramParts
 
@@ -25,7 +25,7 @@ class TwoGraphs(NamedTuple):
 
 def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> str:
     """The declaration as a picture and as text, what differs between the two graphs, parameters and layers."""
-    from ..picture.pictures import svg  # few draw
+    from ..inspection.picture.pictures import svg  # few draw
 
     options, gone = program.options, graphs.inference.graph.comments
     parameters = {name: spec.type for spec, name in program.lowered.slots.items()}

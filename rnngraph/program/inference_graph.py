@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any, Never
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import checked_name, entries, whole_number
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.graph import Graph
 from ..passes.held_weights import held_text, held_weights
-from ..public import api, no_more
 from ..runtime.calls.results import Given
 from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
+from ..support.api_guard import api, no_more
+from ..support.arguments import checked_name, entries, whole_number
+from ..support.errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .parts import ProgramParts
 
 if TYPE_CHECKING:
     from ..export.write_net import Export
-    from ..profile.profile import Profile
+    from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.streams.pool import StreamPool
 

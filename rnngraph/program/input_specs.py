@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..ir.graph import Graph
 from ..ir.types import dim_text
-from ..missing import Named
+from ..support.attribute_hints import Named
 
 
 class InputSpec(NamedTuple):

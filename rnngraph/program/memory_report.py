@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ..codegen.compile import planned
-from ..display.html import table
 from ..ir.types import ITEM_BYTES, evaluate, product
-from ..missing import Unindexed
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..support.attribute_hints import Unindexed
+from ..support.display.html import table
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..allocation import empty, reserve
 from ..batching.batches import Batches
 from ..batching.clocks import clock_of
 from ..batching.examples import Layout
@@ -22,11 +21,12 @@ from ..batching.padding_safety import shows_padding
 from ..batching.row_mixing import mixes_rows
 from ..batching.sources import BatchSource, Reader, source_of
 from ..declare.nest import paths
-from ..errors import GraphError, ShapeError, Where, shown
 from ..ir.axes import axis_of_sizes
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, evaluate, symbols_of
 from ..runtime.calls.results import result_of
+from ..support.allocation import empty, reserve
+from ..support.errors import GraphError, ShapeError, Where, shown
 from .example_inputs import example_inputs
 from .inference_graph import InferenceGraph
 from .training_graph import TrainingGraph

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, Never, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import checked_name, flag, seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, GraphError, shown, user_line
 from ..ir.types import evaluate, product
-from ..missing import Uncalled
 from ..passes.unroll import check_lengths
-from ..public import api, no_more
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import BARE, Classes
@@ -30,6 +26,10 @@ from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
+from ..support.api_guard import api, no_more
+from ..support.arguments import checked_name, flag, seed_number, whole_number
+from ..support.attribute_hints import Uncalled
+from ..support.errors import DtypeError, GraphError, shown, user_line
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .held_weights import warn_of_kinds_without_effect
@@ -44,8 +44,8 @@ from .training_graph import TrainingGraph
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ..explore.page import Page
-    from ..profile.profile import Profile
+    from ..inspection.explore.page import Page
+    from ..inspection.profile.profile import Profile
     from .saved.save_load import SavedSettings, SavedSource
     from .summary import Summary
 
@@ -298,7 +298,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         Raises ``ArgumentError`` for other values, ``FileError`` where it can't be written, ``MissingExtraError`` for
         .png without matplotlib.
         """
-        from ..picture.pictures import write_picture  # few draw
+        from ..inspection.picture.pictures import write_picture  # few draw
 
         write_picture(self.parts.source, path, graphs, detail)
 
@@ -318,7 +318,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written,
         ``DtypeError`` for other values.
         """
-        from ..explore.page import checked_profiles, page_text  # few look
+        from ..inspection.explore.page import checked_profiles, page_text  # few look
 
         target = None if path is None else as_path(path)
         profiles, name = checked_profiles(profile), checked_name(title, "a page", any_text=True) if title else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..arguments import whole_number
-from ..errors import ArgumentError, GraphError, Where
 from ..passes.samples import Samples
 from ..passes.split_concats import SplitConcats
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..support.arguments import whole_number
+from ..support.errors import ArgumentError, GraphError, Where
 
 MOST_SAMPLES = 2**32
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..forks import Order, fork_lock
+from ..support.forks import Order, fork_lock
 
 
 class SeedGenerator:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..declare.parameters import ParameterSpec
-from ..errors import DtypeError, GraphError, Where, listed, warn
 from ..runtime.graph_source import DeclaredSource
 from ..runtime.parameters import Parameters
+from ..support.errors import DtypeError, GraphError, Where, listed, warn
 
 
 def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..codegen.machine.target import Target
-from ..display.html import table
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
 from ..passes.held_weights import held_weights
 from ..passes.pipeline import reducing, run
 from ..passes.quantization.reduced_weights import ReducedWeights
+from ..support.display.html import table
 
 if TYPE_CHECKING:
     from ..runtime.parameters import Parameters

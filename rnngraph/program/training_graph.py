@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any, Never, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import seed_number, whole_number
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph
 from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX
 from ..passes.lowering.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS
-from ..public import api, no_more
 from ..runtime.calls.call_cache import CallCache, CallPool, run_once
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
@@ -27,13 +24,16 @@ from ..runtime.calls.results import Given, Result, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
+from ..support.api_guard import api, no_more
+from ..support.arguments import seed_number, whole_number
+from ..support.errors import ArgumentError, GraphError, NameLookupError, Where, user_line
 from .callable_graph import CallableGraph, CallForm, by_name
 from .gradients import GradientGraphs
 from .parts import ProgramParts
 from .sampled_graphs import SampledGraphs
 
 if TYPE_CHECKING:
-    from ..profile.profile import Profile
+    from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from .memory_report import MemoryUsage
 

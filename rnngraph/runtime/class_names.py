@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 from ..ir.graph import Node
+from ..support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 
 BARE = "output"
 """Name of one bare Tensor, whose path is empty."""

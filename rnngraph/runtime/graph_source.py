@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..arguments import checked_name
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
-from ..errors import (
+from ..ir.axes import lengths_of
+from ..ir.graph import Graph, Node
+from ..ir.types import FLOATS, TensorType, dim_text
+from ..passes.gradients.autodiff import PREFIX
+from ..passes.lowering.lower import lower
+from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
+from ..support.arguments import checked_name
+from ..support.errors import (
     ArgumentError,
     DtypeError,
     GraphError,
@@ -21,12 +27,6 @@ from ..errors import (
     did_you_mean,
     shown,
 )
-from ..ir.axes import lengths_of
-from ..ir.graph import Graph, Node
-from ..ir.types import FLOATS, TensorType, dim_text
-from ..passes.gradients.autodiff import PREFIX
-from ..passes.lowering.lower import lower
-from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
 from .class_names import Classes, class_names
 
 TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"

@@ -13,11 +13,14 @@ from typing import Any, Never
 
 import numpy as np
 
-from ..allocation import bytes_of, reserve
-from ..arguments import array_of, flag, seed_number
 from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
-from ..errors import (
+from ..storage.array_file import read_arrays, write_arrays
+from ..support.allocation import bytes_of, reserve
+from ..support.api_guard import api, taking
+from ..support.arguments import array_of, flag, seed_number
+from ..support.attribute_hints import OF_PARAMETERS, Telling, Uncallable
+from ..support.errors import (
     ArgumentError,
     DtypeError,
     GraphError,
@@ -26,10 +29,7 @@ from ..errors import (
     did_you_mean,
     shown,
 )  # fmt: skip
-from ..forks import Order, fork_lock
-from ..missing import OF_PARAMETERS, Telling, Uncallable
-from ..public import api, taking
-from ..storage.array_file import read_arrays, write_arrays
+from ..support.forks import Order, fork_lock
 
 
 class Changes:

@@ -3,7 +3,7 @@
 ``SequenceRegressor``, which fit it with a ``Trainer``. Uses what users can use, and nothing below knows of it.
 """
 
-from ..errors import MissingExtraError
+from ..support.errors import MissingExtraError
 
 try:
     import sklearn  # noqa: F401

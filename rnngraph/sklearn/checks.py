@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import utils
 from sklearn.utils import class_weight, multiclass, validation
 
-from ..errors import ArgumentError, DtypeError, RnnGraphError, user_line
+from ..support.errors import ArgumentError, DtypeError, RnnGraphError, user_line
 
 NO_NUMBERS = ("could not convert string to float", "float() argument must be")
 REMEDY = "; give arrays of numbers, and of words their ids, as in array.astype(np.float32)"

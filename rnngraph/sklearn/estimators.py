@@ -9,10 +9,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from ..arguments import array_of, check_within, flag, one_of, refuse_mask, whole_number
-from ..errors import ArgumentError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..program.program import Program
-from ..public import api
+from ..support.api_guard import api
+from ..support.arguments import array_of, check_within, flag, one_of, refuse_mask, whole_number
+from ..support.errors import ArgumentError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..training.fit.history import History
 from ..training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from ..training.trainer import Trainer

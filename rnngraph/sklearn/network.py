@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arguments import check_within, flag, one_of, units, whole_number
 from ..declare.cell import Cell
 from ..declare.cells.basic import BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import DropoutWrapper, MultiRNNCell
@@ -19,8 +18,9 @@ from ..declare.functions.sequences import gather_last
 from ..declare.parameters import parameter
 from ..declare.placeholders import placeholder
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, shown
 from ..program.program import Program, compile
+from ..support.arguments import check_within, flag, one_of, units, whole_number
+from ..support.errors import DtypeError, shown
 
 CELLS: dict[str, Callable[[int], Cell]] = {"rnn": BasicRNNCell, "lstm": LSTMCell, "gru": GRUCell}
 POOLINGS = ("last", "mean")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import array_of
-from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from ..support.arguments import array_of
+from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
 from .checks import REMEDY, check_array
 
 TOGETHER = 1024

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..allocation import bytes_of, reserve
-from ..errors import ArgumentError, FileError, OutOfMemoryError
+from ..support.allocation import bytes_of, reserve
+from ..support.errors import ArgumentError, FileError, OutOfMemoryError
 from .atomic_file import as_path, replace_file
 from .read_file import open_file, read_file
 from .sealed_safetensors import is_intact, metadata_of, seal

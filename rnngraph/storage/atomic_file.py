@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ArgumentError, DtypeError, FileError, shown
+from ..support.errors import ArgumentError, DtypeError, FileError, shown
 from .locks import try_lock
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from ..allocation import reserve
-from ..errors import DtypeError, FileError
+from ..support.allocation import reserve
+from ..support.errors import DtypeError, FileError
 from .atomic_file import as_path, replace_file
 from .read_file import read_file
 from .sealed_safetensors import is_intact, metadata_of, seal

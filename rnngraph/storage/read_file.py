@@ -9,8 +9,8 @@ import os
 import stat
 from typing import BinaryIO
 
-from ..allocation import reserve
-from ..errors import FileError
+from ..support.allocation import reserve
+from ..support.errors import FileError
 from .atomic_file import as_path
 
 _KINDS = (

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import FileError
+from ..support.errors import FileError
 from .locks import locked_directory
 from .read_file import open_file
 

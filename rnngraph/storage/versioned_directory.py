@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..allocation import reserve
-from ..errors import FileError
+from ..support.allocation import reserve
+from ..support.errors import FileError
 from .atomic_file import as_path, replace_file, sync_directory
 from .locks import locked_directory
 from .read_file import open_file

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..declare.tensor import Tensor
-from ..public import api as _api
+from ..support.api_guard import api as _api
 from . import (
     app,
     compat,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..errors import DtypeError, shown
-from ..public import api as _api
+from ..support.api_guard import api as _api
+from ..support.errors import DtypeError, shown
 from .core.names import missing as _missing
 
 __all__ = ("as_bytes", "as_str", "as_text")

@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 
 from .. import tf1
-from ..errors import Where, is_ours
+from ..support.errors import Where, is_ours
 from .core.absent import GUIDE, remedy
 from .core.errors import NotImportableError
 from .local_data import digits

@@ -14,7 +14,7 @@ from unittest import mock as mock
 import numpy as np
 
 from ..declare.nest import is_leaf
-from ..public import api as _api
+from ..support.api_guard import api as _api
 from .core.graph import get_default_graph, reset_default_graph, set_random_seed
 from .core.names import missing as _missing
 from .core.session import BaseSession, Session, get_default_session, present_session

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, Where, warn
 from ..ir.text.fingerprint import fingerprint
 from ..program.program import Program
 from ..storage.checkpoint_file import read, unpacked, write
+from ..support.errors import FileError, Where, warn
 from .fit.history import History
 from .fit.position import Position
 from .optimization.optimizers import Optimizer, optimizer_from, optimizer_text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import flag, positive_or_none, whole_number
-from ..errors import DtypeError, GraphError, Where, shown
 from ..program.program import Program
 from ..runtime.native.recomputation import checked_recompute
+from ..support.arguments import flag, positive_or_none, whole_number
+from ..support.errors import DtypeError, GraphError, Where, shown
 from .optimization.optimizers import Adam, Optimizer, check_methods
 from .optimization.pruning import Prune
 from .ranks.ranks import Ranks

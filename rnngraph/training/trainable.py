@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, Where, shown, warn
 from ..passes.gradients.autodiff import unreached
 from ..program.program import Program
+from ..support.errors import ArgumentError, DtypeError, NameLookupError, Where, shown, warn
 from .optimization.pruning import is_named
 
 

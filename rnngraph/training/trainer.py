@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal, Never, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import flag
 from ..batching.sources import GivenExamples
-from ..display.html import folded, headed, table
-from ..errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
-from ..forks import WAITING, give_way
 from ..ir.graph import Graph
-from ..missing import OF_TRAINERS, Uncalled
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
-from ..public import api, no_more
 from ..runtime.calls.results import Result
 from ..runtime.calls.signatures import one_mapping
 from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.recomputation import AUTO, Recompute
 from ..runtime.native.stages import stage_text
-from ..stage_text import StageText
 from ..storage.checkpoint_file import packed, unpacked
+from ..support.api_guard import api, no_more
+from ..support.arguments import flag
+from ..support.attribute_hints import OF_TRAINERS, Uncalled
+from ..support.display.html import folded, headed, table
+from ..support.errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
+from ..support.forks import WAITING, give_way
+from ..support.stage_text import StageText
 from .checkpoint import KIND, Checkpoint, contents, save
 from .fit.evaluation import Metric
 from .fit.history import History
@@ -40,7 +40,7 @@ from .ranks.ranks import Ranks
 from .ranks.start import stepper_of
 
 if TYPE_CHECKING:
-    from ..profile.profile import Profile
+    from ..inspection.profile.profile import Profile
 
 Callback = Callable[["Trainer", dict[str, float]], Any]
 

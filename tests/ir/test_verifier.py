@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnngraph.errors import VerifyError, Where
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.text.parser import ParseError, parse
 from rnngraph.ir.types import TensorType, TupleType, size
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify, verify_stored
+from rnngraph.support.errors import VerifyError, Where
 
 ROW = TensorType("float32", (size("B"), 3))
 

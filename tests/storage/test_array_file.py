@@ -105,7 +105,7 @@ def test_a_small_file_of_many_zeros_is_refused_where_there_is_no_memory(tmp_path
     np.savez_compressed(tmp_path / "a.npz", w=np.zeros(20_000_000))
     assert (tmp_path / "a.npz").stat().st_size < 1_000_000
     with (
-        patch("rnngraph.allocation.limits", lambda: iter([(100_000_000, "left")])),
+        patch("rnngraph.support.allocation.limits", lambda: iter([(100_000_000, "left")])),
         pytest.raises(rg.OutOfMemoryError, match=r"what .*a\.npz holds"),
     ):
         read_arrays(tmp_path / "a.npz", "arrays")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnngraph import tf1 as tf
-from rnngraph.errors import RnnGraphError, ShapeError
+from rnngraph.support.errors import RnnGraphError, ShapeError
 
 
 @pytest.fixture(autouse=True)

@@ -306,7 +306,7 @@ made.parameters.save(sys.argv[4])
 
 def script(directory: Path, kind: str, epochs: int, name: str) -> list[str]:
     here = Path(__file__).parent
-    text = SCRIPT.format(tests=str(here.parent), here=str(here))
+    text = SCRIPT.format(tests=str(here.parent / "helpers"), here=str(here))
     return [sys.executable, "-c", text, str(directory / name), kind, str(epochs), str(directory / f"{name}.npz")]
 
 

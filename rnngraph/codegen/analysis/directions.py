@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ...errors import GraphError
 from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import derivatives_of, is_final, runs_backward, scans_behind
 from ...ir.types import Dim
+from ...support.errors import GraphError
 from .node_kinds import adds_up, is_view
 
 Directions = Mapping[tuple[Node, Dim | None], bool]

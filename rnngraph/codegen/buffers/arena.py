@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ...errors import VerifyError
 from ...ir.types import Dim, Size, dim_text
+from ...support.errors import VerifyError
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.memory_check import Extent
 from ..loop_ir.nodes import Barrier, Buffer, Statement

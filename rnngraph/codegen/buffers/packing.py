@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ...errors import Where
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
+from ...support.errors import Where
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value, When

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import Where
 from ...ir.graph import Node
+from ...support.errors import Where
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block

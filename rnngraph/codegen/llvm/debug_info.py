@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from ..loop_ir.origins import Origins, layers_text
 
 DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')

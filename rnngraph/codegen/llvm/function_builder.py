@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from ...errors import ArgumentError
 from ...ir.sizes.polynomial import Floor, Size
+from ...support.errors import ArgumentError
 from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
 from ..loop_ir.origins import Origins, StatementOrigins
 from ..machine.target import Target

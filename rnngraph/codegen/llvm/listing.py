@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from ..loop_ir.origins import Origins, origins_text
 from .debug_info import DEFINITION
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.functions import Entry, Function
 from ..loop_ir.nodes import (

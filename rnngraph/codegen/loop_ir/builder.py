@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...errors import Where
 from ...ir.types import Dim, size
+from ...support.errors import Where
 from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...errors import Where
 from ...ir.types import Dim
+from ...support.errors import Where
 from .nodes import Buffer, Contract, Statement
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ...errors import VerifyError
+from ...support.errors import VerifyError
 from .effects import CallEffects, has_barrier, running_bodies
 from .functions import Function
 from .nodes import Barrier, Buffer, Call, Statement

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
-from ...errors import Where
 from ...ir.types import Dim, Size
+from ...support.errors import Where
 
 Index = Dim
 Place = tuple["Buffer", Index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import Where
+from ...support.errors import Where
 from .functions import Function, nested, origins_in
 from .nodes import Contract, Statement
 

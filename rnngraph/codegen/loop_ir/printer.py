@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from ...ir.types import SHORT_NAMES, dim_text, size
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from .functions import Function
 from .nodes import (
     Barrier,

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...errors import GraphError
+from ...support.errors import GraphError
 from .engine import Code, object_code
 from .target import Target, host
 

@@ -11,8 +11,8 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-from ...errors import GraphError
-from ...forks import Order, fork_lock
+from ...support.errors import GraphError
+from ...support.forks import Order, fork_lock
 from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import llvmlite.binding as llvm
 
-from ...errors import ArgumentError
+from ...support.errors import ArgumentError
 
 _LEVELS = {
     "x86-64-v2": ("x86-64-v2", "", 128, 16, False),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import Where
 from ...ir.types import size
+from ...support.errors import Where
 from ..buffers.packing import Panels
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function, origins_in

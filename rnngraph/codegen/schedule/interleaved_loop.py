@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import combinations
 
-from ...errors import VerifyError
 from ...ir.graph import Node
 from ...ir.types import size, substitute
+from ...support.errors import VerifyError
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..buffers.allocation import GroupMemory

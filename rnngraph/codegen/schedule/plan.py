@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...ir.types import Dim
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from ..buffers.arena import Arena
 from ..buffers.packing import PanelLayout
 from ..cost_model.work_sharing import Work

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ...ir.graph import Node
 from ...ir.types import dim_text
-from ...stage_text import StageLine, StageText
+from ...support.stage_text import StageLine, StageText
 from ..analysis.node_kinds import label_of
 from ..cost_model.work_sharing import Partition
 from ..kernels.active_rows import ActiveSteps

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from ...errors import VerifyError
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import ScanParts
 from ...ir.types import ITEM_BYTES, product, size
+from ...support.errors import VerifyError
 from ..analysis.kernel_fusion import fuse_body
 from ..analysis.node_kinds import is_view, label_of
 from ..analysis.row_lengths import LengthMask

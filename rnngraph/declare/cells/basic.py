@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arguments import flag, number, units
-from ...errors import ArgumentError, shown
-from ...missing import telling
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, number, units
+from ...support.attribute_hints import telling
+from ...support.errors import ArgumentError, shown
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
 from ..functions.basic import clip, concat, split

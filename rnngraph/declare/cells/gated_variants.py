@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arguments import number, units
-from ...errors import ArgumentError, ShapeError
+from ...support.arguments import number, units
+from ...support.errors import ArgumentError, ShapeError
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
 from ..functions.basic import concat, split, tanh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arguments import flag, number, units
+from ...support.arguments import flag, number, units
 from ..cell import Scope
 from ..functions.activations import activation_function, relu
 from ..functions.basic import clip, concat, sigmoid, split, tanh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arguments import units
+from ...support.arguments import units
 from ..cell import Cell, InnerCell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.activations import activation_function
 from ..tensor import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...arguments import flag, number
-from ...errors import DtypeError, ShapeError, StructureError
+from ...support.arguments import flag, number
+from ...support.errors import DtypeError, ShapeError, StructureError
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper, check_cell
 from ..functions.basic import concat, sigmoid, split
 from ..functions.randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of

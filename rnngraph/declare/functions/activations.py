@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ...arguments import flag
-from ...errors import ArgumentError, DtypeError, shown
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import flag
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..tensor import Tensor, as_tensor
 from .basic import (
     abs,

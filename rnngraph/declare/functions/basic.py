@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...arguments import entries, flag, whole_number
-from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon, whole_quotient
 from ...ir.types import size as named_size
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import entries, flag, whole_number
+from ...support.errors import DtypeError, ShapeError, shown
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product, pair
 

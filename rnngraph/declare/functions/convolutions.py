@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...arguments import flag, one_of, whole_number
-from ...arguments import units as positive
-from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.attributes import MOST_DIVISOR
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, one_of, whole_number
+from ...support.arguments import units as positive
+from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..layer import within

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arguments import whole_number
-from ...errors import ArgumentError, DtypeError, ShapeError
 from ...ir.types import FLOATS, INTEGERS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, DtypeError, ShapeError
 from ..cell import Cell, Scope
 from ..drivers import dynamic_rnn
 from ..tensor import Tensor, build, constant

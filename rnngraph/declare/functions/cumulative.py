@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import flag
-from ...errors import DtypeError, Where, user_line
 from ...ir.types import FLOATS, Dim, product
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag
+from ...support.errors import DtypeError, Where, user_line
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
-from ...errors import DtypeError, ShapeError
 from ...ir.attributes import MOST_DIVISOR
 from ...ir.sizes.polynomial import CLAMPED, least
 from ...ir.types import INTEGERS, Dim
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import dimension, one_axis, where
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...arguments import check_positive, flag, number
-from ...arguments import units as positive_units
-from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import check_positive, flag, number
+from ...support.arguments import units as positive_units
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..initializers import Initializer, initializer_of
 from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name, with_update

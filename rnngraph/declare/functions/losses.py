@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.graph import topological
 from ...ir.types import FLOATS, INTEGERS
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..tensor import Tensor, build, like
 from .basic import (
     abs,

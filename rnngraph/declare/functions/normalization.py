@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
-from ...errors import DtypeError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import DtypeError, ShapeError, shown
 from ..tensor import Tensor, as_tensor, build
 from .basic import Axis, one_axis, reduce_mean, sqrt, square
 

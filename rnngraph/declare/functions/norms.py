@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import entries
-from ...errors import ArgumentError, NotOfferedError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import entries
+from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ..tensor import Tensor, as_tensor
 from .basic import (
     Axis,

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import flag, number, whole_number
-from ...errors import ArgumentError, ShapeError, shown
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, number, whole_number
+from ...support.errors import ArgumentError, ShapeError, shown
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import (
     Axis,

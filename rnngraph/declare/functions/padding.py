@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import one_of
-from ...errors import ArgumentError, ShapeError, Where, shown, user_line, warn
 from ...ir.sizes.polynomial import Dim, ceil_divide, floor_divide
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import one_of
+from ...support.errors import ArgumentError, ShapeError, Where, shown, user_line, warn
 from ..tensor import Tensor, as_tensor, build, like
 from .basic import concat, one_axis
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import number
-from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import number
+from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant, like
 from .basic import cast, cos, log1p, sqrt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
 from ..tensor import Tensor, as_tensor, build
 from .basic import cast
 

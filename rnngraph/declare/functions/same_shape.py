@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import DtypeError, ShapeError
 from ...ir.types import INTEGERS, Dim, Shape
+from ...support.errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, build, like
 
 

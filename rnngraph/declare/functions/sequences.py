@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import product
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import DtypeError, ShapeError, shown
 from ..tensor import Tensor, build
 from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, where
 from .same_shape import lengths_of_rows

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import flag, number
-from ...errors import DtypeError
 from ...ir.types import FLOATS, Dim
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, number
+from ...support.errors import DtypeError
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import (
     Axis,

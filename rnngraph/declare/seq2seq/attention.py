@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ...arguments import flag, units
-from ...errors import DtypeError, ShapeError, Where, user_line
 from ...ir.types import FLOATS
-from ...missing import telling
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import flag, units
+from ...support.attribute_hints import telling
+from ...support.errors import DtypeError, ShapeError, Where, user_line
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
     concat,

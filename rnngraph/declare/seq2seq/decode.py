@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.sizes.table import SizeTable, open_size
 from ...ir.types import FLOATS, Dim, TensorType, meet_declared, symbols_of
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ..cell import Cell, InnerCell, check_cell
 from ..driver import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max

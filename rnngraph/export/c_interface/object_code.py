@@ -12,8 +12,8 @@ from ...codegen.llvm.module import module_lines
 from ...codegen.machine.alignment import padded
 from ...codegen.machine.engine import linked_code
 from ...codegen.machine.target import Target
-from ...errors import Where
-from ...stage_text import StageLine, StageText
+from ...support.errors import Where
+from ...support.stage_text import StageLine, StageText
 from .dispatch import dispatchers
 from .llvm_text import Data, attributes_text
 from .nets import ExportedNet, ExportedSequence, ExportedStream

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...codegen.machine.target import Target
-from ...errors import FileError
+from ...support.errors import FileError
 
 SECONDS = 120
 

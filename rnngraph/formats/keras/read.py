@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from ...errors import FileError, NotReadableError
 from ...ir.node import Namer
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import FileError, NotReadableError
 from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net

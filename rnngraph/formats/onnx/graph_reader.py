@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
+from ...support.errors import FileError, RnnGraphError, shown
 from ..steps import Value
 from .core.known import Deferred, Operand, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs

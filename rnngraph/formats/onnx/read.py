@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...arguments import array_of
 from ...declare.placeholders import can_name_size
-from ...errors import DtypeError, NameLookupError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import DtypeError, NameLookupError, ShapeError, shown
 from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net

@@ -15,8 +15,8 @@ from ...declare.functions.elementary import angles, hyperbolic, logarithms, norm
 from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
 from ...declare.tensor import Tensor
-from ...errors import RnnGraphError
 from ...ir.types import Dim, Size, product
+from ...support.errors import RnnGraphError
 from ..script import Script
 from ..steps import Step, Value
 from .loop import Carried, Entries, Inner, Loop, Place, Shared, operands_of, replaced

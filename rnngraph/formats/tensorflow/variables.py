@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import reserve
-from ...errors import FileError, RnnGraphError
-from ...public import api
 from ...storage.atomic_file import as_path
 from ...storage.read_file import open_file
+from ...support.allocation import reserve
+from ...support.api_guard import api
+from ...support.errors import FileError, RnnGraphError
 from ..reading import bytes_of_file, not_readable
 from . import sorted_table
 from .checksums import masked_crc

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ...errors import DtypeError
 from ...storage.atomic_file import as_path, replace_file
+from ...support.errors import DtypeError
 from .checksums import masked_crc
 from .sorted_table import MAGIC, PLAIN
 from .variables import DTYPES

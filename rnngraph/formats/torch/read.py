@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError, MissingExtraError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, MissingExtraError, shown
 from ..net import Net
 from ..reading import not_readable
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
+from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ..expressions import identifier, input_name
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ...forks import Order, fork_lock
+from ...support.forks import Order, fork_lock
 from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import empty
-from ...errors import Where
+from ...support.allocation import empty
+from ...support.errors import Where
 from ..graph import Graph, Node, make
 from ..ops import OPS
 from ..printer import SCAN_WORDS

@@ -6,7 +6,7 @@ import linecache
 import re
 from collections.abc import Collection, Iterable
 
-from ...errors import Where
+from ...support.errors import Where
 from ..graph import Node
 
 _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")

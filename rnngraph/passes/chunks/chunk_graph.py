@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import GraphError, Where
 from ...ir.build import number
 from ...ir.graph import Graph, Node, make, substitute_attribute
 from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
+from ...support.errors import GraphError, Where
 from .pace import Pace
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View
 

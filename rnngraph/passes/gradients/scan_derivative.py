@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...errors import GraphError
 from ...ir.build import unbroadcast, zeros
 from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.ops import OPS
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import FLOATS
+from ...support.errors import GraphError
 from ..loops.lifting import aligned
 from .adjoints import Adjoints, active_nodes
 

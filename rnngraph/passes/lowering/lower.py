@@ -16,10 +16,10 @@ from ...declare.nest import flatten, pack, paths
 from ...declare.parameters import ParameterSpec, layer_of
 from ...declare.placeholders import RESERVED, placeholder_names
 from ...declare.state import named, public
-from ...errors import ArgumentError, GraphError, Where
 from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
+from ...support.errors import ArgumentError, GraphError, Where
 from .context import Context
 from .lowered import GIVEN, INNER, TAP, Lowered, kept_label
 from .names import Layers, Names, settle

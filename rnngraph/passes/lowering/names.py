@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ...declare.driver import Driver
 from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName
-from ...errors import ArgumentError, Where
 from ...ir.graph import Node
 from ...ir.node import Namer
+from ...support.errors import ArgumentError, Where
 
 
 @dataclass

@@ -8,11 +8,11 @@ import numpy as np
 
 from ...declare.driver import Driver, DriverOperands
 from ...declare.parameter_maps import RANDOM
-from ...errors import GraphError, ShapeError, Where
 from ...ir.graph import Node, topological
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.text.source import assigned_names
 from ...ir.types import Dim, TensorType
+from ...support.errors import GraphError, ShapeError, Where
 from .context import Context
 from .random_nodes import units_of
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import DtypeError, ShapeError, Where
 from ...ir.graph import Node, make
 from ...ir.node import Namer
 from ...ir.sizes.table import SizeTable, declaration_order
 from ...ir.types import Dim, dim_text, size, substitute, symbols_of
+from ...support.errors import DtypeError, ShapeError, Where
 from .names import Layers
 
 

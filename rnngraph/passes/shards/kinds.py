@@ -9,12 +9,12 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
-from ...errors import GraphError
 from ...ir.axes import counts
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, ends_of_loop
 from ...ir.types import Dim, Shape, Size, product
+from ...support.errors import GraphError
 
 FIRST_ROW = "first_row"
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...errors import GraphError
 from ...ir.axes import counts
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
+from ...support.errors import GraphError
 from .kinds import Kind, Numbers, Rows, Summed, Whole, factors_of, kind_of, scan_kinds
 
 TOTAL, FIRST = "total/", "first_shard"

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DtypeError, FileError, GraphError, OutOfMemoryError, RnnGraphError, Where
 from ...runtime.graph_source import GraphSource
 from ...runtime.parameters import Parameters
 from ...storage.checkpoint_file import packed, unpacked
+from ...support.errors import DtypeError, FileError, GraphError, OutOfMemoryError, RnnGraphError, Where
 from ...version import __version__
 from .json_form import is_int
 from .save_load import VERSION, WEIGHTS, WRONG, SavedSettings, SavedSource, files_of, source_from, weights_file

@@ -16,8 +16,8 @@ from ...declare.initializers import Constant, Lost, initializer_from, initialize
 from ...declare.nest import fold
 from ...declare.parameters import ParameterSpec
 from ...declare.state import tuple_type
-from ...errors import Where
 from ...ir.types import DTYPES, TensorType
+from ...support.errors import Where
 
 INITIAL = "initializer/"
 MOST_NESTED = 32

@@ -17,10 +17,8 @@ import numpy as np
 from safetensors.numpy import load as arrays_from
 from safetensors.numpy import save as arrays_text
 
-from ...allocation import reserve
 from ...declare.description import Described
 from ...declare.nest import flatten, paths
-from ...errors import FileError, GraphError, OutOfMemoryError
 from ...ir.attributes import MOST_UNROLLED
 from ...ir.graph import Graph, Node
 from ...ir.text.complete import complete_text, same_graph
@@ -40,6 +38,8 @@ from ...runtime.native.weight_options import (
 from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
 from ...storage.versioned_directory import read_directory, write_directory
+from ...support.allocation import reserve
+from ...support.errors import FileError, GraphError, OutOfMemoryError
 from ...version import __version__
 from .json_form import (
     check,

@@ -8,9 +8,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ...allocation import LARGE
-from ...forks import Order, fork_lock
 from ...ir.types import TensorType
+from ...support.allocation import LARGE
+from ...support.forks import Order, fork_lock
 from ..direct.direct_code import DIRECT
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry

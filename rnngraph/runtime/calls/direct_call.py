@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...allocation import LARGE, bytes_of
 from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MOST, RANGE, SEQUENCE, SHARE, Node, Plan, Record
 from ...declare.nest import SHALLOW, fold, height
 from ...ir.types import FLOATS, evaluate
+from ...support.allocation import LARGE, bytes_of
 from ..direct.direct_code import DIRECT
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, NameLookupError, StructureError, Where, shown
 from ...passes.lowering.lowered import Lowered
+from ...support.errors import ArgumentError, NameLookupError, StructureError, Where, shown
 from .nested_feeds import names_under, spread
 
 _AS_MAPPING = "as one mapping from placeholder to array, not as"

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import LARGE, bytes_of, reserve
-from ...arguments import refuse_mask
-from ...errors import DtypeError, RnnGraphError, ShapeError, StructureError, Where, shown
 from ...ir.sizes.table import SizeTable
 from ...ir.types import Size, TensorType, dim_text, symbols_of
+from ...support.allocation import LARGE, bytes_of, reserve
+from ...support.arguments import refuse_mask
+from ...support.errors import DtypeError, RnnGraphError, ShapeError, StructureError, Where, shown
 from .signatures import lies_in_rows
 
 Sizes = dict[str, int]

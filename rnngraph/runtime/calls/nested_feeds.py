@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...declare.nest import arranged, flatten, map_leaves, matched
-from ...errors import Where
+from ...support.errors import Where
 
 Tree = dict[str, Any]
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import Where
 from ...ir.axes import NodeAxes
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
@@ -19,6 +18,7 @@ from ...ir.ops import OPS
 from ...ir.printer import names_of
 from ...ir.types import FLOATS, Dim
 from ...passes.gradients.autodiff import PREFIX
+from ...support.errors import Where
 
 
 @dataclass(frozen=True)

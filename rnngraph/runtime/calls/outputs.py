@@ -11,9 +11,9 @@ from numpy import ndarray
 from numpy.lib.array_utils import byte_bounds
 
 from ...declare.nest import fold, is_leaf, paths
-from ...errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown
 from ...ir.graph import Node
 from ...ir.types import FLOATS
+from ...support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown
 from .results import Result
 
 _CONTIGUOUS, _OWNS_DATA, _WRITEABLE = 0x1, 0x4, 0x400  # NumPy's flags

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ...allocation import bytes_of, empty, maker
+from ...support.allocation import bytes_of, empty, maker
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock
 from ..native.entry import NativeEntry, Sized

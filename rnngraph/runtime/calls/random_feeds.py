@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...allocation import bytes_of, reserve
 from ...ir.axes import time_sizes
 from ...ir.types import Dim, evaluate
 from ...passes.lowering.lowered import SEED_INPUTS
+from ...support.allocation import bytes_of, reserve
 from ..native.optimized_graph import OptimizedGraph
 
 

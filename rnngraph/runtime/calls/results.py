@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...declare.nest import SHALLOW, children, fold, height, is_leaf
-from ...missing import OF_RESULTS, Named, Uncallable
+from ...support.attribute_hints import OF_RESULTS, Named, Uncallable
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""

@@ -12,8 +12,8 @@ from ...codegen.direct_calls.plan import API_WORDS, BEGIN, TRY, Api
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
-from ...errors import RnnGraphError
-from ...forks import Order, fork_lock
+from ...support.errors import RnnGraphError
+from ...support.forks import Order, fork_lock
 from ..native.aligned_memory import address
 from ..native.object_cache import Cache, key_of
 from .python_api import function_of, is_offered, method_of, table_of

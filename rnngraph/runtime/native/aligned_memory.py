@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import empty
+from ...support.allocation import empty
 
 LINE = 64
 

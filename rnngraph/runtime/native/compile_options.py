@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.target import Target
-from ...errors import ArgumentError, shown
 from ...ir.attributes import MOST_UNROLLED
 from ...passes.quantization.reduced_weights import ReducedWeights
+from ...support.errors import ArgumentError, shown
 from .notices import Notices
 from .object_cache import Cache
 from .weight_options import FLOAT32, WeightRules, reduction

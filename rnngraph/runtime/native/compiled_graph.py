@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
 from ...declare.description import Described
-from ...errors import GraphError
 from ...ir.graph import Graph
 from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
 from ...passes.pipeline import Pass
+from ...support.allocation import bytes_of, reserve
+from ...support.errors import GraphError
 from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...allocation import LARGE, bytes_of, reserve
 from ...codegen.machine.engine import Code, Native
 from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
-from ...forks import Order, fork_lock
 from ...ir.types import evaluate
+from ...support.allocation import LARGE, bytes_of, reserve
+from ...support.forks import Order, fork_lock
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes

@@ -20,9 +20,9 @@ import numpy as np
 
 from ...codegen.machine.engine import versions
 from ...codegen.machine.interface import ObjectCode
-from ...errors import ArgumentError, DtypeError, Where, shown, warn
 from ...storage.atomic_file import as_path, replace_file
 from ...storage.locks import locked_byte
+from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from .object_file import from_bytes, to_bytes
 
 MOST_BYTES = 256 << 20

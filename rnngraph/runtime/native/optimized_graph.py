@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from ...errors import ShapeError, Where
-from ...forks import Order, fork_lock
 from ...ir.axes import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
@@ -21,6 +19,8 @@ from ...passes.recomputation.recompute import Recompute
 from ...passes.simplify import Simplify
 from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully
+from ...support.errors import ShapeError, Where
+from ...support.forks import Order, fork_lock
 from .compile_options import CompileOptions
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...codegen.machine.line_table import ObjectLines, Row, Symbol, read_lines
-from ...errors import FileError, GraphError, Where
+from ...support.errors import FileError, GraphError, Where
 from .compiled_graph import CompiledGraph
 from .entry import NativeEntry
 

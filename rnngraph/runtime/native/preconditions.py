@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ShapeError, Where
 from ...ir.equal_sizes import equalities_of
 from ...ir.graph import Graph, Node
 from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, evaluate, symbols_of
+from ...support.errors import ShapeError, Where
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
 """Feeds, and axes of each."""

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from ...allocation import LARGE, limits
-from ...arguments import whole_number
-from ...errors import ArgumentError, Where, shown
 from ...ir.attributes import MOST_DIVISOR
+from ...support.allocation import LARGE, limits
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, Where, shown
 
 Recompute = int | Literal["auto"] | None
 """Steps that are computed again together, ``"auto"`` where memory says so, or None for never."""

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ShapeError, Where
 from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
 from ...ir.graph import Graph, Node
 from ...ir.sizes.polynomial import floors_of
 from ...ir.type_rules import parted
 from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
+from ...support.errors import ShapeError, Where
 
 MOST_OVER_STEPS = 1 << 48
 """Elements of a value at all the steps that compute it, as if each step's were kept."""

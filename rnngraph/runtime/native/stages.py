@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...codegen.machine.engine import assembly
-from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.pipeline import forbidden, run
-from ...stage_text import StageLine, StageText
+from ...support.errors import NameLookupError, shown
+from ...support.stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
 from .optimized_graph import open_sizes
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from fnmatch import translate
 from typing import Any
 
-from ...arguments import flag, one_of
 from ...codegen.machine.target import Target
-from ...errors import ArgumentError, DtypeError, shown
 from ...passes.lowering.lowered import Lowered
 from ...passes.quantization.reduced_weights import NarrowKind, ReducedWeights
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, one_of
+from ...support.errors import ArgumentError, DtypeError, shown
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16", "int8")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
 
-from ...errors import GraphError, Where
 from ...ir.axes import counts
 from ...ir.graph import Graph, Node, symbols_of_node, topological
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
+from ...support.errors import GraphError, Where
 
 APART, STEPS, FINAL = "apart", "steps", "final"
 """What a value is to time: the same at all steps, one for each step, or known once the last step is done."""

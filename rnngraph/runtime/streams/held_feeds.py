@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
 from ...ir.types import TensorType
+from ...support.errors import NameLookupError, ShapeError, Where, did_you_mean, shown
 from ..calls.feeds import convert, rank_of, solve_sizes
 from .independent_rows import row_axis
 from .step_graph import StepGraph

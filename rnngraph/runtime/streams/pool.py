@@ -9,9 +9,11 @@ from typing import Any, Generic, Never
 
 import numpy as np
 
-from ...arguments import entries
 from ...declare.nest import paths
-from ...errors import (
+from ...support.api_guard import api, no_more
+from ...support.arguments import entries
+from ...support.attribute_hints import Uncalled
+from ...support.errors import (
     ArgumentError,
     DtypeError,
     GraphError,
@@ -20,9 +22,7 @@ from ...errors import (
     shown,
     user_line,
 )
-from ...forks import WAITING, Order, fork_lock, give_way
-from ...missing import Uncalled
-from ...public import api, no_more
+from ...support.forks import WAITING, Order, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...allocation import empty
 from ...codegen.machine import row_steps as words
 from ...codegen.machine.engine import Code, Native, object_code
 from ...codegen.machine.target import host
 from ...ir.types import evaluate
+from ...support.allocation import empty
 from ..calls.prepared_call import whole
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError, Where, shown
+from ...support.errors import ShapeError, Where, shown
 
 
 def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...errors import GraphError, NameLookupError, Where
 from ...ir.types import evaluate
+from ...support.errors import GraphError, NameLookupError, Where
 from ..calls.call_cache import run_once
 from ..calls.feeds import solve_sizes
 from ..parameters import Parameters

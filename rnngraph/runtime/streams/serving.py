@@ -13,10 +13,10 @@ from time import monotonic
 from typing import Any, NamedTuple, Never
 from weakref import WeakSet
 
-from ...arguments import flag, number, whole_number
-from ...errors import ArgumentError, GraphError
-from ...missing import Unindexed
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag, number, whole_number
+from ...support.attribute_hints import Unindexed
+from ...support.errors import ArgumentError, GraphError
 
 LONGEST_WAIT = 3600.0
 

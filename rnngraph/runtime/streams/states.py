@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...declare.nest import flatten, matched
-from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
 from ...ir.types import evaluate
+from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
 from ..calls.call_cache import run_once
 from ..calls.feeds import convert, solve_sizes
 from ..calls.results import result_of

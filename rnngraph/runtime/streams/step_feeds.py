@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import NameLookupError, ShapeError, user_line
+from ...support.errors import NameLookupError, ShapeError, user_line
 from ..calls.feeds import convert, rank_of
 from .row_graph import RowPort
 from .row_steps import RowSteps

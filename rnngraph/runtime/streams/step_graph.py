@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...declare.nest import flatten
-from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, lengths_of, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
@@ -23,6 +22,7 @@ from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.pipeline import forbidden, rounding, run
+from ...support.errors import ShapeError, Where
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph

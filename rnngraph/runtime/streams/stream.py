@@ -8,7 +8,11 @@ from typing import Any, Generic, Never
 import numpy as np
 
 from ...declare.nest import paths
-from ...errors import (
+from ...ir.axes import output_row_axes
+from ...ir.types import Size, evaluate, substitute
+from ...support.api_guard import api, no_more
+from ...support.attribute_hints import Uncalled
+from ...support.errors import (
     NameLookupError,
     ShapeError,
     StructureError,
@@ -17,10 +21,6 @@ from ...errors import (
     shown,
     user_line,
 )
-from ...ir.axes import output_row_axes
-from ...ir.types import Size, evaluate, substitute
-from ...missing import Uncalled
-from ...public import api, no_more
 from ..calls.direct_call import Held
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, solve_sizes

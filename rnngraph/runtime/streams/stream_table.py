@@ -7,9 +7,9 @@ from typing import Any, Never
 
 import numpy as np
 
-from ...allocation import zeros
-from ...errors import GraphError, ShapeError, user_line
-from ...missing import OF_HANDLES, Telling
+from ...support.allocation import zeros
+from ...support.attribute_hints import OF_HANDLES, Telling
+from ...support.errors import GraphError, ShapeError, user_line
 from .row_graph import RowPort
 from .row_steps import RowSteps
 

@@ -13,9 +13,9 @@ from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.parameters import ScopeName
 from ...declare.state import named, public
 from ...declare.tensor import Tensor, build, constant
-from ...errors import CallError, DtypeError, ShapeError, shown, user_line
 from ...ir.types import Size, product
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import CallError, DtypeError, ShapeError, shown, user_line
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import behind

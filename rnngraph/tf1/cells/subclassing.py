@@ -8,8 +8,8 @@ from typing import Any
 from ...declare.cell import Cell, Scope
 from ...declare.nest import flatten
 from ...declare.tensor import Tensor, build
-from ...errors import ArgumentError
 from ...ir.types import product
+from ...support.errors import ArgumentError
 from ..core.names import dtype_name
 from ..core.scopes import variable_scope
 from ..core.sizes import size_tensor

@@ -9,8 +9,8 @@ from typing import Any
 from ...declare.cell import Cell, Scope, Wrapper, shared, snake_case
 from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName, Specs
-from ...errors import ArgumentError, DtypeError, Where, shown, user_line, warn
 from ...ir.types import TensorType
+from ...support.errors import ArgumentError, DtypeError, Where, shown, user_line, warn
 from ..core.graph import Graph, get_default_graph
 from ..core.scopes import VariableScope, present_scope
 from ..core.variables import cell_variable

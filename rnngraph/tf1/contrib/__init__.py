@@ -7,15 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
-from . import crf as crf
-from . import framework as framework
-from . import layers as layers
-from . import learn as learn
-from . import legacy_seq2seq as legacy_seq2seq
-from . import rnn as rnn
-from . import seq2seq as seq2seq
-from . import slim as slim
-from . import training as training
+from . import crf, framework, layers, learn, legacy_seq2seq, rnn, seq2seq, slim, training
 
 __all__ = (
     "crf", "framework", "layers", "learn", "legacy_seq2seq", "rnn", "seq2seq", "slim", "training",

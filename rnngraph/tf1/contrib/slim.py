@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ...public import api
+from ...support.api_guard import api
 from ..core.names import Namespace
 from ..core.names import missing as _missing
 from ..ops.initializers import variance_scaling_initializer, xavier_initializer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...declare.functions import activations, layers, normalization
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
-from ...errors import NotOfferedError
+from ...support.errors import NotOfferedError
 
 GUIDE = "docs/tf1.md#what-is-not-offered"
 _COMPILED = "program = rg.compile(outputs, loss=loss), then "

@@ -13,7 +13,7 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, constant, holds_tensors
 from ...ir.types import FLOATS
-from ...public import handed_on
+from ...support.api_guard import handed_on
 from .graph import get_default_graph
 from .sizes import slices_by_sizes, with_clamped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import RnnGraphError
+from ...support.errors import RnnGraphError
 
 
 class OpError(RnnGraphError, RuntimeError):

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...allocation import zeros
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
 from ...ir.graph import Node
 from ...program.program import Program, compile_beside
-from ...public import api
+from ...support.allocation import zeros
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
 from .errors import InvalidArgumentError
 from .order import Order
 from .rolling.cuts import Cut

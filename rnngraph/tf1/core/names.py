@@ -9,8 +9,8 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.public_types import check_dtype
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, NotOfferedError
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, NotOfferedError
 from .absent import not_offered
 
 NARROW = ("int8", "uint8", "int16", "uint16")

@@ -8,14 +8,14 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ...arguments import array_of
 from ...declare.nest import flatten
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
-from ...errors import DtypeError, ShapeError, shown, user_line
 from ...ir.graph import Node
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import DtypeError, ShapeError, shown, user_line
 from .conversion import floats_adopted
 from .graph import get_default_graph
 from .variable import ExtraVariable, Variable

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...declare.tensor import Tensor, build
-from ...errors import NotOfferedError, user_line
 from ...ir.graph import Node, topological
+from ...support.errors import NotOfferedError, user_line
 from .absent import GUIDE
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...declare.nest import is_leaf, packer
 from ...declare.tensor import Tensor
-from ...errors import shown, user_line, warn
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile_beside
+from ...support.errors import shown, user_line, warn
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
 from .operations import Operation, Step

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...declare.parameters import ParameterSpec
-from ...errors import NotOfferedError
 from ...ir.graph import Node, topological
+from ...support.errors import NotOfferedError
 from .absent import GUIDE
 from .operations import Operation, Step
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown, user_line
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, shown, user_line
 from .graph import Graph, get_default_graph
 from .names import initializer_from
 

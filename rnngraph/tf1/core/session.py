@@ -12,9 +12,9 @@ import numpy as np
 
 from ...declare.nest import flatten, fold, is_constant, is_leaf
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, StructureError, shown
 from ...ir.graph import Node
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from .errors import FailedPreconditionError
 from .graph import CURRENT, Graph, entered, graph_of
 from .operations import Operation

@@ -12,11 +12,11 @@ from ...declare.functions.indexing import clamped_slice, is_far
 from ...declare.parameter_maps import RANDOM
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, build, constant
-from ...errors import ShapeError, shown
 from ...ir.graph import Node, topological
 from ...ir.sizes.polynomial import size as size_named
 from ...ir.sizes.table import declaration_order
 from ...ir.types import INTEGERS, Dim, Size, TensorType
+from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
 MOST_AXES, LARGEST = 32, 1 << 62

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import DtypeError, ShapeError, shown
 from .conversion import extend_operators, of_graph
 from .graph import get_default_graph
 from .names import DType

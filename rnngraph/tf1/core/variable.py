@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.initializers import draw
 from ...declare.parameters import ParameterSpec, parameter_node
 from ...declare.tensor import Tensor, declared
-from ...errors import DtypeError
+from ...support.errors import DtypeError
 
 
 class Variable(Tensor):

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of, checked_name
 from ...declare.initializers import Constant, Initializer, initializer_of, zeros
 from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...ir.types import FLOATS, TensorType
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import array_of, checked_name
+from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from .graph import GraphKeys, get_default_graph
 from .names import dtype_name, initializer_from
 from .operations import Assign, Group, Initialize, Operation

@@ -10,8 +10,8 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
-from ...errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
 from .loop import Function, as_value, branch, called, fits
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, StructureError, shown
 from ...ir.types import Dim
+from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from ..core.operations import behind
 from .loop import Function, Loop, as_value, called, first_axis
 

@@ -12,10 +12,10 @@ from ...declare.functions import basic as functions
 from ...declare.parameters import ScopeName, Specs
 from ...declare.tensor import Tensor, constant
 from ...declare.trace import Trace, tracing
-from ...errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ...ir.graph import Node, make, remake, topological
 from ...ir.types import Dim, TensorType, meet_declared
-from ...public import taking
+from ...support.api_guard import taking
+from ...support.errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ..core.absent import GUIDE
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name

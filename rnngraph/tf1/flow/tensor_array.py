@@ -10,9 +10,9 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, build, constant
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Dim
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import dtype_name
 from ..core.sizes import anchored, size_tensor, sizes_in
 from ..ops.functions import constant as tf_constant

@@ -8,9 +8,9 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build, constant
-from ...errors import DtypeError, NotOfferedError, ShapeError, StructureError
 from ...ir.graph import Node, topological
 from ...ir.types import Dim, TensorType
+from ...support.errors import DtypeError, NotOfferedError, ShapeError, StructureError
 from ..core.absent import GUIDE
 from ..core.operations import behind
 from ..core.sizes import anchored, known_size, sizes_in

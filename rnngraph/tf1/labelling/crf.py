@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of
 from ...declare.cell import Cell, Scope
 from ...declare.driver import Run
 from ...declare.functions import basic as functions
@@ -17,9 +16,10 @@ from ...declare.functions.losses import real_steps
 from ...declare.functions.statistics import logsumexp
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import DtypeError, ShapeError, shown, user_line
 from ...ir.types import FLOATS, INTEGERS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import DtypeError, ShapeError, shown, user_line
 from ..core.operations import operation
 from ..core.variables import get_variable
 

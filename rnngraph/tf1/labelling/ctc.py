@@ -12,8 +12,8 @@ from ...declare.functions import basic as functions
 from ...declare.functions.ctc import NEVER
 from ...declare.functions.losses import real_steps
 from ...declare.tensor import Tensor, as_tensor, build, constant
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import refuse
 from ..core.operations import operation
 from ..flow.loop import Loop

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
-from ...errors import ArgumentError, ShapeError
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, ShapeError
 from ..core.names import refuse
 from ..core.operations import operation
 from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits

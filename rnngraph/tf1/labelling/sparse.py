@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...allocation import zeros
 from ...declare.functions import basic as functions
 from ...declare.functions.losses import real_steps
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, NotOfferedError, shown
 from ...ir.types import INTEGERS
-from ...public import api
+from ...support.allocation import zeros
+from ...support.api_guard import api
+from ...support.errors import DtypeError, NotOfferedError, shown
 from ..core.absent import GUIDE
 from ..core.errors import InvalidArgumentError
 from ..core.graph import Derived, get_default_graph

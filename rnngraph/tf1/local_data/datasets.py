@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import check_within, number, whole_number
-from ...errors import FileError
-from ...public import api
 from ...storage.read_file import open_file
+from ...support.api_guard import api
+from ...support.arguments import check_within, number, whole_number
+from ...support.errors import FileError
 from .digits import FILES, idx
 from .stored import Pair, arrays_of, place_of, rows_of, words_of
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of, whole_number
-from ...errors import ArgumentError, FileError, ShapeError
-from ...public import api
 from ...storage.atomic_file import as_path
 from ...storage.read_file import open_file
+from ...support.api_guard import api
+from ...support.arguments import array_of, whole_number
+from ...support.errors import ArgumentError, FileError, ShapeError
 from ..core.errors import NotFoundError
 from ..core.names import dtype_name
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of, one_of, whole_number
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of, one_of, whole_number
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 
 _MOST = 1 << 31
 """Numbers that vectors of classes may have."""

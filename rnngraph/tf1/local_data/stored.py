@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
-from ...errors import ArgumentError, FileError
 from ...storage.array_file import read_npz
 from ...storage.atomic_file import as_path
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, FileError
 from ..core.errors import NotFoundError
 
 FOLDER = os.path.join("~", ".keras", "datasets")

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
-from ...errors import ArgumentError, DtypeError, FileError, shown
-from ...public import api
 from ...storage.atomic_file import as_path, replace_file
 from ...storage.read_file import open_file
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, DtypeError, FileError, shown
 
 _WORDS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+(?=[A-Z])|['\w\-]+")
 _LARGEST = 1 << 30

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import ShapeError, shown
 from ...ir.types import FLOATS
+from ...support.errors import ShapeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Assign
 from ..core.variables import Variable

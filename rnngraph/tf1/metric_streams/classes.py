@@ -7,7 +7,7 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
-from ...public import api
+from ...support.api_guard import api
 from ..core.scopes import name_scope
 from ..ops.selection import confusion_matrix
 from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted

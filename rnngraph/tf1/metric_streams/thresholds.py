@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import whole_number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, constant
-from ...errors import ArgumentError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, shown
 from ..core.scopes import name_scope
 from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
 

@@ -9,8 +9,8 @@ from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import powers
 from ...declare.tensor import Tensor, as_tensor, pair, take_slice
-from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
+from ...support.errors import ArgumentError, ShapeError
 from ..core.operations import operation
 from ..core.sizes import sizes_in, slice_between
 from .numbers import floordiv

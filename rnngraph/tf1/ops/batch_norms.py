@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.functions import basic, layers
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import DtypeError, NotOfferedError, shown
+from ...support.errors import DtypeError, NotOfferedError, shown
 from ..core.absent import GUIDE
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation

@@ -9,8 +9,8 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.functions.indexing import axis_indices
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import INTEGERS, Dim, meet_declared, product
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.operations import operation
 
 

@@ -16,8 +16,8 @@ from ...declare.functions.elementary.powers import power
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...declare.tensor import constant as make_constant
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Size, product
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import cast_to, dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, reshaped, sizes_in

@@ -16,8 +16,8 @@ import numpy as np
 
 from ...declare import initializers
 from ...declare.initializers import Initializer, fans
-from ...errors import ArgumentError
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError
 from ..core.names import dtype_name
 from .random import fixed_sizes, started
 

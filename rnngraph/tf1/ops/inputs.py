@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import entries
 from ...declare import drivers
 from ...declare.cell import Cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import entries
+from ...support.errors import DtypeError, ShapeError, shown
 from ..cells.subclassing import as_written, first_state
 from ..cells.variables import both_ways, driver_scope
 from ..core.graph import get_default_graph

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...arguments import flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, convolutions, layers
 from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, constant
-from ...errors import ArgumentError, DtypeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import flag
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import get_default_graph
 from ..core.names import refuse
 from ..core.operations import behind, operation

@@ -11,8 +11,8 @@ from ...declare.functions import losses
 from ...declare.functions.same_shape import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
-from ...errors import ArgumentError, ShapeError
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, ShapeError
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.names import Namespace
 from ..core.operations import operation

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...declare.nest import flatten as _flatten
 from ...declare.structures import map_structure
-from ...public import api as _api
+from ...support.api_guard import api as _api
 from ..core.names import missing as _missing
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import check_positive, flag
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, constant
-from ...errors import ArgumentError, ShapeError
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import check_positive, flag
+from ...support.errors import ArgumentError, ShapeError
 from ..core.graph import GraphKeys
 from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope, variable_scope

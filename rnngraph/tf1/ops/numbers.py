@@ -12,8 +12,8 @@ from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, pair
-from ...errors import ArgumentError, DtypeError, shown
 from ...ir.types import FLOATS
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import number, whole_number
 from ...declare.functions import basic as functions
 from ...declare.functions.randomness import by_graph, salt_of
 from ...declare.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, ones, zeros
 from ...declare.parameters import ScopeName
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, as_tensor, build, constant
-from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ...ir.types import FLOATS, INTEGERS, Dim
+from ...support.arguments import number, whole_number
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import operation

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...arguments import check_within
 from ...declare.functions import basic as functions
 from ...declare.functions import layers
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import check_within
+from ...support.errors import DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import present_scope
 from ..core.variables import penalize

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arguments import array_of
 from ...declare.functions import basic as functions
 from ...declare.functions import orders
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
-from ...errors import ArgumentError, NotOfferedError, ShapeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ..core.absent import GUIDE
 from ..core.names import dtype_name
 from ..core.operations import operation

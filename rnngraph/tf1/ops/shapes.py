@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, Size, product
+from ...support.arguments import number
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Never
 
-from ...errors import ArgumentError, DtypeError, is_ours, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, is_ours, shown
 from .flags import FLAGS
 
 

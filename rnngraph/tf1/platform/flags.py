@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 
 _TRUE, _FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
 

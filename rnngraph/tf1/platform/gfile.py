@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from ...errors import ArgumentError, FileError, shown
-from ...public import api
 from ...storage.atomic_file import as_path
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, FileError, shown
 from ..core.errors import NotFoundError
 
 _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for binary in ("", "b")}

@@ -6,9 +6,9 @@ import logging as _logging
 import sys
 from typing import Any
 
-from ...arguments import whole_number
-from ...errors import DtypeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import whole_number
+from ...support.errors import DtypeError, shown
 
 DEBUG, INFO, WARN, ERROR, FATAL = (
     _logging.DEBUG, _logging.INFO, _logging.WARNING, _logging.ERROR, _logging.CRITICAL,

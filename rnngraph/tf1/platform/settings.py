@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 
 _PART = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\[\s*(?P<place>\d+)\s*\])?\s*=\s*(?P<value>\[[^\]]*\]|[^,\[]*)(?:,|$)\s*")
 _WORDS = {"true": True, "1": True, "false": False, "0": False}

@@ -11,8 +11,8 @@ from ...declare.functions.losses import real_steps
 from ...declare.nest import flatten, map_leaves, pack
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
-from ...errors import ArgumentError, DtypeError, shown, user_line
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, shown, user_line
 from ..cells.variables import variables_of
 from ..core.graph import get_default_graph
 from ..core.operations import behind

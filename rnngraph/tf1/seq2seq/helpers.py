@@ -8,9 +8,9 @@ from typing import Any
 from ...declare.functions import basic as functions
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..flow.tensor_array import TensorArray
 from ..ops.functions import argmax, concat, embedding_lookup, zeros_like
 from ..ops.random import multinomial, random_uniform

@@ -10,8 +10,8 @@ from ...declare.cell import Cell, check_cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, name_scope, variable_scope
 from ..core.variables import get_variable

@@ -9,8 +9,8 @@ from ...declare.cell import Cell, check_cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, ShapeError
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, ShapeError
 from ..cells.subclassing import RNNCell
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
-from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.operations import operation
 from ..ops.functions import cast, reshape
 from ..ops.losses import sparse_softmax_cross_entropy_with_logits

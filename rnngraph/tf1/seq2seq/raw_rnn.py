@@ -8,8 +8,8 @@ from typing import Any
 from ...declare.cell import check_cell
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
-from ...errors import StructureError, shown
-from ...public import taking
+from ...support.api_guard import taking
+from ...support.errors import StructureError, shown
 from ..core.operations import behind
 from ..core.scopes import variable_scope
 from ..flow.tensor_array import TensorArray

@@ -11,9 +11,9 @@ from ...declare.functions import basic as functions
 from ...declare.functions.statistics import reduce_all
 from ...declare.nest import flatten, map_leaves, pack
 from ...declare.tensor import Tensor, as_tensor, build, constant
-from ...errors import DtypeError, NotOfferedError, ShapeError, shown
 from ...ir.graph import Node, topological
 from ...ir.types import INTEGERS, Dim, TensorType
+from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..core.absent import GUIDE
 from ..core.sizes import anchored, known_size
 from ..flow.counting import Counts

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, FileError, shown
 from ...formats.tensorflow.checksums import masked_crc
-from ...public import api
 from ...storage.atomic_file import as_path
 from ...storage.read_file import open_file
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, FileError, shown
 from ..core.graph import Graph
 from .drawing import graph_def as drawn
 from .messages import Event, Summary

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ...errors import ArgumentError, DtypeError, FileError, did_you_mean, shown
 from ...formats.tensorflow.messages import fields
 from ...formats.tensorflow.writing import varint
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, FileError, did_you_mean, shown
 
 DOUBLE, FLOAT, INT, TEXT, BYTES, DOUBLES, STRINGS = "double", "float", "int", "text", "bytes", "doubles", "strings"
 _EMPTY: dict[str, Callable[[], Any]] = {

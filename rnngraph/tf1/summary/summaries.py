@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import array_of, whole_number
 from ...declare.tensor import Tensor, as_tensor
-from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import array_of, whole_number
+from ...support.errors import DtypeError, ShapeError, shown
 from ..core.errors import InvalidArgumentError
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation

@@ -10,9 +10,9 @@ import numpy as np
 from ...declare.initializers import zeros
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown
 from ...ir.types import FLOATS
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation, specs_of
 from ..core.variable import Variable

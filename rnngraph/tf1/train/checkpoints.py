@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import FileError
 from ...formats.tensorflow.variables import read_tf1_variables
-from ...public import api
 from ...storage.atomic_file import as_path, replace_file
 from ...storage.read_file import open_file
+from ...support.api_guard import api
+from ...support.errors import FileError
 from ..core.errors import NotFoundError
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import check_positive
 from ...declare.functions import basic as functions
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, as_tensor, build, constant, declared
-from ...errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
 from ...passes.lowering.lowered import INNER
 from ...program.callable_graph import by_name
-from ...public import api
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...support.api_guard import api
+from ...support.arguments import check_positive
+from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.absent import GUIDE
 from ..core.graph import get_default_graph

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...declare.initializers import Constant
 from ...declare.tensor import Tensor, build
-from ...errors import ArgumentError, DtypeError, shown
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import variable_scope
 from ..core.variables import get_variable

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...arguments import check_positive, check_within, number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, GraphError, shown
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import check_positive, check_within, number
+from ...support.errors import ArgumentError, DtypeError, GraphError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
 from ..core.variable import Variable

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, shown, user_line, warn
 from ...formats.tensorflow.variables import read_tf1_variables
 from ...formats.tensorflow.writing import write_variables
-from ...public import api
 from ...storage.atomic_file import as_path
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
 from ..core.errors import InvalidArgumentError, NotFoundError
 from ..core.graph import get_default_graph
 from ..core.session import present_session

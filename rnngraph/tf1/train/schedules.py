@@ -11,8 +11,8 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary.powers import power
 from ...declare.tensor import Tensor, as_tensor, constant
-from ...errors import ArgumentError
-from ...public import api
+from ...support.api_guard import api
+from ...support.errors import ArgumentError
 from ..core.graph import GraphKeys, graph_of
 from ..core.session import present_session
 from ..core.variables import get_variable

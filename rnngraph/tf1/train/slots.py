@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, NotOfferedError
 from ...passes.train_step import SLOT
+from ...support.errors import ArgumentError, NotOfferedError
 from ..core.absent import GUIDE
 from ..core.scopes import present_scope
 from ..core.variable import ExtraVariable, Variable

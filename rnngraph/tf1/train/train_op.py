@@ -10,8 +10,8 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, build, constant
-from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, topological
+from ...support.errors import ArgumentError, DtypeError, shown
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.operations import Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ...errors import DtypeError, Where, shown
+from ...support.errors import DtypeError, Where, shown
 
 
 def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
@@ -21,7 +21,7 @@ def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
 
 def _instead(item: Any) -> str:
     """Return the remedy for what is no function, such as a callback of another framework."""
-    from ...foreign import name_instead  # for an error only
+    from ...support.migration_hints import name_instead  # for an error only
 
     if instead := name_instead(type(item).__name__):
         return f"; {instead}"

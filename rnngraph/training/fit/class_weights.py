@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import is_number
 from ...batching.batches import Batches
 from ...batching.sources import BatchSource
-from ...errors import ArgumentError, DtypeError, GraphError, Where, shown
 from ...ir.graph import Graph, Node
 from ...passes.label_weights import Labelled, labelled_losses
+from ...support.arguments import is_number
+from ...support.errors import ArgumentError, DtypeError, GraphError, Where, shown
 
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 

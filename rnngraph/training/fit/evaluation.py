@@ -10,9 +10,9 @@ import numpy as np
 from ...batching.examples import as_array
 from ...batching.sources import BatchSource
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
 from ...program.program import Program
-from ...public import taking
+from ...support.api_guard import taking
+from ...support.errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
 from .history import VALIDATION
 from .padding_check import PaddingCheck
 

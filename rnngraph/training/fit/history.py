@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...arguments import one_of, whole_number
-from ...display.charts import Line, panels
-from ...display.html import headed, table
-from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
-from ...missing import OF_HISTORIES, Named, Telling
-from ...public import api
 from ...storage.atomic_file import as_path, replace_file
+from ...support.api_guard import api
+from ...support.arguments import one_of, whole_number
+from ...support.attribute_hints import OF_HISTORIES, Named, Telling
+from ...support.display.charts import Line, panels
+from ...support.display.html import headed, table
+from ...support.errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

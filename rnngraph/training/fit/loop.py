@@ -14,9 +14,9 @@ import numpy as np
 
 from ...batching.batches import Batch
 from ...batching.sources import BatchSource
-from ...errors import ArgumentError, DtypeError, NonFiniteError, RnnGraphError, Where, shown
-from ...forks import give_way
 from ...runtime.calls.non_finite import NonFinite
+from ...support.errors import ArgumentError, DtypeError, NonFiniteError, RnnGraphError, Where, shown
+from ...support.forks import give_way
 from ..optimization.schedules import Schedule, plateau_of
 from ..ranks.ranks import Ranks
 from ..ranks.start import take_changes

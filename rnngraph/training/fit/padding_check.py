@@ -15,11 +15,11 @@ from ...batching.clocks import clock_of
 from ...batching.further_padding import Feeds, PaddedRow, TimeAxes, padded_row
 from ...batching.input_axes import sequence_lengths
 from ...batching.padding_safety import unproven
-from ...errors import GraphError, RnnGraphError, Where
 from ...ir.graph import Node
 from ...program.inference_graph import InferenceGraph
 from ...program.program import Program
 from ...runtime.parameters import Parameters
+from ...support.errors import GraphError, RnnGraphError, Where
 
 TOLERANCE = 3e-5
 """Relative difference that rounding explains: sums over more steps may be added in another order."""

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import flag, is_number, one_of, whole_number
 from ...batching.batches import Batches, Layout
 from ...batching.examples import as_array
 from ...batching.input_axes import ProgramInputs, layout_of, lengths_placeholder, without_training
 from ...batching.sources import BatchSource, Iterated, Reader, are_batches, are_examples, source_of
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
-from ...public import taking
 from ...storage.atomic_file import as_path
+from ...support.api_guard import taking
+from ...support.arguments import flag, is_number, one_of, whole_number
+from ...support.errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
 from ..optimization.optimizers import optimizer_text
 from ..optimization.schedules import plateau_of
 from ..ranks.ranks import Ranks

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...batching.sources import Cursor
-from ...errors import CallError, Where
 from ...program.program import Program
+from ...support.errors import CallError, Where
 from .history import History
 from .padding_check import PaddingCheck
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ...arguments import check_positive, check_within, flag, is_number, use_plain_numbers
 from ...declare.functions.basic import maximum, sqrt, square
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, DtypeError, StructureError, Where, shown, user_line, warn
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import check_positive, check_within, flag, is_number, use_plain_numbers
+from ...support.errors import ArgumentError, DtypeError, StructureError, Where, shown, user_line, warn
 from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
 Slots = Mapping[str, Tensor]

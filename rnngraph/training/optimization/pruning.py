@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import check_within, whole_number
-from ...errors import ArgumentError, DtypeError, NameLookupError, Where, shown
-from ...public import api
+from ...support.api_guard import api
+from ...support.arguments import check_within, whole_number
+from ...support.errors import ArgumentError, DtypeError, NameLookupError, Where, shown
 
 
 @api

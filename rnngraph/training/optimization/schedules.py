@@ -9,9 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ...arguments import check_not_negative, check_positive, flag, is_number, one_of, use_plain_numbers, whole_number
-from ...errors import ArgumentError, DtypeError, shown, user_line, warn
-from ...public import api, taking
+from ...support.api_guard import api, taking
+from ...support.arguments import (
+    check_not_negative,
+    check_positive,
+    flag,
+    is_number,
+    one_of,
+    use_plain_numbers,
+    whole_number,
+)
+from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
 
 
 @api

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...allocation import empty
+from ...support.allocation import empty
 
 ALIGNED = 64
 """Bytes: a value begins where a vector does."""

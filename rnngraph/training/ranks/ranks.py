@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ...errors import ArgumentError, DtypeError, RanksError, RnnGraphError, Where, shown
+from ...support.errors import ArgumentError, DtypeError, RanksError, RnnGraphError, Where, shown
 from ..steps.deferred_interrupt import DeferredInterrupt
 from .exchange import Exchange
 

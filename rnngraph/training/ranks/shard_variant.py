@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import GraphError, Where
 from ...ir.graph import Graph, topological
 from ...ir.types import TensorType
 from ...passes.shards.kinds import Kind, Rows, Summed
@@ -15,6 +14,7 @@ from ...passes.shards.shard import FIRST, Sharded
 from ...passes.train_step import SUM
 from ...runtime.calls.prepared_call import PreparedCall
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...support.errors import GraphError, Where
 from ..steps.fetches import FETCH
 from ..steps.step_runner import NativeStep, StepVariant
 from ..steps.train_state import TrainState

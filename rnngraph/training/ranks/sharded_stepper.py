@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import GraphError, ShapeError, Where
 from ...passes.gradients.autodiff import PREFIX
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...passes.shards.kinds import Rows
 from ...passes.shards.shard import FIRST
 from ...passes.train_step import SUM
+from ...support.errors import GraphError, ShapeError, Where
 from ..steps.batch_rows import BatchRows, rows_of
 from ..steps.fetches import Fetch
 from ..steps.step_runner import NativeStep

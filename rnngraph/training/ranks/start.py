@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...arguments import whole_number
-from ...errors import ArgumentError, DtypeError, RnnGraphError, Where
 from ...ir.text.fingerprint import fingerprint
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where
 from ..optimization.optimizers import Optimizer, optimizer_text
 from ..optimization.pruning import prune_text
 from ..steps.stepper import Stepper

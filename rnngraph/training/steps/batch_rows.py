@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...batching.input_axes import layout_of, likely_names
-from ...errors import ArgumentError, GraphError, ShapeError, Where
 from ...ir.axes import axis_of_sizes, lengths_of, state_rows
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, Size, size
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
+from ...support.errors import ArgumentError, GraphError, ShapeError, Where
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 
 import numpy as np
 
-from ...allocation import empty
+from ...support.allocation import empty
 
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:

@@ -10,11 +10,11 @@ import numpy as np
 
 from ...declare.nest import flatten, is_constant, is_leaf, map_leaves, paths
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
 from ...program.program import Program
 from ...runtime.calls.results import giver
 from ...runtime.class_names import BARE
+from ...support.errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 
 FETCH = "fetch/"
 MOST_FETCHES = 64

@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from ...errors import ArgumentError, Where
+from ...inspection.profile.calls import checked_seconds, profile_of
+from ...inspection.profile.profile import Profile
 from ...passes.lowering.lowered import SHOWN
-from ...profile.calls import checked_seconds, profile_of
-from ...profile.profile import Profile
 from ...runtime.calls.prepared_call import SEED
 from ...runtime.native.entry import NativeEntry
+from ...support.errors import ArgumentError, Where
 from .step_runner import NativeStep
 from .stepper import Stepper
 

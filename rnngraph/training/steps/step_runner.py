@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...declare.nest import flatten
-from ...errors import GraphError, ShapeError, Where
 from ...ir.graph import topological
 from ...ir.types import evaluate
 from ...passes.lowering.lowered import GIVEN, Lowered
@@ -18,6 +17,7 @@ from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
+from ...support.errors import GraphError, ShapeError, Where
 from .batch_rows import require_rows
 from .fetches import FETCH, Fetch
 from .step_buffers import StepMemory

@@ -9,7 +9,6 @@ import numpy as np
 from ...declare.nest import flatten, matched
 from ...declare.parameters import layer_of
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, ShapeError, StructureError, Where, shown
 from ...ir.graph import Graph, Node, with_lines, with_sizes
 from ...ir.types import TensorType
 from ...passes.gradients.autodiff import with_parameters
@@ -19,6 +18,7 @@ from ...passes.pipeline import Pass
 from ...passes.shards.shard import Sharded, shard
 from ...passes.train_step import AddGradients, GiveGradients, TrainStep, gradients_graph, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...support.errors import DtypeError, ShapeError, StructureError, Where, shown
 from ..optimization.optimizers import is_own, numbers_of, slots_of
 from .batch_rows import BatchRows
 from .fetches import Fetch

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import Where
-from ...forks import Order, fork_lock
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.direct_call import Held
 from ...runtime.calls.prepared_call import SEED
+from ...support.errors import Where
+from ...support.forks import Order, fork_lock
 from .fetches import Fetch, Fetches
 from .prepared_train_step import PreparedTrainStep
 from .step_runner import NativeStep, StepVariant

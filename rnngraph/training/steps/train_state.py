@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import reserve, zeros
-from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SHARE, SLOT, SUM, updates_of
 from ...program.program import Program
 from ...runtime.native.recomputation import AUTO, Recompute
+from ...support.allocation import reserve, zeros
+from ...support.errors import Where
 from ..optimization.optimizers import Optimizer, numbers_of, slots_of
 from ..optimization.pruning import Prune
 from .applied_gradients import AppliedGradients

@@ -39,8 +39,8 @@ from rnngraph.codegen.loop_ir.nodes import (
     When,
 )
 from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
-from rnngraph.errors import VerifyError
 from rnngraph.ir.types import Size, size
+from rnngraph.support.errors import VerifyError
 
 A, B, C = (Buffer(name, "float32") for name in "abc")
 ONE, OTHER = Buffer("one", "float32"), Buffer("other", "float32")

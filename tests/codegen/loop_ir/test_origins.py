@@ -31,7 +31,7 @@ from rnngraph.codegen.loop_ir.nodes import (
 )
 from rnngraph.codegen.loop_ir.origins import StatementOrigins, layers_text, origins_text
 from rnngraph.codegen.loop_ir.renaming import renamed, work_of
-from rnngraph.errors import Where
+from rnngraph.support.errors import Where
 
 ONE, OTHER = Where("net.py", 3, "rnn/cell_0"), Where("net.py", 3, "rnn/cell_1")
 LATER = Where("net.py", 7, "dense", "backward")

@@ -26,8 +26,8 @@ from rnngraph.codegen.schedule import scheduler
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.plan_text import plan_text
 from rnngraph.codegen.schedule.scheduler import schedule
-from rnngraph.errors import VerifyError
 from rnngraph.ir.interpreter import interpret
+from rnngraph.support.errors import VerifyError
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
 Arrays = dict[str, np.ndarray]

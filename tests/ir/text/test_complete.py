@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from rnngraph.errors import Where
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.text.complete import complete_text, same_graph
 from rnngraph.ir.text.parser import ParseError, parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.ir.verifier import verify_stored
+from rnngraph.support.errors import Where
 
 ROWS = TensorType("float32", (size("B"), 20))
 ODD = np.array([0x7FC00001, 0xFFC00000], np.uint32).view(np.float32)

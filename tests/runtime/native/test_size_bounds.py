@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.errors import Where
 from rnngraph.ir.attributes import dim as dim_rule
 from rnngraph.ir.axes import lengths_of
 from rnngraph.ir.graph import Graph, make
@@ -23,6 +22,7 @@ from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 from rnngraph.runtime.native.optimized_graph import open_sizes
 from rnngraph.runtime.native.size_bounds import MOST_OVER_STEPS, bounds_of
+from rnngraph.support.errors import Where
 
 
 def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnngraph import tf1 as tf
-from rnngraph.errors import RnnGraphError
+from rnngraph.support.errors import RnnGraphError
 
 DATA, TARGETS = np.random.RandomState(1).randn(6, 3), np.random.RandomState(2).randn(6, 1)
 

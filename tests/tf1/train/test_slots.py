@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnngraph import tf1 as tf
-from rnngraph.errors import ArgumentError, NotOfferedError
+from rnngraph.support.errors import ArgumentError, NotOfferedError
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from rnngraph.errors import ArgumentError, RanksError
+from rnngraph.support.errors import ArgumentError, RanksError
 from rnngraph.training.ranks.exchange import Exchange
 from rnngraph.training.ranks.packed import Packed, Packing
 from rnngraph.training.ranks.ranks import Ranks

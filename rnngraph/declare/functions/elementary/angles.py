@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor, pair
 from ..basic import abs, atan, cos, equal, logical_and, sin, sqrt, where
 from ..rounding import round

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor
 from ..basic import abs, clip, equal, exp, expm1, log, log1p, sign, sqrt, where
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor, pair
 from ..basic import abs, clip, equal, exp, log, log1p, logical_and, logical_or, maximum, minimum, stop_gradient, where
 from ..rounding import round

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor
 from ..basic import clip, erf, exp, where
 from ..rounding import round

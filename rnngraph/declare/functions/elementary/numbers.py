@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.types import FLOATS
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor, binary, build, constant, pair
 from ..basic import abs, equal, maximum, minimum, not_equal, where
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import DtypeError
 from ....ir.types import INTEGERS
-from ....public import api
+from ....support.api_guard import api
+from ....support.errors import DtypeError
 from ...tensor import UFUNCS, Tensor, as_tensor, binary, build, constant, divided, pair
 from ..basic import abs, equal, logical_or, maximum, minimum, sqrt, where
 from .numbers import INFINITY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....ir.types import FLOATS, INTEGERS
-from ....public import api
+from ....support.api_guard import api
 from ...tensor import UFUNCS, Tensor, as_tensor, binary, build, like, pair
 from ..rounding import floor
 

@@ -13,8 +13,8 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
-from ....allocation import reserve
-from ....errors import FileError
+from ....support.allocation import reserve
+from ....support.errors import FileError
 from ...reading import MOST_BYTES, Record, bytes_of_file, json_of
 from .hdf5 import SIGNATURE, Hdf5
 

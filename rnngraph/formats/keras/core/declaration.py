@@ -12,8 +12,8 @@ import numpy as np
 from ....declare.functions.activations import ACTIVATIONS
 from ....declare.functions.basic import cast
 from ....declare.parameters import parameter
-from ....errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
 from ....ir.types import FLOATS, Dim, Size
+from ....support.errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
 from ...script import Script
 from ...steps import Value
 from .configuration import Layer, leaves_of

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ....allocation import reserve
-from ....errors import FileError, MissingExtraError
+from ....support.allocation import reserve
+from ....support.errors import FileError, MissingExtraError
 from ...reading import MOST_BYTES
 from .object_header import lengths_of_texts
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....errors import FileError
+from ....support.errors import FileError
 from .archive import Opened
 from .configuration import Layer
 

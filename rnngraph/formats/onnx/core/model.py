@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ....allocation import reserve
-from ....errors import FileError, MissingExtraError, shown
 from ....storage.read_file import open_file
+from ....support.allocation import reserve
+from ....support.errors import FileError, MissingExtraError, shown
 from ...reading import MOST_BYTES, bytes_of_file
 
 WHAT = "an ONNX file"

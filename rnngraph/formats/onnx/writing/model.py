@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ....allocation import reserve
-from ....arguments import whole_number
-from ....errors import ArgumentError, DtypeError, FileError, GraphError, Where, shown, user_line
 from ....ir.graph import Graph, Node
 from ....program.callable_graph import CallableGraph
 from ....program.program import Program
-from ....public import api
 from ....storage.atomic_file import as_path, replace_file
 from ....storage.read_file import open_file
+from ....support.allocation import reserve
+from ....support.api_guard import api
+from ....support.arguments import whole_number
+from ....support.errors import ArgumentError, DtypeError, FileError, GraphError, Where, shown, user_line
 from .loops import loop_writer
 from .operators import Writer
 from .protobuf import HEAD, serialized

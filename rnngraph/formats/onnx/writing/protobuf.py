@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ....errors import MissingExtraError
 from ....ir.graph import Node
 from ....ir.types import Size, TensorType, dim_text
+from ....support.errors import MissingExtraError
 from ....version import __version__
 from .operators import ELEMENT_TYPES
 from .scope import Body, Model, Operator

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Where
 from ....ir.graph import Node
 from ....ir.node import Namer
 from ....ir.types import TensorType
+from ....support.errors import Where
 
 
 @dataclass

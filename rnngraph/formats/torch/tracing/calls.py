@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ....errors import Where, is_ours
+from ....support.errors import Where, is_ours
 from .names import WEIGHT_HOOKS
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ....errors import Where
+from ....support.errors import Where
 from ...steps import Value
 from .values import Lazy
 

@@ -14,8 +14,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ....declare.functions.basic import cast, reshape, transpose
-from ....errors import RnnGraphError, Where
 from ....ir.types import Dim, Size
+from ....support.errors import RnnGraphError, Where
 from ...expressions import identifier
 from ...layers import declare_parameter
 from ...rolling.lifting import OF_EACH_ELEMENT

@@ -14,8 +14,8 @@ from ....declare.nest import flatten, pack
 from ....declare.state import public, resolve, stated
 from ....declare.tensor import Tensor
 from ....declare.trace import States
-from ....errors import ArgumentError, DtypeError
-from ....public import taking
+from ....support.api_guard import taking
+from ....support.errors import ArgumentError, DtypeError
 from ...cells.calls import within_step
 from ...cells.variables import checked_reuse, reusing
 from ...core.graph import get_default_graph

@@ -9,8 +9,8 @@ from ....declare.cell import Cell
 from ....declare.parameters import ScopeName
 from ....declare.seq2seq import attention
 from ....declare.tensor import Tensor
-from ....errors import NotOfferedError
-from ....public import api
+from ....support.api_guard import api
+from ....support.errors import NotOfferedError
 from ...core.graph import get_default_graph
 from ...core.names import dtype_name, refuse
 from ...core.scopes import layer_scope

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .....errors import Where
 from .....ir.graph import Node, make
 from .....ir.scan import ScanParts
+from .....support.errors import Where
 
 
 def without_loop(scan: Node) -> Sequence[Node] | None:

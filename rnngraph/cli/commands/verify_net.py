@@ -1,0 +1,124 @@
+"""``rnngraph verify``: a net that was read, and the file's own engine, on the same random feeds."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ...declare.nest import paths
+from ...ir.axes import rows_and_steps
+from ...ir.types import INTEGERS, Size, evaluate
+from ...program.program import Program
+from ...support.errors import ShapeError
+from .command_error import CommandError
+from .file_kinds import kind_of
+from .runtimes import SizesRefusedError, engine_of
+
+BATCHES, STEPS = (1, 3), (1, 7, 25, 100, 576, 1600)
+"""Sizes that are tried: rows, and every other open size, frames of sound among them."""
+MOST_STEPS = 3
+"""Numbers of steps that are compared, of those that a net takes."""
+
+Arrays = dict[str, np.ndarray]
+
+
+def verify_net(
+    program: Program, file: Path, tolerance: float, fixed: Mapping[str, Any], batches: Sequence[int],
+    steps: Sequence[int],
+) -> bool:  # fmt: skip
+    """Prints the largest differences; whether all lie within ``tolerance``, as shares of each output's largest number,
+    or of 1 where that is smaller.
+    """
+    if not isinstance(program.structure, dict):
+        raise CommandError("the program has one output without a name; compile {name: output}, as the file calls it")
+    names = [path for path, _ in paths(program.structure)]
+    run = engine_of(kind_of(file), file, names, fixed)
+    table = Table("batch", "steps", "output", "largest difference", "largest number")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    worst, count = 0.0, 0
+    refused: SizesRefusedError | None = None
+    for batch, length, feeds, ours in _calls(program, batches, steps):
+        try:
+            found = run(feeds)
+        except SizesRefusedError as error:  # a file may be made for one row, or for so many steps
+            refused = error
+            continue
+        count += 1
+        for name, theirs in found.items():
+            difference, scale = _difference(ours[name], theirs)
+            worst = max(worst, difference / max(scale, 1.0))
+            table.add_row(str(batch), str(length), name.replace("[", "\\["), f"{difference:.3g}", f"{scale:.3g}")
+    if not count and refused is not None:
+        raise refused
+    if not count:
+        raise CommandError(f"{file}: the net takes none of the sizes that were tried; give --batch and --steps")
+    console = Console(highlight=False, force_terminal=sys.stdout.isatty())
+    console.print(table)
+    verdict = "within" if worst <= tolerance else "over"
+    print(f"{file}: largest difference {worst:.3g} of an output's scale, {verdict} the tolerance of {tolerance:g}")
+    return worst <= tolerance
+
+
+def _calls(
+    program: Program, batches: Sequence[int], steps: Sequence[int]
+) -> Iterator[tuple[int, int, Arrays, Arrays]]:  # fmt: skip
+    """(batch, steps, feeds, results) of calls that the net takes."""
+    generator = np.random.default_rng(0)
+    for batch in batches:
+        taken = 0
+        for length in steps:
+            if taken == MOST_STEPS:
+                break
+            try:
+                feeds = _drawn(program, batch, length, generator)
+                results = program.inference(feeds)
+            except ShapeError:  # a net may need more steps, or have a declared batch
+                continue
+            taken += 1
+            yield batch, length, feeds, dict(paths(dict(results)))
+
+
+def _drawn(program: Program, batch: int, steps: int, generator: np.random.Generator) -> Arrays:
+    """Random numbers for all that is fed: integers within their ranges, lengths of at least one step."""
+    compiled = program.inference.compiled
+    graph = compiled.graph
+    outputs = tuple(name for name, _ in graph.outputs)
+    rows, _ = rows_and_steps(graph)
+    named = rows.symbol if isinstance(rows, Size) else None
+    sizes = compiled.likely(outputs, {name: batch if name == named else steps for name in graph.symbols})
+    ranges = {item.label: item for item in compiled.range_preconditions(outputs)}
+    feeds: Arrays = {}
+    for name, kind in program.inference.input_types().items():
+        shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
+        if math.prod(shape) > 1 << 26:
+            raise ShapeError(f"a feed {name} of shape {shape} is larger than what is compared")
+        if kind.dtype in INTEGERS:
+            found = ranges.get(name)
+            least = 1 if found is not None and found.text == "sequence_length" else 0
+            most = 1 if found is None else evaluate(found.low, sizes)
+            feeds[name] = generator.integers(least, max(most, least), shape, endpoint=True).astype(kind.dtype)
+        elif kind.dtype == "bool":
+            feeds[name] = generator.random(shape) < 0.5
+        else:
+            feeds[name] = generator.standard_normal(shape).astype(kind.dtype)
+    return feeds
+
+
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """The largest difference, infinite where shapes differ or one alone is finite, and the largest number of theirs."""
+    finite = np.abs(theirs[np.isfinite(theirs)], dtype=np.float64) if theirs.dtype.kind == "f" else np.abs(theirs * 1.0)
+    scale = float(finite.max(initial=0.0))
+    if ours.shape != theirs.shape:
+        return math.inf, scale
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(np.subtract(ours, theirs, dtype=np.float64))
+    difference[(ours == theirs) | ((ours != ours) & (theirs != theirs))] = 0.0
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max(initial=0.0)), scale

@@ -1,0 +1,64 @@
+"""``--weights``: the kinds in which a command's program multiplies, in place of the script's."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ...program.held_weights import warn_of_kinds_without_effect
+from ...program.program import Program
+from ...runtime.native.weight_options import ANY, WEIGHTS, Narrow
+from .command_error import CommandError
+
+FORCE = "force"
+HELP = (
+    f"kinds of weights in inference: {', '.join(WEIGHTS)}; int8:force for small ones, too; 'head/*=bfloat16' for "
+    "parameters of such names, may be repeated, and the first that matches counts (default: the program's)"
+)
+
+
+def weight_rule(text: str) -> tuple[str, Narrow]:
+    """Return one rule of ``KIND``, ``KIND:force`` or ``PATTERN=KIND``."""
+    pattern, _, kind = text.rpartition("=")
+    name, colon, force = kind.partition(":")
+    if name in ("embedded", "external"):
+        raise argparse.ArgumentTypeError(
+            f"{name} is no kind of weights; rnngraph export keeps parameters in a file of their own with --external"
+        )
+    if name not in WEIGHTS or (colon and force != FORCE):
+        raise argparse.ArgumentTypeError(f"{text!r} is no kind of weights; write {', '.join(WEIGHTS)}, or int8:force")
+    return pattern or ANY, Narrow(name, bool(colon))
+
+
+def add_weights(command: argparse.ArgumentParser) -> None:
+    """Add the argument to a command."""
+    command.add_argument(
+        "--weights", type=weight_rule, action="append", default=[], metavar="[PATTERN=]KIND[:force]", help=HELP
+    )
+
+
+def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Program:
+    """Return a program, or where there are rules one that shares its parameters and multiplies in these kinds."""
+    if not rules:
+        return program
+    patterns = [pattern for pattern, _ in rules]
+    twice = next((pattern for pattern in patterns if patterns.count(pattern) > 1), None)
+    if twice is not None:
+        raise CommandError(f"--weights has two kinds for {twice!r}")
+    options = program.options
+    kept = options.activations if options.activations in {narrow.kind for _, narrow in rules} else "float32"
+    changed = Program(
+        program.parts.source,
+        program.parameters,
+        program.seed,
+        options.target.name,
+        program.threads,
+        options.unroll,
+        options.cache or False,
+        tuple(rules),
+        kept,
+        options.notices,
+        options.sparse,
+    )
+    warn_of_kinds_without_effect(changed.inference, changed.options, None)
+    return changed

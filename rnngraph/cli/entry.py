@@ -1,0 +1,388 @@
+"""The command line: read, run and time graph scripts, and import nets of other formats.
+
+A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
+one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays, ``profile`` says where
+their time goes. In place of a script these take the directory of a saved program, or one that ``import`` wrote.
+``import`` makes a script of a file of another format, and ``verify`` compares the two.
+
+Exit codes: 0; 1 where the script or the file is at fault, or differences are too large; 2 where the command is at
+fault; 141 where the reader of a pipe went.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..ir.axes import time_sizes
+from ..program.callable_graph import CallableGraph
+from ..program.program import Program, load
+from ..runtime.calls.random_feeds import random_feeds
+from ..support.errors import ArgumentError, FileError, RnnGraphError
+from ..version import __version__
+from .commands.command_error import CommandError
+from .commands.export_net import export_net
+from .commands.file_kinds import SUFFIXES, fixed_input, script_of
+from .commands.progress import progress
+from .commands.show import show_change, show_stage
+from .commands.weight_arguments import add_weights, with_weights
+
+SCRIPT_NAME = "graph_script"
+"""``__name__`` of a script that is read and not run: a main block keeps still."""
+
+FEWEST_CALLS = 5
+
+_SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
+_FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
+_PROFILED = "step: of the script's trainer, or of Adam"
+_FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carries out one command; returns the exit code."""
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    command: Callable[[argparse.Namespace], int | None] = options.command
+    try:
+        code = command(options)
+        sys.stdout.flush()
+    except CommandError as error:
+        options.parser.print_usage(sys.stderr)
+        return _complain(error, 2)
+    except RnnGraphError as error:
+        is_of_command = isinstance(error, ArgumentError) and not isinstance(error, FileError) and error.where is None
+        if is_of_command:
+            options.parser.print_usage(sys.stderr)
+        return _complain(error, 2 if is_of_command else 1)
+    except BrokenPipeError:  # `rnngraph show … | head`: what is left in the buffer has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        _print_from_script(error, options.script)
+        return 1
+    return code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("rnngraph", description="Read, run and time recurrent networks.")
+    parser.add_argument("--version", action="version", version=f"rnngraph {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_show(commands.add_parser("show", help="print one stage between declaration and assembly"))
+    _add_run(commands.add_parser("run", help="run a graph script as Python does"))
+    _add_bench(commands.add_parser("bench", help="time compiling and calls of both graphs, on random arrays"))
+    where = "print where the time of calls goes, by layer, kernel and line"
+    _add_profile(commands.add_parser("profile", help=where))
+    page = "write one page that shows a net from the script to instructions"
+    _add_explore(commands.add_parser("explore", help=page))
+    _add_export(commands.add_parser("export", help="write the inference graph as native files for C and others"))
+    _add_import(commands.add_parser("import", help="make a script with its weights of a net in another format"))
+    compare = "compare what was imported with the file's own engine, on random arrays"
+    _add_verify(commands.add_parser("verify", help=compare))
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)  # whose usage errors show
+    return parser
+
+
+def _add_show(show: argparse.ArgumentParser) -> None:
+    show.add_argument("script", type=Path, help=_SCRIPT)
+    show.add_argument("--graph", choices=("inference", "training"), default="inference")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--stage", default="graph", help="graph (default), plan, loops, llvm, asm, a pass, …")
+    which.add_argument("--stages", action="store_true", help="list the stages, in order")
+    which.add_argument("--diff", metavar="PASS", help="what a pass changed")
+    show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
+    show.add_argument("--line", metavar="LINE", help="what comes from a line of a script: 39, or net.py:39")
+    show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
+    add_weights(show)
+    show.set_defaults(command=_show)
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--tf1", action="store_true", help="a script of TensorFlow 1.x: its imports get rnngraph.tf1")
+    run.add_argument("script", type=Path)
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the script")
+    run.set_defaults(command=_run)
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("script", type=Path, help=_SCRIPT)
+    _add_sizes(bench)
+    bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
+    add_weights(bench)
+    bench.set_defaults(command=_bench)
+
+
+def _add_profile(profile: argparse.ArgumentParser) -> None:
+    profile.add_argument("script", type=Path, help=_SCRIPT)
+    profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
+    _add_sizes(profile)
+    profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
+    _add_output(profile, "FILE", "where to draw roofline and layers, as .svg or .png (default: nowhere)", "--plot")
+    add_weights(profile)
+    profile.set_defaults(command=_profile)
+
+
+def _add_explore(explore: argparse.ArgumentParser) -> None:
+    explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
+    _add_output(explore, "PAGE", "where to (default: NAME.html, here)")
+    add_weights(explore)
+    _add_fixed(explore)
+    _add_max_entries(explore)
+    explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
+    _add_sizes(explore)
+    explore.set_defaults(command=_explore)
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("script", type=Path, help=_SCRIPT)
+    _add_output(export, "FOLDER", "where to (default: NAME-export, here)", "--directory")
+    export.add_argument("--name", help="of the files and in C (default: the script's)")
+    export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
+    export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
+    export.add_argument("--rows", type=_positive, default=1, help="streams that step_rows steps at once (default 1)")
+    blocks = "steps that process computes at once (default: about 128 rows); fewer take less memory"
+    export.add_argument("--max-block", type=_positive, metavar="STEPS", help=blocks)
+    export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
+    add_weights(export)
+    export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")
+    plugin = "streams for Linux, Windows and macOS at once, with a C++ class and a target of CMake"
+    export.add_argument("--plugin", action="store_true", help=plugin)
+    export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
+    export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
+    export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
+    export.set_defaults(command=_export)
+
+
+def _add_import(read: argparse.ArgumentParser) -> None:
+    read.add_argument("script", type=Path, metavar="file", help=_FILE)
+    _add_output(read, "FOLDER", "where to", required=True)
+    _add_fixed(read)
+    _add_max_entries(read)
+    read.set_defaults(command=_import)
+
+
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
+    verify.add_argument("file", type=Path, help=_FILE)
+    verify.add_argument("--tolerance", type=float, default=1e-4, help="of an output's scale (default 1e-4)")
+    verify.add_argument("--batch", type=_positive, action="append", help="rows to try; may be repeated")
+    verify.add_argument("--steps", type=_positive, action="append", help="other open sizes to try; may be repeated")
+    _add_fixed(verify)
+    verify.set_defaults(command=_verify)
+
+
+def _add_output(
+    command: argparse.ArgumentParser, metavar: str, text: str, *former: str, required: bool = False
+) -> None:
+    """Add ``-o`` and ``--output``. former: names that it had."""
+    command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text, required=required)
+
+
+def _add_sizes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
+    command.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+
+
+def _add_fixed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+
+
+def _add_max_entries(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--max-entries", type=_positive, metavar="N", help="of an array or loop of the file (2**28)")
+
+
+def _fixed(text: str) -> tuple[str, Any]:
+    try:
+        return fixed_input(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000") from None
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+# Scripts -----------------------------------------------------------------------------------------
+
+
+def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """The names that a script leaves, run with ``__name__`` = name, its folder first on the path."""
+    if script.is_dir():
+        raise CommandError(
+            f"{script}: is a directory, and there is nothing to run in it; show and bench take saved ones"
+        )
+    if not script.is_file():
+        raise CommandError(f"{script}: no such file")
+    if script.suffix.lower() in SUFFIXES:
+        raise CommandError(
+            f"{script}: is a net in another format and no script; `rnngraph import {script} -o net` makes one of it, "
+            "and `rnngraph explore` shows it as it is"
+        )
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.resolve().parent))
+    return runpy.run_path(os.path.abspath(script), run_name=name)
+
+
+def _program(script: Path) -> Program:
+    """The program that a graph script leaves, or that a directory holds."""
+    return _left(script)[0]
+
+
+def _reweighted(options: argparse.Namespace) -> Program:
+    """The program of a command, with the kinds of weights that it asks for."""
+    return with_weights(_program(options.script), options.weights)
+
+
+def _left(script: Path) -> tuple[Program, dict[str, Any]]:
+    """The program, and all names that a script leaves."""
+    script = script_of(script)
+    if script.is_dir():
+        return load(script), {}
+    left = _execute(script, SCRIPT_NAME)
+    if "program" not in left:
+        raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")
+    program = left["program"]
+    if not isinstance(program, Program):
+        raise CommandError(f"{script}: program is of {type(program).__name__}, not what rg.compile gives")
+    return program, left
+
+
+def _complain(error: Exception, code: int) -> int:
+    print("rnngraph:", " ".join(str(error).split("\n")), file=sys.stderr)
+    return code
+
+
+def _print_from_script(error: Exception, script: Path) -> None:
+    """The traceback as Python would print it for the script alone: without the frames that run it."""
+    own, trace = os.path.abspath(script), error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != own:
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.tf1:
+        _execute(options.script, "__main__", options.arguments)
+        return
+    from ..tf1.imports import answering_tensorflow  # and with it all of tf1, which other scripts do without
+
+    with answering_tensorflow():
+        _execute(options.script, "__main__", options.arguments)
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> None:
+    graph = getattr(_reweighted(options), options.graph)
+    if options.stages:
+        print("\n".join(graph.stages))
+        return
+    if options.diff is not None:
+        show_change(graph, options.diff, options.layer, options.line, not options.no_pager)
+    else:
+        show_stage(graph, options.stage, options.layer, options.line, not options.no_pager)
+
+
+def _explore(options: argparse.Namespace) -> None:
+    from .commands.explore_net import explore_net  # readers, which no other command needs
+
+    def program_of(script: Path) -> Program:
+        return with_weights(_program(script), options.weights)
+
+    sizes = (options.batch, options.steps) if options.profile else None
+    explore_net(options.script, options.output, dict(options.fixed), options.max_entries, sizes, program_of)
+
+
+def _export(options: argparse.Namespace) -> None:
+    export_net(_reweighted(options), options)
+
+
+def _import(options: argparse.Namespace) -> None:
+    from .commands.import_net import import_net  # readers, which no other command needs
+
+    import_net(options.script, options.output, dict(options.fixed), options.max_entries)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .commands.verify_net import BATCHES, STEPS, verify_net
+
+    options.script = script_of(options.script)
+    program, fixed = _program(options.script), dict(options.fixed)
+    batches, steps = options.batch or BATCHES, options.steps or STEPS
+    return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
+
+
+# Timing ------------------------------------------------------------------------------------------
+
+
+def _profile(options: argparse.Namespace) -> None:
+    from .commands.profile_net import profile_net
+
+    program, left = _left(options.script)
+    program, sizes = with_weights(program, options.weights), (options.batch, options.steps, options.seconds)
+    profile_net(options.script, program, left, options.graph, *sizes, options.output)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .commands.profile_net import print_layers
+
+    program = _reweighted(options)
+    table = Table("graph", "compile", "call", "middle half", "calls", "steps a second")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for graph in (program.inference, program.training):
+        try:
+            with progress(f"timing the {graph.kind} graph"):
+                table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
+        except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
+            raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
+    target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
+    console = Console(highlight=False, force_terminal=sys.stdout.isatty())
+    console.print(
+        f"{options.script}: batch {options.batch}, {options.steps} steps, {target}", markup=False, soft_wrap=True
+    )
+    console.print(table)
+    for graph in (program.inference, program.training):
+        print_layers(graph, random_feeds(graph.full_graph(), options.batch, options.steps), options.seconds)
+
+
+def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:
+    """A row of the table: compile time, then the median call and its quartiles."""
+    feeds = random_feeds(graph.full_graph(), batch, steps)
+    extra = {"seed": 0} if graph.kind == "training" else {}
+    call: Any = graph
+    began = time.perf_counter()
+    call(feeds, **extra)
+    first = time.perf_counter() - began
+    call(feeds, **extra)
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(durations) < FEWEST_CALLS or time.perf_counter() < end:
+        began = time.perf_counter()
+        call(feeds, **extra)
+        durations.append(time.perf_counter() - began)
+    low, median, high = np.quantile(durations, (0.25, 0.5, 0.75)).tolist()
+    return [
+        graph.kind,
+        f"{(first - median) * 1e3:.0f} ms",
+        f"{median * 1e3:.3f} ms",
+        f"{low * 1e3:.3f}–{high * 1e3:.3f}",
+        str(len(durations)),
+        f"{batch * (steps if time_sizes(graph.graph) else 1) / median:,.0f}",
+    ]

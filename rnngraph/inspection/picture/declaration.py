@@ -1,0 +1,259 @@
+"""A lowered declaration as boxes: nodes of one layer or one line share a box, a scan is a driver with its cells."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from ...declare.description import Described
+from ...ir.graph import Graph, Node
+from ...ir.printer import is_literal, names_of, operand_text
+from ...ir.scan import ScanParts
+from ...ir.types import dim_text
+from ...passes.lowering.lowered import SEED_INPUTS
+from ...support.errors import Where
+from .boxes import Arrow, Box, Declaration, State
+from .expressions import equations, in_inference, in_training, needed, passing, read_by
+from .nesting import HeldCells, nested
+from .node_texts import layer_of, short_name, type_text
+
+MOST_IN_GROUP = 40
+"""Ops that share one box as they come from one line."""
+
+MOST_NAMES = 3
+"""Names of outputs that are written out."""
+
+_UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "cast", "iota", "dimension", "ensure_shape"))
+"""Ops beside a driver, of its line, that bring a sequence into its form."""
+
+
+def declaration_of(graph: Graph, described: Described, with_source: bool) -> Declaration:
+    """The picture of a lowered declaration. described: the cells of its drivers. with_source: whether lines of the
+    script are read and shown; what a file from elsewhere calls its script can be any file.
+    """
+    return _Reader(graph, described, with_source).declaration()
+
+
+class _Reader:
+    """One lowered graph on its way to boxes."""
+
+    def __init__(self, graph: Graph, described: Described, with_source: bool) -> None:
+        self.graph, self.held, self.with_source = graph, HeldCells(described), with_source
+        without_loss = [node for name, node in graph.outputs if name != "loss"]
+        self.training = needed((node for _, node in graph.outputs), in_training)
+        self.inference = needed(without_loss, in_inference)
+        self.alive = needed(without_loss, passing)  # and dropout that its values go through
+        self.names = names_of(node for node in graph.nodes)
+        self.names |= {node: short_name(node) for node in graph.nodes if node.op == "parameter"}
+        self.layers = {str(node["label"]).rpartition("/")[0] for node in graph.nodes if node.op == "parameter"}
+        self.drawn = [node for node in graph.nodes if node in self.training or node in self.inference]
+        self.users: dict[Node, list[Node]] = {}
+        for node in self.drawn:
+            for operand in read_by(node):
+                self.users.setdefault(operand, []).append(node)
+        self.given: set[Node] = set()  # what does not follow from sizes and seeds alone
+        for node in self.drawn:
+            is_fed = node.op == "input" and str(node["label"]) not in SEED_INPUTS
+            is_made = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
+            if is_fed or is_made or not self.given.isdisjoint(node.operands):
+                self.given.add(node)
+        for node in self.drawn:  # what is not drawn is called what it was made of
+            if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:
+                self.names[node] = self.names.get(node.operands[0], node.op)
+
+    def declaration(self) -> Declaration:
+        shown = [node for node in self.drawn if not self._is_undrawn(node)]
+        groups = _groups(shown, self._sources, self._key)
+        number_of = {node: number for number, group in enumerate(groups) for node in group}
+        boxes = [self._box(group, f"box{number}", number_of) for number, group in enumerate(groups)]
+        arrows: dict[tuple[str, str], Arrow] = {}
+        for node in shown:
+            passed = self._sources(node, passing) if node in self.alive else {}
+            for source, value in self._sources(node).items():
+                here, there = boxes[number_of[source]], boxes[number_of[node]]
+                if here is not there:
+                    label, in_both = type_text(value.type), source in passed and source in self.alive
+                    _add(arrows, Arrow(here.key, there.key, label, node in self.training, in_both))
+        return self._with_outputs(boxes, arrows, number_of)
+
+    def _key(self, node: Node) -> object:
+        """What nodes of one box share: their layer, else their line. A scan or an input stands alone."""
+        if node.op in ("scan", "input") or node.where is None:
+            return node
+        return self._own_layer(node) or (node.where.file, node.where.line)
+
+    def _own_layer(self, node: Node) -> str:
+        """The layer of a node that has parameters; what follows on a layer is told apart by its line."""
+        layer = layer_of(node)
+        return layer if layer in self.layers else ""
+
+    def _is_undrawn(self, node: Node) -> bool:
+        """Whether arrows go through a node: parameters and numbers, and what brings sequences into a driver's form."""
+        if node.op in ("parameter", "get", "by_graph", "with_update") or is_literal(node):
+            return True
+        if node not in self.given:
+            return True
+        if node.op not in _UNDRAWN:
+            return False
+        if node.where is None:
+            return True
+        near = [*node.operands, *self.users.get(node, ())]
+        near += [other for item in near if item.op == "get" for other in item.operands]
+        if node.op == "broadcast" and is_literal(node.operands[0]):
+            return True
+        return any(item.op == "scan" and item.where and _line(item) == _line(node) for item in near)
+
+    def _sources(self, node: Node, stands_for: Callable[[Node], Node] = in_training) -> dict[Node, Node]:
+        """The drawn nodes that ``node`` reads, each with the value that arrives of it. stands_for: in which graph."""
+        found: dict[Node, Node] = {}
+        pending = [(operand, operand) for operand in read_by(node, stands_for)]
+        while pending:
+            operand, value = pending.pop()
+            if not self._is_undrawn(operand):
+                found.setdefault(operand, value)
+                continue
+            pending += [(other, value if operand.op != "get" else operand) for other in operand.operands]
+        return found
+
+    def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
+        first = group[0]
+        training = any(node in self.training for node in group)
+        inference = any(node in self.inference for node in group)
+        wheres = tuple(dict.fromkeys(node.where for node in group if node.where))
+        if first.op == "scan":
+            return self._driver(first, key, training, inference)
+        if first.op == "input":
+            name = str(first["label"])
+            return Box(
+                key, "input", (name,), type_text(first.type), wheres=wheres, training=training, inference=inference
+            )  # fmt: skip
+        number = number_of[first]
+        outside = {node for _, node in self.graph.outputs}
+        leaving = [
+            node for node in group
+            if node in outside or any(number_of.get(user) != number for user in self.users.get(node, ()))
+        ]  # fmt: skip
+        rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
+        layer = self._own_layer(first)
+        called = {node: name for name, node in self.graph.outputs}
+        named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MOST_NAMES:])
+        title = layer or ", ".join(named)
+        # A box without anything that inference has is inference's no more, though a value passes through it.
+        inference = inference and any(row.inference for row in rows)
+        passes = not inference and any(node in self.alive for node in group)
+        note = _source_line(wheres) if self.with_source else ""
+        return Box(
+            key, "layer", (title or first.op,), note, layer, tuple(rows), wheres=wheres,
+            training=training, inference=inference, passes=passes,
+        )  # fmt: skip
+
+    def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:
+        parts = ScanParts.of(scan)
+        body: Graph = scan["body"]
+        formal = {*body.inputs}
+        names = dict(names_of(body.nodes))
+        for binding in parts.invariants:
+            if binding.outside.op == "parameter":
+                names[binding.inside] = short_name(binding.outside)
+        for carry in reversed(parts.carries):
+            if carry.next not in formal:
+                names[carry.next] = f"{names[carry.inside]}′"
+        roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
+        training = needed(roots, in_training, formal) if in_training_graph else set()
+        inference = needed(roots, in_inference, formal) if in_inference_graph else set()
+        shown = [node for node in body.nodes if node not in formal and (node in training or node in inference)]
+        rows = equations(shown, roots, names, layer_of, training, inference)
+        steps = f"{dim_text(parts.length)}−1 … 0" if parts.reverse else f"0 … {dim_text(parts.length)}−1"
+        note = f"for t = {steps}" + (", backward in time" if parts.reverse else "")
+        states = {carry.next: State(names[carry.inside], _width(carry.inside)) for carry in reversed(parts.carries)}
+        title = layer_of(scan) or scan.name
+        return nested(self.held.take(scan), key, title, note, rows, states, scan.where, in_inference_graph)
+
+    def _with_outputs(
+        self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]
+    ) -> Declaration:  # fmt: skip
+        """Boxes of outputs at the end; those of one nest that come from one box share one."""
+        joined: dict[tuple[str, str], list[tuple[str, Node]]] = {}
+        for name, node in self.graph.outputs:
+            drawn = [node] if not self._is_undrawn(node) else list(self._sources(node))
+            source = boxes[number_of[drawn[0]]].key if drawn else ""
+            joined.setdefault((source, name.partition("/")[0]), []).append((name, node))
+        for number, ((source, first), outputs) in enumerate(joined.items()):
+            names = [name for name, _ in outputs]
+            left_out = len(names) - MOST_NAMES
+            title = ", ".join(names if left_out <= 1 else [*names[: MOST_NAMES - 1], f"… {names[-1]}"])
+            is_loss = first == "loss"
+            label = type_text(outputs[0][1].type)
+            box = Box(
+                f"output{number}", "loss" if is_loss else "output", (title or "output",),
+                label if len(outputs) == 1 else f"{len(outputs)} of {label}",
+                wheres=tuple({node.where: None for _, node in outputs if node.where}), inference=not is_loss,
+            )  # fmt: skip
+            boxes.append(box)
+            if source:
+                _add(arrows, Arrow(source, box.key, "", True, not is_loss))
+        return Declaration(tuple(boxes), tuple(arrows.values()))
+
+
+def _line(node: Node) -> tuple[str, int] | None:
+    return (node.where.file, node.where.line) if node.where else None
+
+
+def _width(node: Node) -> str:
+    return ", ".join(map(dim_text, node.shape[1:])) if node.tensor.rank > 1 else operand_text(node, {node: ""})
+
+
+def _add(arrows: dict[tuple[str, str], Arrow], arrow: Arrow) -> None:
+    """One arrow from box to box, of all graphs that have it."""
+    key = arrow.source, arrow.target
+    old = arrows.get(key)
+    if old is None:
+        arrows[key] = arrow
+        return
+    label = old.label if old.label == arrow.label or not arrow.label else old.label or arrow.label
+    arrows[key] = Arrow(*key, label, old.training or arrow.training, old.inference or arrow.inference)
+
+
+def _groups(
+    nodes: Sequence[Node], sources: Callable[[Node], Collection[Node]], key_of: Callable[[Node], object]
+) -> list[list[Node]]:  # fmt: skip
+    """Nodes in groups of one key each, such that groups depend on each other in one direction only, in that order."""
+    groups: list[list[Node]] = []
+    before: list[int] = []  # for each group the set of those that it depends on, as bits
+    number_of: dict[Node, int] = {}
+    latest: dict[object, int] = {}
+    for node in nodes:
+        key = key_of(node)
+        read = {number_of[source] for source in sources(node)}
+        behind = 0
+        for number in read:
+            behind |= before[number] | 1 << number
+        mine = latest.get(key, len(groups))
+        fits = mine < len(groups) and len(groups[mine]) < MOST_IN_GROUP
+        if not fits or any(before[number] >> mine & 1 for number in read if number != mine):
+            mine = latest[key] = len(groups)
+            groups.append([])
+            before.append(0)
+        groups[mine].append(node)
+        number_of[node] = mine
+        before[mine] |= behind & ~(1 << mine)
+        for number, depends in enumerate(before):
+            if depends >> mine & 1:
+                before[number] |= before[mine]
+    return _in_order(groups, before)
+
+
+def _in_order(groups: list[list[Node]], before: Sequence[int]) -> list[list[Node]]:
+    """Groups such that each comes after those it depends on; bits of ``before`` are closed under that."""
+    return [
+        groups[number] for number in sorted(range(len(groups)), key=lambda number: (before[number].bit_count(), number))
+    ]
+
+
+def _source_line(wheres: Sequence[Where]) -> str:
+    """The one line of a script that all of it comes from, where it can be read."""
+    lines = {(where.file, where.line) for where in wheres}
+    if len(lines) != 1:
+        return ""
+    ((file, line),) = lines
+    return " ".join(linecache.getline(file, line).partition("  #")[0].split())

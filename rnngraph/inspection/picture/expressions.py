@@ -1,0 +1,236 @@
+"""Nodes as equations, as one would write them by hand: ``h′ = tanh([x, h] @ kernel + bias)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ...ir.node import Node
+from ...ir.printer import is_literal
+from ...ir.scan import ScanParts
+from ...ir.types import dim_text
+
+WIDEST = 56
+"""Characters of an equation's right side, beyond which a part of it gets a line of its own."""
+
+MOST_NAMES = 6
+"""Operands that are named; of more the rest is counted."""
+
+_INFIX = {
+    "add": ("+", 1), "sub": ("−", 1), "mul": ("·", 2), "div": ("/", 2), "matmul": ("@", 3), "less": ("<", 0),
+    "less_equal": ("≤", 0), "equal": ("=", 0), "not_equal": ("≠", 0), "and": ("and", 0), "or": ("or", 0),
+}  # fmt: skip
+_WHOLE = 9
+"""The precedence of what never needs brackets."""
+
+_AS_IT_IS = frozenset(("broadcast", "cast", "ensure_shape", "get", "stop_gradient"))
+"""Ops that an equation leaves out: they change the form of a value and not what it is."""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """What one node is in each of the two graphs; "" where a graph does not have it.
+
+    reads: nodes that it names.
+    """
+
+    node: Node
+    name: str
+    training: str
+    inference: str
+    reads: tuple[Node, ...] = ()
+
+    @property
+    def is_dropout(self) -> bool:
+        return self.node.op == "dropout"
+
+
+def in_inference(node: Node) -> Node:
+    """What stands for ``node`` in the inference graph, as the pass ``split`` has it."""
+    while (other := _passed(node)) is not node:
+        node = other
+    return node
+
+
+def _passed(node: Node) -> Node:
+    if node.op == "by_graph" or (node.op == "select" and node.get("guards")):
+        return node.operands[1]
+    return node.operands[0] if node.op in ("dropout", "with_update") else node
+
+
+def in_training(node: Node) -> Node:
+    """What stands for ``node`` in the training graph, in which dropout is drawn as it is declared."""
+    while node.op in ("by_graph", "with_update"):
+        node = node.operands[0]
+    return node
+
+
+def passing(node: Node) -> Node:
+    """What stands for ``node`` in the inference graph, but for dropout, which hands on its operand: that is itself."""
+    while node.op != "dropout" and (other := _passed(node)) is not node:
+        node = other
+    return node
+
+
+def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
+    """The operands that a reader cares for: of dropout its value, and its keep_prob where that is computed; of a scan
+    what its steps care for.
+    """
+    if node.op == "dropout":
+        return [operand for operand in node.operands[:2] if not is_literal(operand)]
+    return _read_by_steps(node, stands_for) if node.op == "scan" else node.operands
+
+
+@lru_cache(maxsize=64)
+def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[Node]:
+    parts = ScanParts.of(scan)
+    formal = {*parts.inputs}
+    roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
+    used = needed(roots, stands_for, formal)
+    read = [carry.initial for carry in parts.carries]
+    return [*read, *(item.outside for item in (*parts.sequences, *parts.invariants) if item.inside in used)]
+
+
+def needed(roots: Iterable[Node], stands_for: Callable[[Node], Node], known: Collection[Node] = ()) -> set[Node]:
+    """All that ``roots`` need in one of the graphs. stands_for: as ``in_training``. known: where to stop."""
+    found: set[Node] = set()
+    pending = [stands_for(root) for root in roots]
+    while pending:
+        node = pending.pop()
+        if node in found:
+            continue
+        found.add(node)
+        if node not in known:
+            pending += [stands_for(operand) for operand in read_by(node, stands_for)]
+    return found
+
+
+def equations(
+    nodes: Sequence[Node], roots: Collection[Node], names: Mapping[Node, str], part_of: Callable[[Node], object],
+    training: Collection[Node], inference: Collection[Node],
+) -> list[Equation]:  # fmt: skip
+    """The equations of ``nodes``, which are in topological order.
+
+    roots: those that are read from elsewhere. part_of: what a node belongs to; an equation lies within one part.
+    training, inference: the nodes that each graph has.
+    """
+    own, users = set(roots), dict[Node, list[Node]]()
+    inside = set(nodes)
+    for node in nodes:
+        for operand in read_by(node):
+            users.setdefault(in_training(operand), []).append(node)
+    for node in nodes:
+        read = users.get(node, [])
+        is_handed_on = any(_passed(user) is not user for user in read)  # to the inference graph, by what that has not
+        if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node) or is_handed_on:
+            own.add(node)
+    count = 0
+    while count != len(own):  # what is too wide in one graph has a line of its own in both
+        count = len(own)
+        texts = _texts(nodes, inside, own, names, in_training)
+        plain = _texts(nodes, inside, own, names, in_inference)
+    return [
+        Equation(
+            node, names.get(node, node.op), texts[node] if node in training else "",
+            plain[node] if node in inference and node.op != "dropout" else "", _read_through(node, inside, own),
+        )
+        for node in nodes
+        if node in own and (node in training or node in inference) and not _is_hidden(node)
+    ]  # fmt: skip
+
+
+def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -> tuple[Node, ...]:
+    """What an equation reads by name."""
+    found: dict[Node, None] = {}
+    pending = [*read_by(node)]
+    while pending:
+        operand = in_training(pending.pop())
+        if operand in inside and operand not in own:
+            pending += read_by(operand)
+        else:
+            found[operand] = None
+    return tuple(found)
+
+
+def _is_hidden(node: Node) -> bool:
+    return node.op in ("get", "input", "parameter", "by_graph", "with_update", "iota", "dimension") or is_literal(node)
+
+
+def _texts(
+    nodes: Sequence[Node], inside: Collection[Node], own: set[Node], names: Mapping[Node, str],
+    stands_for: Callable[[Node], Node],
+) -> dict[Node, str]:  # fmt: skip
+    """The right side of every node. What makes one too wide is added to ``own``."""
+    texts: dict[Node, tuple[str, int]] = {}
+
+    def operand_of(node: Node) -> tuple[str, int]:
+        node = stands_for(node)
+        if is_literal(node):
+            value = node["value"].item()
+            return (f"{value:g}" if isinstance(value, float) or abs(value) > 10**9 else str(value)), _WHOLE
+        if node in inside and node not in own:
+            return texts[node]
+        return names.get(node, node.op), _WHOLE
+
+    for node in nodes:
+        made = _text(node, [operand_of(operand) for operand in node.operands])
+        inlined = [stands_for(operand) for operand in node.operands]
+        inlined = [item for item in inlined if item in inside and item not in own and not is_literal(item)]
+        for longest in sorted(inlined, key=lambda item: -len(texts[item][0])):
+            if len(made[0]) <= WIDEST:
+                break
+            if len(texts[longest][0]) > len(names.get(longest, longest.op)):
+                own.add(longest)
+                made = _text(node, [operand_of(operand) for operand in node.operands])
+        texts[node] = made
+    return {node: text for node, (text, _) in texts.items()}
+
+
+def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
+    """(text, precedence) of a node over the texts of its operands."""
+    plain = [text for text, _ in operands]
+    if node.op in _INFIX and len(operands) == 2:
+        sign, binds = _INFIX[node.op]
+        left, right = operands
+        # A chain on the right keeps its brackets: floating-point sums are not associative.
+        return f"{_bracketed(left, binds)} {sign} {_bracketed(right, binds + 1)}", binds
+    if node.op in _AS_IT_IS and operands:
+        return operands[0]
+    if node.op == "neg":
+        return f"−{_bracketed(operands[0], 2)}", 2
+    if node.op == "concat":
+        return f"[{', '.join(_few(plain))}]", _WHOLE
+    if node.op == "select":
+        return f"where({', '.join(plain)})", _WHOLE
+    if node.op == "slice":
+        return f"{_bracketed(operands[0], _WHOLE)}[{', '.join(_bounds(node))}]", _WHOLE
+    if node.op == "dropout":
+        return f"dropout({plain[0]}, keep {plain[1]})", _WHOLE
+    if node.op == "constant":
+        return f"constant {node.type}", _WHOLE
+    axes = node.get("axes")
+    more = [f"axis {', '.join(map(str, axes))}"] if isinstance(axes, tuple) else []
+    return f"{node.op}({', '.join([*_few(plain), *more])})", _WHOLE
+
+
+def _few(texts: Sequence[str]) -> list[str]:
+    left_out = len(texts) - MOST_NAMES
+    return [*texts[:MOST_NAMES], f"{left_out} more"] if left_out > 1 else [*texts]
+
+
+def _bracketed(operand: tuple[str, int], binds: int) -> str:
+    text, own = operand
+    return f"({text})" if own < binds else text
+
+
+def _bounds(node: Node) -> list[str]:
+    """A slice's bounds, axis by axis; whole axes at the front are ``:``, at the end nothing."""
+    found: list[str] = []
+    for start, stop, step, size in zip(node["start"], node["stop"], node["step"], node.operands[0].shape, strict=True):
+        first = "" if start == 0 else dim_text(start)
+        last = "" if stop == size else dim_text(stop)
+        found.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
+    while len(found) > 1 and found[-1] == ":":
+        found.pop()
+    return found

@@ -1,0 +1,193 @@
+"""Which cell an equation belongs to: the cells of a driver as they are declared, matched with the layers of what its
+steps compute.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...declare.cell import snake_case
+from ...declare.description import Described
+from ...ir.node import Node
+from ...support.errors import Where
+from .boxes import Box, State
+from .expressions import Equation
+from .node_texts import layer_of, type_text
+
+MOST_NESTED = 40
+"""Boxes within each other; what lies deeper stands in the innermost one."""
+
+
+@dataclass(eq=False)
+class Held:
+    """A cell, or a wrapper with those around it. layer: of its equations, where that is found."""
+
+    kind: str
+    titles: list[str]
+    wheres: list[Where]
+    cells: list[Held] = field(default_factory=list)
+    layer: str = ""
+    rows: list[Equation] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Held]:
+        """It and all that it holds, each before its parts."""
+        pending = [self]
+        while pending:
+            held = pending.pop()
+            yield held
+            pending += reversed(held.cells)
+
+
+class HeldCells:
+    """The outermost cell of every driver, which a scan of its line takes in the order of declaration."""
+
+    def __init__(self, described: Described) -> None:
+        facts = dict(described.nodes)
+        inner: dict[str, list[str]] = {}
+        for source, target, edge in described.edges:
+            if edge["relation"] == "holds":
+                inner.setdefault(source, []).append(target)
+        self._left: list[tuple[Where | None, Held]] = []
+        for name, fact in described.nodes:
+            if fact["kind"] == "driver" and inner.get(name):
+                self._left.append((fact["where"], _held(inner[name][0], facts, inner)))
+
+    def take(self, scan: Node) -> Held | None:
+        """The cell that ``scan`` runs; None where no driver stands at its line."""
+        for place, (where, held) in enumerate(self._left):
+            if _line(where) == _line(scan.where):
+                del self._left[place]
+                return held
+        return None
+
+
+def _line(where: Where | None) -> tuple[str, int] | None:
+    return (where.file, where.line) if where else None
+
+
+def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]) -> Held:
+    """A cell with those inside it; a wrapper right around another is one with it. What a file says may hold itself."""
+    top = Held("", [], [])
+    pending: list[tuple[str, Held, int]] = [(name, top, 0)]
+    seen: set[str] = set()
+    while pending:
+        name, into, depth = pending.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        fact, where = facts[name], facts[name]["where"]
+        if into.kind == "wrapper" == fact["kind"]:
+            held = into
+        else:
+            held = Held(str(fact["kind"]), [], [])
+            into.cells.append(held)
+        held.titles.append(str(fact["label"]))
+        held.wheres += [where] if isinstance(where, Where) else []
+        if depth < MOST_NESTED or held.kind == "wrapper":
+            pending += [(child, held, depth + (held is not into)) for child in inner.get(name, ())]
+    return top.cells[0]
+
+
+def nested(
+    root: Held | None, key: str, title: str, note: str, rows: Sequence[Equation], states: Mapping[Node, State],
+    where: Where | None, inference: bool,
+) -> Box:  # fmt: skip
+    """The box of a driver.
+
+    root: its cell. title: where it has none that is a stack. rows: equations of a step, in order. states: by the node
+    of its next value, what is carried. inference: whether that graph has it.
+    """
+    top = Held("driver", [title] if title else [], [where] if where else [], [root] if root else [])
+    if root is not None and root.kind == "stack":
+        top.titles, top.cells = root.titles, root.cells
+    _find_layers(top, rows)
+    for row in rows:
+        _place_of(row, top).rows.append(row)
+    order = {row.node: number for number, row in enumerate(rows)}
+    return _Nest(order, states, inference).box(top, key, note)
+
+
+def _find_layers(top: Held, rows: Sequence[Equation]) -> None:
+    """Gives each cell the first layer of its class's name, within that of the cell around it, that no other has."""
+    free = dict.fromkeys(layer for row in rows if (layer := layer_of(row.node)))
+    around: list[tuple[Held, str]] = [(top, "")]
+    while around:
+        held, outer = around.pop()
+        wanted = snake_case(held.titles[-1].partition("(")[0]) if held.kind in ("cell", "stack") and held.titles else ""
+        for layer in free if wanted else ():
+            found = re.sub(r"_\d+$", "", layer.rpartition("/")[2])
+            if found == wanted and layer.startswith(outer):
+                held.layer = layer
+                del free[layer]
+                break
+        around += [(cell, f"{held.layer}/" if held.layer else outer) for cell in reversed(held.cells)]
+
+
+def _place_of(row: Equation, top: Held) -> Held:
+    """The innermost box that an equation belongs to: a cell of its layer, else what holds only cells within it."""
+    layer, found = layer_of(row.node), top
+    while layer:
+        for cell in found.cells:
+            layers = [held.layer for held in cell.walk() if held.layer]
+            if any(layer == own or layer.startswith(f"{own}/") for own in layers):
+                break
+            if layers and all(own.startswith(f"{layer}/") for own in layers) and found.kind != "wrapper":
+                break
+        else:
+            break
+        found = cell
+        if found.layer == layer or (not found.layer and found.kind == "wrapper" and not _is_below(layer, found)):
+            break
+    return found
+
+
+def _is_below(layer: str, wrapper: Held) -> bool:
+    """Whether ``layer`` is one of the cells in a wrapper, and not around them."""
+    return any(layer == held.layer or layer.startswith(f"{held.layer}/") for held in wrapper.walk() if held.layer)
+
+
+class _Nest:
+    """Boxes of one driver."""
+
+    def __init__(self, order: Mapping[Node, int], states: Mapping[Node, State], inference: bool) -> None:
+        self.order, self.states, self.inference = order, dict(states), inference
+
+    def box(self, held: Held, key: str, note: str = "") -> Box:
+        """The box of ``held``; whatever no equation has handed on is carried by the driver itself."""
+        cells = [self.box(cell, f"{key}.{number}") for number, cell in enumerate(held.cells)]
+        items: list[Equation | Box] = [*held.rows, *cells]
+        items.sort(key=self._first)
+        states = [self.states.pop(row.node) for row in held.rows if row.node in self.states]
+        if held.kind == "driver":
+            states += self.states.values()
+        # A wrapper that computes nothing in inference is not there.
+        is_idle = held.kind == "wrapper" and held.rows and not any(row.inference for row in held.rows)
+        inference = self.inference and not is_idle
+        wheres = dict.fromkeys([*held.wheres, *(row.node.where for row in held.rows if row.node.where)])
+        return Box(
+            key, held.kind, tuple(held.titles), note, held.layer, tuple(items), self._joins(items), tuple(states),
+            tuple(wheres), inference=inference,
+        )  # fmt: skip
+
+    def _first(self, item: Equation | Box) -> int:
+        if isinstance(item, Equation):
+            return self.order[item.node]
+        return min((self.order[row.node] for row in _rows(item)), default=len(self.order))
+
+    def _joins(self, items: Sequence[Equation | Box]) -> dict[int, str]:
+        """By number of a box the type of what it takes of the box right before it."""
+        joins: dict[int, str] = {}
+        for number in range(1, len(items)):
+            before, after = items[number - 1], items[number]
+            if isinstance(before, Box) and isinstance(after, Box):
+                made = {row.node for row in _rows(before)}
+                taken = [node for row in _rows(after) for node in row.reads if node in made]
+                if taken:
+                    joins[number] = type_text(taken[0].type)
+        return joins
+
+
+def _rows(box: Box) -> list[Equation]:
+    return [item for inner in box.walk() for item in inner.items if isinstance(item, Equation)]

@@ -1,0 +1,315 @@
+"""From what slots counted to kernels, and from kernels to layers, phases and lines.
+
+Kernels are measured. Where one computes several lines or layers, each has the share of its time that its ops have of
+the kernel's cost, as ``floors`` estimates it; operations and bytes are counted op by op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...codegen.analysis.node_kinds import label_of
+from ...codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
+from ...ir.graph import Node, topological
+from ...ir.node import INSTRUCTION
+from ...ir.ops import OPS
+from ...support.errors import Where
+from .floors import Floor, bound_of, floor_of
+from .limits import Limits
+from .measure import Measured
+from .work import Feeds, Sizes, Work, work_of
+
+NO_LAYER, NO_LINE = "(no layer)", "(no line)"
+APART = {WAIT: "(waits)", PACK: "(packing)"}
+"""Where time goes that is no layer's, by kind of slot."""
+BETWEEN = "(between kernels)"
+OWNED = (WORK, COPY, TABLE, PACK)
+"""Kinds of slots that have lines and layers."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a kernel, a layer, a phase or a line of the script takes of an average call.
+
+    seconds: in native code; of several workers their time, divided by how many were at it. share: of all of that.
+    runs: how often, such as once a step; of several kernels together 0. flops: floating-point operations; bytes: read
+    and written. floor: seconds that no code can beat on this machine, with as many workers.
+    bound: what bounds it, in words; of several kernels that of the longest. estimated: whether it is a share of a
+    kernel that computes more, rather than measured.
+    """
+
+    name: str
+    seconds: float
+    share: float
+    runs: float
+    flops: float
+    bytes: float
+    floor: float
+    bound: str
+    estimated: bool = False
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s."""
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
+
+    @property
+    def gbytes(self) -> float:
+        """GB/s."""
+        return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
+
+    @property
+    def over_floor(self) -> float:
+        """How many times as long as the floor it takes; NaN where nothing is known of that."""
+        return max(1.0, self.seconds / self.floor) if self.floor and self.seconds else float("nan")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a kernel computes for one line of the script.
+
+    share: fraction of the kernel's time, as a model of its cost divides it.
+    flops, bytes: counted, of a call.
+    """
+
+    where: Where | None
+    share: float
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class KernelPart(Part):
+    """A kernel, and its ``pieces``, one for each line of the script that it computes."""
+
+    kind: str = WORK
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines, in descending order of time."""
+        ordered = sorted(self.pieces, key=lambda piece: -piece.share)
+        return tuple(dict.fromkeys(str(piece.where) for piece in ordered if piece.where is not None))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Its layers, in descending order of time."""
+        ordered = sorted(self.pieces, key=lambda piece: -piece.share)
+        return tuple(dict.fromkeys(layer_of(self, piece.where) for piece in ordered))
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """``forward``, ``backward`` or ``update``."""
+        return tuple(dict.fromkeys(phase_of(self, piece.where) for piece in self.pieces))
+
+
+def kernels_of(
+    ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits
+) -> tuple[KernelPart, ...]:  # fmt: skip
+    """Return a part for each slot that ran, in the order in which they run.
+
+    Which slots are listed, and what they count, does not depend on measured time.
+    """
+    works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
+    floors = []
+    for number, (timed, work) in enumerate(zip(ticks.timed, works, strict=True)):
+        weights = sum(other.weights for at, other in enumerate(works) if _is_same_step(ticks, number, at))
+        floors.append(floor_of(work, limits, weights, timed.chunked))
+    outer = measured.seconds[[number for number, timed in enumerate(ticks.timed) if timed.whole is None]]
+    workers = (float(outer.sum()) or 1.0) / (float(outer[:, 0].sum()) or 1.0)  # busy ones, on average
+    users, kernels = lines_of_users(ticks), []
+    for number, share in _shares(ticks, measured, floors).items():
+        timed, work, floor = ticks.timed[number], works[number], floors[number]
+        seconds = share * measured.native
+        runs = work.runs if timed.scan is not None else float(measured.times[number].sum())
+        kernels.append(
+            KernelPart(
+                name_of(timed),
+                seconds,
+                share,
+                runs,
+                work.flops,
+                work.bytes,
+                floor.seconds / workers,
+                bound_of(floor, seconds * workers, work, timed, limits),
+                False,
+                timed.kind,
+                tuple(pieces_of(timed, floor, work, users)),
+            )
+        )
+    return tuple(kernels)
+
+
+def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[int, float]:
+    """Return the share of all workers' time of each slot that ran, by its number.
+
+    The time of a scan whose steps are sampled is divided among the samples, which stand in its place.
+    """
+    ran = [number for number, times in enumerate(measured.times.sum(1)) if times > 0]
+    seconds = measured.seconds.sum(1)
+    outer = [number for number in ran if ticks.timed[number].whole is None]
+    shares: dict[int, float] = {}
+    for number, share in zip(outer, _divided(outer, seconds, floors), strict=True):
+        samples = [at for at in ran if ticks.timed[at].whole == number] or [number]
+        for at, part in zip(samples, _divided(samples, seconds, floors), strict=True):
+            shares[at] = share * part
+    return dict(sorted(shares.items()))
+
+
+def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor]) -> Iterator[float]:
+    """Yield the share of each slot in the time of all of them.
+
+    Slots shorter than one reading of the counter have no measured time. If all have none, their floors divide it.
+    """
+    weights = [float(seconds[number]) for number in numbers]
+    if not any(weights):
+        weights = [floors[number].seconds for number in numbers]
+    if not any(weights):
+        weights = [1.0] * len(numbers)
+    yield from (weight / sum(weights) for weight in weights)
+
+
+def _is_same_step(ticks: Ticks, one: int, other: int) -> bool:
+    """True if two slots are of one step of a scan, or are the same slot."""
+    first, second = ticks.timed[one], ticks.timed[other]
+    return one == other or (first.whole is not None and first.whole == second.whole)
+
+
+def name_of(timed: Timed) -> str:
+    """What a slot is called in tables: what it computes, in a few words."""
+    if timed.kind != WORK or timed.plan is None:
+        return timed.text.partition("  ")[0]
+    nodes = timed.nodes
+    count = sum(node.op == "matmul" for node in nodes)
+    words = [f"{count} product{'s' * (count > 1)}"] if count else []
+    words += dict.fromkeys(node.op for node in nodes if OPS[node.op].cost != INSTRUCTION)
+    last = next((node for node in reversed(nodes) if node.name), nodes[-1])
+    text = ", ".join(words) or (last.op if last.op == label_of(last) else f"{last.op} {label_of(last)}")
+    return f"step: {text}" if timed.scan is not None else text
+
+
+def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
+    """By value the line of what is computed from it: of values that passes made, such as those that masks count in."""
+    found: dict[Node, Where] = {}
+    for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
+        where = node.where or found.get(node)
+        if where is not None:
+            found |= {operand: where for operand in node.operands if operand not in found}
+    return found
+
+
+def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
+    """Yield the pieces of a slot, one for each line of the script.
+
+    Nodes that no line is known of go with the others in proportion, or with the line that uses the slot's value.
+    """
+    costs = _by_line(floor.costs)
+    total = sum(costs.values())
+    if not total:
+        yield Piece(next(iter(costs), _nearest(timed, users)), 1.0, work.flops, work.bytes)
+        return
+    shares = {where: cost / total for where, cost in costs.items()}
+    flops, moved = _apportioned(work.flops_by_node, shares), _apportioned(work.bytes_by_node, shares)
+    yield from (
+        Piece(where, shares.get(where, 0.0), flops.get(where, 0.0), moved.get(where, 0.0))
+        for where in dict.fromkeys([*shares, *flops, *moved])
+    )
+
+
+def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
+    """Return the sums by line, of nodes that have one."""
+    sums: dict[Where, float] = {}
+    for node, value in values.items():
+        if node.where is not None:
+            sums[node.where] = sums.get(node.where, 0.0) + value
+    return sums
+
+
+def _apportioned(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
+    """Return counts by line. Those of nodes without a line are divided in proportion to the lines' own."""
+    sums = _by_line(counts)
+    known, total = sum(sums.values()), sum(counts.values())
+    if not known:
+        return {where: share * total for where, share in shares.items()}
+    return {where: value / known * total for where, value in sums.items()}
+
+
+def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
+    """The line of what a slot belongs to, of what is computed from it, or of what it is computed from."""
+    for node in (timed.owner, timed.scan, *timed.nodes):
+        if node is not None and (node.where is not None or node in users):
+            return node.where or users[node]
+    pending = list(timed.nodes)
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop(0)
+        if node.where is not None:
+            return node.where
+        if node not in seen:
+            seen.add(node)
+            pending += node.operands
+    return None
+
+
+def layer_of(kernel: KernelPart, where: Where | None) -> str:
+    """The layer of a piece of a kernel; in parentheses where it is none's."""
+    if kernel.kind in OWNED:
+        return (where.layer if where is not None else "") or NO_LAYER
+    return APART.get(kernel.kind, BETWEEN)
+
+
+def phase_of(kernel: KernelPart, where: Where | None) -> str:
+    """The phase of a piece of a kernel; in parentheses where it is none's."""
+    if kernel.kind in (WORK, COPY, TABLE):
+        return where.phase if where is not None else NO_LINE
+    return APART.get(kernel.kind, BETWEEN)
+
+
+def line_of(kernel: KernelPart, where: Where | None) -> str:
+    """The line of a piece of a kernel."""
+    if where is not None:
+        return str(where)
+    return NO_LINE if kernel.kind in OWNED else APART.get(kernel.kind, BETWEEN)
+
+
+def grouped(
+    kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]
+) -> Mapping[str, Part]:  # fmt: skip
+    """Kernels' pieces by name, such as by layer; those of one name are added up."""
+    parts: dict[str, Part] = {}
+    longest: dict[str, float] = {}
+    for kernel in kernels:
+        pieces: dict[str, list[Piece]] = {}
+        for piece in kernel.pieces:
+            pieces.setdefault(name(kernel, piece.where), []).append(piece)
+        for key, own in pieces.items():
+            known = parts.get(key, Part(key, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ""))
+            share = sum(piece.share for piece in own)
+            seconds = share * kernel.seconds
+            is_longest = seconds > longest.get(key, -1.0)
+            longest[key] = max(seconds, longest.get(key, 0.0))
+            parts[key] = Part(
+                key,
+                known.seconds + seconds,
+                known.share + share * kernel.share,
+                0.0,
+                known.flops + sum(piece.flops for piece in own),
+                known.bytes + sum(piece.bytes for piece in own),
+                known.floor + share * kernel.floor,
+                kernel.bound if is_longest else known.bound,
+                known.estimated or len(pieces) > 1,
+            )
+    return parts
+
+
+def unowned(kernels: Iterable[KernelPart]) -> float:
+    """The share of time that no line of the script owns; waits for other workers, of which none could, apart."""
+    return sum(
+        kernel.share * piece.share
+        for kernel in kernels
+        for piece in kernel.pieces
+        if piece.where is None and kernel.kind != WAIT
+    )

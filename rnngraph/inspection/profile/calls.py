@@ -1,0 +1,48 @@
+"""Makes a profile of calls: told how the same call runs by code that counts, and by code that doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...runtime.native.compiled_graph import CompiledGraph
+from ...runtime.native.entry import NativeEntry
+from ...support.errors import ArgumentError, Where, shown
+from .breakdown import kernels_of
+from .limits import limits_of
+from .measure import Call, measure
+from .profile import Profile
+
+MOST_SECONDS = 3600.0
+
+
+def checked_seconds(seconds: Any, where: Where | None) -> float:
+    """The time to spend. Raises ``ArgumentError`` for what is no positive number."""
+    is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= MOST_SECONDS:
+        what = f"seconds={shown(seconds)} must be above 0 and at most {MOST_SECONDS:.0f}: the time to spend on calls"
+        raise ArgumentError(what, where)
+    return float(seconds)
+
+
+def profile_of(
+    name: str, compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int],
+    feeds: Mapping[str, np.ndarray], calls: Callable[[NativeEntry], Call], plain: Call, seconds: float,
+) -> Profile:  # fmt: skip
+    """A profile of calls that give ``outputs`` at ``sizes``.
+
+    calls: makes a call of an entry that counts. plain: the same call, which doesn't. seconds: to spend on both.
+    Raises ``GraphError`` for a processor without a counter, or code for another one.
+    """
+    entry, plan, counters = compiled.timed_entry(outputs, sizes)
+    ticks = plan.ticks
+    assert ticks is not None, "it was made to count"
+    measured = measure(calls(entry), plain, ticks, counters, seconds)
+    limits = limits_of(compiled.options.target)
+    kernels = kernels_of(ticks, measured, sizes, feeds, limits)
+    workers = int((measured.times[ticks.rest] > 0).sum())
+    return Profile(
+        name, dict(sizes), kernels, measured.native, measured.outside, measured.ratio, measured.calls, workers, limits
+    )

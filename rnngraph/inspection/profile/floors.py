@@ -1,0 +1,119 @@
+"""What no code for a kernel can beat on this machine, and words for what bounds the one that is there.
+
+The floor is the longer of computing (multiply-adds and elementwise ops at their rates, one after the other) and of
+moving (weights from the cache that holds those of a step, all else from where it fits). What a run takes beyond it, it
+waits: for sums that begin with the one before, or for the step before; what is short has loops that start and end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...codegen.cost_model.register_tiles import FMA_LATENCY
+from ...codegen.schedule.ticks import Timed
+from ...ir.graph import Node
+from ...ir.node import INSTRUCTION
+from ...ir.ops import OPS
+from .limits import Limits
+from .work import Work
+
+MULTIPLYING = "multiply-adds"
+FAR = 1.5
+"""How many times its floor a kernel takes that is bound by something else."""
+SHORT = 0.5e-6
+"""Seconds of a run in which starts and ends of loops count."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """seconds: of a call. terms: what they are made of, in words. costs: of each node, of one run."""
+
+    seconds: float
+    terms: Mapping[str, float]
+    costs: Mapping[Node, float]
+
+    @property
+    def largest(self) -> str:
+        """What bounds the kernel at its floor; "" where it does nothing that is counted."""
+        return max(self.terms, key=self.terms.__getitem__, default="")
+
+
+def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Floor:
+    """step_weights: bytes that are read before the same weights come again. chunked: whether what is moved may lie in a
+    cache, as chunks of time are as long as fits there.
+    """
+    costs: dict[Node, float] = {}
+    products = functions = arithmetic = 0.0
+    streamed = work.weights / limits.read(step_weights) if work.weights else 0.0
+    for item in work.products:
+        seconds = item.flops / (limits.flops(_float(item.node)) * item.dot_width)
+        products += seconds
+        weights = item.weights / work.weights * streamed if work.weights else 0.0
+        costs[item.node] = max(seconds, weights / max(work.share, 1e-9))
+    for node, count in work.elements:
+        op = node.op if OPS[node.op].kind == "elementwise" else "add"
+        seconds = count * limits.seconds(op, _float(node))
+        if _is_function(op):
+            functions += seconds
+        else:
+            arithmetic += seconds
+        costs[node] = costs.get(node, 0.0) + seconds
+    held = min(work.moved, limits.target.second_cache) if chunked else work.moved
+    moved = work.moved / limits.read(held) if work.moved else 0.0
+    computing = {
+        MULTIPLYING: work.times * products,
+        _functions(work): work.times * functions,
+        "elementwise arithmetic": work.times * arithmetic,
+    }
+    moving = {
+        f"weights stream from {limits.level(step_weights)}": work.runs * streamed,
+        f"reads and writes, {limits.level(held).removeprefix('the ')}": work.times * moved,
+    }
+    longer = max(computing, moving, key=lambda terms: sum(terms.values()))
+    return Floor(sum(longer.values()), {words: seconds for words, seconds in longer.items() if seconds}, costs)
+
+
+def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Limits) -> str:
+    """What bounds a kernel that takes ``seconds`` of a call, in words."""
+    if not floor.terms:
+        return "moves values" if timed.nodes else ""
+    each = seconds / max(1.0, work.times)
+    if seconds <= FAR * floor.seconds:
+        return floor.largest
+    busy, wait = _cycles_of_sums(timed, limits)
+    longer = floor.seconds + floor.terms.get(MULTIPLYING, 0.0) * (wait / busy - 1)
+    if wait > 1.25 * busy and seconds <= FAR * longer:
+        return f"waits for sums: {wait - busy:.2g} of {wait:.2g} cycles"
+    if timed.scan is not None:
+        clock, least = limits.clock, floor.seconds / max(1.0, work.times)
+        return f"waits for the step before: {(each - least) * clock:.0f} of {each * clock:.0f} cycles"
+    if each < SHORT:
+        return f"short: {each * 1e9:.0f} ns"
+    return floor.largest
+
+
+def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
+    """Cycles in which a register tile starts the multiply-adds of a step of k, and those until their sums are there."""
+    products = None if timed.plan is None else timed.plan.products
+    if products is None:
+        return 1.0, 1.0
+    tile, split = products.tile, max(item.accumulators for item in products.contractions)
+    columns = tile.blocks * max(len(item.products) for item in products.contractions)
+    a_vector = 2.0 * limits.target.lanes(4) / limits.flops()
+    busy = tile.rows * columns * a_vector * limits.clock
+    return busy, max(busy, FMA_LATENCY / split)
+
+
+def _functions(work: Work) -> str:
+    names = dict.fromkeys(node.op for node, _ in work.elements if _is_function(node.op))
+    return f"functions: {', '.join(names)}" if names else "functions"
+
+
+def _is_function(op: str) -> bool:
+    """Whether an op takes longer than an instruction."""
+    return OPS[op].cost != INSTRUCTION
+
+
+def _float(node: Node) -> str:
+    return node.dtype if node.dtype == "float64" else "float32"

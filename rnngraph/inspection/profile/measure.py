@@ -1,0 +1,94 @@
+"""Runs an entry that counts, beside the plain one, and gives what an average call took.
+
+Machines that others use too stop a call now and then, for as long as a hundred calls take. Calls are made in batches,
+the plain and the counting ones in turn, and of each those of the fastest quarter are looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...codegen.machine.cycle_counter import counter
+from ...codegen.schedule.ticks import Ticks
+
+Call = Callable[[], object]
+WARM_UP = 3
+BATCH_SECONDS = 0.5e-3
+FEWEST_BATCHES, MOST_BATCHES = 4, 4000
+KEPT = 4
+"""One batch of so many is kept."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an average call took.
+
+    seconds: by slot and worker, without what counting takes itself. times: how often each ended, likewise. native:
+    seconds of native code, as the caller spends them; outside: of all else that a call does: Python, and where there
+    are workers, giving them work. ratio: of the two together to a call that counts nothing. calls: that were counted.
+    """
+
+    seconds: np.ndarray
+    times: np.ndarray
+    native: float
+    outside: float
+    ratio: float
+    calls: int
+
+
+def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds: float) -> Measured:
+    """run: a call of the entry that counts in ``counters`` [slot, worker, …]; plain: the same call of the plain entry.
+    seconds: to spend.
+    """
+    clock = counter()
+    for _ in range(WARM_UP):
+        plain()
+        run()
+    began = time.perf_counter()
+    run()
+    repeats = max(1, min(10_000, int(BATCH_SECONDS / max(1e-7, time.perf_counter() - began))))
+    plains: list[float] = []
+    batches: list[tuple[float, np.ndarray]] = []
+    start, first = time.perf_counter(), clock.now()
+    while len(batches) < FEWEST_BATCHES or (time.perf_counter() < start + seconds and len(batches) < MOST_BATCHES):
+        plains.append(_timed(plain, repeats))
+        counters[1:] = 0
+        took = _timed(run, repeats)
+        batches.append((took, counters[:, :, :2] / repeats))
+    rate = (clock.now() - first) / (time.perf_counter() - start)
+    batches.sort(key=lambda batch: batch[0])
+    kept = batches[: -(-len(batches) // KEPT)]
+    counted = np.mean([batch[1] for batch in kept], axis=0)
+    counted[0] = 0.0  # clocks
+    cycles = np.maximum(0.0, counted[:, :, 0] - _own_cycles(ticks, counted, clock.cost))
+    outer = [number for number, timed in enumerate(ticks.timed) if timed.whole is None]
+    native, whole = (float(found[outer, 0].sum()) / rate for found in (cycles, counted[:, :, 0]))
+    took = float(np.mean([batch[0] for batch in kept]))
+    outside = max(0.0, took - whole)
+    ratio = (native + outside) / float(np.mean(sorted(plains)[: len(kept)]))
+    return Measured(cycles / rate, counted[:, :, 1], native, outside, ratio, len(kept) * repeats)
+
+
+def _timed(call: Call, repeats: int) -> float:
+    began = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - began) / repeats
+
+
+def _own_cycles(ticks: Ticks, counted: np.ndarray, cost: float) -> np.ndarray:
+    """What counting itself takes, by slot and worker: each reading ends one piece and begins the next."""
+    own = counted[:, :, 1] * cost
+    steps: dict[int, np.ndarray] = {}
+    for number, timed in enumerate(ticks.timed):
+        if timed.whole is not None:  # within a scan, which is counted as a whole, too
+            own[timed.whole] += counted[number, :, 1] * cost
+            known = steps.get(timed.whole, np.zeros(counted.shape[1]))
+            steps[timed.whole] = np.maximum(known, counted[number, :, 1])
+    for number, begun in steps.items():
+        own[number] += begun * cost
+    return own

@@ -1,0 +1,195 @@
+"""What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, bytes that it reads and writes.
+
+Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a
+scan, and once where all steps are computed together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ...codegen.buffers.memory import Memory
+from ...codegen.kernels.active_rows import ActiveSteps
+from ...codegen.kernels.kernel_plan import values_read
+from ...codegen.kernels.product_plan import dot_width_of
+from ...codegen.schedule.ticks import COPY, PACK, Timed
+from ...ir.graph import Node
+from ...ir.ops import OPS
+from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
+
+PRODUCTS = ("matmul", "outer_sum")
+"""Ops whose multiply-adds are their work; other contractions add up what they read."""
+PICKS = ("slice", "gather")
+"""Ops that read of their first operand what they give."""
+Sizes = Mapping[str, int]
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Products:
+    """One product of a kernel. flops: of one run; a multiply-add is two. weights: bytes of its right operand,
+    where that is the same for all rows. dot_width: how many numbers an instruction multiplies in each lane.
+    """
+
+    node: Node
+    flops: float
+    weights: int
+    dot_width: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """The operations and bytes of a kernel in one call.
+
+    runs: executions, such as one for each step of a scan.
+    share: fraction of rows and steps that are computed; the others have ended.
+    products: matrix products of one run.
+    elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
+    transfers: (node, bytes) that one run reads or writes for a node, weights apart.
+    """
+
+    runs: float = 1.0
+    share: float = 1.0
+    products: tuple[Products, ...] = ()
+    elements: tuple[tuple[Node, int], ...] = ()
+    transfers: tuple[tuple[Node, int], ...] = ()
+
+    @property
+    def times(self) -> float:
+        """Runs, of which each computes all rows."""
+        return self.runs * self.share
+
+    @cached_property
+    def flops_by_node(self) -> Mapping[Node, float]:
+        """Floating-point operations of a call by node; an elementwise op counts as one, a multiply-add as two."""
+        counts: dict[Node, float] = {}
+        for item in self.products:
+            counts[item.node] = counts.get(item.node, 0.0) + self.times * item.flops
+        for node, count in self.elements:
+            counts[node] = counts.get(node, 0.0) + self.times * (1 + (node.op == "fma")) * count
+        return counts
+
+    @cached_property
+    def bytes_by_node(self) -> Mapping[Node, float]:
+        """Bytes of a call by the node that reads or writes them; weights are read in each run."""
+        counts: dict[Node, float] = {}
+        for item in self.products:
+            counts[item.node] = counts.get(item.node, 0.0) + self.runs * item.weights
+        for node, count in self.transfers:
+            counts[node] = counts.get(node, 0.0) + self.times * count
+        return counts
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of a call."""
+        return sum(self.flops_by_node.values())
+
+    @property
+    def weights(self) -> int:
+        """Bytes of weights that one run reads."""
+        return sum(item.weights for item in self.products)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that one run reads and writes, weights apart."""
+        return sum(count for _, count in self.transfers)
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of a call: the weights of all runs, and all that is read and written besides."""
+        return sum(self.bytes_by_node.values())
+
+
+def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
+    """What the kernel or copy of a slot does in a call of these sizes. feeds: tell which rows end early."""
+    runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
+    share = active_share(timed.active, sizes, feeds)
+    if timed.kind == PACK:
+        return Work(transfers=tuple((node, 2 * _bytes(node, sizes)) for node in timed.nodes))
+    if timed.kind == COPY:
+        nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
+        read = [node for node in nodes if node.op not in ("broadcast", "constant")]
+        return Work(runs, share, transfers=tuple((node, _bytes(node, sizes)) for node in [*nodes, *read]))
+    if timed.memory is None:
+        return Work(runs, share)
+    members = _computed(timed.nodes, timed.memory)
+    products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))
+    elements = tuple(_elementwise(members, sizes))
+    rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
+    picked = {node.operands[0]: node for node in members if node.op in PICKS}
+    readers = {operand: node for node in reversed(members) for operand in node.operands}
+    transfers = [
+        (readers.get(node, node), _bytes(picked.get(node, node), sizes))
+        for node in values_read(members, timed.memory)
+        if node not in rights and _is_tensor(node)
+    ]
+    transfers += [(node, _bytes(node, sizes)) for node in members if node in timed.memory.stores]
+    return Work(runs, share, products, elements, tuple(transfers))
+
+
+def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
+    """What a kernel computes: its ops, and values that lie nowhere and are computed where they are used."""
+    found = dict.fromkeys(nodes)
+    pending = [item for node in nodes for item in node.operands]
+    for node in pending:  # which grows
+        if node not in found and node not in memory.views:
+            found[node] = None
+            pending += node.operands
+    return [node for node in found if _is_tensor(node)]
+
+
+def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:
+    """The share of rows and steps that are computed; 1 where lengths are not fed."""
+    if active is None:
+        return 1.0
+    mask = active.table.mask
+    lengths, steps = _fed(mask.lengths, feeds), evaluate(mask.length, sizes)
+    if lengths is None or not lengths.size or steps <= 0:
+        return 1.0
+    running = np.clip(lengths, 0, steps)
+    return float(running.mean() if active.table.by_rows else running.max()) / steps
+
+
+def _fed(node: Node, feeds: Feeds) -> np.ndarray | None:
+    while node.op in ("cast", "reshape", "broadcast") and node.operands:
+        node = node.operands[0]
+    return feeds.get(str(node["label"])) if node.op == "input" else None
+
+
+def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
+    read: set[Node] = set()
+    for node in nodes:
+        left, right = node.operands[:2]
+        count = _count(node.shape, sizes)
+        if node.op == "outer_sum":
+            yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
+            continue
+        again = right in read  # of parts of one row, which are multiplied at once
+        weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
+        read.add(right)
+        yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))
+
+
+def _elementwise(members: Iterable[Node], sizes: Sizes) -> Iterable[tuple[Node, int]]:
+    for node in members:
+        kind = OPS[node.op].kind
+        if kind == "elementwise":
+            yield node, _count(node.shape, sizes)
+        elif kind == "reduction" or (kind == "contraction" and node.op not in PRODUCTS):
+            yield node, max(_count(item.shape, sizes) for item in node.operands)
+
+
+def _is_tensor(node: Node) -> bool:
+    return isinstance(node.type, TensorType)
+
+
+def _count(shape: Iterable[Dim], sizes: Sizes) -> int:
+    return max(0, evaluate(product(tuple(shape)), sizes))
+
+
+def _bytes(node: Node, sizes: Sizes) -> int:
+    return _count(node.shape, sizes) * ITEM_BYTES[node.dtype]

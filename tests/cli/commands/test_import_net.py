@@ -1,0 +1,114 @@
+"""``rnngraph import``: which reader takes a file, what is written, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.cli import main
+from rnngraph.cli.commands.command_error import CommandError
+from rnngraph.cli.commands.file_kinds import KERAS, NAM, ONNX, RTNEURAL, fixed_input, kind_of
+
+
+def amp(hidden: int = 3) -> dict[str, Any]:
+    count = 4 * hidden * (1 + hidden) + 4 * hidden + 2 * hidden + hidden + 1
+    config = {"input_size": 1, "hidden_size": hidden, "num_layers": 1}
+    weights = np.random.default_rng(0).normal(0, 0.5, count).tolist()
+    return {"architecture": "LSTM", "config": config, "weights": weights}
+
+
+def test_a_file_becomes_a_script_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    folder = tmp_path / "net"
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "Neural Amp Modeler" in said
+    assert "f32[B,T,1]" in said
+    (total,) = [line.split() for line in said.splitlines() if " all " in line]
+    assert (total[-4], total[-2]) == ("70", "280")
+    assert said.splitlines()[-2:] == [str(folder / "net.py"), str(folder / "weights.safetensors")]
+    program = runpy.run_path(str(folder / "net.py"))["program"]
+    x = np.random.default_rng(1).normal(size=(2, 7, 1))
+    wanted = rg.read_nam(tmp_path / "amp.nam").program().inference(x=x)["y"]
+    np.testing.assert_array_equal(program.inference(x=x)["y"], wanted)
+
+
+def test_other_commands_take_what_was_written_and_say_so_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net")]) == 0
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "net")]) == 0
+    assert "graph inference" in capsys.readouterr().out
+    for command in ("show", "run", "profile"):
+        assert main([command, str(tmp_path / "amp.nam")]) == 2
+        assert f"rnngraph import {tmp_path / 'amp.nam'} -o net" in capsys.readouterr().err
+
+
+def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    (tmp_path / "net.py").write_text("# mine\n")
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path)]) == 1
+    assert "net.py is in the way" in capsys.readouterr().err
+    assert (tmp_path / "net.py").read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.onnx", b"\x08\x08", ONNX),
+        ("a.keras", b"PK\x03\x04", KERAS),
+        ("a.bin", b"\x89HDF\r\n\x1a\n...", KERAS),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", KERAS),
+        ("a.json", b' {"architecture": "LSTM"}', NAM),
+        ("a.nam", b'{"layers": []}', RTNEURAL),
+        ("a.txt", b'{"model_data": {}}', RTNEURAL),
+        ("a.nam", b"", NAM),
+        ("a.json", b'{"architecture', RTNEURAL),
+        ("a.JSON", b"[]", RTNEURAL),
+    ],
+)
+def test_what_a_file_holds_tells_its_format_and_then_its_suffix(
+    name: str, content: bytes, kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert kind_of(tmp_path / name) == kind
+
+
+def test_other_files_are_of_no_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(CommandError, match=r"no format that is read; these are: \.onnx"):
+        kind_of(tmp_path / "notes.txt")
+    assert main(["import", str(tmp_path / "none.nam"), "-o", str(tmp_path / "net")]) == 2
+    assert "none.nam: No such file" in capsys.readouterr().err
+
+
+def test_fixed_inputs_are_numbers_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [fixed_input(text) for text in ("sr=16000", "a=b=0.5"[2:], "on=true")] == [
+        ("sr", 16000), ("b", 0.5), ("on", True),
+    ]  # fmt: skip
+    for text in ("sr", "=3", "sr=fast", "sr=[1]", "sr="):
+        with pytest.raises(SystemExit):
+            main(["import", "a.onnx", "-o", "net", "--fixed", text])
+        assert "is not of the form INPUT=NUMBER" in capsys.readouterr().err
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net"), "--fixed", "sr=1"]) == 2
+    assert "--fixed is for inputs of ONNX files" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_said_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = amp()
+    content["weights"] = content["weights"][:-1]
+    (tmp_path / "amp.nam").write_text(json.dumps(content))
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net")]) == 1
+    said = capsys.readouterr()
+    assert "amp.nam is damaged" in said.err
+    assert said.out == ""
+    assert not (tmp_path / "net").exists()

@@ -1,0 +1,181 @@
+"""``rnngraph show``: lines of a layer or of a script's line, what a pass changed, columns of a window, the pager."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from rnngraph import cli
+from rnngraph.cli.commands.show import COMMENT_ROOM, GAP, NARROWEST
+
+SCRIPT = """
+import rnngraph as rg
+
+x = rg.placeholder("x", shape=(None, None, 3))
+cells = [
+    rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5),
+    rg.GRUCell(5),
+]
+outputs, state = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+logits = rg.dense(outputs, 2)
+program = rg.compile({"a_rather_long_name  # of an output": logits}, loss=rg.reduce_mean(logits))
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "net.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Window(io.StringIO):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(["show", "net.py", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str, height: int = 25) -> str:
+    window = Window()
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", window)
+        patched.setenv("COLUMNS", str(width))
+        patched.setenv("LINES", str(height))
+        patched.setenv("TERM", "xterm-256color")
+        assert cli.main(["show", "net.py", *arguments]) == 0
+    return window.getvalue()
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+def test_a_layer_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = shown(capsys).splitlines()
+    lines = shown(capsys, "--layer", "cell_1").splitlines()
+    kept = [line for line in lines if line.strip() != GAP]
+    assert kept == [line for line in whole if line in kept]  # as they stand in the whole, in order
+    assert any("gru_cell" in line for line in kept)
+    assert not any("basic_rnn_cell" in line or "dense" in line for line in kept)
+    assert any(re.match(r"  \w+ = scan ", line) for line in kept)  # what its lines stand within
+    assert lines.count(GAP) + lines.count(f"  {GAP}") >= 2
+    assert shown(capsys, "--layer", "multi_rnn_cell/cell_1/gru_cell") == shown(capsys, "--layer", "cell_1")
+
+
+@pytest.mark.parametrize("line", ["10", "net.py:10", "./net.py:10"])
+def test_a_line_of_the_script_alone(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    lines = shown(capsys, "--graph", "training", "--line", line).splitlines()
+    assert any("label='dense/kernel'" in item for item in lines)
+    assert any("matmul" in item for item in lines)
+    assert not any("gru_cell" in item for item in lines)
+
+
+def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    both = shown(capsys, "--layer", "dense", "--line", "10")
+    assert "dense/bias" in both
+    assert cli.main(["show", "net.py", "--layer", "dense", "--line", "9"]) == 2
+    assert "at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--layer", "cell_7"), "there are rnn/multi_rnn_cell"),
+        (("--layer", ""), "nothing here is of a layer ''"),
+        (("--line", "999"), "nothing here comes from line '999'; there are net.py:4, "),
+        (("--line", "other.py:10"), "nothing here comes from line 'other.py:10'"),
+        (("--diff", "fision"), "did you mean fission?"),
+        (("--diff", "graph"), "no pass is named 'graph'"),
+        (("--stage", "lops"), "did you mean loops?"),
+    ],
+)
+def test_mistakes_name_what_there_is(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    assert cli.main(["show", "net.py", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def code_of(line: str) -> str:
+    """A line of a graph without its comment and the name of what made it."""
+    return line.rpartition("  # ")[0].rstrip() or line.rstrip()
+
+
+@pytest.mark.parametrize("name", ["split", "fission", "fuse_multiply_add"])
+def test_a_diff_leads_from_one_graph_to_the_next(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    stages = shown(capsys, "--stages").split()
+    head, *lines = shown(capsys, "--diff", name).splitlines()
+    assert head.startswith(f"# {name}: ")
+    after = shown(capsys, "--stage", name).splitlines()[1:]
+    came = [code_of(line[2:]) for line in lines if line.startswith("+ ")]
+    went = [code_of(line[2:]) for line in lines if line.startswith("- ")]
+    kept = [*map(code_of, after)]
+    assert came
+    assert all(line in kept for line in came)
+    before = stages[stages.index(name) - 1]
+    if before != "graph":  # the first pass is given what was lowered, which is no stage
+        given = [*map(code_of, shown(capsys, "--stage", before).splitlines()[1:])]
+        assert all(line in given for line in went)
+        assert len(given) - len(went) + len(came) == len(kept)
+
+
+def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    def changed(*arguments: str) -> set[str]:
+        return {line for line in shown(capsys, "--diff", "accumulate", *arguments).splitlines() if line[0] in "+-"}
+
+    every, of_gru, of_dense = changed(), changed("--layer", "cell_1"), changed("--line", "10")
+    assert of_gru
+    assert of_dense
+    assert of_gru | of_dense < every
+    assert not of_gru & of_dense
+    assert any("logits" in line for line in of_dense)
+    both = shown(capsys, "--diff", "accumulate", "--layer", "cell_1", "--line", "10")
+    assert both.splitlines()[1:] == ["# nothing changed"]
+    assert cli.main(["show", "net.py", "--diff", "accumulate", "--layer", "cell_7"]) == 2
+    assert "nothing here is of a layer 'cell_7'; there are " in capsys.readouterr().err
+
+
+def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "--diff", "unroll").splitlines()[1:] == ["# nothing changed"]
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_comments_stand_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    columns = set()
+    for arguments in (("--stage", "graph"), ("--stage", "fission"), ("--diff", "fission"), ("--layer", "cell_1")):
+        text = plain(on_terminal(monkeypatch, width, "--no-pager", "--graph", "training", *arguments))
+        columns |= {line.index("# net.py:") for line in text.splitlines() if "# net.py:" in line and "gone" not in line}
+    assert columns == {max(width - COMMENT_ROOM, NARROWEST)}
+
+
+def test_names_with_the_sign_of_comments_are_no_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "output 'a_rather_long_name  # of an output' = " in plain(on_terminal(monkeypatch, 100, "--no-pager"))
+
+
+def test_what_is_longer_than_the_window_goes_through_less(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pager = folder / "less"
+    pager.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > arguments.txt\ncat > text.txt\n')
+    pager.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    assert on_terminal(monkeypatch, 100, height=10) == ""
+    paged = (folder / "text.txt").read_text()
+    assert "\x1b[" in paged
+    assert "--RAW-CONTROL-CHARS" in (folder / "arguments.txt").read_text().split()
+    assert paged == on_terminal(monkeypatch, 100, "--no-pager", height=10)
+    assert on_terminal(monkeypatch, 100, height=1000) == paged
+
+
+def test_without_a_pager_all_is_printed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    assert "graph inference" in plain(on_terminal(monkeypatch, 100, height=5))

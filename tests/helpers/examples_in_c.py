@@ -1,0 +1,113 @@
+"""What examples wrote, taken up by the C programs beside them: these do what Python does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FLAGS = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+
+
+def compiled(source: Path, folder: Path, *others: str) -> Path:
+    """An example's C program, linked with what its script exported to the folder."""
+    if not shutil.which("cc"):
+        pytest.skip(f"{source.relative_to(EXAMPLES.parent)} needs a C compiler")
+    run("cc", *FLAGS, f"-I{folder}", source, *(folder / name for name in others), "-lm", "-o", folder / "x")
+    return folder / "x"
+
+
+def run(*words: object) -> str:
+    done = subprocess.run([*map(str, words)], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+# The audio effect ----------------------------------------------------------------------------------
+
+
+def samples(path: Path) -> np.ndarray:
+    with wave.open(str(path), "rb") as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(int)
+
+
+def float_wav(path: Path, sound: np.ndarray) -> None:
+    """A file of floats, [samples, channels], with a chunk that nobody asked for."""
+    data, channels = sound.astype("<f4").tobytes(), sound.shape[1]
+    head = np.array([3, channels], "<u2").tobytes() + np.array([48_000, 48_000 * 4 * channels], "<u4").tobytes()
+    head += np.array([4 * channels, 32], "<u2").tobytes()
+    chunks = b"".join(
+        name + len(chunk).to_bytes(4, "little") + chunk + b"\0" * (len(chunk) % 2)
+        for name, chunk in ((b"fmt ", head), (b"LIST", b"odd"), (b"data", data))
+    )
+    path.write_bytes(b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WAVE" + chunks)
+
+
+def effect_sounds_alike(folder: Path, shown: str) -> None:
+    assert "ESR of the net" in shown
+    program = compiled(EXAMPLES / "audio_effect" / "effect.c", folder, "distortion.o")
+    said = run(program, folder / "dry.wav", folder / "y.wav", 0.7)
+    assert re.search(r"times as fast as it plays, \d+ ns a sample", said)
+    expected, found = samples(folder / "net.wav"), samples(folder / "y.wav")
+    assert len(found) == len(expected) > 1000
+    assert np.abs(expected).max() > 300
+    assert np.abs(found - expected).max() <= 1  # a rounding, where Python's code is another variant
+
+    dry = samples(folder / "dry.wav") / 32768
+    other = dry[::-1] / 2
+    float_wav(folder / "two.wav", np.stack([dry, other], 1))
+    float_wav(folder / "one.wav", other[:, None])
+    run(program, folder / "two.wav", folder / "two_out.wav", 0.7)
+    run(program, folder / "one.wav", folder / "one_out.wav", 0.7)
+    at = (folder / "two_out.wav").read_bytes().index(b"data") + 8
+    both = np.frombuffer((folder / "two_out.wav").read_bytes()[at:], "<f4").reshape(-1, 2)
+    alone = np.frombuffer((folder / "one_out.wav").read_bytes()[at:], "<f4")
+    assert_array_equal(both[:, 1], alone)  # channels are instances of their own
+    assert_allclose(np.clip(both[:, 0], -1, 1) * 32767, expected, atol=1.01)
+
+    for wrong in (["nothing.wav", "y.wav"], ["net.h", "y.wav"], []):
+        arguments = [folder / name for name in wrong]
+        assert subprocess.run([program, *arguments], check=False, capture_output=True).returncode == 1
+
+
+# Voice activity ------------------------------------------------------------------------------------
+
+
+def spoken(text: str) -> np.ndarray:
+    """Lines of `0.36 to 3.35` as whether someone speaks in each of 16,000 frames of 10 ms."""
+    found = np.zeros(16_000, bool)
+    for line in text.splitlines():
+        start, stop = (round(float(word) * 100) for word in line.split(" to "))
+        found[start:stop] = True
+    return found
+
+
+def speech_is_found_alike(folder: Path, shown: str) -> None:
+    program = compiled(EXAMPLES / "silero_vad" / "find_speech.c", folder, "silero.o")
+    found = run(program, folder / "speech.wav")
+    assert found == (folder / "speech.txt").read_text()
+    assert len(found.splitlines()) >= 2
+    assert found in shown
+
+
+def voices_are_heard_alike(folder: Path, shown: str) -> None:
+    assert "stream and whole call decide alike: True" in shown
+    program = compiled(EXAMPLES / "vad" / "vad.c", folder, "vad.o")
+    expected, found = spoken((folder / "noisy.txt").read_text()), spoken(run(program, folder / "noisy.wav"))
+    assert 1000 < expected.sum() < len(expected) - 1000
+    assert (found != expected).sum() <= 2  # probabilities that are a half but for a rounding of the features
+    assert subprocess.run([program], check=False, capture_output=True).returncode == 1
+
+
+# The microcontroller -------------------------------------------------------------------------------
+
+
+def image_prints_ok(folder: Path, shown: str) -> None:
+    assert shown.splitlines()[-1] == "ok, largest difference 0.000000"
+    assert "wrong" not in shown

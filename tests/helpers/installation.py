@@ -1,0 +1,52 @@
+"""Which copy of the package is tested: the installed one, not the checkout that pytest happens to be started from.
+
+``python -m pytest`` puts the current folder first on the path, so the checkout would hide the wheel that
+``pip install .`` built, and a file that the wheel lacks would never be missed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "rnngraph"
+
+
+def editable() -> bool:
+    """Whether the checkout itself is what is tested: installed with ``-e``, or not installed at all."""
+    try:
+        told = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return bool(json.loads(told or "{}").get("dir_info", {}).get("editable"))
+
+
+def prefer_the_installed_package() -> None:
+    """Take the checkout off the path, unless it is what is installed; processes that tests start find the same copy."""
+    if not editable():
+        sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package().parent), os.environ.get("PYTHONPATH")]))
+
+
+def package() -> Path:
+    """The folder of the package that tests import."""
+    import rnngraph
+
+    assert rnngraph.__file__ is not None
+    return Path(rnngraph.__file__).resolve().parent
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What a package consists of, without what Python adds as it runs, by names relative to the folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+prefer_the_installed_package()

@@ -1,0 +1,433 @@
+"""The explorer's page in headless Chromium: opened from disk, pointed at, clicked, searched, and timed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser, chromium, is_there
+from pictured_nets import HOSTILE, both_ways, decoder, dropped_stack, hostile, own_cells
+
+import rnngraph as rg
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not is_there, reason="needs chromium and chromedriver"),
+]
+
+LIT = "return [...document.querySelectorAll('#panes .line.lit')].map((line) => line.textContent)"
+SHOWN = "#picture .net.shown"
+QUIET = "return document.documentElement.dataset.ready === 'yes'"
+MOST_KILOBYTES = 3000
+FRAME_MILLISECONDS = 8.0
+"""Of script on the page's thread in a frame."""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("chromium"), "window-size=1280,900") as found:
+        yield found
+
+
+def opened(browser: Browser, program: rg.Program, folder: Path, place: str = "", **options: Any) -> Path:
+    """The page of a program, open and unpacked."""
+    path = folder / "page.html"
+    program.explore(path, **options)
+    show(browser, path, place)
+    return path
+
+
+def show(browser: Browser, path: Path, place: str = "") -> None:
+    browser.open("about:blank")
+    browser.open(f"file://{path}{place}")
+    browser.until(QUIET)
+    settle(browser)
+
+
+def settle(browser: Browser) -> None:
+    """Waits until what can wait is done: a dozen frames."""
+    browser.run("let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
+                "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();")  # fmt: skip
+    browser.until("return document.body.dataset.settled === 'yes'")
+
+
+def stage(browser: Browser, name: str) -> None:
+    browser.run(
+        f"[...document.querySelectorAll('#stages button')].find((one) => one.firstChild.data === {name!r}).click()"
+    )
+    settle(browser)
+
+
+def box(browser: Browser, title: str, number: int = 0) -> str:
+    """A selector of a box that is shown, by the beginning of its title."""
+    browser.run(
+        f"document.getElementById('wanted')?.removeAttribute('id');"
+        f"[...document.querySelectorAll('{SHOWN} .box')].filter((one) =>"
+        f"[...one.querySelectorAll('text.title')].some((text) => text.textContent.startsWith({title!r})))"
+        f"[{number}].id = 'wanted'"
+    )
+    return "#wanted"
+
+
+def said(browser: Browser) -> list[Any]:
+    """What the browser complains about."""
+    log: list[Any] = browser.call("POST", f"{browser.session}/se/log", {"type": "browser"})
+    return log
+
+
+def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    browser.pointer(box(browser, "BasicRNNCell(7)", 1), click=True)
+    settle(browser)
+    titles = f"document.querySelectorAll('{SHOWN} .box.lit g:not(.closed) > text.title')"
+    lit = browser.run(f"return [...{titles}].map((one) => one.textContent)")
+    assert lit == ["BasicRNNCell(7)"]
+    assert "cell_1/basic_rnn_cell" in browser.run("return document.getElementById('status').textContent")
+    found = browser.run(LIT)
+    assert any("cell_1/basic_rnn_cell/kernel" in line for line in found)
+    assert not any("cell_0" in line or "cell_2" in line for line in found)
+    script = browser.run("return [...document.querySelectorAll('#script .line.lit')].map((line) => line.textContent)")
+    assert len(script) == 1
+    assert "rg.BasicRNNCell(" in script[0]
+    # Through all stages: each that has lines of layer 1 says how many, and shows the first of them.
+    badges = browser.run(
+        "return [...document.querySelectorAll('#stages button')].filter((one) => one.querySelector('.badge.lit'))"
+        ".map((one) => one.firstChild.data)"
+    )
+    assert {"lowered", "split", "split_concats", "accumulate", "fission"} <= set(badges)
+    for name in badges:
+        stage(browser, name)
+        assert browser.run(LIT), name
+    # And back: a line of a stage selects what its box does.
+    stage(browser, "lowered")
+    browser.run("[...document.querySelectorAll('#panes .line')].find((line) =>"
+                "line.textContent.includes('cell_2/basic_rnn_cell/kernel')).id = 'line'")  # fmt: skip
+    browser.pointer("#line span:last-child", click=True)
+    settle(browser)
+    assert browser.run("return location.hash").startswith("#inference/lowered/")
+    number = browser.run(
+        f"return [...document.querySelectorAll('{SHOWN} .box[data-kind=cell]')].findIndex((one) =>"
+        "one.classList.contains('lit'))"
+    )
+    assert number == 2
+    assert said(browser) == []
+
+
+def test_pointing_lights_without_a_click(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    browser.pointer("#script .line:nth-child(1)")
+    browser.pointer(box(browser, "BasicRNNCell(7)", 2))
+    settle(browser)
+    assert browser.run("return document.querySelectorAll('#panes .line.hover').length") > 1
+    assert browser.run(f"return document.querySelectorAll('{SHOWN} .box.hover').length") == 1
+    assert browser.run(LIT) == []
+
+
+def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    marks = f"return document.querySelectorAll('{SHOWN} g:not(.closed) > rect.dropout').length"
+    assert browser.run(marks) == 0
+    browser.run("document.querySelector('#graphs button').click()")
+    settle(browser)
+    assert browser.run(marks) == 3
+    stage(browser, "autodiff")
+    assert browser.run("return document.querySelectorAll('#panes .line.insert').length") > 5
+    assert browser.run("return document.querySelectorAll('#panes .line.fold').length") >= 1
+    assert "Law: outputs unchanged" in browser.run("return document.querySelector('.about').textContent")
+    browser.run("document.querySelector('#panes .line.fold').click()")
+    settle(browser)
+    folded = browser.run("return document.querySelector('#stages details summary').textContent")
+    assert folded.endswith("nothing")
+    browser.run("document.getElementById('beside').click()")
+    nets = browser.run(f"return [...document.querySelectorAll('{SHOWN}')].map((net) => [net.dataset.graph,"
+                       "net.querySelectorAll('g:not(.closed) > rect.dropout').length,"
+                       "net.getBoundingClientRect().width > 80])")  # fmt: skip
+    assert nets == [["training", 3, True], ["inference", 0, True]]
+    assert said(browser) == []
+
+
+def test_searching_finds_in_all_stages(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    browser.run("document.getElementById('script').focus()")
+    browser.keys("/tanh")
+    browser.until("return document.querySelectorAll('#stages .badge.found').length > 4")
+    settle(browser)
+    assert browser.run("return document.querySelectorAll('#panes mark').length") >= 3
+    browser.keys("\ue007")
+    settle(browser)
+    first = browser.run("return document.querySelector('#panes .line.cursor').textContent")
+    browser.keys("\ue007")
+    settle(browser)
+    second = browser.run("return document.querySelector('#panes .line.cursor').textContent")
+    assert first != second
+    assert "tanh" in first
+    assert "tanh" in second
+    browser.keys("\ue00c")
+    settle(browser)
+    assert browser.run("return document.querySelectorAll('mark').length") == 0
+
+
+def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    browser.run("document.querySelector('#panes .lines').focus()")
+    browser.keys("]]")
+    settle(browser)
+    assert browser.run("return document.querySelector('#stages [aria-current]').firstChild.data") == "simplify"
+    browser.keys("g[")
+    settle(browser)
+    assert browser.run("return location.hash") == "#training/split"
+    browser.keys("d\ue015\ue015\ue015\ue007")  # whole text, three lines down, select
+    settle(browser)
+    active = browser.run(
+        "const list = document.querySelector('#panes .lines'); const row = document.getElementById("
+        "list.getAttribute('aria-activedescendant')); return [list.getAttribute('role'), row.getAttribute('role'),"
+        "row.getAttribute('aria-posinset'), row.className.includes('cursor')]"
+    )
+    assert active == ["listbox", "option", "3", True]
+    browser.keys("s")
+    settle(browser)
+    assert browser.run("return document.querySelectorAll('.pane').length") == 2
+    browser.keys("p")
+    assert browser.run("return getComputedStyle(document.getElementById('left')).visibility") == "hidden"
+    browser.keys("p")
+    browser.run(f"document.querySelector('{box(browser, 'BasicRNNCell')}').focus()")
+    browser.keys("\ue007")
+    settle(browser)
+    assert browser.run(f"return document.querySelectorAll('{SHOWN} .box.lit').length") == 1
+    browser.keys("o")
+    settle(browser)
+    assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "false"
+    browser.keys("o")
+    assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+PLACES = f"""
+const seen = (one) => one.getClientRects().length && one.getBoundingClientRect().height > 0;
+const frame = (one) => {{
+  const {{ left, right, top, bottom }} = one.getBoundingClientRect();
+  return [left, right, top, bottom];
+}};
+const boxes = [...document.querySelectorAll('{SHOWN} .box')].filter(seen).map((box) => {{
+  const form = box.querySelector(box.classList.contains('shut') ? '.closed' : '.open') ?? box;
+  return {{
+    key: `${{box.dataset.graph}}/${{box.dataset.box}}`,
+    title: form.querySelector('text.title').textContent,
+    frame: frame(form.querySelector('rect')),
+    texts: [...form.querySelectorAll('text')].filter((text) => !text.matches('.state, .label')).map(frame),
+    joins: [...form.querySelectorAll('path.arrow')].map(frame),
+  }};
+}});
+const arrows = [...document.querySelectorAll('{SHOWN} .arrow[data-points]')].map((one) => {{
+  const {{ graph }} = one.closest('.net').dataset;
+  return [`${{graph}}/${{one.dataset.source}}`, `${{graph}}/${{one.dataset.target}}`, frame(one.querySelector('path'))];
+}});
+return [boxes, arrows];
+"""
+"""What can be seen of the picture: boxes and what stands in them, and arrows between them."""
+
+
+def check_picture(browser: Browser) -> list[str]:
+    """Texts lie in their boxes, boxes within those around them and apart from others, arrows reach from box to box.
+    Gives the titles that are seen.
+    """
+    boxes, arrows = browser.run(PLACES)
+    frames = {box["key"]: box["frame"] for box in boxes}
+    for box in boxes:
+        left, right, top, bottom = box["frame"]
+        for text in box["texts"]:
+            assert left <= text[0] <= text[1] <= right + 1, box
+            assert top - 1 <= text[2] <= text[3] <= bottom + 1, box
+        around = max((key for key in frames if box["key"].startswith(f"{key}.")), key=len, default=None)
+        if around:
+            assert frames[around][2] <= top <= bottom <= frames[around][3] + 0.5, (box, frames[around])
+        inner = [frame for key, frame in frames.items() if key.startswith(f"{box['key']}.")]
+        for join in box["joins"]:
+            assert any(abs(join[2] - frame[3]) < 1.5 for frame in inner), (join, inner)
+            assert any(abs(join[3] - frame[2]) < 1.5 for frame in inner), (join, inner)
+        for key, other in frames.items():
+            nested = key.startswith(f"{box['key']}.") or box["key"].startswith(f"{key}.") or key == box["key"]
+            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
+            assert nested or apart, (box["key"], key)
+    for source, target, (left, right, top, bottom) in arrows:
+        if source not in frames or target not in frames:
+            continue  # it goes through a box that only the other graph has
+        assert abs(top - frames[source][3]) < 1.5, source
+        assert abs(bottom - frames[target][2]) < 1.5, target
+        assert frames[source][0] <= right, (source, target)
+        assert left <= frames[source][1], (source, target)
+    return [box["title"] for box in boxes]
+
+
+PICTURED = {"dropped stack": dropped_stack, "both ways": both_ways, "decoder": decoder, "own cells": own_cells}
+
+
+@pytest.mark.parametrize("net", PICTURED)
+def test_boxes_open_one_by_one(browser: Browser, tmp_path: Path, net: str) -> None:
+    """From layers to equations, box by box, in both graphs at once."""
+    opened(browser, PICTURED[net](), tmp_path)
+    browser.run("document.getElementById('beside').click(); document.getElementById('alone').click()")
+    heights = []
+    for at in range(3):  # layers, cells, equations
+        browser.run(f"document.querySelectorAll('#details button')[{at}].click()")
+        check_picture(browser)
+        heights.append(browser.run(f"return document.querySelector('{SHOWN} svg').getBoundingClientRect().height"))
+    assert heights == sorted(heights)
+    every = check_picture(browser)
+    browser.run("document.querySelectorAll('#details button')[0].click()")
+    seen = check_picture(browser)
+    assert len(seen) < len(every)
+    marks = f"""return [...document.querySelectorAll('{SHOWN} .box.shut:not(.away)')].map((box) => box.dataset.box)"""
+    closed = dict.fromkeys(browser.run(marks))
+    while closed:
+        key = next(iter(closed))
+        browser.run(f"document.querySelector(\"{SHOWN} [data-box='{key}'] .mark\").dispatchEvent(new Event('click'))")
+        assert key not in browser.run(marks)
+        seen = check_picture(browser)
+        closed = dict.fromkeys(browser.run(marks))
+    assert seen == every
+    assert said(browser) == []
+
+
+def test_what_a_screen_reader_is_told(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, dropped_stack(), tmp_path)
+    unnamed = browser.run(
+        "return [...document.querySelectorAll('button, input, select, [tabindex], [role=listbox], section, nav')]"
+        ".filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label') ||"
+        "one.title || document.querySelector(`label[for=${one.id || 'none'}]`)))"
+        ".map((one) => one.outerHTML.slice(0, 90))"
+    )
+    assert unnamed == []
+    roles = browser.run("return [...document.querySelectorAll('[role]')].map((one) => one.getAttribute('role'))")
+    assert {"listbox", "option", "button", "tab", "tabpanel", "radiogroup", "radio", "status", "separator"} <= set(
+        roles
+    )
+    assert browser.run("return document.documentElement.lang") == "en"
+
+
+def test_links_lead_to_places(browser: Browser, tmp_path: Path) -> None:
+    path = opened(browser, dropped_stack(), tmp_path, "#loops/40")
+    cursor = "return document.querySelector('#panes .line.cursor .number').textContent"
+    assert browser.run("return document.querySelector('.pane h2').textContent") == "loops"
+    assert browser.run(cursor) == "40"
+    show(browser, path, "#training/asm/900")
+    assert browser.run("return document.querySelector('#graphs [aria-checked=true]').textContent") == "training"
+    assert browser.run(cursor) == "900"
+    show(browser, path, "#nothing/of/that")
+    assert said(browser) == []
+
+
+def test_names_stay_text(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, hostile(), tmp_path, title=HOSTILE, feeds={"x": [[[1.0, 2.0]]]})
+    assert browser.run("return document.querySelector('h1').textContent") == HOSTILE.replace("\x01", "\ufffd")
+    assert browser.run("return document.scripts[document.scripts.length - 1].textContent").startswith('\n"use strict"')
+    titles = browser.run(f"return [...document.querySelectorAll('{SHOWN} text.title')].map((one) => one.textContent)")
+    assert HOSTILE.replace("\x01", "\ufffd") in titles
+    browser.run("document.getElementById('of-taps').click()")
+    assert "seen" in browser.run("return document.getElementById('tab-taps').textContent")
+    assert said(browser) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_legible_by_day_and_night(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.call(
+        "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": features}
+    )
+    opened(browser, dropped_stack(), tmp_path)
+    assert browser.run("return document.documentElement.dataset.theme") == scheme
+    contrasts = browser.run("""
+        const light = (text) => {
+          const [red, green, blue] = text.match(/[\\d.]+/g).map((part) => {
+            const share = part / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+          });
+          return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+        };
+        const ground = light(getComputedStyle(document.body).backgroundColor);
+        const texts = '#panes .line span, footer, nav button, #script .line span';
+        return [...document.querySelectorAll(texts)].map((one) => {
+          const ink = light(getComputedStyle(one).color);
+          return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+        })""")
+    assert min(contrasts) > 4.5
+    wide = browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert wide
+
+
+def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) -> None:
+    """With a training graph of 3,000 nodes, by the processor's time, whatever else the machine does."""
+    script = tmp_path / "net.py"
+    script.write_text(
+        "import rnngraph as rg\n"
+        "x = rg.placeholder('x', shape=(None, None, 28))\n"
+        "cells = [rg.DropoutWrapper(rg.LSTMCell(8) if i % 2 else rg.GRUCell(8), input_keep_prob=0.8)"
+        " for i in range(24)]\n"
+        "outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)\n"
+        "loss = rg.reduce_mean(rg.square(rg.dense(outputs[:, -1], 10)))\n"
+        "program = rg.compile(outputs, loss=loss)\n"
+    )
+    command = [sys.executable, "-m", "rnngraph", "explore", "net.py", "-o", "page.html"]
+    began = time.perf_counter()
+    subprocess.run(command, cwd=tmp_path, check=True)
+    took = time.perf_counter() - began
+    path = tmp_path / "page.html"
+    show(browser, path, "#training/fission")
+    nodes = browser.run(
+        "return Math.max(...JSON.parse(document.getElementById('facts').textContent).graphs[0].stages"
+        ".filter((one) => one.before).map((one) => one.count))"
+    )  # fmt: skip
+    assert nodes > 3000
+
+    def run(command: str, **parameters: Any) -> Any:
+        body = {"cmd": command, "params": parameters}
+        return browser.call("POST", f"{browser.session}/goog/cdp/execute", body)
+
+    def spent() -> float:
+        """Milliseconds of script so far."""
+        metrics = run("Performance.getMetrics")["metrics"]
+        return 1e3 * float(next(metric["value"] for metric in metrics if metric["name"] == "ScriptDuration"))
+
+    def frame() -> None:
+        text = "requestAnimationFrame(() => setTimeout(arguments[0], 0))"
+        browser.call("POST", f"{browser.session}/execute/async", {"script": text, "args": []})
+
+    run("Performance.enable", timeDomain="threadTicks")
+    frame()
+    list_ = "document.querySelector('#panes .lines')"
+    actions = {
+        "scroll": f"{list_}.scrollTop += 70",
+        "leap": f"{list_}.scrollTop += 900",
+        "point": f"const rows = {list_}.querySelectorAll('.line'); window.turn = (window.turn ?? 0) + 1;"
+        "rows[window.turn % rows.length].dispatchEvent(new PointerEvent('pointermove', { bubbles: true }))",
+        "select": f"const rows = {list_}.querySelectorAll('.line'); window.turn = (window.turn ?? 0) + 3;"
+        "rows[window.turn % rows.length].click()",
+        "open": f"const marks = document.querySelectorAll('{SHOWN} .box:not(.away) > .mark'); window.turn ="
+        " (window.turn ?? 0) + 5; marks[window.turn % marks.length].dispatchEvent(new Event('click'))",
+        "close all": "window.turn += 1; document.querySelectorAll('#details button')[window.turn % 3].click()",
+    }
+    worst: dict[str, float] = {}
+    for name, action in actions.items():
+        for _ in range(12):
+            before = spent()
+            browser.run(action)
+            for _ in range(6):  # what can wait is done in frames of its own
+                frame()
+                after = spent()
+                worst[name], before = max(worst.get(name, 0.0), after - before), after
+    size = path.stat().st_size / 1e3
+    print(f"\n{nodes} lines; {size:,.0f} kB in {took:.1f} s; script a frame at most, ms: {worst}")
+    assert max(worst.values()) < FRAME_MILLISECONDS
+
+
+def test_the_pages_size(tmp_path: Path) -> None:
+    """Of the README's net."""
+    root = Path(__file__).resolve().parents[3]
+    text = (root / "README.md").read_text().partition("```python\n")[2].partition("# run")[0]
+    (tmp_path / "net.py").write_text(text)
+    subprocess.run([sys.executable, "-m", "rnngraph", "explore", "net.py"], cwd=tmp_path, check=True)
+    assert (tmp_path / "net.html").stat().st_size / 1e3 < MOST_KILOBYTES
