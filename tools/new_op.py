@@ -1,8 +1,8 @@
-"""List what an elementwise op still lacks, place by place: ``python tools/new_op.py exp2``.
+"""List what an elementwise op still lacks, place by place: ``python tools/new_op.py sech``.
 
 Each place is a file and a name in it. An op is known there if its name stands in the code of that name. The command
-reads text and runs nothing of the op, so it works before the first line is written. Exits with 1 if a place is
-missing. Places that only some ops need are listed last, with the condition.
+reads text and imports nothing of the package, so it works before the first line is written and between any two. Exits
+with 1 if a place is missing. Places that only some ops need are listed last, with the condition.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rnngraph.ir.node import DIVISION, FUNCTION, INSTRUCTION, OPS
-
 ROOT = Path(__file__).resolve().parents[1]
+ROWS = "rnngraph/ir/ops.py"
+INSTRUCTION, DIVISION, FUNCTION = "INSTRUCTION", "DIVISION", "FUNCTION"
+"""Names of costs in a row. A row's cost is its sixth argument."""
 VECTOR_TESTS = "tests/codegen/llvm/test_vecmath.py"
+READ = r"\w\.{op}\b"
+"""A function of the declaration in a table of a reader: ``basic.atan``."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Place:
     path: the file, from the root of the checkout.
     name: the assignment or function in it; "" for the whole file.
     instruction: what to write there.
-    costs: the costs of ops that need it, see ``rnngraph.ir.node``.
+    costs: the costs of ops that need it, as their rows name them.
     pattern: a regular expression in which ``{op}`` is the op's name.
     condition: when the op needs it; "" for always.
-    is_unary: whether only ops of one operand need it.
+    is_unary: True if only ops of one operand need it.
     """
 
     path: str
@@ -52,7 +55,7 @@ class Place:
 
 
 PLACES = (
-    Place("rnngraph/ir/ops.py", "", "a row", pattern=r'_elementwise\(\s*"{op}"'),
+    Place(ROWS, "", "a row", pattern=r'_elementwise\(\s*"{op}"'),
     Place("rnngraph/ir/derivatives.py", "", "the derivative", (DIVISION, FUNCTION), r"(?m)^{op} = |^def {op}\("),
     Place("rnngraph/codegen/llvm/vecmath.py", "FUNCTIONS", "the vector function", (FUNCTION,)),
     Place("rnngraph/codegen/llvm/vecmath.py", "ERROR_BOUNDS", "a bound for each dtype, in ulp", (FUNCTION,)),
@@ -71,8 +74,32 @@ PLACES = (
     ),
     Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,), is_unary=True),
     Place("rnngraph/formats/rolling/lifting.py", "OF_PAIRS", "the function", condition="it takes two operands"),
-    Place("rnngraph/foreign.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
+    Place("rnngraph/support/migration_hints.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
     Place("rnngraph/tf1/__init__.py", "", "TensorFlow's name", condition="TensorFlow 1.x has the function"),
+    Place(
+        "rnngraph/formats/onnx/ops/elementwise.py",
+        "",
+        "ONNX's operator",
+        pattern=READ,
+        condition="ONNX has the function",
+    ),
+    Place("rnngraph/formats/keras/operations.py", "", "Keras's name", pattern=READ, condition="Keras has the function"),
+    Place(
+        "rnngraph/formats/torch/meanings/elementwise.py",
+        "",
+        "torch's name",
+        pattern=READ,
+        condition="torch has the function",
+    ),
+    Place(VECTOR_TESTS, "reference", "a reference", (FUNCTION,), condition="NumPy has no such name", is_unary=True),
+    Place(
+        VECTOR_TESTS,
+        "test_float64_samples",
+        "a reference",
+        (FUNCTION,),
+        condition="mpmath has no such name",
+        is_unary=True,
+    ),
     Place(VECTOR_TESTS, "ODD", "the op", (FUNCTION,), condition="it is odd", is_unary=True),
     Place(
         VECTOR_TESTS,
@@ -108,16 +135,28 @@ def code_of(path: str, name: str) -> str:
     raise LookupError(f"{path} defines no {name}; correct PLACES in {Path(__file__).name}")
 
 
-def cost_of(op: str) -> str:
-    """Return the op's cost by its row; a vector function where there is no row yet."""
-    return OPS[op].cost if op in OPS else FUNCTION
+@cache
+def rows() -> dict[str, tuple[int, str]]:
+    """Return the number of operands and the name of the cost of each elementwise op, by the text of its row."""
+    _, tree = _tree(ROWS)
+    assert tree is not None
+    found = {}
+    for statement in tree.body:
+        call = getattr(statement, "value", None)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_elementwise":
+            name, arity, cost = call.args[0], call.args[1], call.args[5]
+            assert isinstance(name, ast.Constant), ast.dump(name)
+            assert isinstance(arity, ast.Constant), ast.dump(arity)
+            assert isinstance(cost, ast.Name), ast.dump(cost)
+            found[str(name.value)] = (int(str(arity.value)), cost.id)
+    return found
 
 
 def missing(op: str, conditional: bool = False) -> Iterator[Place]:
     """Yield the places that do not know an op; those with a condition if asked for them, else those without."""
-    cost, takes_several = cost_of(op), op in OPS and OPS[op].arity != (1, 1)
+    arity, cost = rows().get(op, (1, FUNCTION))  # a vector function where there is no row yet
     for place in PLACES:
-        if place.is_unary and takes_several:
+        if place.is_unary and arity != 1:
             continue
         if cost in place.costs and bool(place.condition) == conditional and not place.knows(op):
             yield place
@@ -125,7 +164,7 @@ def missing(op: str, conditional: bool = False) -> Iterator[Place]:
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not re.fullmatch(r"[a-z_][a-z0-9_]*", arguments[0]):
-        print("usage: python tools/new_op.py OP, such as exp2", file=sys.stderr)
+        print("usage: python tools/new_op.py OP, such as sech", file=sys.stderr)
         return 2
     (op,) = arguments
     lacking = [*missing(op)]
