@@ -320,7 +320,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
     "embedding": {
         "input_dim": "write vocabulary", "num_embeddings": "write vocabulary", "output_dim": "write width",
         "embedding_dim": "write width", "features": "write width", "mask_zero": f"write {_LENGTHS}",
-        "padding_idx": f"write {_LENGTHS}",
+        "padding_idx": "write padding_id",
         "embeddings_initializer": "write rg.embedding(ids, table) of an rg.parameter",
         "embeddings_regularizer": f"write {_PENALTY}", "embeddings_constraint": _CLIP, "input_length": _NOT_HERE,
         "weights": "write rg.embedding(ids, table)", "_weight": "write rg.embedding(ids, table)",

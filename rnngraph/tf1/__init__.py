@@ -180,7 +180,6 @@ from .ops.functions import (
     zeros,
     zeros_like,
 )
-from .ops.functions import xlogy as _xlogy
 from .ops.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -220,6 +219,7 @@ from .ops.numbers import (
     truncatediv,
     truncatemod,
 )
+from .ops.numbers import xlogy as _xlogy
 from .ops.random import multinomial, random_normal, random_shuffle, random_uniform, truncated_normal
 from .ops.selection import (
     boolean_mask,

@@ -40,8 +40,8 @@ def relu(x: Any) -> Tensor:
 
 @api
 def relu6(x: Any) -> Tensor:
-    """min(max(x, 0), 6)."""
-    return clip(x, 0, 6)
+    """min(max(x, 0), 6). At 0 and 6 the gradient is 0."""
+    return minimum(maximum(as_tensor(x), 0), 6)
 
 
 @api
@@ -81,8 +81,8 @@ def tanh_shrink(x: Any) -> Tensor:
 
 @api
 def hard_tanh(x: Any) -> Tensor:
-    """x limited to [-1, 1]."""
-    return clip(x, -1, 1)
+    """x limited to [-1, 1]. At both limits the gradient is 0."""
+    return minimum(maximum(as_tensor(x), -1), 1)
 
 
 @api
@@ -93,8 +93,10 @@ def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
 
 @api
 def hard_sigmoid_keras3(x: Any) -> Tensor:
-    """clip(x / 6 + 0.5, 0, 1), which Keras 3, JAX and torch (``Hardsigmoid``) call hard sigmoid."""
-    return clip(as_tensor(x) * (1 / 6) + 0.5, 0, 1)
+    """clip(x / 6 + 0.5, 0, 1), which Keras 3, JAX and torch (``Hardsigmoid``) call hard sigmoid. At -3 and 3 the
+    gradient is 0.
+    """
+    return minimum(maximum(as_tensor(x) * (1 / 6) + 0.5, 0), 1)
 
 
 @api

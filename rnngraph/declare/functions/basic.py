@@ -91,8 +91,8 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 
 @api
 def clip(x: Any, low: Any, high: Any) -> Tensor:
-    """x limited to [low, high]; NaN stays NaN."""
-    return minimum(maximum(as_tensor(x), low), high)
+    """x limited to [low, high]; NaN stays NaN. The gradient passes from low to high, at both limits too."""
+    return minimum(high, maximum(low, as_tensor(x)))  # of equal operands the second one has the gradient
 
 
 @api

@@ -8,7 +8,7 @@ from typing import Any
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...support.api_guard import api
-from ...support.arguments import check_positive, flag, number
+from ...support.arguments import check_positive, flag, number, whole_number
 from ...support.arguments import units as positive_units
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..initializers import Initializer, initializer_of
@@ -16,7 +16,7 @@ from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
 from ..tensor import Tensor
 from .activations import activation_function
-from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square, where
+from .basic import equal, expand_dims, gather, one_axis, reduce_mean, reshape, sqrt, square, stop_gradient, where
 from .randomness import by_graph
 
 
@@ -83,24 +83,40 @@ def affine(
 
 
 @api
-def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, name: str | None = None) -> Tensor:
+def embedding(
+    ids: Tensor,
+    vocabulary: int | Tensor,
+    width: int | None = None,
+    name: str | None = None,
+    padding_id: int | None = None,
+) -> Tensor:
     """Rows of a table at ``ids``: ids [...] gives [..., width].
 
     vocabulary: the number of rows of a table that this layer owns as ``embedding/table``, or a table
         [vocabulary, width] of one's own. An id outside the table is an error at run time.
     name: in place of ``embedding`` in the name of its parameter.
+    padding_id: an id at which the table gets no gradient, so that its row stays as it is.
     """
-    where = user_line()
+    at = user_line()
     if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:
-        raise DtypeError(f"embedding needs ids of int32 or int64, not {ids!r}", where)
+        raise DtypeError(f"embedding needs ids of int32 or int64, not {ids!r}", at)
     if isinstance(vocabulary, Tensor):
-        return gather(vocabulary, ids)
+        return _without_gradient_at(gather(vocabulary, ids), ids, padding_id)
     if width is None:
-        raise ShapeError("embedding needs a width where it owns its table", where)
-    scope = scope_name(name, "embedding", where)
+        raise ShapeError("embedding needs a width where it owns its table", at)
+    scope = scope_name(name, "embedding", at)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
-        return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+        rows = gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+        return _without_gradient_at(rows, ids, padding_id)
+
+
+def _without_gradient_at(rows: Tensor, ids: Tensor, padding_id: int | None) -> Tensor:
+    """Rows of a table; in training no gradient passes through those of an id."""
+    if padding_id is None:
+        return rows
+    is_padding = expand_dims(equal(ids, whole_number(padding_id, "padding_id", 0)), -1)
+    return by_graph(training=where(is_padding, stop_gradient(rows), rows), inference=rows)
 
 
 @api

@@ -12,7 +12,7 @@ from ...declare.functions.activations import (
     relu,
     relu6,
 )
-from ...declare.functions.basic import greater, less, logical_not, minimum, where
+from ...declare.functions.basic import greater, minimum, where
 from ..reading import Record
 from ..steps import Value
 from .core.configuration import Layer
@@ -88,7 +88,7 @@ def number(record: Record, key: str, default: float) -> float:
 
 
 def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """max_value above it, x from the threshold on, slope (x - threshold) below."""
+    """max_value above it, x above the threshold, slope (x - threshold) below; at the threshold 0."""
     x = inputs.one.value
     limit = layer.config.get("max_value", None)
     slope, threshold = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)
@@ -96,14 +96,10 @@ def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         return Signal(b.script.call(relu6, x))
     if threshold:
         below = _of(b, "*", _of(b, "-", x, threshold), slope) if slope else 0
-        y = b.script.call(where, _at_least(b, x, threshold), x, below)
+        y = b.script.call(where, b.script.operation("<=", x, threshold), below, x)
     else:
         y = b.script.call(leaky_relu, x, alpha=slope) if slope else b.script.call(relu, x)
-    return Signal(y if limit is None else b.script.call(minimum, y, number(layer.config, "max_value", 0.0)))
-
-
-def _at_least(b: Declaration, x: Value, threshold: float) -> Value:
-    return b.script.call(logical_not, b.script.call(less, x, threshold))
+    return Signal(y if limit is None else b.script.call(minimum, number(layer.config, "max_value", 0.0), y))
 
 
 def _leaky_relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

@@ -123,6 +123,13 @@ def _threshold(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     )
 
 
+def _sign_of(b: Declaration, _: Layer, inputs: Inputs) -> Value:
+    """Unlike NumPy's, the sign of NaN is 0."""
+    (x,) = operands(b, inputs, 1)
+    sides = (b.script.call(cast, b.script.operation(sign, x, 0), x.tensor.dtype) for sign in "><")
+    return b.script.operation("-", *sides)
+
+
 def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if option(layer, inputs, "decimals", 1, 0):
         raise Unreadable("it rounds to decimals")
@@ -134,7 +141,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **{name: _unary(function) for name, function in {
         "Absolute": basic.abs, "Abs": basic.abs, "Exp": basic.exp, "Expm1": basic.expm1, "Log": basic.log,
         "Log1p": basic.log1p, "Sqrt": basic.sqrt, "Square": basic.square, "Sin": basic.sin, "Cos": basic.cos,
-        "Arctan": basic.atan, "Sign": basic.sign, "Erf": basic.erf, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
+        "Arctan": basic.atan, "Erf": basic.erf, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
         "Relu": act.relu, "Relu6": act.relu6, "Softplus": act.softplus, "Softsign": act.softsign, "Silu": act.swish,
         "Selu": act.selu, "StopGradient": basic.stop_gradient,
         "Log2": logarithms.log2, "Log10": logarithms.log10, "Rsqrt": powers.rsqrt, "Reciprocal": powers.reciprocal,
@@ -165,7 +172,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2), "Elu": _with_number(act.elu, "alpha", 1.0),
     "Celu": _with_number(act.celu, "alpha", 1.0), "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),
     "SoftShrink": _with_number(act.soft_shrink, "threshold", 0.5), "Threshold": _threshold, "Gelu": _gelu,
-    "NanToNum": _without_nan,
+    "NanToNum": _without_nan, "Sign": _sign_of,
     "Negative": lambda b, _, inputs: b.script.negative(operands(b, inputs, 1)[0]),
     **dict.fromkeys(("Identity", "ConvertToTensor", "Copy"), lambda b, _, inputs: operands(b, inputs, 1)[0]),
 }  # fmt: skip

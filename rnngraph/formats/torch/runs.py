@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...ir.types import Dim, Size, size
-from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
+from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, warn
 from ..expressions import identifier, input_name
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
@@ -70,6 +70,8 @@ class Reader:
         """What sizes are called in the script, by what they are called while they are found."""
         self.draws = False
         """Whether a run took numbers of Python's ``random``."""
+        self.warnings: dict[tuple[str, Where | None], None] = {}
+        """Warnings of calls that are read, each once."""
         self.tensors: dict[str, torch.Tensor] = {}
         for name, argument in _named(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
@@ -87,9 +89,12 @@ class Reader:
         }
 
     def script(self) -> Script:
-        """The script. Raises ``NotReadableError``."""
+        """The script, with a warning for each call that trains otherwise. Raises ``NotReadableError``."""
         with open_numbers(self.module):
-            return self._open_script()
+            script = self._open_script()
+        for text, where in self.warnings:
+            warn(text, where)
+        return script
 
     def _open_script(self) -> Script:
         """The script of sizes that are as open as they can be."""
@@ -151,6 +156,7 @@ class Reader:
             if again != self.shared:
                 self.shared = again
                 continue
+            self.warnings |= tracer.warnings
             return script, found, [*tracer.times]
         raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
 

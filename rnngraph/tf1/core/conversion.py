@@ -14,11 +14,12 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, constant, holds_tensors
 from ...ir.types import FLOATS
 from ...support.api_guard import handed_on
+from .elementwise import power
 from .graph import get_default_graph
 from .sizes import slices_by_sizes, with_clamped
 
 OPERATORS = (
-    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "matmul", "rmatmul", "lt", "le",
+    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "matmul", "rmatmul", "lt", "le",
     "gt", "ge",
 )  # fmt: skip
 
@@ -100,6 +101,8 @@ def extend_operators() -> None:
     """Has Tensors' operators convert what stands beside Tensors of a graph, and follow ``tf.control_dependencies``."""
     for name in OPERATORS:
         setattr(Tensor, f"__{name}__", _following(_beside(getattr(Tensor, f"__{name}__"))))
+    setattr(Tensor, "__pow__", _following(_beside(power)))  # noqa: B010
+    setattr(Tensor, "__rpow__", _following(_beside(lambda tensor, base: power(base, tensor))))  # noqa: B010
     take = Tensor.__getitem__
 
     def take_by_sizes(tensor: Tensor, index: Any) -> Tensor:

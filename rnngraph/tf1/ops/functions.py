@@ -11,13 +11,13 @@ import numpy as np
 from ...declare.functions import activations, cumulative, padding, randomness, sequences, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
-from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal
-from ...declare.functions.elementary.powers import power
+from ...declare.functions.elementary import angles, hyperbolic, normal
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...declare.tensor import constant as make_constant
 from ...ir.types import Size, product
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ..core import elementwise
 from ..core.names import cast_to, dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, reshaped, sizes_in
@@ -113,13 +113,13 @@ multiply, divide = (
     _binary(_operator("multiply", lambda x, y: x * y)),
     _binary(_operator("divide", lambda x, y: x / y)),
 )
-pow = _binary(_operator("pow", power))
 less_equal, greater_equal = (
     _binary(_operator("less_equal", lambda x, y: x <= y)),
     _binary(_operator("greater_equal", lambda x, y: x >= y)),
 )
-atan2, xlogy = _binary(angles.atan2), _binary(logarithms.xlogy)
-maximum, minimum = _binary(functions.maximum), _binary(functions.minimum)
+pow = _binary(_operator("pow", elementwise.power))
+atan2 = _binary(angles.atan2)
+maximum, minimum = _binary(elementwise.maximum), _binary(elementwise.minimum)
 equal, not_equal = _binary(functions.equal), _binary(functions.not_equal)
 less, greater = _binary(functions.less), _binary(functions.greater)
 logical_and, logical_or = _binary(functions.logical_and), _binary(functions.logical_or)

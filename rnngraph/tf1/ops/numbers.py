@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.functions import activations, norms, rounding, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
-from ...declare.functions.elementary import numbers, remainders
+from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, pair
 from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, shown
@@ -41,6 +41,13 @@ def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, rounded down: of integers exactly; of floats the quotient is rounded before, as TensorFlow does."""
     x, y = pair(x, y)
     return rounding.floor(x / y) if x.dtype in FLOATS else remainders.floor_divide(x, y)
+
+
+@operation
+def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x log(y), and 0 where x is 0, even where y is NaN."""
+    x, y = pair(x, y)
+    return logarithms.xlogy(x, functions.where(functions.equal(x, 0), 0.0, y))
 
 
 @operation

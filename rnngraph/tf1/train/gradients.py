@@ -21,6 +21,7 @@ from ...support.arguments import check_positive
 from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.absent import GUIDE
+from ..core.elementwise import maximum, minimum
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram, Values
 from ..core.rolling.rolled import Rolled
@@ -330,13 +331,16 @@ def _check_limit(clip_norm: Any) -> None:
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """A Tensor within limits, of which the lower one wins; the gradient of an embedding row by row of its look-ups."""
+    """A Tensor within limits, of which the lower one wins; the gradient of an embedding row by row of its look-ups.
+
+    Equal to a limit, it has the gradient.
+    """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
-        return functions.maximum(functions.minimum(t, high), low)
+        return maximum(minimum(t, high), low)
     total: Any = None
     for lookup, rows in slices:
-        limited = functions.maximum(functions.minimum(rows, high), low)
+        limited = maximum(minimum(rows, high), low)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
     return _still(t, total)

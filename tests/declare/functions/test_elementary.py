@@ -342,16 +342,18 @@ def test_gradients_of_remainders_are_those_of_their_pieces() -> None:
     ("name", "x", "slope"),
     [
         ("sinh", [0, -0.0, 1e-8, 100, -100], np.cosh),
-        ("cosh", [0, 100, -100], np.sinh),
+        ("cosh", [0, 1e-300, 1e-8, -1e-3, 0.7, 100, -100, 709, 1000], np.sinh),
         ("asinh", [0, -0.0, 1e-30, 1e30, -2], lambda x: 1 / np.hypot(x, 1)),
         ("acosh", [1, 1.5, 1e30], lambda x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1))),
         ("atanh", [0, -0.5, 1], lambda x: 1 / (1 - x * x)),
         ("asin", [0, 0.5, 1, -1], lambda x: 1 / np.sqrt(1 - x * x)),
         ("acos", [0, -0.0, 0.5, -0.5, 1, -1], lambda x: -1 / np.sqrt(1 - x * x)),
-        ("sinc", [0], lambda x: x * 0),
+        ("sinc", [0, -0.0], lambda x: x * 0),
+        ("sinc", [1e-300, 1e-8, -1e-5], lambda x: -(np.pi**2) * x / 3),
+        ("sinc", [0.3, -0.5, 0.75], lambda x: np.cos(np.pi * x) / x - np.sin(np.pi * x) / (np.pi * x * x)),
         ("log2", [8, 3, 0.5], lambda x: 1 / (x * np.log(2))),
         ("logit", [0.5, 0.1, 0.9], lambda x: 1 / (x * (1 - x))),
-        ("erfc", [0, 2, -3, 5], lambda x: -2 / np.sqrt(np.pi) * np.exp(-x * x)),
+        ("erfc", [0, 0.5, 2, -3, 5], lambda x: -2 / np.sqrt(np.pi) * np.exp(-x * x)),
         ("ndtr", [0, 2, -3, -6], lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi)),
         ("nan_to_num", [1, NAN, INFINITY], lambda x: np.isfinite(x) * 1.0),
         ("celu", [0, 1, -1], lambda x: np.where(x > 0, 1, np.exp(x))),
@@ -362,6 +364,15 @@ def test_slopes_at_hard_points(name: str, x: list[float], slope: Callable[[Any],
     at = np.array(x, np.float64)
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(gradients(getattr(rg, name), at)[0], slope(at), rtol=1e-9)
+
+
+def test_slopes_at_limits() -> None:
+    """Those of torch, Keras and TensorFlow: a clip's limits belong to x, those of activations don't."""
+    at = np.array([-3.0, -1, 0, 1, 3, 6])
+    assert gradients(lambda x: rg.clip(x, -1, 1), at)[0].tolist() == [0, 1, 1, 1, 0, 0]
+    assert gradients(rg.hard_tanh, at)[0].tolist() == [0, 0, 1, 0, 0, 0]
+    assert gradients(rg.relu6, at)[0].tolist() == [0, 0, 0, 1, 1, 0]
+    assert gradients(rg.relu, at)[0].tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_slopes_of_pairs_at_hard_points() -> None:

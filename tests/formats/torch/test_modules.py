@@ -439,3 +439,34 @@ def test_gradients_agree_with_torch() -> None:
     np.testing.assert_allclose(inner, gru.weight_ih_l0.grad.numpy()[10:].T, atol=1e-6)
     losses = [rg.Trainer(program, rg.Adam(1e-2)).step(given_0=x.numpy(), target=target.numpy()) for _ in range(2)]
     assert np.isfinite(losses).all()
+
+
+class _Detached(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(5, 3, padding_idx=-4, **options), nn.Linear(3, 2)
+
+    def forward(self, ids: Any) -> Any:
+        rows = self.table(ids)
+        return self.head(rows * rows.detach() + rows.data)
+
+
+def test_no_gradient_passes_through_detach_and_the_row_of_padding() -> None:
+    torch.manual_seed(2)
+    found, ids = _Detached().eval(), torch.tensor([[0, 1, 1], [2, 1, 4]])
+    net = rg.read_torch(found, (ids,))
+    program = net.program()
+    feeds, factors = {"ids": ids.numpy()}, {"y": np.ones((2, 3, 2), "float32")}
+    gradients = program.training.gradients(feeds, output_gradients=factors)[1]
+    with torch.enable_grad():
+        found(ids).sum().backward()
+    assert not found.table.weight.grad[1].any()
+    np.testing.assert_allclose(gradients["table/table"], found.table.weight.grad.numpy(), rtol=1e-6)
+    assert "select" not in {node.op for node in program.inference.graph.nodes}
+
+
+def test_a_gradient_that_is_shared_among_rows_is_a_warning_with_the_modules_line() -> None:
+    with pytest.warns(UserWarning, match="scale_grad_by_freq=True divides") as caught:
+        rg.read_torch(_Detached(scale_grad_by_freq=True).eval(), (torch.zeros(2, 3, dtype=torch.long),))
+    lines = [(item.filename, item.lineno) for item in caught]
+    assert lines == [(__file__, _Detached.forward.__code__.co_firstlineno + 1)]

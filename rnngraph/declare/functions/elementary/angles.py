@@ -11,6 +11,12 @@ from ..basic import abs, atan, cos, equal, logical_and, sin, sqrt, where
 from ..rounding import round
 from .numbers import INFINITY, copysign, signbit
 
+_SINC = {
+    dtype: tuple((-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(1, terms))
+    for dtype, terms in (("float32", 8), ("float64", 12))
+}
+"""Taylor's coefficients of sinc, of x², x⁴ and on."""
+
 
 @api
 def tan(x: Any) -> Tensor:
@@ -54,13 +60,27 @@ def atan2(y: Any, x: Any) -> Tensor:
 
 @api
 def sinc(x: Any) -> Tensor:
-    """sin(pi x) / (pi x), elementwise, and 1 at 0; of other whole numbers exactly 0, of infinities NaN."""
+    """sin(pi x) / (pi x), elementwise, and 1 at 0; of other whole numbers exactly 0, of infinities NaN.
+
+    Up to 0.5 it is Taylor's polynomial, whose derivative does not cancel.
+    """
     x = as_tensor(x)
-    near = round(x)
+    is_small = abs(x) < 0.5
+    small, other = where(is_small, x, 0.0), where(is_small, 1.0, x)
+    near = round(other)
     is_odd = equal(abs(near - round(near * 0.5) * 2.0), 1)
-    sine = sin((x - near) * math.pi)
-    result = where(is_odd, -sine, sine) / where(equal(x, 0), 1.0, x * math.pi)
-    return where(equal(x, 0), 1.0, result)
+    sine = sin((other - near) * math.pi)
+    return where(is_small, _sinc_near_0(small), where(is_odd, -sine, sine) / (other * math.pi))
+
+
+def _sinc_near_0(x: Tensor) -> Tensor:
+    """sinc(x) of |x| up to 0.5."""
+    square = x * x
+    last, *others = reversed(_SINC[x.dtype])
+    value: Any = last
+    for coefficient in others:
+        value = square * value + coefficient
+    return square * value + 1.0
 
 
 @api

@@ -25,10 +25,13 @@ def sinh(x: Any) -> Tensor:
 
 @api
 def cosh(x: Any) -> Tensor:
-    """Hyperbolic cosine, elementwise; to 4 units in the last place."""
+    """Hyperbolic cosine, elementwise; to 4 units in the last place, and so is its gradient.
+
+    With p = exp(|x|) - 1 it is 1 + p² / (2 + 2p), whose derivative is accurate near 0.
+    """
     x = as_tensor(x)
-    near = _near(x)
-    return where(_is_near(x), (exp(near) + exp(-near)) * 0.5, _half_exp(x) + _half_exp(-x))
+    grown = expm1(abs(_near(x)))
+    return where(_is_near(x), grown * (grown / (grown * 2.0 + 2.0)) + 1.0, _half_exp(abs(x)))
 
 
 def _is_near(x: Tensor) -> Tensor:

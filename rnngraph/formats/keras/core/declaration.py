@@ -13,7 +13,7 @@ from ....declare.functions.activations import ACTIVATIONS
 from ....declare.functions.basic import cast
 from ....declare.parameters import parameter
 from ....ir.types import FLOATS, Dim, Size
-from ....support.errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
+from ....support.errors import FileError, NotOfferedError, NotReadableError, OutOfMemoryError, RnnGraphError
 from ...script import Script
 from ...steps import Value
 from .configuration import Layer, leaves_of
@@ -187,6 +187,8 @@ class Declaration:
             given = [*signals(handler(self, layer, inputs))]
         except (FileError, NotReadableError, OutOfMemoryError):
             raise
+        except NotOfferedError as error:
+            raise Unreadable(error.what) from None
         except RnnGraphError as error:
             raise layer.config.error(f"{layer} does not fit what it is called on ({error.what})") from None
         finally:

@@ -41,8 +41,8 @@ def _addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 
 @composed("isclose")
 def _isclose(x: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    near = torch.abs(x - other) <= atol + rtol * torch.abs(other)
-    near = near | (x == other)
+    far, allowed = torch.abs(x - other), atol + rtol * torch.abs(other)
+    near = (far <= allowed) & (far < float("inf")) | (x == other)  # an infinite bound allows nothing
     return near | ((x != x) & (other != other)) if equal_nan else near
 
 

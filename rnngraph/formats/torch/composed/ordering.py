@@ -153,7 +153,7 @@ def _embedding_bag(ids: Any, weight: Any, offsets: Any = None, max_norm: Any = N
         raise UnreadableError("it is read of ids [bags, entries], without offsets")
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
-    rows = torch.nn.functional.embedding(ids, weight)
+    rows = torch.nn.functional.embedding(ids, weight, scale_grad_by_freq=scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(-1)
     if padding_idx is None:

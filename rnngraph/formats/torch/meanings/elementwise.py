@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from ....declare.functions import basic
+from ....declare.functions import activations, basic
 from ....declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ....declare.functions.randomness import dropout as drop
 from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
+from ....ir.types import FLOATS
 from ...steps import Value
 from ..tracing.making import number_of
 from ..tracing.numbers import Extent, OpenFloat
@@ -286,7 +287,7 @@ def _logit(tracer: Tracer, x: Any, eps: Any = None) -> Any:
     return tracer.call(logarithms.logit, tracer.value(x, _dtype(tracer)), *([] if eps is None else [float(eps)]))
 
 
-@meaning("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
+@meaning("clamp", "clip")
 def _clamp(tracer: Tracer, x: Any, *limits: Any, min: Any = None, max: Any = None, min_val: Any = None,
            max_val: Any = None) -> Any:  # fmt: skip
     low = limits[0] if limits else min if min_val is None else min_val
@@ -295,16 +296,27 @@ def _clamp(tracer: Tracer, x: Any, *limits: Any, min: Any = None, max: Any = Non
 
 
 def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
+    """x within limits, at which the gradient is x's."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if low is not None and high is not None and not isinstance(low, Value) and not isinstance(high, Value):
         return tracer.call(basic.clip, x, operand(tracer, low, dtype), operand(tracer, high, dtype))
     if low is not None:
-        x = tracer.call(basic.maximum, *pair(tracer, x, low, dtype))
-    return x if high is None else tracer.call(basic.minimum, *pair(tracer, x, high, dtype))
+        x = tracer.call(basic.maximum, *reversed(pair(tracer, x, low, dtype)))
+    return x if high is None else tracer.call(basic.minimum, *reversed(pair(tracer, x, high, dtype)))
 
 
-meaning("hardtanh")(lambda tracer, x, min_val=-1.0, max_val=1.0: limited(tracer, x, min_val, max_val))
+@meaning("hardtanh")
+def _hardtanh(tracer: Tracer, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    """x within limits, at which the gradient is 0."""
+    dtype = _dtype(tracer)
+    x = tracer.value(x, dtype)
+    if (min_val, max_val) == (-1, 1):
+        return tracer.call(activations.hard_tanh, x)
+    above = tracer.call(basic.maximum, x, operand(tracer, min_val, dtype))
+    return tracer.call(basic.minimum, above, operand(tracer, max_val, dtype))
+
+
 meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
 meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 
@@ -343,7 +355,7 @@ def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inpl
 
 
 @meaning("to", "type_as", "float", "double", "long", "int", "bool", "half", "bfloat16", "cpu", "cuda", "contiguous",
-         "detach", "clone", "data", ".data", "identity", "requires_grad_", "view_as_real", "type",
+         "clone", "identity", "requires_grad_", "view_as_real", "type",
          "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__", "conj", "real", "resolve_conj",
          "resolve_neg", "conj_physical")  # fmt: skip
 def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
@@ -353,6 +365,14 @@ def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
     if isinstance(x, torch.Tensor):
         return tracer.value(x, dtype)
     return x if dtype_of(x) == dtype else tracer.cast(x, dtype)
+
+
+@meaning("detach", "data", ".data")
+def _detached(tracer: Tracer, x: Any) -> Any:
+    x = _converted(tracer, x)
+    if isinstance(x, Filled | Positions) or dtype_of(x) not in FLOATS:
+        return x
+    return tracer.call(basic.stop_gradient, tracer.value(x))
 
 
 @meaning("nan_to_num")

@@ -31,16 +31,21 @@ def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, m
                norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
-    ids = tracer.value(ids)
+    if scale_grad_by_freq:
+        tracer.warn(
+            "scale_grad_by_freq=True divides the gradient of a row by how often a batch has its id; the net that is "
+            "read does not, and trains rows of frequent ids faster; leave it out to train both alike"
+        )
+    ids, options = tracer.value(ids), {} if padding_idx is None else {"padding_id": int(padding_idx) % weight.shape[0]}
     if not isinstance(weight, torch.Tensor):
-        return tracer.call(embedding, ids, tracer.value(weight))
+        return tracer.call(embedding, ids, tracer.value(weight), **options)
     is_shared = tracer.use(weight)
     tracer.uses["table", id(weight)] = 2
     if is_shared or dtype_of(ids) not in ("int32", "int64") or weight.dtype != torch.float32:
-        return tracer.call(embedding, ids, tracer.parameter(weight))
+        return tracer.call(embedding, ids, tracer.parameter(weight), **options)
     scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
     tracer.script.own(scope, {"table": array_of(weight)})
-    return tracer.call(embedding, ids, *weight.shape, name=scope)
+    return tracer.call(embedding, ids, *weight.shape, name=scope, **options)
 
 
 # Convolutions ---------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
         self.script = Script("A net that rnngraph read from a module of torch.")
         self.problems: list[tuple[str, Where | None]] = []
+        self.warnings: dict[tuple[str, Where | None], None] = {}
         self.uses: dict[Any, int] = {}
         self.cached: dict[Any, Any] = {}
         """Values that are declared once, by what they stand for."""
@@ -441,6 +442,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return declare_parameter(self.script, path, array, identifier(path), trainable=trainable)
 
     # Errors -------------------------------------------------------------------------------------
+
+    def warn(self, what: str) -> None:
+        """Note a warning at the line of the module that is running."""
+        self.warnings[what, user_line_of_module()] = None
 
     def problem(self, what: str) -> None:
         """Notes what can't be read."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from .....declare.functions import activations as functions
-from .....declare.functions.basic import clip, sigmoid, tanh, where
+from .....declare.functions.basic import clip, maximum, minimum, sigmoid, tanh, where
 from .....ir.graph import Node
 from .layer import Activation
 from .patterns import Pattern, matches, numbers, pattern_of
@@ -25,6 +25,7 @@ def _patterns() -> tuple[tuple[str, Pattern], ...]:
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
         ("Relu", lambda x, alpha, beta: functions.relu(x)),
         ("HardSigmoid", lambda x, alpha, beta: clip(x * alpha + beta, 0, 1)),
+        ("HardSigmoid", lambda x, alpha, beta: minimum(maximum(x * alpha + beta, 0), 1)),
         ("LeakyRelu", lambda x, alpha, beta: functions.leaky_relu(x, alpha)),
         ("Softsign", lambda x, alpha, beta: functions.softsign(x)),
         ("Softplus", lambda x, alpha, beta: functions.softplus(x)),
