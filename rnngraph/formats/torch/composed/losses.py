@@ -64,7 +64,7 @@ def _binary_cross_entropy(x: Any, target: Any, weight: Any = None, size_average:
     slope = ((x - target) / torch.clamp((1 - x) * x, min=1e-12)).detach()  # torch's own: finite at 0 and 1
     still, line = x.detach(), slope * x
     ones, zeros = torch.clamp(torch.log(still), min=-100), torch.clamp(torch.log1p(-still), min=-100)
-    each = (target - 1) * zeros - target * ones + (line - line.detach())
+    each = (target - 1) * zeros - target * ones - (line.detach() - line)
     return _reduced(each if weight is None else weight * each, _how(size_average, reduce, reduction))
 
 

@@ -14,7 +14,7 @@ from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
 from ....declare.functions.padding import pad as padded
 from ...steps import Value
 from ..composed.axes import between, dilated_max
-from ..tracing.calls import array_of
+from ..tracing.calls import array_of, user_line_of_module
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
@@ -26,17 +26,23 @@ from .shapes import permuted, reshaped
 # Tables ---------------------------------------------------------------------------------------------
 
 
+_BY_FREQUENCY = (
+    "scale_grad_by_freq=True divides the gradient of a row by how often a batch has its id; the net that is read does "
+    "not, and trains rows of frequent ids faster; leave it out to train both alike"
+)
+
+
 @meaning("embedding")
 def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
                norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
     if scale_grad_by_freq:
-        tracer.warn(
-            "scale_grad_by_freq=True divides the gradient of a row by how often a batch has its id; the net that is "
-            "read does not, and trains rows of frequent ids faster; leave it out to train both alike"
-        )
-    ids, options = tracer.value(ids), {} if padding_idx is None else {"padding_id": int(padding_idx) % weight.shape[0]}
+        tracer.warnings[_BY_FREQUENCY, user_line_of_module()] = None
+    ids, options = tracer.value(ids), {}
+    if padding_idx is not None:
+        rows = weight.shape[0] if isinstance(weight, torch.Tensor) else shape_of(tracer.value(weight))[0]
+        options["padding_id"] = int(padding_idx) if padding_idx >= 0 else int(padding_idx) + _known_rows(rows)
     if not isinstance(weight, torch.Tensor):
         return tracer.call(embedding, ids, tracer.value(weight), **options)
     is_shared = tracer.use(weight)
@@ -46,6 +52,12 @@ def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, m
     scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
     tracer.script.own(scope, {"table": array_of(weight)})
     return tracer.call(embedding, ids, *weight.shape, name=scope, **options)
+
+
+def _known_rows(rows: Any) -> int:
+    if not isinstance(rows, int):
+        raise UnreadableError("padding_idx counts from the end of a table of open size; count from its start")
+    return rows
 
 
 # Convolutions ---------------------------------------------------------------------------------------

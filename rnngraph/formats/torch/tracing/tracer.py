@@ -438,14 +438,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
         """A parameter that stands by itself."""
-        array = array if array.ndim else array.reshape(1)
-        return declare_parameter(self.script, path, array, identifier(path), trainable=trainable)
+        return declare_parameter(self.script, path, np.atleast_1d(array), identifier(path), trainable=trainable)
 
     # Errors -------------------------------------------------------------------------------------
-
-    def warn(self, what: str) -> None:
-        """Note a warning at the line of the module that is running."""
-        self.warnings[what, user_line_of_module()] = None
 
     def problem(self, what: str) -> None:
         """Notes what can't be read."""
