@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hard_points.cases import FOLDER, entries_of
 from hard_points.compare import places_that_differ, ranges
-from hard_points.doors import PAGE, Recorded, differences_of, page
+from hard_points.doors import OPEN, PAGE, Recorded, differences_of, page
 from hard_points.recorded import records_of, text_of
 
 FRAMEWORKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
@@ -24,6 +24,16 @@ def test_each_entry_is_there_once_and_recorded(framework: str) -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_listed_differences_are_of_recorded_entries(framework: str) -> None:
     assert differences_of(framework).keys() <= {entry.key for entry in Recorded(framework).entries}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_difference_has_a_reason(framework: str) -> None:
+    assert not [key for key, (_, reason) in differences_of(framework).items() if OPEN in reason.split(", ")]
+
+
+def test_every_reason_is_explained() -> None:
+    rows = [line.split("|")[1:3] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert not [reason for reason, text in rows if not text.strip()]
 
 
 def test_values_are_the_same_when_they_are_written_and_read(tmp_path: Path) -> None:

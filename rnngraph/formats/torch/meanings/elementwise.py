@@ -384,10 +384,17 @@ def _without_nan(tracer: Tracer, x: Any, nan: Any = None, posinf: Any = None, ne
 
 @meaning("lerp")
 def _lerp(tracer: Tracer, a: Any, b: Any, weight: Any) -> Any:
-    dtype = _dtype(tracer)
+    """From the nearer end on, so that each end is exact, and so is infinity."""
+    dtype, operation = _dtype(tracer), tracer.script.operation
     first, second = pair(tracer, a, b, dtype)
-    difference = tracer.script.operation("-", second, first)
-    return tracer.script.operation("+", first, tracer.script.operation("*", difference, operand(tracer, weight, dtype)))
+    difference, share = operation("-", second, first), operand(tracer, weight, dtype)
+    if isinstance(share, Value):
+        is_near = operation("<", tracer.call(basic.abs, share), 0.5)
+        end = tracer.call(basic.where, is_near, first, second)
+        share = tracer.call(basic.where, is_near, share, operation("-", share, 1.0))
+    else:
+        end, share = (first, share) if abs(share) < 0.5 else (second, share - 1.0)
+    return operation("+", end, operation("*", difference, share))
 
 
 @meaning("addcmul")
