@@ -6,14 +6,14 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import installation  # first of all: it decides which copy of the package is imported
 import pytest
+import selection
 from golden_files import Golden, without_commentary
 from saved_cases import small_program
 
@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the expected texts that differ; read the diff afterwards"
     )
+    parser.addoption("--time-tests", metavar="FOLDER", help="note each test's CPU seconds for tools/time_tests.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,82 +106,28 @@ def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-HALVED = (
-    "batching/test_sources.py",
-    "codegen/kernels/test_forth_and_back.py",
-    "codegen/kernels/test_outer_products.py",
-    "codegen/kernels/test_reductions.py",
-    "codegen/schedule/test_interleaved_loop.py",
-    "codegen/schedule/test_time_loop.py",
-    "codegen/threads/test_barrier.py",
-    "codegen/threads/test_decoder_workers.py",
-    "declare/functions/test_convolutions.py",
-    "declare/functions/test_randomness.py",
-    "declare/test_taps.py",
-    "inspection/explore/test_page.py",
-    "formats/tensorflow/test_variables.py",
-    "program/saved/test_saved_files.py",
-    "program/test_pickling.py",
-    "program/test_sampled_graphs.py",
-    "runtime/calls/test_outputs.py",
-    "runtime/native/test_compiled_graph.py",
-    "runtime/native/test_object_cache.py",
-    "runtime/streams/test_kept_states.py",
-    "runtime/streams/test_pool.py",
-    "runtime/streams/test_stream.py",
-    "support/test_allocation.py",
-    "support/test_arguments.py",
-    "test_attention.py",
-    "test_batch_normalization.py",
-    "test_batched_products.py",
-    "test_bits.py",
-    "test_cells.py",
-    "cli/test_entry.py",
-    "test_depth.py",
-    "test_equal_sizes.py",
-    "support/test_error_messages.py",
-    "test_examples.py",
-    "export/test_export.py",
-    "export/test_export_files.py",
-    "export/test_export_sequences.py",
-    "test_found_graphs.py",
-    "test_gradients.py",
-    "test_hostile_graphs.py",
-    "test_installation.py",
-    "test_lengths.py",
-    "test_narrow_weights.py",
-    "test_output_gradients.py",
-    "test_random_declarations.py",
-    "export/test_random_exports.py",
-    "test_random_pools.py",
-    "test_readme.py",
-    "test_run_tf1_programs.py",
-    "test_targets.py",
-    "test_tensorflow.py",
-    "tf1/test_tf1_programs.py",
-    "test_wrappers.py",
-)
-"""Slow modules. Of the tests of each, every second one runs by default and the others with ``-m second_half``."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Make no items of functions marked ``exhaustive`` in a run without them: some have thousands of cases."""
+    marks = getattr(obj, "pytestmark", ())
+    leaves_out = "not exhaustive" in collector.config.option.markexpr
+    return [] if leaves_out and any(getattr(mark, "name", "") == "exhaustive" for mark in marks) else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose what a default run leaves out.
+    """Choose what a default run leaves out. A run that names files, tests or keywords keeps all of these."""
+    selection.sample(items)
+    if not config.option.keyword and all(Path(argument).is_dir() for argument in config.args):
+        selection.select(items, selection.read_costs())
 
-    Tests marked ``sampled(n)`` keep every n-th parameter; the others are exhaustive. Modules in ``HALVED`` keep every
-    second test. A run that names files, tests or keywords keeps all of these.
-    """
-    seen: Counter[str] = Counter()
-    halve = not config.option.keyword and all(Path(argument).is_dir() for argument in config.args)
-    for item in items:
-        name = item.nodeid.partition("[")[0]
-        mark = item.get_closest_marker("sampled")
-        if mark is not None and item.get_closest_marker("exhaustive") is None:
-            if seen[name] % mark.args[0]:
-                item.add_marker(pytest.mark.exhaustive)
-            seen[name] += 1
-        module = name.partition("::")[0].removeprefix("tests/")
-        if halve and module in HALVED and not any(item.iter_markers("exhaustive")):
-            if seen[module] % 2:
-                item.add_marker(pytest.mark.second_half)
-            seen[module] += 1
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    folder = item.config.getoption("--time-tests")
+    if folder is None:
+        return (yield)
+    start = selection.used_seconds()
+    result = yield
+    selection.note_time(folder, item, selection.used_seconds() - start)
+    return result

@@ -15,8 +15,6 @@ import rnngraph as rg
 from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 
-pytestmark = pytest.mark.sampled(2)
-
 Arrays = dict[str, np.ndarray]
 WIDTH = 5
 

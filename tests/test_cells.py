@@ -15,8 +15,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnngraph as rg
 from rnngraph import tf1
 
-pytestmark = pytest.mark.sampled(4)
-
 Arrays = dict[str, np.ndarray]
 Variants = dict[str, tuple[Callable[[int], rg.Cell], Callable[[int], cells.Variant]]]
 

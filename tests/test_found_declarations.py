@@ -10,8 +10,6 @@ from teams import check_turns, share_everything
 
 import rnngraph as rg
 
-pytestmark = pytest.mark.sampled(4)
-
 X = 'x = rg.placeholder("x", (None, None, 7))'
 TWO_DIRECTIONS = (
     X,

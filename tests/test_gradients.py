@@ -13,8 +13,6 @@ import rnngraph as rg
 from rnngraph.ir.derivatives import nothing
 from rnngraph.ir.ops import OPS as ROWS
 
-pytestmark = pytest.mark.sampled(4)
-
 GRADIENT_CASES = [name for name, case in CASES.items() if case.gradients and not case.dropout]
 
 

@@ -17,8 +17,6 @@ from rnngraph.codegen.analysis.row_lengths import RowLengths
 from rnngraph.ir.text.parser import parse
 from rnngraph.program.callable_graph import CallableGraph
 
-pytestmark = pytest.mark.sampled(2)
-
 ROWS, STEPS, WIDTH, UNITS = 7, 9, 3, 17
 LENGTHS = {
     "mixed": [0, 1, 9, 5, 8, 3, 9],

@@ -24,8 +24,6 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.runtime.native import weight_options
 
-pytestmark = pytest.mark.sampled(4)
-
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},
     "bfloat16 alone": {"weights": "bfloat16", "activations": "bfloat16"},

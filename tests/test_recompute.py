@@ -19,8 +19,6 @@ import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
 from rnngraph.runtime.native import recomputation
 
-pytestmark = pytest.mark.sampled(4)
-
 Feeds = dict[str, np.ndarray]
 
 

@@ -24,8 +24,6 @@ from rnngraph.codegen.machine.target import NAMES, Target, host, target_of
 from rnngraph.declare.tensor import build
 from rnngraph.runtime.native.entry import NativeEntry
 
-pytestmark = pytest.mark.sampled(4)
-
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 SELDOM = {f"{level}-{system}" for level in LEVELS for system in ("windows", "macos")}
 """Levels for other systems, whose code is that of the level."""

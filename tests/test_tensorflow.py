@@ -13,8 +13,6 @@ from test_reference import DROPOUT_CASES, compute, fixture, group, tolerance
 import rnngraph as rg
 from rnngraph import tf1
 
-pytestmark = pytest.mark.sampled(4)
-
 SEED = 7
 
 

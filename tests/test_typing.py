@@ -40,7 +40,7 @@ def test_scripts_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out
 
 
-@pytest.mark.second_half
+@pytest.mark.slow
 def test_mypy_is_content_with_scripts_and_finds_mistakes(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(WRONG)

@@ -20,8 +20,6 @@ import rnngraph as rg
 from rnngraph.codegen.machine.target import host, lacks, target_of
 from rnngraph.runtime.parameters import Parameters
 
-pytestmark = pytest.mark.sampled(4)
-
 GENERATOR = np.random.default_rng(3)
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
 only_x86 = pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="levels are of x86-64")

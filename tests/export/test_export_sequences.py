@@ -22,8 +22,6 @@ from rnngraph.codegen.machine.target import host, lacks, target_of
 from rnngraph.ir.sizes.text import parse_dim
 from rnngraph.ir.types import evaluate
 
-pytestmark = pytest.mark.sampled(4)
-
 GENERATOR = np.random.default_rng(5)
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")

@@ -19,8 +19,6 @@ from training import compiled_once, data
 
 import rnngraph as rg
 
-pytestmark = pytest.mark.sampled(2)
-
 FLOAT, HUGE = 1.5, 2**70
 VALUES: dict[str, Any] = {
     "None": None,

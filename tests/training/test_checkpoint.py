@@ -22,8 +22,6 @@ from training import compiled_once, copies, data, network, same
 import rnngraph as rg
 from rnngraph.storage import checkpoint_file as checkpoint
 
-pytestmark = pytest.mark.sampled(2)
-
 ROWS, STEPS = 7, 6
 
 

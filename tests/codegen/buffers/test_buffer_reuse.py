@@ -19,8 +19,6 @@ from rnngraph.codegen.buffers.views import View
 from rnngraph.ir.graph import Node
 from rnngraph.ir.interpreter import interpret
 
-pytestmark = pytest.mark.sampled(4)
-
 Arrays = dict[str, np.ndarray]
 
 

@@ -21,8 +21,6 @@ from rnngraph.ir.narrow import rounded_to_bfloat16
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry, aligned_bytes
 
-pytestmark = pytest.mark.sampled(4)
-
 DEPTHS, WIDTHS = (1, 2, 3, 4, 5, 7, 17, 25, 63, 100), (1, 2, 3, 7, 25, 100)
 GENERATOR = np.random.default_rng(4)
 

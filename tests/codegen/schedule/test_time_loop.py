@@ -28,8 +28,6 @@ from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.schedule.time_loop import waited_for
 from rnngraph.ir.types import size
 
-pytestmark = pytest.mark.sampled(2)
-
 DIRECTORY = Path(__file__).parents[1] / "golden"
 COUNTERS = {"seed": 4, "first_row": 0, "first_step": 0}
 

@@ -19,8 +19,6 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.passes.pipeline import rounding, run
 from rnngraph.passes.unroll import Unroll
 
-pytestmark = pytest.mark.sampled(4)
-
 WORDS, UNITS, STEPS, STOP = 7, 5, 9, 3
 Array = np.ndarray
 

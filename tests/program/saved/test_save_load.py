@@ -19,8 +19,6 @@ import rnngraph as rg
 from rnngraph.program.saved.save_load import SavedSource
 from rnngraph.storage import versioned_directory as directory
 
-pytestmark = pytest.mark.sampled(2)
-
 TESTS = Path(__file__).resolve().parents[2]
 
 

@@ -18,8 +18,6 @@ from training import compiled_once
 import rnngraph as rg
 from rnngraph.declare.nest import flatten, map_leaves
 
-pytestmark = pytest.mark.sampled(4)
-
 ROWS = 2
 
 

@@ -21,8 +21,6 @@ from rnngraph.declare.nest import flatten
 from rnngraph.runtime.calls import call_cache
 from rnngraph.runtime.calls.call_cache import MOST_SIGNATURES
 
-pytestmark = pytest.mark.sampled(2)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _once() -> Iterator[None]:

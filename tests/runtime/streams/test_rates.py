@@ -12,8 +12,6 @@ from streamed import WIDTH, check_drawn, check_lengths, check_same_state, leaves
 
 import rnngraph as rg
 
-pytestmark = pytest.mark.sampled(2)
-
 BATCH = 3
 
 

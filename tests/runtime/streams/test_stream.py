@@ -14,8 +14,6 @@ from bound_listener import data
 import rnngraph as rg
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
-pytestmark = pytest.mark.sampled(4)
-
 BATCH, TIME, WIDTH, UNITS = 5, 9, 3, 7
 Array = np.ndarray
 

@@ -16,8 +16,6 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.verifier import verify
 from rnngraph.passes.label_weights import LabelWeights, labelled_losses
 
-pytestmark = pytest.mark.sampled(2)
-
 CLASSES, WIDTH = 3, 4
 WEIGHTS = {0: 0.5, 2: 3.0}
 OF_CLASS = np.array([0.5, 1.0, 3.0])
