@@ -1,6 +1,6 @@
 """Write ``tests/costs.txt`` from what a run of the tests noted.
 
-    python -m pytest -n auto -m "not exhaustive" --time-tests times
+    python -m pytest -n auto -m "not exhaustive" --time-tests=times
     python tools/time_tests.py times
 
 A function that was timed gets a new line; the lines of others stay. Functions of which all cases together are cheap

@@ -23,25 +23,52 @@ class Squeeze:
         previous, simplify = None, Simplify()
         while graph is not previous:
             previous = graph
-            graph = simplify(rewrite(graph, _rule))
+            graph = simplify(_squeezed_once(graph))
         return graph
 
 
-def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """A reshape that drops a leading 1 moves inward, through elementwise ops and products."""
-    if node.op != "reshape":
-        return None
-    source = operands[0]
-    rank = source.tensor.rank
-    if rank < 3 or source.shape[0] != 1 or node.shape != source.shape[1:]:
-        return None
-    if OPS[source.op].kind != "elementwise" and source.op != "matmul":
-        return None
+def _squeezed_once(graph: Graph) -> Graph:
+    """``graph`` whose reshapes that drop a leading 1 stand in front of the elementwise ops and products behind which
+    they stood, however many of these there are.
+    """
+    wanted = _wanted_without_axis(graph)
+    squeezed: dict[Node, Node] = {}
 
-    def dropped(item: Node) -> Node:
-        if item.tensor.rank < rank:
-            return item
-        return make("reshape", item, where=item.where, shape=item.shape[1:])
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node in wanted and _passes_on(node):
+            parts = [
+                _without_axis(new, squeezed.get(old)) if old.tensor.rank == node.tensor.rank else new
+                for old, new in zip(node.operands, operands, strict=True)
+            ]
+            squeezed[node] = make(node.op, *parts, where=node.where, name=node.name, **dict(node.attributes))
+        return squeezed.get(node.operands[0]) if _drops_axis(node) else None
 
-    parts = [dropped(item) for item in source.operands]
-    return make(source.op, *parts, where=source.where, name=source.name, **dict(source.attributes))
+    return rewrite(graph, rule)
+
+
+def _wanted_without_axis(graph: Graph) -> set[Node]:
+    """The values of which something needs only the form without the leading axis of one."""
+    wanted: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if _drops_axis(node):
+            wanted.add(node.operands[0])
+        if node in wanted and _passes_on(node):
+            wanted.update(operand for operand in node.operands if operand.tensor.rank == node.tensor.rank)
+    return wanted
+
+
+def _drops_axis(node: Node) -> bool:
+    """True for a reshape that drops a leading 1 of something that computes without it, too."""
+    if node.op != "reshape" or not _passes_on(node.operands[0]):
+        return False
+    shape = node.operands[0].shape
+    return shape[0] == 1 and node.shape == shape[1:]
+
+
+def _passes_on(node: Node) -> bool:
+    """True if the leading axis of one of a result is that of the operands that have as many axes."""
+    return (OPS[node.op].kind == "elementwise" or node.op == "matmul") and node.tensor.rank >= 3
+
+
+def _without_axis(node: Node, squeezed: Node | None) -> Node:
+    return make("reshape", node, where=node.where, shape=node.shape[1:]) if squeezed is None else squeezed

@@ -4,7 +4,7 @@
 with many cases, as many as fit into ``BUDGET`` seconds run, evenly spaced; the others are ``exhaustive``. A function
 whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run.
 
-A function that the file does not name is cheap or new, and runs whole. ``python -m pytest --time-tests FOLDER`` times
+A function that the file does not name is cheap or new, and runs whole. ``python -m pytest --time-tests=FOLDER`` times
 tests, and ``python tools/time_tests.py FOLDER`` writes the file from what was timed.
 """
 
