@@ -12,12 +12,14 @@ fault; 141 where the reader of a pipe went.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import runpy
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,17 @@ from ..ir.axes import time_sizes
 from ..program.callable_graph import CallableGraph
 from ..program.program import Program, load
 from ..runtime.calls.random_feeds import random_feeds
+from ..storage.atomic_file import replace_file
 from ..support.errors import ArgumentError, FileError, RnnGraphError
 from ..version import __version__
+from .arguments import add_fixed, add_max_entries, add_output, add_sizes, positive
 from .commands.command_error import CommandError
 from .commands.export_net import export_net
-from .commands.file_kinds import SUFFIXES, fixed_input, script_of
+from .commands.file_kinds import SUFFIXES, script_of
 from .commands.progress import progress
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
+from .warnings_of import warnings_of
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a script that is read and not run: a main block keeps still."""
@@ -46,7 +51,6 @@ FEWEST_CALLS = 5
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
 _FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
 _PROFILED = "step: of the script's trainer, or of Adam"
-_FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,17 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Callable[[argparse.Namespace], int | None] = options.command
+    title = options.parser.prog
     try:
-        code = command(options)
+        with warnings_of(title):
+            code = command(options)
         sys.stdout.flush()
     except CommandError as error:
         options.parser.print_usage(sys.stderr)
-        return _complain(error, 2)
+        return _complain(title, error, 2)
     except RnnGraphError as error:
         is_of_command = isinstance(error, ArgumentError) and not isinstance(error, FileError) and error.where is None
         if is_of_command:
             options.parser.print_usage(sys.stderr)
-        return _complain(error, 2 if is_of_command else 1)
+        return _complain(title, error, 2 if is_of_command else 1)
     except BrokenPipeError:  # `rnngraph show … | head`: what is left in the buffer has no reader
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -104,6 +110,7 @@ def _add_show(show: argparse.ArgumentParser) -> None:
     which.add_argument("--diff", metavar="PASS", help="what a pass changed")
     show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
     show.add_argument("--line", metavar="LINE", help="what comes from a line of a script: 39, or net.py:39")
+    add_output(show, "FILE", "where to write it as plain text (default: print it)")
     show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
     add_weights(show)
     show.set_defaults(command=_show)
@@ -118,7 +125,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("script", type=Path, help=_SCRIPT)
-    _add_sizes(bench)
+    add_sizes(bench)
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
     add_weights(bench)
     bench.set_defaults(command=_bench)
@@ -127,33 +134,33 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
 def _add_profile(profile: argparse.ArgumentParser) -> None:
     profile.add_argument("script", type=Path, help=_SCRIPT)
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
-    _add_sizes(profile)
+    add_sizes(profile)
     profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
-    _add_output(profile, "FILE", "where to draw roofline and layers, as .svg or .png (default: nowhere)", "--plot")
+    add_output(profile, "FILE", "where to draw roofline and layers, as .svg or .png (default: nowhere)", "--plot")
     add_weights(profile)
     profile.set_defaults(command=_profile)
 
 
 def _add_explore(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
-    _add_output(explore, "PAGE", "where to (default: NAME.html, here)")
+    add_output(explore, "PAGE", "where to (default: NAME.html, here)")
     add_weights(explore)
-    _add_fixed(explore)
-    _add_max_entries(explore)
+    add_fixed(explore)
+    add_max_entries(explore)
     explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
-    _add_sizes(explore)
+    add_sizes(explore)
     explore.set_defaults(command=_explore)
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("script", type=Path, help=_SCRIPT)
-    _add_output(export, "FOLDER", "where to (default: NAME-export, here)", "--directory")
+    add_output(export, "FOLDER", "where to (default: NAME-export, here)", "--directory")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
     export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
-    export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
-    export.add_argument("--rows", type=_positive, default=1, help="streams that step_rows steps at once (default 1)")
+    export.add_argument("--batch", type=positive, help="rows (default: 1 of a stream, any number of sequences)")
+    export.add_argument("--rows", type=positive, default=1, help="streams that step_rows steps at once (default 1)")
     blocks = "steps that process computes at once (default: about 128 rows); fewer take less memory"
-    export.add_argument("--max-block", type=_positive, metavar="STEPS", help=blocks)
+    export.add_argument("--max-block", type=positive, metavar="STEPS", help=blocks)
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     add_weights(export)
     export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")
@@ -167,9 +174,9 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
-    _add_output(read, "FOLDER", "where to", required=True)
-    _add_fixed(read)
-    _add_max_entries(read)
+    add_output(read, "FOLDER", "where to (default: NAME, here)")
+    add_fixed(read)
+    add_max_entries(read)
     read.set_defaults(command=_import)
 
 
@@ -177,44 +184,10 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
     verify.add_argument("file", type=Path, help=_FILE)
     verify.add_argument("--tolerance", type=float, default=1e-4, help="of an output's scale (default 1e-4)")
-    verify.add_argument("--batch", type=_positive, action="append", help="rows to try; may be repeated")
-    verify.add_argument("--steps", type=_positive, action="append", help="other open sizes to try; may be repeated")
-    _add_fixed(verify)
+    verify.add_argument("--batch", type=positive, action="append", help="rows to try; may be repeated")
+    verify.add_argument("--steps", type=positive, action="append", help="other open sizes to try; may be repeated")
+    add_fixed(verify)
     verify.set_defaults(command=_verify)
-
-
-def _add_output(
-    command: argparse.ArgumentParser, metavar: str, text: str, *former: str, required: bool = False
-) -> None:
-    """Add ``-o`` and ``--output``. former: names that it had."""
-    command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text, required=required)
-
-
-def _add_sizes(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
-    command.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
-
-
-def _add_fixed(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
-
-
-def _add_max_entries(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--max-entries", type=_positive, metavar="N", help="of an array or loop of the file (2**28)")
-
-
-def _fixed(text: str) -> tuple[str, Any]:
-    try:
-        return fixed_input(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000") from None
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return value
 
 
 # Scripts -----------------------------------------------------------------------------------------
@@ -262,8 +235,8 @@ def _left(script: Path) -> tuple[Program, dict[str, Any]]:
     return program, left
 
 
-def _complain(error: Exception, code: int) -> int:
-    print("rnngraph:", " ".join(str(error).split("\n")), file=sys.stderr)
+def _complain(title: str, error: Exception, code: int) -> int:
+    print(f"{title}: error:", " ".join(str(error).split("\n")), file=sys.stderr)
     return code
 
 
@@ -290,6 +263,18 @@ def _run(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     graph = getattr(_reweighted(options), options.graph)
+    if options.output is None:
+        _print_stage(graph, options)
+        return
+    text = io.StringIO()
+    with redirect_stdout(text):
+        _print_stage(graph, options)
+    with replace_file(options.output, lasting=False) as file:
+        file.write(text.getvalue().encode("utf-8", "replace"))
+    print(f"{options.output}: {len(text.getvalue().splitlines()):,} lines")
+
+
+def _print_stage(graph: CallableGraph, options: argparse.Namespace) -> None:
     if options.stages:
         print("\n".join(graph.stages))
         return
@@ -316,7 +301,7 @@ def _export(options: argparse.Namespace) -> None:
 def _import(options: argparse.Namespace) -> None:
     from .commands.import_net import import_net  # readers, which no other command needs
 
-    import_net(options.script, options.output, dict(options.fixed), options.max_entries)
+    import_net(options.script, options.output or Path(options.script.stem), dict(options.fixed), options.max_entries)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..passes.held_weights import Held, held_text, held_weights
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.native.weight_options import Narrow, matched
+from ..runtime.native.weight_options import ANY, Narrow, matched
 from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
 
 UNMULTIPLIED = Held(objections=("no product multiplies activations by it",))
 
 
-def warn_of_kinds_without_effect(graph: InferenceGraph, options: CompileOptions, where: Where | None) -> None:
-    """Warn of each kind of ``weights=`` in which inference holds no weight, and say why parameters stay float32."""
+Spelling = Callable[[str, Narrow], str]
+"""A rule of ``weights=``, a pattern of names and a kind, as the user writes it."""
+
+
+def _option(pattern: str, asked: Narrow) -> str:
+    return f'weights="{asked.kind}"' if pattern == ANY else f"weights={{{shown(pattern)}: {shown(asked.kind)}}}"
+
+
+def _forced(pattern: str, asked: Narrow) -> str:
+    return f'rg.Narrow("{asked.kind}", force=True)'
+
+
+def warn_of_kinds_without_effect(
+    graph: InferenceGraph,
+    options: CompileOptions,
+    where: Where | None,
+    option: Spelling = _option,
+    forced: Spelling = _forced,
+) -> None:
+    """Warn of each kind of ``weights=`` in which inference holds no weight, and say why parameters stay float32.
+
+    option: a rule as it was given.
+    forced: the rule that makes small parameters narrow, too.
+    """
     if options.reduced is None:
         return
     names, rules = options.parameters, options.weights
@@ -25,15 +48,12 @@ def warn_of_kinds_without_effect(graph: InferenceGraph, options: CompileOptions,
         own = {name: held[name] for name in names if numbers.get(name) == number}
         if asked.kind == "float32" or not own or own.keys() & narrow.keys():
             continue
-        option = f'weights="{asked.kind}"' if len(rules) == 1 else f'"{asked.kind}" of weights[{shown(pattern)}]'
         stays = {name: item for name, item in own.items() if item.objections} or dict.fromkeys(own, UNMULTIPLIED)
-        remedy = f"; {_forced(asked)} makes them narrow, for their bytes" if _would_help(graph, options, own) else ""
+        remedy = (
+            f"; {forced(pattern, asked)} makes them narrow, for their bytes" if _would_help(graph, options, own) else ""
+        )
         others = f". What is narrow: {'; '.join(held_text(narrow))}" if narrow else ""
-        warn(f"{option} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}", where)
-
-
-def _forced(asked: Narrow) -> str:
-    return f'rg.Narrow("{asked.kind}", force=True)'
+        warn(f"{option(pattern, asked)} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}", where)
 
 
 def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, Held]) -> bool:

@@ -26,6 +26,9 @@ _CALLS_BACK = "torch.", "numpy.", "sklearn.", "pandas."
 a Tensor is among what they make arrays of.
 """
 
+NO_LINE = (__file__, 0)
+"""File and line of warnings that come from no line of the user's, as of a command."""
+
 MOST_CHARACTERS = 900
 """Of what an error says, beside the line that it names. Whatever is longer loses its middle: the beginning says what is
 wrong, the end what to do.
@@ -136,7 +139,7 @@ def is_ours(frame: FrameType) -> bool:
 
 def warn(text: str, where: Where | None) -> None:
     """Warns of a line of the user's, however many frames of this package lie between."""
-    file, line = (where.file, where.line) if where else (__file__, 0)
+    file, line = (where.file, where.line) if where else NO_LINE
     warnings.warn_explicit(f"{where}: {text}" if where else text, UserWarning, file, line)
 
 

@@ -189,6 +189,7 @@ def test_errors_show_the_usage_of_the_subcommand(folder: Path) -> None:
         done = rnngraph(folder, *arguments)
         assert done.returncode == 2, arguments
         assert done.stderr.startswith("usage: rnngraph export [-h] [-o FOLDER]"), arguments
+        assert done.stderr.splitlines()[-1].startswith("rnngraph export: error: "), arguments
         assert "Traceback" not in done.stderr
 
 
@@ -219,7 +220,8 @@ def test_a_command_takes_kinds_of_weights(folder: Path) -> None:
     assert shown.stdout != forced.stdout
     assert rnngraph(folder, "show", "net.py", "--stage", "asm", "--weights", "float32").stdout == shown.stdout
     warned = rnngraph(folder, "show", "net.py", "--weights", "int8")
-    assert 'weights="int8" changes nothing' in warned.stderr
+    assert warned.stderr.startswith("rnngraph show: warning: --weights int8 changes nothing: ")
+    assert "; --weights int8:force makes them narrow" in warned.stderr
     for wrong, words in (
         (["--weights", "external"], "with --external"),
         (["--weights", "int3"], "no kind of weights; write float32, bfloat16, int8"),
@@ -230,8 +232,39 @@ def test_a_command_takes_kinds_of_weights(folder: Path) -> None:
 
 
 def test_commands_that_write_take_o(folder: Path) -> None:
-    for command in ("export", "import", "explore", "profile"):
+    for command in ("export", "import", "explore", "profile", "show"):
         assert "-o " in rnngraph(folder, command, "--help").stdout
+
+
+def test_show_writes_a_file_of_what_it_prints_in_a_pipe(folder: Path) -> None:
+    (folder / "net.py").write_text(f"{SCRIPT}\nprint('from the script')\n")
+    for arguments in (("--stage", "loops"), ("--stage", "asm", "--line", "12"), ("--stages",)):
+        printed = rnngraph(folder, "show", "net.py", *arguments)
+        done = rnngraph(folder, "show", "net.py", *arguments, "-o", "stage.txt")
+        written = (folder / "stage.txt").read_text()
+        assert (done.returncode, printed.stdout) == (0, f"from the script\n{written}"), done.stderr
+        assert done.stdout == f"from the script\nstage.txt: {len(written.splitlines()):,} lines\n"
+    done = rnngraph(folder, "show", "net.py", "-o", "absent/stage.txt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("rnngraph show: error: can't write absent/stage.txt")
+
+
+def test_numbers_that_are_none_are_named(folder: Path) -> None:
+    done = rnngraph(folder, "export", "net.py", "--max-block", "many")
+    assert done.stderr.splitlines()[-1] == "rnngraph export: error: argument --max-block: 'many' is not a whole number"
+
+
+def test_lines_that_there_are_come_in_order(folder: Path) -> None:
+    done = rnngraph(folder, "show", "net.py", "--line", "99")
+    lines = re.findall(r"net\.py:(\d+)", done.stderr.splitlines()[-1])
+    assert len(lines) > 1
+    assert lines == sorted(lines, key=int)
+
+
+def test_warnings_of_the_script_keep_its_lines(folder: Path) -> None:
+    (folder / "net.py").write_text(f"import warnings\nwarnings.warn('mine')\n{SCRIPT}")
+    done = rnngraph(folder, "show", "net.py", "--stages")
+    assert re.match(r".*net\.py:2: UserWarning: mine\n", done.stderr)
 
 
 def test_progress_is_for_terminals(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
+from ...export.write_net import Export
 from ...program.program import Program
 from .command_error import CommandError
 from .progress import progress
@@ -35,12 +36,17 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
     memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
     print(f"{written.object_size} bytes of code and data{memory}")
     if written.block_size:
-        least = written.state_size - written.block_size
-        print(
-            f"{written.block_size} of these bytes are for blocks of {written.max_block} steps at once; "
-            f"--max-block makes it less, and with --max-block 1 an instance has {least}"
-        )
+        print(_of_blocks(written))
     print(f"needs {written.needs}")
+
+
+def _of_blocks(written: Export) -> str:
+    """Say how much of an instance's memory blocks take, and how to have less."""
+    least = written.state_size - written.block_size
+    return (
+        f"{written.block_size} of these bytes are for blocks of {written.max_block} steps at once; "
+        f"--max-block makes it less, and with --max-block 1 an instance has {least}"
+    )
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -61,5 +67,8 @@ def _export_plugin(program: Program, options: argparse.Namespace) -> None:
     for written in exports.values():
         size = f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance"
         print(f"{written.directory}: {size}; needs {written.needs}")
-    folder = next(iter(exports.values())).directory.parent
+    first = next(iter(exports.values()))
+    if first.block_size:
+        print(_of_blocks(first))
+    folder = first.directory.parent
     print(f"{folder / 'CMakeLists.txt'}: the target {name}; {folder / name}.hpp: the class {name}::Net")

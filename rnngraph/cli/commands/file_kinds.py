@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import rnngraph as rg
 
@@ -18,7 +19,8 @@ from .command_error import CommandError
 ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
 SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
 _READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural"}
-_BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (b"PK\x03\x04", KERAS))
+ZIP = b"PK\x03\x04"
+_BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
 MOST_BYTES = 1 << 28
 """Bytes of a JSON file that is looked into."""
 
@@ -38,6 +40,11 @@ def kind_of(path: Path) -> str:
         raise CommandError(error.what) from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}") from None
+    if begin.startswith(ZIP) and _is_torchs(path):
+        raise CommandError(
+            f"{path}: is a file of torch, which says how to make a module by its code alone; in Python, load it, and "
+            "rg.read_torch(module, example) reads the module with its weights"
+        )
     for mark, kind in _BEGINNINGS:
         if begin.startswith(mark):
             return kind
@@ -50,6 +57,15 @@ def kind_of(path: Path) -> str:
             "RTNeural, AIDA-X and GuitarML"
         )
     return kind
+
+
+def _is_torchs(path: Path) -> bool:
+    """True if a zip holds what ``torch.save`` writes. Nothing of it is unpacked."""
+    try:
+        with ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (BadZipFile, OSError):  # which the reader says better
+        return False
 
 
 def _entries(text: bytes) -> Any:

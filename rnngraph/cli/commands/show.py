@@ -90,8 +90,8 @@ def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None
         layers = [*dict.fromkeys(where.layer for where in wheres if where.layer)]
         raise CommandError(f"nothing here is of a layer {layer!r}; there are {', '.join(layers) or 'none'}")
     if line is not None and not any(_is_of_line(where, line) for where in wheres):
-        known = [*dict.fromkeys(map(str, wheres))]
-        raise CommandError(f"nothing here comes from line {line!r}; there are {', '.join(known) or 'none'}")
+        known = [text for _, text in sorted({((where.file, where.line), str(where)) for where in wheres})]
+        raise CommandError(f"nothing here comes from line {line}; there are {', '.join(known) or 'none'}")
 
 
 def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:

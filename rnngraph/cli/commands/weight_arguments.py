@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from ...program.held_weights import warn_of_kinds_without_effect
@@ -60,5 +61,18 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
         options.notices,
         options.sparse,
     )
-    warn_of_kinds_without_effect(changed.inference, changed.options, None)
+    warn_of_kinds_without_effect(changed.inference, changed.options, None, _option, _forced)
     return changed
+
+
+def _option(pattern: str, narrow: Narrow) -> str:
+    """Return a rule as the command line has it."""
+    return f"--weights {_rule(pattern, narrow.kind)}"
+
+
+def _forced(pattern: str, narrow: Narrow) -> str:
+    return f"--weights {_rule(pattern, f'{narrow.kind}:{FORCE}')}"
+
+
+def _rule(pattern: str, kind: str) -> str:
+    return kind if pattern == ANY else shlex.quote(f"{pattern}={kind}")

@@ -6,6 +6,7 @@ import json
 import runpy
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -50,6 +51,22 @@ def test_other_commands_take_what_was_written_and_say_so_of_the_file(
     for command in ("show", "run", "profile"):
         assert main([command, str(tmp_path / "amp.nam")]) == 2
         assert f"rnngraph import {tmp_path / 'amp.nam'} -o net" in capsys.readouterr().err
+
+
+def test_a_folder_has_the_files_name_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/amp.nam").write_text(json.dumps(amp()))
+    assert main(["import", "files/amp.nam"]) == 0
+    assert (tmp_path / "amp/net.py").is_file()
+
+
+def test_files_of_torch_are_told_from_those_of_keras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr("net/data.pkl", b"")
+    assert main(["import", str(tmp_path / "net.pt")]) == 2
+    assert "is a file of torch" in (said := capsys.readouterr().err)
+    assert "rg.read_torch(module, example)" in said
 
 
 def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,50 @@
+"""Arguments that several commands take, and how their texts are read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .commands.file_kinds import fixed_input
+
+_FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
+
+
+def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
+    """Add ``-o`` and ``--output``. former: names that it had."""
+    command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text)
+
+
+def add_sizes(command: argparse.ArgumentParser) -> None:
+    """Add the sizes of calls that are timed."""
+    command.add_argument("--batch", type=positive, default=1, help="every open size but time (default 1)")
+    command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
+
+
+def add_fixed(command: argparse.ArgumentParser) -> None:
+    """Add values of inputs of an ONNX file."""
+    command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+
+
+def add_max_entries(command: argparse.ArgumentParser) -> None:
+    """Add the bound on arrays and loops of a file."""
+    command.add_argument("--max-entries", type=positive, metavar="N", help="of an array or loop of the file (2**28)")
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+def _fixed(text: str) -> tuple[str, Any]:
+    try:
+        return fixed_input(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000") from None
