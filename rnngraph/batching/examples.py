@@ -67,6 +67,10 @@ class ExampleSpec:
     def example_text(self) -> str:
         return f"[{','.join(map(dim_text, self.example_shape))}]"
 
+    @property
+    def examples_text(self) -> str:
+        return f"[{','.join(('examples', *map(dim_text, self.example_shape)))}]"
+
     def put_batch(self, block: np.ndarray) -> np.ndarray:
         """``block`` [rows, example...] with its axes in the placeholder's order."""
         return np.ascontiguousarray(np.moveaxis(block, 0, self.batch_axis) if self.batch_axis else block)
@@ -85,6 +89,16 @@ class Whole:
         return self._array if steps is None else _first(self._array, self.spec.time_axis, steps)
 
 
+def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
+    """Say how an array of one rank too few or too many is given as examples, where that can be told."""
+    wanted = len(spec.example_shape) + 1
+    if array.ndim == wanted + 1 and array.shape[-1] == 1:
+        return f", as array[{', '.join([':'] * wanted)}, 0]"
+    if array.ndim == wanted - 1 and spec.time_axis is not None:
+        return "; a single example is a list of one, [example]"
+    return ""
+
+
 class Stacked:
     """Examples in one array, [examples, example...]; batches are cut out of it and nothing else is copied."""
 
@@ -93,7 +107,7 @@ class Stacked:
         if array.ndim != len(spec.example_shape) + 1:
             raise ShapeError(
                 f"examples of {spec.name} have shape {array.shape}; it is declared {spec.type}, so give "
-                f"[examples,{spec.example_text[1:]}",
+                f"{spec.examples_text}{_reshaped(spec, array)}",
                 where,
             )
         _check_shape(spec, f"examples of {spec.name} have shape {array.shape}", array.shape[1:], None, where)

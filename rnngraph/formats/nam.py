@@ -12,6 +12,7 @@ from typing import Any
 
 from ..declare.cells.basic import BasicLSTMCell
 from ..support.api_guard import api
+from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of, zeros_like
 from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net
@@ -31,6 +32,8 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))
+    if "architecture" not in record and ("layers" in record or "model_data" in record):
+        raise FileError(f"{name} is no NAM file but one of RTNeural, AIDA-X or GuitarML; read it with rg.read_rtneural")
     architecture = record.text("architecture")
     if architecture != "LSTM":
         raise not_readable(name, [f"architecture {architecture!r}; of NAM's architectures LSTM is read"])

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..declare.public_types import public_type
 from ..declare.tensor import Tensor
 from ..program.program import Program
 from ..program.program import compile as compile_outputs
@@ -92,7 +93,7 @@ class Net(Uncalled):
 
     def __repr__(self) -> str:
         inputs, outputs = (
-            ", ".join(f"{name} {tensor.type}" for name, tensor in tensors.items())
+            ", ".join(f"{name} {public_type(tensor.type)}" for name, tensor in tensors.items())
             for tensors in (self.inputs, self.outputs)
         )
         return f"Net({inputs} -> {outputs})"

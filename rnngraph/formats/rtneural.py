@@ -18,6 +18,7 @@ from ..declare.functions.activations import ACTIVATIONS, relu
 from ..declare.functions.convolutions import conv1d
 from ..declare.functions.layers import batch_normalization
 from ..support.api_guard import api
+from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of
 from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net
@@ -39,6 +40,8 @@ def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))
+    if "architecture" in record and "layers" not in record and "model_data" not in record:
+        raise FileError(f"{name} is a file of Neural Amp Modeler; read it with rg.read_nam")
     return _guitarml(record) if "model_data" in record else _rtneural(record)
 
 

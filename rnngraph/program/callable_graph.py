@@ -237,13 +237,21 @@ class CallableGraph(Unindexed, Generic[Given]):
         if missing:
             raise NameLookupError(
                 f"the {self.kind} graph needs {', '.join(missing)}; "
-                f"feed {'it' if len(missing) == 1 else 'them'} by name",
+                f"feed {'it' if len(missing) == 1 else 'them'} by name{self._lengths_hint(missing, outputs)}",
                 where,
             )
         types = self._types | compiled.input_types()
         sizes = solve_sizes(arrays, types, where)
         compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
+
+    def _lengths_hint(self, missing: Sequence[str], outputs: tuple[str, ...]) -> str:
+        """Say what lengths are, where they are among the missing feeds."""
+        read = self.full_graph().preconditions(outputs)
+        lengths = next((item.label for item in read if item.text == "sequence_length" and item.label in missing), None)
+        return (
+            "" if lengths is None else f"; {lengths} is the number of steps of each row, which program.predict fills in"
+        )
 
     def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
         """These outputs by their paths, of a call with these feeds."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from ..declare.parameters import ParameterSpec
 from ..runtime.graph_source import DeclaredSource
 from ..runtime.parameters import Parameters
-from ..support.errors import DtypeError, GraphError, Where, listed, warn
+from ..support.errors import DtypeError, GraphError, Where, listed, shown, warn
 
 
 def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
@@ -17,8 +18,17 @@ def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
         return {}, None
     other = getattr(parameters, "parameters", parameters)
     if not isinstance(other, Parameters):
-        raise DtypeError(f"parameters= takes a Program or its parameters, not {type(parameters).__name__}")
+        raise DtypeError(
+            f"parameters= takes a Program or its parameters, not {shown(parameters)}; {_instead(parameters)}"
+        )
     return {other.slot(name): name for name in other}, other
+
+
+def _instead(parameters: Any) -> str:
+    """Return what to write for parameters that are in no program."""
+    if isinstance(parameters, str | PathLike):
+        return "write rg.load(path) for a saved program, or leave it out and write program.parameters.load(path)"
+    return "leave it out and write program.parameters.load(arrays)"
 
 
 def check_shared(
@@ -33,9 +43,12 @@ def check_shared(
         warn(f"parameters= has no {listed(anew)}, which {'was' if len(anew) == 1 else 'were'} drawn anew", where)
         return
     own = source.with_own_names().slots.values()
+    common = {*own} & {*other}
+    although = f", {len(common)} of the same names" if common else ""
+    strict = ", strict=False" if {*own} != {*other} else ""
     raise GraphError(
         f"parameters= has nothing in common with what is compiled: it has {listed(other)}, and the outputs read "
-        f"{listed(own)} of another declaration; compile both from the same Tensors, or leave it out and take "
-        "arrays by name: program.parameters.load(dict(other.parameters))",
+        f"{listed(own)} of another declaration{although}; compile both from the same Tensors, or leave it out and take "
+        f"arrays by name: program.parameters.load(dict(other.parameters){strict})",
         where,
     )

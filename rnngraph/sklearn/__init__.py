@@ -8,7 +8,7 @@ from ..support.errors import MissingExtraError
 try:
     import sklearn  # noqa: F401
 except ImportError:
-    raise MissingExtraError("rnngraph.sklearn needs scikit-learn; pip install 'rnngraph[sklearn]'") from None
+    raise MissingExtraError("rnngraph.sklearn needs scikit-learn; pip install scikit-learn") from None
 
 from .estimators import SequenceClassifier, SequenceRegressor
 

@@ -18,7 +18,7 @@ from ..support.allocation import reserve
 from ..support.errors import DtypeError, FileError
 from .atomic_file import as_path, replace_file
 from .read_file import read_file
-from .sealed_safetensors import is_intact, metadata_of, seal
+from .sealed_safetensors import has_header, is_intact, metadata_of, seal
 
 FORMAT = "rnngraph checkpoint"
 VERSION = 1
@@ -63,6 +63,11 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
 def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, text) of a checkpoint's bytes. Raises ``FileError`` where they are none, damaged, or of another kind."""
     is_whole = is_intact(raw, DIGEST)
+    if is_whole is None and has_header(raw):
+        raise FileError(
+            f"{shown} is no checkpoint but a safetensors file of arrays alone; give a file that rnngraph saved as one, "
+            "or read parameters with program.parameters.load(path)"
+        )
     if is_whole is None:
         raise FileError(f"{shown} is no checkpoint, or its beginning is damaged; give a file that rnngraph saved")
     if not is_whole:

@@ -56,6 +56,15 @@ def metadata_of(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def has_header(raw: bytes) -> bool:
+    """True if bytes begin as a safetensors file does."""
+    data = memoryview(raw)
+    try:
+        return isinstance(json.loads(bytes(data[8 : _end_of_header(data)])), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _in_order(header: bytes) -> bytes:
     """Return the file's beginning with its metadata in order, which safetensors leaves to chance."""
     entries = json.loads(header)

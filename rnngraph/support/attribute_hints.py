@@ -31,6 +31,10 @@ _MEASURE = "write trainer.evaluate(examples, metrics={…})"
 _METRICS = "write metrics={…} of trainer.fit"
 _PROGRAM = "rg.compile gives the program, which rg.Trainer(program) trains"
 
+_STREAM = "write stream = program.inference.stream(batch), which has step, process, state and flush"
+_POOL = "write pool = program.inference.streams(capacity), which has it"
+_TRAINER = "write trainer = rg.Trainer(program, rg.Adam(1e-3)), which has it"
+
 OF_NETS = {
     "to": _CPU, "cuda": _CPU, "cpu": _CPU, "device": _CPU, "half": 'write weights="bfloat16" of rg.compile',
     "eval": _MODES, "forward": _RUN, "call": _RUN, "run": _RUN, "apply": _RUN, "predict_step": _RUN,
@@ -70,7 +74,20 @@ OF_NETS = {
     "learning_rate": "write trainer.learning_rate", "zero_gradients": "leave it out; nothing adds up",
     "add": _DECLARE, "build": _DECLARE, "add_module": _DECLARE, "register_buffer": _DECLARE,
     "plot_model": "write program.plot(path)", "reset": "write stream.reset()", "model": _PROGRAM, "module": _PROGRAM,
-    "net": _PROGRAM, "program": _PROGRAM, "session": _RUN, "logits": _RUN, "numpy": _RUN, "cpu_count": _CPU,
+    "net": _PROGRAM, "program": _PROGRAM,
+    "convert": "write rg.write_onnx(program, path), or program.inference.export(folder)",
+    "perf_map": "write program.inference.perf_map()", "on_columns": "write program.inference.on_columns(…)",
+    "explore": "write program.explore(path)", "declared": "see program.declared", "classes": "see program.classes",
+    "seed": "see program.seed", "target": "see program.target", "threads": "see program.threads",
+    "with_outputs": "write program.with_outputs(outputs)", "stages": "see program.inference.stages",
+    "export_plugin": "write program.inference.export_plugin(folder)", "check": "write program.training.check(x=…)",
+    "dropout_masks": "write program.training.dropout_masks(seed=…)", "process": _STREAM, "chunk": _STREAM,
+    "flush": _STREAM, "restore": _STREAM, "state": _STREAM, "state_bytes": _STREAM, "load_state_bytes": _STREAM,
+    "delay": _STREAM, "rate": _STREAM, "close": "leave it out; its memory is freed with it", "open": _POOL,
+    "serve": _POOL, "submit": _POOL, "step_rows": _POOL, "step_async": _POOL, "capacity": _POOL, "clip_norm": _TRAINER,
+    "clip_value": _TRAINER, "accumulate": _TRAINER, "prune": _TRAINER, "shards": _TRAINER, "updates": _TRAINER,
+    "skipped": _TRAINER, "gradient_norm": _TRAINER, "epochs": _TRAINER, "trained": _TRAINER, "session": _RUN,
+    "logits": _RUN, "numpy": _RUN, "cpu_count": _CPU,
 } | dict.fromkeys(
     ("get_params", "set_params", "classes_", "coef_", "transform", "decision_function", "predict_log_proba"),
     "rnngraph.sklearn has estimators",

@@ -111,6 +111,20 @@ def test_damage_is_named(change: dict[str, Any], text: str) -> None:
         rg.read_nam(json.dumps(content | change).encode())
 
 
+def test_files_of_other_amplifiers_name_their_reader() -> None:
+    layer = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.0]], [0.0]]}
+    theirs = json.dumps({"in_shape": [None, 1], "layers": [layer]}).encode()
+    assert rg.read_rtneural(theirs).outputs
+    with pytest.raises(rg.FileError, match=r"is no NAM file.*; read it with rg\.read_rtneural"):
+        rg.read_nam(theirs)
+    with pytest.raises(rg.FileError, match=r"is a file of Neural Amp Modeler; read it with rg\.read_nam"):
+        rg.read_rtneural(json.dumps(file_of(2, 1, 0)[0]).encode())
+
+
+def test_open_sizes_are_shown_as_those_of_tensors() -> None:
+    assert repr(rg.read_nam(json.dumps(file_of(2, 1, 0)[0]).encode())) == "Net(x f32[?,?,1] -> y f32[?,?,1])"
+
+
 def test_what_is_no_file_of_the_format_is_refused(tmp_path: Any) -> None:
     for data in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"architecture": NaN}'):
         with pytest.raises(rg.FileError):

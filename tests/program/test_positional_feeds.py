@@ -62,6 +62,10 @@ def test_what_is_fed_by_keyword_is_none_of_the_candidates() -> None:
     assert_array_equal(program.inference(X, n=[3, 5])["shown"], program.inference(x=X, n=[3, 5])["shown"])
     with pytest.raises(rg.StructureError, match="not as ndarray; it could be x, n, so give them by name"):
         program.inference(X)
+    with pytest.raises(rg.NameLookupError, match="needs n; feed it by name; n is the number of steps of each row"):
+        program.inference(x=X)
+    with pytest.raises(rg.ShapeError, match=r"feed x have shapes \(3, 3\) and \(2, 3\); pad them.*program\.predict"):
+        program.inference(x=[X[0, :3], X[1, :2]], n=[3, 2])
     with pytest.raises(rg.StructureError, match="all inputs are fed by keyword"):
         program.inference(X, x=X, n=[3, 5])
     with pytest.raises(rg.CallError, match=r"give feeds by keyword, as in inference\(x=…, n=…\)"):

@@ -131,7 +131,12 @@ def test_a_program_goes_on_with_the_parameters_of_another() -> None:
         (lambda p: p.load({**p, "dense/bias": ["a", "b"]}), rg.DtypeError, "does not convert"),
         (lambda p: p["more"], rg.NameLookupError, "no parameter is named 'more'"),
         (lambda p: p.__setitem__("dense/bias", np.zeros(3)), rg.ShapeError, "has shape (2,), not (3,)"),
-        (lambda p: rg.compile(declared()[1], parameters=dict(p)), rg.DtypeError, "takes a Program or its parameters"),
+        (lambda p: rg.compile(declared()[1], parameters=dict(p)), rg.DtypeError, "program.parameters.load(arrays)"),
+        (
+            lambda p: rg.compile(declared()[1], parameters="net"),
+            rg.DtypeError,
+            "write rg.load(path) for a saved program",
+        ),
     ],
 )
 def test_mistakes(act: Any, error: type[Exception], words: str) -> None:

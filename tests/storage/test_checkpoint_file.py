@@ -104,6 +104,8 @@ def test_foreign_files_are_refused_with_path_and_remedy(tmp_path: Path) -> None:
             checkpoint.read(path, "trainer")
         assert str(path) in str(caught.value)
         assert f"{os.path.basename(__file__)}:" in str(caught.value)
+        is_of_arrays = path.name == "plain.safetensors"
+        assert ("read parameters with program.parameters.load(path)" in str(caught.value)) == is_of_arrays
 
 
 def test_another_kind_and_another_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

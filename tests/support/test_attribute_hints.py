@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,24 @@ def test_answers_name_the_program_of_a_net_and_of_a_trainer() -> None:
     for name, text in (("Net", r"net\.program\(\)"), ("Trainer", r"trainer\.program")):
         with pytest.raises(rg.NotOfferedError, match=f"program.predict.*; program is {text}"):
             things()[name].predict(np.ones((1, 2, 3)))
+
+
+KINDS = ("Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool")
+INTERNAL = {"gather", "sizes", "taps"}
+"""Methods of graphs that no page tells of; docs/api.md has the words in other senses."""
+API = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["Net", *KINDS])
+def test_words_of_ours_on_another_object_lead_to_the_one_that_has_them(name: str) -> None:
+    thing = things()[name]
+    ours = {word for kind in KINDS for word in dir(type(things()[kind])) if word[0] != "_"} - INTERNAL
+    documented = {word for word in ours if re.search(rf"`(\w+\.)*{word}\b", API)}
+    assert {"explore", "process", "export_plugin", "clip_norm"} <= documented
+    for word in sorted(documented):
+        if not hasattr(type(thing), word) and word not in vars(thing):
+            with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; "):
+                getattr(thing, word)
 
 
 FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {

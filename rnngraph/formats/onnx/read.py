@@ -76,7 +76,7 @@ def read_onnx(
     max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
 
-    Needs ``pip install 'rnngraph[onnx]'``. Raises ``NotReadableError`` with every node that can't be read, and
+    Needs the package onnx. Raises ``NotReadableError`` with every node that can't be read, and
     ``FileError`` where the file is damaged.
     """
     with entries_up_to(max_entries) as most:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from os import PathLike
 from typing import Any
 
 from ...support.api_guard import api
@@ -18,6 +19,17 @@ _REFUSED = (
     ("torch.jit", "TorchScript", "give the module that it was made of"),
 )
 """Modules that are refused by where they come from: (the module's module, what it is, the remedy)."""
+
+
+def _hint(module: object) -> str:
+    """Say how a module is had from what was given in its place."""
+    if type(module).__name__ == "ExportedProgram":
+        return "; give the module that was exported"
+    if isinstance(module, str | PathLike):
+        return "; make the module, and write module.load_state_dict(torch.load(path)) and module.eval()"
+    if isinstance(module, Mapping):
+        return "; make the module, and write module.load_state_dict(state_dict) and module.eval()"
+    return ""
 
 
 @api
@@ -39,9 +51,9 @@ def read_torch(module: Any, example: Any) -> Net:
     try:
         nn = import_module("torch.nn")
     except ImportError:
-        raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
+        raise MissingExtraError("read_torch needs torch; pip install torch") from None
     if not isinstance(module, nn.Module):
-        hint = "; give the module that was exported" if type(module).__name__ == "ExportedProgram" else ""
+        hint = _hint(module)
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}{hint}")
     refused = [
         f"{path or 'the module'} is a {type(found).__name__} of {what}; {remedy}"

@@ -22,9 +22,7 @@ def png_bytes(drawing: Drawing) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtraError(
-            "a picture as .png needs matplotlib; pip install 'rnngraph[plot]', or write .svg"
-        ) from None
+        raise MissingExtraError("a picture as .png needs matplotlib; pip install matplotlib, or write .svg") from None
     dots = min(DOTS, int(MOST_DOTS * 96 / max(drawing.width, drawing.height)))
     figure = Figure(figsize=(drawing.width / 96, drawing.height / 96), dpi=dots, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

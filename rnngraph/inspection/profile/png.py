@@ -22,9 +22,7 @@ def png_of(picture: Picture) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtraError(
-            "a picture as .png needs matplotlib; pip install 'rnngraph[plot]', or write .svg"
-        ) from None
+        raise MissingExtraError("a picture as .png needs matplotlib; pip install matplotlib, or write .svg") from None
     dots = min(DOTS, int(MOST_DOTS * 96 / picture.height))
     figure = Figure(figsize=(WIDTH / 96, picture.height / 96), dpi=dots, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

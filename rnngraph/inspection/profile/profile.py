@@ -195,7 +195,7 @@ class Profile(Telling, Mapping[str, Part]):
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
         """Draws the machine's roofline with each layer, and a bar a layer. Gives the picture as SVG.
 
-        path: where it is written, a ``.svg`` file, or with matplotlib (``rnngraph[plot]``) a ``.png``.
+        path: where it is written, a ``.svg`` file, or with matplotlib a ``.png``.
         Raises ``ArgumentError`` for other kinds of files, ``MissingExtraError`` for a ``.png`` without matplotlib.
         """
         target, picture = None if path is None else as_path(path), picture_of([*self.layers.values()], self.limits)

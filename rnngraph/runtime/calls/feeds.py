@@ -28,8 +28,14 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     except RnnGraphError as error:  # of a Tensor
         raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
     except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it, which says what to do
-        remedy = "" if isinstance(error, RuntimeError) else "; pad rows to one length"
-        raise ShapeError(f"feed {name} is no array: {error}{remedy}", where) from None
+        shapes = _shapes_of_rows(value)
+        if len(shapes) > 1:
+            raise ShapeError(
+                f"rows of feed {name} have shapes {shapes[0]} and {shapes[1]}; pad them and feed lengths, "
+                "or give the list to program.predict, trainer.fit or trainer.evaluate, which pad",
+                where,
+            ) from None
+        raise ShapeError(f"feed {name} is no array: {error}", where) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):
@@ -48,6 +54,14 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             reserve(array.nbytes, f"a copy of feed {name}", where)
         array = np.array(array, order="C")
     return array
+
+
+def _shapes_of_rows(value: Any) -> list[tuple[int, ...]]:
+    """Return the shapes that rows of a list have, each once; none where one of them is no array."""
+    try:
+        return [*dict.fromkeys(map(np.shape, value))] if isinstance(value, list | tuple) else []
+    except (ValueError, TypeError, RuntimeError):
+        return []
 
 
 def rank_of(value: Any) -> int:
@@ -81,6 +95,8 @@ def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
         return "numbers are not taken for truth values: feed array != 0, or array.astype(bool)"
     if have.kind in "fc":
         return "cast it yourself"
+    if wanted.kind == "i" and have.kind in "UO":
+        return "give numbers: names, numbers = np.unique(labels, return_inverse=True)"
     return "give True and False" if wanted.kind == "b" else "give numbers"
 
 

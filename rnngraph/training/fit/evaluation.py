@@ -26,7 +26,11 @@ TAKEN = ("epoch", "loss", "learning_rate", "seconds")
 def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
     """Metrics as a call gives them; None: there are none."""
     if metrics is not None and not isinstance(metrics, Mapping):
-        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}", where)
+        raise DtypeError(
+            f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}; "
+            'write metrics={"accuracy": rg.accuracy(labels, logits)}',
+            where,
+        )
     return metrics or {}
 
 

@@ -181,7 +181,7 @@ class History(Telling, Mapping[str, np.ndarray]):
             from matplotlib.figure import Figure
             from matplotlib.ticker import MaxNLocator
         except ImportError:
-            raise MissingExtraError("plot needs matplotlib; pip install 'rnngraph[plot]'") from None
+            raise MissingExtraError("plot needs matplotlib; pip install matplotlib") from None
         panels = self._panels()
         if not panels:
             raise ArgumentError("the history is empty, so there is nothing to plot; fit first")

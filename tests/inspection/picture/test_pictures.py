@@ -294,7 +294,7 @@ def test_errors_say_what_to_write(tmp_path: Path) -> None:
 
 def test_png_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(rg.MissingExtraError, match=r"rnngraph\[plot\]"):
+    with pytest.raises(rg.MissingExtraError, match=r"pip install matplotlib, or write \.svg"):
         dropped_stack(1).plot(tmp_path / "net.png")
 
 

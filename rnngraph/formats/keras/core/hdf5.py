@@ -39,7 +39,7 @@ class Hdf5:
         try:
             import h5py
         except ImportError:
-            raise MissingExtraError("files of Keras need h5py; pip install 'rnngraph[keras]'") from None
+            raise MissingExtraError("files of Keras need h5py; pip install h5py") from None
         self._h5py = h5py
         self._data, self._size = data, len(data)
         self._left = min(MOST_BYTES, MOST_DEFLATED * len(data))

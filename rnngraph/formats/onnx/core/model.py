@@ -111,9 +111,7 @@ def _package() -> Any:
     try:
         import onnx
     except ImportError:
-        raise MissingExtraError(
-            "reading ONNX files needs the package onnx; install it with pip install 'rnngraph[onnx]'"
-        ) from None
+        raise MissingExtraError("reading ONNX files needs the package onnx; pip install onnx") from None
     return onnx
 
 

@@ -25,7 +25,7 @@ def serialized(
     try:
         from onnx import helper, numpy_helper
     except ImportError:
-        raise MissingExtraError("write_onnx needs onnx; pip install 'rnngraph[onnx]'") from None
+        raise MissingExtraError("write_onnx needs onnx; pip install onnx") from None
 
     tensors = [numpy_helper.from_array(array, name) for name, array in model.initializers.items()]
     graph = helper.make_graph(
