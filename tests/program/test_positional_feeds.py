@@ -57,6 +57,26 @@ def test_calls_that_machine_code_runs() -> None:
     assert_array_equal(stream.process(X)["shown"], other.process(x=X)["shown"])
 
 
+def test_pools_take_the_array_of_the_only_input() -> None:
+    program = regression()
+    pool, stream = program.inference.streams(4), program.inference.stream(2)
+    first, second = pool.open(), pool.open()
+    for step in (0, 1):
+        expected = stream.step(x=X[:, step])["shown"]
+        given = pool.step({first: X[0, step], second: {"x": X[1, step]}})
+        assert_array_equal(np.stack([given[first]["shown"], given[second]["shown"]]), expected)
+    assert_array_equal(pool.step_rows([first, second], X[:, 2])["shown"], stream.step(x=X[:, 2])["shown"])
+    with pool.serve():
+        given = [pool.submit(handle, X[row, 3]) for row, handle in enumerate((first, second))]
+        assert_array_equal(np.stack([one.result()["shown"] for one in given]), stream.step(x=X[:, 3])["shown"])
+
+
+def test_a_block_of_steps_is_for_process() -> None:
+    stream = regression().inference.stream(2)
+    with pytest.raises(rg.ShapeError, match=r"step takes one step of it, f32\[B,3\]; write stream\.process"):
+        stream.step(x=X)
+
+
 def test_what_is_fed_by_keyword_is_none_of_the_candidates() -> None:
     program = regression(lengths=True)
     assert_array_equal(program.inference(X, n=[3, 5])["shown"], program.inference(x=X, n=[3, 5])["shown"])

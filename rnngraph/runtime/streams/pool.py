@@ -274,6 +274,8 @@ class StreamPool(Uncalled, Generic[Given]):
         return tables, np.array([handle._row for handle in handles], np.int64)
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
+        if feeds is not None and not isinstance(feeds, Mapping):
+            feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         if not feeds and all(name in self._feeds.names for name in named):
             return named
         known = self._keys.by_name(feeds, named)
@@ -320,6 +322,8 @@ class StreamPool(Uncalled, Generic[Given]):
     ) -> Fed:  # fmt: skip
         """What one stream is fed, after all checks. Changes nothing. serving: runs what it was fed before."""
         table = self._table_of(handle, None)
+        if feeds is not None and not isinstance(feeds, Mapping):
+            feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         plain = self._feeds.plain(table.steps, feeds or named)
         if plain is not None and not (feeds and named):
             return Fed(plain, False, {}, table)

@@ -23,7 +23,7 @@ from ...support.errors import (
 )
 from ..calls.direct_call import Held
 from ..calls.feed_names import FeedNames, KnownKeys
-from ..calls.feeds import convert, solve_sizes
+from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
 from ..direct.direct_code import DIRECT
@@ -213,6 +213,12 @@ class Stream(Uncalled, Generic[Given]):
         if one_step:
             shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
             kind = kind.with_shape(without(shape, self._left_out[name]))
+        if one_step and rank_of(value) == len(kind.shape) + 1 and self._left_out[name] is not None:
+            raise ShapeError(
+                f"feed {name} has shape {np.shape(value)}, and step takes one step of it, {kind}; write stream.process "
+                "for a block of steps",
+                where,
+            )
         array = convert(name, value, kind, where)
         axis = self._time_axis[name]
         if axis is not None and not (one_step and self._left_out[name] is not None):
