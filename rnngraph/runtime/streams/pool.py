@@ -13,15 +13,7 @@ from ...declare.nest import paths
 from ...support.api_guard import api, no_more
 from ...support.arguments import entries
 from ...support.attribute_hints import Uncalled
-from ...support.errors import (
-    ArgumentError,
-    DtypeError,
-    GraphError,
-    StructureError,
-    Where,
-    shown,
-    user_line,
-)
+from ...support.errors import ArgumentError, DtypeError, GraphError, StructureError, Where, shown, user_line
 from ...support.forks import WAITING, Order, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
