@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -37,7 +38,16 @@ def _mse_loss(x: Any, target: Any, size_average: Any = None, reduce: Any = None,
 @composed("l1_loss")
 def _l1_loss(x: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
              weight: Any = None) -> Any:  # fmt: skip
+    weight = _argument_of_caller(functional.l1_loss, "weight") if weight is None else weight
     return _weighed(torch.abs(x - target), weight, _how(size_average, reduce, reduction))
+
+
+def _argument_of_caller(function: Any, name: str) -> Any:
+    """Return the argument of the call of a function that runs: torch leaves out some that it should hand on."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return None if frame is None else frame.f_locals[name]
 
 
 @composed("smooth_l1_loss")
