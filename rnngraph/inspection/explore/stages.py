@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from ...ir.graph import Graph
 from ...passes.pipeline import Pass, forbidden, run
 from ...runtime.native.compiled_graph import CompiledGraph
-from ...runtime.native.stages import NATIVE_STAGES, stage_text
+from ...runtime.native.stages import NATIVE_STAGES, NativeStages
 from ...support.errors import RnnGraphError
 from ...support.stage_text import StageLine
 
@@ -73,10 +73,11 @@ def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
     passes = _Passes([lowered], {single.name: single for single in compiled.pipeline})
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), passes.seen)
     found = [Stage("declared", declared, ABOUT["declared"]), *passes.found]
+    native = NativeStages(compiled)
     for name in NATIVE_STAGES:
         began = time.perf_counter()
         try:
-            lines = stage_text(compiled, name).lines
+            lines = native.text(name).lines
         except RnnGraphError as error:
             lines = (StageLine(f"# {error}"),)
         found.append(Stage(name, lines, ABOUT[name], seconds=time.perf_counter() - began))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...codegen.machine.engine import assembly
@@ -15,6 +16,7 @@ from .optimized_graph import open_sizes
 
 if TYPE_CHECKING:
     from ...codegen.loop_ir.origins import Origins
+    from ...codegen.schedule.plan import Plan
 
 NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
@@ -34,7 +36,7 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
     if stage == "graph":
         return compiled.graph.text()
     if stage in NATIVE_STAGES:
-        return _native_text(compiled, stage)
+        return NativeStages(compiled).text(stage)
     found: list[StageLine] = []
 
     def seen(name: str, graph: Graph) -> None:
@@ -69,38 +71,62 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
     return PassChange(graphs[-2].text(), graphs[-1].text(), law[law.find("Law: ") :].removeprefix("Law: "))
 
 
-def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
-    """The plan, loops, LLVM or assembly, at the sizes of the last call: those of a twin of the code that runs, which
-    knows where its instructions come from.
+class NativeStages:
+    """The stages after the passes, at the sizes of the last call: those of a copy of the code that runs, which knows
+    where its instructions come from. All of them share one plan.
     """
-    from ...codegen.compile import planned  # half the package's time to import; calls whose code is on disk need none
-    from ...codegen.llvm.debug_info import with_debug_info
-    from ...codegen.llvm.listing import listing
-    from ...codegen.llvm.module import module_lines
-    from ...codegen.schedule.plan_text import plan_text
 
-    target, kind = compiled.options.target, compiled.kind
-    outputs = tuple(name for name, _ in compiled.graph.outputs)
-    graph = compiled.optimized(outputs)
-    last = {name: compiled.last_sizes.get(name, 1) for name in graph.symbols}
-    sizes = compiled.likely(outputs, last, compiled.last_sizes)
-    again = compiled.steps_again(outputs, sizes)
-    plan = planned(compiled.sized(outputs, sizes, again=again), target, kind, compiled.options.threads.parts)
-    settled = compiled.settled_sizes(outputs, sizes, open_sizes(graph))
-    fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
-    head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
-    head += f", with {fixed}" if fixed else ""
-    if stage == "plan":
-        return _under(f"# {head}", plan_text(plan))
-    if stage == "loops":
-        return _under(f"# {head}", plan.loops())
-    lines = module_lines(plan.functions, [plan.main, plan.pack], target, kind)
-    if stage == "llvm":
-        return _under(f"; {head}", with_debug_info(lines))
-    numbered: dict[Origins, int] = {}
-    twin = with_debug_info(lines, numbered)
-    return _under(f"# {head}", listing(assembly(twin, target), twin, numbered))
+    def __init__(self, compiled: CompiledGraph) -> None:
+        self._compiled = compiled
 
+    def text(self, stage: str) -> StageText:
+        """The text of one of ``NATIVE_STAGES``."""
+        from ...codegen.llvm.debug_info import with_debug_info
+        from ...codegen.llvm.listing import listing
+        from ...codegen.schedule.plan_text import plan_text
 
-def _under(head: str, text: StageText) -> StageText:
-    return StageText([StageLine(head), *text.lines])
+        if stage == "plan":
+            return self._headed("#", plan_text(self._plan))
+        if stage == "loops":
+            return self._headed("#", self._plan.loops())
+        if stage == "llvm":
+            return self._headed(";", with_debug_info(self._lines))
+        numbered: dict[Origins, int] = {}
+        text = with_debug_info(self._lines, numbered)
+        return self._headed("#", listing(assembly(text, self._compiled.options.target), text, numbered))
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        compiled = self._compiled
+        names = compiled.optimized(self._outputs).symbols
+        last = {name: compiled.last_sizes.get(name, 1) for name in names}
+        return compiled.likely(self._outputs, last, compiled.last_sizes)
+
+    @property
+    def _outputs(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self._compiled.graph.outputs)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        from ...codegen.compile import planned  # half the package's time to import; code that is on disk needs none
+
+        compiled = self._compiled
+        again = compiled.steps_again(self._outputs, self._sizes)
+        graph = compiled.sized(self._outputs, self._sizes, again=again)
+        return planned(graph, compiled.options.target, compiled.kind, compiled.options.threads.parts)
+
+    @cached_property
+    def _lines(self) -> StageText:
+        from ...codegen.llvm.module import module_lines
+
+        plan, compiled = self._plan, self._compiled
+        return module_lines(plan.functions, [plan.main, plan.pack], compiled.options.target, compiled.kind)
+
+    def _headed(self, comment: str, text: StageText) -> StageText:
+        """``text`` under a line that says which processor and sizes it is for."""
+        compiled, target = self._compiled, self._compiled.options.target
+        left_open = open_sizes(compiled.optimized(self._outputs))
+        settled = compiled.settled_sizes(self._outputs, self._sizes, left_open)
+        fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
+        head = f"{comment} compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
+        return StageText([StageLine(f"{head}, with {fixed}" if fixed else head), *text.lines])
