@@ -36,7 +36,7 @@ OF_EACH_ELEMENT = frozenset((
     angles.deg2rad, angles.rad2deg, angles.sinc, angles.tan, hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh,
     hyperbolic.cosh, hyperbolic.sinh, logarithms.entr, logarithms.log10, logarithms.log2, logarithms.logit, normal.erfc,
     normal.ndtr, numbers.isfinite, numbers.isinf, numbers.isnan, numbers.isneginf, numbers.isposinf, numbers.nan_to_num,
-    numbers.signbit, powers.exp2, powers.reciprocal, powers.rsqrt, remainders.trunc,
+    numbers.signbit, powers.exp2, powers.reciprocal, powers.rsqrt, remainders.trunc, basic.stop_gradient,
 ))  # fmt: skip
 """What is done to each element alike, with numbers beside it."""
 OF_PAIRS = frozenset((

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from read_modules import check
+
+import rnngraph as rg
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 from torch_functions import normal  # noqa: E402  (needs torch)
@@ -317,3 +320,31 @@ def test_cells_that_pass_through_a_program_can_be_trained_and_streamed() -> None
         F.mse_loss(loop(x, h)[0], wanted).backward()
     np.testing.assert_allclose(gradients["h/kernel"], loop.h.weight.grad.numpy().T, atol=2e-6)
     np.testing.assert_allclose(gradients["norm/weight"], loop.norm.weight.grad.numpy(), atol=2e-6)
+
+
+class _Truncated(nn.Module):  # type: ignore[misc, name-defined]
+    """A state that no gradient passes through, from step to step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.GRUCell(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        h, outputs = x.new_zeros(x.size(0), 4), []
+        for t in range(x.size(1)):
+            h = self.cell(torch.tanh(x[:, t].detach()), h.detach())
+            outputs.append(self.head(h))
+        return torch.stack(outputs, 1)
+
+
+def test_a_state_that_is_detached_in_each_step_is_carried_by_a_driver() -> None:
+    torch.manual_seed(3)
+    found, x = _Truncated().eval(), torch.randn(2, 5, 3)
+    net = rg.read_torch(found, (x,))
+    assert "f32[B,T,3]" in str(net)
+    program = net.program()
+    gradients = program.training.gradients({"x": x.numpy()}, output_gradients={"y": np.ones((2, 5, 2), "float32")})[1]
+    with torch.enable_grad():
+        found(x).sum().backward()
+    (kernel,) = (value for name, value in gradients.items() if name.endswith("candidate/input_projection/kernel"))
+    np.testing.assert_allclose(kernel, found.cell.weight_ih.grad.numpy()[8:].T, atol=1e-5)

@@ -370,7 +370,7 @@ def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
 @meaning("detach", "data", ".data")
 def _detached(tracer: Tracer, x: Any) -> Any:
     x = _converted(tracer, x)
-    if isinstance(x, Filled | Positions) or dtype_of(x) not in FLOATS:
+    if isinstance(x, Positions) or tracer.is_number(x) or dtype_of(x) not in FLOATS:
         return x
     return tracer.call(basic.stop_gradient, tracer.value(x))
 
