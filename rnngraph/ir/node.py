@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import Where
+from .axis_maps import Fate
 from .type_rules import Infer
 from .types import Dim, TensorType, Type
 
@@ -21,6 +22,9 @@ OperandAdjoints = Sequence["Node | None"]
 Derivative = Callable[["Node", "Node"], OperandAdjoints]
 """Told a node and the adjoint of its value: what each operand receives."""
 
+Linear = Sequence[Set[int]]
+"""Sets of operands. An op is linear in those of one set together, while all others stay as they are."""
+
 INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "draw"
 """What an elementwise op costs: a vector instruction or two, one that takes as long as a function (division, root), a
 polynomial of ``vecmath``, or a random number.
@@ -28,11 +32,26 @@ polynomial of ``vecmath``, or a random number.
 
 
 @dataclass(frozen=True)
+class AxisColumn:
+    """What an op does to axes; ``axis_walk`` asks it.
+
+    fate: told a node, the number of an operand and an axis of it: what becomes of the axis. by_place: axes of the
+    result along which entries differ by their place alone, and not by what an operand has there. linear: the operands
+    in which the op is linear.
+    """
+
+    fate: Callable[[Node, int, int], Fate]
+    by_place: Callable[[Node], Set[int]]
+    linear: Callable[[Node], Linear]
+
+
+@dataclass(frozen=True)
 class Op:
     """A row of the table of ops.
 
     kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
-    infer: the type rule. evaluate: the value in NumPy, which defines it; None where a pass must replace the op.
+    infer: the type rule. axes: what the op does to the axes of its operands.
+    evaluate: the value in NumPy, which defines it; None where a pass must replace the op.
     derivative: its rule; None of leaves and of what is differentiated as a whole, or replaced before.
     cost: of an elementwise op. keeps_zero: whether numbers that are all 0 give 0.
     random: whether the value depends on a seed (such ops are forbidden in the inference graph).
@@ -46,6 +65,7 @@ class Op:
     infer: Infer
     evaluate: Evaluate | None
     derivative: Derivative | None
+    axes: AxisColumn
     cost: str = INSTRUCTION
     keeps_zero: bool = False
     random: bool = False

@@ -6,17 +6,18 @@ the other columns are, ``Op`` says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from math import erf, prod
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from . import attributes as may
+from . import axis_rules as axes_of
 from . import derivatives as derivative
+from . import evaluation as value
 from . import narrow, random
 from . import type_rules as rule
-from .node import DIVISION, DRAW, FUNCTION, INSTRUCTION, AttributeRule, Derivative, Evaluate
+from .axis_rules import as_numbers, in_all, in_dividend, jointly, never
+from .node import DIVISION, DRAW, FUNCTION, INSTRUCTION, AttributeRule, AxisColumn, Derivative, Evaluate, Linear, Node
 from .node import OPS as OPS
 from .node import Op as Op
 from .type_rules import Infer
@@ -31,6 +32,7 @@ def _row(
     kind: str,
     arity: int | tuple[int, int],
     infer: Infer,
+    column: AxisColumn | None = None,
     evaluate: Evaluate | None = None,
     derivative: Derivative | None = None,
     cost: str = INSTRUCTION,
@@ -40,233 +42,118 @@ def _row(
     optional: tuple[str, ...] = (),
     **attributes: AttributeRule,
 ) -> None:
+    """Add a row to the table. column: what the op does to axes, without which it does not load."""
+    if not isinstance(column, AxisColumn):
+        raise TypeError(
+            f"the row of {name} does not say what the op does to the axes of its operands; "
+            "put a column of ir/axis_rules.py behind the type rule"
+        )
     bounds = (arity, arity) if isinstance(arity, int) else arity
     OPS[name] = Op(
-        name, kind, bounds, infer, evaluate, derivative, cost, keeps_zero, random, until, attributes,
+        name, kind, bounds, infer, evaluate, derivative, column, cost, keeps_zero, random, until, attributes,
         frozenset(optional),
     )  # fmt: skip
 
 
 def _elementwise(
     name: str, arity: int, infer: Infer, evaluate: Evaluate, derivative: Derivative, cost: str, keeps_zero: bool,
-    random: bool = False, optional: tuple[str, ...] = (), **attributes: AttributeRule,
+    linear: Callable[[Node], Linear] = never, random: bool = False, optional: tuple[str, ...] = (),
+    **attributes: AttributeRule,
 ) -> None:  # fmt: skip
-    """A row with all that elementwise ops have."""
-    kind = "elementwise"
-    _row(name, kind, arity, infer, evaluate, derivative, cost, keeps_zero, random, "", optional, **attributes)
-
-
-# Meanings in NumPy ----------------------------------------------------------------------------------
-
-
-def _plain(function: Callable[..., Any]) -> Evaluate:
-    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return np.asarray(function(*arrays))
-
-    return evaluate
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    small = np.exp(-np.abs(x))
-    return np.where(x < 0, small, np.ones_like(small)) / (1 + small)
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
-    return np.vectorize(erf, otypes=[x.dtype])(x) if x.size else x
-
-
-def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if a.dtype.kind == "f":
-        return np.divide(a, b)
-    divisor = _divisor(b)
-    quotient = (a - np.fmod(a, divisor)) // divisor
-    return np.where(b == 0, np.zeros_like(quotient), np.where(b == -1, -a, quotient))
-
-
-def _fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.fmod(a, b) if a.dtype.kind == "f" else np.fmod(a, _divisor(b))
-
-
-def _divisor(b: np.ndarray) -> np.ndarray:
-    """Integers to divide by without an error or an overflow; 1 stands for 0 and -1, whose remainders are 0."""
-    return np.where((b == 0) | (b == -1), np.ones_like(b), b)
-
-
-def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if a.dtype.kind == "f":
-        return np.power(a, b)
-    inverse = np.where(np.abs(a) == 1, np.power(a, b & 1), np.zeros_like(a))
-    return np.where(b < 0, inverse, np.power(a, np.maximum(b, 0)))
-
-
-def _eval_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    value = narrow.product(arrays[0], arrays[1])
-    with np.errstate(all="ignore"):
-        return value + arrays[2] if len(arrays) == 3 else value
-
-
-def _eval_outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    left, right = (array.reshape(prod(array.shape[:-1]), array.shape[-1]) for array in arrays)
-    with np.errstate(all="ignore"):
-        return left.T @ right
-
-
-def _eval_reduce(function: Callable[..., Any]) -> Evaluate:
-    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            value = function(arrays[0], axis=tuple(attributes["axes"]), keepdims=attributes["keepdims"])
-        return np.asarray(value, dtype=arrays[0].dtype)
-
-    return evaluate
-
-
-def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
-    for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
-        if not 0 <= start <= stop <= dim:  # which NumPy would count from the end, or leave out
-            raise ValueError(f"a slice {start}:{stop} of {dim} entries")
-    return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
-
-
-def _eval_windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    axis, size, apart = attributes["axis"], attributes["size"], attributes["apart"]
-    starts = np.arange(0, arrays[0].shape[axis] - apart * (size - 1), attributes["step"])
-    return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
-
-
-def _eval_overlap_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    axis = attributes["axis"]
-    parts = np.moveaxis(arrays[0], (axis, axis + 1), (0, 1))
-    value = np.zeros((attributes["size"], *parts.shape[2:]), parts.dtype)
-    with np.errstate(all="ignore"):
-        for window, part in enumerate(parts):
-            for entry, item in enumerate(part):
-                value[window * attributes["step"] + entry * attributes["apart"]] += item
-    return np.moveaxis(value, 0, axis)
-
-
-def _eval_random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    seed, step, row = arrays
-    return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
-
-
-def _eval_ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    if arrays[0].shape != attributes["shape"]:
-        raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")
-    return arrays[0]
-
-
-def _eval_extreme(function: Callable[..., Any], of_none: Callable[[np.dtype[Any]], Any]) -> Evaluate:
-    """of_none: what the extreme of no elements is, which no element can be beyond."""
-
-    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-        axes, keep = tuple(attributes["axes"]), attributes["keepdims"]
-        if attributes.get("nonempty"):
-            rule.check_nonempty(arrays[0].shape, axes)
-        return np.asarray(function(arrays[0], axis=axes, keepdims=keep, initial=of_none(arrays[0].dtype)))
-
-    return evaluate
-
-
-def _lowest(dtype: np.dtype[Any]) -> Any:
-    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
-
-
-def _highest(dtype: np.dtype[Any]) -> Any:
-    return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
-
-
-def _eval_gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    return arrays[0][np.clip(arrays[1], 0, arrays[0].shape[0] - 1)]
-
-
-def _eval_scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    indices, updates = arrays
-    value = np.zeros((attributes["rows"], *updates.shape[indices.ndim :]), updates.dtype)
-    with np.errstate(all="ignore"):
-        np.add.at(value, np.clip(indices, 0, attributes["rows"] - 1), updates)
-    return value
+    """A row with all that elementwise ops have, whose operands' axes are aligned."""
+    kind, column = "elementwise", axes_of.elementwise(linear)
+    _row(name, kind, arity, infer, column, evaluate, derivative, cost, keeps_zero, random, "", optional, **attributes)
 
 
 _ANY = FLOATS + INTEGERS
 
-_row("input", "leaf", 0, rule.typed, label=may.text, type=may.kind)
-_row("parameter", "leaf", 0, rule.typed, label=may.text, type=may.kind)
-_row("constant", "leaf", 0, rule.constant, lambda arrays, a: a["value"], value=may.anything)
-_row("iota", "leaf", 0, rule.iota, lambda arrays, a: np.arange(a["size"], dtype=np.int64), size=may.dim)
-_row("dimension", "leaf", 0, rule.dimension, lambda arrays, a: np.asarray(a["size"], np.int64), size=may.dim)
+_row("input", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
+_row("parameter", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
+_row("constant", "leaf", 0, rule.constant, axes_of.GIVEN, lambda arrays, a: a["value"], value=may.anything)
+_row("iota", "leaf", 0, rule.iota, axes_of.GIVEN, lambda arrays, a: np.arange(a["size"], dtype=np.int64), size=may.dim)
+_row(
+    "dimension",
+    "leaf",
+    0,
+    rule.dimension,
+    axes_of.dimension,
+    lambda arrays, a: np.asarray(a["size"], np.int64),
+    size=may.dim,
+)
 
 _FLOATS, _NUMBERS, _TRUTHS = rule.elementwise(FLOATS), rule.elementwise(_ANY), rule.elementwise(("bool",))
 _COMPARISON = rule.elementwise(_ANY, "bool")
 
 # Name, operands, type rule, meaning, derivative, cost, and whether numbers that are all 0 give 0.
-_elementwise("neg", 1, _NUMBERS, _plain(np.negative), derivative.neg, INSTRUCTION, True)
-_elementwise("abs", 1, _NUMBERS, _plain(np.abs), derivative.abs, INSTRUCTION, True)
-_elementwise("sign", 1, _NUMBERS, _plain(np.sign), derivative.nothing, INSTRUCTION, True)
+_elementwise("neg", 1, _NUMBERS, value.plain(np.negative), derivative.neg, INSTRUCTION, True, in_all)
+_elementwise("abs", 1, _NUMBERS, value.plain(np.abs), derivative.abs, INSTRUCTION, True)
+_elementwise("sign", 1, _NUMBERS, value.plain(np.sign), derivative.nothing, INSTRUCTION, True)
 # The nearest whole number; of two the even one.
-_elementwise("round", 1, _FLOATS, _plain(np.rint), derivative.nothing, INSTRUCTION, True)
-_elementwise("exp", 1, _FLOATS, _plain(np.exp), derivative.exp, FUNCTION, False)
-_elementwise("expm1", 1, _FLOATS, _plain(np.expm1), derivative.expm1, FUNCTION, True)
-_elementwise("log", 1, _FLOATS, _plain(np.log), derivative.log, FUNCTION, False)
-_elementwise("log1p", 1, _FLOATS, _plain(np.log1p), derivative.log1p, FUNCTION, True)
-_elementwise("sqrt", 1, _FLOATS, _plain(np.sqrt), derivative.sqrt, DIVISION, True)
-_elementwise("tanh", 1, _FLOATS, _plain(np.tanh), derivative.tanh, FUNCTION, True)
-_elementwise("sigmoid", 1, _FLOATS, _plain(_sigmoid), derivative.sigmoid, FUNCTION, False)
-_elementwise("sin", 1, _FLOATS, _plain(np.sin), derivative.sin, FUNCTION, True)
-_elementwise("cos", 1, _FLOATS, _plain(np.cos), derivative.cos, FUNCTION, False)
-_elementwise("atan", 1, _FLOATS, _plain(np.arctan), derivative.atan, FUNCTION, True)
-_elementwise("erf", 1, _FLOATS, _plain(_erf), derivative.erf, FUNCTION, True)
+_elementwise("round", 1, _FLOATS, value.plain(np.rint), derivative.nothing, INSTRUCTION, True)
+_elementwise("exp", 1, _FLOATS, value.plain(np.exp), derivative.exp, FUNCTION, False)
+_elementwise("expm1", 1, _FLOATS, value.plain(np.expm1), derivative.expm1, FUNCTION, True)
+_elementwise("log", 1, _FLOATS, value.plain(np.log), derivative.log, FUNCTION, False)
+_elementwise("log1p", 1, _FLOATS, value.plain(np.log1p), derivative.log1p, FUNCTION, True)
+_elementwise("sqrt", 1, _FLOATS, value.plain(np.sqrt), derivative.sqrt, DIVISION, True)
+_elementwise("tanh", 1, _FLOATS, value.plain(np.tanh), derivative.tanh, FUNCTION, True)
+_elementwise("sigmoid", 1, _FLOATS, value.plain(value.sigmoid), derivative.sigmoid, FUNCTION, False)
+_elementwise("sin", 1, _FLOATS, value.plain(np.sin), derivative.sin, FUNCTION, True)
+_elementwise("cos", 1, _FLOATS, value.plain(np.cos), derivative.cos, FUNCTION, False)
+_elementwise("atan", 1, _FLOATS, value.plain(np.arctan), derivative.atan, FUNCTION, True)
+_elementwise("erf", 1, _FLOATS, value.plain(value.erf), derivative.erf, FUNCTION, True)
 # The value itself; its derivative is nothing.
-_elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True)
-_elementwise("not", 1, _TRUTHS, _plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
+_elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True, in_all)
+_elementwise("not", 1, _TRUTHS, value.plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
 _elementwise(
     "cast", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0], a["dtype"]), derivative.cast, INSTRUCTION, True,
-    dtype=may.dtype,
+    as_numbers, dtype=may.dtype,
 )  # fmt: skip
-_elementwise("add", 2, _NUMBERS, _plain(np.add), derivative.add, INSTRUCTION, True)
-_elementwise("sub", 2, _NUMBERS, _plain(np.subtract), derivative.sub, INSTRUCTION, True)
+_elementwise("add", 2, _NUMBERS, value.plain(np.add), derivative.add, INSTRUCTION, True, in_all)
+_elementwise("sub", 2, _NUMBERS, value.plain(np.subtract), derivative.sub, INSTRUCTION, True, in_all)
 # Of a product that has ``labels`` the first operand are labels, as a loss has them.
 _elementwise(
-    "mul", 2, _NUMBERS, _plain(np.multiply), derivative.mul, INSTRUCTION, True,
-    optional=("labels",), labels=may.labels,
+    "mul", 2, _NUMBERS, value.plain(np.multiply), derivative.mul, INSTRUCTION, True,
+    jointly((0,), (1,)), optional=("labels",), labels=may.labels,
 )  # fmt: skip
 # Integers are cut off towards 0; by 0 they give 0.
-_elementwise("div", 2, _NUMBERS, _plain(_divide), derivative.div, DIVISION, False)
+_elementwise("div", 2, _NUMBERS, value.plain(value.divide), derivative.div, DIVISION, False, in_dividend)
 # What is left of x / y, with the sign of x, exactly. Integers by 0 give 0.
-_elementwise("fmod", 2, _NUMBERS, _plain(_fmod), derivative.fmod, DIVISION, False)
+_elementwise("fmod", 2, _NUMBERS, value.plain(value.fmod), derivative.fmod, DIVISION, False)
 # Integers wrap; to an exponent below 0 they give the quotient 1 / x^-y, cut off, which is 0 where x is 0.
-_elementwise("power", 2, _NUMBERS, _plain(_power), derivative.power, FUNCTION, False)
+_elementwise("power", 2, _NUMBERS, value.plain(value.power), derivative.power, FUNCTION, False)
 # The magnitude of x with the sign of y, that of -0 and of NaN too.
-_elementwise("copysign", 2, _FLOATS, _plain(np.copysign), derivative.copysign, INSTRUCTION, True)
-_elementwise("maximum", 2, _NUMBERS, _plain(np.maximum), derivative.maximum, INSTRUCTION, True)
-_elementwise("minimum", 2, _NUMBERS, _plain(np.minimum), derivative.minimum, INSTRUCTION, True)
+_elementwise("copysign", 2, _FLOATS, value.plain(np.copysign), derivative.copysign, INSTRUCTION, True)
+_elementwise("maximum", 2, _NUMBERS, value.plain(np.maximum), derivative.maximum, INSTRUCTION, True)
+_elementwise("minimum", 2, _NUMBERS, value.plain(np.minimum), derivative.minimum, INSTRUCTION, True)
 # Of a comparison that has ``within``, the numbers that were fed are checked to lie within the last axis, or one of
 # ``entries``.
 _elementwise(
-    "less", 2, _COMPARISON, _plain(np.less), derivative.nothing, INSTRUCTION, False,
+    "less", 2, _COMPARISON, value.plain(np.less), derivative.nothing, INSTRUCTION, False,
     optional=("within", "entries"), within=may.within, entries=may.dim,
 )  # fmt: skip
-_elementwise("less_equal", 2, _COMPARISON, _plain(np.less_equal), derivative.nothing, INSTRUCTION, False)
+_elementwise("less_equal", 2, _COMPARISON, value.plain(np.less_equal), derivative.nothing, INSTRUCTION, False)
 _elementwise(
-    "equal", 2, _COMPARISON, _plain(np.equal), derivative.nothing, INSTRUCTION, False,
+    "equal", 2, _COMPARISON, value.plain(np.equal), derivative.nothing, INSTRUCTION, False,
     optional=("within",), within=may.within,
 )  # fmt: skip
-_elementwise("not_equal", 2, _COMPARISON, _plain(np.not_equal), derivative.nothing, INSTRUCTION, False)
-_elementwise("and", 2, _TRUTHS, _plain(np.logical_and), derivative.nothing, INSTRUCTION, False)
-_elementwise("or", 2, _TRUTHS, _plain(np.logical_or), derivative.nothing, INSTRUCTION, False)
-_elementwise("fma", 3, _FLOATS, _plain(lambda a, b, c: a * b + c), derivative.fma, INSTRUCTION, True)
+_elementwise("not_equal", 2, _COMPARISON, value.plain(np.not_equal), derivative.nothing, INSTRUCTION, False)
+_elementwise("and", 2, _TRUTHS, value.plain(np.logical_and), derivative.nothing, INSTRUCTION, False)
+_elementwise("or", 2, _TRUTHS, value.plain(np.logical_or), derivative.nothing, INSTRUCTION, False)
+_elementwise(
+    "fma", 3, _FLOATS, value.plain(lambda a, b, c: a * b + c), derivative.fma, INSTRUCTION, True,
+    jointly((0, 2), (1, 2)),
+)  # fmt: skip
 # One that ``guards`` what stands past a row's end goes where no derivative is taken.
 _elementwise(
-    "select", 3, rule.select, _plain(np.where), derivative.select, INSTRUCTION, True,
-    optional=("guards",), guards=may.flag,
+    "select", 3, rule.select, value.plain(np.where), derivative.select, INSTRUCTION, True,
+    jointly((1, 2)), optional=("guards",), guards=may.flag,
 )  # fmt: skip
 _elementwise(
-    "random_key", 3, rule.random_key, _eval_random_key, derivative.nothing, DRAW, False, random=True,
+    "random_key", 3, rule.random_key, value.random_key, derivative.nothing, DRAW, False, random=True,
     site=may.text, salt=may.integer,
 )  # fmt: skip
 _elementwise(
-    "random_uniform", 2, rule.random_uniform, _plain(random.random_uniform), derivative.nothing, DRAW, False,
+    "random_uniform", 2, rule.random_uniform, value.plain(random.random_uniform), derivative.nothing, DRAW, False,
     random=True,
 )  # fmt: skip
 
@@ -274,87 +161,134 @@ _elementwise(
 # or one for each matrix of the left operand: then both are floats of one rank, and their leading axes are equal.
 # sparse: whether blocks of zeros of the right operand are left out, so that 0 times NaN is 0 there.
 _row(
-    "matmul", "contraction", (2, 3), rule.matmul, _eval_matmul, derivative.matmul, optional=("sparse",), sparse=may.flag
+    "matmul",
+    "contraction",
+    (2, 3),
+    rule.matmul,
+    axes_of.matmul,
+    value.matmul,
+    derivative.matmul,
+    optional=("sparse",),
+    sparse=may.flag,
 )
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.
-_row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum, derivative.outer_sum)
+_row("outer_sum", "contraction", 2, rule.outer_sum, axes_of.outer_sum, value.outer_sum, derivative.outer_sum)
 
 # Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
-_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, derivative.scatter_add, rows=may.dim)
+_row(
+    "scatter_add",
+    "contraction",
+    2,
+    rule.scatter_add,
+    axes_of.scatter_add,
+    value.scatter_add,
+    derivative.scatter_add,
+    rows=may.dim,
+)
 
 # Windows added up where they overlap: what they are taken from receives it. ``size``: of the axis they are taken of.
 _row(
-    "overlap_add", "contraction", 1, rule.overlap_add, _eval_overlap_add, derivative.overlap_add,
+    "overlap_add", "contraction", 1, rule.overlap_add, axes_of.overlap_add, value.overlap_add, derivative.overlap_add,
     axis=may.axis, size=may.dim, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 
 _row(
-    "reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), derivative.reduce_sum,
+    "reduce_sum", "reduction", 1, rule.reduce, axes_of.reduce_sum, value.reduce(np.sum), derivative.reduce_sum,
     axes=may.axes, keepdims=may.flag,
 )  # fmt: skip
 # Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
 _row(
-    "reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), derivative.reduce_extreme,
+    "reduce_max", "reduction", 1, rule.reduce, axes_of.reduce_extreme,
+    value.extreme(np.max, value.lowest), derivative.reduce_extreme,
     optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 _row(
-    "reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), derivative.reduce_extreme,
+    "reduce_min", "reduction", 1, rule.reduce, axes_of.reduce_extreme,
+    value.extreme(np.min, value.highest), derivative.reduce_extreme,
     optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 
 _row(
-    "slice", "movement", 1, rule.slice, _eval_slice, derivative.slice,
+    "slice", "movement", 1, rule.slice, axes_of.slice, value.part, derivative.slice,
     start=may.starts, stop=may.stops, step=may.steps,
 )  # fmt: skip
 # Every ``step``-th window of ``size`` entries of an axis that lie ``apart`` of each other, on an axis behind it.
 _row(
-    "windows", "movement", 1, rule.windows, _eval_windows, derivative.windows,
+    "windows", "movement", 1, rule.windows, axes_of.windows, value.windows, derivative.windows,
     axis=may.axis, size=may.positive, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 _row(
-    "reverse", "movement", 1, lambda types, a, meet: types[0], lambda arrays, a: np.flip(arrays[0], a["axis"]),
+    "reverse", "movement", 1, lambda types, a, meet: types[0], axes_of.reverse,
+    lambda arrays, a: np.flip(arrays[0], a["axis"]),
     derivative.reverse, axis=may.axis,
 )  # fmt: skip
 _row(
-    "transpose", "movement", 1, rule.transpose, lambda arrays, a: np.transpose(arrays[0], a["order"]),
-    derivative.transpose, order=may.axes,
+    "transpose", "movement", 1, rule.transpose, axes_of.transpose,
+    lambda arrays, a: np.transpose(arrays[0], a["order"]), derivative.transpose, order=may.axes,
 )  # fmt: skip
 _row(
-    "reshape", "movement", 1, rule.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]),
+    "reshape", "movement", 1, rule.reshape, axes_of.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]),
     derivative.reshape, shape=may.shape,
 )  # fmt: skip
 _row(
-    "broadcast", "movement", 1, rule.broadcast, lambda arrays, a: np.broadcast_to(arrays[0], a["shape"]),
+    "broadcast", "movement", 1, rule.broadcast, axes_of.elementwise(in_all),
+    lambda arrays, a: np.broadcast_to(arrays[0], a["shape"]),
     derivative.broadcast, shape=may.shape,
 )  # fmt: skip
 _row(
-    "concat", "movement", (1, MANY), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
+    "concat", "movement", (1, MANY), rule.concat, axes_of.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
     derivative.concat, axis=may.axis,
 )  # fmt: skip
 # The value itself, with sizes written another way: that both are equal is checked at each call.
-_row("ensure_shape", "movement", 1, rule.ensure_shape, _eval_ensure_shape, derivative.ensure_shape, shape=may.shape)
-_row("gather", "movement", 2, rule.gather, _eval_gather, derivative.gather)
+_row(
+    "ensure_shape",
+    "movement",
+    1,
+    rule.ensure_shape,
+    axes_of.elementwise(in_all),
+    value.ensure_shape,
+    derivative.ensure_shape,
+    shape=may.shape,
+)
+_row("gather", "movement", 2, rule.gather, axes_of.gather, value.gather, derivative.gather)
 
 # While declaring, dropout has the value and keep_prob; lower adds seed, step and row.
-_row("dropout", "structured", (2, 5), rule.dropout, random=True, until="split", site=may.text, salt=may.integer)
+_row(
+    "dropout",
+    "structured",
+    (2, 5),
+    rule.dropout,
+    axes_of.dropout,
+    random=True,
+    until="split",
+    site=may.text,
+    salt=may.integer,
+)
 # Random numbers of a shape, while declaring: lower makes keys and numbers of it.
-_row("noise", "structured", 1, rule.noise, random=True, until="lower")
+_row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="lower")
 # A value that can be looked at by name, while declaring: lower gives it beside the outputs where that is asked for.
-_row("tap", "structured", 1, lambda types, attributes, meet: types[0], until="lower")
+_row("tap", "structured", 1, lambda types, attributes, meet: types[0], axes_of.elementwise(in_all), until="lower")
 # (training, inference): split takes the one that the graph is for.
-_row("by_graph", "structured", 2, rule.by_graph, until="split")
+_row("by_graph", "structured", 2, rule.by_graph, axes_of.elementwise(in_all), until="split")
 # (value, parameter, its next value): the value itself; a training step that counts changes the parameter.
-_row("with_update", "structured", 3, rule.with_update, until="split")
+_row("with_update", "structured", 3, rule.with_update, axes_of.with_update, until="split")
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
-_row("driver", "structured", (0, MANY), lambda types, attributes, meet: attributes["result"], until="lower")
+_row(
+    "driver",
+    "structured",
+    (0, MANY),
+    lambda types, attributes, meet: attributes["result"],
+    axes_of.UNKNOWN,
+    until="lower",
+)
 # A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves
 # what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
 # With ``keeps`` the scan also gives, behind what it emits, each carry as it is before every block of so many steps.
 # With ``blocks`` each block of so many steps begins anew, with its own element of the initial values.
 _row(
-    "scan", "structured", (0, MANY), rule.scan, optional=("unroll", "when", "keeps", "blocks"), body=may.anything,
-    carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag, unroll=may.unrolled,
-    when=may.body_input, keeps=may.divisor, blocks=may.divisor,
+    "scan", "structured", (0, MANY), rule.scan, axes_of.scan, optional=("unroll", "when", "keeps", "blocks"),
+    body=may.anything, carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag,
+    unroll=may.unrolled, when=may.body_input, keeps=may.divisor, blocks=may.divisor,
 )  # fmt: skip
-_row("get", "structured", 1, rule.get, index=may.item)
+_row("get", "structured", 1, rule.get, axes_of.PART, index=may.item)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Set
 
 from ...ir.axes import counts
+from ...ir.axis_maps import Dropped, Indexed, Kept, Merged, Reduced, Shifted, Spread
+from ...ir.axis_walk import fates
 from ...ir.graph import Graph, Node, symbols_of_node, topological
-from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final
-from ...ir.types import Dim, Size, TensorType, dim_text
+from ...ir.types import Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
 from ...support.errors import GraphError, Where
 
@@ -20,11 +21,6 @@ BY_PLACE = (
 )
 COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
-
-BY_STEP = ("matmul", "gather", "windows", "reverse", "slice", "transpose", "reshape", "broadcast", "concat")
-"""Ops beside elementwise ones and reductions that compute each step of that step alone, where nothing is said against
-it; of any other op that is not taken to be so.
-"""
 
 
 def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Where | None) -> None:
@@ -111,7 +107,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return f"{node.op} gives every step what is known after the last one only"
     if node in timeline.resumed and node.op == "slice":
         return timeline.refused.get(node, "")
-    return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, timeline)
+    return timeline.refused.get(node, "") or _why_not_over_time(node, timeline)
 
 
 def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
@@ -128,20 +124,25 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
     return ""
 
 
-def _why_not_over_time(node: Node, shape: Sequence[Dim], timeline: Timeline) -> str:
-    over = [axis for axis, dim in enumerate(shape) if timeline.tempo.grows(dim)]
-    if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
-        return f"{node.op} runs over time"
-    if node.op == "reverse" and node["axis"] in over:
-        return "reverse runs over time"
-    if node.op == "matmul" and (over[-1:] == [len(shape) - 1]):
-        return "a product runs over time"
-    if node.op == "gather" and over[:1] == [0]:
-        return "gather picks steps"
-    if node.op == "slice":
-        for axis in over:
-            start, stop, dim = node["start"][axis], node["stop"][axis], shape[axis]
-            if stop != dim or start not in (0, dim - 1):
-                return f"a slice {dim_text(start)}:{dim_text(stop)} over time"
-    by_step = OPS[node.op].kind in ("elementwise", "reduction") or node.op in BY_STEP
-    return f"{node.op} runs over time" if over and not by_step else ""
+def _why_not_over_time(node: Node, timeline: Timeline) -> str:
+    """Return why a step of a value needs other steps of its operands; empty where it does not."""
+    for use in fates(node):
+        dim = node.operands[use.number].shape[use.axis]
+        if not timeline.tempo.grows(dim):
+            continue
+        match use.fate:
+            case Kept() | Spread() | Dropped() | Merged():
+                continue
+            case Shifted() if node.op == "slice":
+                start, stop = node["start"][use.axis], node["stop"][use.axis]
+                if stop != dim or start not in (0, dim - 1):
+                    return f"a slice {dim_text(start)}:{dim_text(stop)} over time"
+            case Shifted(step=step) if step > 0:
+                continue  # the timeline says how
+            case Reduced() if node.op == "matmul":
+                return "a product runs over time"
+            case Indexed():
+                return "gather picks steps"
+            case _:
+                return f"{node.op} runs over time"
+    return ""

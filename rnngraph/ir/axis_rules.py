@@ -1,0 +1,252 @@
+"""Rules of the table's column of axes: what each op does to the axes of its operands.
+
+A rule takes a node, the number of an operand, and an axis of that operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+
+from .axis_maps import (
+    DROPPED,
+    INDEXED,
+    MIXED,
+    Bound,
+    Fate,
+    Kept,
+    Merged,
+    Overlapped,
+    Reduced,
+    Shifted,
+    Spread,
+)
+from .node import AxisColumn, Linear, Node
+from .types import FLOATS, Dim, Shape, product, quotient
+
+# Rules of an operand's axis ---------------------------------------------------------------------------
+
+
+def _aligned(node: Node, number: int, axis: int) -> Fate:
+    """Shapes are aligned at their last axes, as NumPy does."""
+    shape = node.operands[number].shape
+    place = axis + node.tensor.rank - len(shape)
+    return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
+
+
+def _nothing(node: Node, number: int, axis: int) -> Fate:
+    return MIXED
+
+
+def _first_alone(node: Node, number: int, axis: int) -> Fate:
+    return Kept(axis) if number == 0 else MIXED
+
+
+def _matmul(node: Node, number: int, axis: int) -> Fate:
+    if number == 2:
+        return _aligned(node, number, axis)
+    rank = node.operands[number].tensor.rank
+    contracted = rank - 1 if number == 0 else rank - 2
+    if axis == contracted:
+        return Reduced("sum", 0)
+    return Kept(axis if axis < rank - 1 else node.tensor.rank - 1)
+
+
+def _outer_sum(node: Node, number: int, axis: int) -> Fate:
+    is_last = axis == node.operands[number].tensor.rank - 1
+    return Kept(number) if is_last else Reduced("sum", axis)
+
+
+def _scatter_add(node: Node, number: int, axis: int) -> Fate:
+    indices = node.operands[0].tensor.rank
+    return Reduced("sum", axis) if axis < indices else Kept(1 + axis - indices)
+
+
+def _overlap_add(node: Node, number: int, axis: int) -> Fate:
+    windows: int = node["axis"]
+    if axis in (windows, windows + 1):
+        return Overlapped(windows)
+    return Kept(axis if axis < windows else axis - 1)
+
+
+def _reduce_sum(node: Node, number: int, axis: int) -> Fate:
+    return Reduced("sum", axis) if axis in node["axes"] else Kept(_place_left(node, axis))
+
+
+def _reduce_extreme(node: Node, number: int, axis: int) -> Fate:
+    return Reduced("extreme", axis) if axis in node["axes"] else Kept(_place_left(node, axis))
+
+
+def _place_left(node: Node, axis: int) -> int:
+    return axis if node["keepdims"] else axis - sum(other < axis for other in node["axes"])
+
+
+def _slice(node: Node, number: int, axis: int) -> Fate:
+    bounds = node["start"][axis], node["stop"][axis], node["step"][axis]
+    is_whole = bounds == (0, node.operands[0].shape[axis], 1)
+    return Kept(axis) if is_whole else Shifted(axis, bounds[0], bounds[2])
+
+
+def _windows(node: Node, number: int, axis: int) -> Fate:
+    own: int = node["axis"]
+    if axis == own:
+        return Shifted(axis, 0, node["step"], node["size"], node["apart"])
+    return Kept(axis if axis < own else axis + 1)
+
+
+def _reverse(node: Node, number: int, axis: int) -> Fate:
+    return Shifted(axis, node.shape[axis] - 1, -1) if axis == node["axis"] else Kept(axis)
+
+
+def _transpose(node: Node, number: int, axis: int) -> Fate:
+    return Kept(node["order"].index(axis))
+
+
+def _concat(node: Node, number: int, axis: int) -> Fate:
+    if axis != node["axis"] or len(node.operands) == 1:
+        return Kept(axis)
+    before: Dim = 0
+    for item in node.operands[:number]:
+        before = before + item.shape[axis]
+    return Shifted(axis, before * -1, 1)
+
+
+def _gather(node: Node, number: int, axis: int) -> Fate:
+    if number == 1:
+        return Kept(axis)
+    return Kept(axis - 1 + node.operands[1].tensor.rank) if axis else INDEXED
+
+
+def _reshape(node: Node, number: int, axis: int) -> Fate:
+    """Entries keep their order, so that an axis lies where as many entries of the result are around it and within."""
+    return regrouped(node.operands[0].shape, axis, node.shape)
+
+
+def _scan(node: Node, number: int, axis: int) -> Fate:
+    """Steps are taken one after another, and blocks begin one after another; all else is the body's."""
+    carries, sequences = node["carries"], node["sequences"]
+    is_stepped = carries <= number < carries + sequences or (number < carries and node.get("blocks") is not None)
+    if not is_stepped:
+        return Bound(number, axis)
+    return Bound(number, axis - 1) if axis else MIXED
+
+
+def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
+    """What becomes of ``axis`` of the shape ``before`` where a reshape makes ``after`` of it."""
+    if 0 in before:  # there are no entries
+        return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
+    ahead = product(before[:axis])
+    if before[axis] == 1:
+        ones = (place for place, dim in enumerate(after) if dim == 1 and product(after[:place]) == ahead)
+        place = next(ones, None)
+        return DROPPED if place is None else Kept(place)
+    end = ahead * before[axis]
+    spans = [
+        (place, product(after[:place]), product(after[: place + 1])) for place, dim in enumerate(after) if dim != 1
+    ]
+    first = next((place for place, start, stop in spans if _lies_in(ahead, start, stop) and ahead != stop), None)
+    last = next((place for place, start, stop in spans if _lies_in(end, start, stop) and end != start), None)
+    if first is None or last is None or first > last:
+        return MIXED
+    outer, inner = quotient(ahead, product(after[:first])), quotient(product(after[: last + 1]), end)
+    assert outer is not None
+    assert inner is not None
+    if first == last and (outer, inner) == (1, 1):
+        return Kept(first)
+    return Merged(tuple(place for place, *_ in spans if first <= place <= last), outer, inner)
+
+
+def _lies_in(number: Dim, start: Dim, stop: Dim) -> bool:
+    """True if so many entries ahead are a border between positions of an axis with ``start`` to ``stop`` ahead."""
+    return quotient(number, start) is not None and quotient(stop, number) is not None
+
+
+# Axes on which entries differ by their place -----------------------------------------------------------
+
+
+def _nowhere(node: Node) -> Set[int]:
+    return frozenset()
+
+
+def _everywhere(node: Node) -> Set[int]:
+    return frozenset(range(node.tensor.rank))
+
+
+def _first(node: Node) -> Set[int]:
+    return frozenset({0})
+
+
+def _last(node: Node) -> Set[int]:
+    return frozenset({node.tensor.rank - 1})
+
+
+def _within_windows(node: Node) -> Set[int]:
+    return frozenset({node["axis"] + 1})
+
+
+# Operands in which an op is linear ---------------------------------------------------------------------
+
+
+def never(node: Node) -> Linear:
+    """The op is linear in no operand."""
+    return ()
+
+
+def jointly(*groups: Sequence[int]) -> Callable[[Node], Linear]:
+    """The op is linear in the operands of each group together, while all others stay as they are."""
+    found = tuple(frozenset(group) for group in groups)
+    return lambda node: found
+
+
+def in_all(node: Node) -> Linear:
+    """The op is linear in all operands together."""
+    return (frozenset(range(len(node.operands))),)
+
+
+def in_dividend(node: Node) -> Linear:
+    """Floats are divided without a remainder."""
+    return (frozenset({0}),) if node.dtype in FLOATS else ()
+
+
+def as_numbers(node: Node) -> Linear:
+    """A conversion that rounds nothing off but what a float can't hold."""
+    return (frozenset({0}),) if node.dtype in FLOATS and node.operands[0].dtype != "bool" else ()
+
+
+def of_product(node: Node) -> Linear:
+    """A product is linear in each factor, together with what it starts from."""
+    start = range(2, len(node.operands))
+    return frozenset({0, *start}), frozenset({1, *start})
+
+
+# The column, op by op ----------------------------------------------------------------------------------
+
+
+def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
+    """The column of all ops that compute each entry from entries at its own place."""
+    return AxisColumn(_aligned, _nowhere, linear)
+
+
+UNKNOWN = AxisColumn(_nothing, _everywhere, never)
+"""The op may do anything to any axis."""
+GIVEN = AxisColumn(_nothing, _everywhere, never)
+"""The op has no operands, and its entries are any."""
+PART = AxisColumn(_nothing, _nowhere, never)
+"""The op picks one of several values, which have axes of their own: ``axis_walk`` goes through it."""
+dimension = AxisColumn(_nothing, _nowhere, never)
+matmul = AxisColumn(_matmul, _nowhere, of_product)
+outer_sum = AxisColumn(_outer_sum, _nowhere, jointly((0,), (1,)))
+scatter_add = AxisColumn(_scatter_add, _first, jointly((1,)))
+overlap_add = AxisColumn(_overlap_add, _nowhere, in_all)
+reduce_sum = AxisColumn(_reduce_sum, _nowhere, in_all)
+reduce_extreme = AxisColumn(_reduce_extreme, _nowhere, never)
+slice = AxisColumn(_slice, _nowhere, in_all)
+windows = AxisColumn(_windows, _within_windows, in_all)
+reverse = AxisColumn(_reverse, _nowhere, in_all)
+transpose = AxisColumn(_transpose, _nowhere, in_all)
+reshape = AxisColumn(_reshape, _nowhere, in_all)
+concat = AxisColumn(_concat, _nowhere, in_all)
+gather = AxisColumn(_gather, _nowhere, jointly((0,)))
+dropout = AxisColumn(_aligned, _last, never)
+noise = AxisColumn(_aligned, _everywhere, never)
+with_update = AxisColumn(_first_alone, _nowhere, jointly((0,)))
+scan = AxisColumn(_scan, _nowhere, never)

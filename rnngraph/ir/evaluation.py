@@ -1,0 +1,144 @@
+"""The values of ops in NumPy, which define them: the table of ops names a function of this file in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import erf as erf_of_number
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import narrow, random
+from .node import Evaluate
+from .type_rules import check_nonempty
+
+
+def plain(function: Callable[..., Any]) -> Evaluate:
+    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*arrays))
+
+    return evaluate
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small, np.ones_like(small)) / (1 + small)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    return np.vectorize(erf_of_number, otypes=[x.dtype])(x) if x.size else x
+
+
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind == "f":
+        return np.divide(a, b)
+    divisor = _divisor(b)
+    quotient = (a - np.fmod(a, divisor)) // divisor
+    return np.where(b == 0, np.zeros_like(quotient), np.where(b == -1, -a, quotient))
+
+
+def fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.fmod(a, b) if a.dtype.kind == "f" else np.fmod(a, _divisor(b))
+
+
+def _divisor(b: np.ndarray) -> np.ndarray:
+    """Integers to divide by without an error or an overflow; 1 stands for 0 and -1, whose remainders are 0."""
+    return np.where((b == 0) | (b == -1), np.ones_like(b), b)
+
+
+def power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind == "f":
+        return np.power(a, b)
+    inverse = np.where(np.abs(a) == 1, np.power(a, b & 1), np.zeros_like(a))
+    return np.where(b < 0, inverse, np.power(a, np.maximum(b, 0)))
+
+
+def matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    value = narrow.product(arrays[0], arrays[1])
+    with np.errstate(all="ignore"):
+        return value + arrays[2] if len(arrays) == 3 else value
+
+
+def outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    left, right = (array.reshape(prod(array.shape[:-1]), array.shape[-1]) for array in arrays)
+    with np.errstate(all="ignore"):
+        return left.T @ right
+
+
+def reduce(function: Callable[..., Any]) -> Evaluate:
+    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            value = function(arrays[0], axis=tuple(attributes["axes"]), keepdims=attributes["keepdims"])
+        return np.asarray(value, dtype=arrays[0].dtype)
+
+    return evaluate
+
+
+def part(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
+    for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
+        if not 0 <= start <= stop <= dim:  # which NumPy would count from the end, or leave out
+            raise ValueError(f"a slice {start}:{stop} of {dim} entries")
+    return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
+
+
+def windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis, size, apart = attributes["axis"], attributes["size"], attributes["apart"]
+    starts = np.arange(0, arrays[0].shape[axis] - apart * (size - 1), attributes["step"])
+    return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
+
+
+def overlap_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis = attributes["axis"]
+    parts = np.moveaxis(arrays[0], (axis, axis + 1), (0, 1))
+    value = np.zeros((attributes["size"], *parts.shape[2:]), parts.dtype)
+    with np.errstate(all="ignore"):
+        for window, part in enumerate(parts):
+            for entry, item in enumerate(part):
+                value[window * attributes["step"] + entry * attributes["apart"]] += item
+    return np.moveaxis(value, 0, axis)
+
+
+def random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    seed, step, row = arrays
+    return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
+
+
+def ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    if arrays[0].shape != attributes["shape"]:
+        raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")
+    return arrays[0]
+
+
+def extreme(function: Callable[..., Any], of_none: Callable[[np.dtype[Any]], Any]) -> Evaluate:
+    """of_none: what the extreme of no elements is, which no element can be beyond."""
+
+    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+        axes, keep = tuple(attributes["axes"]), attributes["keepdims"]
+        if attributes.get("nonempty"):
+            check_nonempty(arrays[0].shape, axes)
+        return np.asarray(function(arrays[0], axis=axes, keepdims=keep, initial=of_none(arrays[0].dtype)))
+
+    return evaluate
+
+
+def lowest(dtype: np.dtype[Any]) -> Any:
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def highest(dtype: np.dtype[Any]) -> Any:
+    return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
+
+
+def gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    return arrays[0][np.clip(arrays[1], 0, arrays[0].shape[0] - 1)]
+
+
+def scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    indices, updates = arrays
+    value = np.zeros((attributes["rows"], *updates.shape[indices.ndim :]), updates.dtype)
+    with np.errstate(all="ignore"):
+        np.add.at(value, np.clip(indices, 0, attributes["rows"] - 1), updates)
+    return value

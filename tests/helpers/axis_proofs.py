@@ -1,0 +1,171 @@
+"""What the table says of axes, as masks of entries and as numbers, and how an op's values are compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.ir.axis_maps import Fate, Kept, Merged, Mixed, Reduced, Shifted, Spread
+from rnngraph.ir.axis_walk import fate, fates, is_alike, linear_in
+from rnngraph.ir.graph import Node, substitute_attribute
+from rnngraph.ir.ops import OPS
+from rnngraph.ir.types import evaluate
+
+Arrays = Sequence[np.ndarray]
+Index = tuple[int, ...]
+HUGE = {"f": (np.nan, 1e3, -1e3), "i": (1 << 20, -(1 << 20), 7), "b": ()}
+"""Numbers that an entry is replaced by, by the kind of its dtype; a truth value is turned round."""
+
+
+@dataclass
+class Proof:
+    """A node, its operands' numbers, and the sizes of a call."""
+
+    node: Node
+    arrays: Arrays
+    sizes: Mapping[str, int]
+
+    def value(self, arrays: Arrays | None = None) -> np.ndarray:
+        """The node's value, of other numbers of the same shapes where these are given."""
+        row = OPS[self.node.op]
+        assert row.evaluate is not None
+        attributes = {key: substitute_attribute(value, self.sizes) for key, value in self.node.attributes}
+        return np.asarray(row.evaluate(self.arrays if arrays is None else arrays, attributes))
+
+    def replaced(self, number: int, array: np.ndarray) -> list[np.ndarray]:
+        return [*self.arrays[:number], array, *self.arrays[number + 1 :]]
+
+    # Which entries read which ---------------------------------------------------------------------
+
+    def readers(self, number: int, index: Index) -> np.ndarray:
+        """Where the result may read an entry of an operand, by the column."""
+        shape = self.value().shape
+        found = np.ones(shape, bool)
+        for axis, place in enumerate(index):
+            found &= self._lets(fate(self.node, number, axis), place, self.arrays[number].shape[axis], shape)
+        return found
+
+    def _lets(self, found: Fate, place: int, size: int, shape: Index) -> np.ndarray:
+        match found:
+            case Kept(axis):
+                return _along(np.arange(shape[axis]) == place, axis, shape)
+            case Merged(axes, _, inner):
+                together = np.arange(np.prod([shape[axis] for axis in axes], dtype=int))
+                reads = together // evaluate(inner, self.sizes) % size == place
+                return _over(reads, axes, shape)
+            case Shifted(axis, start, step, count, apart):
+                first = evaluate(start, self.sizes) + step * np.arange(shape[axis])
+                return _along(np.isin(place - first, apart * np.arange(count)), axis, shape)
+        return np.ones(shape, bool)
+
+    def changes(self, number: int, index: Index) -> np.ndarray:
+        """Where the result changes as an entry of an operand does."""
+        array, before = self.arrays[number], self.value()
+        found = np.zeros(before.shape, bool)
+        for other in HUGE[array.dtype.kind] or (not array[index],):
+            changed = array.copy()
+            changed[index] = other
+            found |= ~_same(before, self.value(self.replaced(number, changed)))
+        return found
+
+    # Rows in another order ------------------------------------------------------------------------
+
+    def orderly(self) -> Iterator[int]:
+        """The axes of the result whose positions read the same positions of operands, or all the same."""
+        uses = [*fates(self.node)]
+        by_place = OPS[self.node.op].axes.by_place(self.node)
+        if any(isinstance(use.fate, Mixed) for use in uses):
+            return
+        for axis in range(self.node.tensor.rank):
+            on_it = [use.fate for use in uses if axis in _axes(use.fate)]
+            if axis not in by_place and all(isinstance(item, Kept | Spread) for item in on_it):
+                yield axis
+
+    def check_order(self, axis: int, rng: np.random.Generator) -> None:
+        """Rows of operands in another order give rows of the result in that order."""
+        before = self.value()
+        order = rng.permutation(before.shape[axis])
+        arrays = [*self.arrays]
+        for use in fates(self.node):
+            if use.fate == Kept(axis):
+                arrays[use.number] = np.take(arrays[use.number], order, use.axis)
+        np.testing.assert_allclose(self.value(arrays), np.take(before, order, axis), rtol=1e-5, atol=1e-5)
+
+    def check_alike(self) -> None:
+        """Along axes that are said to be so, all entries are the same."""
+        value = self.value()
+        for axis in range(self.node.tensor.rank):
+            if is_alike(self.node, axis):
+                np.testing.assert_array_equal(value, np.broadcast_to(np.take(value, [0], axis), value.shape))
+
+    # Parts and sums ---------------------------------------------------------------------------------
+
+    def reduced(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
+        """The axes that are read together, as (operand, axis), by how and by their number."""
+        found: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        for use in fates(self.node):
+            if isinstance(use.fate, Reduced):
+                found.setdefault((use.fate.by, use.fate.number), []).append((use.number, use.axis))
+        return found
+
+    def check_parts(self, by: str, axes: Sequence[tuple[int, int]]) -> None:
+        """The value is the sum, or the extreme, of the values over two parts of the axes that are read together."""
+        size = self.arrays[axes[0][0]].shape[axes[0][1]]
+        halves = [np.arange(size // 2), np.arange(size // 2, size)]
+        values = []
+        for part, places in enumerate(halves):
+            arrays = [*self.arrays]
+            for number, axis in axes:
+                arrays[number] = np.take(arrays[number], places, axis)
+            for number in set(range(len(arrays))) - {number for number, _ in axes}:
+                if part:  # what is no sum of its own counts once
+                    arrays[number] = np.zeros_like(arrays[number])
+            values.append(self.value(arrays))
+        join = np.add if by == "sum" else np.maximum if self.node.op == "reduce_max" else np.minimum
+        np.testing.assert_allclose(join(*values), self.value(), rtol=1e-5, atol=1e-6)
+
+    def is_linear(self, group: Sequence[int], rng: np.random.Generator) -> bool:
+        """True if the value of sums of operands is the sum of values, and the value of multiples a multiple."""
+        other = [np.asarray(rng.normal(size=item.shape), item.dtype) for item in self.arrays]
+        one, two, both, thrice = ([*self.arrays] for _ in range(4))
+        for number in group:
+            two[number], both[number] = other[number], self.arrays[number] + other[number]
+            thrice[number] = -3 * self.arrays[number]
+        with np.errstate(all="ignore"):
+            pairs = ((self.value(both), self.value(one) + self.value(two)), (self.value(thrice), -3 * self.value(one)))
+        return all(np.allclose(here, there, rtol=1e-4, atol=1e-5) for here, there in pairs)
+
+    @property
+    def linear(self) -> list[list[int]]:
+        return [sorted(group) for group in linear_in(self.node)]
+
+
+def _axes(found: Fate) -> tuple[int, ...]:
+    return getattr(found, "axes", None) or ((found.axis,) if hasattr(found, "axis") else ())
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    if one.dtype.kind == "f":
+        return (one == other) | (np.isnan(one) & np.isnan(other))
+    return np.asarray(one == other)
+
+
+def _along(flags: np.ndarray, axis: int, shape: Index) -> np.ndarray:
+    return np.broadcast_to(flags.reshape([-1 if place == axis else 1 for place in range(len(shape))]), shape)
+
+
+def _over(flags: np.ndarray, axes: Sequence[int], shape: Index) -> np.ndarray:
+    """Flags of positions that count over several axes, the first of them outermost."""
+    return np.broadcast_to(flags.reshape([dim if place in axes else 1 for place, dim in enumerate(shape)]), shape)
+
+
+def numbers(dtype: str, shape: Index, rng: np.random.Generator) -> Any:
+    """Operands: floats on both sides of 0, small integers, truth values."""
+    if dtype == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if dtype.startswith("int"):
+        return np.asarray(rng.integers(-4, 5, shape), dtype)
+    return np.asarray(rng.normal(size=shape), dtype)
