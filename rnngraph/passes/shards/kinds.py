@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ...ir.axes import counts
+from ...ir.axis_maps import Bound, Kept, Reduced
+from ...ir.axis_walk import fate, is_alike
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, ends_of_loop
@@ -17,6 +19,7 @@ from ...ir.types import Dim, Shape, Size, product
 from ...support.errors import GraphError
 
 FIRST_ROW = "first_row"
+LOOP_OVER_ROWS = "a loop over the rows of a batch mixes them, and so it can't be computed in shards"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
         found = _spread(node, names)
     elif any(isinstance(kind, Numbers) for kind in kinds):
         found = _of_numbers(node, kinds, names)
-    elif _adds_rows(node, kinds):
+    elif _adds_rows(node, kinds, names):
         found = Summed()
     else:
         found = _moved(node, kinds, names)
@@ -85,17 +88,8 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if counts(scan["length"], names):
-        raise GraphError(
-            "a loop over the rows of a batch mixes them, and so it can't be computed in shards", scan.where
-        )
-    given = dict(zip(scan.operands, kinds, strict=True))
-    steps = {binding.inside for binding in parts.sequences}
-    pairs = [(carry.inside, carry.initial) for carry in parts.carries]
-    pairs += [(binding.inside, binding.outside) for binding in (*parts.sequences, *parts.invariants)]
-    inner: dict[Node, Kind] = {}
-    for inside, outside in pairs:
-        kind = given[outside]
-        inner[inside] = Rows(kind.axis - 1, kind.factors) if isinstance(kind, Rows) and inside in steps else kind
+        raise GraphError(LOOP_OVER_ROWS, scan.where)
+    inner = {inside: _handed(scan, number, kinds[number]) for number, inside in enumerate(body.inputs)}
     for carry in parts.carries:
         inner[carry.inside] = _with_order(inner[carry.inside], carry.inside)
     ends = ends_of_loop(scan)
@@ -114,6 +108,16 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     emitted = [inner[node] for _, node in parts.emits]
     shifted = [Rows(kind.axis + 1, kind.factors) if isinstance(kind, Rows) else kind for kind in emitted]
     return [*(inner[carry.inside] for carry in parts.carries), *shifted]
+
+
+def _handed(scan: Node, number: int, kind: Kind) -> Kind:
+    """The kind of an input of a scan's body, from that of the operand with its number."""
+    if not isinstance(kind, Rows):
+        return kind
+    bound = fate(scan, number, kind.axis)
+    if not isinstance(bound, Bound):
+        raise GraphError(LOOP_OVER_ROWS, scan.where)
+    return Rows(bound.axis, kind.factors)
 
 
 def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
@@ -177,89 +181,37 @@ def _spread(node: Node, names: Set[str]) -> Kind | None:
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     if not axes:
         return Whole()
-    return Rows(axes[0], None) if node.op == "broadcast" and len(axes) == 1 else None
+    return Rows(axes[0], None) if len(axes) == 1 and is_alike(node, axes[0]) else None
 
 
-def _adds_rows(node: Node, kinds: Sequence[Kind]) -> bool:
-    """Whether a value is a sum over rows, and over nothing that rows have a part in otherwise."""
-    first = kinds[0]
-    if node.op == "reduce_sum":
-        return isinstance(first, Rows) and first.axis in node["axes"]
-    return node.op == "matmul" and len(node.operands) == 2 and _contracts_rows(node, kinds)
-
-
-def _contracts_rows(node: Node, kinds: Sequence[Kind]) -> bool:
-    left, right = node.operands[:2]
-    one, other = kinds[:2]
-    if not isinstance(one, Rows) or not isinstance(other, Rows):
+def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
+    """True if a value is a sum over rows, and rows have no other part in it."""
+    if any(counts(dim, names) for dim in node.shape):
         return False
-    return one.axis == left.tensor.rank - 1 and other.axis == right.tensor.rank - 2 and _same_order(one, other)
+    reduced = [fate(node, number, kind.axis) if isinstance(kind, Rows) else None for number, kind in enumerate(kinds)]
+    first = reduced[0]
+    is_sum = isinstance(first, Reduced) and first.by == "sum" and all(item == first for item in reduced)
+    return is_sum and len(_orders(kinds)) < 2
 
 
-def _same_order(one: Rows, other: Rows) -> bool:
-    return None in (one.factors, other.factors) or one.factors == other.factors
+def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
+    """The orders in which rows lie on the axes of values that are not alike in all rows."""
+    return {kind.factors for kind in kinds if isinstance(kind, Rows) and kind.factors is not None}
 
 
 def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Of values some of which have rows: where these lie in what is made of them."""
+    """The kind of a value made of values some of which have rows; None where rows mix."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
-    if len(axes) != 1:
+    orders = _orders(kinds)
+    if len(axes) != 1 or len(orders) > 1 or axes[0] in OPS[node.op].axes.by_place(node):
         return None
-    axis, rank = axes[0], node.tensor.rank
-    aligned = [
-        (kind.axis + rank - operand.tensor.rank, kind.factors)
-        for operand, kind in zip(node.operands, kinds, strict=True)
-        if isinstance(kind, Rows)
-    ]
-    orders = {factors for _, factors in aligned if factors is not None}
-    if len(orders) > 1:
-        return None
-    order = next(iter(orders), None)
-    first, place = node.operands[0], getattr(kinds[0], "axis", None)
-    if node.op == "dropout" and axis == rank - 1:  # whose numbers are drawn by the place along the last axis
-        return None
-    if OPS[node.op].kind == "elementwise" or node.op in ("dropout", "broadcast", "ensure_shape", "tap"):
-        return Rows(axis, order) if all(where == axis for where, _ in aligned) else None
-    if node.op == "matmul":
-        return Rows(axis, order) if _product_keeps(node, kinds, axis) else None
-    if node.op == "gather":
-        table, indices = kinds
-        is_picked = isinstance(table, Whole) and isinstance(indices, Rows) and indices.axis == axis
-        return Rows(axis, order) if is_picked else None
-    if place is None or (node.op != "concat" and len(node.operands) > 1):
-        return None
-    match node.op:
-        case "reduce_sum" | "reduce_max" | "reduce_min":
-            keeps = place not in node["axes"]
-        case "slice":
-            keeps = (node["start"][place], node["stop"][place], node["step"][place]) == (0, first.shape[place], 1)
-        case "windows" | "reverse" | "overlap_add":
-            keeps = node["axis"] != place
-        case "transpose":
-            keeps = node["order"][axis] == place
-        case "concat":
-            keeps = node["axis"] != axis and all(
-                kind == Rows(axis, order) or kind == Rows(axis, None) for kind in kinds
-            )
-        case "reshape":
-            return _reshaped(first.shape, node.shape, place, axis, order)
-        case _:
-            keeps = False
-    return Rows(axis, order) if keeps else None
-
-
-def _product_keeps(node: Node, kinds: Sequence[Kind], axis: int) -> bool:
-    """Whether no product adds up over rows, and what each row is of."""
-    rank = node.tensor.rank
-    for number, (operand, kind) in enumerate(zip(node.operands, kinds, strict=True)):
-        if not isinstance(kind, Rows):
-            continue
-        place, own = kind.axis, operand.tensor.rank
-        contracted = (own - 1, own - 2)[number] if number < 2 else None
-        if place == contracted or place + rank - own != axis:
-            return False
-    both = isinstance(kinds[0], Rows) and isinstance(kinds[1], Rows)
-    return not both or axis < rank - 2
+    axis, order = axes[0], next(iter(orders), None)
+    if node.op == "reshape":
+        (kind,) = kinds
+        assert isinstance(kind, Rows)
+        return _reshaped(node.operands[0].shape, node.shape, kind.axis, axis, order)
+    lie = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Rows)]
+    return Rows(axis, order) if all(item == Kept(axis) for item in lie) else None
 
 
 def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Rows | None:

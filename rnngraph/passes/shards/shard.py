@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...ir.axes import counts
+from ...ir.axis_walk import linear_in
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
 from ...support.errors import GraphError
@@ -131,44 +132,26 @@ class _Sharding:
     # Sums over rows -------------------------------------------------------------------------------
 
     def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
-        """``node`` over shards' sums as they are, where it is a sum of theirs; None where it needs the totals."""
+        """``node`` over shards' sums as they are, where it is a sum of theirs; None where it needs the totals.
+
+        A product adds up in one factor only: in one that depends on parameters, if there is one.
+        """
         if any(isinstance(kind, Rows | Numbers) for kind in kinds) or node.op == "scan":
             return None
         if any(counts(dim, self.rows) for dim in node.shape):
             return None
         summed = [number for number, kind in enumerate(kinds) if isinstance(kind, Summed)]
-        match node.op:
-            case "add" | "sub" | "concat":
-                operands = [self._part(item) for item in node.operands]
-            case "select" if not all(self._is_of_feeds(self.new[node.operands[number]]) for number in summed):
-                operands = [self._whole(node.operands[0]), *map(self._part, node.operands[1:])]
-            case (
-                "neg"
-                | "reshape"
-                | "transpose"
-                | "broadcast"
-                | "slice"
-                | "reduce_sum"
-                | "reverse"
-                | "ensure_shape"
-                | "tap"
-            ):
-                operands = [self.new[node.operands[0]]]
-            case "cast" if node.dtype.startswith("float"):
-                operands = [self.new[node.operands[0]]]
-            case "mul" | "matmul" if len(node.operands) == 2:
-                kept = self._kept_of_product(node, summed)
-                operands = [self.new[item] if number == kept else self._whole(item)
-                            for number, item in enumerate(node.operands)]  # fmt: skip
-            case "div" if 0 in summed:
-                operands = [self.new[node.operands[0]], self._whole(node.operands[1])]
-            case _:
-                return None
-        return remake(node, operands)
+        groups = [group for group in linear_in(node) if not group.isdisjoint(summed)]
+        if not groups or (node.op == "select" and all(map(self._is_fed, (node.operands[item] for item in summed)))):
+            return None
+        learned = [group for group in groups if not all(self._is_fed(node.operands[n]) for n in group & {*summed})]
+        kept = next(iter(learned or groups))
+        parts = [self._part(item) if number in kept else self._whole(item) for number, item in enumerate(node.operands)]
+        return remake(node, parts)
 
-    def _kept_of_product(self, node: Node, summed: Sequence[int]) -> int:
-        """Which of two factors stays a part's sum: one that depends on parameters, if there is one."""
-        return next((number for number in summed if not self._is_of_feeds(self.new[node.operands[number]])), summed[0])
+    def _is_fed(self, node: Node) -> bool:
+        """True if the shards' value depends on what is fed alone."""
+        return self._is_of_feeds(self.new[node])
 
     def _part(self, node: Node) -> Node:
         """What a shard adds to the sum: of a value that is the same in all of them, the first one all."""
