@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.axis_maps import Reduced
+from ..ir.axis_walk import fate, kept_at
 from ..ir.graph import Graph, Node, implied, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
-from ..ir.types import Dim, product, symbols_of
+from ..ir.types import Dim, symbols_of
 from .clocks import clock_of
 
 ZERO, LOW = "zero", "low"
@@ -118,16 +120,15 @@ class _Walk:
         if rule is not None:
             found: Value = rule(node, known)
             return found
-        if OPS[node.op].kind == "elementwise":
-            return self._aligned(node, known, self._past(node, known))
-        return RIGHT if all(value.axis is None for value in known) else None
+        return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
-    def _aligned(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """What is known of an op whose operands are aligned at their last axes."""
-        pairs = zip(node.operands, operands, strict=True)
-        rank = node.tensor.rank
-        axes = {value.axis + rank - item.tensor.rank for item, value in pairs if value.axis is not None}
-        return Known(axes.pop() if axes else None, past) if len(axes) < 2 else None
+    def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
+        """What is known of an op that reads each step of its operands at that step; nothing of any other."""
+        timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
+        axes = {kept_at(node, number, axis) for number, axis in timed}
+        if len(axes) > 1 or None in axes:
+            return None
+        return Known(axes.pop() if axes else None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
         """What an elementwise op makes of what stands past a row's end."""
@@ -200,13 +201,14 @@ class _Walk:
 
     def _of_matmul(self, node: Node, operands: Sequence[Known]) -> Value:
         left, right, *more = operands
-        ranks = [operand.tensor.rank for operand in node.operands]
-        contracted = (left.axis == ranks[0] - 1, right.axis == ranks[1] - 2)
+        contracted = [
+            value.axis is not None and self._is_reduced(node, n, value.axis) for n, value in enumerate((left, right))
+        ]
         if any(contracted):
             summed = all(contracted) and left.past == right.past == ZERO and all(item.axis is None for item in more)
             return RIGHT if summed else None
         zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
-        return self._aligned(node, operands, ZERO if zero else "")
+        return self._kept(node, operands, ZERO if zero else "")
 
     def _of_reduce_sum(self, node: Node, operands: Sequence[Known]) -> Value:
         return self._reduced(node, operands[0], ZERO)
@@ -219,11 +221,12 @@ class _Walk:
 
     def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
         """neutral: what may stand past a row's end where time is reduced."""
-        axes = node["axes"]
-        if value.axis is None or value.axis in axes:
+        if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
-        before = 0 if node["keepdims"] else sum(axis < value.axis for axis in axes)
-        return Known(value.axis - before, ZERO if value.past == ZERO else "")
+        return self._kept(node, [value], ZERO if value.past == ZERO else "")
+
+    def _is_reduced(self, node: Node, number: int, axis: int) -> bool:
+        return isinstance(fate(node, number, axis), Reduced)
 
     def _of_slice(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
@@ -238,54 +241,35 @@ class _Walk:
         return Known(value.axis, value.past if not end else "")
 
     def _of_windows(self, node: Node, operands: Sequence[Known]) -> Value:
-        (value,), axis = operands, node["axis"]
-        if value.axis is None or value.axis < axis:
-            return value
-        if value.axis > axis:
-            return Known(value.axis + 1, value.past)
-        return Known(axis) if node["step"] == 1 else None  # those of a row's own steps come first
-
-    def _of_reverse(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
-        return None if value.axis == node["axis"] else value
+        if value.axis == node["axis"]:
+            return Known(value.axis) if node["step"] == 1 else None  # those of a row's own steps come first
+        return self._of_movement(node, operands)
 
-    def _of_transpose(self, node: Node, operands: Sequence[Known]) -> Value:
+    def _of_movement(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
-        return value if value.axis is None else Known(tuple(node["order"]).index(value.axis), value.past)
+        return self._kept(node, operands, value.past)
 
-    def _of_reshape(self, node: Node, operands: Sequence[Known]) -> Value:
-        (value,), (operand,) = operands, node.operands
-        if value.axis is None:
-            return value
-        before, dim = product(operand.shape[: value.axis]), operand.shape[value.axis]
-        places = (axis for axis, other in enumerate(node.shape) if other == dim)
-        axis = next((axis for axis in places if product(node.shape[:axis]) == before), None)
-        return None if axis is None else Known(axis, value.past)
+    _of_reverse = _of_transpose = _of_reshape = _of_movement
 
     def _of_broadcast(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
         if value.axis is None and len(timed) == 1:
             return Known(timed[0], value.past)  # the same at all steps
-        return self._aligned(node, operands, value.past)
+        return self._kept(node, operands, value.past)
 
     def _of_concat(self, node: Node, operands: Sequence[Known]) -> Value:
         along = [place for place, value in enumerate(operands) if value.axis == node["axis"]]
         zero = all(value.past == ZERO for value in operands)
         if not along:
-            return self._aligned(node, operands, ZERO if zero else "")
+            return self._kept(node, operands, ZERO if zero else "")
         (place, *others) = along
         after = operands[place:]
         zero = all(value.past == ZERO for value in after)
         if others or (len(after) > 1 and not zero):
             return None  # what follows a row's steps would not follow them in a padded row
         return Known(node["axis"], ZERO if zero else "")
-
-    def _of_gather(self, node: Node, operands: Sequence[Known]) -> Value:
-        table, index = operands
-        if table.axis is None:
-            return Known(index.axis)
-        return Known(table.axis - 1 + node.operands[1].tensor.rank) if table.axis and index.axis is None else None
 
     # Scans ---------------------------------------------------------------------------------------
 

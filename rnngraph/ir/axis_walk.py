@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import NamedTuple
 
 from .axes import counts
-from .axis_maps import Fate, Kept, Mixed, Reduced, Spread
+from .axis_maps import Fate, Indexed, Kept, Mixed, Reduced, Spread
 from .graph import Graph
 from .node import OPS, Linear, Node
 from .types import Shape, TensorType
@@ -71,19 +71,28 @@ def _axes_of(found: Fate) -> tuple[int, ...]:
 
 
 def adds_up(node: Node) -> bool:
-    """True if a value is a sum over the first axis of every operand, so that parts of these axes add up to it.
+    """True if a value is a sum over the first axis of every operand, to which parts of these axes add up.
 
-    A product of a vector is none, as it adds up the columns of its matrix.
+    Sums and products of vectors are none, as they are computed at once.
     """
-    if not node.operands or node.op == "matmul":
+    if not node.operands or node.op == "matmul" or (node.op == "reduce_sum" and node.operands[0].tensor.rank < 2):
         return False
-    return all(
-        isinstance(item.type, TensorType)
-        and item.type.rank > 0
-        and isinstance(found := fate(node, number, 0), Reduced)
-        and found.by == "sum"
-        for number, item in enumerate(node.operands)
-    )
+    return all(_is_summed(node, number) for number in range(len(node.operands)))
+
+
+def _is_summed(node: Node, number: int) -> bool:
+    kind = node.operands[number].type
+    if not isinstance(kind, TensorType) or not kind.rank:
+        return False
+    found = fate(node, number, 0)
+    return isinstance(found, Reduced) and found.by == "sum"
+
+
+def reads_whole(node: Node, operand: Node) -> bool:
+    """True if positions of a value each read all positions of an operand's first axis, or those that indices name."""
+    if OPS[node.op].kind == "reduction" or adds_up(node):
+        return False
+    return any(isinstance(found, Reduced | Indexed) for found in fates_of(node, operand, 0))
 
 
 def linear_in(node: Node) -> Linear:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ...ir.axis_walk import adds_up
 from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import derivatives_of, is_final, runs_backward, scans_behind
 from ...ir.types import Dim
 from ...support.errors import GraphError
-from .node_kinds import adds_up, is_view
+from .node_kinds import is_view
 
 Directions = Mapping[tuple[Node, Dim | None], bool]
 """By value and length of the loop that it may run in: whether this takes the last steps first."""

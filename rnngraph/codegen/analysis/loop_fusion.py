@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...ir.axis_walk import adds_up, keeps, kept_at, reads_whole
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
 from .directions import settled_directions
 from .node_kinds import (
-    adds_up,
     contracted,
-    is_batched_product,
     is_lazy_concat,
     is_leaf,
     is_view,
@@ -37,6 +36,8 @@ class GroupKind:
     prepared: bool = False
 
 
+NEVER_BY_STEP = ("windows", "overlap_add")
+"""Ops whose steps no loop over chunks computes, though steps stay apart."""
 PLAIN = GroupKind()
 PREPARED = GroupKind(prepared=True)
 """Of parameters alone: computed when parameters change, with the packing of weights."""
@@ -260,34 +261,24 @@ class LoopFusion:
             by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
             runs = timed and by_step and not all(item in self.free for item in node.operands)
             return source.shape[0] if runs else None
-        shape = node.shape
         if node.op == "slice":
-            length = node.operands[0].shape[0]
-            if node.tensor.rank > 1 and length in self.lengths and node.operands[0] not in self.free:
-                if node["start"][0] == 0 and node["stop"][0] == length and node["step"][0] == 1:
-                    return length
-                if shape[0] == 1:
-                    return length  # one step is picked while it is there
+            return self._time_of_slice(node)
+        if node.tensor.rank < 2 or node.shape[0] not in self.lengths:
             return None
-        if node.tensor.rank < 2 or shape[0] not in self.lengths:
-            return None
-        length, first = shape[0], node.operands[0] if node.operands else None
+        length = node.shape[0]
         if OPS[node.op].kind == "elementwise" or node.op == "gather":
             return length
-        assert first is not None
-        keeps = first.tensor.rank > 1 and first.shape[0] == length
-        match node.op:
-            case "matmul":
-                return length if keeps else None
-            case "transpose":
-                return length if node["order"][0] == 0 else None
-            case "reshape" | "reduce_sum" | "reduce_max" | "reduce_min":
-                return length if keeps and 0 not in node.get("axes", ()) else None
-            case "concat" | "reverse":
-                return length if node["axis"] != 0 else None
-            case "broadcast":
-                return length if keeps and first.tensor.rank == node.tensor.rank else None
-        return None
+        if node.op in NEVER_BY_STEP:
+            return None
+        first = node.operands[0]
+        return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
+
+    def _time_of_slice(self, node: Node) -> Dim | None:
+        """The time axis of what a slice takes whole, or a step of: that is picked while it is there."""
+        source = node.operands[0]
+        if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
+            return None
+        return source.shape[0] if kept_at(node, 0, 0) == 0 or node.shape[0] == 1 else None
 
     def _after(self, operand: Node, node: Node) -> int:
         if operand in self.free:
@@ -316,15 +307,10 @@ class LoopFusion:
         if node.op == "scan":
             initial, sequences, invariants = split_inputs(node, node.operands)
             return operand in sequences and operand not in initial and operand not in invariants
-        if node.op == "matmul" and operand is node.operands[1] and not is_batched_product(node):
-            return False
-        if node.op == "gather" and operand is node.operands[0]:
-            return False
         if node.op == "slice":
             return True
-        if OPS[node.op].kind == "elementwise" and operand.tensor.rank != node.tensor.rank:
-            return False
-        return operand.tensor.rank > 1 and operand.shape[0] == length
+        is_along = operand.tensor.rank > 1 and operand.shape[0] == length
+        return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
         found: dict[tuple[int, GroupKind], FusionGroup] = {}
@@ -353,11 +339,8 @@ class LoopFusion:
             if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
                 continue
             for user in users[node]:
-                if user.op == "scan":
-                    at_once = node in split_inputs(user, user.operands)[2]
-                else:
-                    right = user.op == "matmul" and node is user.operands[1] and not is_batched_product(user)
-                    at_once = right or (user.op == "gather" and node is user.operands[0])
+                is_invariant = user.op == "scan" and node in split_inputs(user, user.operands)[2]
+                at_once = is_invariant or (user.op != "scan" and reads_whole(user, node))
                 if at_once or (is_view(user) and user in found):
                     found.add(node)
         return found

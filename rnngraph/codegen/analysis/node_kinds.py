@@ -23,12 +23,6 @@ def is_leaf(node: Node) -> bool:
     return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
 
 
-def adds_up(node: Node) -> bool:
-    """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
-    over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
-    return over_first or node.op in ("outer_sum", "scatter_add")
-
-
 def folds_operand(node: Node) -> bool:
     """Whether a node adds up its operand, each element of it once, so that it can be computed where it is added."""
     return node.op.startswith("reduce_") or node.op == "overlap_add"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from ...ir.axis_walk import keeps
 from ...ir.graph import Graph, Node, implied
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final, is_kept, split_inputs, step_condition
@@ -226,10 +227,8 @@ def viewed(node: Node) -> Node:
 
 
 def in_front(node: Node, user: Node) -> bool:
-    """Whether the first two axes of a value become those of what reads it. Sizes don't tell: others may be as large."""
-    if user.op.startswith("reduce_"):
-        return min(user["axes"], default=2) > 1
-    return user.op == "reshape" or node.tensor.rank == user.tensor.rank
+    """True if the first two axes of a value are those of what reads it. Sizes don't tell: others may be as large."""
+    return keeps(user, node, 0, 0) and keeps(user, node, 1, 1)
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:

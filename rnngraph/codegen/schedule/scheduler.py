@@ -16,12 +16,13 @@ from functools import partial
 import numpy as np
 
 from ...ir.axes import lengths_of
+from ...ir.axis_walk import adds_up
 from ...ir.graph import Graph, Node, make
 from ...ir.types import Dim, size
 from ..analysis.directions import check_blocks
 from ..analysis.kernel_fusion import FusedKernels, Kernel
 from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
-from ..analysis.node_kinds import adds_up, label_of
+from ..analysis.node_kinds import label_of
 from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory

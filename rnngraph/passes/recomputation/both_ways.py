@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ...ir.axis_walk import adds_up, keeps
 from ...ir.graph import Graph, Node, make, remake, topological
-from ...ir.ops import OPS
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
@@ -107,7 +107,7 @@ class BothWays:
                 initial, sequences, invariants = split_inputs(node, node.operands)
                 if node["length"] == self.length and item in sequences and item not in (*initial, *invariants):
                     yield item
-            elif node.op == "get" or (has_steps(item, self.length) and _meets(item, node)):
+            elif node.op == "get" or (has_steps(item, self.length) and _meets(node, item)):
                 yield item
 
     # The two forms of a value --------------------------------------------------------------------
@@ -138,27 +138,6 @@ class BothWays:
         return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
 
 
-def _meets(item: Node, node: Node) -> bool:
-    """Whether a value whose first axis is time is read by ``node`` a step at a time."""
-    if node.op in ("outer_sum", "scatter_add"):
-        return True
-    if node.op == "reduce_sum" and 0 in node["axes"]:
-        return item.tensor.rank > 1
-    if node.tensor.rank == 0 or node.shape[0] != item.shape[0]:
-        return False
-    match node.op:
-        case "matmul":
-            return item is not node.operands[1] or item.tensor.rank > 2
-        case "gather":
-            return item is not node.operands[0]
-        case "reshape":
-            return True
-        case "transpose":
-            return bool(node["order"][0] == 0)
-        case "concat" | "reverse" | "windows" | "overlap_add":
-            return bool(node["axis"] != 0)
-        case "reduce_sum" | "reduce_max" | "reduce_min":
-            return 0 not in node["axes"]
-        case "slice":
-            return bool(node["start"][0] == 0 and node["step"][0] == 1)
-    return item.tensor.rank == node.tensor.rank and (node.op == "broadcast" or OPS[node.op].kind == "elementwise")
+def _meets(node: Node, item: Node) -> bool:
+    """True if a node reads a value, whose first axis is time, a step at a time."""
+    return adds_up(node) or keeps(node, item, 0, 0)

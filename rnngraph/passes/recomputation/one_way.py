@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...ir.axis_walk import reads_whole
 from ...ir.graph import Graph, Node, make, remake, topological
-from ...ir.ops import OPS
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
@@ -82,11 +82,7 @@ class OneWay:
             return [*whole, *initial, *invariants]
         if node.op == "get":
             return []
-        if OPS[node.op].kind == "elementwise" or node.op in ("outer_sum", "scatter_add"):
-            return whole
-        if node.op == "matmul" and self._has_steps(node.operands[1]) and node.operands[1].tensor.rank == 2:
-            return [*whole, node.operands[1]]
-        return [*whole, node.operands[0]] if node.op == "gather" and self._has_steps(node.operands[0]) else whole
+        return [*whole, *(item for item in node.operands if self._has_steps(item) and reads_whole(node, item))]
 
     # The two forms of a value --------------------------------------------------------------------
 
