@@ -1,8 +1,8 @@
-"""What a new op is taken for by those who were told nothing of it: one that needs all rows and all steps at once."""
+"""A new op: without a column of axes it does not load, with an honest one everyone knows what it keeps apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,25 +13,35 @@ from rnngraph.batching.row_mixing import mixes_rows
 from rnngraph.codegen.analysis.kernel_fusion import Kernel
 from rnngraph.codegen.analysis.row_independence import Rowwise
 from rnngraph.declare.tensor import build
+from rnngraph.ir import ops
+from rnngraph.ir.axis_maps import MIXED, Kept
+from rnngraph.ir.axis_rules import UNKNOWN, never
 from rnngraph.ir.graph import Graph, Node, make
-from rnngraph.ir.node import OPS, Op
+from rnngraph.ir.node import OPS, AxisColumn, Op
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.loops.lifting import lift
 from rnngraph.passes.shards.kinds import Rows, kind_of
 from rnngraph.runtime.streams.independent_rows import rows_are_independent
 
 BATCH, TIME = size("B"), size("T")
+SUMS_LAST = AxisColumn(
+    lambda node, number, axis: MIXED if axis == node.tensor.rank - 1 else Kept(axis), lambda node: frozenset(), never
+)
+Load = Callable[[AxisColumn], None]
 
 
-@pytest.fixture(params=["contraction", "movement"], autouse=True)
-def new_op(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """``running_sum``: along the last axis, the sum of an entry and of all before it."""
-    row = Op(
-        "running_sum", request.param, (1, 1), lambda types, attributes, meet: types[0],
-        lambda arrays, attributes: np.cumsum(arrays[0], -1, arrays[0].dtype), lambda node, g: (None,),
-    )  # fmt: skip
-    monkeypatch.setitem(OPS, "running_sum", row)
-    return iter((None,))
+@pytest.fixture(params=["contraction", "movement"])
+def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Adds ``running_sum`` to the table: along the last axis, the sum of an entry and of all before it."""
+
+    def add(column: AxisColumn) -> None:
+        row = Op(
+            "running_sum", request.param, (1, 1), lambda types, attributes, meet: types[0],
+            lambda arrays, attributes: np.cumsum(arrays[0], -1, arrays[0].dtype), lambda node, g: (None,), column,
+        )  # fmt: skip
+        monkeypatch.setitem(OPS, "running_sum", row)
+
+    return iter((add,))
 
 
 def summed(*shape: object) -> tuple[Node, Graph]:
@@ -40,7 +50,17 @@ def summed(*shape: object) -> tuple[Node, Graph]:
     return node, Graph.of("summed", [("summed", node)])
 
 
-def test_it_mixes_rows() -> None:
+@pytest.mark.parametrize("column", [None, lambda arrays, attributes: arrays[0]])
+def test_a_row_without_axes_does_not_load(column: object) -> None:
+    """The function of its value stands where the column should, if that was forgotten."""
+    with pytest.raises(TypeError, match="the row of running_sum does not say what the op does to the axes"):
+        ops._row("running_sum", "movement", 1, lambda types, attributes, meet: types[0], column)  # type: ignore[arg-type]
+    assert "running_sum" not in OPS
+
+
+@pytest.mark.parametrize("column", [UNKNOWN, SUMS_LAST], ids=["unknown", "honest"])
+def test_it_mixes_rows_along_its_axis(load: Load, column: AxisColumn) -> None:
+    load(column)
     node, graph = summed(3, BATCH)
     assert mixes_rows(graph, {"B"})
     assert not rows_are_independent(graph, {"B"})
@@ -51,7 +71,9 @@ def test_it_mixes_rows() -> None:
     assert not Rowwise(4, lambda item: False).kernel(Kernel("running_sum", (), (with_rows,)))
 
 
-def test_it_needs_all_steps() -> None:
+@pytest.mark.parametrize("column", [UNKNOWN, SUMS_LAST], ids=["unknown", "honest"])
+def test_it_needs_all_steps_along_its_axis(load: Load, column: AxisColumn) -> None:
+    load(column)
     node, graph = summed(3, TIME)
     assert shows_padding(graph, ["summed"], "T", {})
     assert lift(node, [(node.operands[0], True)], TIME) is None
@@ -60,3 +82,16 @@ def test_it_needs_all_steps() -> None:
     over_time = rg.transpose(build("running_sum", rg.transpose(outputs, (0, 2, 1))), (0, 2, 1))
     with pytest.raises(rg.GraphError, match="running_sum runs over time"):
         rg.compile(over_time).inference.stream()
+
+
+@pytest.mark.parametrize("column", [UNKNOWN, SUMS_LAST], ids=["unknown", "honest"])
+def test_its_row_alone_says_what_it_keeps_apart(load: Load, column: AxisColumn) -> None:
+    """Nobody else has to be told of the op."""
+    load(column)
+    is_known = column is SUMS_LAST
+    node, graph = summed(BATCH, 3)
+    assert mixes_rows(graph, {"B"}) != is_known
+    assert rows_are_independent(graph, {"B"}) == is_known
+    assert shows_padding(summed(TIME, 3)[1], ["summed"], "T", {}) != is_known
+    if is_known:
+        assert kind_of(node, [Rows(0, (BATCH,))], {"B"}) == Rows(0, (BATCH,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...ir.axis_walk import kept_at
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts
@@ -97,24 +98,10 @@ class Rowwise:
             return False
         if is_view(node):
             return self._reads(node)
-        rank = node.tensor.rank
-        if OPS[node.op].kind == "elementwise":
-            return all(self._whole(item) or (self._reads(item) and _alike(item, node)) for item in node.operands)
-        match node.op:
-            case "matmul":
-                left, right, *start = node.operands
-                return rank > 1 and self._reads(left) and self._whole(right) and all(map(self._reads, start))
-            case "gather":
-                table, ids = node.operands
-                by_rows = ids.tensor.rank == 1 and rank < 3 and self._reads(ids)
-                return self._whole(table) and (by_rows or self._whole(ids))
-            case "reduce_sum" | "reduce_max" | "reduce_min":
-                source = node.operands[0]
-                keeps = bool(node["keepdims"]) if rank > 1 else source.tensor.rank == 2
-                return node["axes"] == (source.tensor.rank - 1,) and keeps and self._reads(source)
-            case "concat":
-                return rank > 1 and node["axis"] == rank - 1 and all(map(self._reads, node.operands))
-        return False
+        return _is_cut_by_rows(node) and all(
+            self._whole(item) or (self._reads(item) and _keeps_rows(node, number))
+            for number, item in enumerate(node.operands)
+        )
 
     def _reads(self, node: Node) -> bool:
         """Whether a value is read at the rows alone that are computed from it."""
@@ -124,26 +111,12 @@ class Rowwise:
             source = node.operands[0]
             if self._whole(source):
                 return True
-            if not (self._has_rows(node) and self._has_rows(source) and self._keeps_rows(node)):
+            if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
             node = source
         if OPS[node.op].kind == "elementwise":  # it need not lie in memory, and is then computed where it is read
             return self._computes(node)
         return self._has_rows(node)
-
-    def _keeps_rows(self, node: Node) -> bool:
-        source, axis = node.operands[0], max(0, node.tensor.rank - 2)
-        match node.op:
-            case "slice":
-                return source.tensor.rank == node.tensor.rank and node["start"][axis] == 0 and node["step"][axis] == 1
-            case "reverse":
-                return node["axis"] != axis
-            case "broadcast":
-                return _alike(source, node)
-            case "reshape":
-                column = {node.shape, source.shape} == {(self.rows,), (self.rows, 1)}
-                return column or (_alike(source, node) and node.shape[-2:] == source.shape[-2:])
-        return False
 
     def _whole(self, node: Node) -> bool:
         """Whether every worker may read all of a value."""
@@ -162,9 +135,24 @@ class Rowwise:
         return True
 
 
-def _alike(one: Node, other: Node) -> bool:
-    """Whether rows are the axis before the last one of both values, or the only one of both."""
-    return (one.tensor.rank > 1) == (other.tensor.rank > 1)
+def _keeps_rows(node: Node, number: int) -> bool:
+    """True if each row of a value reads that row alone of an operand that has rows."""
+    return kept_at(node, number, _row_axis(node.operands[number])) == _row_axis(node)
+
+
+def _row_axis(node: Node) -> int:
+    """The axis before the last one, or the only one."""
+    return max(0, node.tensor.rank - 2)
+
+
+def _is_cut_by_rows(node: Node) -> bool:
+    """True if the kernel of an op can compute some rows of its value alone."""
+    rank = node.tensor.rank
+    if OPS[node.op].kind == "reduction":
+        return bool(node["axes"] == (node.operands[0].tensor.rank - 1,))
+    if node.op in ("matmul", "concat"):
+        return rank > 1 and node.get("axis", rank - 1) == rank - 1
+    return node.op == "gather" or OPS[node.op].kind == "elementwise"
 
 
 def row_by_row(scan: Node, mask: LengthMask) -> bool:

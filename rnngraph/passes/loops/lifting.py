@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...ir.axis_walk import kept_at
 from ...ir.graph import Node, make
 from ...ir.ops import OPS
 from ...ir.types import Dim
@@ -20,7 +21,16 @@ def aligned(node: Node, has_time: bool, rank: int) -> Node:
 
 
 def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
-    """``node`` over all steps; None where the op can't be lifted and must stay in a loop."""
+    """Return ``node`` over all steps; None where the op can't be lifted and must stay in a loop."""
+    made = _over_all_steps(node, operands, length)
+    timed = [number for number, (_, has_time) in enumerate(operands) if has_time]
+    if made is None or any(kept_at(made, number, 0) != 0 for number in timed):
+        return None  # a step would read other steps
+    return made
+
+
+def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
+    """Return the op with attributes and operands that have an axis more in front."""
     attributes = dict(node.attributes)
 
     def same_op(*items: Node, **changes: object) -> Node:
@@ -56,8 +66,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
         case "concat":
             return same_op(*(over_time(item, flag, length) for item, flag in operands), axis=node["axis"] + 1)
         case "gather":
-            table, indices = operands
-            return None if table[1] else same_op(table[0], indices[0])
+            return same_op(*(item for item, _ in operands))
     return None
 
 
