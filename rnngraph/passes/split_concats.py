@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..ir.axis_walk import kept_at
 from ..ir.build import column_slice, row_slice
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
@@ -62,12 +63,8 @@ def _slices_columns(node: Node) -> bool:
     """A slice that takes all of every axis but the last, with step 1."""
     if node.op != "slice" or not node.operands[0].tensor.rank:
         return False
-    shape = node.operands[0].shape
-    whole = all(
-        start == 0 and stop == dim
-        for start, stop, dim in zip(node["start"][:-1], node["stop"][:-1], shape[:-1], strict=True)
-    )
-    return whole and all(step == 1 for step in node["step"])
+    last = node.tensor.rank - 1
+    return bool(node["step"][last] == 1) and all(kept_at(node, 0, axis) == axis for axis in range(last))
 
 
 def _steps_of_windows(node: Node) -> Node | None:

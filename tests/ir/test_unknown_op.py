@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ Load = Callable[[AxisColumn], None]
 
 
 @pytest.fixture(params=["contraction", "movement"])
-def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Adds ``running_sum`` to the table: along the last axis, the sum of an entry and of all before it."""
 
     def add(column: AxisColumn) -> None:
@@ -41,7 +41,7 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         )  # fmt: skip
         monkeypatch.setitem(OPS, "running_sum", row)
 
-    return iter((add,))
+    return add
 
 
 def summed(*shape: object) -> tuple[Node, Graph]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ir.axes import NodeAxes
+from ...ir.axis_maps import Kept, Spread
+from ...ir.axis_walk import fate
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
 from ...ir.ops import OPS
@@ -210,13 +212,6 @@ def _at_play(
 ) -> np.ndarray:
     """Whether any element that an element of the result, of ``shape``, is made of has its flag set."""
     match node.op:
-        case "matmul":
-            columns = np.asarray(flags[1].any(-2))
-            found = np.asarray(flags[0].any(-1))[..., None] | (columns if columns.ndim == 1 else columns[..., None, :])
-            return found | flags[2] if len(flags) == 3 else found
-        case "outer_sum":
-            left, right = (np.asarray(item.reshape(-1, item.shape[-1]).any(0)) for item in flags)
-            return left[:, None] | right
         case "scatter_add":
             found = np.zeros(shape, bool)
             np.logical_or.at(found, np.clip(operands[0], 0, shape[0] - 1), flags[1])
@@ -227,12 +222,20 @@ def _at_play(
             return evaluate([flags[0].astype(np.float64)], {**dict(node.attributes), "size": shape[node["axis"]]}) > 0
         case "select":
             return np.where(operands[0], flags[1], flags[2])
-    if OPS[node.op].kind == "reduction":
-        return np.asarray(flags[0].any(tuple(node["axes"]), keepdims=node["keepdims"]))
-    result = flags[0]
-    for item in flags[1:]:
-        result = result | item
+    result = np.zeros((1,) * len(shape), bool)
+    for number, item in enumerate(flags):
+        result = result | _placed(node, number, item)
     return result
+
+
+def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
+    """Flags of an operand on the axes of the result: any along an axis that the result does not keep."""
+    fates = [fate(node, number, axis) for axis in range(flags.ndim)]
+    places = {axis: item.axis for axis, item in enumerate(fates) if isinstance(item, Kept | Spread)}
+    left = np.asarray(flags.any(tuple(axis for axis in range(flags.ndim) if axis not in places)))
+    order = np.argsort([*places.values()]).astype(int)
+    sizes = dict(zip(places.values(), left.shape, strict=True))
+    return left.transpose(order).reshape([sizes.get(axis, 1) for axis in range(node.tensor.rank)])
 
 
 def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
