@@ -24,7 +24,7 @@ UNLISTED = ("__init__.py", "tf1/contrib/__init__.py", "tf1/keras/__init__.py")
 
 ROOMS = (
     "version", "support.display", "support", "errors",
-    "ir.sizes", "ir", "ir.text",
+    "ir.sizes", "ir.numbers", "ir", "ir.axes", "ir.text",
     "declare", "declare.functions", "declare.functions.elementary", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
     "passes.shards", "passes", "passes.recomputation",

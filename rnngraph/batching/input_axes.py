@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..declare.tensor import Tensor
-from ..ir.axes import (
+from ..ir.axes.by_size import (
     axis_beside_names,
     declared_lengths,
     lengths_of,

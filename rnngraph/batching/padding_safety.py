@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.axes.walk import fate, kept_at
 from ..ir.axis_maps import Reduced
-from ..ir.axis_walk import fate, kept_at
 from ..ir.graph import Graph, Node, implied, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from ..ir.axes import counts
+from ..ir.axes.by_size import counts
+from ..ir.axes.walk import AxisUse, walk_axes
 from ..ir.axis_maps import Bound, Indexed, Kept, Merged
-from ..ir.axis_walk import AxisUse, walk_axes
 from ..ir.graph import Graph, Node
 from ..ir.scan import ends_of_loop
 from ..ir.types import Size

@@ -27,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..ir.axes import time_sizes
+from ..ir.axes.by_size import time_sizes
 from ..program.callable_graph import CallableGraph
 from ..program.program import Program, load
 from ..runtime.calls.random_feeds import random_feeds

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
-from ..ir.axes import rows_and_steps
+from ..ir.axes.by_size import rows_and_steps
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
 from ..passes.simplify import Simplify

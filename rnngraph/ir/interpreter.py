@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import narrow
 from .graph import Graph, Node, substitute_attribute
+from .numbers import narrow
 from .ops import OPS
 from .scan import split_inputs
 from .sizes.table import SizeTable

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ..support.errors import Where
 from .axis_maps import Fate
+from .numbers.evaluation import Evaluate as Evaluate  # from here as well: a row has one
 from .type_rules import Infer
 from .types import Dim, TensorType, Type
 
@@ -17,7 +16,6 @@ Attributes = tuple[tuple[str, Any], ...]
 AttributeRule = Callable[[Any, "Node"], bool]
 """Told an attribute's value and the node: whether the value can stand there. That shapes fit is for the type rules."""
 
-Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
 OperandAdjoints = Sequence["Node | None"]
 Derivative = Callable[["Node", "Node"], OperandAdjoints]
 """Told a node and the adjoint of its value: what each operand receives."""

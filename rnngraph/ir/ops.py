@@ -13,13 +13,13 @@ import numpy as np
 from . import attributes as may
 from . import axis_rules as axes_of
 from . import derivatives as derivative
-from . import evaluation as value
-from . import narrow, random
 from . import type_rules as rule
 from .axis_rules import as_numbers, in_all, in_dividend, jointly, never
 from .node import DIVISION, DRAW, FUNCTION, INSTRUCTION, AttributeRule, AxisColumn, Derivative, Evaluate, Linear, Node
 from .node import OPS as OPS
 from .node import Op as Op
+from .numbers import evaluation as value
+from .numbers import narrow, random
 from .type_rules import Infer
 from .types import FLOATS, INTEGERS
 
@@ -200,12 +200,12 @@ _row(
 # Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
 _row(
     "reduce_max", "reduction", 1, rule.reduce, axes_of.reduce_extreme,
-    value.extreme(np.max, value.lowest), derivative.reduce_extreme,
+    value.extreme(np.max, value.lowest, rule.check_nonempty), derivative.reduce_extreme,
     optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 _row(
     "reduce_min", "reduction", 1, rule.reduce, axes_of.reduce_extreme,
-    value.extreme(np.min, value.highest), derivative.reduce_extreme,
+    value.extreme(np.min, value.highest, rule.check_nonempty), derivative.reduce_extreme,
     optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..ir.axis_walk import kept_at
+from ..ir.axes.walk import kept_at
 from ..ir.build import column_slice, row_slice
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS

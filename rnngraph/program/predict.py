@@ -21,7 +21,7 @@ from ..batching.padding_safety import shows_padding
 from ..batching.row_mixing import mixes_rows
 from ..batching.sources import BatchSource, Reader, source_of
 from ..declare.nest import paths
-from ..ir.axes import axis_of_sizes
+from ..ir.axes.by_size import axis_of_sizes
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, evaluate, symbols_of
 from ..runtime.calls.results import result_of

@@ -10,7 +10,7 @@ from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
-from ..ir.axes import lengths_of
+from ..ir.axes.by_size import lengths_of
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOATS, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX

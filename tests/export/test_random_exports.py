@@ -20,7 +20,7 @@ from sparse_nets import BLOCKS, zero_blocks
 
 import rnngraph as rg
 from rnngraph.codegen.machine.target import host, lacks, target_of
-from rnngraph.ir.axes import lengths_of
+from rnngraph.ir.axes.by_size import lengths_of
 from rnngraph.runtime.native.optimized_graph import ordered_sizes
 from rnngraph.runtime.streams.stream import Stream
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.ir.axes.walk import fate, fates, is_alike, linear_in
 from rnngraph.ir.axis_maps import Fate, Kept, Merged, Mixed, Reduced, Shifted, Spread
-from rnngraph.ir.axis_walk import fate, fates, is_alike, linear_in
 from rnngraph.ir.graph import Node, substitute_attribute
 from rnngraph.ir.ops import OPS
 from rnngraph.ir.types import evaluate

@@ -10,9 +10,9 @@ import pytest
 from axis_proofs import Proof, numbers
 from hostile_graphs import NAMES, draw
 
+from rnngraph.ir.axes.walk import adds_up, fate, fates
 from rnngraph.ir.axis_maps import DROPPED, MIXED, Bound, Kept, Merged, Reduced
 from rnngraph.ir.axis_rules import regrouped
-from rnngraph.ir.axis_walk import adds_up, fate, fates
 from rnngraph.ir.graph import make
 from rnngraph.ir.ops import OPS
 from rnngraph.ir.text.parser import parse

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...declare.nest import paths
-from ...ir.axes import rows_and_steps
+from ...ir.axes.by_size import rows_and_steps
 from ...ir.types import INTEGERS, Size, evaluate
 from ...program.program import Program
 from ...support.errors import ShapeError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ...ir.axis_walk import adds_up
+from ...ir.axes.walk import adds_up
 from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import derivatives_of, is_final, runs_backward, scans_behind
 from ...ir.types import Dim

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...ir.axis_walk import adds_up, keeps, kept_at, reads_whole
+from ...ir.axes.walk import adds_up, keeps, kept_at, reads_whole
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...ir.axis_walk import kept_at
+from ...ir.axes.walk import kept_at
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ...ir.axis_walk import keeps
+from ...ir.axes.walk import keeps
 from ...ir.graph import Graph, Node, implied
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final, is_kept, split_inputs, step_condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...ir import narrow, random
+from ...ir.numbers import narrow, random
 from .conversions import float_of_wide, wide_of_float
 from .instructions import Handle, Instructions, overload_suffix
 from .remainder import remainder_of_floats
@@ -144,8 +144,8 @@ def _limited(b: Instructions, x: Handle, element: str) -> Handle:
 
 
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
-    """``ir.narrow.rounded_to_bfloat16``, whatever the processor does with denormals. A NaN keeps its upper bits,
-    with the one that keeps it a NaN.
+    """``ir.numbers.narrow.rounded_to_bfloat16``, whatever the processor does with denormals. A NaN keeps its upper
+    bits, with the one that keeps it a NaN.
     """
     bits = b.bits(x)
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
@@ -157,7 +157,7 @@ def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 
 
-# The generator of ``ir.random``, instruction for instruction --------------------------------------
+# The generator of ``ir.numbers.random``, instruction for instruction --------------------------------------
 
 
 def _rotate(b: Instructions, x: Handle, count: int) -> Handle:

@@ -15,8 +15,8 @@ from functools import partial
 
 import numpy as np
 
-from ...ir.axes import lengths_of
-from ...ir.axis_walk import adds_up
+from ...ir.axes.by_size import lengths_of
+from ...ir.axes.walk import adds_up
 from ...ir.graph import Graph, Node, make
 from ...ir.types import Dim, size
 from ..analysis.directions import check_blocks

@@ -11,7 +11,7 @@ import numpy as np
 from ...codegen.loop_ir.functions import Entry
 from ...codegen.schedule.arguments import Argument
 from ...codegen.schedule.plan import Plan
-from ...ir.axes import axis_of_names
+from ...ir.axes.by_size import axis_of_names
 from ...ir.types import ITEM_BYTES, Shape, symbols_of
 from .llvm_text import STEPS, elements
 

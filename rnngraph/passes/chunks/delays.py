@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 
 import numpy as np
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
 from ...ir.graph import Graph, Node, make, remake, topological, with_sizes
 from ...ir.interpreter import interpret
 from ...ir.types import Dim

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
 
 MOST_ENTRIES = 1 << 16

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from ...ir.axes import axis_of_names
+from ...ir.axes.by_size import axis_of_names
 from ...ir.graph import Graph, Node
 from ...ir.types import TensorType
 from .pace import Pace, Tempo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.axis_walk import kept_at
+from ...ir.axes.walk import kept_at
 from ...ir.graph import Node, make
 from ...ir.ops import OPS
 from ...ir.types import Dim

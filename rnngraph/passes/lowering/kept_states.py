@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.axes import axis_of_names, axis_of_sizes, rows_of_feeds, state_rows
+from ...ir.axes.by_size import axis_of_names, axis_of_sizes, rows_of_feeds, state_rows
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Shape, TensorType, product, symbols_of
 from ...support.errors import ShapeError, Where

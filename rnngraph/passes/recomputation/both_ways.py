@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ...ir.axis_walk import adds_up, keeps
+from ...ir.axes.walk import adds_up, keeps
 from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim

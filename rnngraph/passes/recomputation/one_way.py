@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...ir.axis_walk import reads_whole
+from ...ir.axes.walk import reads_whole
 from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim

@@ -9,9 +9,9 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
+from ...ir.axes.walk import fate, is_alike
 from ...ir.axis_maps import Bound, Kept, Reduced
-from ...ir.axis_walk import fate, is_alike
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, ends_of_loop

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ir.axes import counts
-from ...ir.axis_walk import linear_in
+from ...ir.axes.by_size import counts
+from ...ir.axes.walk import linear_in
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
 from ...support.errors import GraphError

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.axes import NodeAxes
+from ...ir.axes.by_size import NodeAxes
+from ...ir.axes.walk import fate
 from ...ir.axis_maps import Kept, Spread
-from ...ir.axis_walk import fate
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
 from ...ir.ops import OPS

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...ir.axes import time_sizes
+from ...ir.axes.by_size import time_sizes
 from ...ir.types import Dim, evaluate
 from ...passes.lowering.lowered import SEED_INPUTS
 from ...support.allocation import bytes_of, reserve

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from ...ir.axes import attended_sizes, lengths_of
+from ...ir.axes.by_size import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS

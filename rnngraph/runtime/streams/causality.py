@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Set
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
+from ...ir.axes.walk import fates
 from ...ir.axis_maps import Dropped, Indexed, Kept, Merged, Reduced, Shifted, Spread
-from ...ir.axis_walk import fates
 from ...ir.graph import Graph, Node, symbols_of_node, topological
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Size, TensorType, dim_text

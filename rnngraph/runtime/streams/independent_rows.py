@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from ...ir.axes import counts
+from ...ir.axes.by_size import counts
+from ...ir.axes.walk import AxisUse, is_alike, walk_axes
 from ...ir.axis_maps import Bound, Kept
-from ...ir.axis_walk import AxisUse, is_alike, walk_axes
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.scan import step_condition

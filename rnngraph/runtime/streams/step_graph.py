@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...declare.nest import flatten
-from ...ir.axes import axis_of_names, lengths_of, rows_of_feeds, time_sizes
+from ...ir.axes.by_size import axis_of_names, lengths_of, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph

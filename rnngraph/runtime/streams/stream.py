@@ -8,7 +8,7 @@ from typing import Any, Generic, Never
 import numpy as np
 
 from ...declare.nest import paths
-from ...ir.axes import output_row_axes
+from ...ir.axes.by_size import output_row_axes
 from ...ir.types import Size, evaluate, substitute
 from ...support.api_guard import api, no_more
 from ...support.attribute_hints import Uncalled

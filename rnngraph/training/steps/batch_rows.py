@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...batching.input_axes import layout_of, likely_names
-from ...ir.axes import axis_of_sizes, lengths_of, state_rows
+from ...ir.axes.by_size import axis_of_sizes, lengths_of, state_rows
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, Size, size
 from ...program.example_inputs import example_inputs

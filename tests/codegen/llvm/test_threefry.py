@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.ir.random import KEY_ROUNDS, UNIT_ROUNDS, random_key, random_uniform, site_word, threefry
+from rnngraph.ir.numbers.random import KEY_ROUNDS, UNIT_ROUNDS, random_key, random_uniform, site_word, threefry
 
 # Known answers of Random123 (Salmon, Moraes, Dror, Shaw: SC'11), file kat_vectors: counter, key, result.
 PI = ((0x243F6A88, 0x85A308D3), (0x13198A2E, 0x03707344))

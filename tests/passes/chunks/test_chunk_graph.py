@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
-from rnngraph.ir.axes import time_sizes
+from rnngraph.ir.axes.by_size import time_sizes
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.types import Dim

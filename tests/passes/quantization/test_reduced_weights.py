@@ -10,7 +10,7 @@ import pytest
 
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.narrow import rounded_to_bfloat16
+from rnngraph.ir.numbers.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType
 from rnngraph.passes.quantization.narrow_products import Builder, Bytes

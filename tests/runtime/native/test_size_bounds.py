@@ -11,7 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.ir.attributes import dim as dim_rule
-from rnngraph.ir.axes import lengths_of
+from rnngraph.ir.axes.by_size import lengths_of
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.sizes.polynomial import CLAMPED, Dim, floor_divide

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .types import INTEGERS
-
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 BITS = np.uint32(0xFFFF0000)
 
@@ -45,7 +43,7 @@ def cast(x: np.ndarray, dtype: str) -> np.ndarray:
         x = np.clip(np.where(np.isnan(x), high, x), low, high)
     with np.errstate(all="ignore"):
         value = np.asarray(x.astype(dtype))
-        if dtype not in INTEGERS or x.dtype.kind != "f":
+        if dtype in LIMITS or np.dtype(dtype).kind != "i" or x.dtype.kind != "f":
             return value
         limits = np.iinfo(dtype)
         value = np.where(np.isnan(x), 0, np.where(x >= -float(limits.min), limits.max, value))

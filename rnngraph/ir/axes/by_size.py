@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from .graph import Graph, Node
-from .scan import ScanParts
-from .types import Dim, Shape, Size, size, symbols_of
+from ..graph import Graph, Node
+from ..scan import ScanParts
+from ..types import Dim, Shape, Size, size, symbols_of
 
 # Sizes ----------------------------------------------------------------------------------------------
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from typing import NamedTuple
 
-from .axes import counts
-from .axis_maps import Fate, Indexed, Kept, Mixed, Reduced, Spread
-from .graph import Graph
-from .node import OPS, Linear, Node
-from .types import Shape, TensorType
+from ..axis_maps import Fate, Indexed, Kept, Mixed, Reduced, Spread
+from ..graph import Graph
+from ..node import OPS, Linear, Node
+from ..types import Shape, TensorType
+from .by_size import counts
 
 # One node ---------------------------------------------------------------------------------------------
 

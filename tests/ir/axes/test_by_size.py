@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnngraph.ir.axes import (
+from rnngraph.ir.axes.by_size import (
     NodeAxes,
     axis_beside_names,
     axis_of_names,

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from . import narrow, random
-from .node import Evaluate
-from .type_rules import check_nonempty
+
+Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
+"""Told the values of operands and the attributes: the value."""
 
 
 def plain(function: Callable[..., Any]) -> Evaluate:
@@ -112,8 +113,14 @@ def ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) ->
     return arrays[0]
 
 
-def extreme(function: Callable[..., Any], of_none: Callable[[np.dtype[Any]], Any]) -> Evaluate:
-    """of_none: what the extreme of no elements is, which no element can be beyond."""
+def extreme(
+    function: Callable[..., Any],
+    of_none: Callable[[np.dtype[Any]], Any],
+    check_nonempty: Callable[[tuple[int, ...], tuple[int, ...]], None],
+) -> Evaluate:
+    """of_none: what the extreme of no elements is, which no element can be beyond. check_nonempty: raises where there
+    is nothing to choose from.
+    """
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         axes, keep = tuple(attributes["axes"]), attributes["keepdims"]

@@ -1,0 +1,3 @@
+"""Questions about axes. ``by_size``: which axis counts steps or rows, by the names of sizes. ``walk``: what an op, or a
+graph with its loops, does to an axis, by the column of the table of ops.
+"""
