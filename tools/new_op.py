@@ -55,7 +55,7 @@ class Place:
 
 
 PLACES = (
-    Place(ROWS, "", "a row", pattern=r'_elementwise\(\s*"{op}"'),
+    Place(ROWS, "", "a row; say in which operands the op is linear, if in any", pattern=r'_elementwise\(\s*"{op}"'),
     Place("rnngraph/ir/derivatives.py", "", "the derivative", (DIVISION, FUNCTION), r"(?m)^{op} = |^def {op}\("),
     Place("rnngraph/codegen/llvm/vecmath.py", "FUNCTIONS", "the vector function", (FUNCTION,)),
     Place("rnngraph/codegen/llvm/vecmath.py", "ERROR_BOUNDS", "a bound for each dtype, in ulp", (FUNCTION,)),
