@@ -17,7 +17,7 @@ from rnngraph.codegen.machine.target import Target, host, lacks, target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.narrow import rounded_to_bfloat16
+from rnngraph.ir.numbers.narrow import rounded_to_bfloat16
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry, aligned_bytes
 
