@@ -43,6 +43,7 @@ MIXED = {
     "looked up": make("gather", X, ROW),
     "in another order": make("reshape", X, shape=(T, B, 3)),
     "products of rows": make("matmul", make("transpose", X, order=(1, 2, 0)), make("transpose", X, order=(1, 0, 2))),
+    "rows by rows": make("mul", make("reshape", ROW, shape=(B, 1)), ROW),
     "outer products": make("outer_sum", X, X),
 }
 

@@ -20,6 +20,8 @@ from ...ir.types import Dim
 from .node_kinds import is_batched_product
 
 ZERO = "zero"
+LEAVES_ROWS_OUT = ("matmul", "concat", "slice", "reshape", "broadcast")
+"""Ops beside elementwise ones and reductions whose kernels can leave out rows that have ended."""
 Symbol = Node | str | None
 """What a value is where a row has ended: a carry, ``ZERO``, or None where that is not known."""
 
@@ -206,17 +208,9 @@ class _SingleMask:
             return True
         if user not in self.unread:
             return False
-        last = node.tensor.rank - 1
-        match user.op:
-            case "matmul":
-                return node is not user.operands[1]
-            case "concat":
-                return bool(user["axis"] > 1)
-            case "slice":
-                return node.shape[:2] == user.shape[:2]
-            case "reduce_sum" | "reduce_max" | "reduce_min":
-                return user["axes"] == (last,)
-        return OPS[user.op].kind == "elementwise" or user.op in ("reshape", "broadcast")
+        if OPS[user.op].kind == "reduction":
+            return bool(user["axes"] == (node.tensor.rank - 1,))
+        return OPS[user.op].kind == "elementwise" or user.op in LEAVES_ROWS_OUT
 
 
 def viewed(node: Node) -> Node:

@@ -112,6 +112,10 @@ NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
     "a mean": (lambda x: rg.reduce_mean(x, 1), "reduce_sum runs over time"),
     "softmax over time": (lambda x: rg.softmax(x, 1), "reduce_max runs over time"),
     "the first step": (lambda x: x[:, 0] + 0.0, "a slice 0:1 over time"),
+    "steps in the order of entries": (
+        lambda _: rg.reshape(sequence("named", ("B", "T", WIDTH)) + 0.0, ("B", WIDTH, "T")),
+        "reshape runs over time",
+    ),
     "rows and steps": (lambda x: rg.reshape(x, (-1, WIDTH)) * 2.0, "reshape joins steps with another axis"),
 }
 
