@@ -98,7 +98,7 @@ class Fit:
                 if position.epoch < last and not position.stopping:
                     self._save()
         if not position.stopping:
-            position.history.stopped = f"{plan.epochs} epochs are done"
+            position.history.stopped = "1 epoch is done" if plan.epochs == 1 else f"{plan.epochs} epochs are done"
         with self.state.interrupt:
             if plan.keep_best and position.best:
                 self.state.program.parameters.replace(position.best)
@@ -287,7 +287,7 @@ class Fit:
         position.waited += 1
         if plan.patience is None or position.waited < plan.patience:
             return False
-        position.history.stopped = f"{plan.monitor} has not improved for {position.waited} epochs"
+        position.history.stopped = f"{plan.monitor} has not improved for {_epochs(position.waited)}"
         return True
 
 
@@ -309,3 +309,7 @@ def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
     shown = ", ".join(map(str, rows[:MOST_EXAMPLES_SHOWN]))
     return f"the batch's examples: {shown}{', …' if len(rows) > MOST_EXAMPLES_SHOWN else ''}"
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"

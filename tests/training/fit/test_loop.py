@@ -202,6 +202,13 @@ def test_patience_waits_for_better_epochs_and_the_best_is_put_back(
     assert trainer.epochs == epochs
 
 
+def test_one_epoch_is_counted_as_one() -> None:
+    trainer = rg.Trainer(network(), rg.SGD(0.1))
+    assert quiet(trainer, data(4), epochs=1).stopped == "1 epoch is done"
+    worse = {"metrics": scripted([1.0, 2.0]), "monitor": "scripted", "patience": 1}
+    assert quiet(trainer, data(4), epochs=5, **worse).stopped == "scripted has not improved for 1 epoch"
+
+
 def test_keep_best_is_for_validation_by_default_and_can_be_left_out() -> None:
     for options, restored in (({}, True), ({"keep_best": False}, False), ({"patience": 9}, True)):
         program, kept = network(), []
