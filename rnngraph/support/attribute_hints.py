@@ -81,7 +81,7 @@ OF_NETS = {
     "seed": "see program.seed", "target": "see program.target", "threads": "see program.threads",
     "with_outputs": "write program.with_outputs(outputs)", "stages": "see program.inference.stages",
     "export_plugin": "write program.inference.export_plugin(folder)", "check": "write program.training.check(x=…)",
-    "dropout_masks": "write program.training.dropout_masks(seed=…)", "process": _STREAM, "chunk": _STREAM,
+    "dropout_masks": "write program.training.dropout_masks(seed=…)", "process": _STREAM, "chunk": "write stream.process(x=…)",
     "flush": _STREAM, "restore": _STREAM, "state": _STREAM, "state_bytes": _STREAM, "load_state_bytes": _STREAM,
     "delay": _STREAM, "rate": _STREAM, "close": "leave it out; its memory is freed with it", "open": _POOL,
     "serve": _POOL, "submit": _POOL, "step_rows": _POOL, "step_async": _POOL, "capacity": _POOL, "clip_norm": _TRAINER,
