@@ -13,6 +13,7 @@ from .accumulate import Accumulate
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .gradients.autodiff import Autodiff
+from .gradients.replace_gradients import is_inner
 from .layout import Layout
 from .quantization.reduced_weights import ReducedWeights
 from .simplify import Simplify
@@ -50,9 +51,13 @@ LOOPS: tuple[Pass, ...] = (
 def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:
     """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``.
 
-    outputs: what gradients are given of, in place of a loss.
+    outputs: what gradients are given of, in place of a loss. Values within the graph that gradients are of stay apart
+    until then: two that are equal have one value, and a gradient each.
     """
-    return (*SPLIT[kind], Autodiff(wrt, outputs), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
+    if not wrt:
+        return SPLIT[kind]
+    before = [single for single in SPLIT[kind] if not (isinstance(single, Simplify) and any(map(is_inner, wrt)))]
+    return (*before, Autodiff(wrt, outputs), Simplify("simplify_gradients"))
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:

@@ -10,6 +10,11 @@ from .autodiff import PREFIX
 APPLIED, AT = "applied/", "at/"
 
 
+def is_inner(label: str) -> bool:
+    """True for a value within the graph, whose gradient is asked for; all others are inputs and parameters."""
+    return label.startswith(AT)
+
+
 @dataclass(frozen=True)
 class ReplaceGradients:
     """Law: outputs unchanged, but that inputs stand for gradients no longer and are these; ``gradient/<label>`` gives

@@ -7,5 +7,6 @@ stack of each thread. ``scopes`` name what is declared, ``operations`` are what 
 makes it, by the ``order`` in which operations were declared and the ``schedule`` of a run's phases; ``rolling`` makes
 drivers of loops that are written out. ``sizes`` are Tensors too, ``conversion`` gives arrays the dtype of the Tensors
 that they stand beside, and ``tensors`` answers what programs ask of a Tensor. ``elementwise`` has maxima and powers
-with TensorFlow's own NaN and gradients. Knows no cell, no layer and no optimizer.
+with TensorFlow's own NaN and gradients. A ``branch`` is a function of ``tf.cond`` while it is declared. Knows no cell,
+no layer and no optimizer.
 """

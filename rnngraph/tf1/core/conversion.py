@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,41 @@ def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
     return [adopt(item) for item in given]
 
 
+OPERANDS = frozenset({
+    "a", "b", "data", "diagonal", "features", "input", "input_", "input_tensor", "inputs",
+    "params", "t", "tensor", "x", "y",
+})  # fmt: skip
+"""Arguments of TensorFlow's functions that are converted to Tensors; all others are axes, shapes and indices."""
+
+
+def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
+    """Python's ints among the operands of a function as constants of int32, where nothing else says their dtype."""
+    if any(_has_dtype(value) for value in operands.values()):
+        return {}
+    return {name: _of_int32(name, value) for name, value in operands.items() if _holds_ints(value)}
+
+
+def _has_dtype(value: Any) -> bool:
+    """True for arrays, floats and Tensors of numbers, and for lists of them."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_dtype, value))
+    return isinstance(value, np.ndarray | np.generic | float) or (
+        isinstance(value, Tensor) and value.type.dtype != "bool"
+    )
+
+
+def _holds_ints(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_holds_ints, value))
+    return type(value) is int
+
+
+def _of_int32(name: str, value: Any) -> Any:
+    if name == "inputs" and isinstance(value, list | tuple):  # of several operands
+        return [constant(item, "int32") for item in value]
+    return constant(value, "int32")
+
+
 def _is_double(item: Any) -> bool:
     return isinstance(item, np.ndarray) and item.dtype == np.float64
 
@@ -88,8 +123,12 @@ def _following(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An operator of Tensors before which the operations of ``tf.control_dependencies`` run."""
 
     def call(tensor: Tensor, *others: Any) -> Tensor:
-        result = handed_on(method, (tensor, *others), {})
         graph = get_default_graph()
+        branch = graph.branch_read()
+        read = (tensor, *others) if branch is None else branch.reads((tensor, *others))
+        result = handed_on(method, tuple(read), {})
+        if branch is not None:
+            branch.owns(result)
         if not graph.collections["control_inputs"]:
             return result
         return graph.following(result, (tensor, *others))

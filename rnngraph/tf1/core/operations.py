@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.arguments import array_of
 from ...support.errors import DtypeError, ShapeError, shown, user_line
-from .conversion import floats_adopted
+from .conversion import OPERANDS, floats_adopted, ints_adopted
 from .graph import get_default_graph
 from .variable import ExtraVariable, Variable
 
@@ -204,15 +205,26 @@ def behind(target: Target) -> Target:
 
 def operation(target: Target) -> Target:
     """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it, and arrays that
-    they are given take the dtype of the Tensors beside them.
+    they are given take the dtype of the Tensors beside them. Python's ints become int32 where no Tensor is beside them.
     """
     default = f"{target.__name__}"
+    names = tuple(signature(target).parameters)
+    places = {place: name for place, name in enumerate(names) if name in OPERANDS}
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:
+        operands = {names[place]: arguments[place] for place in places if place < len(arguments)}
+        operands |= {name: value for name, value in keywords.items() if name in OPERANDS}
+        if converted := ints_adopted(operands):
+            arguments = tuple(converted.pop(name, item) for name, item in zip(names, arguments, strict=False))
+            keywords |= converted
         given = floats_adopted((*arguments, *keywords.values()))
-        result = target(*given[: len(arguments)], **dict(zip(keywords, given[len(arguments) :], strict=True)))
         graph = get_default_graph()
+        branch = graph.branch_read()
+        read = given if branch is None else branch.reads(given)
+        result = target(*read[: len(arguments)], **dict(zip(keywords, read[len(arguments) :], strict=True)))
+        if branch is not None:
+            branch.owns(result)
         if graph.collections["control_inputs"]:
             result = graph.following(result, given)
         if not isinstance(result, Tensor):

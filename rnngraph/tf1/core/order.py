@@ -11,6 +11,7 @@ from ...declare.tensor import Tensor, build
 from ...ir.graph import Node, topological
 from ...support.errors import NotOfferedError, user_line
 from .absent import GUIDE
+from .branch import Branch
 
 
 class Order:
@@ -26,7 +27,12 @@ class Order:
         self.collections: defaultdict[str, list[Any]] = defaultdict(list)
         self.steps: list[Any] = []
         self.within: list[Tensor] | None = None
-        self.branch: object | None = None
+        self.branch: Branch | None = None
+
+    def branch_read(self) -> Branch | None:
+        """The branch that is declared; None within a step of a loop of it."""
+        found = self.branch
+        return found if found is not None and found.depth == len(self.steps) else None
 
     def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
         """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.

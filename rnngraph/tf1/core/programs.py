@@ -64,6 +64,7 @@ class Run:
         apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
         self.schedule = Schedule(graph, list(self.operations), apart, fed)
         self.needs = {item: self.schedule.needs(item) for item in self.schedule.operations}
+        self._check_feeds((*nodes, *(node for item in self.operations for node in item.forces())))
         every = dict.fromkeys((*apart, *(node for needs in self.needs.values() for node in needs)))
         self.constants = [node for node in every if node.op == "constant"]
         self.variables = {node: graph.variables[node["slot"]] for node in every if node.op == "parameter"}
@@ -80,6 +81,15 @@ class Run:
         for other in earlier_of(self.graph, item):
             self._add(other)
         self.operations[item] = None
+
+    def _check_feeds(self, nodes: Iterable[Node]) -> None:
+        """Raise ``ArgumentError`` if a gradient of the run passes through a Tensor that is fed."""
+        made = [node for node in self.fed if node.operands]
+        if not made:
+            return
+        for node in topological(list(nodes), known=dict.fromkeys(self.fed)):
+            if node.op == "input" and node.get("gradient") is not None:
+                node["gradient"].raise_if_fed(made)
 
     def _direct_places(self) -> list[int] | None:
         """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""

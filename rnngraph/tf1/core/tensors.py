@@ -139,6 +139,11 @@ def _eval(self: Any, feed_dict: Any = None, session: Any = None) -> Any:
     return present_session(session).run(self, feed_dict)
 
 
+def _eval_variable(self: Any, session: Any = None) -> Any:
+    """The value in a session, by default the one that is entered."""
+    return present_session(session).run(self)
+
+
 def _run(self: Operation, feed_dict: Any = None, session: Any = None) -> None:
     """Runs in a session, by default the one that is entered."""
     present_session(session).run(self, feed_dict)
@@ -220,6 +225,7 @@ def extend() -> None:
     setattr(Assign, "eval", _eval)  # noqa: B010
     for kind in (Variable, ExtraVariable):
         for name, method in (
+            ("eval", _eval_variable),
             ("assign", _assign), ("assign_add", _assign_add), ("assign_sub", _assign_sub), ("load", _load),
             ("initializer", property(lambda self: Initialize([self], "init"))),
             ("initialized_value", lambda self: self), ("value", lambda self: self),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ def cond(
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
         return called(first, "true_fn") if pred else called(second, "false_fn")
-    return _chosen(_truth(pred, "tf.cond"), branch(first, "true_fn"), branch(second, "false_fn"), "tf.cond", strict)
+    truth = _truth(pred, "tf.cond")
+    one, other = branch(first, "true_fn", truth), branch(second, "false_fn", functions.logical_not(truth))
+    return _chosen(truth, one, other, "tf.cond", strict)
 
 
 @api
@@ -41,9 +44,14 @@ def case(
         raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")
     pairs = list(pairs)
     last = pairs.pop()[1] if default is None else default
-    found = branch(last, "default")
-    for pred, function in reversed(pairs):
-        found = _chosen(_truth(pred, "tf.case"), branch(function, "a function of tf.case"), found, "tf.case", strict)
+    truths = [_truth(pred, "tf.case") for pred, _ in pairs]
+    if not truths:
+        return called(last, "default")
+    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # that none so far holds
+    taken = [truths[0], *map(functions.logical_and, others, truths[1:])]
+    found = branch(last, "default", others[-1])
+    for truth, (_, function), here in reversed(list(zip(truths, pairs, taken, strict=True))):
+        found = _chosen(truth, branch(function, "a function of tf.case", here), found, "tf.case", strict)
     return found
 
 

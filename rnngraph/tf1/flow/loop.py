@@ -17,6 +17,7 @@ from ...ir.types import Dim, TensorType, meet_declared
 from ...support.api_guard import taking
 from ...support.errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ..core.absent import GUIDE
+from ..core.branch import Branch
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import Operation
@@ -140,10 +141,12 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
     return taking(function, what, *names)(*arguments)
 
 
-def branch(function: Any, what: str) -> Any:
+def branch(function: Any, what: str, taken: Tensor) -> Any:
     """What a function gives whose value a condition chooses. An operation that it makes runs before nothing."""
     graph = get_default_graph()
-    outer, graph.branch = graph.branch, object()
+    outer = graph.branch
+    everywhere = taken if outer is None else functions.logical_and(outer.taken, taken)
+    graph.branch = Branch(everywhere, len(graph.steps))
     try:
         return called(function, what)
     finally:

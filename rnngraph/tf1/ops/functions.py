@@ -15,7 +15,7 @@ from ...declare.functions.elementary import angles, hyperbolic, normal
 from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...declare.tensor import constant as make_constant
-from ...ir.types import Size, product
+from ...ir.types import FLOATS, Size, product
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core import elementwise
 from ..core.names import cast_to, dtype_name, refuse
@@ -143,8 +143,11 @@ def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Te
 
 @operation
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """The input itself."""
-    return functions.identity(input)
+    """A Tensor of the input's value, with a gradient of its own. Variables, constants and ints are the input itself."""
+    x = as_tensor(input)
+    if x.node.op in ("parameter", "constant") or x.type.dtype not in FLOATS:
+        return x
+    return build("reshape", x, shape=x.type.shape)
 
 
 @operation
@@ -258,7 +261,7 @@ def split(
     """A tensor cut along an axis, into equal pieces or into pieces of the given sizes."""
     if isinstance(value, int):
         raise DtypeError("tf.split takes the tensor first and the axis third, as from TensorFlow 1.0 on")
-    return functions.split(value, num_or_size_splits, axis)
+    return functions.split(_converted(value), num_or_size_splits, axis)
 
 
 @operation
@@ -270,7 +273,7 @@ def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
 @operation
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
     """The entries of an axis of fixed size, without that axis."""
-    value = functions.identity(value)
+    value = functions.identity(_converted(value))
     if not -value.rank <= axis < value.rank:
         raise ShapeError(f"axis {axis} of a tensor of rank {value.rank}")
     count = value.type.shape[axis]
@@ -302,7 +305,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 @operation
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     """A tensor repeated ``multiples[a]`` times along each axis a, ints or what ``tf.shape`` gives."""
-    x = input if isinstance(input, Tensor) else constant(input)
+    x = _converted(input)
     counts = sizes_in(multiples)
     if len(counts) != x.rank:
         raise ShapeError(f"tf.tile takes a count for each axis of {x!r}, not {len(counts)}")
@@ -354,8 +357,11 @@ def embedding_lookup(
 ) -> Tensor:  # fmt: skip
     """Rows of a table at ``ids``."""
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
-    if isinstance(params, list | tuple) and len(params) > 1 and holds_tensors(params):
-        raise ArgumentError("tf.nn.embedding_lookup takes one table; join the parts of yours with tf.concat")
+    if isinstance(params, list | tuple) and len(params) > 1:
+        raise ArgumentError(
+            f"tf.nn.embedding_lookup: a list is {len(params)} parts of a table; join them with tf.concat, "
+            "or give one array"
+        )
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
 
 
@@ -370,7 +376,8 @@ def one_hot(
         place = functions.one_axis(found.rank, axis)
         order = [*range(place), found.rank - 1, *range(place, found.rank - 1)]
         return functions.transpose(found, order)
-    kind = "float32" if dtype is None else dtype_name(dtype)
+    number = _first(on_value, off_value, 1.0)
+    kind = _converted(number).type.dtype if dtype is None else dtype_name(dtype)
     if on_value is None and off_value is None:
         return functions.one_hot(indices, depth, kind)
     on, off = (make_constant(value, kind) for value in (_first(on_value, 1), _first(off_value, 0)))
@@ -434,11 +441,16 @@ def reverse_sequence(
     return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
+def _converted(value: Any) -> Tensor:
+    """A Tensor itself; all else as a constant, with TensorFlow's dtype."""
+    return as_tensor(value) if isinstance(value, Tensor) or holds_tensors(value) else constant(value)
+
+
 def _alike(values: Sequence[Any]) -> list[Any]:
     """Numbers and lists take the dtype of the Tensors that they stand beside."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
-        return [as_tensor(value) if holds_tensors(value) else constant(value) for value in values]
+        return [_converted(value) for value in values]
     return [
         as_tensor(value)
         if isinstance(value, Tensor | np.ndarray | np.generic) or holds_tensors(value)

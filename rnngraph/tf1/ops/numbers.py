@@ -16,6 +16,7 @@ from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
+from .functions import identity
 
 
 @operation
@@ -143,7 +144,7 @@ def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
     """The tensors themselves."""
     if not isinstance(input, list | tuple):
         raise DtypeError(f"tf.identity_n takes a list of Tensors, not {shown(input)}")
-    return [as_tensor(item) for item in input]
+    return [identity(item) for item in input]
 
 
 # Along axes --------------------------------------------------------------------------------------------

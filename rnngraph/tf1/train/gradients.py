@@ -41,6 +41,17 @@ class Derivative:
         found = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
         return None if found is None else found.full
 
+    def raise_if_fed(self, fed: Iterable[Node]) -> None:
+        """Raise ``ArgumentError`` if the derivative passes through a Tensor that a run feeds."""
+        nodes = {*_differentiated(self.loss.node)}
+        for node in fed:
+            if node in nodes and node is not self.target and reached_by(Tensor(node)).has(Tensor(self.target)):
+                raise ArgumentError(
+                    f"{Tensor(node)!r} is fed, and the gradient of {self.loss!r} passes through it to "
+                    f"{Tensor(self.target)!r}, which TensorFlow computes at the value before the feed; run without "
+                    "this feed, or declare a tf.placeholder in its place"
+                )
+
     def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         """What is asked for, in one native call; where gradients are of several losses, in one for each, and one."""
         by_loss = _by_loss(asked.reads)

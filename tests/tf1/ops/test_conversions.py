@@ -147,3 +147,39 @@ def test_narrow_ints_are_held_as_int32() -> None:
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
     assert (tf.uint8.name, tf.uint8.as_numpy_dtype, tf.as_dtype("uint8")) == ("uint8", np.int32, tf.int32)
+
+
+def test_ints_without_tensors_beside_them_are_int32() -> None:
+    tf.reset_default_graph()
+    made = {
+        "square": (tf.square(70000), np.int32(605032704)), "product": (tf.reduce_prod([100000] * 2), 1410065408),
+        "add": (tf.add(1, 2), 3), "reshape": (tf.reshape([1, 2], [2, 1]), [[1], [2]]), "abs": (tf.abs(-3), 3),
+        "gather": (tf.gather([4, 5], tf.constant([1])), [5]), "pad": (tf.pad([1], [[1, 0]]), [0, 1]),
+        "where": (tf.where(tf.constant([True, False]), [1, 2], [3, 4]), [1, 4]), "sum": (tf.add_n([1, 2]), 3),
+        "split": (tf.split([1, 2], 2)[1], [2]), "unstack": (tf.unstack([1, 2])[1], 2),
+        "hot": (tf.one_hot([1], 2, on_value=5, off_value=1), [[1, 5]]),
+    }  # fmt: skip
+    others = {
+        "long": (tf.add(np.int64(70000), 1), "int64"), "float": (tf.subtract(1.5, 2), "float32"),
+        "array": (tf.multiply(np.ones(2), 2), "float64"), "hot": (tf.one_hot([1], 2, True, False), "bool"),
+    }  # fmt: skip
+    with tf.Session() as session:
+        for name, (tensor, wanted) in made.items():
+            found = session.run(tensor)
+            assert found.dtype == np.int32, name
+            np.testing.assert_array_equal(found, wanted, name)
+        for name, (tensor, kind) in others.items():
+            assert session.run(tensor).dtype == kind, name
+
+
+def test_parts_of_a_table_are_no_table() -> None:
+    with pytest.raises(rg.ArgumentError, match="a list is 2 parts of a table"):
+        tf.nn.embedding_lookup([[1.0, 2.0], [3.0, 4.0]], [1, 0])
+
+
+def test_a_variable_takes_the_session_first() -> None:
+    tf.reset_default_graph()
+    value = tf.Variable(3.0)
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    assert value.eval(session) == 3

@@ -7,6 +7,7 @@ from typing import Any
 from ....declare.cell import Cell, Scope
 from ....declare.cells import gated_variants, lstm_variants, projections
 from ....declare.cells.basic import Activation
+from ....declare.functions.basic import stop_gradient
 from ....declare.functions.randomness import KeepProb
 from ....declare.tensor import Tensor
 from ...cells.variables import checked_reuse, reusing
@@ -224,7 +225,10 @@ class OutputProjectionWrapper(projections.OutputProjectionWrapper):
 
 
 class LSTMBlockCell(LSTMCell):
-    """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments, and with its variables' names."""
+    """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments, and with its variables' names.
+
+    The gradient of ``cell_clip`` is 1 everywhere, as TensorFlow's kernel has it.
+    """
 
     def __init__(
         self, num_units: int, forget_bias: float = 1.0, cell_clip: float | None = None, use_peephole: bool = False,
@@ -233,6 +237,9 @@ class LSTMBlockCell(LSTMCell):
         super().__init__(
             num_units, use_peephole, cell_clip, forget_bias=forget_bias, reuse=reuse, name=name, dtype=dtype
         )
+
+    def clipped(self, c: Tensor, bound: float) -> Tensor:
+        return stop_gradient(super().clipped(c, bound)) + (c - stop_gradient(c))
 
 
 class GRUBlockCellV2(GRUCell):
