@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, cumulative, padding, randomness, sequences, statistics
+from ...declare.functions import activations, cumulative, padding, randomness, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import angles, hyperbolic, normal
@@ -424,21 +424,6 @@ def pad(
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums along an axis so far."""
     return cumulative.cumsum(x, axis, exclusive, reverse)
-
-
-@operation
-def reverse_sequence(
-    input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
-    name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Each row's steps from its last real one to the first."""
-    steps, rows = _first(seq_axis, seq_dim), _first(batch_axis, batch_dim, 0)
-    if {steps, rows} != {0, 1}:
-        raise ArgumentError(f"tf.reverse_sequence of seq_axis={steps} and batch_axis={rows}; use the first two axes")
-    if rows == 0:
-        return sequences.reverse_sequence(input, seq_lengths)
-    order = (1, 0, *range(2, input.rank))
-    return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
 def _converted(value: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions import orders
+from ...declare.functions import orders, sequences
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...support.api_guard import api
@@ -166,3 +166,19 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
     if condition.rank == 1 and rank > 1:  # rows are chosen
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
     return functions.where(condition, x, y)
+
+
+@operation
+def reverse_sequence(
+    input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
+    name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Each row's steps from its last real one to the first."""
+    steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
+    rows = 0 if rows is None else rows
+    if {steps, rows} != {0, 1}:
+        raise ArgumentError(f"tf.reverse_sequence of seq_axis={steps} and batch_axis={rows}; use the first two axes")
+    if rows == 0:
+        return sequences.reverse_sequence(input, seq_lengths)
+    order = (1, 0, *range(2, input.rank))
+    return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
