@@ -91,8 +91,8 @@ def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]
     [
         (("--layer", "cell_7"), "there are rnn/multi_rnn_cell"),
         (("--layer", ""), "nothing here is of a layer ''"),
-        (("--line", "999"), "nothing here comes from line '999'; there are net.py:4, "),
-        (("--line", "other.py:10"), "nothing here comes from line 'other.py:10'"),
+        (("--line", "999"), "nothing here comes from line 999; there are net.py:4, "),
+        (("--line", "other.py:10"), "nothing here comes from line other.py:10"),
         (("--diff", "fision"), "did you mean fission?"),
         (("--diff", "graph"), "no pass is named 'graph'"),
         (("--stage", "lops"), "did you mean loops?"),
