@@ -43,7 +43,7 @@ def test_a_script_runs_unchanged(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "(2, 4, 3) []\n", "")
     done = rnngraph(tmp_path, "run", "--tf1", "script.py", "more", "--flag")
     assert (done.returncode, done.stdout) == (1, "(2, 4, 3) ['more', '--flag']\n")
-    assert done.stderr.startswith("rnngraph: script.py:14: tf.data is not offered; feed NumPy arrays")
+    assert done.stderr.startswith("rnngraph run: error: script.py:14: tf.data is not offered; feed NumPy arrays")
 
 
 def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
