@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...declare.functions.basic import (
     cast,
     expand_dims,
@@ -196,12 +198,24 @@ def _repeat_vector(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x = inputs.one.value
+    x, width = inputs.one.value, inputs.one.shape[-1]
     if not x.tensor.dtype.startswith("float"):
         x = b.script.call(cast, x, "float32")
-    scale, offset = number(layer.config, "scale", 1.0), number(layer.config, "offset", 0.0)
+    scale, offset = _rescaling_factor(b, layer, "scale", 1.0, width), _rescaling_factor(b, layer, "offset", 0.0, width)
     y = b.script.operation("*", x, scale)
-    return Signal(b.script.operation("+", y, offset) if offset else y)
+    return Signal(b.script.operation("+", y, offset) if offset != 0.0 else y)
+
+
+def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: Any) -> Any:
+    """A number, or numbers along the last axis, which are not trained."""
+    found = layer.config.get(key, default)
+    if not isinstance(found, list):
+        return number(layer.config, key, default)
+    if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in found):
+        raise layer.config.error(f"{layer.config.at}.{key} has entries that are no numbers")
+    if len(found) not in (1, width):
+        raise layer.config.error(f"the {len(found)} numbers of {key} of {layer} don't fit its input")
+    return b.parameter(layer, key, np.array(found, np.float32), trainable=False)
 
 
 def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:

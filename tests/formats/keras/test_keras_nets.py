@@ -38,6 +38,7 @@ def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
     flat = layers.TimeDistributed(layers.Flatten())(x)
     y = layers.Normalization(axis=None, mean=0.5, variance=2.0)(layers.Concatenate()([one, other, flat]))
     y = layers.GRU(3, return_sequences=True)(y)
+    y = layers.Rescaling([0.5, 2.0, 3.0], [1.0, 0.0, 2.0])(y)
     return keras.Model(x, y), [[drawn(2, 7, 5, 3)], [drawn(3, 4, 5, 3)]]
 
 
