@@ -89,6 +89,8 @@ ORDER: Functions = {
     "along": lambda x, i: torch.take_along_dim(x, i[:, :1, None] % 2, dim=1),
     "hot": lambda x, i: torch.zeros(i.size(0), 7).scatter_(1, i, 1.0),
     "spread": lambda x, i: x.scatter(2, x.argmax(-1, keepdim=True), x[..., :1] * 0 + 9),
+    "last written": lambda x, i: torch.zeros(i.size(0), 7).scatter_(1, i % 2, x[..., 0]),
+    "last copied": lambda x, i: x.index_copy(2, torch.tensor([2, 0, 2]), x * 9),
     "added": lambda x, i: torch.zeros(i.size(0), 7).scatter_add_(1, i, x[..., 0]),
     "copied": lambda x, i: x.index_copy(2, torch.tensor([2, 0]), x[..., :2] * 9),
     "selected": lambda x, i: torch.select_scatter(x, x[:, 0] * 5, 1, 1), "buckets": lambda x, i: _buckets(x),

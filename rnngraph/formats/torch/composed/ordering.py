@@ -42,15 +42,23 @@ def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
 
 
 def scattered(x: Any, dim: int, index: Any, given: Any) -> Any:
-    """x, in which entries that an index says have what is given, a number or a tensor of the index' shape. Where two
-    name one entry, which torch leaves open, it is their sum.
+    """x, in which entries that an index says have what is given, a number or a tensor of the index' shape.
+
+    Where two name one entry, the last one is written, as torch does on a CPU.
     """
     hit = _hits(x, dim, index)
     named = _back(hit.any(-2), dim)
     if not isinstance(given, torch.Tensor):
         return torch.where(named, given, x)
-    total = torch.where(hit, _last(given, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
+    written = _last_of(hit.movedim(-2, -1)).movedim(-1, -2)
+    total = torch.where(written, _last(given, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
     return torch.where(named, _back(total.to(x.dtype), dim), x)
+
+
+def _last_of(hit: Any) -> Any:
+    """The last of the hits along the last axis."""
+    places = torch.arange(hit.size(-1))
+    return hit & (places == torch.where(hit, places, -1).amax(-1, keepdim=True))
 
 
 @composed("scatter")
@@ -75,19 +83,19 @@ def _index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
 
 @composed("index_add")
 def _index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-    return x + alpha * _back(_sum_of_named(x, dim, index, source), dim)
-
-
-def _sum_of_named(x: Any, dim: int, index: Any, source: Any) -> Any:
-    """Sum of the source's entries that name each entry of x's axis, which is last."""
     hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
+    return x + alpha * _back(_sum_of_named(hit, x, dim, source), dim)
+
+
+def _sum_of_named(hit: Any, x: Any, dim: int, source: Any) -> Any:
+    """Sum of the source's entries that hit each entry of x's axis, which is last."""
     return torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
 
 
 @composed("index_copy")
 def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
     hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
-    return _back(torch.where(hit.any(-1), _sum_of_named(x, dim, index, source), _last(x, dim)), dim)
+    return _back(torch.where(hit.any(-1), _sum_of_named(_last_of(hit), x, dim, source), _last(x, dim)), dim)
 
 
 @composed("take")
