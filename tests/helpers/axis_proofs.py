@@ -10,9 +10,11 @@ import numpy as np
 
 from rnngraph.ir.axes.walk import fate, fates, is_alike, linear_in
 from rnngraph.ir.axis_maps import Fate, Kept, Merged, Mixed, Reduced, Shifted, Spread
-from rnngraph.ir.graph import Node, substitute_attribute
+from rnngraph.ir.graph import Graph, Node, substitute_attribute
+from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.ops import OPS
 from rnngraph.ir.types import evaluate
+from rnngraph.passes.split import Split
 
 Arrays = Sequence[np.ndarray]
 Index = tuple[int, ...]
@@ -29,11 +31,13 @@ class Proof:
     sizes: Mapping[str, int]
 
     def value(self, arrays: Arrays | None = None) -> np.ndarray:
-        """The node's value, of other numbers of the same shapes where these are given."""
-        row = OPS[self.node.op]
-        assert row.evaluate is not None
+        """The node's value, in training where that differs. arrays: other numbers of the same shapes."""
+        function, given = OPS[self.node.op].evaluate, self.arrays if arrays is None else arrays
+        if function is None:
+            feeds = {str(item["label"]): array for item, array in zip(self.node.operands, given, strict=True)}
+            return interpret(Split(training=True)(Graph.of("g", [("value", self.node)])), feeds)["value"]
         attributes = {key: substitute_attribute(value, self.sizes) for key, value in self.node.attributes}
-        return np.asarray(row.evaluate(self.arrays if arrays is None else arrays, attributes))
+        return np.asarray(function(given, attributes))
 
     def replaced(self, number: int, array: np.ndarray) -> list[np.ndarray]:
         return [*self.arrays[:number], array, *self.arrays[number + 1 :]]
