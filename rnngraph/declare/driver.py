@@ -18,7 +18,7 @@ from .parameter_maps import RANDOM
 from .parameters import ParameterSpec, ScopeName
 from .public_types import check_dtype
 from .state import Columns, named, public, specification_of
-from .tensor import Tensor, build, constant, declared
+from .tensor import Tensor, build, class_within, constant, declared
 from .trace import Trace, tracing
 
 MOST_INNER_STEPS = 1000
@@ -149,10 +149,12 @@ class Run:
         kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in flatten(structure)]
         x = _formal("x", TensorType(inputs.dtype, (batch, width)), where)
         states = [_formal(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
+        step_class = class_within([inputs, self.sequence_length, self.mask, initial_state])
         with tracing(cell):
-            output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
-        next_states = [item.node for item in flatten(new)]
-        check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
+            output, new = inner(step_class(x), pack(structure, [step_class(node) for node in states]))
+        following = flatten(new)
+        next_states = [item.node for item in following]
+        check_step(cell, output, following, kinds, where)
 
         initial = initial_leaves(cell, inner, initial_state, kinds, where)
         carried = [Carry(*item) for item in zip(states, next_states, initial, strict=True)]
@@ -167,6 +169,7 @@ class Run:
         items = drive(
             cell, trace, self.scope, flag(reverse, "reverse"), (time, batch), [(x, sequence)], lengths, carried,
             output.node, mask=mask, last=last, time_major=self.time_major,
+            tensor_class=class_within([output, following]),
         )  # fmt: skip
         outputs = items[-1] if self.time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
         return outputs, pack(structure, items[: len(states)])
@@ -185,14 +188,15 @@ def drive(
     cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
     sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
     when: Node | None = None, live: Node | None = None, mask: Tensor | None = None, last: Carry | None = None,
-    time_major: bool = False, emits: Sequence[Node] = (), has_rows: bool = True,
+    time_major: bool = False, emits: Sequence[Node] = (), has_rows: bool = True, tensor_class: type[Tensor] = Tensor,
 ) -> list[Tensor]:  # fmt: skip
     """The node of a traced driver, and what it gives: final values of all that is carried, the outputs, then ``emits``.
 
     extent: (length, batch). sequences: the name of a step in the body, and the sequence [length, batch, …].
     carried: the cell's states first. output: of a step, [batch, width]. mask: [length, batch, 1]. last: of what is
     carried that which is the output where the mask does not hold. emits: of a step, of any shape. has_rows: as of
-    ``Driver``; without rows the batch is 1, and the output has any shape too.
+    ``Driver``; without rows the batch is 1, and the output has any shape too. tensor_class: that of what steps
+    compute, which the results have, too.
     """
     where, (length, batch) = trace.where, extent
     states = tuple(item.formal for item in carried)
@@ -243,7 +247,9 @@ def drive(
         driver=driver, result=result,
     )  # fmt: skip
     names = [*(str(item["label"]) for item in states), *["outputs"] * len(joined)]
-    return [build("get", Tensor(node), index=index, name=name, where=where) for index, name in enumerate(names)]
+    given = [*(sequence for _, sequence in sequences), lengths, mask, *(item.initial for item in carried)]
+    whole = class_within([tensor_class(node), given])(node)
+    return [build("get", whole, index=index, name=name, where=where) for index, name in enumerate(names)]
 
 
 def _check_inputs(cell: Cell, inputs: Any, dtype: Any, where: Where | None) -> None:

@@ -55,4 +55,4 @@ def _drawn_once(tensor: Tensor, since: int) -> Tensor:
             new[node] = node
         else:
             new[node] = remake(node, operands)
-    return Tensor(new[tensor.node])
+    return tensor._results(new[tensor.node])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Never
+from typing import Any, ClassVar, Never
 
 import numpy as np
 
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
-from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
+    FLOATS,
     INTEGERS,
     Dim,
     TensorType,
@@ -38,10 +38,22 @@ class Tensor(Unoperated):
 
     Attributes: ``name`` (str), ``shape`` (ints, None for an open size, str for a named one), ``dtype``
     (str), ``width`` (size of the last axis).
+
+    A front end may give Tensors attributes of its own by a subclass that is declared with ``propagates=True``. Every
+    operation on a Tensor of that subclass gives one: see ``result_class``.
     """
 
     __slots__ = ("_node",)
     _instead = OF_TENSORS
+    _results: ClassVar[type[Tensor]]
+    """The class of what operations give of a Tensor of this class."""
+    _of_cells: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    """Methods of cells that are called with Tensors of this class, by name, in place of a cell's own."""
+
+    def __init_subclass__(cls, propagates: bool = False) -> None:
+        super().__init_subclass__()
+        if propagates:
+            cls._results = cls
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -169,10 +181,10 @@ class Tensor(Unoperated):
         return UFUNCS["power"](base, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return matrix_product(self, like(other, self))
+        return UFUNCS["matmul"](self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return matrix_product(like(other, self), self)
+        return UFUNCS["matmul"](other, self)
 
     def __neg__(self) -> Tensor:
         return build("neg", self)
@@ -196,8 +208,27 @@ class Tensor(Unoperated):
         return take_slice(self, index if isinstance(index, tuple) else (index,))
 
 
+Tensor._results = Tensor
+
+
+def result_class(tensors: Iterable[Tensor]) -> type[Tensor]:
+    """Return the class of what is made of ``tensors``.
+
+    It is that of the first Tensor whose subclass propagates, and ``Tensor`` where none does.
+    """
+    for item in tensors:
+        if item._results is not Tensor:
+            return item._results
+    return Tensor
+
+
+def class_within(nest: Any) -> type[Tensor]:
+    """Return ``result_class`` of the Tensors in a nest, which may hold other leaves too."""
+    return result_class(item for item in flatten(nest) if isinstance(item, Tensor))
+
+
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
-    """A new Tensor; a mismatch becomes an error at the user's line."""
+    """A new Tensor of the operands' ``result_class``; a mismatch becomes an error at the user's line."""
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
@@ -211,7 +242,7 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
         given = " of " * bool(operands) + " and ".join(public_type(item.type) for item in operands)
         what = re.sub(r"\b_\d+_\d+\b", "?", str(error))  # sizes that have no name yet
         raise ShapeError(f"{op}{given}: {what}", where) from None
-    return Tensor(node)
+    return result_class(operands)(node)
 
 
 @api
@@ -254,6 +285,14 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
 def as_tensor(x: Any) -> Tensor:
     """x itself, a constant of a number or an array, or Tensors of a list along a new first axis."""
     return x if isinstance(x, Tensor) else _stacked(x) if holds_tensors(x) else constant(x)
+
+
+def floats(x: Any, name: str) -> Tensor:
+    """x as a Tensor of floats. Raises ``DtypeError`` for another dtype."""
+    x = as_tensor(x)
+    if x.dtype not in FLOATS:
+        raise DtypeError(f"{name} needs floats, not {x!r}; convert with rg.cast")
+    return x
 
 
 def holds_tensors(value: Any) -> bool:
@@ -300,41 +339,11 @@ def divided(a: Any, b: Any) -> Tensor:
     return build("div", a, b)
 
 
-def matrix_product(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product. Leading axes are aligned as ``numpy.matmul`` does: those of 1 are repeated, as are those that
-    one side lacks.
-    """
-    rows, columns = a.type.shape, b.type.shape
-    if len(columns) <= 2 or not rows:
-        return build("matmul", a, b)
-    if len(rows) >= len(columns) and all(dim == 1 for dim in columns[:-2]):
-        return build("matmul", a, build("reshape", b, shape=columns[-2:]))
-    try:
-        leading = broadcast_shapes([rows[:-2], columns[:-2]], meet_declared)
-    except ValueError as error:
-        kinds = f"{public_type(a.type)} and {public_type(b.type)}"
-        raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1, and {error}") from None
-    if len(rows) == 1:
-        row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
-        return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
-    return build("matmul", _repeated(a, leading), _repeated(b, leading))
-
-
-def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
-    """Matrices, repeated along leading axes that are 1 or missing."""
-    shape = x.type.shape
-    have = shape[:-2]
-    if len(have) == len(leading) and all(dim != 1 or to == 1 for dim, to in zip(have, leading, strict=True)):
-        return x
-    return build("broadcast", x, shape=(*leading, *shape[-2:]))
-
-
 UFUNCS: dict[str, Callable[..., Tensor]] = {
     "add": partial(binary, "add"),
     "subtract": partial(binary, "sub"),
     "multiply": partial(binary, "mul"),
     "divide": divided,
-    "matmul": lambda a, b: matrix_product(a if isinstance(a, Tensor) else like(a, b), like(b, a)),
     "less": partial(binary, "less"),
     "less_equal": partial(binary, "less_equal"),
     "greater": lambda a, b: binary("less", b, a),
@@ -342,7 +351,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 }
 """NumPy's functions behind the operators, which it calls where an array or a number of its own stands on the left.
 
-``functions.elementary`` adds ``power``, ``remainder`` and ``floor_divide``.
+``functions.matching`` adds ``matmul``, and ``functions.elementary`` ``power``, ``remainder`` and ``floor_divide``.
 """
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare.tensor import Tensor
 from ..support.api_guard import api as _api
 from . import (
     app,
@@ -41,7 +40,6 @@ from . import (
     test,
     train,
 )
-from .core import tensors as _tensors
 from .core.graph import (
     Graph,
     GraphKeys,
@@ -72,8 +70,9 @@ from .core.scopes import (
     variable_scope,
 )
 from .core.session import ConfigProto, GPUOptions, InteractiveSession, Session, get_default_session
-from .core.tensors import TensorShape
-from .core.tensors import dimension as Dimension
+from .core.shapes import TensorShape
+from .core.shapes import dimension as Dimension
+from .core.tensors import TfTensor as Tensor
 from .core.variables import (
     Variable,
     assign,

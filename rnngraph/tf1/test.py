@@ -15,9 +15,9 @@ import numpy as np
 
 from ..declare.nest import is_leaf
 from ..support.api_guard import api as _api
-from .core.graph import get_default_graph, reset_default_graph, set_random_seed
+from .core.graph import get_default_graph, present_session, reset_default_graph, set_random_seed
 from .core.names import missing as _missing
-from .core.session import BaseSession, Session, get_default_session, present_session
+from .core.session import BaseSession, Session, get_default_session
 
 __all__ = (
     "SEED", "BaseSession", "Session", "TestCase", "get_default_graph", "get_default_session", "get_temp_dir",

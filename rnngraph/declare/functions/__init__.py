@@ -2,6 +2,6 @@
 
 Over axes: ``statistics`` (products, variances, logarithms of sums, any and all), ``norms``, ``orders``,
 ``normalization``. Along time: ``padding``, ``convolutions``, ``cumulative``, ``sequences``. Further ``randomness``,
-``layers``, ``same_shape``, ``losses``, ``ctc``; ``elementary`` functions have a room of their own. They use nothing
+``layers``, ``matching``, ``losses``, ``ctc``; ``elementary`` functions have a room of their own. They use nothing
 that a user's own function could not.
 """

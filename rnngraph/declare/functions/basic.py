@@ -13,7 +13,8 @@ from ...support.api_guard import api
 from ...support.arguments import entries, flag, whole_number
 from ...support.errors import DtypeError, ShapeError, shown
 from ..public_types import check_dtype
-from ..tensor import Tensor, as_tensor, binary, build, constant, like, matrix_product, pair
+from ..tensor import Tensor, as_tensor, binary, build, constant, like, pair
+from .matching import matrix_product
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])

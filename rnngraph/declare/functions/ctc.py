@@ -30,7 +30,7 @@ from .basic import (
     where,
 )
 from .losses import real_steps, reduce_loss
-from .same_shape import of_rows
+from .matching import of_rows
 
 NEVER = -1e30
 """The logarithm of a probability of 0 that sums and differences can work with."""

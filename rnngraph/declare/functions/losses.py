@@ -24,7 +24,7 @@ from .basic import (
     where,
 )
 from .basic import exp as exponential
-from .same_shape import class_labels, compared, lengths_of_rows
+from .matching import class_labels, compared, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:

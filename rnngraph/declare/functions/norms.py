@@ -11,7 +11,7 @@ import numpy as np
 from ...support.api_guard import api
 from ...support.arguments import entries
 from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor, as_tensor, floats
 from .basic import (
     Axis,
     abs,
@@ -27,7 +27,7 @@ from .basic import (
     stop_gradient,
     where,
 )
-from .statistics import floats, root
+from .statistics import root
 
 
 @api

@@ -15,7 +15,7 @@ from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import flag, number, whole_number
 from ...support.errors import ArgumentError, ShapeError, shown
-from ..tensor import Tensor, as_tensor, build, constant
+from ..tensor import Tensor, as_tensor, build, constant, floats
 from .basic import (
     Axis,
     axes_of,
@@ -37,7 +37,7 @@ from .basic import (
     where,
 )
 from .rounding import floor
-from .statistics import floats, reduce_any
+from .statistics import reduce_any
 
 MAX_ROUNDS = 128
 """Maximum ``k`` of ``top_k`` that is chosen in rounds, one entry after the other."""

@@ -9,7 +9,7 @@ from ...support.api_guard import api
 from ...support.errors import DtypeError, ShapeError, shown
 from ..tensor import Tensor, build
 from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, where
-from .same_shape import lengths_of_rows
+from .matching import lengths_of_rows
 
 
 @api

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import FLOATS, Dim
+from ...ir.types import Dim
 from ...support.api_guard import api
 from ...support.arguments import flag, number
 from ...support.errors import DtypeError
-from ..tensor import Tensor, as_tensor, build, constant
+from ..tensor import Tensor, as_tensor, build, constant, floats
 from .basic import (
     Axis,
     abs,
@@ -33,14 +33,6 @@ from .basic import (
     where,
 )
 from .cumulative import product_over_steps
-
-
-def floats(x: Any, name: str) -> Tensor:
-    """x as a Tensor of floats. Raises ``DtypeError`` for another dtype."""
-    x = as_tensor(x)
-    if x.dtype not in FLOATS:
-        raise DtypeError(f"{name} needs floats, not {x!r}; convert with rg.cast")
-    return x
 
 
 def root(x: Tensor) -> Tensor:

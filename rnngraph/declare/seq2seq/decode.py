@@ -22,7 +22,7 @@ from ..layer import within
 from ..nest import flatten, pack
 from ..parameters import ScopeName
 from ..state import public
-from ..tensor import Tensor, build, constant, declared
+from ..tensor import Tensor, build, class_within, constant, declared
 from ..trace import Trace, tracing
 
 NextInput = Callable[[Tensor, Tensor | None], Tensor]
@@ -72,7 +72,7 @@ def dynamic_decode(
 
 
 class _Decode:
-    """One decoder in the making. Sequences are time-major here."""
+    """One decoder in the making. Sequences are time-major here. tensor_class: that of what steps are given."""
 
     def __init__(
         self, cell: Cell, first_input: Any, inputs: Any, teacher: Any, max_steps: Any, initial_state: Any,
@@ -80,6 +80,7 @@ class _Decode:
     ) -> None:  # fmt: skip
         self.cell, self.where = check_cell(cell, "dynamic_decode"), where
         self.scope = ScopeName("decoder", False, where)
+        self.tensor_class = class_within([first_input, inputs, teacher, initial_state])
         self.first = self._first(first_input)
         self.inputs, self.teacher = self._sequence(inputs, "inputs"), self._sequence(teacher, "teacher")
         self.width = self.first.width
@@ -202,7 +203,7 @@ class _Decode:
         items = drive(
             self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
             [Carry(formal.node, value.node, begin) for formal, value, begin in carried], output.node, when,
-            None if live is None else live.node,
+            None if live is None else live.node, tensor_class=class_within([output, *after, following]),
         )  # fmt: skip
         outputs = build("transpose", items[-1], order=(1, 0, 2), where=self.where)
         if stop is None:
@@ -213,7 +214,7 @@ class _Decode:
         return outputs, pack(structure, items[: len(states)]), lengths
 
     def _formal(self, label: str, kind: TensorType) -> Tensor:
-        return Tensor(make("input", where=self.where, type=kind, label=label, body=True))
+        return self.tensor_class(make("input", where=self.where, type=kind, label=label, body=True))
 
     def _step(self, label: str, sequence: Tensor | None, live: Tensor | None) -> Tensor | None:
         """What a step reads of a sequence; a row that has stopped reads nothing."""

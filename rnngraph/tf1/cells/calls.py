@@ -14,13 +14,13 @@ from ...declare.parameters import ScopeName
 from ...declare.state import named, public
 from ...declare.tensor import Tensor, build, constant
 from ...ir.types import Size, product
-from ...support.api_guard import api
 from ...support.errors import CallError, DtypeError, ShapeError, shown, user_line
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import behind
 from ..core.scopes import VariableScope, present_scope
 from ..core.sizes import anchored, known_size
+from ..core.tensors import TfTensor, gives_tensors
 from .variables import CellVariables, own_name, variables_of
 
 
@@ -119,10 +119,7 @@ def _trainable_variables(self: Cell) -> list[Any]:
     return [item for item in _variables(self) if item.trainable]
 
 
-_zero_state = Cell.zero_state
-
-
-@api
+@gives_tensors
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     """Zeros of shape [batch_size, width], in the structure of the state.
 
@@ -161,11 +158,16 @@ def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
         except StopIteration as stop:
             given = stop.value
             break
-        if type(inner).zero_state is Cell.zero_state:
+        if not _has_own_zero_state(inner):
             leaves = _begun(inner, batch_size, dtype)
         else:
             leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
     return zeros if given is None else matched(carried_leaves, given, f"{cell!r}: its initial state")
+
+
+def _has_own_zero_state(cell: Cell) -> bool:
+    """True if a program wrote the cell's ``zero_state``."""
+    return type(cell).zero_state not in (Cell.zero_state, TfCell.zero_state)
 
 
 def begins_by_its_own(cell: Any) -> bool:
@@ -175,16 +177,19 @@ def begins_by_its_own(cell: Any) -> bool:
         item = pending.pop()
         if not isinstance(item, Cell):
             continue
-        if type(item).zero_state is not Cell.zero_state:
+        if _has_own_zero_state(item):
             return True
         pending += [item.cell] if isinstance(item, Wrapper) else getattr(item, "cells", ())
     return False
 
 
 def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
-    rows = known_size(batch_size.node, counted=True) if isinstance(batch_size, Tensor) else None
+    rows = batch_size
+    if isinstance(batch_size, Tensor):
+        size = known_size(batch_size.node, counted=True)
+        rows = Tensor(batch_size.node) if size is None else size
     if not isinstance(rows, Size):
-        return _zero_state(self, batch_size, dtype)
+        return Cell.zero_state(self, rows, dtype)
     zero = constant(0.0, dtype_name(dtype))
     return map_leaves(
         lambda leaf: anchored(build("broadcast", zero, shape=(rows, leaf.width)), batch_size), public(self)
@@ -201,15 +206,13 @@ class _Computed:
         return self if cell is None else self._method(cell)
 
 
-def extend() -> None:
-    """Gives cells what programs ask of them, as ``core.tensors`` does for Tensors."""
-    setattr(Cell, "__call__", call_cell)  # noqa: B010  (mypy knows no such method)
-    setattr(Cell, "zero_state", zero_state)  # noqa: B010
-    for names, method in (
-        (("variables", "weights"), _variables), (("trainable_variables", "trainable_weights"), _trainable_variables),
-    ):  # fmt: skip
-        for name in names:
-            setattr(Cell, name, _Computed(method))
+class TfCell(Cell):
+    """Base of the cells of ``tf``: they are called step by step, and say what their variables are."""
+
+    __call__ = call_cell
+    zero_state = zero_state
+    variables = weights = _Computed(_variables)
+    trainable_variables = trainable_weights = _Computed(_trainable_variables)
 
 
-extend()
+TfTensor._of_cells = {"__call__": call_cell, "zero_state": zero_state}  # cells of rg may be called with TfTensors, too

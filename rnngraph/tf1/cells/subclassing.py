@@ -12,10 +12,11 @@ from ...ir.types import product
 from ...support.errors import ArgumentError
 from ..core.names import dtype_name
 from ..core.scopes import variable_scope
+from ..core.shapes import TensorShape
 from ..core.sizes import size_tensor
-from ..core.tensors import TensorShape
+from ..core.tensors import as_tensorflow
 from ..core.variables import get_variable
-from .calls import begins_by_its_own, call_cell, carried, within_step
+from .calls import TfCell, begins_by_its_own, carried, within_step
 
 
 class _AnyCell(type):
@@ -25,7 +26,7 @@ class _AnyCell(type):
         return isinstance(item, Cell) if cls is RNNCell else type.__instancecheck__(cls, item)
 
 
-class RNNCell(Cell, metaclass=_AnyCell):
+class RNNCell(TfCell, metaclass=_AnyCell):
     """``tf.nn.rnn_cell.RNNCell``: a subclass gives ``state_size``, ``output_size`` and ``call(inputs, state)``, or
     ``__call__(inputs, state, scope=None)``, which returns (output, new state).
 
@@ -97,7 +98,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
 
     @property
     def adds_scope(self) -> bool:  # type: ignore[override]  # an attribute of others
-        return type(self).__call__ is call_cell
+        return type(self).__call__ is TfCell.__call__
 
     def state(self) -> Any:
         size = _widths(self.state_size)
@@ -105,6 +106,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
+        x, state = as_tensorflow((x, state))
         given = _as_written(self.state_size, self._begun, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
@@ -113,7 +115,7 @@ class RNNCell(Cell, metaclass=_AnyCell):
                     self.built = True
                 output, new = self.call(x, given)
             else:
-                output, new = self(x, given)  # type: ignore[operator]
+                output, new = self(x, given)
         if single:
             return output, {"h": carried(flatten(new)[0] if isinstance(new, tuple | list) else new)}
         return output, carried(new)

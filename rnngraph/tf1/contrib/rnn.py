@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
-from ...declare.cells.wrappers import HighwayWrapper, MultiRNNCell
 from ..cells.subclassing import LayerRNNCell, RNNCell
 from ..core.names import missing as _missing
 from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
-from ..ops.recurrent.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
+from ..ops.recurrent.cells import (
+    BasicLSTMCell,
+    BasicRNNCell,
+    DropoutWrapper,
+    GRUCell,
+    HighwayWrapper,
+    LSTMCell,
+    MultiRNNCell,
+    ResidualWrapper,
+)
 from ..ops.recurrent.contrib_cells import (
     CFNCell,
     CoupledInputForgetGateLSTMCell,

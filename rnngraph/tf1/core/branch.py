@@ -10,7 +10,6 @@ from ...declare.nest import flatten
 from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...ir.types import FLOATS
-from .variable import Variable
 
 
 class Branch:
@@ -39,7 +38,7 @@ class Branch:
             return type(value)(self.reads(value))
         if not isinstance(value, Tensor) or value.type.dtype not in FLOATS:
             return value
-        if isinstance(value, Variable) and value.rank > 1:
+        if value.node.op == "parameter" and value.rank > 1:
             return value
         node = value.node
         if node in self._own or node.op == "constant" or node.get("gradient") is not None:

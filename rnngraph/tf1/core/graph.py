@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
@@ -20,16 +22,27 @@ from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_yo
 from .errors import InvalidArgumentError
 from .order import Order
 from .rolling.cuts import Cut
-from .variable import Variable
 
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
 
 
-class Holder(Protocol):
-    """A session, as a graph knows it."""
+class Holder:
+    """A session, as a graph and its Tensors know it."""
 
     def leave(self) -> None:
         """Takes the values of the graph's variables with it."""
+
+    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """What is fetched, in its structure."""
+        raise NotImplementedError
+
+    def value(self, variable: Any) -> np.ndarray:
+        """The value of a variable."""
+        raise NotImplementedError
+
+    def set_value(self, variable: Any, array: np.ndarray) -> None:
+        """Gives a variable a value."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -83,13 +96,16 @@ class Graph(Order):
     there are.
     """
 
+    variable_of: ClassVar[Callable[[ParameterSpec, str], Any]]
+    """Makes the variable of a parameter. ``variable`` sets it, which stands above graphs."""
+
     @api
     def __init__(self) -> None:
         super().__init__()
         self.seed: int | None = None
         self.owners: list[Tensor] = []
-        self.variables: dict[ParameterSpec, Variable] = {}
-        self.by_name: dict[str, Variable] = {}
+        self.variables: dict[ParameterSpec, Any] = {}
+        self.by_name: dict[str, Any] = {}
         self.extra: dict[str, Any] = {}
         self.scopes: dict[str, ScopeName] = {}
         self.opened: Counter[str] = Counter()
@@ -98,7 +114,7 @@ class Graph(Order):
         self.counts: dict[Node, Tensor] = {}
         self.apart: set[str] = set()
         self.unshared: set[str] = set()
-        self.shared: dict[str, Variable] = {}
+        self.shared: dict[str, Any] = {}
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
         self.name_scope = ""
@@ -128,7 +144,7 @@ class Graph(Order):
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def variable_read(self, node: Node) -> Variable | None:
+    def variable_read(self, node: Node) -> Any:
         """The variable that a Tensor is, or reads once operations have run."""
         read = node.operands[0] if node in self.after and node.op == "reshape" else node
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
@@ -136,7 +152,7 @@ class Graph(Order):
     def own(self, *tensors: Tensor) -> None:
         """Notes Tensors that were declared with variables of their own; in a step of a loop the loop has them."""
         for tensor in tensors:
-            (self.owners if self.within is None or isinstance(tensor, Variable) else self.within).append(tensor)
+            (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
         """Notes a placeholder. One whose label another has is renamed where both are compiled."""
@@ -215,7 +231,7 @@ class Graph(Order):
     def get_operation_by_name(self, name: str) -> Any:
         """The operation of a name, or that of the Tensor of that name."""
         found = self.find(name)
-        return getattr(found, "op", found)  # of a Tensor, which has it once tf1 is there
+        return getattr(found, "op", found) if isinstance(found, Tensor) else found
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """What a name stands for; anything else as it is."""
@@ -234,10 +250,10 @@ class Graph(Order):
 
     def name_new_variables(self) -> None:
         """Enters what cells and layers own; a variable of a program's own is entered when it is made."""
-        if any(not isinstance(owner, Variable) for owner in self.owners[self._entered :]):
+        if any(owner.node.op != "parameter" for owner in self.owners[self._entered :]):
             self.all_variables()
 
-    def shared_variable(self, full: str) -> Variable | None:
+    def shared_variable(self, full: str) -> Any:
         """The variable that ``tf.get_variable`` finds by a full name; None where there is none."""
         if full in self.shared or full in self.unshared:
             return self.shared.get(full)
@@ -250,7 +266,7 @@ class Graph(Order):
         for name in program.parameters if program is not None else ():
             spec = program.parameters.slot(name)  # type: ignore[union-attr]
             if spec not in self.variables:
-                self.variables[spec] = Variable.of(spec, name)
+                self.variables[spec] = Graph.variable_of(spec, name)
             found.append(self.variables[spec])
             self.by_name[name] = self.variables[spec]
         return sorted([*found, *self.extra.values()], key=lambda item: item.serial)
@@ -304,6 +320,14 @@ def entered(stack: list[Any], item: Any) -> Iterator[None]:
 def get_default_graph() -> Graph:
     """The graph in which this thread declares."""
     return CURRENT.graphs[-1]
+
+
+def present_session(session: Any = None) -> Holder:
+    """A session, or the one that is entered."""
+    found = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
+    if not isinstance(found, Holder):
+        raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
+    return found
 
 
 def graph_of(graph: Any) -> Graph:

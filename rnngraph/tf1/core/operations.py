@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar, cast
@@ -12,14 +12,11 @@ import numpy as np
 from ...declare.nest import flatten
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor
-from ...declare.tensor import constant as make_constant
 from ...ir.graph import Node
 from ...support.api_guard import api
-from ...support.arguments import array_of
-from ...support.errors import DtypeError, ShapeError, shown, user_line
-from .conversion import OPERANDS, floats_adopted, ints_adopted
-from .graph import get_default_graph
-from .variable import ExtraVariable, Variable
+from ...support.errors import DtypeError, shown, user_line
+from .graph import get_default_graph, present_session
+from .tensors import OPERANDS, as_tensorflow, floats_adopted, ints_adopted
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -55,6 +52,10 @@ class Operation:
     def type(self) -> str:
         """What it is."""
         return type(self).__name__
+
+    def run(self, feed_dict: Any = None, session: Any = None) -> None:
+        """Runs in a session, by default the one that is entered."""
+        present_session(session).run(self, feed_dict)
 
     def needs(self) -> list[Tensor]:
         """Tensors whose values ``execute`` takes."""
@@ -102,55 +103,6 @@ class Step(Operation):
         raise NotImplementedError
 
 
-def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
-    """Parameters that variables are."""
-    return [item.spec for item in variables if isinstance(item, Variable)]
-
-
-class Initialize(Operation):
-    """Gives variables their initial values, each on what those before it have."""
-
-    def __init__(self, variables: Sequence[Any], name: str) -> None:
-        self.variables = list(variables)
-        super().__init__(name)
-
-    def writes(self) -> list[ParameterSpec]:
-        return specs_of(self.variables)
-
-    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
-        session.initialize(self.variables)
-
-
-class Assign(Operation):
-    """Sets a variable. change: of the present value and the one that is given."""
-
-    def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
-        if not isinstance(ref, Variable | ExtraVariable):
-            raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
-        kind = ref.dtype
-        self.ref, self.change = ref, change
-        self.value = (
-            value if isinstance(value, Tensor) else make_constant(array_of(value, f"{ref!r} can't be set", kind), kind)
-        )
-        shape = tuple(ref.shape)
-        known = all(isinstance(size, int) for size in self.value.shape)
-        if self.value.dtype != kind or (known and self.value.shape != shape):
-            raise ShapeError(f"{ref!r} can't be set to {self.value!r}")
-        super().__init__(name)
-
-    def needs(self) -> list[Tensor]:
-        return [self.value]
-
-    def writes(self) -> list[ParameterSpec]:
-        return specs_of([self.ref])
-
-    def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
-        new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
-        session.set_value(self.ref, np.asarray(new, self.ref.dtype))
-        found: np.ndarray = session.value(self.ref)
-        return found
-
-
 class Group(Operation):
     """Runs several operations, one behind the other."""
 
@@ -190,11 +142,14 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def behind(target: Target) -> Target:
-    """Stands at functions that run steps: the operations of ``tf.control_dependencies`` run before all of them."""
+    """Stands at functions that run steps: the operations of ``tf.control_dependencies`` run before all of them.
+
+    The Tensors that they give are ``TfTensor``s.
+    """
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        result = target(*arguments, **keywords)
+        result = as_tensorflow(target(*arguments, **keywords))
         graph = get_default_graph()
         if not graph.collections["control_inputs"] or graph.steps:
             return result
@@ -204,8 +159,10 @@ def behind(target: Target) -> Target:
 
 
 def operation(target: Target) -> Target:
-    """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it, and arrays that
-    they are given take the dtype of the Tensors beside them. Python's ints become int32 where no Tensor is beside them.
+    """Stands at functions of TensorFlow's, which give ``TfTensor``s.
+
+    What they give has the ``name=`` that a program gives it, and arrays that they are given take the dtype of the
+    Tensors beside them. Python's ints become int32 where no Tensor is beside them.
     """
     default = f"{target.__name__}"
     names = tuple(signature(target).parameters)
@@ -227,6 +184,7 @@ def operation(target: Target) -> Target:
             branch.owns(result)
         if graph.collections["control_inputs"]:
             result = graph.following(result, given)
+        result = as_tensorflow(result)
         if not isinstance(result, Tensor):
             return result
         name = keywords.get("name")

@@ -16,7 +16,7 @@ from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from .errors import FailedPreconditionError
-from .graph import CURRENT, Graph, entered, graph_of
+from .graph import CURRENT, Graph, Holder, entered, graph_of
 from .operations import Operation
 from .programs import Run, uninitialized
 from .variable import ExtraVariable
@@ -43,7 +43,7 @@ class GPUOptions(types.SimpleNamespace):
         super().__init__(**options)
 
 
-class BaseSession:
+class BaseSession(Holder):
     """What ``Session`` and ``InteractiveSession`` share.
 
     initialized: full names of variables that have a value here. ready: what reads none but these.
@@ -311,14 +311,6 @@ def _note(node: Node, found: dict[Node, Any], value: Any) -> None:
 def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
     """A nest as part of a key that equal ones have."""
     return type(nest), tuple(nest) if isinstance(nest, dict) else None, *entries
-
-
-def present_session(session: Any = None) -> BaseSession:
-    """A session, or the one that is entered."""
-    found = get_default_session() if session is None else session
-    if not isinstance(found, BaseSession):
-        raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
-    return found
 
 
 def resolved(graph: Graph, leaf: Any) -> Any:

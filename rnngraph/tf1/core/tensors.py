@@ -1,238 +1,223 @@
-"""What programs of TensorFlow 1.x ask of a Tensor beside what ours has: ``eval``, ``get_shape``, ``op`` and others.
+"""Tensors of TensorFlow 1.x programs: ``Tensor`` of the core with ``eval``, ``get_shape``, ``op`` and others.
 
-They are methods of every Tensor in a process that has imported ``rnngraph.tf1``, as operators and functions give plain
-Tensors. They hold no state; what they need of a graph or a session is that which is current.
+Functions of ``tf`` give ``TfTensor``s, and so do operators and functions of ``rg`` that are given one. What ``rg``
+makes of plain Tensors stays plain. A ``TfTensor`` holds a node of the declaration and no more: the graph and the
+session that it needs are the current ones.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ...declare.tensor import Tensor
+from ...declare.functions import basic as functions
+from ...declare.nest import map_leaves
+from ...declare.tensor import Tensor, constant, holds_tensors
 from ...ir.types import FLOATS, INTEGERS
-from ...support.api_guard import api
-from ...support.arguments import array_of
-from ...support.errors import DtypeError, ShapeError, shown
-from .conversion import extend_operators, of_graph
-from .graph import get_default_graph
+from ...support.api_guard import api, handed_on
+from .elementwise import power
+from .graph import Graph, get_default_graph, present_session
 from .names import DType
-from .operations import Assign, Initialize, Operation
-from .session import present_session
-from .variable import ExtraVariable, Variable
+from .shapes import TensorShape
+from .sizes import slices_by_sizes, with_clamped
 
-PACKAGE = "rnngraph."
-_DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
-
-
-class Dimension(int):
-    """A size that is known."""
-
-    @property
-    def value(self) -> int:
-        """The size."""
-        return int(self)
+Target = TypeVar("Target", bound=Callable[..., Any])
+DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
-class OpenDimension:
-    """A size that only a run knows: ``value`` is None, and so it compares."""
-
-    value = None
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or isinstance(other, OpenDimension)
-
-    def __hash__(self) -> int:
-        return hash(None)
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return "None"
-
-    def __str__(self) -> str:
-        return "?"
-
-    def __int__(self) -> int:
-        raise ShapeError("this size is open while declaring; use tf.shape(x)[axis], or declare it as an int")
-
-    __index__ = __int__
+def adopted(value: Any, beside: Tensor) -> Any:
+    """An array, or a list of numbers, as a constant of the dtype of a Tensor; all else as it is."""
+    if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError:  # of lists of different lengths, which who takes it tells of
+        return value
+    fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
+    if not fits or str(array.dtype) == beside.dtype:
+        return value
+    return constant(array.astype(beside.dtype))
 
 
-class TensorShape(tuple[Any, ...]):
-    """``tf.TensorShape``: sizes, None or ``Dimension(None)`` for an open one."""
+def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
+    """An operator, before which the operations of ``tf.control_dependencies`` run.
+
+    converts: arrays and lists beside the Tensor take its dtype.
+    """
+
+    def operate(self: TfTensor, *others: Any) -> Tensor:
+        given = (self, *(adopted(other, self) if converts else other for other in others))
+        graph = get_default_graph()
+        branch = graph.branch_read()
+        result = handed_on(method, given if branch is None else branch.reads(given), {})
+        if branch is not None:
+            branch.owns(result)
+        return graph.following(result, given) if graph.collections["control_inputs"] else result
+
+    return operate
+
+
+class TfTensor(Tensor, propagates=True):
+    """``tf.Tensor``."""
 
     __slots__ = ()
 
-    @api
-    def __new__(cls, dims: Any = ()) -> TensorShape:
-        sizes = [dims] if isinstance(dims, int | np.integer) else dims
-        if sizes is not None and not isinstance(sizes, list | tuple):
-            raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
-        sizes = sizes or ()
-        return tuple.__new__(cls, [size if isinstance(size, str) else dimension(size) for size in sizes])
-
-    def as_list(self) -> list[int | None]:
-        """Sizes as ints and None."""
-        return [getattr(size, "value", None) for size in self]
+    @property
+    def shape(self) -> TensorShape:
+        """The sizes, with ``as_list()``."""
+        return TensorShape(super().shape)
 
     @property
-    def ndims(self) -> int:
-        """Number of axes."""
-        return len(self)
+    def dtype(self) -> DType:
+        """The dtype, with ``as_numpy_dtype`` and others."""
+        return DTYPES[self.type.dtype]
 
-    rank = ndims
+    device = ""
 
     @property
-    def dims(self) -> list[Any]:
-        """The sizes."""
-        return list(self)
+    def graph(self) -> Graph:
+        """The current graph."""
+        return get_default_graph()
 
-    def is_fully_defined(self) -> bool:
-        """Whether no size is open."""
-        return None not in self.as_list()
+    @property
+    def op(self) -> Any:
+        """Its operation, which has its name."""
+        return operation_of(self, self.node.op, [TfTensor(node) for node in self.node.operands])
 
-    def num_elements(self) -> int | None:
-        """Number of elements, where it is known."""
-        return int(np.prod(self.as_list(), dtype=np.int64)) if self.is_fully_defined() else None  # type: ignore[arg-type]
+    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
+        """The value in a session, by default the one that is entered."""
+        return present_session(session).run(self, feed_dict)
 
-    def assert_is_compatible_with(self, other: Any) -> None:
-        """Raises ``ShapeError`` where sizes differ."""
-        sizes = TensorShape(other).as_list()
-        fits = len(sizes) == len(self)
-        if not fits or any(a != b for a, b in zip(self.as_list(), sizes, strict=True) if None not in (a, b)):
-            raise ShapeError(f"the shapes {self} and {shown(sizes)} don't fit")
+    def get_shape(self) -> TensorShape:
+        """The sizes, with ``as_list()``."""
+        return TensorShape(self.shape)
 
-    def with_rank(self, rank: int) -> TensorShape:
-        """Itself; raises where the number of axes is another."""
-        if len(self) != rank:
-            raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank}")
-        return self
+    def set_shape(self, shape: Any) -> None:
+        """Checks sizes against those that are known; a Tensor is what it was declared."""
+        TensorShape(self.shape).assert_is_compatible_with(shape)
 
-    def concatenate(self, other: Any) -> TensorShape:
-        """Sizes of both."""
-        return TensorShape([*self.as_list(), *TensorShape(other).as_list()])
+    def consumers(self) -> Sequence[Any]:
+        """Not known: a Tensor does not know who reads it."""
+        return ()
 
-    def __getitem__(self, key: Any) -> Any:
-        found = tuple.__getitem__(self, key)
-        return TensorShape(found) if isinstance(key, slice) else found
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-    def __str__(self) -> str:
-        return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
+    __hash__ = Tensor.__hash__
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
+        return super().__array_ufunc__(ufunc, method, *(adopted(item, self) for item in inputs), **options)
 
-@api
-def dimension(value: Any = None) -> Any:
-    """``tf.Dimension``: of an int, of None, or of a size that a Tensor has."""
-    value = getattr(value, "value", value)
-    return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()
+    __add__, __radd__ = _operator(Tensor.__add__, True), _operator(Tensor.__radd__, True)
+    __sub__, __rsub__ = _operator(Tensor.__sub__, True), _operator(Tensor.__rsub__, True)
+    __mul__, __rmul__ = _operator(Tensor.__mul__, True), _operator(Tensor.__rmul__, True)
+    __truediv__, __rtruediv__ = _operator(Tensor.__truediv__, True), _operator(Tensor.__rtruediv__, True)
+    __matmul__, __rmatmul__ = _operator(Tensor.__matmul__, True), _operator(Tensor.__rmatmul__, True)
+    __lt__, __le__ = _operator(Tensor.__lt__, True), _operator(Tensor.__le__, True)
+    __gt__, __ge__ = _operator(Tensor.__gt__, True), _operator(Tensor.__ge__, True)
+    __pow__, __rpow__ = _operator(power, True), _operator(lambda self, base: power(base, self), True)
+    __and__ = __rand__ = _operator(functions.logical_and)
+    __or__ = __ror__ = _operator(functions.logical_or)
+    __invert__ = _operator(functions.logical_not)
+    __neg__, __abs__ = _operator(Tensor.__neg__), _operator(Tensor.__abs__)
 
-
-def _eval(self: Any, feed_dict: Any = None, session: Any = None) -> Any:
-    """The value in a session, by default the one that is entered."""
-    return present_session(session).run(self, feed_dict)
-
-
-def _eval_variable(self: Any, session: Any = None) -> Any:
-    """The value in a session, by default the one that is entered."""
-    return present_session(session).run(self)
+    @_operator
+    def __getitem__(self, index: Any) -> Tensor:
+        tensor, index = with_clamped(self, index if isinstance(index, tuple) else (index,))
+        return Tensor.__getitem__(tensor, slices_by_sizes(tensor, index))
 
 
-def _run(self: Operation, feed_dict: Any = None, session: Any = None) -> None:
-    """Runs in a session, by default the one that is entered."""
-    present_session(session).run(self, feed_dict)
+# Conversion -------------------------------------------------------------------------------------------
 
 
-def _get_shape(self: Tensor) -> TensorShape:
-    """The sizes, with ``as_list()``."""
-    return TensorShape(self.shape)
+def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
+    """Arguments of a function, or entries of one that is a list: float64 arrays take the dtype of a Tensor of floats.
+
+    Axes, shapes and ids are no arrays of floats, so that what is converted stands for a Tensor.
+    """
+    given = list(arguments)
+    inner = [item for argument in given if isinstance(argument, list | tuple) for item in argument]
+    everywhere = [*given, *inner]
+    if not any(map(_is_double, everywhere)):
+        return given
+    beside = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
+    if beside is None:
+        return given
+
+    def adopt(item: Any) -> Any:
+        if type(item) in (list, tuple):
+            return type(item)([adopt(entry) for entry in item])
+        return adopted(item, beside) if _is_double(item) else item
+
+    return [adopt(item) for item in given]
 
 
-def _set_shape(self: Tensor, shape: Any) -> None:
-    """Checks sizes against those that are known; a Tensor is what it was declared."""
-    TensorShape(self.shape).assert_is_compatible_with(shape)
+def _is_double(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.float64
 
 
-def _op(self: Any) -> Any:
-    """Its operation, which has its name."""
-    name = self.name.removesuffix(":0")
-    inputs = [Tensor(node) for node in self.node.operands] if isinstance(self, Tensor) else []
-    kind = self.node.op if isinstance(self, Tensor) else "VariableV2"
-    return SimpleNamespace(name=name, outputs=[self], inputs=inputs, type=kind, device="", run=lambda *a, **k: None)
+OPERANDS = frozenset({
+    "a", "b", "data", "diagonal", "features", "input", "input_", "input_tensor", "inputs",
+    "params", "t", "tensor", "x", "y",
+})  # fmt: skip
+"""Arguments of TensorFlow's functions that are converted to Tensors; all others are axes, shapes and indices."""
 
 
-def _load(self: Any, value: Any, session: Any = None) -> None:
-    """Sets the variable's value in a session."""
-    present_session(session).set_value(self, array_of(value, f"{self!r} can't be set", self.dtype))
+def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
+    """Python's ints among the operands of a function as constants of int32, where nothing else says their dtype."""
+    if any(_has_dtype(value) for value in operands.values()):
+        return {}
+    return {name: _of_int32(name, value) for name, value in operands.items() if _holds_ints(value)}
 
 
-def _assign(self: Any, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Any:
-    """An operation that sets the variable."""
-    return Assign(self, value, None, name or "Assign")
+def _has_dtype(value: Any) -> bool:
+    """True for arrays, floats and Tensors of numbers, and for lists of them."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_dtype, value))
+    return isinstance(value, np.ndarray | np.generic | float) or (
+        isinstance(value, Tensor) and value.type.dtype != "bool"
+    )
 
 
-def _assign_add(self: Any, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Any:
-    """An operation that adds to the variable."""
-    return Assign(self, delta, np.add, name or "AssignAdd")
+def _holds_ints(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_holds_ints, value))
+    return type(value) is int
 
 
-def _assign_sub(self: Any, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Any:
-    """An operation that subtracts from the variable."""
-    return Assign(self, delta, np.subtract, name or "AssignSub")
+def _of_int32(name: str, value: Any) -> Any:
+    if name == "inputs" and isinstance(value, list | tuple):  # of several operands
+        return [constant(item, "int32") for item in value]
+    return constant(value, "int32")
 
 
-def _read_value(self: Any) -> Any:
-    """The variable as it is once the operations of ``tf.control_dependencies`` have run."""
-    graph = get_default_graph()
-    return graph.following(self, [self]) if graph.collections["control_inputs"] else self
+# Results ----------------------------------------------------------------------------------------------
 
 
-def _consumers(self: Tensor) -> Sequence[Any]:
-    """Not known: a Tensor does not know who reads it."""
-    return ()
+def operation_of(value: Any, kind: str, inputs: Sequence[Any]) -> Any:
+    """What ``op`` of a Tensor or a variable is. kind: its type."""
+    name = value.name.removesuffix(":0")
+    return SimpleNamespace(name=name, outputs=[value], inputs=inputs, type=kind, device="", run=lambda *a, **k: None)
 
 
-def _shape(plain: Callable[[Tensor], Any], tensor: Tensor) -> Any:
-    """TensorFlow's shape for users' lines about Tensors of the current graph; the plain one for all others."""
-    asked_by = str(sys._getframe(1).f_globals.get("__name__"))
-    if asked_by.startswith(PACKAGE) or not of_graph(tensor):
-        return plain(tensor)
-    return TensorShape(plain(tensor))
+def as_tensorflow(nest: Any) -> Any:
+    """A nest with ``TfTensor``s in place of plain Tensors."""
+    if isinstance(nest, TfTensor):
+        return nest
+    if isinstance(nest, Tensor):
+        return TfTensor(nest.node)
+    return map_leaves(as_tensorflow, nest) if isinstance(nest, list | tuple | dict) else nest
 
 
-def extend() -> None:
-    """Gives Tensors, variables and operations these methods."""
-    of_all = {"eval": _eval, "op": property(_op), "get_shape": _get_shape}
-    for name, method in of_all.items():
-        setattr(Tensor, name, method)
-        setattr(ExtraVariable, name, method)
-    setattr(Tensor, "set_shape", _set_shape)  # noqa: B010  (mypy knows no such method)
-    shape = Tensor.shape.fget  # type: ignore[attr-defined]  # of a property, which mypy takes for what it gives
-    setattr(Tensor, "shape", property(partial(_shape, shape)))  # noqa: B010
-    setattr(Tensor, "dtype", property(lambda self: _DTYPES[self.type.dtype]))  # noqa: B010
-    setattr(ExtraVariable, "shape", property(lambda self: TensorShape(self.start.shape)))  # noqa: B010
-    setattr(ExtraVariable, "dtype", property(lambda self: _DTYPES[str(self.start.dtype)]))  # noqa: B010
-    setattr(Tensor, "consumers", _consumers)  # noqa: B010
-    setattr(Tensor, "device", "")  # noqa: B010
-    setattr(Tensor, "graph", property(lambda self: get_default_graph()))  # noqa: B010
-    setattr(Operation, "run", _run)  # noqa: B010
-    setattr(Assign, "eval", _eval)  # noqa: B010
-    for kind in (Variable, ExtraVariable):
-        for name, method in (
-            ("eval", _eval_variable),
-            ("assign", _assign), ("assign_add", _assign_add), ("assign_sub", _assign_sub), ("load", _load),
-            ("initializer", property(lambda self: Initialize([self], "init"))),
-            ("initialized_value", lambda self: self), ("value", lambda self: self),
-            ("read_value", _read_value), ("dtype_base", property(lambda self: self.dtype)),
-        ):  # fmt: skip
-            setattr(kind, name, method)
+def gives_tensors(target: Target) -> Target:
+    """Stands at public functions and methods of ``tf``: the Tensors that they give are ``TfTensor``s."""
 
+    @wraps(target)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        return as_tensorflow(target(*arguments, **keywords))
 
-extend()
-extend_operators()
+    return cast("Target", api(call))

@@ -1,19 +1,83 @@
-"""Variables: Tensors that have a value in each session, and what an optimizer keeps beside them."""
+"""Variables: Tensors that have a value in each session, what an optimizer keeps beside them, and what sets them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...declare.initializers import draw
 from ...declare.parameters import ParameterSpec, parameter_node
-from ...declare.tensor import Tensor, declared
-from ...support.errors import DtypeError
+from ...declare.tensor import Tensor, constant, declared
+from ...support.arguments import array_of
+from ...support.errors import DtypeError, ShapeError, shown
+from .graph import Graph, get_default_graph, present_session
+from .names import DType
+from .operations import Operation
+from .shapes import TensorShape
+from .tensors import DTYPES, TfTensor, operation_of
 
 
-class Variable(Tensor):
+class Settable:
+    """What variables share: their operations, and how they are set."""
+
+    __slots__ = ()
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype, with ``as_numpy_dtype`` and others."""
+        raise NotImplementedError
+
+    def eval(self, session: Any = None) -> Any:
+        """The value in a session, by default the one that is entered."""
+        return present_session(session).run(self)
+
+    def load(self, value: Any, session: Any = None) -> None:
+        """Sets the variable's value in a session."""
+        present_session(session).set_value(self, array_of(value, f"{self!r} can't be set", self.dtype))
+
+    def assign(
+        self, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
+    ) -> Assign:  # fmt: skip
+        """An operation that sets the variable."""
+        return Assign(self, value, None, name or "Assign")
+
+    def assign_add(
+        self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
+    ) -> Assign:  # fmt: skip
+        """An operation that adds to the variable."""
+        return Assign(self, delta, np.add, name or "AssignAdd")
+
+    def assign_sub(
+        self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
+    ) -> Assign:  # fmt: skip
+        """An operation that subtracts from the variable."""
+        return Assign(self, delta, np.subtract, name or "AssignSub")
+
+    @property
+    def initializer(self) -> Initialize:
+        """An operation that gives the variable its initial value."""
+        return Initialize([self], "init")
+
+    def initialized_value(self) -> Any:
+        """The variable itself."""
+        return self
+
+    value = initialized_value
+
+    def read_value(self) -> Any:
+        """The variable as it is once the operations of ``tf.control_dependencies`` have run."""
+        graph = get_default_graph()
+        return graph.following(self, [self]) if graph.collections["control_inputs"] else self
+
+    @property
+    def dtype_base(self) -> Any:
+        """The dtype."""
+        return self.dtype
+
+
+class Variable(TfTensor, Settable):
     """``tf.Variable``: a parameter of the graph in which it was declared, by TensorFlow's name.
 
     full: the name without ``:0``. initial: the Tensor whose value a session begins with; None where the parameter's
@@ -22,6 +86,7 @@ class Variable(Tensor):
 
     __slots__ = ("_full", "_initial")
 
+    eval = Settable.eval  # type: ignore[assignment]  # which takes no feeds in TensorFlow either
     _full: str
     _initial: Tensor | None
 
@@ -68,7 +133,7 @@ class Variable(Tensor):
         return f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype}>"
 
 
-class ExtraVariable:
+class ExtraVariable(Settable):
     """A variable that no graph computes with, such as a slot of an optimizer: it can be read, written, saved.
 
     read, write: its value, in the session whose turn it is.
@@ -88,12 +153,20 @@ class ExtraVariable:
         return f"{self.full}:0"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.start.shape
+    def shape(self) -> TensorShape:
+        return TensorShape(self.start.shape)
+
+    def get_shape(self) -> TensorShape:
+        return self.shape
 
     @property
-    def dtype(self) -> str:
-        return str(self.start.dtype)
+    def dtype(self) -> DType:
+        return DTYPES[str(self.start.dtype)]
+
+    @property
+    def op(self) -> Any:
+        """Its operation, which has its name."""
+        return operation_of(self, "VariableV2", [])
 
     def drawn(self, seed: int) -> np.ndarray:
         """The initial value."""
@@ -106,3 +179,61 @@ class ExtraVariable:
         raise DtypeError(f"{self!r} belongs to an optimizer; fetch it with session.run, and compute in NumPy")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
+
+
+Graph.variable_of = Variable.of
+
+# What sets them -----------------------------------------------------------------------------------------
+
+
+def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
+    """Parameters that variables are."""
+    return [item.spec for item in variables if isinstance(item, Variable)]
+
+
+class Initialize(Operation):
+    """Gives variables their initial values, each on what those before it have."""
+
+    def __init__(self, variables: Sequence[Any], name: str) -> None:
+        self.variables = list(variables)
+        super().__init__(name)
+
+    def writes(self) -> list[ParameterSpec]:
+        return specs_of(self.variables)
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        session.initialize(self.variables)
+
+
+class Assign(Operation):
+    """Sets a variable. change: of the present value and the one that is given."""
+
+    def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
+        if not isinstance(ref, Variable | ExtraVariable):
+            raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
+        kind = ref.dtype
+        self.ref, self.change = ref, change
+        self.value = (
+            value if isinstance(value, Tensor) else constant(array_of(value, f"{ref!r} can't be set", kind), kind)
+        )
+        shape = tuple(ref.shape)
+        known = all(isinstance(size, int) for size in self.value.shape)
+        if self.value.dtype != kind or (known and self.value.shape != shape):
+            raise ShapeError(f"{ref!r} can't be set to {self.value!r}")
+        super().__init__(name)
+
+    def needs(self) -> list[Tensor]:
+        return [self.value]
+
+    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
+        """The value in a session, by default the one that is entered."""
+        return present_session(session).run(self, feed_dict)
+
+    def writes(self) -> list[ParameterSpec]:
+        return specs_of([self.ref])
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
+        new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
+        session.set_value(self.ref, np.asarray(new, self.ref.dtype))
+        found: np.ndarray = session.value(self.ref)
+        return found

@@ -17,10 +17,11 @@ from ...support.arguments import array_of, checked_name
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from .graph import GraphKeys, get_default_graph
 from .names import dtype_name, initializer_from
-from .operations import Assign, Group, Initialize, Operation
+from .operations import Group, Operation
 from .scopes import AUTO_REUSE, present_scope
 from .sizes import sizes_in
-from .variable import ExtraVariable
+from .tensors import as_tensorflow
+from .variable import Assign, ExtraVariable, Initialize
 from .variable import Variable as GraphVariable
 
 
@@ -149,7 +150,7 @@ def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
         return
     if not callable(penalty):
         raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
-    loss = taking(penalty, "a regularizer", "variable", where=where)(made)
+    loss = taking(penalty, "a regularizer", "variable", where=where)(as_tensorflow(made))
     if loss is not None:
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 

@@ -11,12 +11,12 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
-from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
+from ..core.tensors import gives_tensors
 from .loop import Function, as_value, branch, called, fits
 
 
-@api
+@gives_tensors
 def cond(
     pred: Any, true_fn: Function | None = None, false_fn: Function | None = None, strict: bool = False,
     name: str | None = None, fn1: Function | None = None, fn2: Function | None = None,
@@ -33,7 +33,7 @@ def cond(
     return _chosen(truth, one, other, "tf.cond", strict)
 
 
-@api
+@gives_tensors
 def case(
     pred_fn_pairs: Any, default: Function | None = None, exclusive: bool = False, strict: bool = False,
     name: str = "case",
@@ -55,7 +55,7 @@ def case(
     return found
 
 
-@api
+@gives_tensors
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
     """What the function of a number gives, or ``default``, or the last function; all are computed."""
     given = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns

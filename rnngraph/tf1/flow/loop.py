@@ -21,6 +21,7 @@ from ..core.branch import Branch
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import Operation
+from ..core.tensors import TfTensor
 from ..ops.functions import constant as tf_constant
 
 
@@ -56,7 +57,7 @@ class Loop:
 
     def formal(self, label: str, kind: TensorType) -> Tensor:
         """A name in the step."""
-        return Tensor(make("input", where=self.where, type=kind, label=label, body=True))
+        return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
         """What a step reads of a sequence [steps, …]."""

@@ -15,6 +15,7 @@ from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import dtype_name
 from ..core.sizes import anchored, size_tensor, sizes_in
+from ..core.tensors import gives_tensors
 from ..ops.functions import constant as tf_constant
 from .loop import fits
 
@@ -127,7 +128,7 @@ class TensorArray:
 
     # One entry -------------------------------------------------------------------------------------
 
-    @api
+    @gives_tensors
     def read(self, index: Any, name: str | None = None) -> Tensor:
         """An entry by its number, an int or a scalar Tensor."""
         number = self._number(index)
@@ -199,7 +200,7 @@ class TensorArray:
 
     # All entries -----------------------------------------------------------------------------------
 
-    @api
+    @gives_tensors
     def stack(self, name: str | None = None) -> Tensor:
         """All entries along a new first axis; those that were not written are zeros."""
         held = self.entries
@@ -224,7 +225,7 @@ class TensorArray:
             raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with an axis of entries, not {array!r}")
         return self.with_entries(Entries(array), array.type.shape[0])
 
-    @api
+    @gives_tensors
     def gather(self, indices: Any, name: str | None = None) -> Tensor:
         """Entries by their numbers, along a new first axis."""
         return functions.gather(self.stack(), indices)
@@ -241,7 +242,7 @@ class TensorArray:
             made = made.write(number, array[place])
         return made
 
-    @api
+    @gives_tensors
     def concat(self, name: str | None = None) -> Tensor:
         """All entries along their own first axis."""
         array = self.stack()

@@ -24,6 +24,7 @@ from ..core.errors import InvalidArgumentError
 from ..core.graph import Derived, get_default_graph
 from ..core.names import Namespace, dtype_name
 from ..core.operations import Operation
+from ..core.tensors import as_tensorflow, gives_tensors
 from ..ops.functions import constant
 from ..ops.inputs import placeholder
 
@@ -123,7 +124,7 @@ class SparseTensor(Sparse):
         """A Tensor that is made of the parts when these are fed."""
         if all(item.node.op == "constant" for item in self.parts):
             return constant(function([item.node["value"] for item in self.parts]), dtype)
-        made = fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True)
+        made: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
         graph = get_default_graph()
         graph.place(made, None)
         graph.derived[made.node] = Derived(self.full, [item.node for item in self.parts], function)
@@ -192,7 +193,7 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     return SparseTensor(indices, values, dense_shape, base)
 
 
-@api
+@gives_tensors
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
 ) -> Any:

@@ -12,7 +12,7 @@ from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import FLOATS
 from ...support.errors import ShapeError, shown
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.operations import Assign
+from ..core.variable import Assign
 from ..core.variables import Variable
 
 Measure = tuple[Tensor, Tensor]

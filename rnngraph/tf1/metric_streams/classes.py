@@ -7,14 +7,14 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
-from ...support.api_guard import api
 from ..core.scopes import name_scope
+from ..core.tensors import gives_tensors
 from ..ops.selection import confusion_matrix
 from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
 from .means import averaged
 
 
-@api
+@gives_tensors
 def accuracy(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -51,7 +51,7 @@ def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Meas
 
     count.__name__ = count.__qualname__ = title
     count.__doc__ = doc
-    return api(count)
+    return gives_tensors(count)
 
 
 true_positives = _count((True, True), "true_positives", "How often the label and the prediction are other than 0.")
@@ -60,7 +60,7 @@ false_negatives = _count((True, False), "false_negatives", "How often the label 
 true_negatives = _count((False, False), "true_negatives", "How often the label and the prediction are 0.")
 
 
-@api
+@gives_tensors
 def precision(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -72,7 +72,7 @@ def precision(
         return measure([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
 
 
-@api
+@gives_tensors
 def recall(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -87,7 +87,7 @@ def recall(
 # Several classes -----------------------------------------------------------------------------------
 
 
-@api
+@gives_tensors
 def mean_per_class_accuracy(
     labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -109,7 +109,7 @@ def mean_per_class_accuracy(
         )  # fmt: skip
 
 
-@api
+@gives_tensors
 def mean_iou(
     labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,

@@ -6,8 +6,8 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
-from ...support.api_guard import api
 from ..core.scopes import name_scope
+from ..core.tensors import gives_tensors
 from .accumulating import Measure, alike, floats, measure, ratio, then, total, weighted
 
 
@@ -19,7 +19,7 @@ def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -
         return measure(totals, ratio, metrics, updates)
 
 
-@api
+@gives_tensors
 def mean(
     values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
     name: str | None = None,
@@ -28,7 +28,7 @@ def mean(
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 
-@api
+@gives_tensors
 def mean_tensor(
     values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
     name: str | None = None,
@@ -40,7 +40,7 @@ def mean_tensor(
         return measure(totals, ratio, metrics_collections, updates_collections)
 
 
-@api
+@gives_tensors
 def percentage_below(
     values: Any, threshold: float, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -51,7 +51,7 @@ def percentage_below(
     return averaged(below, weights, metrics_collections, updates_collections, title)
 
 
-@api
+@gives_tensors
 def mean_absolute_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -61,7 +61,7 @@ def mean_absolute_error(
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
 
 
-@api
+@gives_tensors
 def mean_squared_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -71,7 +71,7 @@ def mean_squared_error(
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
 
 
-@api
+@gives_tensors
 def root_mean_squared_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -82,7 +82,7 @@ def root_mean_squared_error(
     return then(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
 
 
-@api
+@gives_tensors
 def mean_relative_error(
     labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -95,7 +95,7 @@ def mean_relative_error(
     return averaged(found, weights, metrics_collections, updates_collections, name or "mean_relative_error")
 
 
-@api
+@gives_tensors
 def mean_cosine_distance(
     labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, constant
-from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, shown
 from ..core.scopes import name_scope
+from ..core.tensors import gives_tensors
 from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
 
 _MARGIN = 1e-7
@@ -44,7 +44,7 @@ def _spread(count: int) -> list[float]:
     return [-_MARGIN, *((place + 1) / (number - 1) for place in range(number - 2)), 1.0 + _MARGIN]
 
 
-@api
+@gives_tensors
 def auc(
     labels: Any, predictions: Any, weights: Any = None, num_thresholds: int = 200, metrics_collections: Any = None,
     updates_collections: Any = None, curve: str = "ROC", name: str | None = None,
@@ -89,7 +89,7 @@ def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
     return functions.reduce_sum(ratio(slope * (hits + begins * functions.log(steps)), tp[1:] + fn[1:]))
 
 
-@api
+@gives_tensors
 def precision_at_thresholds(
     labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
@@ -100,7 +100,7 @@ def precision_at_thresholds(
         return measure(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
 
 
-@api
+@gives_tensors
 def recall_at_thresholds(
     labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
-from ...declare.cells.wrappers import MultiRNNCell
 from ..cells.subclassing import RNNCell
 from ..core.names import missing as _missing
 from ..ops.recurrent.cells import (
@@ -14,6 +13,7 @@ from ..ops.recurrent.cells import (
     DropoutWrapper,
     GRUCell,
     LSTMCell,
+    MultiRNNCell,
     ResidualWrapper,
 )
 

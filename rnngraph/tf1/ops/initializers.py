@@ -19,6 +19,7 @@ from ...declare.initializers import Initializer, fans
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
 from ..core.names import dtype_name
+from ..core.tensors import gives_tensors
 from .random import fixed_sizes, started
 
 Maker = TypeVar("Maker", bound=Callable[..., Initializer])
@@ -30,7 +31,7 @@ class Start:
 
     initializer: Initializer
 
-    @api
+    @gives_tensors
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
         """A Tensor; an array where the second argument is a generator, as ``rg`` asks."""
         if isinstance(dtype, np.random.Generator):

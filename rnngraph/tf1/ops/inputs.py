@@ -21,6 +21,7 @@ from ..cells.variables import both_ways, driver_scope
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import behind
+from ..core.tensors import as_tensorflow
 from .functions import constant
 
 
@@ -50,7 +51,9 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
     if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
-    made = fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
+    made: Tensor = as_tensorflow(
+        fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
+    )
     get_default_graph().place(made, name)
     return made
 

@@ -18,6 +18,7 @@ from ..core.graph import get_default_graph
 from ..core.names import refuse
 from ..core.operations import behind, operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import array_initializer
 from .batch_norms import batch_normalized
 from .functions import dropout, relu, reshape
@@ -26,7 +27,7 @@ from .regularizers import penalize_all
 _PENALTY = "add the penalty to the loss"
 
 
-@api
+@gives_tensors
 def dense(
     inputs: Tensor, units: int, activation: Activation = None, use_bias: bool = True,
     kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
@@ -75,7 +76,7 @@ class Dense:
         """The name of its scope."""
         return self._name or "dense"
 
-    @api
+    @gives_tensors
     def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
         """activation(inputs kernel + bias) on the last axis."""
         first = self._scope is None
@@ -109,7 +110,7 @@ class Dense:
         return self.variables[1] if self.use_bias else None
 
 
-@api
+@gives_tensors
 def fully_connected(
     inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,
     normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
@@ -227,7 +228,7 @@ def _lower(padding: Any) -> Any:
     return padding.lower() if isinstance(padding, str) else padding
 
 
-@api
+@gives_tensors
 def batch_normalization(
     inputs: Tensor, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
     scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
@@ -265,7 +266,7 @@ def _single(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
-@api
+@gives_tensors
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions import losses
-from ...declare.functions.same_shape import check_same_shape
+from ...declare.functions.matching import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
 from ...support.api_guard import api
@@ -16,6 +16,7 @@ from ...support.errors import ArgumentError, ShapeError
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.names import Namespace
 from ..core.operations import operation
+from ..core.tensors import gives_tensors
 from .shapes import add_n
 
 NONE, SUM = "none", "weighted_sum"
@@ -276,26 +277,26 @@ def add_loss(loss: Tensor, loss_collection: str = GraphKeys.LOSSES) -> None:
     get_default_graph().collections[str(loss_collection)].append(loss)
 
 
-@api
+@gives_tensors
 def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES) -> list[Tensor]:
     """The losses that ``tf.losses`` made in the graph."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
-@api
+@gives_tensors
 def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
     """The penalties of variables in the graph."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 
 
-@api
+@gives_tensors
 def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
     """Their sum."""
     found = get_regularization_losses(scope)
     return add_n(found) if found else make_constant(0.0, "float32")
 
 
-@api
+@gives_tensors
 def get_total_loss(add_regularization_losses: bool = True, name: str = "total_loss") -> Tensor:
     """The sum of all losses of the graph."""
     found = get_losses() + (get_regularization_losses() if add_regularization_losses else [])

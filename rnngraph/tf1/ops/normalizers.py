@@ -10,12 +10,12 @@ from ...declare.cells.basic import Activation
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, constant
 from ...ir.types import FLOATS
-from ...support.api_guard import api
 from ...support.arguments import check_positive, flag
 from ...support.errors import ArgumentError, ShapeError
 from ..core.graph import GraphKeys
 from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope, variable_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from .batch_norms import batch_normalized
 from .functions import dropout as drop
@@ -25,7 +25,7 @@ from .layers import activated
 _TRAINED = "use tf.get_variable(…, trainable=False)"
 
 
-@api
+@gives_tensors
 def layer_norm(
     inputs: Tensor, center: bool = True, scale: bool = True, activation_fn: Activation = None, reuse: Any = None,
     variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
@@ -53,7 +53,7 @@ def layer_norm(
     return activated(found if beta is None else found + beta, activation_fn)
 
 
-@api
+@gives_tensors
 def batch_norm(
     inputs: Tensor, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001,
     activation_fn: Activation = None, param_initializers: Any = None, param_regularizers: Any = None,
@@ -91,7 +91,7 @@ def _unless(value: Any, usual: Any) -> Any:
     return None if value == usual else value
 
 
-@api
+@gives_tensors
 def embed_sequence(
     ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False,
     initializer: Any = None, regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
@@ -106,7 +106,7 @@ def embed_sequence(
     return embedding_lookup(table, ids)
 
 
-@api
+@gives_tensors
 def dropout(
     inputs: Tensor, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True,
     outputs_collections: Any = None, scope: Any = None, seed: int | None = None,
@@ -117,7 +117,7 @@ def dropout(
     return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)
 
 
-@api
+@gives_tensors
 def one_hot_encoding(
     labels: Any, num_classes: int | None = None, on_value: float = 1.0, off_value: float = 0.0,
     outputs_collections: Any = None, scope: Any = None,
@@ -129,7 +129,7 @@ def one_hot_encoding(
     return functions.where(hit, constant(np.full((), on_value), "float32"), constant(np.full((), off_value), "float32"))
 
 
-@api
+@gives_tensors
 def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Tensor:
     """Entries over their euclidean norm along an axis."""
     check_positive("epsilon", epsilon)
@@ -138,7 +138,7 @@ def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None
     return x / functions.sqrt(squares + epsilon)
 
 
-@api
+@gives_tensors
 def bias_add(
     inputs: Tensor, activation_fn: Activation = None, initializer: Any = "zeros", regularizer: Any = None,
     reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,

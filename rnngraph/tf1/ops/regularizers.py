@@ -14,6 +14,7 @@ from ...support.arguments import check_within
 from ...support.errors import DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import present_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import penalize
 from .shapes import add_n, l2_loss
 
@@ -67,7 +68,7 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any =
     return penalty
 
 
-@api
+@gives_tensors
 def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] | None = None) -> Tensor:
     """The sum of the penalties of variables, also collected."""
     graph = get_default_graph()

@@ -10,10 +10,10 @@ from ...declare.cell import Cell, check_cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
-from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, name_scope, variable_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from ..ops.functions import argmax, embedding_lookup
 from ..ops.initializers import random_uniform_initializer
@@ -44,7 +44,7 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
     return following
 
 
-@api
+@gives_tensors
 def rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, loop_function: Next = None, scope: Any = None
 ) -> Decoded:
@@ -66,7 +66,7 @@ def rnn_decoder(
     return outputs, state
 
 
-@api
+@gives_tensors
 def basic_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, dtype: Any = "float32", scope: Any = None
 ) -> Decoded:
@@ -76,7 +76,7 @@ def basic_rnn_seq2seq(
         return rnn_decoder(decoder_inputs, state, cell)
 
 
-@api
+@gives_tensors
 def tied_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, loop_function: Next = None, dtype: Any = "float32",
     scope: Any = None,
@@ -89,7 +89,7 @@ def tied_rnn_seq2seq(
         return rnn_decoder(decoder_inputs, state, cell, loop_function, name)
 
 
-@api
+@gives_tensors
 def embedding_rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, num_symbols: int, embedding_size: int,
     output_projection: Any = None, feed_previous: bool = False, update_embedding_for_previous: bool = True,
@@ -116,7 +116,7 @@ def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> D
     return outputs, state
 
 
-@api
+@gives_tensors
 def embedding_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
     embedding_size: int, output_projection: Any = None, feed_previous: Any = False, dtype: Any = None,
@@ -138,7 +138,7 @@ def embedding_rnn_seq2seq(
         return chosen(feed_previous, decode)
 
 
-@api
+@gives_tensors
 def embedding_tied_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_symbols: int, embedding_size: int,
     num_decoder_symbols: int | None = None, output_projection: Any = None, feed_previous: Any = False,
@@ -182,7 +182,7 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
     return outputs, state
 
 
-@api
+@gives_tensors
 def model_with_buckets(
     encoder_inputs: Steps, decoder_inputs: Steps, targets: Steps, weights: Steps, buckets: Sequence[tuple[int, int]],
     seq2seq: Callable[[Steps, Steps], Decoded], softmax_loss_function: Loss = None, per_example_loss: bool = False,

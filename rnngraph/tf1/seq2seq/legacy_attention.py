@@ -9,11 +9,11 @@ from ...declare.cell import Cell, check_cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.tensor import Tensor
-from ...support.api_guard import api
 from ...support.errors import ArgumentError, ShapeError
 from ..cells.subclassing import RNNCell
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reduce_sum, reshape, softmax, tanh, zeros
 from ..ops.initializers import zeros_initializer
@@ -76,7 +76,7 @@ class _Attending(RNNCell):
     def output_size(self) -> int:
         return self._width
 
-    def __call__(self, inputs: Tensor, state: Any, scope: Any = None) -> tuple[Tensor, Any]:
+    def __call__(self, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
         before, contexts = state
         output, after = self._cell(_linear([inputs, *contexts], inputs.width), before)
         with variable_scope(get_variable_scope(), reuse=True if self._has_attended else None):
@@ -85,7 +85,7 @@ class _Attending(RNNCell):
             return _linear([output, *contexts], self._width), (after, contexts)
 
 
-@api
+@gives_tensors
 def attention_decoder(
     decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, output_size: int | None = None,
     num_heads: int = 1, loop_function: Next = None, dtype: Any = None, scope: Any = None,
@@ -124,7 +124,7 @@ def attention_decoder(
     return outputs, state[0]
 
 
-@api
+@gives_tensors
 def embedding_attention_decoder(
     decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, num_symbols: int,
     embedding_size: int, num_heads: int = 1, output_size: int | None = None, output_projection: Any = None,
@@ -144,7 +144,7 @@ def embedding_attention_decoder(
         )  # fmt: skip
 
 
-@api
+@gives_tensors
 def embedding_attention_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
     embedding_size: int, num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False,

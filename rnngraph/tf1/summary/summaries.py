@@ -15,9 +15,8 @@ from ...support.api_guard import api
 from ...support.arguments import array_of, whole_number
 from ...support.errors import DtypeError, ShapeError, shown
 from ..core.errors import InvalidArgumentError
-from ..core.graph import GraphKeys, get_default_graph
+from ..core.graph import GraphKeys, get_default_graph, present_session
 from ..core.operations import Operation
-from ..core.session import present_session
 from .drawing import png
 from .messages import HistogramProto, Image, PluginData, Shape, Size, Summary, SummaryMetadata, Text, Value
 

@@ -14,8 +14,8 @@ from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.operations import Operation, specs_of
-from ..core.variable import Variable
+from ..core.operations import Operation
+from ..core.variable import Variable, specs_of
 from ..core.variables import added_variable
 
 

@@ -25,6 +25,7 @@ from ..core.elementwise import maximum, minimum
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram, Values
 from ..core.rolling.rolled import Rolled
+from ..core.tensors import TfTensor, gives_tensors
 
 FOUND = "found/"
 
@@ -137,7 +138,7 @@ class GradientProgram(FetchProgram):
 # Declaring -------------------------------------------------------------------------------------------
 
 
-@api
+@gives_tensors
 def gradients(
     ys: Any, xs: Any, grad_ys: Any = None, name: str = "gradients", colocate_gradients_with_ops: bool = False,
     gate_gradients: Any = False, aggregation_method: Any = None, stop_gradients: Any = None,
@@ -171,7 +172,7 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
-        graph.plans[key] = Tensor(make(
+        graph.plans[key] = TfTensor(make(
             "input", where=user_line(), name="gradient", type=target.tensor, label="gradient",
             serial=next(declared), unnamed=True, gradient=Derivative(loss, target),
         ))  # fmt: skip
@@ -289,7 +290,7 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
     return total
 
 
-@api
+@gives_tensors
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
     """The norm of all Tensors together."""
     total: Any = None
@@ -312,7 +313,7 @@ class AggregationMethod:
     EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2
 
 
-@api
+@gives_tensors
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
@@ -324,7 +325,7 @@ def clip_by_global_norm(
     return clipped, norm
 
 
-@api
+@gives_tensors
 def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """A Tensor made smaller where its norm is above ``clip_norm``."""
     t = as_tensor(t)

@@ -9,10 +9,11 @@ import numpy as np
 
 from ...declare.initializers import Constant
 from ...declare.tensor import Tensor, build
-from ...support.api_guard import api, taking
+from ...support.api_guard import taking
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import variable_scope
+from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from ..summary.summaries import scalar
 from .gradients import clip_by_global_norm, global_norm
@@ -37,7 +38,7 @@ OPTIMIZER_CLS_NAMES: dict[str, Callable[..., Optimizer]] = {
 OPTIMIZER_SUMMARIES = ("learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm")
 
 
-@api
+@gives_tensors
 def optimize_loss(
     loss: Tensor, global_step: Any, learning_rate: Any, optimizer: Any, gradient_noise_scale: Any = None,
     gradient_multipliers: Any = None, clip_gradients: Any = None, learning_rate_decay_fn: Any = None,

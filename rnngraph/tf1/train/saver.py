@@ -16,8 +16,7 @@ from ...storage.atomic_file import as_path
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
 from ..core.errors import InvalidArgumentError, NotFoundError
-from ..core.graph import get_default_graph
-from ..core.session import present_session
+from ..core.graph import get_default_graph, present_session
 from ..core.variable import ExtraVariable, Variable
 from .checkpoints import checkpoint_exists, get_checkpoint_state, update_checkpoint_state
 

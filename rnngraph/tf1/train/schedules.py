@@ -13,8 +13,8 @@ from ...declare.functions.elementary.powers import power
 from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
-from ..core.graph import GraphKeys, graph_of
-from ..core.session import present_session
+from ..core.graph import GraphKeys, graph_of, present_session
+from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 
 
@@ -87,7 +87,7 @@ def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> 
     return rate, _floor(passed) if staircase else passed
 
 
-@api
+@gives_tensors
 def exponential_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
@@ -97,7 +97,7 @@ def exponential_decay(
     return rate * _power(decay_rate, passed)
 
 
-@api
+@gives_tensors
 def natural_exp_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
@@ -107,7 +107,7 @@ def natural_exp_decay(
     return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
 
 
-@api
+@gives_tensors
 def inverse_time_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
@@ -117,7 +117,7 @@ def inverse_time_decay(
     return rate / (1.0 + passed * _like(decay_rate, rate))
 
 
-@api
+@gives_tensors
 def polynomial_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, end_learning_rate: float = 0.0001, power: float = 1.0,
     cycle: bool = False, name: str | None = None,
@@ -135,7 +135,7 @@ def _whole_power(x: Tensor, exponent: float) -> Tensor:
     return x if exponent == 1 else power(x, exponent)
 
 
-@api
+@gives_tensors
 def cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, alpha: float = 0.0, name: str | None = None
 ) -> Tensor:
@@ -145,7 +145,7 @@ def cosine_decay(
     return rate * (wave * (1.0 - alpha) + alpha)
 
 
-@api
+@gives_tensors
 def piecewise_constant(x: Any, boundaries: Sequence[Any], values: Sequence[Any], name: str | None = None) -> Tensor:
     """The first of ``values`` up to and with the first boundary, and so on."""
     if len(values) != len(boundaries) + 1:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ....support.api_guard import api
-from ...tensor import Tensor, as_tensor
+from ...tensor import Tensor, as_tensor, floats
 from ..basic import abs, clip, equal, exp, expm1, log, log1p, sign, sqrt, where
 
 _MAX_EXPONENT = {"float32": 80.0, "float64": 700.0}
@@ -18,7 +18,7 @@ _SQUARED = {"float32": 2.0**14, "float64": 2.0**28}
 @api
 def sinh(x: Any) -> Tensor:
     """Hyperbolic sine, elementwise; accurate near 0, to 4 units in the last place."""
-    x = as_tensor(x)
+    x = floats(x, "sinh")
     near = _near(x)
     return where(_is_near(x), (expm1(near) - expm1(-near)) * 0.5, _half_exp(x) - _half_exp(-x))
 
@@ -29,7 +29,7 @@ def cosh(x: Any) -> Tensor:
 
     With p = exp(|x|) - 1 it is 1 + p² / (2 + 2p), whose derivative is accurate near 0.
     """
-    x = as_tensor(x)
+    x = floats(x, "cosh")
     grown = expm1(abs(_near(x)))
     return where(_is_near(x), grown * (grown / (grown * 2.0 + 2.0)) + 1.0, _half_exp(abs(x)))
 
@@ -53,7 +53,7 @@ def _half_exp(x: Tensor) -> Tensor:
 @api
 def asinh(x: Any) -> Tensor:
     """Inverse hyperbolic sine, elementwise; accurate near 0, to 4 units in the last place."""
-    x = as_tensor(x)
+    x = floats(x, "asinh")
     magnitude = abs(x)
     is_large = magnitude > _SQUARED[x.dtype]
     near = where(is_large, 1.0, magnitude)
@@ -65,7 +65,7 @@ def asinh(x: Any) -> Tensor:
 @api
 def acosh(x: Any) -> Tensor:
     """Inverse hyperbolic cosine, elementwise, of numbers from 1 on, else NaN; to 4 units in the last place."""
-    x = as_tensor(x)
+    x = floats(x, "acosh")
     is_large = x > _SQUARED[x.dtype]
     beyond = where(is_large, 1.0, x - 1.0)
     small = log1p(beyond + sqrt(beyond) * sqrt(beyond + 2.0))

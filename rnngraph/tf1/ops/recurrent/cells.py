@@ -16,11 +16,12 @@ from ....declare.tensor import Tensor
 from ....declare.trace import States
 from ....support.api_guard import taking
 from ....support.errors import ArgumentError, DtypeError
-from ...cells.calls import within_step
+from ...cells.calls import TfCell, within_step
 from ...cells.variables import checked_reuse, reusing
 from ...core.graph import get_default_graph
 from ...core.names import dtype_name, refuse
 from ...core.scopes import present_scope
+from ...core.tensors import as_tensorflow
 from ...core.variables import array_initializer
 
 
@@ -38,7 +39,7 @@ class _Initialized(Scope):
         return super().bias(name, shape, self._bias or initializer)
 
 
-class TensorFlowCell(Cell):
+class TensorFlowCell(TfCell):
     """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers.
 
     A subclass of a program's own may give ``call(inputs, state)``, which may call this one's.
@@ -62,7 +63,7 @@ class TensorFlowCell(Cell):
         if type(self).call is TensorFlowCell.call:
             return self._core(p, x, state)
         with within_step(p, p._path):
-            output, new = self.call(x, pack(public(self), flatten(state)))
+            output, new = self.call(*as_tensorflow((x, pack(public(self), flatten(state)))))
         return output, new
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -183,7 +184,15 @@ class GRUCell(TensorFlowCell, cells.GRUCell):
         self.take(reuse, name, dtype, kernel_initializer, bias_initializer)
 
 
-class DropoutWrapper(wrappers.DropoutWrapper):
+class MultiRNNCell(TfCell, wrappers.MultiRNNCell):
+    """``rg.MultiRNNCell``, called step by step too."""
+
+
+class HighwayWrapper(TfCell, wrappers.HighwayWrapper):
+    """``rg.HighwayWrapper``, called step by step too."""
+
+
+class DropoutWrapper(TfCell, wrappers.DropoutWrapper):
     """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are found without being given."""
 
     def __init__(
@@ -213,7 +222,7 @@ class DropoutWrapper(wrappers.DropoutWrapper):
         )
 
 
-class ResidualWrapper(wrappers.ResidualWrapper):
+class ResidualWrapper(TfCell, wrappers.ResidualWrapper):
     """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: of (input, output), instead of their sum."""
 
     def __init__(self, cell: Cell, residual_fn: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:

@@ -10,6 +10,7 @@ from ....declare.cells.basic import Activation
 from ....declare.functions.basic import stop_gradient
 from ....declare.functions.randomness import KeepProb
 from ....declare.tensor import Tensor
+from ...cells.calls import TfCell
 from ...cells.variables import checked_reuse, reusing
 from .cells import GRUCell, LSTMCell, TensorFlowCell, refuse_shards, tanh_for_none
 
@@ -193,7 +194,7 @@ class CFNCell(TensorFlowCell, gated_variants.CFNCell):
         self.take(None, name, dtype)
 
 
-class InputProjectionWrapper(projections.InputProjectionWrapper):
+class InputProjectionWrapper(TfCell, projections.InputProjectionWrapper):
     """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` is found without being given."""
 
     def __init__(
@@ -212,7 +213,7 @@ class InputProjectionWrapper(projections.InputProjectionWrapper):
             return super().projected(p, x)
 
 
-class OutputProjectionWrapper(projections.OutputProjectionWrapper):
+class OutputProjectionWrapper(TfCell, projections.OutputProjectionWrapper):
     """``rg.OutputProjectionWrapper`` with TensorFlow's arguments."""
 
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None, reuse: bool | None = None) -> None:

@@ -11,6 +11,7 @@ from ....declare.seq2seq import attention
 from ....declare.tensor import Tensor
 from ....support.api_guard import api
 from ....support.errors import NotOfferedError
+from ...cells.calls import TfCell
 from ...core.graph import get_default_graph
 from ...core.names import dtype_name, refuse
 from ...core.scopes import layer_scope
@@ -74,7 +75,7 @@ class LuongAttention(_Mechanism, attention.LuongAttention):
         self._take(probability_fn, score_mask_value, dtype, memory)
 
 
-class AttentionWrapper(attention.AttentionWrapper):
+class AttentionWrapper(TfCell, attention.AttentionWrapper):
     """``rg.AttentionWrapper`` with TensorFlow's arguments. ``name`` replaces ``attention_wrapper`` in names."""
 
     def __init__(

@@ -1,12 +1,14 @@
-"""Tensors whose entries belong together one by one: neither is repeated for the other, as operators would repeat it."""
+"""Tensors whose shapes must match: labels and predictions, which are never repeated; rows; matrices of a product."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...ir.types import INTEGERS, Dim, Shape
+from ...ir.type_rules import broadcast_shapes
+from ...ir.types import INTEGERS, Dim, Shape, meet_declared
 from ...support.errors import DtypeError, ShapeError
-from ..tensor import Tensor, as_tensor, build, like
+from ..public_types import public_type
+from ..tensor import UFUNCS, Tensor, as_tensor, build, like, pair
 
 
 def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
@@ -72,3 +74,38 @@ def _fitted(x: Tensor, other: Shape) -> Tensor:
     """x, of which a call finds that an axis of 1 meets no other size, and an open one no 1."""
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
+
+
+# Products of matrices -----------------------------------------------------------------------------------
+
+
+def matrix_product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product. Leading axes are aligned as ``numpy.matmul`` does: those of 1 are repeated, as are those that
+    one side lacks.
+    """
+    rows, columns = a.type.shape, b.type.shape
+    if len(columns) <= 2 or not rows:
+        return build("matmul", a, b)
+    if len(rows) >= len(columns) and all(dim == 1 for dim in columns[:-2]):
+        return build("matmul", a, build("reshape", b, shape=columns[-2:]))
+    try:
+        leading = broadcast_shapes([rows[:-2], columns[:-2]], meet_declared)
+    except ValueError as error:
+        kinds = f"{public_type(a.type)} and {public_type(b.type)}"
+        raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1, and {error}") from None
+    if len(rows) == 1:
+        row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
+        return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
+    return build("matmul", _repeated(a, leading), _repeated(b, leading))
+
+
+def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
+    """Matrices, repeated along leading axes that are 1 or missing."""
+    shape = x.type.shape
+    have = shape[:-2]
+    if len(have) == len(leading) and all(dim != 1 or to == 1 for dim, to in zip(have, leading, strict=True)):
+        return x
+    return build("broadcast", x, shape=(*leading, *shape[-2:]))
+
+
+UFUNCS["matmul"] = lambda a, b: matrix_product(*pair(a, b))

@@ -1,0 +1,114 @@
+"""Shapes as programs of TensorFlow 1.x ask for them: ``tf.TensorShape`` and ``tf.Dimension``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...support.api_guard import api
+from ...support.errors import DtypeError, ShapeError, shown
+
+
+class Dimension(int):
+    """A size that is known."""
+
+    @property
+    def value(self) -> int:
+        """The size."""
+        return int(self)
+
+
+class OpenDimension:
+    """A size that only a run knows: ``value`` is None, and so it compares."""
+
+    value = None
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, OpenDimension)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "None"
+
+    def __str__(self) -> str:
+        return "?"
+
+    def __int__(self) -> int:
+        raise ShapeError("this size is open while declaring; use tf.shape(x)[axis], or declare it as an int")
+
+    __index__ = __int__
+
+
+class TensorShape(tuple[Any, ...]):
+    """``tf.TensorShape``: sizes, None or ``Dimension(None)`` for an open one."""
+
+    __slots__ = ()
+
+    @api
+    def __new__(cls, dims: Any = ()) -> TensorShape:
+        sizes = [dims] if isinstance(dims, int | np.integer) else dims
+        if sizes is not None and not isinstance(sizes, list | tuple):
+            raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
+        sizes = sizes or ()
+        return tuple.__new__(cls, [size if isinstance(size, str) else dimension(size) for size in sizes])
+
+    def as_list(self) -> list[int | None]:
+        """Sizes as ints and None."""
+        return [getattr(size, "value", None) for size in self]
+
+    @property
+    def ndims(self) -> int:
+        """Number of axes."""
+        return len(self)
+
+    rank = ndims
+
+    @property
+    def dims(self) -> list[Any]:
+        """The sizes."""
+        return list(self)
+
+    def is_fully_defined(self) -> bool:
+        """Whether no size is open."""
+        return None not in self.as_list()
+
+    def num_elements(self) -> int | None:
+        """Number of elements, where it is known."""
+        return int(np.prod(self.as_list(), dtype=np.int64)) if self.is_fully_defined() else None  # type: ignore[arg-type]
+
+    def assert_is_compatible_with(self, other: Any) -> None:
+        """Raises ``ShapeError`` where sizes differ."""
+        sizes = TensorShape(other).as_list()
+        fits = len(sizes) == len(self)
+        if not fits or any(a != b for a, b in zip(self.as_list(), sizes, strict=True) if None not in (a, b)):
+            raise ShapeError(f"the shapes {self} and {shown(sizes)} don't fit")
+
+    def with_rank(self, rank: int) -> TensorShape:
+        """Itself; raises where the number of axes is another."""
+        if len(self) != rank:
+            raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank}")
+        return self
+
+    def concatenate(self, other: Any) -> TensorShape:
+        """Sizes of both."""
+        return TensorShape([*self.as_list(), *TensorShape(other).as_list()])
+
+    def __getitem__(self, key: Any) -> Any:
+        found = tuple.__getitem__(self, key)
+        return TensorShape(found) if isinstance(key, slice) else found
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
+
+
+@api
+def dimension(value: Any = None) -> Any:
+    """``tf.Dimension``: of an int, of None, or of a size that a Tensor has."""
+    value = getattr(value, "value", value)
+    return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()
