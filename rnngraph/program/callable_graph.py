@@ -15,7 +15,7 @@ from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
-from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
+from ..runtime.calls.call_cache import MOST_SIGNATURES, CallPool, PoolCache
 from ..runtime.calls.direct_call import Draws, Held, direct_call
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, solve_sizes
@@ -68,9 +68,9 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
-        self._calls: CallCache[CallPool] = CallCache(parts.options.threads)
+        self._calls: PoolCache = PoolCache(parts.options.threads)
         self._direct: Held | None = None  # what machine code runs, in place of a call in Python
-        self._caches: dict[Any, CallCache[CallPool]] = {}  # of calls that give something else, by what that is
+        self._caches: dict[Any, PoolCache] = {}  # of calls that give something else, by what that is
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
@@ -261,7 +261,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     def _run(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any = None,
-        calls: CallCache[CallPool] | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
+        calls: PoolCache | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """A call on the slow path: finds or makes what runs the calls like it, and runs that.
 
@@ -318,7 +318,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         plain(fed)
 
         def counting(entry: NativeEntry) -> Callable[[], object]:
-            calls: CallCache[CallPool] = CallCache(self.parts.options.threads)
+            calls: PoolCache = PoolCache(self.parts.options.threads)
             sized = entry.sized(sizes)
             pool, given = calls.prepared(
                 fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
@@ -335,13 +335,13 @@ class CallableGraph(Unindexed, Generic[Given]):
             self.kind, form.compiled, form.outputs, sizes, arrays, counting, partial(plain, fed), spent
         )  # fmt: skip
 
-    def _cache(self, key: Any) -> CallCache[CallPool]:
+    def _cache(self, key: Any) -> PoolCache:
         """Calls that give one thing, which ``key`` tells from others."""
         found = self._caches.get(key)
         if found is None:
             if len(self._caches) >= MOST_SIGNATURES:
                 self._caches.clear()
-            found = self._caches[key] = CallCache(self.parts.options.threads)
+            found = self._caches[key] = PoolCache(self.parts.options.threads)
         return found
 
     def _checked(

@@ -74,3 +74,4 @@ class CompileKeywords(TypedDict, total=False):
     cache: bool | str | os.PathLike[str]
     states: Mapping[str, Any] | None
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None
+    direct_calls: bool

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from ..inspection.explore.page import Page
     from ..inspection.profile.profile import Profile
-    from .saved.save_load import SavedSettings, SavedSource
+    from .saved.save_load import SavedSource
     from .summary import Summary
 
 
@@ -76,6 +76,7 @@ def compile(  # the field's name for it
     cache: bool | str | os.PathLike[str] = True,
     states: Mapping[str, Any] | None = None,
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
+    direct_calls: bool = True,
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
@@ -102,6 +103,9 @@ def compile(  # the field's name for it
         zeros on; calls take and give them as before.
     classes: {path of an output: names of the entries of its last axis}, or the names alone where there is one output.
         They are in ``program.classes``, in saved programs and in what is exported.
+    direct_calls: whether CPython may call machine code in place of ``program.inference``, ``stream.step`` and
+        ``stream.process`` once calls are often. With False their functions in Python run in every call, for debuggers
+        and profilers; the results are the same.
 
     Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
@@ -112,6 +116,7 @@ def compile(  # the field's name for it
     program: Program[Any] = Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
         weight_rules(weights), activations, sparse=flag(sparse, "sparse"),
+        direct_calls=flag(direct_calls, "direct_calls"),
     )  # fmt: skip
     warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -126,10 +131,11 @@ def load(
     weights: Weights | None = None,
     activations: str | None = None,
     sparse: bool | None = None,
+    direct_calls: bool = True,
 ) -> Program[Any]:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
-    threads, target, cache: as for ``compile``.
+    threads, target, cache, direct_calls: as for ``compile``.
     weights, activations: likewise; without ``weights`` both are as saved.
     sparse: likewise; None as saved.
 
@@ -139,7 +145,8 @@ def load(
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
 
-    program = _of_source(read_program(path), threads, target, cache, weights, activations, sparse)
+    is_direct = flag(direct_calls, "direct_calls")
+    program = _of_source(read_program(path), threads, target, cache, weights, activations, sparse, is_direct)
     if weights is not None:
         warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -161,7 +168,10 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
 
     where = user_line()
     found = from_bytes(data, where)
-    program = _of_source(found.source, found.threads, found.target, found.cache if cache is None else cache)
+    program = _of_source(
+        found.source, found.threads, found.target, found.cache if cache is None else cache,
+        direct_calls=found.direct_calls,
+    )  # fmt: skip
     if found.part == PROGRAM:
         return program
     graph: InferenceGraph[Any] = getattr(program, found.part)
@@ -182,7 +192,7 @@ def dumps(thing: Any) -> bytes:
 
 def _of_source(
     saved: SavedSource, threads: int, target: str | None, cache: Any, weights: Weights | None = None,
-    activations: str | None = None, sparse: bool | None = None,
+    activations: str | None = None, sparse: bool | None = None, direct_calls: bool = True,
 ) -> Program[Any]:  # fmt: skip
     settings = saved.settings
     parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
@@ -193,7 +203,7 @@ def _of_source(
     program = Program(
         saved, parameters, settings.seed, target, threads, settings.unroll, cache, rules,
         "float32" if activations is None else activations,
-        sparse=settings.sparse if sparse is None else flag(sparse, "sparse"),
+        sparse=settings.sparse if sparse is None else flag(sparse, "sparse"), direct_calls=direct_calls,
     )  # fmt: skip
     program.parts.seeds.state = settings.generator
     return program
@@ -204,21 +214,16 @@ def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Ma
     from anyone, and code is run.
     """
     from .saved.byte_form import to_bytes
+    from .saved.save_load import settings_of
 
     options, cache = parts.options, option_of(parts.options.cache)
     text = {
         "part": part, "made": made, "threads": options.threads.count, "target": options.target.name,
-        "cache": cache is not False,
+        "cache": cache is not False, "direct_calls": options.direct_calls,
     }  # fmt: skip
-    data = to_bytes(parts.source, parts.parameters, _settings(parts), text, arrays, parts.kept)
+    settings = settings_of(options, parts.seeds.seed, parts.seeds.state)
+    data = to_bytes(parts.source, parts.parameters, settings, text, arrays, parts.kept)
     return loads, ((data,) if isinstance(cache, bool) else (data, cache))
-
-
-def _settings(parts: ProgramParts) -> SavedSettings:
-    from .saved.save_load import SavedSettings
-
-    options, seeds = parts.options, parts.seeds
-    return SavedSettings(seeds.seed, options.unroll, options.weights, options.activations, options.sparse, seeds.state)
 
 
 @api
@@ -232,6 +237,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
         unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: WeightRules = FLOAT32,
         activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
+        direct_calls: bool = True,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
         unroll = unroll if is_full else steps_per_turn(unroll)
@@ -244,7 +250,7 @@ class Program(Uncalled, Generic[Given, Trained]):
             check_lengths(lowered.graph)
         options = CompileOptions(
             chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices(),
-            tuple(lowered.slots.values()),
+            tuple(lowered.slots.values()), direct_calls,
         )  # fmt: skip
         parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
         self.parts, self.parameters, self.options = parts, parameters, options
@@ -393,7 +399,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         own = Parameters(source.lowered.slots, self.seed, parameters)
         return Program(
             source, own, self.seed, options.target.name, self.threads, None, options.cache or False,
-            notices=options.notices,
+            notices=options.notices, direct_calls=options.direct_calls,
         )  # fmt: skip
 
     @api
@@ -403,9 +409,10 @@ class Program(Uncalled, Generic[Given, Trained]):
         ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
         written or ``path`` holds anything else.
         """
-        from .saved.save_load import write_program
+        from .saved.save_load import settings_of, write_program
 
-        write_program(self.parts.source, self.parameters, _settings(self.parts), path)
+        seeds = self.parts.seeds
+        write_program(self.parts.source, self.parameters, settings_of(self.options, seeds.seed, seeds.state), path)
 
     def __repr__(self) -> str:
         count = sum(evaluate(product(spec.type.shape), {}) for spec in self.parts.lowered.slots)

@@ -37,7 +37,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.lock = fork_lock(Order.LAST, threading.Lock())
-        self.word = c_int64(0)  # which machine code reads, and counts on
+        self.word = c_int64(0)  # which machine code reads
 
     @property
     def version(self) -> int:
@@ -98,10 +98,6 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def counter(self) -> Changes:
         """What counts changes, for those who look at it so often that a property takes too long."""
         return self._changes
-
-    def holder(self, name: str) -> object:
-        """What has the present array as its attribute ``array``, for those who have replaced it before."""
-        return self._values[name]
 
     def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]

@@ -16,8 +16,6 @@ from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..runtime.calls.results import Result
-from ..runtime.calls.signatures import one_mapping
-from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.recomputation import AUTO, Recompute
 from ..runtime.native.stages import stage_text
 from ..storage.checkpoint_file import packed, unpacked
@@ -154,10 +152,6 @@ class Trainer(Uncalled):
         if WAITING:
             give_way()
         with stepper.lock:
-            if plain and (held := stepper.direct) is not None and seed is None and carry is False and fetch is None:
-                loss = DIRECT.attempt(held, named if feeds is None else one_mapping(feeds, named), None)
-                if loss is not None:
-                    return loss
             if plain and self._ranks.size == 1:
                 fetched = None if fetch is None else stepper.fetches.of(fetch)
                 if (given := stepper.attempt(feeds, named, seed, carry, fetched)) is not None:

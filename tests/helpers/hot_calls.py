@@ -12,7 +12,6 @@ import pytest
 from rnngraph.runtime.calls.call_cache import CallCache
 from rnngraph.runtime.calls.direct_call import AGAIN, OFTEN
 from rnngraph.runtime.streams.prepared_step import PreparedStep
-from rnngraph.training.steps import prepared_train_step
 
 TIMES = OFTEN + 2 * AGAIN
 
@@ -56,11 +55,3 @@ def direct_only() -> Iterator[list[str]]:
             patch.setattr(owner, "run", run)
         yield ran
     assert ran == []
-
-
-@contextmanager
-def never_direct() -> Iterator[None]:
-    """Of trainers that are made and run within this block Python runs all steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepared_train_step, "may_be_direct", lambda *_: False)
-        yield

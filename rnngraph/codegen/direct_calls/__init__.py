@@ -1,6 +1,6 @@
 """Functions with CPython's calling convention that run prepared calls. ``plan`` lays out the memory that tells them
 what to do; ``arguments`` finds and checks what a call is given, ``arrays`` copies and makes what it gives, ``call``
-runs it, ``train`` brings a train step into effect, all of ``instructions``; ``module`` puts them together.
+runs it, all of ``instructions``; ``module`` puts them together.
 
 One module serves all nets: a plan says of each feed and result what it is and where it goes, and which entry runs on
 which argument block. Functions of CPython and NumPy are called by the addresses that ``direct_begin`` is given, so the

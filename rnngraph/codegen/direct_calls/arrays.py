@@ -92,6 +92,19 @@ single.store:
 """Copies a feed that fits, or writes into the block where it lies."""
 
 WITHIN = f"""\
+define internal double @number(ptr %place, i64 %bytes) #0 {{
+entry:
+  %is.double = icmp eq i64 %bytes, 8
+  br i1 %is.double, label %double, label %single
+double:
+  %wide = load double, ptr %place
+  ret double %wide
+single:
+  %narrow = load float, ptr %place
+  %widened = fpext float %narrow to double
+  ret double %widened
+}}
+
 define internal i1 @within(ptr %feed, ptr %block) #0 {{
 entry:
 {load_word("checked", "feed", Record.CHECKED)}{load_word("high", "feed", Record.HIGH)}\
@@ -156,19 +169,11 @@ leaf:
 {entry("array", "leaves", "%count")}{call("held", Api.Py_IncRef, "ptr %array", "void")}\
   ret ptr %array
 mapping:
-  br i1 %plain, label %dict, label %result
-dict:
-{call("dict.made", Api.PyDict_New, "")}\
-  br label %mapping.made
-result:
-{call("result.made", Api.PyObject_CallNoArgs, "ptr %maker")}\
-  br label %mapping.made
-mapping.made:
-  %made = phi ptr [ %dict.made, %dict ], [ %result.made, %result ]
+{call("made", Api.PyObject_CallNoArgs, "ptr %maker")}\
   %is.made = icmp ne ptr %made, null
   br i1 %is.made, label %mapping.head, label %no
 mapping.head:
-  %item = phi i64 [ 0, %mapping.made ], [ %item.next, %mapping.next ]
+  %item = phi i64 [ 0, %mapping ], [ %item.next, %mapping.next ]
   %mapping.more = icmp ult i64 %item, %count
   br i1 %mapping.more, label %mapping.body, label %mapping.end
 mapping.body:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..machine.memory_text import load_word
 from .instructions import call, entry, field, record, word
-from .plan import DATA, MOST, TRY, Api, Plan, Record, Train
+from .plan import DATA, MOST, TRY, Api, Plan, Record
 
 GUARDED = f"""\
 define internal i1 @guarded(ptr %plan) #0 {{
@@ -127,35 +127,16 @@ structure:
 {load_word("root", "plan", Plan.STRUCTURE, "ptr")}\
   %whole = call ptr @build(ptr %root, ptr %fresh)
   %is.whole = icmp ne ptr %whole, null
-  br i1 %is.whole, label %guard, label %raise
-guard:
-{load_word("train", "plan", Plan.TRAIN, "ptr")}\
-  %trains = icmp ne ptr %train, null
-  br i1 %trains, label %prepare, label %check
-prepare:
-{load_word("preparing", "train", Train.PREPARE, "ptr")}{call("prepared", Api.PyObject_CallNoArgs, "ptr %preparing")}\
-  %is.prepared = icmp ne ptr %prepared, null
-  br i1 %is.prepared, label %let.prepared, label %drop.all
-drop.all:
-{call("dropped.all", Api.Py_DecRef, "ptr %whole", "void")}\
-  br label %raise
+  br i1 %is.whole, label %check, label %raise
 raise:
   call void @release(ptr %fresh, i64 %results)
   call void @release(ptr %values, i64 %feeds)
   ret ptr null
-let.prepared:
-{call("prepared.let", Api.Py_DecRef, "ptr %prepared", "void")}\
-  br label %check
 check:
 {load_word("side.at", "plan", Plan.SIDE, "ptr")}\
   %side = load i64, ptr %side.at
   %holds = call i1 @guarded(ptr %plan)
-  br i1 %holds, label %check.train, label %drop
-check.train:
-  br i1 %trains, label %ready, label %fill
-ready:
-  %is.ready = call i1 @ready(ptr %train, i64 %side)
-  br i1 %is.ready, label %fill, label %drop
+  br i1 %holds, label %fill, label %drop
 drop:
 {call("dropped", Api.Py_DecRef, "ptr %whole", "void")}\
   br label %fail
@@ -216,24 +197,12 @@ seed.draw:
   store i64 %seed, ptr %seed.at
   br label %seeded
 seeded:
-  br i1 %trains, label %pack, label %start
-pack:
-{load_word("packing", "train", Train.PACK, "ptr")}\
-  %packs = icmp ne ptr %packing, null
-  br i1 %packs, label %pack.all, label %start
-pack.all:
-  call void %packing(ptr %block, i64 0, i64 1)
-  br label %start
-start:
   %is.long = icmp ne i64 %releases, 0
   br i1 %is.long, label %run.long, label %run.short
 run.long:
 {call("thread", Api.PyEval_SaveThread, "")}\
   call void %entry.at(ptr %block, i64 0, i64 1)
 {call("back", Api.PyEval_RestoreThread, "ptr %thread", "void")}\
-  br i1 %trains, label %wait, label %ran
-wait:
-  call void @wait(ptr %train)
   br label %ran
 run.short:
   call void %entry.at(ptr %block, i64 0, i64 1)
@@ -261,12 +230,7 @@ give.end:
 given.all:
   store i64 0, ptr %busy
 {call("weights.let", Api.Py_DecRef, "ptr %weights", "void")}\
-  br i1 %trains, label %commit, label %let
-commit:
-  %loss = call ptr @commit(ptr %train, ptr %side.at, ptr %whole)
-  call void @release(ptr %fresh, i64 %results)
-  call void @release(ptr %values, i64 %feeds)
-  ret ptr %loss
+  br label %let
 fail:
   br label %let
 let:

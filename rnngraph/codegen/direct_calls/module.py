@@ -8,7 +8,6 @@ from .arguments import ALIKE, ARGUMENTS, FITS, OUT
 from .arrays import BUILD, FEED, GATHER, RELEASE, WITHIN
 from .call import ATTEMPT, CALL, GUARDED, TRYING
 from .plan import API_WORDS, BEGIN, DOORS, Api
-from .train import COMMIT, READY, WAIT
 
 
 def direct_calls_text(target: Target) -> str:
@@ -20,8 +19,8 @@ def direct_calls_text(target: Target) -> str:
         f'source_filename = "direct_calls"\ntarget triple = "{target.triple}"\n',
         f"@api = internal global [{API_WORDS} x i64] zeroinitializer\n",
         "declare float @llvm.fabs.f32(float)\ndeclare double @llvm.fabs.f64(double)\n",
-        COPY, _BEGIN, ALIKE, FITS, GATHER, FEED, WITHIN, ARGUMENTS, OUT, BUILD, GUARDED, RELEASE, READY, COMMIT,
-        WAIT, ATTEMPT, CALL, *doors, TRYING, 'attributes #0 = { nounwind "no-builtins" }', "",
+        COPY, _BEGIN, ALIKE, FITS, GATHER, FEED, WITHIN, ARGUMENTS, OUT, BUILD, GUARDED, RELEASE,
+        ATTEMPT, CALL, *doors, TRYING, 'attributes #0 = { nounwind "no-builtins" }', "",
     ])  # fmt: skip
 
 

@@ -18,7 +18,6 @@ class Api(IntEnum):
     ARRAY = auto()
     DICT = auto()
     FLOAT = auto()
-    FALSE = auto()
     OUT = auto()
     """The name ``out``, interned."""
     RESULT = auto()
@@ -31,7 +30,6 @@ class Api(IntEnum):
     PyErr_NoMemory = auto()
     PyErr_Occurred = auto()
     PyObject_GetAttr = auto()
-    PyObject_SetAttr = auto()
     PyObject_Vectorcall = auto()
     PyObject_CallNoArgs = auto()
     PyObject_CallOneArg = auto()
@@ -39,12 +37,10 @@ class Api(IntEnum):
     PyTuple_GetItem = auto()
     PyTuple_SetItem = auto()
     PyTuple_Size = auto()
-    PyDict_New = auto()
     PyDict_Size = auto()
     PyDict_GetItemWithError = auto()
     PyDict_SetItem = auto()
     PyFloat_AsDouble = auto()
-    PyFloat_FromDouble = auto()
     PyMem_Malloc = auto()
     PyMem_Free = auto()
     PyEval_SaveThread = auto()
@@ -97,64 +93,6 @@ class Plan(IntEnum):
     SEED_FEED = auto()
     """Which feed stands for a seed that is drawn, where it is given."""
 
-    TRAIN = auto()
-    """Where the words of a train step lie, or 0. Then it changes the side itself, and gives the loss: alone, and the
-    whole result is its states; or in a pair whose second entry is what it fetches, and whose first one is the states
-    until the step came into effect.
-    """
-
-
-class Train(IntEnum):
-    """Words of a train step. Where there are two lists, one is for each side."""
-
-    PREPARE = 0
-    """What is called before a step, and writes what it reads beside feeds."""
-    IS_LOCKED = auto()
-    """What tells that others change parameters."""
-    PACK = auto()
-    """The entry that packs weights."""
-    PRESENT = auto()
-    FIRST_PRESENT = auto()
-    SECOND_PRESENT = auto()
-    """What must be where: ``Place``s."""
-    OWNED = auto()
-    FIRST_OWNED = auto()
-    SECOND_OWNED = auto()
-    """Arrays that are written over, two words each: where it lies, and by how many it is held if nobody else does."""
-    CHANGES = auto()
-    FIRST_CHANGES = auto()
-    SECOND_CHANGES = auto()
-    """What is put where once a step counts: ``Place``s."""
-    LOSS = auto()
-    NORM = auto()
-    """Where the loss and the norm of gradients are written."""
-    LOSS_BYTES = auto()
-    NORM_BYTES = auto()
-    SKIPS = auto()
-    """1 where a step that is not finite does not count."""
-    SKIPPED = auto()
-    UPDATES = auto()
-    VERSION = auto()
-    EXPECTED = auto()
-    """Where numbers lie that count: steps that did not count, updates, changes of parameters, and these as guarded."""
-    GRADIENT_NORM = auto()
-    """Where the norm is kept, a double."""
-    STATE = auto()
-    CARRIED = auto()
-    """An object and the name of its attribute that takes the states; 0 where nothing is carried."""
-    FETCHES = auto()
-    """1 where it gives more than the loss."""
-
-
-class Place(IntEnum):
-    """Words of something that lies in an object."""
-
-    IS_ATTRIBUTE = 0
-    """1 of an attribute, 0 of an entry of a dict."""
-    OWNER = auto()
-    KEY = auto()
-    VALUE = auto()
-
 
 class Record(IntEnum):
     """Words of a feed or a result. The last ones are a feed's."""
@@ -187,7 +125,7 @@ class Node(IntEnum):
     COUNT = auto()
     """Of the entries; of a leaf which result it is."""
     MAKER = auto()
-    """What makes it of nothing (a mapping) or of a tuple (a sequence); 0 for a plain dict or tuple."""
+    """What makes it of nothing (a mapping) or of a tuple (a sequence); 0 for a plain tuple."""
     KEYS = auto()
     """Where the keys of a mapping lie."""
     PARTS = auto()

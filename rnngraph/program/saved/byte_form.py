@@ -31,7 +31,7 @@ MOST_THREADS = 2**31 - 1
 @dataclass(frozen=True)
 class Pickled:
     """What bytes hold. part: the program, or one of its graphs by name; made, arrays: what was made of that graph, if
-    anything was. threads, target, cache: as for ``compile``.
+    anything was. threads, target, cache, direct_calls: as for ``compile``.
     """
 
     source: SavedSource
@@ -41,6 +41,7 @@ class Pickled:
     threads: int
     target: str
     cache: bool
+    direct_calls: bool
 
 
 def to_bytes(
@@ -87,12 +88,13 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
             where,
         )
     part, made, threads, target, cache = (text.get(name) for name in ("part", "made", "threads", "target", "cache"))
+    is_direct = text.get("direct_calls", True)
     if not (
         isinstance(part, str) and part in PARTS and isinstance(made, dict) and isinstance(target, str)
         and isinstance(threads, int) and is_int(threads, 1, MOST_THREADS) and isinstance(cache, bool)
-        and (not made or part in MADE_OF)
+        and isinstance(is_direct, bool) and (not made or part in MADE_OF)
     ):  # fmt: skip
         raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)
     files = {name.removeprefix(FILE): array.tobytes() for name, array in tensors.items() if name.startswith(FILE)}
     beside = {name.removeprefix(BESIDE): array for name, array in tensors.items() if name.startswith(BESIDE)}
-    return Pickled(source_from(files, SHOWN), part, made, beside, threads, target, cache)
+    return Pickled(source_from(files, SHOWN), part, made, beside, threads, target, cache, is_direct)

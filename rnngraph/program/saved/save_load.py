@@ -28,6 +28,7 @@ from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
+from ...runtime.native.compile_options import CompileOptions
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
@@ -76,6 +77,11 @@ class SavedSettings:
     activations: str
     sparse: bool
     generator: Mapping[str, Any]
+
+
+def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]) -> SavedSettings:
+    """Return what is saved of a program's options. generator: state of its generator of seeds."""
+    return SavedSettings(seed, options.unroll, options.weights, options.activations, options.sparse, generator)
 
 
 class SavedSource:

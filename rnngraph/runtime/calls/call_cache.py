@@ -117,9 +117,7 @@ def run_once(
 
 
 class Prepared(Protocol):
-    """What runs calls with feeds of one signature. held: what machine code is given that runs them, if it can."""
-
-    held: Held | None
+    """What runs calls with feeds of one signature."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None, and nothing done, where it takes the slow path."""
@@ -156,31 +154,6 @@ class CallCache(Generic[Kept]):
         self._repeats, self.recent = known is recent, known
         return known[1].run(given, seed, out)
 
-    def attempt(
-        self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None,
-        more: Mapping[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
-        """What ``run`` gives: of machine code, if it can run a call like one before. more: feeds of ours, which ``run``
-        finds by itself.
-        """
-        given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
-        if given is None or recent is None:
-            return self.run(feeds, named, seed, out)
-        fed = given
-        if more or seed is not None:
-            fed = together = dict(given)
-            if more:
-                together.update(more)
-            if seed is not None:
-                together[GIVEN_SEED] = np.array(seed, np.int64)
-        if (held := recent[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
-            return found
-        if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
-            self.recent = other
-            if (held := other[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
-                return found
-        return self.run(feeds, named, seed, out)
-
     def _like(self, given: Mapping[Any, Any]) -> tuple[int, Kept] | None:
         """What runs calls with feeds of this signature."""
         try:
@@ -211,3 +184,21 @@ class CallCache(Generic[Kept]):
                 self._calls.clear()
             known = self._calls[key] = parts, made
         return known[1], given
+
+
+class PoolCache(CallCache[CallPool]):
+    """Pools of prepared calls by the signatures of their feeds, which machine code runs where it can."""
+
+    def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
+        """Return the result of a call that machine code runs, or else that of ``run``."""
+        given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
+        if given is None or recent is None:
+            return self.run(feeds, named, seed, out)
+        fed = given if seed is None else {**given, GIVEN_SEED: np.array(seed, np.int64)}
+        if (held := recent[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+            return found
+        if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
+            self.recent = other
+            if (held := other[1].held) is not None and (found := DIRECT.attempt(held, fed, out)) is not None:
+                return found
+        return self.run(feeds, named, seed, out)

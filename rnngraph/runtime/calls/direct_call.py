@@ -20,7 +20,6 @@ from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.compile_options import CompileOptions
 from ..native.entry import TEMPORARIES
-from ..native.object_cache import Cache
 from ..native.worker_pool import ThreadCount
 from ..parameters import Changes
 from .prepared_call import SEED, CallSpec, PreparedCall
@@ -58,16 +57,6 @@ class NativeTime:
         return self.shortest >= LONG
 
 
-class TrainWords(NamedTuple):
-    """Of a train step: the structure of what it makes and the outputs in its order, and its words, as ``Train`` lists
-    them.
-    """
-
-    structure: Any
-    leaves: Sequence[str]
-    words: np.ndarray
-
-
 class Draws(NamedTuple):
     """Where seeds of calls come from that are given none: a function in machine code and what it is called with."""
 
@@ -86,43 +75,40 @@ class DirectCall:
     def __init__(
         self, call: PreparedCall, blocks: Sequence[ArgumentBlock], keys: Mapping[str, Any], changes: Changes,
         threads: ThreadCount, also: Sequence[Any], releases: bool, side: c_int64 | None = None,
-        optional: Mapping[str, np.ndarray] | None = None, train: TrainWords | None = None, draws: Draws | None = None,
+        optional: Mapping[str, np.ndarray] | None = None, draws: Draws | None = None,
     ) -> None:  # fmt: skip
         """blocks: one, or one for each side. side: which of these is next, 0 or 1; each call changes it. keys: what
         else a mapping may name feeds by. also: what the blocks name. releases: whether other threads run meanwhile.
-        optional: what may be fed beside the call's feeds, by name, which is copied there. train: of a train step, which
-        changes the side and looks at the parameters itself. draws: a seed where ``GIVEN_SEED`` is not fed.
+        optional: what may be fed beside the call's feeds, by name, which is copied there. draws: a seed where
+        ``GIVEN_SEED`` is not fed.
         """
         self._blocks = blocks
         self._kept: list[Any] = [call, blocks, changes, threads, side, also, optional]
         self._busy, still = c_int64(0), c_int64(0)
-        guards = [addressof(threads.word), threads.parts, addressof(self._busy), 0]
-        if train is None:
-            guards += [addressof(changes.word), -1]
-        self._guards = np.array(guards, np.int64)
-        spec, structure = call.spec, call.spec.structure if train is None else train.structure
-        leaves = spec.leaves if train is None else train.leaves
+        guards = [addressof(threads.word), threads.parts, addressof(self._busy), 0, addressof(changes.word), -1]
+        self._guards, spec = np.array(guards, np.int64), call.spec
         highs, seed = _highs(spec), call.inputs.get(SEED, np.zeros((), np.int64))
         feeds = [self._feed(call, name, keys.get(name), highs.get(name)) for name in spec.names.values()]
         feeds += [self._record(held.shape, held.dtype, held, 0, name, None) for name, held in (optional or {}).items()]
         if draws is not None:
             feeds.append(self._record(seed.shape, seed.dtype, seed, 0, GIVEN_SEED))
         results = [
-            self._record(*spec.results[name], call.results.get(name), spec.entry.output_slots[name]) for name in leaves
+            self._record(*spec.results[name], call.results.get(name), spec.entry.output_slots[name])
+            for name in spec.leaves
         ]
         plan = np.zeros(len(Plan), np.int64)
         for word, value in {
             Plan.ENTRY: spec.entry.address, Plan.FIRST_BLOCK: address(blocks[0].numbers),
             Plan.SECOND_BLOCK: address(blocks[-1].numbers), Plan.BUSY: addressof(self._busy),
-            Plan.SIDE: addressof(still if side is None else side), Plan.FLIPS: side is not None and train is None,
+            Plan.SIDE: addressof(still if side is None else side), Plan.FLIPS: side is not None,
             Plan.RELEASES: releases,
             Plan.GUARDS: self._guards.size // 2, Plan.GUARD_LIST: address(self._guards),
             Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),
             Plan.RESULTS: len(results), Plan.RESULT_LIST: self._words(np.array(results)),
-            Plan.STRUCTURE: self._structure(structure, train is None),
+            Plan.STRUCTURE: self._structure(spec.structure),
             Plan.DRAW: 0 if draws is None else draws.function, Plan.GENERATOR: 0 if draws is None else draws.generator,
             Plan.SEED: address(seed), Plan.SEED_FEED: len(feeds) - 1,
-            Plan.TRAIN: 0 if train is None else self._words(train.words), Plan.WEIGHTS: id(None),
+            Plan.WEIGHTS: id(None),
         }.items():  # fmt: skip
             plan[word] = value
         self._plan = plan
@@ -174,15 +160,14 @@ class DirectCall:
         }  # fmt: skip
         return [int(record[word]) for word in Record]
 
-    def _structure(self, structure: Any, are_results: bool) -> int:
-        """Where the node of a structure of results lies. are_results: whether dicts become a ``Result`` each."""
+    def _structure(self, structure: Any) -> int:
+        """Where the node of a structure of results lies, in which each dict becomes a ``Result``."""
         leaves = iter(range(MOST))
 
         def whole(nest: Any, parts: list[int]) -> int:
             kind: Any = type(nest)
             if isinstance(nest, dict):
-                maker = self._object(Result) if are_results or isinstance(nest, Result) else 0
-                return self._node(MAPPING, parts, maker, [self._object(key) for key in nest])
+                return self._node(MAPPING, parts, self._object(Result), [self._object(key) for key in nest])
             container, make = self._object(kind), kind._make if hasattr(nest, "_fields") else kind
             maker = 0 if make is tuple else self._object(make)
             return self._node(SEQUENCE, parts, maker, [], container if issubclass(kind, tuple) else 0)
@@ -201,9 +186,9 @@ class DirectCall:
         return self._words(np.array([words[word] for word in Node]))
 
 
-def is_ready(cache: Cache | None) -> bool:
-    """Whether there is machine code to run calls, which is made or loaded now if it was not before."""
-    return DIRECT.ready(cache, Result)
+def is_ready(options: CompileOptions) -> bool:
+    """True if machine code may run calls of a program and is there; the first time it is made or loaded."""
+    return options.direct_calls and DIRECT.ready(options.cache, Result)
 
 
 def direct_call(
@@ -214,7 +199,7 @@ def direct_call(
     calls took.
     """
     call = PreparedCall(spec)
-    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call, draws is not None) or not is_ready(options.cache):
+    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call, draws is not None) or not is_ready(options):
         return None
     block, arena = call.block(), aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
     block.set_arena(arena)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import sysconfig
-from ctypes import c_int32, c_ssize_t, c_uint32, c_void_p, py_object
+from ctypes import c_int32, c_ssize_t, c_void_p, py_object
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,7 @@ def is_offered() -> bool:
     """
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
-    return (
-        ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read() and _counts_are_as_read()
-    )
+    return ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read()
 
 
 def _arrays_are_as_read() -> bool:
@@ -52,15 +50,6 @@ def _arrays_are_as_read() -> bool:
     )
 
 
-def _counts_are_as_read() -> bool:
-    """Whether the lower half of an object's first word counts references, as of 3.14 others keep flags in the upper."""
-    array = np.zeros(1)
-    count = c_uint32.from_address(id(array) + _head() - 16)
-    before = count.value
-    held = [array, array]
-    return count.value == before + len(held)
-
-
 def _head() -> int:
     """Bytes of an object before what its type adds; its type is last in them."""
     return object.__basicsize__
@@ -73,7 +62,7 @@ def _word(place: int) -> int:
 def table_of(out: str, result: type) -> dict[Api, int]:
     """The table's words but for the doors. out: the interned name of the argument; result: a call's mapping."""
     objects = {
-        Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float), Api.FALSE: id(False),
+        Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float),
         Api.OUT: id(out),
         Api.RESULT: id(result), Api.HEAD: _head(),
     }  # fmt: skip

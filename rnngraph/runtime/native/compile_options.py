@@ -24,7 +24,7 @@ class CompileOptions:
     unroll: steps per turn of a loop, or ``"full"``. weights, activations: kinds in which inference multiplies. sparse:
     whether inference leaves out blocks of weights that are zero. cache: of code that earlier processes compiled.
     threads: how many a call may use, which users change at any time. notices: told where code is compiled. parameters:
-    names of all parameters, which patterns of ``weights`` match.
+    names of all parameters, which patterns of ``weights`` match. direct_calls: whether CPython may call machine code.
     """
 
     target: Target
@@ -36,6 +36,7 @@ class CompileOptions:
     threads: ThreadCount = field(default_factory=ThreadCount)
     notices: Notices = field(default_factory=Notices)
     parameters: tuple[str, ...] = ()
+    direct_calls: bool = True
 
     @property
     def reduced(self) -> ReducedWeights | None:

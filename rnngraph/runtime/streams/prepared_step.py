@@ -62,7 +62,7 @@ class PreparedStep:
         self.held: Held | None = None
         self._time = NativeTime()
         # Now, while code is made anyway, and not in the midst of steps that somebody waits for.
-        self._may_be_direct = can_be_direct(call, len(held)) and is_ready(options.cache)
+        self._may_be_direct = can_be_direct(call, len(held)) and is_ready(options)
         self._until_direct = OFTEN if self._may_be_direct else 0
         self._renew()
 

@@ -3,8 +3,7 @@ step, ``step_runner`` runs it in memory of ``step_buffers``, ``updates`` bring i
 door. ``batch_rows`` says which axis numbers examples, ``fetches`` are what a step gives beside its loss,
 ``applied_gradients`` what updates apply in place of gradients.
 
-``prepared_train_step`` is a prepared call that changes parameters, ``direct_train_step`` one that machine code runs,
-which goes back and forth between the ``parameter_sides``. ``double_buffer`` has room for new values,
+``prepared_train_step`` is a prepared call that changes parameters. ``double_buffer`` has room for new values,
 ``deferred_interrupt`` keeps a Ctrl-C out of what must change as one, and ``profiled_step`` is a profile of steps that
 come to no effect. Knows neither examples nor files.
 """

@@ -44,13 +44,13 @@ class StepMemory:
         if block is None or not all(map(is_, [known() for known in held], arrays)):
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
-            block = self.block_of(parameters, own, dict(zip(self._replacing, targets, strict=True)))
+            block = self._block_of(parameters, own, dict(zip(self._replacing, targets, strict=True)))
             self._blocks[key] = block, [ref(array) for array in arrays]
         if block.owner is not call:
             call.write(block)
         return block
 
-    def block_of(
+    def _block_of(
         self, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
     ) -> ArgumentBlock:
         """An argument block in which all is set but what calls feed and are given. targets: by output."""
@@ -63,8 +63,3 @@ class StepMemory:
         for name, array in targets.items():
             block.set_output(entry.output_slots[name], array)
         return block
-
-    @property
-    def shared(self) -> tuple[np.ndarray, np.ndarray]:
-        """Memory that blocks name and do not hold: of packed weights, and of temporaries."""
-        return self._panels, self._arena

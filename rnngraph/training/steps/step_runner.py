@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ MOST_MEMORIES = 8
 class NativeStep:
     """Runs calls of one graph in memory of the trainer's own. Each packs the weights again.
 
-    own: gives what a call reads beside parameters and what it is fed. nanoseconds: that native code took the last time.
+    own: gives what a call reads beside parameters and what it is fed.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class NativeStep:
     ) -> None:  # fmt: skip
         self.compiled, self.outputs, self._state, self._own = compiled, outputs, state, own
         self._memory: dict[NativeEntry, StepMemory] = {}
-        self.nanoseconds = 0
 
     def prepared(
         self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
@@ -102,10 +100,8 @@ class NativeStep:
         found: dict[str, np.ndarray] = {}
         with state.interrupt:
             try:
-                begin = perf_counter_ns()
                 entry.pack(block)
                 block.run()
-                self.nanoseconds = perf_counter_ns() - begin
             finally:
                 if norm is None or float(norm) != NOT_RUN:
                     found = call.give()

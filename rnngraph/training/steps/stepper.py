@@ -11,7 +11,6 @@ import numpy as np
 
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
-from ...runtime.calls.direct_call import Held
 from ...runtime.calls.prepared_call import SEED
 from ...support.errors import Where
 from ...support.forks import Order, fork_lock
@@ -34,7 +33,7 @@ class Stepper:
     """The steps of one trainer, one at a time.
 
     prepared: steps that ran before, by whether states are carried on, whether there are such, labels' weights, and what
-    is fetched. direct: what machine code runs in place of the last of them, if it can, and neither carries nor fetches.
+    is fetched.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -43,7 +42,6 @@ class Stepper:
             partial(CallCache, state.program.options.threads, MOST_PREPARED)
         )
         self._updates = Updates(state)
-        self.direct: Held | None = None
         self.fetches = Fetches(state.program)
         self._variants: dict[tuple[str, tuple[float, ...], Fetch | None], StepVariant] = {}
         self._forward: NativeStep | None = None
@@ -53,10 +51,7 @@ class Stepper:
     ) -> Any:  # fmt: skip
         """What a step gives that is like one before; None, and nothing done, where it takes the slow path."""
         states = self.state.carried if carry else None
-        calls = self.prepared[carry, states is not None, (), fetch]
-        given = calls.attempt(feeds, named, seed, None, states)
-        self.direct = None if calls.recent is None or carry or fetch is not None else calls.recent[1].held
-        return given
+        return self.prepared[carry, states is not None, (), fetch].run(feeds, named, seed)
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,

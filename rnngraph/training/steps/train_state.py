@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from ctypes import c_double, c_int64
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +35,7 @@ class TrainState:
     batch whose gradients are computed apart; None: it is one. recompute: steps that are computed again in place of
     being kept. prune: how blocks of weights become zero;
     pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
-    Ctrl-C while something here changes. beside: ids of arrays that the sides of direct steps hold, too.
+    Ctrl-C while something here changes.
     """
 
     def __init__(
@@ -47,9 +46,8 @@ class TrainState:
         self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
         self.skip_non_finite, self.seed, self.where = skip_non_finite, program.seed, where
-        self.pending, self.epochs = 0, 0
-        # Words that machine code reads and writes.
-        self.updates_word, self.skipped_word, self.norm_word = c_int64(0), c_int64(0), c_double(math.nan)
+        self.updates = self.skipped = self.pending = self.epochs = 0
+        self.gradient_norm = math.nan
         kept = sum(program.parameters[name].nbytes for name in trained) * len(slots_of(optimizer))
         reserve(kept, f"what {type(optimizer).__name__} keeps of each parameter", where)
         self.slots = {
@@ -68,33 +66,8 @@ class TrainState:
         self.left: dict[str, np.ndarray] = {}
         self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of which blocks are left which elements are zero
         self.interrupt = DeferredInterrupt()
-        self.beside: frozenset[int] = frozenset()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
-
-    @property
-    def updates(self) -> int:
-        return self.updates_word.value
-
-    @updates.setter
-    def updates(self, count: int) -> None:
-        self.updates_word.value = count
-
-    @property
-    def skipped(self) -> int:
-        return self.skipped_word.value
-
-    @skipped.setter
-    def skipped(self, count: int) -> None:
-        self.skipped_word.value = count
-
-    @property
-    def gradient_norm(self) -> float:
-        return self.norm_word.value
-
-    @gradient_norm.setter
-    def gradient_norm(self, norm: float) -> None:
-        self.norm_word.value = norm
 
     @property
     def learning_rate(self) -> float:
@@ -122,7 +95,7 @@ class TrainState:
 
     def update_inputs(self) -> dict[str, np.ndarray]:
         """What an update reads beside gradients: slots, which it writes over, and numbers."""
-        copy_shared(self.slots, self.beside)
+        copy_shared(self.slots)
         return {**self.slots, **self._numbers()}
 
     def flush_inputs(self) -> dict[str, np.ndarray]:
@@ -155,18 +128,8 @@ class TrainState:
         """Where new parameters and sums are written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
-            return self._new_parameters.target(label, self.program.parameters[label], self.beside)
+            return self._new_parameters.target(label, self.program.parameters[label])
         return self._new_sums.target(name, self.program.parameters[name.removeprefix(SUM)])
-
-    @property
-    def spares(self) -> dict[str, np.ndarray]:
-        """The arrays that the next parameters are written to, by name, as far as there are any."""
-        return self._new_parameters.arrays
-
-    @property
-    def number_arrays(self) -> dict[str, np.ndarray]:
-        """Where updates read the optimizer's numbers, by input."""
-        return self._number_arrays
 
     # What a step changes -------------------------------------------------------------------------
 

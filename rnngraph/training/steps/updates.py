@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from .parameter_sides import ParameterSides
 from .step_runner import NativeStep, StepVariant
 from .step_variants import update_of
 from .train_state import TrainState
@@ -16,14 +15,10 @@ OnCommit = Callable[[float, bool], None]
 
 
 class Updates:
-    """Brings the steps of one trainer into effect. The caller has the trainer's lock.
-
-    sides: the arrays between which steps in machine code go, if there were any.
-    """
+    """Brings the steps of one trainer into effect. The caller has the trainer's lock."""
 
     def __init__(self, state: TrainState) -> None:
         self.state = state
-        self.sides: ParameterSides | None = None
         self._update: NativeStep | None = None
 
     def commit(
@@ -45,8 +40,6 @@ class Updates:
         state.carried = {label: found[label] for label in variant.states} if variant.states else None
         if state.accumulate == 1:
             state.take_parameters()
-            if self.sides is not None:
-                self.sides.is_present()  # so that steps in machine code go on from here
             return
         state.take_sums()
         if state.pending >= state.accumulate:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bdb
 import gc
 import inspect
+import pickle
 import sys
 import threading
 import time
@@ -12,7 +14,9 @@ import weakref
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,7 @@ from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten, map_leaves
+from rnngraph.runtime.calls import direct_call
 from rnngraph.runtime.direct import direct_code, python_api
 from rnngraph.runtime.direct.direct_code import DIRECT, DirectCode
 from rnngraph.runtime.streams.stream import Stream
@@ -373,15 +378,15 @@ def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
 
 
 def test_hot_calls_take_few_steps_in_python() -> None:
-    """Each of which takes 50 ns and more."""
+    """Each of which takes 50 ns and more. Train steps run in Python."""
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
     trainer, fed, fetch = rg.Trainer(program), data(1, 2, WIDTH), {"outputs": outputs}
     for most, call in (
         (0, lambda: program.inference(x=fed)), (4, lambda: program.training(x=fed)),
-        (6, lambda: program.training.gradients(x=fed)), (4, lambda: trainer.step(x=fed)),
-        (7, lambda: trainer.step(x=fed, seed=3, fetch=fetch)), (6, lambda: trainer.step(x=fed, carry=True)),
+        (6, lambda: program.training.gradients(x=fed)), (65, lambda: trainer.step(x=fed)),
+        (66, lambda: trainer.step(x=fed, seed=3, fetch=fetch)), (66, lambda: trainer.step(x=fed, carry=True)),
     ):  # fmt: skip
         heated(call)
         assert frames(call) <= most
@@ -612,24 +617,100 @@ def test_a_method_from_before_is_direct_too() -> None:
         step(stream, x=data(1, 1))
 
 
-def test_python_that_can_not_be_called_so_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+UNKNOWN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "Py_GIL_DISABLED": lambda patch: patch.setattr(python_api.sysconfig, "get_config_var", lambda name: 1),
+    "an implementation": lambda patch: patch.setattr(python_api.sys, "implementation", SimpleNamespace(name="pypy")),
+    "a longer head": lambda patch: patch.setattr(python_api, "_head", lambda: object.__basicsize__ + 8),
+    "a shorter head": lambda patch: patch.setattr(python_api, "_head", lambda: object.__basicsize__ - 8),
+    **{
+        f"{name} elsewhere": lambda patch, name=name: patch.setattr(python_api, name, getattr(python_api, name) + 8)
+        for name in ("DATA", "AXES", "DESCR", "FLAGS")
+    },
+    "DESCR before": lambda patch: patch.setattr(python_api, "DESCR", python_api.STRIDES),
+}
+"""Other versions of Python, and of NumPy, whose objects lie in memory otherwise."""
+
+
+@pytest.mark.parametrize("reason", UNKNOWN)
+def test_a_python_whose_objects_lie_otherwise_goes_without(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Own:
         def method(self) -> int:
             return 3
 
-    for reason in ("Py_GIL_DISABLED", "an implementation", "another layout"):
-        made = DirectCode()
-        made.takes_over(Own, "method", "plan", "method($self)")
-        with monkeypatch.context() as patch:
-            if reason == "Py_GIL_DISABLED":
-                patch.setattr(python_api.sysconfig, "get_config_var", lambda name: 1)
-            elif reason == "an implementation":
-                patch.setattr(python_api.sys, "implementation", type("Other", (), {"name": "pypy"}))
-            else:
-                patch.setattr(python_api, "DESCR", python_api.STRIDES)
-            assert not made.ready(None, dict)
-        assert inspect.isfunction(Own.method)
-        assert made.attempt(None, None, None) is None
+    code = DirectCode()
+    code.takes_over(Own, "method", "plan", "method($self)")
+    UNKNOWN[reason](monkeypatch)
+    assert not code.ready(None, dict)
+    assert inspect.isfunction(Own.method)
+    assert code.attempt(None, None, None) is None
+    monkeypatch.setattr(direct_call, "DIRECT", code)
+    program, _ = made("named")
+    fed, expected = data(2, 5, WIDTH), net("named")[0].inference(x=data(2, 5, WIDTH))
+    heated(lambda: program.inference(x=fed))
+    assert program.inference._direct is None
+    for name, array in program.inference(x=fed).items():
+        assert_array_equal(array, expected[name])
+
+
+class Stops(bdb.Bdb):
+    """A debugger that counts how often it stops at a breakpoint at the first line of a function."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        code = inspect.unwrap(function).__code__
+        first = min(line for *_, line in code.co_lines() if line is not None and line > code.co_firstlineno)
+        self.count = 0
+        assert self.set_break(code.co_filename, first) is None
+
+    def user_line(self, frame: Any) -> None:
+        self.count += bool(self.break_here(frame))
+        self.set_continue()
+
+
+FUNCTIONS: dict[str, Callable[[rg.Program], Callable[[], object]]] = {
+    "InferenceGraph.__call__": lambda program: lambda: program.inference(x=data(2, 1, WIDTH)),
+    "Stream.step": lambda program: partial(program.inference.stream(2).step, x=data(2, WIDTH)),
+    "Stream.process": lambda program: partial(program.inference.stream(2).process, x=data(2, 1, WIDTH)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_breakpoints_are_reached_in_programs_without_direct_calls(name: str) -> None:
+    (function,) = (item for item in DIRECT._functions if item.__qualname__ == name)
+    hot_stream()  # another program of this process has direct calls
+    counts = []
+    for is_direct in (False, True):
+        x = rg.placeholder("x", (None, None, WIDTH))
+        program = rg.compile(rg.dynamic_rnn(rg.LSTMCell(UNITS), x)[0], direct_calls=is_direct)
+        call = FUNCTIONS[name](program)
+        heated(call)
+        stops = Stops(function)
+        for _ in range(3):
+            stops.runcall(call)
+        counts.append(stops.count)
+    assert counts == [3, 0]
+
+
+def test_a_program_without_direct_calls_gives_the_same(tmp_path: Path) -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
+    program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs), direct_calls=False)
+    program.save(tmp_path / "net")
+    fed, stream = data(2, 5, WIDTH), program.inference.stream(2)
+    expected = rg.load(tmp_path / "net").inference(x=fed)["outputs"]
+    for one in (program, rg.load(tmp_path / "net", direct_calls=False), pickle.loads(pickle.dumps(program))):
+        assert not one.options.direct_calls
+        for call in (lambda one=one: one.inference(x=fed), lambda one=one: one.training(x=fed)):
+            heated(call)
+            with pytest.raises(AssertionError), direct_only():
+                call()
+        assert_array_equal(one.inference(x=fed)["outputs"], expected)
+        assert one.inference._direct is None
+    assert program.with_outputs(outputs).options.direct_calls is False
+    heated(lambda: stream.step(x=fed[:, 0]))
+    assert stream._direct_step is None
+    with pytest.raises(rg.DtypeError, match="direct_calls must be True or False"):
+        rg.compile(outputs, direct_calls="no")
 
 
 def test_signature_strings_are_of_methods_that_are_there() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import pickle
+import threading
 import weakref
 from types import MappingProxyType
 from typing import Any
@@ -191,3 +193,85 @@ def test_a_trainer_goes_when_nobody_has_it() -> None:
         assert alive() is None
     finally:
         gc.enable()
+
+
+def test_trainers_of_one_program_take_turns() -> None:
+    def story(step: Any) -> list[float]:
+        program = listener(seed=4)
+        made = rg.Trainer(program, rg.Adam(1e-2)), rg.Trainer(program, rg.SGD(1e-2))
+        return [step(one, fed(seed=number)) for number in range(6) for one in made]
+
+    assert story(lambda made, feeds: made.step(**feeds)) == story(general)
+
+
+def test_a_parameter_that_is_not_trained_counts_from_the_next_step() -> None:
+    def story(step: Any) -> list[float]:
+        x, rate = rg.placeholder("x", (None, None, WIDTH)), rg.parameter("rate", (), 0.5, trainable=False)
+        outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x)
+        made = rg.Trainer(rg.compile(outputs, loss=rg.reduce_sum(rg.square(outputs)) * rate, seed=3), rg.SGD(1e-3))
+        found = []
+        for value in (0.5, 0.25, 2.0):
+            made.program.parameters["rate"] = value
+            found += [step(made, {"x": data(2, 3, WIDTH)}) for _ in range(3)]
+        return found
+
+    assert story(lambda made, feeds: made.step(**feeds)) == story(general)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_of_a_learning_rate_changes_nothing(error: type[BaseException]) -> None:
+    raises = False
+
+    def rate(update: int) -> float:
+        if raises:
+            raise error("stop")
+        return 1e-2
+
+    ours, theirs = (rg.Trainer(listener(seed=4), rg.SGD(rate)) for _ in range(2))
+    for number in range(3):
+        assert ours.step(**fed(seed=number)) == theirs.step(**fed(seed=number))
+    raises = True
+    with pytest.raises((error, rg.ArgumentError), match="stop"):
+        ours.step(**fed())
+    raises = False
+    same(ours, theirs)
+    assert ours.step(**fed()) == theirs.step(**fed())
+    same(ours, theirs)
+
+
+def test_parameters_may_change_while_steps_run() -> None:
+    made, ended, changed = trainer(), threading.Event(), []
+    parameters = made.program.parameters
+    name = next(iter(parameters))
+    made.step(**fed())
+
+    def change() -> None:
+        while not ended.wait(1e-4):
+            parameters[name] = np.zeros_like(parameters[name])
+            changed.append(name)
+
+    version, updates = parameters.version, made.updates
+    other = threading.Thread(target=change)
+    other.start()
+    losses = [made.step(**fed()) for _ in range(200)]
+    ended.set()
+    other.join()
+    assert parameters.version - version == made.updates - updates + len(changed)
+    assert np.isfinite(losses).all()
+
+
+def test_a_trainer_pickles_between_steps() -> None:
+    ours = trainer()
+    for number in range(3):
+        ours.step(**fed(seed=number))
+    theirs = pickle.loads(pickle.dumps(ours))
+    for number in range(3):
+        assert ours.step(**fed(seed=number)) == theirs.step(**fed(seed=number))
+    same(ours, theirs)
+
+
+def test_no_seed_is_fed_by_name() -> None:
+    made = trainer()
+    made.step(fed())
+    with pytest.raises(rg.NameLookupError, match="seed"):
+        made.step({**fed(), "seed": np.array(3)})
