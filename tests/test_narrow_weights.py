@@ -512,7 +512,7 @@ def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
 
 @DOTS
 def test_each_pattern_without_effect_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match=r"\"int8\" of weights\['head/\*'\] changes nothing.*What is narrow: rnn"):
+    with pytest.warns(UserWarning, match=r"weights=\{'head/\*': 'int8'\} changes nothing.*What is narrow: rnn"):
         rg.compile(small_net(), weights={"head/*": "int8", "*": rg.Narrow("int8", force=True)})
     with pytest.warns(UserWarning, match="no product multiplies activations by it"):
         rg.compile(small_net(), weights={"*bias": rg.Narrow("int8", force=True)})

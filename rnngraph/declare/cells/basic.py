@@ -158,7 +158,7 @@ class LSTMCell(LSTMLike):
             i = i + p.kernel("w_i_diag", (n,)) * c
         c = gate(f) * c + gate(i) * self.activation(j)
         if self.cell_clip is not None:
-            c = self.clipped(c, self.cell_clip)
+            c = self._clipped(c, self.cell_clip)
         if self.use_peepholes:
             o = o + p.kernel("w_o_diag", (n,)) * c
         h = gate(o) * self.activation(c)
@@ -168,8 +168,8 @@ class LSTMCell(LSTMLike):
                 h = clip(h, -self.proj_clip, self.proj_clip)
         return h, self.packed(c, h)
 
-    def clipped(self, c: Tensor, bound: float) -> Tensor:
-        """The memory within ±bound. Its gradient is 0 outside."""
+    def _clipped(self, c: Tensor, bound: float) -> Tensor:
+        """Return the memory within ±bound. Its gradient is 0 outside."""
         return clip(c, -bound, bound)
 
 

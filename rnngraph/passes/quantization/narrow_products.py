@@ -113,6 +113,7 @@ class Builder:
             bound = self("mul", self("minimum", self("abs", steps), 1.0), OFF)  # what is no 0 may not become one
             is_off = self("select", self("less", bound, off), 1.0, 0.0)
             farthest = self("reduce_max", is_off, axes=(0, 1), keepdims=False)
+            whole = self("select", self("less", whole, float("inf")), whole, largest)  # else columns stand alone
             largest = self("select", self("less", farthest, 0.5), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))

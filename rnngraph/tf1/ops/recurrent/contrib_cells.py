@@ -239,8 +239,8 @@ class LSTMBlockCell(LSTMCell):
             num_units, use_peephole, cell_clip, forget_bias=forget_bias, reuse=reuse, name=name, dtype=dtype
         )
 
-    def clipped(self, c: Tensor, bound: float) -> Tensor:
-        return stop_gradient(super().clipped(c, bound)) + (c - stop_gradient(c))
+    def _clipped(self, c: Tensor, bound: float) -> Tensor:
+        return stop_gradient(super()._clipped(c, bound)) + (c - stop_gradient(c))
 
 
 class GRUBlockCellV2(GRUCell):
