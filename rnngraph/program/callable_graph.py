@@ -29,6 +29,7 @@ from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api
 from ..support.arguments import flag, whole_number
 from ..support.attribute_hints import Unindexed
+from ..support.bounded_cache import BoundedCache
 from ..support.display.html import headed
 from ..support.errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..support.stage_text import StageText
@@ -70,7 +71,8 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._known = EntryCache()
         self._calls: PoolCache = PoolCache(parts.options.threads)
         self._direct: Held | None = None  # what machine code runs, in place of a call in Python
-        self._caches: dict[Any, PoolCache] = {}  # of calls that give something else, by what that is
+        # Of calls that give something else, by what that is.
+        self._caches: BoundedCache[Any, PoolCache] = BoundedCache(MOST_SIGNATURES)
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
@@ -339,8 +341,6 @@ class CallableGraph(Unindexed, Generic[Given]):
         """Calls that give one thing, which ``key`` tells from others."""
         found = self._caches.get(key)
         if found is None:
-            if len(self._caches) >= MOST_SIGNATURES:
-                self._caches.clear()
             found = self._caches[key] = PoolCache(self.parts.options.threads)
         return found
 

@@ -23,6 +23,7 @@ from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, entries, whole_number
+from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
@@ -47,7 +48,7 @@ class InferenceGraph(CallableGraph[Given]):
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
         self._types = self.compiled.input_types()  # inputs that only dropout read are gone
-        self._step_graphs: dict[int, StepGraph] = {}
+        self._step_graphs: BoundedCache[int, StepGraph] = BoundedCache(MOST_BATCHES)
 
     def __call__(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
@@ -124,11 +125,8 @@ class InferenceGraph(CallableGraph[Given]):
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts
         found = self._step_graphs.get(batch)
-        if found is None:  # streams of one batch share their code
-            found = step_graph(parts.source, parts.options, batch, where)
-            if len(self._step_graphs) >= MOST_BATCHES:  # streams that are there keep theirs
-                self._step_graphs.pop(next(iter(self._step_graphs)), None)
-            found = self._step_graphs.setdefault(batch, found)
+        if found is None:  # streams of one batch share their code, and keep it when it is evicted
+            found = self._step_graphs.setdefault(batch, step_graph(parts.source, parts.options, batch, where))
         return found
 
     @api

@@ -8,6 +8,7 @@ from ..passes.samples import Samples
 from ..passes.split_concats import SplitConcats
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..support.arguments import whole_number
+from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, GraphError, Where
 
 MOST_SAMPLES = 2**32
@@ -20,7 +21,8 @@ class SampledGraphs:
     """Graphs by the number of draws, the graph that makes one, and its outputs."""
 
     def __init__(self) -> None:
-        self._graphs: dict[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None] = {}
+        self._graphs: BoundedCache[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None]
+        self._graphs = BoundedCache(MOST_NUMBERS)
 
     def graph(
         self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
@@ -34,8 +36,6 @@ class SampledGraphs:
         key = (count, compiled, outputs)
         found: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
         if found is False:
-            if len(self._graphs) >= MOST_NUMBERS:
-                self._graphs.clear()
             found = self._graphs[key] = self._made(count, compiled, outputs)
         return found or None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ir.types import TensorType
 from ...support.allocation import LARGE
+from ...support.bounded_cache import BoundedCache
 from ...support.forks import Order, fork_lock
 from ..direct.direct_code import DIRECT
 from ..native.argument_block import ArgumentBlock, Weights
@@ -131,8 +132,9 @@ class CallCache(Generic[Kept]):
 
     def __init__(self, threads: ThreadCount, most: int = MOST_SIGNATURES) -> None:
         """most: signatures that are kept."""
-        self._threads, self._most = threads, most
-        self._calls: dict[Any, tuple[int, Kept]] = {}  # with the parts into which kernels are cut
+        self._threads = threads
+        # With the parts into which kernels are cut.
+        self._calls: BoundedCache[Any, tuple[int, Kept]] = BoundedCache(most)
         # The call before, which another one is mostly like: to try takes less time than to look for a signature.
         self.recent: tuple[int, Kept] | None = None
         self._repeats = True
@@ -179,10 +181,7 @@ class CallCache(Generic[Kept]):
             key = given_key(given)
         known = self._calls.get(key)
         if known is None or known[0] != parts:
-            made = make(names)
-            if len(self._calls) >= self._most:
-                self._calls.clear()
-            known = self._calls[key] = parts, made
+            known = self._calls[key] = parts, make(names)
         return known[1], given
 
 

@@ -8,6 +8,7 @@ from weakref import ref
 
 import numpy as np
 
+from ...support.bounded_cache import BoundedCache
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry, Sized
 
@@ -21,7 +22,7 @@ class EntryCache:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized]]] = {}
+        self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MOST_SHAPES)
 
     def entry(
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
@@ -37,7 +38,5 @@ class EntryCache:
             found = sizes()
             entry = compiled.entry(outputs, found)
             sized = entry.sized(found)
-            if len(self._known) >= MOST_SHAPES:
-                self._known.clear()
             self._known[shapes] = ref(entry), ref(sized)
         return entry, sized

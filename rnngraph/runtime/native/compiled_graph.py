@@ -16,6 +16,7 @@ from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
 from ...passes.pipeline import Pass
 from ...support.allocation import bytes_of, reserve
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError
 from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
@@ -56,7 +57,7 @@ class CompiledGraph(OptimizedGraph):
         super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
         self.declared, self.recompute = declared, recompute
         self._clock = count()
-        self._entries: dict[EntryKey, NativeEntry] = {}
+        self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MOST_ENTRIES, lambda entry: entry.used)
         self._arenas: dict[EntryKey, Dim] = {}  # of code that computes steps again
         self.last_sizes: dict[str, int] = {}
         self.marks: list[mmap] = []  # by which perf knows of the code
@@ -150,8 +151,6 @@ class CompiledGraph(OptimizedGraph):
         parts = self.options.threads.parts
         made = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
         made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
-        if len(self._entries) >= MOST_ENTRIES:
-            del self._entries[min(self._entries, key=lambda key: self._entries[key].used)]
         self._entries[self._key(outputs, sizes, one_step, again)] = made
         return made
 

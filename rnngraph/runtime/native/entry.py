@@ -13,6 +13,7 @@ from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ...support.allocation import LARGE, bytes_of, reserve
+from ...support.bounded_cache import BoundedCache
 from ...support.forks import Order, fork_lock
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
@@ -75,7 +76,7 @@ class NativeEntry:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if interface.parts > 1 else 0
         self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
-        self._sized: dict[tuple[tuple[str, int], ...], Sized] = {}
+        self._sized: BoundedCache[tuple[tuple[str, int], ...], Sized] = BoundedCache(MOST_SIZES)
         self.used = 0  # when it was last asked for, as its graph counts
         self._weights: Weights | None = None
         self._lock = fork_lock(Order.ENTRY)
@@ -130,8 +131,6 @@ class NativeEntry:
         key = tuple(sizes.items())
         found = self._sized.get(key)
         if found is None:
-            if len(self._sized) >= MOST_SIZES:
-                self._sized.clear()
             found = self._sized[key] = self._at(sizes)
         return found
 

@@ -14,6 +14,7 @@ from ...declare.nest import flatten, fold, is_constant, is_leaf
 from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...support.api_guard import api
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from .errors import FailedPreconditionError
 from .graph import CURRENT, Graph, Holder, entered, graph_of
@@ -56,8 +57,9 @@ class BaseSession(Holder):
         self.runs = self.initializations = 0
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
-        self._known: dict[Any, Run] = {}
-        self._recent: dict[Any, tuple[Run, Any]] = {}  # by identity, with what has it, so that ids stay theirs
+        self._known: BoundedCache[Any, Run] = BoundedCache(MOST_RUNS)
+        # By identity, with what has it, so that ids stay theirs.
+        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MOST_RUNS)
 
     @property
     def sess_str(self) -> str:
@@ -167,14 +169,10 @@ class BaseSession(Holder):
         if known is None or known.version != self.graph.version:
             known = self._made(fetches, fed)
             if key is not None:
-                if len(self._known) >= MOST_RUNS:
-                    self._known.clear()
                 self._known[key] = known
         if identity is not None:
             entries = fetches.values() if type(fetches) is dict else fetches if type(fetches) is list else (fetches,)
             if all(map(is_constant, entries)):
-                if len(self._recent) >= MOST_RUNS:
-                    self._recent.clear()
                 self._recent[identity] = known, (*entries, *fed)
         return known
 
@@ -242,7 +240,9 @@ class BaseSession(Holder):
         if self.graph.holder is self:
             self.graph.holder = None
         self.closed = True
-        self._known, self._recent, self._values = {}, {}, {}
+        self._known.clear()
+        self._recent.clear()
+        self._values = {}
         self.initialized, self.ready = set(), set()
 
     @contextmanager

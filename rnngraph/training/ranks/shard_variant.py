@@ -14,6 +14,7 @@ from ...passes.shards.shard import FIRST, Sharded
 from ...passes.train_step import SUM
 from ...runtime.calls.prepared_call import PreparedCall
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, Where
 from ..steps.fetches import FETCH
 from ..steps.step_runner import NativeStep, StepVariant
@@ -50,7 +51,7 @@ class ShardCalls:
 
     def __init__(self, state: TrainState, native: NativeStep, own: frozenset[str]) -> None:
         self._training, self._native, self._own = state.program.training, native, own
-        self._calls: dict[Any, PreparedCall] = {}
+        self._calls: BoundedCache[Any, PreparedCall] = BoundedCache(MOST_PREPARED)
 
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
         compiled, outputs = self._native.compiled, self._native.outputs
@@ -62,8 +63,6 @@ class ShardCalls:
         sizes = self._training.sizes(given, outputs, where, compiled, self._own)  # raises what is wrong with the feeds
         entry = compiled.entry(outputs, sizes)
         call = self._native.prepared(entry, entry.sized(sizes), {name: name for name in given}, given)
-        if len(self._calls) >= MOST_PREPARED:
-            self._calls.clear()
         self._calls[key] = call
         found = self._native.run(call, given, None, None)
         assert found is not None, "it was prepared for these inputs"

@@ -14,6 +14,7 @@ from ...ir.graph import Graph, Node
 from ...program.program import Program
 from ...runtime.calls.results import giver
 from ...runtime.class_names import BARE
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 
 FETCH = "fetch/"
@@ -62,13 +63,14 @@ class Fetches:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._recent: dict[Any, tuple[tuple[Any, ...], Fetch]] = {}  # by identity, which takes no walk over nests
-        self._known: dict[Any, Fetch] = {}
+        # By identity, which takes no walk over nests.
+        self._recent: BoundedCache[Any, tuple[tuple[Any, ...], Fetch]] = BoundedCache(MOST_FETCHES)
+        self._known: BoundedCache[Any, Fetch] = BoundedCache(MOST_FETCHES)
 
     def of(self, given: Any) -> Fetch:
         """What was checked before, or is now. Raises where it is no mapping of Tensors and outputs' paths."""
-        if type(given) is dict and (known := self._recent.get((*given, *map(id, given.values())))) is not None:
-            return known[1]
+        if type(given) is dict and (recent := self._recent.get((*given, *map(id, given.values())))) is not None:
+            return recent[1]
         where = user_line()
         if not isinstance(given, Mapping) or not given:
             raise StructureError(f'fetch takes a mapping such as {{"logits": logits}}, not {shown(given)}', where)
@@ -78,19 +80,15 @@ class Fetches:
             self._check(leaf, where)
         shape = repr(map_leaves(lambda leaf: None, dict(given)))
         named = shape, tuple(leaf.node if isinstance(leaf, Tensor) else leaf for leaf in leaves)
-        if named not in self._known:
+        known = self._known.get(named)
+        if known is None:
             if is_leaf(self._program.structure):  # whose path is empty
                 given = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(given))
-            if len(self._known) >= MOST_FETCHES:
-                self._known.clear()
-                self._recent.clear()
-            self._known[named] = Fetch(given)
+            known = self._known[named] = Fetch(given)
         if all(map(is_constant, values)):
-            self._recent[*given, *map(id, values)] = (
-                values,
-                self._known[named],
-            )  # which holds the values, so that their ids stay theirs
-        return self._known[named]
+            # With the values, so that their ids stay theirs.
+            self._recent[*given, *map(id, values)] = values, known
+        return known
 
     def _check(self, leaf: Any, where: Where | None) -> None:
         if isinstance(leaf, Tensor):

@@ -13,6 +13,7 @@ from ...runtime.calls.prepared_call import PreparedCall
 from ...runtime.native.aligned_memory import aligned_bytes
 from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.entry import TEMPORARIES, NativeEntry
+from ...support.bounded_cache import BoundedCache
 from .train_state import TrainState
 
 MOST_BLOCKS = 8
@@ -24,7 +25,8 @@ class StepMemory:
     def __init__(self, entry: NativeEntry) -> None:
         self._entry, self._panels, self._arena = entry, entry.panels(), aligned_bytes(1)
         self._replacing = [name for name in entry.output_slots if name.startswith((NEW, SUM))]
-        self._blocks: dict[tuple[int, ...], tuple[ArgumentBlock, list[ref[np.ndarray]]]] = {}
+        self._blocks: BoundedCache[tuple[int, ...], tuple[ArgumentBlock, list[ref[np.ndarray]]]]
+        self._blocks = BoundedCache(MOST_BLOCKS)
 
     def block(
         self, call: PreparedCall, state: TrainState, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
@@ -42,8 +44,6 @@ class StepMemory:
         block, held = self._blocks.get(key, (None, ()))
         # One that is gone may have left its id to another.
         if block is None or not all(map(is_, [known() for known in held], arrays)):
-            if len(self._blocks) >= MOST_BLOCKS:
-                self._blocks.clear()
             block = self._block_of(parameters, own, dict(zip(self._replacing, targets, strict=True)))
             self._blocks[key] = block, [ref(array) for array in arrays]
         if block.owner is not call:

@@ -16,6 +16,7 @@ from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, ShapeError, Where
 from .batch_rows import require_rows
 from .fetches import FETCH, Fetch
@@ -41,7 +42,7 @@ class NativeStep:
         own: Callable[[], Mapping[str, np.ndarray]] = dict,
     ) -> None:  # fmt: skip
         self.compiled, self.outputs, self._state, self._own = compiled, outputs, state, own
-        self._memory: dict[NativeEntry, StepMemory] = {}
+        self._memory: BoundedCache[NativeEntry, StepMemory] = BoundedCache(MOST_MEMORIES)
 
     def prepared(
         self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
@@ -70,8 +71,6 @@ class NativeStep:
         """The memory of an entry's calls."""
         found = self._memory.get(entry)
         if found is None:
-            if len(self._memory) >= MOST_MEMORIES:
-                del self._memory[next(iter(self._memory))]
             found = self._memory[entry] = StepMemory(entry)
         return found
 

@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.runtime.native import compiled_graph as compiled
+from rnngraph.support.bounded_cache import BoundedCache
 
 BATCHES = 40
 X = np.random.default_rng(0).standard_normal((BATCHES, 5, 4)).astype(np.float32)
@@ -28,7 +29,7 @@ def program() -> rg.Program:
     return rg.compile(outputs, loss=loss, cache=False)
 
 
-def entries(program: rg.Program) -> dict[compiled.EntryKey, compiled.NativeEntry]:
+def entries(program: rg.Program) -> BoundedCache[compiled.EntryKey, compiled.NativeEntry]:
     return program.inference.compiled._entries
 
 
@@ -71,10 +72,8 @@ def test_what_is_compiled_ahead_has_code_of_its_own(program: rg.Program) -> None
     assert all(value is not None for key in entries(program) for _, value in key[1])
 
 
-def test_the_least_recently_asked_for_goes_and_its_code_with_it(
-    program: rg.Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiled, "MOST_ENTRIES", 3)
+def test_the_least_recently_asked_for_goes_and_its_code_with_it(program: rg.Program) -> None:
+    program.inference.compiled._entries.limit = 3
     program.inference.prepare(batch=[1, 2, 3])
     first, second, third = (ref(entry) for entry in entries(program).values())
     code = ref(second()._code)  # type: ignore[union-attr]
@@ -88,8 +87,8 @@ def test_the_least_recently_asked_for_goes_and_its_code_with_it(
     assert third() is not None
 
 
-def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "MOST_ENTRIES", 1)
+def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program) -> None:
+    program.inference.compiled._entries.limit = 1
     expected = {rows: program.inference(x=X[:rows])["y"] for rows in (1, 2, 3)}
     stream = program.inference.stream(batch=2)
     first = stream.step(x=X[:2, 0])["y"]
