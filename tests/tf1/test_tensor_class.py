@@ -205,7 +205,11 @@ def test_a_cell_of_rg_in_a_program(declare: Any) -> None:
         assert session.run(loss, fed) < first
 
 
-@pytest.mark.parametrize("cell", [rg.LSTMCell(3), rg.MultiRNNCell([rg.GRUCell(3), rg.LSTMCell(3)])], ids=str)
+@pytest.mark.parametrize(
+    "cell",
+    [rg.LSTMCell(3), rg.shared(rg.GRUCell(3)), rg.MultiRNNCell([rg.GRUCell(3), rg.shared(rg.LSTMCell(3))])],
+    ids=str,
+)
 def test_cells_of_rg_step_by_step(cell: Any) -> None:
     x = tf.placeholder(tf.float32, [None, 4, 2])
     begin = state = cell.zero_state(tf.shape(x)[0], tf.float32)
@@ -216,12 +220,14 @@ def test_cells_of_rg_step_by_step(cell: Any) -> None:
         outputs.append(output)
     assert is_tensorflow([outputs, state])
     fed = {x: np.random.default_rng(2).normal(size=(2, 4, 2))}
+    count = len(tf.trainable_variables())
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         zeros, steps = session.run([begin, outputs], fed)
         assert [item.shape for item in flatten(zeros)] == [(2, 3)] * len(flatten(zeros))
         whole, _ = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
         assert np.allclose(np.stack(steps, 1), session.run(whole, fed), atol=1e-6)
+    assert len(tf.trainable_variables()) == count
 
 
 def test_cells_of_rg_are_not_called_with_plain_tensors() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...declare.cell import Cell, InnerCell, Scope, Wrapper
-from ...declare.driver import Run
+from ...declare.driver import Driver, Run
 from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.parameters import ScopeName
 from ...declare.state import named, public
@@ -46,7 +46,10 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
-    if variables.has_layers:
+    made = _driver(outputs).parameters
+    unowned = {spec for spec, _ in made if spec.name is None} - variables.owned  # those of cells in rg.shared
+    variables.owned |= unowned
+    if variables.has_layers or unowned:
         graph.own(outputs)
     return _one(outputs, new), new
 
@@ -65,9 +68,15 @@ def carried(state: Any) -> Any:
     return state
 
 
+def _driver(outputs: Tensor) -> Driver:
+    """The driver that gives time-major outputs."""
+    driver: Driver = outputs.node.operands[0]["driver"]
+    return driver
+
+
 def _one(outputs: Tensor, state: Any) -> Tensor:
     """The output of the only step: one of the new states where it is the same, as in TensorFlow."""
-    driver = outputs.node.operands[0]["driver"]
+    driver = _driver(outputs)
     for following, leaf in zip(driver.next_states, flatten(state), strict=True):
         if following is driver.output:
             same: Tensor = leaf

@@ -22,7 +22,8 @@ class CellVariables(Specs):
     prefix: the scope's full name. first, renamed: the cell's own name, and the one that it has under a scope in which
     another cell of the name ran before. named_later: whether names are settled when all is compiled, as of drivers, of
     which a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
-    has_layers: whether layers in its steps own variables, which are named with all that is declared.
+    has_layers: whether layers in its steps own variables, which are named with all that is declared. owned: parameters
+    of cells in ``rg.shared`` that the graph knows.
     """
 
     def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:
@@ -32,6 +33,7 @@ class CellVariables(Specs):
         self.named_later = named_later
         self.ran: set[str] = set()
         self.has_layers = False
+        self.owned: set[ParameterSpec] = set()
 
     def full(self, path: str) -> str:
         """The full name of a variable or of a scope."""
