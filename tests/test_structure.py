@@ -38,7 +38,7 @@ ROOMS = (
     "inspection.picture", "inspection.explore",
     "program.saved", "program",
     "training.optimization", "training.steps", "training.ranks", "training.fit", "training",
-    "formats", "formats.keras.core", "formats.keras", "formats.tensorflow", "formats.rolling",
+    "formats", "formats.operators", "formats.keras.core", "formats.keras", "formats.tensorflow", "formats.rolling",
     "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
     "formats.torch.tracing", "formats.torch.composed", "formats.torch.meanings", "formats.torch",

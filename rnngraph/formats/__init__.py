@@ -9,6 +9,8 @@ one layer's arrays as a cell's parameters, and back, for which ``state_dict`` fi
 declares what several formats have, ``equations`` takes einsum's apart; ``rolling`` makes drivers of steps that are
 written out.
 
+``operators`` defines foreign operations once, for all front ends, over a facade of their values.
+
 Above them one file, or one room, a format: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML),
 ``keras``, ``tensorflow`` (checkpoints), ``onnx``, which is written, too, and ``torch``. Readers declare with the public
 API and execute nothing of what they read.

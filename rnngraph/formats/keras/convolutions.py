@@ -1,23 +1,30 @@
-"""Convolutions and pools over time, and what adds, repeats and takes away steps."""
+"""Convolutions and pools along one axis and two, and what adds, repeats and takes away steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import cast, concat, expand_dims, reduce_max, reduce_mean, reduce_sum, reshape
-from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ...declare.functions.basic import cast, expand_dims, reduce_max, reduce_mean, reduce_sum, reshape
 from ...declare.functions.padding import pad
+from ..operators.backend import ScriptBackend
+from ..operators.convolutions import (
+    MAX_PRODUCTS,
+    Convolve,
+    convolution,
+    owned,
+    shared,
+    transposed_convolution,
+)
+from ..operators.pools import max_pool, mean_pool
+from ..operators.windows import Window
 from ..steps import Value
 from .activations import activation
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import sizes
-
-MOST_GROUPS = 4096
 
 
 def problem_of(layer: Layer) -> str | None:
@@ -27,170 +34,140 @@ def problem_of(layer: Layer) -> str | None:
     return None
 
 
-def _one(layer: Layer, key: str, default: int = 1) -> int:
-    return sizes(layer, key, 1)[0] if layer.config.get(key, None) is not None else default
-
-
-@dataclass(frozen=True)
-class Windows:
-    """What an output reads along an axis: every ``apart``-th of ``size`` entries; ``stride`` from one to the next.
-    padding: ``valid``, ``same`` or ``causal``.
-    """
-
-    size: int
-    stride: int
-    apart: int
-    padding: str
-
-    @property
-    def span(self) -> int:
-        """Entries behind the first."""
-        return self.apart * (self.size - 1)
-
-
-def padding_of(layer: Layer) -> str:
+def _padding_of(layer: Layer) -> str:
     padding = layer.config.text("padding", "valid")
     if padding not in ("valid", "same", "causal"):
         raise Unreadable(f"its padding is {padding!r}")
     return padding
 
 
-def _windows(layer: Layer, size: int) -> Windows:
-    return Windows(size, _one(layer, "strides"), _one(layer, "dilation_rate"), padding_of(layer))
+def _option(layer: Layer, key: str, default: Sequence[int]) -> Sequence[int]:
+    """An option with one whole number for each axis."""
+    return default if layer.config.get(key, None) is None else sizes(layer, key, len(default))
 
 
-def _conv1d(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, groups = inputs.one, layer.config.count("groups", 1)
-    if x.width % groups or groups > MOST_GROUPS:
+def _check_rank(x: Signal, axes: int) -> None:
+    if x.rank != axes + 2 or not x.width:
+        raise Unreadable(f"its input has rank {x.rank}")
+
+
+def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
+    """Return the windows along each axis. strides: where the layer has none."""
+    _check_rank(x, len(kernel))
+    steps, apart = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
+    padding = _padding_of(layer)
+    given = zip(x.shape[1:-1], kernel, steps, apart, strict=True)
+    return [Window.along(size, one, step, dilation, padding) for size, one, step, dilation in given]
+
+
+# Convolutions -------------------------------------------------------------------------------------
+
+
+def _groups(layer: Layer, x: Signal) -> int:
+    groups = layer.config.count("groups", 1)
+    if x.width % groups or groups > MAX_PRODUCTS:
         raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
-    count, size = layer.config.count("filters", most=1 << 24), _one(layer, "kernel_size")
-    kernel = b.array(layer, "kernel", size, x.width // groups, count)
-    return Signal(convolved(b, layer, x.value, kernel, groups, "kernel", True, _windows(layer, size)))
+    return groups
 
 
-def _depthwise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x = inputs.one
-    kernel = _depthwise_kernel(b, layer, x, "kernel")
-    return Signal(convolved(b, layer, x.value, kernel, x.width, "kernel", True, _windows(layer, kernel.shape[0])))
+def _convolution(axes: int) -> Handler:
+    def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        x, size = inputs.one, sizes(layer, "kernel_size", axes)
+        groups, count = _groups(layer, x), layer.config.count("filters", most=1 << 24)
+        kernel = b.array(layer, "kernel", *size, x.width // groups, count)
+        return _of_layer(b, layer, x, kernel, groups)
+
+    return convolve
 
 
-def _separable(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Each unit by itself, then all of each step."""
-    x = inputs.one
-    if b.is_shared(layer):
-        raise Unreadable("it is called more than once")
-    kernel = _depthwise_kernel(b, layer, x, "depthwise_kernel")
-    y = convolved(b, layer, x.value, kernel, x.width, "depthwise", False, _windows(layer, kernel.shape[0]))
-    count = layer.config.count("filters", most=1 << 24)
-    pointwise = b.array(layer, "pointwise_kernel", 1, kernel.shape[2], count)
-    return Signal(convolved(b, layer, y, pointwise, 1, "pointwise", True, Windows(1, 1, 1, "valid")))
+def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: int) -> np.ndarray:
+    """[*sizes, width, many] as [*sizes, 1, width * many]."""
+    many, size = layer.config.count("depth_multiplier", 1, most=1 << 16), sizes(layer, "kernel_size", axes)
+    return b.array(layer, name, *size, x.width, many).reshape(*size, 1, -1)
 
 
-def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str) -> np.ndarray:
-    """[size, width, many] as [size, 1, width * many]."""
-    many = layer.config.count("depth_multiplier", 1, most=1 << 16)
-    kernel = b.array(layer, name, _one(layer, "kernel_size"), x.width, many)
-    return kernel.reshape(kernel.shape[0], 1, -1)
+def _depthwise(axes: int) -> Handler:
+    def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        x = inputs.one
+        return _of_layer(b, layer, x, _depthwise_kernel(b, layer, x, "kernel", axes), x.width)
+
+    return convolve
 
 
-def _transposed(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """A convolution of the steps with zeros between them, with the kernel turned round."""
-    x = inputs.one
-    if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
-        raise Unreadable("it has output_padding, or is called more than once")
-    count, size = layer.config.count("filters", most=1 << 24), _one(layer, "kernel_size")
-    stride, dilation = _one(layer, "strides"), _one(layer, "dilation_rate")
-    span, value = dilation * (size - 1), x.value
-    if stride > 1:
-        wide = b.script.call(pad, b.script.call(expand_dims, value, 2), {2: (0, stride - 1)})
-        value = b.script.call(reshape, wide, (None, -1, x.width))
-        value = b.script.item(value, slice(None), slice(None, 1 - stride))
-    cut = max(span + 1 - stride, 0) // 2 if padding_of(layer) == "same" else 0
-    after = stride - 1 + cut if padding_of(layer) == "same" else max(span, stride - 1)
-    arrays = {"kernel": b.array(layer, "kernel", size, count, x.width).transpose(0, 2, 1)[::-1]}
-    if layer.config.flag("use_bias", True):
-        arrays["bias"] = b.array(layer, "bias", count)
+def _separable(axes: int) -> Handler:
+    """Each channel by itself, then all of each place."""
+
+    def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        x = inputs.one
+        if b.is_shared(layer):
+            raise Unreadable("it is called more than once")
+        kernel = _depthwise_kernel(b, layer, x, "depthwise_kernel", axes)
+        windows = _windows(layer, x, kernel.shape[:-2], [1] * axes)
+        first = owned(ScriptBackend(b.script), f"{b.scope(layer)}/depthwise", None, x.width)
+        y = Signal(convolution(ScriptBackend(b.script), x.value, kernel, windows, x.width, first))
+        count = layer.config.count("filters", most=1 << 24)
+        pointwise = b.array(layer, "pointwise_kernel", *[1] * axes, kernel.shape[-1], count)
+        return _of_layer(b, layer, y, pointwise, 1, [Window(1)] * axes, "pointwise")
+
+    return convolve
+
+
+def _of_layer(
+    b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, windows: list[Window] | None = None,
+    part: str = "",
+) -> Signal:  # fmt: skip
+    """A layer's convolution with its bias and activation. part: of the layer, if it is made of several."""
+    if windows is None:
+        windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
+    convolve, behind = _layer(b, layer, kernel.shape[-1], groups, part)
+    return Signal(behind(convolution(ScriptBackend(b.script), x.value, kernel, windows, groups, convolve)))
+
+
+def _layer(
+    b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
+) -> tuple[Convolve[Value], Callable[[Value], Value]]:
+    """Return the convolution along one axis, and what is to be declared behind it."""
+    bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, behind = activation(b, layer)
-    options: dict[str, Any] = {"padding": (span - cut, after)}
-    options |= {} if dilation == 1 else {"dilation": dilation}
-    options |= {} if name is None else {"activation": name}
-    options |= {} if "bias" in arrays else {"use_bias": False}
-    scope = b.scope(layer)
-    b.script.own(scope, arrays)
-    return Signal(behind(b.script.call(conv1d, value, count, size, **options, name=scope)))
+    backend = ScriptBackend(b.script)
+    if not b.is_shared(layer):
+        scope = f"{b.scope(layer)}/{part}" if part else b.scope(layer)
+        return owned(backend, scope, bias, groups, name), behind
+    added = None if bias is None else b.parameter(layer, "bias", bias)
+    convolve = shared(backend, lambda array: b.parameter(layer, "kernel", array), added, groups)
+    return convolve, lambda y: behind(y if name is None else b.activated(y, name))
 
 
-def convolved(
-    b: Declaration, layer: Layer, x: Value, kernel: np.ndarray, groups: int, part: str, is_last: bool,
-    windows: Windows,
-) -> Value:  # fmt: skip
-    """A convolution of x [batch, time, width] with a layer's kernel [size, width / groups, filters].
-
-    part: of the layer, if it is made of several, else ``kernel``. is_last: whether bias and activation belong here.
-    """
-    size, count = kernel.shape[0], kernel.shape[2]
-    arrays = {"kernel": kernel}
-    if is_last and layer.config.flag("use_bias", True):
-        arrays["bias"] = b.array(layer, "bias", count)
-    name, behind = activation(b, layer) if is_last else (None, lambda value: value)
-    if b.is_shared(layer):
-        y = _written_out(b, layer, x, arrays, groups, windows)
-        return behind(y if name is None else b.activated(y, name))
-    options: dict[str, Any] = {"padding": windows.padding}
-    options |= {key: n for key, n in (("dilation", windows.apart), ("strides", windows.stride)) if n != 1}
-    options |= {} if groups == 1 else {"groups": groups}
-    options |= {} if name is None else {"activation": name}
-    options |= {} if "bias" in arrays else {"use_bias": False}
-    scope = b.scope(layer) if part == "kernel" else f"{b.scope(layer)}/{part}"
-    b.script.own(scope, arrays)
-    return behind(b.script.call(conv1d, x, count, size, **options, name=scope))
-
-
-def _written_out(
-    b: Declaration, layer: Layer, x: Value, arrays: Mapping[str, np.ndarray], groups: int, windows: Windows
-) -> Value:
-    """A sum over the entries of the kernel, which several calls share."""
-    kernel = b.parameter(layer, "kernel", arrays["kernel"])
-    size, wide, count = arrays["kernel"].shape
-    span, strides, padding = windows.span, windows.stride, windows.padding
-    if padding == "same" and strides > 1:
-        raise Unreadable("it is called more than once, with strides and padding 'same'")
-    before = {"valid": 0, "causal": span, "same": span // 2}[padding]
-    after = span - before if padding == "same" else 0
-    given = b.script.call(pad, x, {1: (before, after)}) if before or after else x
-    total: Value | None = None
-    for entry in range(size):
-        first = entry * windows.apart
-        last = first - span
-        steps = b.script.item(given, slice(None), slice(first or None, last or None))
-        one = b.script.item(kernel, entry)
-        high = count // groups
-        parts = [
-            b.script.operation(
-                "@",
-                steps if groups == 1 else b.script.item(steps, ..., slice(part * wide, (part + 1) * wide)),
-                one if groups == 1 else b.script.item(one, slice(None), slice(part * high, (part + 1) * high)),
-            )
-            for part in range(groups)
+def _transposed(axes: int) -> Handler:
+    def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        x, size = inputs.one, sizes(layer, "kernel_size", axes)
+        if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
+            raise Unreadable("it has output_padding, or is called more than once")
+        _check_rank(x, axes)
+        count, padding = layer.config.count("filters", most=1 << 24), _padding_of(layer)
+        steps, apart = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))
+        kernel = b.array(layer, "kernel", *size, count, x.width)
+        each = list(zip(size, steps, apart, strict=True))
+        added = [max(step - 1 - dilation * (one - 1), 0) for one, step, dilation in each]
+        windows = [
+            Window.transposed(one, step, dilation, padding, more)
+            for (one, step, dilation), more in zip(each, added, strict=True)
         ]
-        found = parts[0] if groups == 1 else b.script.call(concat, parts)
-        total = found if total is None else b.script.operation("+", total, found)
-    assert total is not None
-    if strides > 1:
-        total = b.script.item(total, slice(None), slice(None, None, strides))
-    return b.script.operation("+", total, b.parameter(layer, "bias", arrays["bias"])) if "bias" in arrays else total
+        convolve, behind = _layer(b, layer, count, 1)
+        backend = ScriptBackend(b.script)
+        return Signal(behind(transposed_convolution(backend, x.value, kernel, windows, added, 1, convolve)))
+
+    return convolve
 
 
 # Pools --------------------------------------------------------------------------------------------
 
 
-def _pool(function: Any) -> Handler:
+def _pool(axes: int, is_max: bool) -> Handler:
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        size = _one(layer, "pool_size", 2)
-        strides, padding = _one(layer, "strides", size), padding_of(layer)
-        options: dict[str, Any] = {} if strides == size else {"strides": strides}
-        options |= {} if padding == "valid" else {"padding": padding}
-        return Signal(b.script.call(function, inputs.one.value, size, **options))
+        x, size, backend = inputs.one, _option(layer, "pool_size", [2] * axes), ScriptBackend(b.script)
+        windows = _windows(layer, x, size, size)
+        return Signal(max_pool(backend, x.value, windows) if is_max else mean_pool(backend, x.value, windows, False))
 
     return pool
 
@@ -243,8 +220,12 @@ def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Conv1D": _conv1d, "Conv1DTranspose": _transposed, "DepthwiseConv1D": _depthwise, "SeparableConv1D": _separable,
-    "MaxPooling1D": _pool(max_pool1d), "AveragePooling1D": _pool(average_pool1d), "GlobalMaxPooling1D": _global_max,
-    "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding, "Cropping1D": _cropping,
-    "UpSampling1D": _up_sampling,
+    **{f"Conv{axes}D": _convolution(axes) for axes in (1, 2)},
+    **{f"Conv{axes}DTranspose": _transposed(axes) for axes in (1, 2)},
+    **{f"DepthwiseConv{axes}D": _depthwise(axes) for axes in (1, 2)},
+    **{f"SeparableConv{axes}D": _separable(axes) for axes in (1, 2)},
+    **{f"MaxPooling{axes}D": _pool(axes, True) for axes in (1, 2)},
+    **{f"AveragePooling{axes}D": _pool(axes, False) for axes in (1, 2)},
+    "GlobalMaxPooling1D": _global_max, "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding,
+    "Cropping1D": _cropping, "UpSampling1D": _up_sampling,
 }  # fmt: skip

@@ -30,12 +30,12 @@ from .meanings import (
     logic,
     orders,
     packed,
-    planes,
     products,
     recurrent,
     reductions,
     shapes,
     slicing,
+    windows,
     writing,
 )
 from .tracing.calls import TORCH, first_line, what_failed
@@ -48,7 +48,7 @@ from .tracing.values import Unknown
 
 MEANINGS = (
     activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, orders,
-    packed, planes, products, recurrent, reductions, shapes, slicing, writing,
+    packed, products, recurrent, reductions, shapes, slicing, windows, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 OTHER_DRAWS = 3

@@ -189,6 +189,8 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
     y = layers.AveragePooling2D((1, 2))(layers.DepthwiseConv2D(2, padding="same")(y))
     y = layers.EinsumDense("abcd,cde->abe", output_shape=(None, 5), bias_axes="e")(y)
     heard = layers.Bidirectional(layers.GRU(3))(y)
+    wide = layers.Conv2DTranspose(2, (3, 2), strides=(2, 1), padding="same", activation="tanh")(x)
+    wide = layers.GlobalMaxPooling2D()(layers.Conv2DTranspose(3, (2, 3), strides=(1, 2))(wide))
     eye = keras.Sequential([keras.Input((5, 6, 1)), layers.Conv2D(2, 2), layers.MaxPooling2D(), layers.Flatten()])
     seen = layers.LSTM(3)(layers.TimeDistributed(eye)(film, mask=film[:, :, 0, 0, 0] > 0.0))
     rows = layers.CategoryEncoding(5, output_mode="multi_hot")(ids)
@@ -196,7 +198,7 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
         [drawn(2, steps, 6, 1), np.random.default_rng(steps).integers(0, 5, (2, 4)), drawn(2, 3, 5, 6, 1)]
         for steps in (9, 12)
     ]
-    return keras.Model([x, ids, film], [heard, seen, layers.Dense(2)(rows)]), feeds
+    return keras.Model([x, ids, film], [heard, wide, seen, layers.Dense(2)(rows)]), feeds
 
 
 def left(keras: Any) -> tuple[Any, list[Feeds]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from read_modules import check
+from read_modules import check, check_meaning
 
 import rnngraph as rg
 
@@ -83,6 +83,23 @@ def test_where_nothing_says_which_axis_is_time_the_second_is_fixed() -> None:
     mean = module(lambda m, x: m[0](x).mean((2, 3)), nn.Conv2d(1, 4, 3))
     net = check(mean, (normal(2, 1, 6, 9),), (normal(1, 1, 8, 9),))
     assert net.inputs["given_0"].shape == ("B", 1, "T", 9)
+
+
+@pytest.mark.parametrize("layer", [
+    nn.Conv2d(4, 6, (4, 2), (3, 1), (0, 2), groups=2), nn.Conv2d(4, 8, (2, 3), padding=1, dilation=2, groups=4),
+    nn.ConvTranspose2d(4, 6, (3, 4), (3, 2), 1, (2, 0), groups=2, dilation=(1, 2)),
+    nn.ConvTranspose2d(4, 3, 2, padding=(2, 1)), nn.MaxPool2d((2, 3), (1, 2), 1, (3, 2), ceil_mode=True),
+    nn.MaxPool2d(2, 2, 1, ceil_mode=True), nn.AvgPool2d((2, 3), 2, 1, ceil_mode=True),
+    nn.AvgPool2d(3, (1, 2), 1, ceil_mode=True, count_include_pad=False),
+    nn.AvgPool2d((1, 2), 2, count_include_pad=False), nn.ConvTranspose1d(4, 6, 2, padding=2, groups=2),
+    nn.MaxPool1d(2, 2, 1, ceil_mode=True),
+    nn.AvgPool1d(2, 2, 1, ceil_mode=True), nn.AvgPool1d(2, 2, 1, ceil_mode=True, count_include_pad=False),
+    nn.MaxPool1d(3, 2, 1, 3, ceil_mode=True),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("steps", [8, 9])
+def test_windows_of_every_kind(layer: Any, steps: int) -> None:
+    """A last window that would begin in the padding is none: of 9 steps, or 8, by the stride."""
+    check_meaning(layer.eval(), (normal(2, 4, *([7] if "2d" in str(layer) else []), steps),))
 
 
 def test_what_can_not_be_read_is_listed_at_once() -> None:

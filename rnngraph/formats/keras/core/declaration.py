@@ -14,6 +14,7 @@ from ....declare.functions.basic import cast
 from ....declare.parameters import parameter
 from ....ir.types import FLOATS, Dim, Size
 from ....support.errors import FileError, NotOfferedError, NotReadableError, OutOfMemoryError, RnnGraphError
+from ...operators.errors import UnreadableError
 from ...script import Script
 from ...steps import Value
 from .configuration import Layer, leaves_of
@@ -23,8 +24,8 @@ MOST_CALLS = 20_000
 LONGEST_NAME = 120
 
 
-class Unreadable(Exception):  # noqa: N818  it is no error: it is listed beside others
-    """A layer has an option that has no counterpart. Its text says which."""
+Unreadable = UnreadableError
+"""The error of an option that has no counterpart; it is listed beside others."""
 
 
 @dataclass(frozen=True)

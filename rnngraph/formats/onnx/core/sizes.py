@@ -12,6 +12,7 @@ from typing import Any
 
 from ....ir.sizes.polynomial import Floor, floor_divide, terms_of
 from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute, uncommon
+from ...operators.errors import UnreadableError as UnreadableError
 
 MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
@@ -21,10 +22,6 @@ FAR = 1 << 53
 """No size is as large: from here on a number is a bound that nothing reaches."""
 MOST_TIMES = 4
 """How many times a size may hold another one to be divided by it where nothing is left over."""
-
-
-class UnreadableError(Exception):
-    """Why a node can't be read."""
 
 
 class ForcedSizeError(UnreadableError):

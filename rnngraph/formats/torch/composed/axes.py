@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -193,17 +192,6 @@ def _lp_pool1d(x: Any, norm_type: float, kernel_size: Any, stride: Any = None, c
     size = kernel_size[0] if isinstance(kernel_size, list | tuple) else kernel_size
     mean = functional.avg_pool1d(torch.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
     return torch.pow(torch.sign(mean) * torch.abs(mean) * size, 1 / norm_type)
-
-
-def dilated_max(x: Any, size: int, stride: int, padding: int, dilation: int) -> Any:
-    """The largest entries of windows of the last axis whose entries lie apart."""
-    x = functional.pad(x, (padding, padding), value=-math.inf) if padding else x
-    last = x.size(-1) - dilation * (size - 1)
-    parts = [x[..., place * dilation : last + place * dilation] for place in range(size)]
-    found = parts[0]
-    for part in parts[1:]:
-        found = torch.maximum(found, part)
-    return found[..., ::stride]
 
 
 def between(x: Any, factor: int) -> Any:

@@ -1,4 +1,4 @@
-"""What torch's layers mean: embeddings, convolutions, pools, normalizations."""
+"""What torch's layers mean: embeddings, adaptive pools, interpolation, normalizations."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ import torch
 from torch import nn
 
 from ....declare.functions import basic
-from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
-from ....declare.functions.padding import pad as padded
 from ...steps import Value
-from ..composed.axes import between, dilated_max
+from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
-from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, dtype_of, shape_of
-from .joining import turned_round
-from .products import layer_of, same_dtype
-from .shapes import permuted, reshaped
+from ..tracing.values import dtype_of, shape_of
+from .products import layer_of
+from .shapes import reshaped
 
 # Tables ---------------------------------------------------------------------------------------------
 
@@ -60,174 +56,11 @@ def _known_rows(rows: Any) -> int:
     return rows
 
 
-# Convolutions ---------------------------------------------------------------------------------------
-
-
-def to_channels_last(tracer: Tracer, x: Any) -> tuple[Value, bool]:
-    """[batch, channels, time] as [batch, time, channels]; and whether there was a batch."""
-    x = tracer.value(x)
-    has_batch = len(shape_of(x)) == 3
-    if not has_batch:
-        x = tracer.call(basic.expand_dims, x, 0)
-    return tracer.value(permuted(tracer, x, (0, 2, 1))), has_batch
-
-
-def to_channels_first(tracer: Tracer, x: Value, has_batch: bool) -> Value:
-    found = tracer.call(basic.transpose, x, (0, 2, 1))
-    return found if has_batch else tracer.call(basic.squeeze, found, 0)
+# Sizes of steps -------------------------------------------------------------------------------------
 
 
 def _one(given: Any) -> Any:
     return given[0] if isinstance(given, list | tuple) else given
-
-
-@meaning("conv1d")
-def _conv1d(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-            dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
-    return convolved(tracer, x, weight, bias, stride, padding, dilation, groups)
-
-
-@module(nn.Conv1d)
-def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
-    if found.padding_mode == "zeros":
-        return convolved(tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups)
-    before, after = found._reversed_padding_repeated_twice
-    x = tracer.value(x)
-    if found.padding_mode == "circular":
-        x = turned_round(tracer, x, {len(shape_of(x)) - 1: (before, after)})
-        return convolved(tracer, x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
-    mode = {"reflect": "reflect", "replicate": "edge"}[found.padding_mode]
-    x = tracer.call(padded, x, {len(shape_of(x)) - 1: (before, after)}, mode=mode) if before or after else x
-    return convolved(tracer, x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
-
-
-def convolved(
-    tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Value:
-    if not isinstance(weight, torch.Tensor):
-        raise UnreadableError("it is read with a weight of the module's")
-    if tracer.use(weight):
-        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
-    filters, _, size = weight.shape
-    x, has_batch = to_channels_last(tracer, x)
-    tracer.sizes.meet(shape_of(x)[2], weight.shape[1] * groups)
-    same_dtype(x, weight)
-    tracer.on_time(shape_of(x)[1])
-    stride, dilation = int(_one(stride)), int(_one(dilation))
-    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
-    tracer.script.own(scope, {"kernel": array_of(weight).transpose(2, 1, 0)})
-    options: dict[str, Any] = {"padding": _padding(_one(padding), size, dilation)}
-    options |= {"dilation": dilation} if dilation > 1 else {}
-    options |= {"strides": stride} if stride > 1 else {}
-    options |= {"groups": groups} if groups > 1 else {}
-    if bias is None:
-        options["use_bias"] = False
-    else:
-        tracer.script.own(scope, {"bias": array_of(bias)})
-    return to_channels_first(tracer, tracer.call(conv1d, x, filters, size, **options, name=scope), has_batch)
-
-
-def _padding(given: Any, size: int, dilation: int) -> Any:
-    span = dilation * (size - 1)
-    if given == "valid" or given == 0:
-        return "valid"
-    if given == "same":
-        return span // 2, span - span // 2
-    return int(given), int(given)
-
-
-@module(nn.ConvTranspose1d)
-def _transposed_module(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: Any = None) -> Any:
-    if output_size is not None:
-        raise UnreadableError("it is read without output_size")
-    return _transposed(
-        tracer, x, found.weight, found.bias, found.stride, found.padding, found.output_padding, found.groups,
-        found.dilation,
-    )  # fmt: skip
-
-
-@meaning("conv_transpose1d")
-def _transposed(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """As a convolution of the steps with zeros between them, with the kernel turned round."""
-    if groups != 1 or not isinstance(weight, torch.Tensor):
-        raise UnreadableError("it is read with groups=1 and a weight of the module's")
-    if tracer.use(weight):
-        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
-    stride, dilation, size = int(_one(stride)), int(_one(dilation)), int(weight.shape[2])
-    more, span, around = int(_one(output_padding)), dilation * (size - 1), int(_one(padding))
-    x, has_batch = to_channels_last(tracer, x)
-    tracer.sizes.meet(shape_of(x)[2], weight.shape[0])
-    same_dtype(x, weight)
-    if stride > 1:
-        batch, time, width = shape_of(x)
-        apart = tracer.call(basic.expand_dims, x, 2)
-        apart = tracer.call(padded, apart, {2: (0, stride - 1)})
-        x = tracer.value(reshaped(tracer, apart, [batch, time * stride, width]))
-        x = tracer.script.item(x, slice(None), slice(None, 1 - stride))
-    before, after = span - around, span - around + more
-    if before < 0 or after < 0:
-        raise UnreadableError("its padding is longer than its kernel")
-    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
-    tracer.script.own(scope, {"kernel": array_of(weight).transpose(2, 0, 1)[::-1]})
-    options: dict[str, Any] = {"padding": (before, after)} | ({"dilation": dilation} if dilation > 1 else {})
-    if bias is None:
-        options["use_bias"] = False
-    else:
-        tracer.script.own(scope, {"bias": array_of(bias)})
-    result = tracer.call(conv1d, x, int(weight.shape[1]), size, **options, name=scope)
-    return to_channels_first(tracer, result, has_batch)
-
-
-# Pools ----------------------------------------------------------------------------------------------
-
-
-def _pooled(
-    tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, padding: Any, fill: float, ceil_mode: bool = False
-) -> Value:
-    axis = len(shape_of(x)) - 1
-    if isinstance(size, Extent) and size.dim == shape_of(x)[axis] and not padding:  # one window, of all steps
-        whole = basic.reduce_mean if function is average_pool1d else basic.reduce_max
-        return tracer.call(whole, tracer.value(x), axis, keepdims=True)
-    x, has_batch = to_channels_last(tracer, x)
-    tracer.on_time(shape_of(x)[1])
-    size, around = int(size), int(_one(padding))
-    stride = int(_one(stride)) if stride not in (None, [], ()) else size
-    if ceil_mode and stride > size:
-        raise UnreadableError("it is read with ceil_mode where windows meet")
-    more = stride - 1 if ceil_mode else 0
-    if around or more:
-        options = {} if fill == 0 else {"value": fill}
-        x = tracer.call(padded, x, {1: (around, around + more)}, **options)
-    result = tracer.call(function, x, size, *([] if stride == size else [stride]))
-    return to_channels_first(tracer, result, has_batch)
-
-
-@meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")
-def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-              ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-    if return_indices or (_one(dilation) != 1 and ceil_mode):
-        raise UnreadableError("it is read without return_indices, and without ceil_mode where entries lie apart")
-    if _one(dilation) != 1:
-        apart = int(_one(kernel_size if stride in (None, [], ()) else stride))
-        return tracer.by_torch(dilated_max, x, int(_one(kernel_size)), apart, int(_one(padding)), int(_one(dilation)))
-    return _pooled(tracer, max_pool1d, x, _one(kernel_size), stride, padding, float("-inf"), ceil_mode)
-
-
-@meaning("avg_pool1d")
-def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-                  ceil_mode: bool = False, count_include_pad: bool = True) -> Any:  # fmt: skip
-    size = _one(kernel_size)
-    total = _pooled(tracer, average_pool1d, x, size, stride, padding, 0, ceil_mode)
-    if not ceil_mode and (not _one(padding) or count_include_pad):
-        return total
-    ones = Filled(1, (*(1,) * (len(shape_of(x)) - 1), shape_of(x)[-1]), dtype_of(x))  # what counts, as a share
-    if count_include_pad and _one(padding):
-        around = int(_one(padding))
-        ones, padding = Filled(1, (*ones.shape[:-1], ones.shape[-1] + 2 * around), ones.dtype), 0
-    return tracer.script.operation(
-        "/", total, _pooled(tracer, average_pool1d, ones, size, stride, padding, 0, ceil_mode)
-    )
 
 
 @meaning("interpolate")

@@ -38,7 +38,7 @@ DRAWN = (
 REFUSED = {
     **dict.fromkeys(
         ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
-         "conv_transpose2d", "conv_transpose3d", "grid_sample", "fold", "im2col", "pixel_shuffle", "pixel_unshuffle",
+         "conv_transpose3d", "grid_sample", "fold", "im2col", "pixel_shuffle", "pixel_unshuffle",
          "channel_shuffle", "affine_grid", "local_response_norm"),
         _IMAGES,
     ),

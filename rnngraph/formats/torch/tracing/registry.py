@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...operators.errors import UnreadableError as UnreadableError
+
 Meaning = Callable[..., Any]
 
 
@@ -50,7 +52,3 @@ def module(*kinds: type) -> Callable[[Meaning], Meaning]:
         return function
 
     return keep
-
-
-class UnreadableError(Exception):
-    """What can't be read of one call, and why."""

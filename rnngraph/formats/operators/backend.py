@@ -1,0 +1,171 @@
+"""The facade over values that operators are written against, and its two general implementations."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ...declare.functions.basic import broadcast_to, concat, reshape, transpose
+from ...declare.functions.padding import pad
+from ...declare.tensor import Tensor, constant
+from ...ir.types import Dim, Size
+from ..script import Script
+from ..steps import Value
+from .errors import UnreadableError
+
+Item = TypeVar("Item")
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "@": operator.matmul,
+}
+
+
+class Backend(Protocol[Item]):
+    """What an operator may do with values."""
+
+    def shape(self, x: Item) -> tuple[Dim, ...]:
+        """Return the sizes of ``x``."""
+
+    def dtype(self, x: Item) -> str:
+        """Return the dtype of ``x``, by NumPy's name."""
+
+    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Item:
+        """Call a public function of ``rg``. Operands are values, literals and lists of both."""
+
+    def operation(self, sign: str, left: Any, right: Any) -> Item:
+        """Apply one of ``+ - * / @``."""
+
+    def item(self, x: Item, *index: Any) -> Item:
+        """Index with whole numbers and slices, as NumPy's basic indexing."""
+
+    def transpose(self, x: Item, order: Sequence[int]) -> Item:
+        """Permute axes."""
+
+    def reshape(self, x: Item, shape: Sequence[Dim]) -> Item:
+        """Reshape to these sizes, some of which may be open."""
+
+    def concat(self, items: Sequence[Item], axis: int) -> Item:
+        """Concatenate along an axis."""
+
+    def pad(self, x: Item, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Item:
+        """Put (before, after) entries of one value around axes."""
+
+    def ones(self, shape: Sequence[Dim], dtype: str) -> Item:
+        """Return ones of this shape."""
+
+    def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take arrays as the weights that a layer named ``scope`` owns."""
+
+
+def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
+    """Return the entries of ``rg.reshape``: None where an axis stays, names of open sizes, -1 for at most one."""
+    entries: list[int | str | None] = []
+    for axis, dim in enumerate(target):
+        if isinstance(dim, int):
+            entries.append(dim)
+        else:
+            entries.append(None if axis < len(own) and own[axis] == dim else -1)
+    for axis, dim in enumerate(target):
+        is_named = isinstance(dim, Size) and dim.symbol and not dim.symbol.startswith("_")
+        if entries.count(-1) > 1 and entries[axis] == -1 and is_named:
+            entries[axis] = str(dim)
+    if entries.count(-1) > 1:
+        raise UnreadableError("several sizes of a reshape are open; fix all but one")
+    return tuple(entries)
+
+
+class ScriptBackend:
+    """Declares in a script."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    def shape(self, x: Value) -> tuple[Dim, ...]:
+        return x.tensor.type.shape
+
+    def dtype(self, x: Value) -> str:
+        return x.tensor.dtype
+
+    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Value:
+        return self.script.call(function, *operands, **keywords)
+
+    def operation(self, sign: str, left: Any, right: Any) -> Value:
+        return self.script.operation(sign, left, right)
+
+    def item(self, x: Value, *index: Any) -> Value:
+        return self.script.item(x, *index)
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        return self.call(transpose, x, tuple(order))
+
+    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
+        return self.call(reshape, x, entries_of(self.shape(x), shape))
+
+    def concat(self, items: Sequence[Value], axis: int) -> Value:
+        return self.call(concat, list(items), axis)
+
+    def pad(self, x: Value, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Value:
+        options = {"value": value} if value else {}
+        return self.call(pad, x, dict(pairs), **options)
+
+    def ones(self, shape: Sequence[Dim], dtype: str) -> Value:
+        options = {} if dtype == "float32" else {"dtype": dtype}
+        names = [dim.symbol or "_" for dim in shape if isinstance(dim, Size)]
+        if any(name.startswith("_") for name in names):
+            raise UnreadableError("its result depends on an open size without a name; name the input's axes")
+        entries = tuple(dim if isinstance(dim, int) else str(dim) for dim in shape)
+        return self.call(broadcast_to, self.call(constant, 1.0, **options), entries)
+
+    def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
+        self.script.own(scope, arrays)
+
+
+class TensorBackend:
+    """Computes with live Tensors.
+
+    weights: by the names of the program's parameters, the arrays that layers own.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[str, np.ndarray] = {}
+
+    def shape(self, x: Tensor) -> tuple[Dim, ...]:
+        return x.type.shape
+
+    def dtype(self, x: Tensor) -> str:
+        return x.type.dtype
+
+    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Tensor:
+        made: Tensor = function(*operands, **keywords)
+        return made
+
+    def operation(self, sign: str, left: Any, right: Any) -> Tensor:
+        made: Tensor = _OPERATORS[sign](left, right)
+        return made
+
+    def item(self, x: Tensor, *index: Any) -> Tensor:
+        return x[index]
+
+    def transpose(self, x: Tensor, order: Sequence[int]) -> Tensor:
+        return transpose(x, tuple(order))
+
+    def reshape(self, x: Tensor, shape: Sequence[Dim]) -> Tensor:
+        return reshape(x, entries_of(self.shape(x), shape))
+
+    def concat(self, items: Sequence[Tensor], axis: int) -> Tensor:
+        return concat(list(items), axis)
+
+    def pad(self, x: Tensor, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Tensor:
+        return pad(x, dict(pairs), value=value)
+
+    def ones(self, shape: Sequence[Dim], dtype: str) -> Tensor:
+        return broadcast_to(constant(1.0, dtype), tuple(shape))
+
+    def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
+        self.weights |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}

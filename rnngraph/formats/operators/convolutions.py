@@ -1,0 +1,173 @@
+"""Convolutions along one axis and two, and transposed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import expand_dims
+from ...declare.functions.convolutions import conv1d
+from .backend import Backend, Item
+from .errors import UnreadableError
+from .planes import by_rows, on_planes
+from .windows import Window, slices
+
+MAX_PRODUCTS = 4096
+"""Maximum products of a convolution that is written out as a sum."""
+Convolve = Callable[[Item, np.ndarray, Window], Item]
+"""A convolution of [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
+
+
+def owned(
+    b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
+) -> Convolve[Item]:
+    """Return a convolution as a layer of its own. bias: [filters]."""
+
+    def convolve(x: Item, kernel: np.ndarray, window: Window) -> Item:
+        size, _, filters = kernel.shape
+        b.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
+        padding = _padding(window)
+        options: dict[str, Any] = {} if padding == "causal" else {"padding": padding}
+        options |= {"dilation": window.dilation} if window.dilation > 1 and size > 1 else {}
+        options |= {"strides": window.stride} if window.stride > 1 else {}
+        options |= {"groups": groups} if groups > 1 else {}
+        options |= {} if activation is None else {"activation": activation}
+        options |= {"use_bias": False} if bias is None else {}
+        return b.call(conv1d, x, filters, size, **options, name=scope)
+
+    return convolve
+
+
+def _padding(window: Window) -> Any:
+    """Return the ``padding`` of ``conv1d``."""
+    if window.is_even:
+        return "same" if window.span else "valid"
+    sides = window.sides
+    if sides == (window.span, 0):
+        return "causal"
+    return "valid" if sides == (0, 0) else sides
+
+
+def shared(
+    b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
+) -> Convolve[Item]:
+    """Return a convolution as a sum over the entries of a kernel that several calls share.
+
+    declare: gives the kernel [size, width / groups, filters] as a value.
+    """
+
+    def convolve(x: Item, array: np.ndarray, window: Window) -> Item:
+        kernel, (size, wide, filters) = declare(array), array.shape
+        if size * groups > MAX_PRODUCTS:
+            raise UnreadableError(f"it is called more than once, in {groups} groups of {size} entries")
+        high, total = filters // groups, None
+        for entry, steps in enumerate(slices(b, x, 1, window, 0.0)):
+            weights = b.item(kernel, entry)
+            part = _product(b, steps, weights, groups, wide, high)
+            total = part if total is None else b.operation("+", total, part)
+        if total is None:
+            raise UnreadableError(f"its kernel has {size} entries")
+        return total if bias is None else b.operation("+", total, bias)
+
+    return convolve
+
+
+def _product(b: Backend[Item], x: Item, weights: Item, groups: int, wide: int, high: int) -> Item:
+    """Return x [batch, time, groups * wide] times weights [wide, groups * high], group by group."""
+    if groups == 1:
+        return b.operation("@", x, weights)
+    every = slice(None)
+    parts = [
+        b.operation(
+            "@",
+            b.item(x, every, every, slice(group * wide, (group + 1) * wide)),
+            b.item(weights, every, slice(group * high, (group + 1) * high)),
+        )
+        for group in range(groups)
+    ]
+    return b.concat(parts, 2)
+
+
+def convolution(
+    b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, convolve: Convolve[Item]
+) -> Item:
+    """Convolve x [batch, *axes, width] with a kernel [*sizes, width / groups, filters] along one axis or two.
+
+    A window along the written-out axis lies side by side among the channels, those of one group together.
+    """
+    _check(b, x, kernel, windows, groups)
+    if len(windows) == 1:
+        return convolve(x, kernel, windows[0])
+
+    def run(x: Item, across: Window, along: Window, place: int) -> Item:
+        parts = slices(b, x, 1, across, 0.0)
+        turned = kernel if place == 0 else kernel.swapaxes(0, 1)
+        flat = turned.transpose(1, 0, 2, 3).reshape(turned.shape[1], -1, turned.shape[3])
+        return by_rows(b, _beside(b, parts, groups), lambda rows: convolve(rows, flat, along))
+
+    return on_planes(b, x, windows, run)
+
+
+def _beside(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
+    """Return the channels of all parts side by side, those of one group after the other."""
+    if groups == 1 or len(parts) == 1:
+        return parts[0] if len(parts) == 1 else b.concat(parts, 3)
+    *ahead, width = b.shape(parts[0])
+    assert isinstance(width, int)
+    apart = [b.reshape(part, (*ahead, groups, width // groups)) for part in parts]
+    return b.reshape(b.concat(apart, 4), (*ahead, width * len(parts)))
+
+
+def _check(b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int) -> None:
+    shape = b.shape(x)
+    axes = len(shape) - 2
+    if axes not in (1, 2) or kernel.ndim != len(shape) or len(windows) != axes:
+        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {kernel.ndim}; one and two are read")
+    if tuple(window.size for window in windows) != kernel.shape[:-2]:
+        raise UnreadableError(f"its windows are of {[w.size for w in windows]} for kernels of {kernel.shape[:-2]}")
+    width, (part, filters) = shape[-1], kernel.shape[-2:]
+    if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
+        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {width} channels in {groups} groups")
+
+
+def transposed_convolution(
+    b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], added: Sequence[int], groups: int,
+    convolve: Convolve[Item],
+) -> Item:  # fmt: skip
+    """Convolve x [batch, *axes, width] with zeros between its entries, by the kernel reversed.
+
+    Args:
+        b: The backend.
+        x: The value.
+        kernel: [*sizes, filters / groups, width].
+        windows: Along each axis; ``before`` and ``after`` are cut off the result.
+        added: Results that are appended along each axis.
+        groups: Equal parts of the width.
+        convolve: The convolution along one axis.
+    """
+    count = kernel.ndim - 2
+    if groups < 1 or kernel.shape[-1] % groups or len(b.shape(x)) != kernel.ndim:
+        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit rank {len(b.shape(x))}, {groups} groups")
+    plain = []
+    for axis, (window, more) in enumerate(zip(windows, added, strict=True), 1):
+        before, after = window.sides
+        x = _spread(b, x, axis, window.stride)
+        ends = window.span - before, window.span - after - window.stride + 1 + more
+        if min(ends) < 0:
+            cut = slice(-min(ends[0], 0) or None, min(ends[1], 0) or None)
+            x = b.item(x, *(slice(None),) * axis, cut)
+        plain.append(Window(window.size, 1, window.dilation, max(ends[0], 0), max(ends[1], 0)))
+    parts = np.split(kernel, groups, axis=count + 1)  # [*sizes, filters / groups, width / groups] of each group
+    turned = np.concatenate([part.swapaxes(count, count + 1) for part in parts], axis=count + 1)
+    return convolution(b, x, np.flip(turned, tuple(range(count))), plain, groups, convolve)
+
+
+def _spread(b: Backend[Item], x: Item, axis: int, stride: int) -> Item:
+    """Return x with zeros behind each entry of an axis, as many as a stride passes over."""
+    if stride == 1:
+        return x
+    shape = b.shape(x)
+    wide = b.pad(b.call(expand_dims, x, axis + 1), {axis + 1: (0, stride - 1)})
+    return b.reshape(wide, (*shape[:axis], shape[axis] * stride, *shape[axis + 1 :]))

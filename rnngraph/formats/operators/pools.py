@@ -1,0 +1,101 @@
+"""Maximum and mean pools along one axis and two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...declare.functions.convolutions import average_pool1d, max_pool1d
+from ...declare.tensor import constant
+from .backend import Backend, Item
+from .errors import UnreadableError
+from .planes import by_rows, on_planes
+from .windows import Window, joined, slices
+
+
+def max_pool(b: Backend[Item], x: Item, windows: Sequence[Window]) -> Item:
+    """Return the largest entry of every window of x [batch, *axes, width]."""
+    return _pool(b, x, windows, None)
+
+
+def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool) -> Item:
+    """Return the mean of every window of x [batch, *axes, width].
+
+    counts_padding: whether padding counts as zeros; else a mean is of the entries that there are.
+    """
+    return _pool(b, x, windows, counts_padding)
+
+
+def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool | None) -> Item:
+    """counts_padding: None for the maximum."""
+    if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
+        raise UnreadableError(f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; one and two are read")
+    if len(windows) == 1:
+        return _along(b, x, windows[0], counts_padding)
+
+    def run(x: Item, across: Window, along: Window, _: int) -> Item:
+        y = _written_out(b, x, across, counts_padding)
+        return y if along.is_identity else by_rows(b, y, lambda rows: _along(b, rows, along, counts_padding))
+
+    return on_planes(b, x, windows, run)
+
+
+def _written_out(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
+    """Pool axis 1 of x [batch, across, along, width], slice by slice."""
+    fill = float("-inf") if counts_padding is None else 0.0
+    total = joined(b, slices(b, x, 1, window, fill), counts_padding is None)
+    if counts_padding is None or window.is_identity:
+        return total
+    size = b.shape(x)[1]
+    assert isinstance(size, int)
+    counts = entry_counts(window, size, counts_padding)
+    if len(set(counts)) == 1:
+        return total if counts[0] == 1 else b.operation("/", total, float(counts[0]))
+    return b.operation("/", total, b.call(constant, [[[float(count)]] for count in counts], b.dtype(x)))
+
+
+def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
+    """Return how many entries each window along an axis of this size has, of the axis or of its padding, too."""
+    before, _ = window.sides
+    after = window.after
+    assert isinstance(after, int)
+    first, last = (-before, size + after) if counts_padding else (0, size)
+    count = window.count(size)
+    assert isinstance(count, int)
+    starts = [number * window.stride - before for number in range(count)]
+    reads = range(0, window.span + 1, window.dilation)
+    return [sum(first <= start + entry < last for entry in reads) for start in starts]
+
+
+def _along(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
+    """Pool x [batch, time, width]."""
+    is_max = counts_padding is None
+    if window.is_even and window.dilation == 1 and not counts_padding and window.span:
+        return b.call(max_pool1d if is_max else average_pool1d, x, window.size, **_strides(window), padding="same")
+    total = _padded_pool(b, x, window, is_max)
+    if is_max or (not window.beyond and (counts_padding or window.sides == (0, 0))):
+        return total
+    size, whole = b.shape(x)[1], window
+    if counts_padding:
+        before, after = window.sides
+        size, whole = size + (before + after - window.beyond), replace(window, before=0, after=0, is_same=False)
+    shares = _padded_pool(b, b.ones((1, size, 1), b.dtype(x)), whole, is_max)
+    return b.operation("/", total, shares)
+
+
+def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Item:
+    """Pool x [batch, time, width], with padding as entries among others."""
+    fill = float("-inf") if is_max else 0.0
+    if window.is_identity:
+        return x
+    if window.dilation > 1 and window.size > 1:
+        total = joined(b, slices(b, x, 1, window, fill), is_max)
+        return total if is_max else b.operation("/", total, float(window.size))
+    if window.sides != (0, 0):
+        x = b.pad(x, {1: window.sides}, fill)
+    return b.call(max_pool1d if is_max else average_pool1d, x, window.size, **_strides(window))
+
+
+def _strides(window: Window) -> dict[str, Any]:
+    return {} if window.stride == window.size else {"strides": window.stride}

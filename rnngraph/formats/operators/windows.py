@@ -1,0 +1,157 @@
+"""What an output of a convolution or pool reads along one axis: the arithmetic of padding, strides and dilation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...declare.functions.basic import maximum
+from ...declare.functions.padding import same_padding
+from ...ir.sizes.polynomial import floor_divide
+from ...ir.types import Dim
+from .backend import Backend, Item
+from .errors import UnreadableError
+
+Padding = str | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """``size`` entries, ``dilation`` apart; ``stride`` from one window to the next.
+
+    before, after: entries around the axis, open where the axis is and ``same`` padding has strides. is_same: as many
+    windows as strides in the axis. beyond: entries behind the padding that no window counts, so that the last window
+    need not be whole.
+    """
+
+    size: int
+    stride: int = 1
+    dilation: int = 1
+    before: Dim = 0
+    after: Dim = 0
+    is_same: bool = False
+    beyond: int = 0
+
+    @staticmethod
+    def along(axis: Dim, size: int, stride: int = 1, dilation: int = 1, padding: Padding = "valid") -> Window:
+        """Return the window along an axis of this size.
+
+        padding: ``valid``; ``same``, the odd entry after; ``same_lower``, the odd entry before; ``causal``; or
+            (before, after).
+        """
+        if min(size, stride, dilation) < 1:
+            raise UnreadableError(f"its windows are of {size} entries, {dilation} apart, at strides of {stride}")
+        window = Window(size, stride, dilation)
+        if isinstance(padding, tuple):
+            return replace(window, before=padding[0], after=padding[1])
+        if padding == "causal":
+            return replace(window, before=window.span)
+        if padding in ("same", "same_lower"):
+            less, more = same_padding(axis, window.span, stride) if stride > 1 else _halves(window.span)
+            is_upper = padding == "same"
+            return replace(
+                window, before=less if is_upper else more, after=more if is_upper else less, is_same=is_upper
+            )
+        if padding != "valid":
+            raise UnreadableError(f"its padding is {padding!r}")
+        return window
+
+    @staticmethod
+    def transposed(size: int, stride: int, dilation: int, padding: Padding, added: int = 0) -> Window:
+        """Return the window of a transposed convolution, whose ``before`` and ``after`` are cut off its result.
+
+        padding: ``same``: as many results as strides. added: results that are appended.
+        """
+        if isinstance(padding, tuple):
+            return Window(size, stride, dilation, *padding)
+        cut = max(0, dilation * (size - 1) + 1 - stride + added)
+        less, more = _halves(cut)
+        sides = {"same": (less, more), "same_lower": (more, less), "valid": (0, 0)}.get(padding)
+        if sides is None:
+            raise UnreadableError(f"its padding is {padding!r}")
+        return Window(size, stride, dilation, *sides)
+
+    @property
+    def span(self) -> int:
+        """Entries from the first to the last that a window reads, less one."""
+        return self.dilation * (self.size - 1)
+
+    @property
+    def is_identity(self) -> bool:
+        """True if every window is the one entry at its place."""
+        return self.size == self.stride == 1 and self.before == self.after == self.beyond == 0
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Padding before and after, as numbers."""
+        if isinstance(self.before, int) and isinstance(self.after, int):
+            return self.before, self.after + self.beyond
+        raise UnreadableError("how much an axis of open size is padded depends on the call")
+
+    @property
+    def is_even(self) -> bool:
+        """True if ``same`` padding would pad alike."""
+        return not self.beyond and (
+            self.is_same or (self.stride == 1 and self.span > 0 and (self.before, self.after) == _halves(self.span))
+        )
+
+    def count(self, axis: Dim) -> Dim:
+        """Return the number of windows along an axis of this size."""
+        return floor_divide(axis + self.before + self.after + (self.beyond - self.span - 1), self.stride) + 1
+
+    def transposed_count(self, axis: Dim, added: int = 0) -> Dim:
+        """Return the size that a transposed convolution gives an axis of this size."""
+        return (axis - 1) * self.stride + self.span + 1 - self.before - self.after + added
+
+    def ceiled(self, axis: Dim) -> Window | None:
+        """Return the window with a last one that need not be whole, but begins before the padding behind the axis.
+
+        None where whether that last window exists depends on an open size.
+        """
+        if not isinstance(axis, int):
+            if not isinstance(self.before, int) or not isinstance(self.after, int):
+                return None
+            is_always = self.stride + self.after <= self.span + 1
+            return replace(self, beyond=self.stride - 1) if is_always else None
+        before, after = self.sides
+        whole = axis + before + after - self.span - 1
+        last = -(-whole // self.stride)
+        if last * self.stride >= axis + before:
+            last -= 1
+        return replace(self, beyond=max(0, last * self.stride - whole))
+
+
+def _halves(total: int) -> tuple[int, int]:
+    return total // 2, total - total // 2
+
+
+def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
+    """Return what each entry of the windows reads along an axis: as many values as a window has entries.
+
+    fill: value of the padding.
+    """
+    if window.is_identity:
+        return [x]
+    before, after = window.sides
+    if before or after:
+        x = b.pad(x, {axis: (before, after)}, fill)
+    size = b.shape(x)[axis]
+    if isinstance(size, int) and size <= window.span:
+        raise UnreadableError(f"its windows span {window.span + 1} of an axis of {size}")
+    if isinstance(size, int):  # no entries behind the last window
+        used = (size - window.span - 1) // window.stride * window.stride + 1
+        ends = [entry * window.dilation + used for entry in range(window.size)]
+    else:
+        ends = [entry * window.dilation - window.span for entry in range(window.size)]
+    step = None if window.stride == 1 else window.stride
+    starts = [entry * window.dilation for entry in range(window.size)]
+    parts = zip(starts, ends, strict=True)
+    ahead = (slice(None),) * axis
+    return [b.item(x, *ahead, slice(start or None, end or None, step)) for start, end in parts]
+
+
+def joined(b: Backend[Item], parts: list[Item], is_max: bool) -> Item:
+    """Return the elementwise maximum or sum."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = b.call(maximum, total, part) if is_max else b.operation("+", total, part)
+    return total

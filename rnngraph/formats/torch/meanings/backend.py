@@ -1,0 +1,33 @@
+"""Operators' values in this front end: lazy values become values of the script, and sizes follow the example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ....ir.types import Dim
+from ...operators.backend import ScriptBackend
+from ...steps import Value
+from ..tracing.tracer import Tracer
+from ..tracing.values import Filled
+from .shapes import permuted, reshaped
+
+
+class TorchBackend(ScriptBackend):
+    """Declares in a tracer's script."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(tracer.script)
+        self.tracer = tracer
+
+    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Value:
+        return self.tracer.call(function, *operands, **keywords)
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        return self.tracer.value(permuted(self.tracer, x, order))
+
+    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
+        return self.tracer.value(reshaped(self.tracer, x, shape))
+
+    def ones(self, shape: Sequence[Dim], dtype: str) -> Value:
+        return self.tracer.value(Filled(1, tuple(shape), dtype))

@@ -1,0 +1,228 @@
+"""What torch's convolutions and pools mean, along one axis or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ....declare.functions import basic
+from ....declare.functions.padding import pad as padded
+from ....ir.types import Dim
+from ...operators.convolutions import Convolve, convolution, owned, transposed_convolution
+from ...operators.planes import written_axis
+from ...operators.pools import max_pool, mean_pool
+from ...operators.windows import Padding, Window
+from ...steps import Value
+from ..tracing.calls import array_of
+from ..tracing.numbers import Extent
+from ..tracing.registry import UnreadableError, meaning, module
+from ..tracing.tracer import Tracer
+from ..tracing.values import shape_of
+from .backend import TorchBackend
+from .joining import turned_round
+from .products import layer_of, same_dtype
+from .shapes import of_shape
+
+
+def _each(given: Any, count: int) -> list[Any]:
+    """One entry for each axis."""
+    entries = list(given) if isinstance(given, list | tuple) else [given]
+    return entries * count if len(entries) == 1 else entries
+
+
+def _windows(sizes: Sequence[Dim], kernel: Sequence[Any], stride: Any, padding: Any, dilation: Any = 1) -> list[Window]:
+    """Return the windows along axes of these sizes."""
+    count = len(sizes)
+    sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in _each(padding, count)]
+    given = zip(sizes, kernel, _each(stride, count), _each(dilation, count), sides, strict=True)
+    return [Window.along(size, int(one), int(step), int(apart), side) for size, one, step, apart, side in given]
+
+
+def _channels_last(b: TorchBackend, x: Any, axes: int) -> tuple[Value, bool]:
+    """[batch, channels, *axes] as [batch, *axes, channels]; and whether there was a batch."""
+    x = b.tracer.value(x)
+    has_batch = len(shape_of(x)) == axes + 2
+    if not has_batch:
+        x = b.call(basic.expand_dims, x, 0)
+    if len(shape_of(x)) != axes + 2:
+        raise UnreadableError(f"it runs along {axes} axes of a tensor of rank {len(shape_of(x)) - 1}")
+    return b.transpose(x, (0, *range(2, axes + 2), 1)), has_batch
+
+
+def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
+    rank = len(shape_of(x))
+    made = b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
+    return made if has_batch else b.call(basic.squeeze, made, 0)
+
+
+def _run(
+    b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
+) -> Value:  # fmt: skip
+    """Return what ``run`` gives of x [batch, *axes, channels], or a stand-in where two axes are open.
+
+    counts: sizes of the result's axes. width: its channels; None for those of x.
+    """
+    tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
+    written = written_axis(sizes, windows) if len(sizes) == 2 else None
+    if len(sizes) == 2 and written is None:  # a later layer may settle one of them
+        tracer.undecided.append(sizes[1])
+        return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
+    tracer.on_time(sizes[0 if written is None else 1 - written])
+    return run()
+
+
+# Convolutions ---------------------------------------------------------------------------------------
+
+
+@meaning("conv1d", "conv2d")
+def _convolved(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+               dilation: Any = 1, groups: int = 1) -> Value:  # fmt: skip
+    b, y, has_batch = _operands(tracer, x, weight, 1, groups)
+    sizes = shape_of(y)[1:-1]
+    windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
+    counts = [window.count(size) for window, size in zip(windows, sizes, strict=True)]
+
+    def run() -> Value:
+        return convolution(b, y, _kernel(weight), windows, groups, _layer(b, weight, bias, groups))
+
+    return _channels_first(b, _run(b, y, windows, counts, weight.shape[0], run), has_batch)
+
+
+def _operands(
+    tracer: Tracer, x: Any, weight: Any, place: int, groups: int
+) -> tuple[TorchBackend, Value, bool]:  # fmt: skip
+    """Check a convolution's weight; return x with channels last, and whether it has a batch. place: of the weight's
+    axis of x's channels.
+    """
+    if not isinstance(weight, torch.Tensor):
+        raise UnreadableError("it is read with a weight of the module's")
+    if tracer.use(weight):
+        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
+    b = TorchBackend(tracer)
+    y, has_batch = _channels_last(b, x, weight.dim() - 2)
+    tracer.sizes.meet(shape_of(y)[-1], weight.shape[place] * (groups if place else 1))
+    same_dtype(y, weight)
+    return b, y, has_batch
+
+
+@module(nn.Conv1d)
+def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
+    options = (found.stride, found.padding, found.dilation, found.groups)
+    if found.padding_mode != "zeros":
+        before, after = found._reversed_padding_repeated_twice
+        x, options = tracer.value(x), (found.stride, 0, found.dilation, found.groups)
+        pairs = {len(shape_of(x)) - 1: (before, after)}
+        if found.padding_mode == "circular":
+            x = turned_round(tracer, x, pairs)
+        elif before or after:
+            x = tracer.call(padded, x, pairs, mode={"reflect": "reflect", "replicate": "edge"}[found.padding_mode])
+    return _convolved(tracer, x, found.weight, found.bias, *options)
+
+
+def _kernel(weight: Any) -> np.ndarray:
+    """[filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
+    array = array_of(weight)
+    return array.transpose(*range(2, array.ndim), 1, 0)
+
+
+def _layer(b: TorchBackend, weight: Any, bias: Any, groups: int) -> Convolve[Value]:
+    scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
+    return owned(b, scope, None if bias is None else array_of(bias), groups)
+
+
+@module(nn.ConvTranspose1d, nn.ConvTranspose2d)
+def _transposed_module(tracer: Tracer, found: Any, x: Any, output_size: Any = None) -> Any:
+    if output_size is not None:
+        raise UnreadableError("it is read without output_size")
+    return _transposed(
+        tracer, x, found.weight, found.bias, found.stride, found.padding, found.output_padding, found.groups,
+        found.dilation,
+    )  # fmt: skip
+
+
+@meaning("conv_transpose1d", "conv_transpose2d")
+def _transposed(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    b, y, has_batch = _operands(tracer, x, weight, 0, groups)
+    sizes = shape_of(y)[1:-1]
+    added = [int(more) for more in _each(output_padding, len(sizes))]
+    windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
+    ends = zip(windows, sizes, added, strict=True)
+    counts = [window.transposed_count(size, more) for window, size, more in ends]
+
+    def run() -> Value:
+        convolve = _layer(b, weight, bias, groups)
+        return transposed_convolution(b, y, _kernel(weight), windows, added, groups, convolve)
+
+    return _channels_first(b, _run(b, y, windows, counts, weight.shape[1] * groups, run), has_batch)
+
+
+# Pools ----------------------------------------------------------------------------------------------
+
+
+def _pooled(
+    tracer: Tracer, x: Any, size: Any, steps: Any, axes: int, counts_padding: bool | None, ceil_mode: bool
+) -> Value:  # fmt: skip
+    """Pool. size: of the kernel. steps: stride, padding and dilation. counts_padding: None for the maximum."""
+    stride, padding, dilation = steps
+    whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
+    if whole is not None:
+        return whole
+    b = TorchBackend(tracer)
+    y, has_batch = _channels_last(b, x, axes)
+    sizes = shape_of(y)[1:-1]
+    windows = _windows(sizes, _each(size, axes), size if stride in (None, [], ()) else stride, padding, dilation)
+    if ceil_mode:
+        windows = [_ceiled(tracer, *pair) for pair in zip(windows, sizes, strict=True)]
+    counts = [window.count(size) for window, size in zip(windows, sizes, strict=True)]
+
+    def run() -> Value:
+        return max_pool(b, y, windows) if counts_padding is None else mean_pool(b, y, windows, counts_padding)
+
+    return _channels_first(b, _run(b, y, windows, counts, None, run), has_batch)
+
+
+def _whole(tracer: Tracer, x: Any, size: Any, is_max: bool) -> Value | None:
+    """Return the reduction of all steps, if one window is as long as an open axis."""
+    if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
+        return None
+    return tracer.call(basic.reduce_max if is_max else basic.reduce_mean, tracer.value(x), len(shape_of(x)) - 1,
+                       keepdims=True)  # fmt: skip
+
+
+def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
+    found = window.ceiled(size) or window.ceiled(tracer.sizes.fix(size))
+    assert found is not None
+    return found
+
+
+def _max_pool(axes: int) -> Callable[..., Any]:
+    def pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+             ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+        if return_indices:
+            raise UnreadableError("it is read without return_indices")
+        return _pooled(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
+
+    return pool
+
+
+meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")(_max_pool(1))
+meaning("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
+
+
+def _mean_pool(axes: int) -> Callable[..., Any]:
+    def pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+             count_include_pad: bool = True, divisor_override: Any = None) -> Any:  # fmt: skip
+        if divisor_override is not None:
+            raise UnreadableError("it is read without divisor_override")
+        return _pooled(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)
+
+    return pool
+
+
+meaning("avg_pool1d")(_mean_pool(1))
+meaning("avg_pool2d")(_mean_pool(2))
