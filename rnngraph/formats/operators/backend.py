@@ -165,7 +165,8 @@ class TensorBackend:
         return pad(x, dict(pairs), value=value)
 
     def ones(self, shape: Sequence[Dim], dtype: str) -> Tensor:
-        return broadcast_to(constant(1.0, dtype), tuple(shape))
+        entries: Any = tuple(shape)  # open sizes are taken, too, which users have no name for
+        return broadcast_to(constant(1.0, dtype), entries)
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         self.weights |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
