@@ -18,12 +18,13 @@ from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...passes.shards.kinds import Rows
 from ...passes.shards.shard import FIRST
 from ...passes.train_step import SUM
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, ShapeError, Where
 from ..steps.batch_rows import BatchRows, rows_of
 from ..steps.fetches import Fetch
 from ..steps.step_runner import NativeStep
 from ..steps.step_variants import adding_of, shard_of
-from ..steps.stepper import Stepper
+from ..steps.stepper import MOST_VARIANTS, Stepper
 from ..steps.train_state import TrainState
 from ..steps.updates import OnCommit
 from .ranks import Ranks
@@ -48,7 +49,7 @@ class ShardedStepper(Stepper):
         super().__init__(state)
         self.ranks, self.tree = ranks, ShardTree(shards, ranks)
         self._rows = BatchRows.of(state.program, where)
-        self._sharded: dict[Any, ShardVariant] = {}
+        self._sharded: BoundedCache[Any, ShardVariant] = BoundedCache(MOST_VARIANTS)
         self._adding: NativeStep | None = None
         self._found: Mapping[str, np.ndarray] = {}
         self._steps = 0
@@ -130,9 +131,11 @@ class ShardedStepper(Stepper):
 
     def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:
         key = states, label_weights, fetch
-        if key not in self._sharded:
-            self._sharded[key] = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
-        return self._sharded[key]
+        found = self._sharded.get(key)
+        if found is None:
+            found = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
+            self._sharded[key] = found
+        return found
 
     def _each(self, count: int) -> int:
         """Rows of a shard."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.prepared_call import SEED
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import Order, fork_lock
 from .fetches import Fetch, Fetches
@@ -26,24 +25,23 @@ MOST_PREPARED = 512
 feeds and states are copied.
 """
 
+MOST_VARIANTS = 64
+"""Variants of a step for which a trainer keeps graphs and prepared steps; each other ``fetch=`` is one more."""
+
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
+"""Whether states are carried on, whether there are such, labels' weights, and what is fetched."""
 
 
 class Stepper:
-    """The steps of one trainer, one at a time.
-
-    prepared: steps that ran before, by whether states are carried on, whether there are such, labels' weights, and what
-    is fetched.
-    """
+    """The steps of one trainer, one at a time."""
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, fork_lock(Order.RUN)
-        self.prepared: defaultdict[Kind, CallCache[PreparedTrainStep]] = defaultdict(
-            partial(CallCache, state.program.options.threads, MOST_PREPARED)
-        )
+        self._prepared: BoundedCache[Kind, CallCache[PreparedTrainStep]] = BoundedCache(MOST_VARIANTS)
         self._updates = Updates(state)
         self.fetches = Fetches(state.program)
-        self._variants: dict[tuple[str, tuple[float, ...], Fetch | None], StepVariant] = {}
+        self._variants: BoundedCache[tuple[str, tuple[float, ...], Fetch | None], StepVariant]
+        self._variants = BoundedCache(MOST_VARIANTS)
         self._forward: NativeStep | None = None
 
     def attempt(
@@ -51,7 +49,7 @@ class Stepper:
     ) -> Any:  # fmt: skip
         """What a step gives that is like one before; None, and nothing done, where it takes the slow path."""
         states = self.state.carried if carry else None
-        return self.prepared[carry, states is not None, (), fetch].run(feeds, named, seed)
+        return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
@@ -81,7 +79,7 @@ class Stepper:
                 call = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares)
                 return PreparedTrainStep(self._updates, variant, call)
 
-            step, given = self.prepared[carry, states is not None, label_weights, fetch].prepared(
+            step, given = self._calls((carry, states is not None, label_weights, fetch)).prepared(
                 feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
                 program.training.input_types(), made,
             )  # fmt: skip
@@ -133,6 +131,14 @@ class Stepper:
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
         """One variant of a step, made when it is first asked for. states: only shown, or given too."""
         key = states, label_weights, fetch
-        if key not in self._variants:
-            self._variants[key] = variant_of(self.state, states, label_weights, fetch)
-        return self._variants[key]
+        found = self._variants.get(key)
+        if found is None:
+            found = self._variants[key] = variant_of(self.state, states, label_weights, fetch)
+        return found
+
+    def _calls(self, kind: Kind) -> CallCache[PreparedTrainStep]:
+        """Return the steps of a kind that ran before."""
+        found = self._prepared.get(kind)
+        if found is None:
+            found = self._prepared[kind] = CallCache(self.state.program.options.threads, MOST_PREPARED)
+        return found

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.training.steps import fetches, stepper
 
 CLASSES = 5
 
@@ -143,6 +144,22 @@ def test_equal_fetches_share_one_graph() -> None:
     for _ in range(3):
         trainer.step(feeds(), fetch={"logits": net.logits, "states": net.states})
     assert len(trainer._stepper._variants) == 1
+
+
+def test_what_is_kept_of_many_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetches, "MOST_FETCHES", 4)
+    monkeypatch.setattr(stepper, "MOST_VARIANTS", 2)
+    net = Declared()
+    trainer = rg.Trainer(net.program())
+    for number in range(9):
+        path = "".join(["log", "its"])  # another str each time
+        _, found = trainer.step(feeds(), fetch={"logits": path})
+        assert found["logits"].shape == (3, CLASSES)
+        if number % 3 == 0:
+            assert set(trainer.step(feeds(), fetch={f"logits{number}": path})[1]) == {f"logits{number}"}
+    kept = trainer._stepper.fetches
+    assert (len(kept._recent), len(kept._known)) == (4, 4)
+    assert len(trainer._stepper._variants) == len(trainer._stepper._prepared) == 2
 
 
 def test_a_loaded_program_fetches_by_path(tmp_path: Any) -> None:
