@@ -139,7 +139,7 @@ from .declare.functions.orders import argsort, median, nanquantile, quantile, so
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.rounding import ceil, floor, round
-from .declare.functions.sequences import gather_last, positions, reverse_sequence
+from .declare.functions.sequences import ensure_longest, gather_last, positions, reverse_sequence
 from .declare.functions.statistics import (
     count_nonzero,
     logsumexp,
@@ -256,10 +256,10 @@ __all__ = [
     "bidirectional_dynamic_rnn", "broadcast_to", "by_graph", "cast", "ceil", "celu", "clamped_slice", "clip",
     "compile", "concat", "constant", "conv1d", "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax",
     "cummin", "cumprod", "cumsum", "deg2rad", "dense", "dropout", "dumps", "dynamic_decode", "dynamic_rnn", "elu",
-    "embedding", "entr", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor", "floor_divide",
-    "fmax", "fmin", "fmod", "gather", "gather_last", "gelu", "greater", "group_norm", "hard_shrink", "hard_sigmoid",
-    "hard_sigmoid_keras3", "hard_swish", "hard_tanh", "heaviside", "huber_loss", "hypot", "identity", "isfinite",
-    "isinf", "isnan", "isneginf", "isposinf", "joined", "layer_norm", "leaky_relu", "less", "load", "loads",
+    "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor",
+    "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last", "gelu", "greater", "group_norm", "hard_shrink",
+    "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish", "hard_tanh", "heaviside", "huber_loss", "hypot", "identity",
+    "isfinite", "isinf", "isnan", "isneginf", "isposinf", "joined", "layer_norm", "leaky_relu", "less", "load", "loads",
     "loads_trainer", "log", "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2",
     "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "map_structure",
     "masked_softmax", "matmul", "matrix_norm", "max_pool1d", "maximum", "mean_squared_error", "median", "memory",

@@ -19,9 +19,10 @@ from ..ir.graph import Graph, Node, implied, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
 from ..ir.types import Dim, symbols_of
+from ..passes.simplify import is_number
 from .clocks import clock_of
 
-ZERO, LOW = "zero", "low"
+ZERO, LOW, TRUE = "zero", "low", "true"
 BELOW = -1e20
 """A score below all others, so that what has it is never the largest."""
 
@@ -30,8 +31,8 @@ BELOW = -1e20
 class Known:
     """What is known of a value. axis: that of time, at whose real steps it is right; None: it has none and is right.
 
-    past: what stands past a row's end: ``ZERO`` (False, of truth values), ``LOW``, or anything; of a value without time
-    what it is everywhere.
+    past: what stands past a row's end: ``ZERO`` (False, of truth values), ``TRUE``, ``LOW``, or anything; of a value
+    without time what it is everywhere.
     """
 
     axis: int | None = None
@@ -96,6 +97,8 @@ class _Walk:
                 found[node] = self._sound(node, operands[0][node["index"]])
             elif given and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
                 found[node] = self._sound(node, operands[1])  # in a body, whose steps are looked at where they are real
+            elif node.op == "select" and self._is_last(node):
+                found[node] = self._sound(node, RIGHT)
             else:
                 found[node] = self._sound(node, self._value(node, operands))
         return found
@@ -135,8 +138,13 @@ class _Walk:
         past, op = [value.past for value in operands], node.op
         if op in ("less", "equal") and self._is_mask(node):
             return ZERO
+        if op == "less_equal" and self._is_live(node, turned=True):
+            return TRUE
+        if op == "not":
+            return {ZERO: TRUE, TRUE: ZERO}.get(past[0], "")
         if op == "select":
-            return past[2] if past[0] == ZERO else past[1] if past[1] == past[2] else ""
+            chosen = {ZERO: past[2], TRUE: past[1]}
+            return chosen.get(past[0], past[1] if past[1] == past[2] else "")
         if op == "and":
             return ZERO if ZERO in past else ""
         if op == "mul":  # what is computed from padding need not be finite
@@ -165,18 +173,34 @@ class _Walk:
 
     def _is_mask(self, node: Node) -> bool:
         """Whether a comparison with the row lengths is false at all steps past a row's end."""
-        if node.op == "equal":  # that of ``gather_last``, which holds at the last step
-            return node.get("within") == "lengths" and self._counted(node.operands[0]) is not None
+        if node.op == "equal":  # that of ``gather_last``, which holds at the last step, or one with ``length - 1``
+            if node.get("within") == "lengths":
+                return self._counted(node.operands[0]) is not None
+            a, b = node.operands
+            return any(self._is_last(x) and self._source(y).op == "iota" for x, y in ((a, b), (b, a)))
         return self._is_live(node)
 
-    def _is_live(self, node: Node) -> bool:
-        """Whether a condition is ``t < length``."""
+    def _is_last(self, node: Node) -> bool:
+        """Whether a value is each row's ``length - 1``, as an index that is checked, or as it is.
+
+        Rows have a step at least.
+        """
+        node = self._source(node)
+        if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
+            node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])
+        if node.op != "sub" or self._counted(node.operands[0]) is None:
+            return False
+        return is_number(self._source(node.operands[1]), 1)
+
+    def _is_live(self, node: Node, turned: bool = False) -> bool:
+        """Whether a condition is ``t < length``; ``turned``: its opposite, ``length <= t``."""
         node = self._outside.get(node, node)
         if node.op == "reshape":
-            return self._is_live(node.operands[0])
-        if node.op != "less":
+            return self._is_live(node.operands[0], turned)
+        if node.op != ("less_equal" if turned else "less"):
             return False
-        step, counted = self._source(node.operands[0]), self._counted(node.operands[1])
+        first, second = reversed(node.operands) if turned else node.operands
+        step, counted = self._source(first), self._counted(second)
         return counted is not None and step.op == "iota" and step["size"] == counted
 
     def _ends(self, node: Node) -> bool:

@@ -66,8 +66,11 @@ def dtype(value: Any, node: Node) -> bool:
 
 
 def within(value: Any, node: Node) -> bool:
-    """What the numbers that are compared are: of a last axis, or indices into an axis, from the end too or not."""
-    return value in ("entries", "rows") or (value in ("labels", "lengths") and node.tensor.rank > 0)
+    """What the numbers that are compared are: of a last axis, or indices into an axis, from the end too or not.
+
+    Of the lengths that are ``longest``, the largest must be the size of the last axis.
+    """
+    return value in ("entries", "rows") or (value in ("labels", "lengths", "longest") and node.tensor.rank > 0)
 
 
 def labels(value: Any, node: Node) -> bool:

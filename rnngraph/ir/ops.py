@@ -126,10 +126,10 @@ _elementwise("copysign", 2, _FLOATS, value.plain(np.copysign), derivative.copysi
 _elementwise("maximum", 2, _NUMBERS, value.plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 _elementwise("minimum", 2, _NUMBERS, value.plain(np.minimum), derivative.minimum, INSTRUCTION, True)
 # Of a comparison that has ``within``, the numbers that were fed are checked to lie within the last axis, or one of
-# ``entries``.
+# ``entries``. reason: what the error says beside.
 _elementwise(
     "less", 2, _COMPARISON, value.plain(np.less), derivative.nothing, INSTRUCTION, False,
-    optional=("within", "entries"), within=may.within, entries=may.dim,
+    optional=("within", "entries", "reason"), within=may.within, entries=may.dim, reason=may.text,
 )  # fmt: skip
 _elementwise("less_equal", 2, _COMPARISON, value.plain(np.less_equal), derivative.nothing, INSTRUCTION, False)
 _elementwise(

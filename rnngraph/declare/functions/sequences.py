@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ir.graph import Node
 from ...ir.types import product
 from ...support.api_guard import api
-from ...support.errors import DtypeError, ShapeError, shown
+from ...support.errors import DtypeError, GraphError, ShapeError, shown
 from ..tensor import Tensor, build
 from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, where
 from .matching import lengths_of_rows
@@ -47,6 +48,45 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     rows = lengths_of_rows(lengths, outputs.type.shape[0], "lengths")
     hit = build("equal", expand_dims(rows, -1), counts, within="lengths")
     return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
+
+
+@api
+def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1, reason: str = "") -> Tensor:
+    """``x`` with ``padding`` past each row's end, in as many steps as the longest row has, which a call checks.
+
+    A result that depends on how many steps there are, such as a mean over time, then has one value for a batch. A call
+    with more padding than the longest row needs raises ``ShapeError``.
+
+    x: [batch, time, …]; with ``axis=0`` [time, batch, …].
+    lengths: int [batch], each in 0..time: a placeholder, as computed lengths can't be checked.
+    padding: the number past a row's end.
+    axis: of time, 0 or 1.
+    reason: what the error says beside.
+    """
+    if not isinstance(x, Tensor) or x.rank < 2:
+        raise ShapeError(f"ensure_longest needs a Tensor [batch, time, …], not {shown(x)}")
+    place = one_axis(x.rank, axis)
+    if place > 1:
+        raise ShapeError(f"ensure_longest with axis {axis}; time is axis 0 or 1, and rows are the other one")
+    if not isinstance(lengths, Tensor) or source_of(lengths).op != "input":
+        raise GraphError(f"ensure_longest needs lengths that are fed, not {shown(lengths)}; give a placeholder")
+    rows = lengths_of_rows(lengths, x.type.shape[1 - place], "lengths")
+    limit = build("reshape", rows, shape=(rows.type.shape[0], 1))
+    options: dict[str, Any] = {"reason": reason} if reason else {}
+    real = build("less", build("iota", size=x.type.shape[place]), limit, within="longest", **options)
+    if not place:
+        real = build("transpose", real, order=(1, 0))
+    for _ in range(x.rank - 2):
+        real = expand_dims(real, -1)
+    return where(real, x, padding)
+
+
+def source_of(x: Tensor) -> Node:
+    """Return the node whose numbers a tensor holds as they are."""
+    node = x.node
+    while node.op in ("reshape", "cast", "ensure_shape"):
+        node = node.operands[0]
+    return node
 
 
 @api

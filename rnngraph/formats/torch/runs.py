@@ -20,6 +20,7 @@ from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
 from .composed import axes, elements, losses, ordering
+from .cut_axes import axes_to_check, unchecked
 from .meanings import (
     activations,
     attention,
@@ -39,6 +40,7 @@ from .meanings import (
     writing,
 )
 from .tracing.calls import TORCH, first_line, what_failed
+from .tracing.cuts import Cut, CutAxes
 from .tracing.python_functions import open_numbers
 from .tracing.registry import UnreadableError
 from .tracing.sizes import Sizes, SizesChanged
@@ -72,6 +74,9 @@ class Reader:
         """Whether a run took numbers of Python's ``random``."""
         self.warnings: dict[tuple[str, Where | None], None] = {}
         """Warnings of calls that are read, each once."""
+        self.cut_axes = CutAxes()
+        self.cuts: list[Cut] = []
+        """Time axes that torch cuts to the longest row, in the last run."""
         self.tensors: dict[str, torch.Tensor] = {}
         for name, argument in _named(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
@@ -105,6 +110,13 @@ class Reader:
                 known = self._loosest(name, known)
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in script.inputs], known, times)
         script = self._settled(self.examples, known)[0]
+        if self.cuts:
+            checked = axes_to_check(self.cuts, known, self._tracer, self._run, Sizes(self.examples, known))
+            self.cut_axes = CutAxes(frozenset(checked))
+            script = self._settled(self.examples, known)[0] if checked else script
+            problems = unchecked(script, self.cuts, checked)
+            if problems:
+                raise not_readable(self._what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
             self._check_that_it_repeats(script, known)
         return script
@@ -146,7 +158,7 @@ class Reader:
         found = dict(known)
         for _ in range(MOST_RUNS):
             sizes = Sizes(examples, found)
-            tracer = Tracer(self.module, sizes, self.shared)
+            tracer = self._tracer(sizes, self.cut_axes)
             try:
                 script = self._run(tracer)
             except SizesChanged:
@@ -157,6 +169,7 @@ class Reader:
                 self.shared = again
                 continue
             self.warnings |= tracer.warnings
+            self.cuts = tracer.cuts
             return script, found, [*tracer.times]
         raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
 
@@ -187,6 +200,9 @@ class Reader:
                 letter = "T" if name in times else "B"
                 taken = sum(1 for other in self.names.values() if other[0] == letter)
                 self.names[name] = f"{letter}_{taken}" if taken else letter
+
+    def _tracer(self, sizes: Sizes, cut_axes: CutAxes, keeps_filled: bool = False) -> Tracer:
+        return Tracer(self.module, sizes, self.shared, keeps_filled, cut_axes)
 
     # One run ------------------------------------------------------------------------------------
 
@@ -248,7 +264,7 @@ class Reader:
         """
         sizes = Sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
-            other = self._run(Tracer(self.module, sizes, self.shared, True))
+            other = self._run(self._tracer(sizes, tracer.cut_axes, True))
         except (SizesChanged, RnnGraphError):
             return script
         return min(script, other, key=lambda found: found.text().count("\n"))

@@ -215,6 +215,8 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
         return False
     if any(kinds[name] not in ("int32", "int64") or high < 0 for name, high in _highs(spec).items()):
         return False
+    if any(check.reached is not None for check in spec.ranges):
+        return False
     if max(len(spec.names) + optional, len(spec.leaves)) > MOST or any(
         feed.strides is not None for feed in spec.feeds.values()
     ):

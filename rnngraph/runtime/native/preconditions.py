@@ -31,6 +31,7 @@ class Precondition:
     lengths: str | None = None  # the feed of each row's length, where only real steps are checked
     fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
     part: Part | None = None  # of a feed whose range is checked
+    reached: str | None = None  # where the largest number must be the largest of the range: why, or nothing
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
@@ -66,8 +67,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
             )
             high = node.shape[-1] - (node["within"] == "labels")
+            reached = (node.get("reason") or "") if node["within"] == "longest" else None
+            text = "lengths" if reached is not None else node["within"]
             if label:
-                found.append(Precondition("range", high, 0, label, node.where, node["within"], lengths))
+                found.append(Precondition("range", high, 0, label, node.where, text, lengths, reached=reached))
     for node in graph.nodes:
         if node.op == "scan":
             for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
@@ -255,5 +258,12 @@ def check_preconditions(
                 raise ShapeError(
                     f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in "
                     f"{low}..{high}",
+                    where,
+                )
+            if check.reached is not None and array.size and int(array.max()) != high:
+                longest, reason = int(array.max()), f"; {check.reached}" if check.reached else ""
+                raise ShapeError(
+                    f"the longest row has {longest} steps by feed {check.label}, and {high} are fed; both must be "
+                    f"equal (declared at {check.where}){reason}; feed {longest} steps",
                     where,
                 )

@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from ....declare.functions import basic
+from ....declare.functions.sequences import ensure_longest, source_of
+from ....ir.types import Size
 from ...steps import Value
 from ..composed.ordering import scattered
+from ..tracing.calls import user_line_of_module
+from ..tracing.cuts import Cut
+from ..tracing.numbers import LongestRow, dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .orders import ordered
 from .shapes import permuted, reshaped
+
+_REASON = (
+    "torch's pad_packed_sequence cuts time to the longest row, and a result depends on how many steps there are; or "
+    "write total_length= in the module"
+)
+_COMPUTED = (
+    "a result depends on how many steps there are, and it cuts them to the longest row, by lengths that are computed "
+    "and can't be checked; give lengths as they are fed, or write total_length=x.size(1)"
+)
 
 
 @meaning("sort")
@@ -62,9 +76,14 @@ def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
 def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Any:
     if not isinstance(data, Packed):
         raise UnreadableError("what is unpacked was not packed in the module")
-    rows = data.of if data.ends_in_zeros else _zeroed(tracer, data.of, data, 0.0)
-    if padding_value:
-        rows = _zeroed(tracer, rows, data, float(padding_value))
+    time = shape_of(data.of)[1 if data.batch_first else 0]
+    if not isinstance(total, LongestRow) and dim_of(total) != time:
+        raise UnreadableError(
+            "total_length is read where it is the steps of the input, as x.size(1); pad before, or after"
+        )
+    rows = _cut(tracer, data, float(padding_value)) if isinstance(total, LongestRow) else None
+    if rows is None:
+        rows = _padded(tracer, data.of, data, float(padding_value), data.ends_in_zeros)
     rank = len(shape_of(rows))
     if batch_first != data.batch_first:
         rows = tracer.value(permuted(tracer, rows, [1, 0, *range(2, rank)]))
@@ -73,6 +92,40 @@ def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_va
     lengths = Sorted("lengths", data.lengths, data.lengths, shape_of(data.lengths), dtype_of(data.lengths))
     axis = 0 if batch_first else 1
     return Sorted("rows", rows, data.lengths, shape_of(rows), dtype_of(rows), axis), lengths
+
+
+def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
+    """Rows whose time axis torch cuts to the longest row; None where they are as of an axis that it does not cut."""
+    number, axis = len(tracer.cuts), 1 if data.batch_first else 0
+    name = f"unpacked_{number}"
+    while name in tracer.script.inputs:
+        name += "_"
+    source = source_of(data.lengths.tensor)
+    fed = [label for label, value in tracer.script.inputs.items() if value.tensor.node is source]
+    checked: Value | None = None
+    if number in tracer.cut_axes.checked:
+        if not fed:
+            raise UnreadableError(_COMPUTED)
+        checked = tracer.call(ensure_longest, data.of, data.lengths, padding, axis, reason=_REASON)
+    node = None if checked is None else checked.tensor.node
+    tracer.cuts.append(Cut(name, fed[0] if fed else None, node, user_line_of_module()))
+    if checked is not None:
+        return checked
+    if not tracer.cut_axes.apart:
+        return None
+    shape = shape_of(data.of)
+    tracer.sizes.examples[name] = tracer.sizes.value(shape[axis])
+    dims = [tracer.sizes.open(name) if place == axis else dim for place, dim in enumerate(shape)]
+    entries = [dim.symbol if isinstance(dim, Size) else dim for dim in dims]
+    if None in entries:
+        raise UnreadableError("it has a size that is computed")
+    rows = tracer.script.input(name, entries, dtype_of(data.of), name)
+    return _padded(tracer, rows, data, padding, False)
+
+
+def _padded(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
+    """Rows with a number in the steps past their ends."""
+    return rows if ends_in_zeros and not number else _zeroed(tracer, rows, data, number)
 
 
 def _zeroed(tracer: Tracer, rows: Value, data: Packed, number: float) -> Value:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from .numbers import extent_of
+from .numbers import LongestRow, extent_of
 from .tensors import Shape, Traced
-from .values import Filled, shape_of
+from .values import Filled, Packed, shape_of
 
 
 def _sizes_of(tracer: Any, x: Any) -> Shape:
@@ -22,6 +22,8 @@ def _sizes_of(tracer: Any, x: Any) -> Shape:
 
 def _size(tracer: Any, x: Any, dim: int | None = None) -> Any:
     found = _sizes_of(tracer, x)
+    if dim is not None and isinstance(x, Traced) and isinstance(x.value, Packed) and x.dim() == 1:
+        return LongestRow(tracer.sizes, x.value.shape[0])  # of ``batch_sizes``
     return found if dim is None else found[dim]
 
 

@@ -242,6 +242,10 @@ class Extent(_Open, int):
         return int.__hash__(self)
 
 
+class LongestRow(Extent):
+    """The steps of the longest row of a packed sequence, which are taken for all steps of the input."""
+
+
 class OpenFloat(_Open, float):
     """A number with a fraction that code computes of sizes.
 

@@ -32,6 +32,7 @@ from .calls import (
     user_line_of_module,
     what_failed,
 )
+from .cuts import AS_THEY_ARE, Cut, CutAxes
 from .forwards import whole_forwards
 from .making import made, number_of
 from .names import (
@@ -60,11 +61,17 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
     of recurrent modules, which earlier runs found. keeps_filled: whether tensors of one number stay tensors where
-    they meet others, as states do that a loop begins with. uses: how often each was used in this run.
+    they meet others, as states do that a loop begins with. cut_axes: how those are treated that torch cuts to the
+    longest row; cuts: these, in the order of this run. uses: how often each was used in this run.
     """
 
-    def __init__(self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any], keeps_filled: bool = False) -> None:
+    def __init__(
+        self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any], keeps_filled: bool = False,
+        cut_axes: CutAxes = AS_THEY_ARE,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.cut_axes = cut_axes
+        self.cuts: list[Cut] = []
         self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
         self.script = Script("A net that rnngraph read from a module of torch.")
         self.problems: list[tuple[str, Where | None]] = []

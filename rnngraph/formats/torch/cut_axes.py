@@ -1,0 +1,96 @@
+"""What depends on the length of time axes that torch cuts to the longest row, and that have all steps here.
+
+A module is run with such axes as inputs that have sizes of their own. The graph then shows what reads these sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from ...batching.padding_safety import unproven
+from ...ir.graph import Graph, symbols_of_node, topological
+from ...ir.types import Dim, size, symbols_of
+from ...passes.lowering.lower import lower
+from ...passes.pipeline import forbidden, meaning, run
+from ...support.errors import RnnGraphError, Where
+from ..script import Script
+from .tracing.cuts import Cut, CutAxes
+from .tracing.sizes import Sizes, SizesChanged
+from .tracing.tracer import Tracer
+
+Start = Callable[[Sizes, CutAxes], Tracer]
+
+
+def axes_to_check(
+    cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
+) -> dict[int, frozenset[str]]:
+    """Numbers of the cut axes on whose length an output depends, and these outputs as far as they are known.
+
+    known: of sizes, as the module was read. start: makes the tracer of a run, which ``run_once`` does.
+    """
+    checked: dict[int, frozenset[str]] = {}
+    while len(checked) < len(cuts):
+        more = _dependent({cut.size: number for number, cut in enumerate(cuts)}, known, start, run_once, sizes, checked)
+        if not more:
+            break
+        checked |= more
+    return checked
+
+
+def _dependent(
+    names: Mapping[str, int], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script],
+    sizes: Sizes, checked: Collection[int],
+) -> dict[int, frozenset[str]]:  # fmt: skip
+    """Axes that one run shows to be read, beside those that are checked. names: sizes of axes, with their numbers."""
+    found = Sizes(sizes.examples, known)
+    tracer = start(found, CutAxes(frozenset(checked), apart=True))
+    rest = [number for number in names.values() if number not in checked]
+    try:
+        script = run_once(tracer)
+    except SizesChanged:
+        changed = {name for name, dim in found.known.items() if known.get(name) != dim}
+        changed |= {other for name in changed for other in symbols_of(found.known[name])}
+        met = [names[name] for name in changed if name in names]
+        return dict.fromkeys(met or rest, frozenset())
+    except RnnGraphError:
+        return dict.fromkeys(rest, frozenset())
+    graph = _graph_of(script)
+    read = {number: _readers(graph, tracer.cuts[number]) for number in rest}
+    return {number: outputs for number, outputs in read.items() if outputs}
+
+
+def _graph_of(script: Script) -> Graph:
+    """The graph of what a script gives, as it predicts."""
+    lowered = lower([(name, value.tensor.node) for name, value in script.outputs.items()], {})
+    return run(lowered.graph, meaning("inference"), forbidden("inference"))
+
+
+def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
+    """Outputs of which it is not proven that they do not depend on the length of an axis."""
+    counts = {} if cut.lengths is None else {cut.lengths: size(cut.size)}
+    compared = {
+        node for node in graph.nodes
+        if node.op == "ensure_shape" and any(cut.size in symbols_of_node(item) for item in (node, *node.operands))
+    }  # fmt: skip
+    return frozenset(
+        name for name, output in graph.outputs
+        if not compared.isdisjoint(topological([output])) or unproven(graph, [name], cut.size, counts)
+    )  # fmt: skip
+
+
+def unchecked(
+    script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
+) -> list[tuple[str, Where | None]]:
+    """Errors of outputs that depend on the length of a cut axis, and not on the rows of which a call checks it."""
+    problems = []
+    for number, outputs in checked.items():
+        rows, where = cuts[number].rows, cuts[number].where
+        reached = {name for name, value in script.outputs.items() if rows in topological([value.tensor.node])}
+        lost = sorted(outputs - reached) if outputs else [] if reached else list(script.outputs)
+        if lost:
+            problems.append((
+                f"{where}: pad_packed_sequence: output {', '.join(lost)} depends on how many steps the longest row has "
+                "and not on the rows, so that no call can check it; write total_length= in the module",
+                where,
+            ))  # fmt: skip
+    return problems
