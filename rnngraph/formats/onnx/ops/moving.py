@@ -123,12 +123,36 @@ def _slice(call: Call) -> Outputs:
             x = call.tensors.taken(first_rows(call, call.tensors.taken(x, back), place, 0, count), back)
         elif start == 0 and step == 1 and (group := _group(size, stop)):
             x = _whole_groups(call, x, place, group)
+        elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
+            if _near_or_none(stop, step, False) is not None:
+                raise UnreadableError(f"it goes backwards from {start} to {stop} of an axis of open size; fix the size")
+            x = _backwards(call, x, place, start, step)
         elif isinstance(size, Size) and step and _is_clamped(size, start, stop, step):
             bounds = [_near_or_none(bound, step, is_start) for bound, is_start in ((start, True), (stop, False))]
             x = call.script.call(clamped_slice, call.tensors.value(x), place, *bounds, *((step,) if step != 1 else ()))
         else:
             index[place] = _bounds(size, start, stop, step)
     return call.tensors.taken(x, index)
+
+
+def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
+    """True if a slice goes backwards from an entry before the last one, past the first one on a short axis."""
+    if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
+        return False
+    last = _near_or_none(stop, step, False)
+    return last is None or (last < start and is_far(size, last))
+
+
+def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Operand:
+    """``x[start::step]``, of a start and a step below 0. An axis that lacks the entry ``start`` gives its first one,
+    where Python's lists give none.
+    """
+    whole, script = call.tensors.value(x), call.script
+    parts = [
+        script.call(clamped_slice, whole, axis, None, 1),
+        script.call(clamped_slice, whole, axis, 1, max(start, -FAR) + 1),
+    ]
+    return call.tensors.taken(call.tensors.concat(parts, axis), [*[slice(None)] * axis, slice(None, None, step)])
 
 
 def _is_clamped(size: Size, start: Any, stop: Any, step: int) -> bool:
