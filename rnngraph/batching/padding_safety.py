@@ -8,7 +8,8 @@ then a batch is not padded at all; so a rule that is missing costs time and neve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..ir.axis_maps import Reduced
 from ..ir.graph import Graph, Node, implied, topological
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
-from ..ir.types import Dim, symbols_of
+from ..ir.types import Dim, Shape, product, symbols_of
 from ..passes.simplify import is_number
 from .clocks import clock_of
 
@@ -32,11 +33,12 @@ class Known:
     """What is known of a value. axis: that of time, at whose real steps it is right; None: it has none and is right.
 
     past: what stands past a row's end: ``ZERO`` (False, of truth values), ``TRUE``, ``LOW``, or anything; of a value
-    without time what it is everywhere.
+    without time what it is everywhere. merged: the sizes of which the axis is made, where time is merged with others.
     """
 
     axis: int | None = None
     past: str = ""
+    merged: Shape = ()
 
 
 RIGHT = Known()
@@ -62,8 +64,10 @@ def unproven(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[s
     """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
     values = _Walk(clock, lengths if len(lengths) == 1 else {}).values(graph, {})
-    reached = topological([graph.output(name) for name in outputs if values[graph.output(name)] is None])
-    return [node for node in reached if _breaks_off(node, values)]
+    ends = [graph.output(name) for name in outputs]
+    reached = topological([node for node in ends if values[node] is None])
+    merged = [node for node in ends if values[node] is not None and values[node].merged]
+    return [*merged, *(node for node in reached if _breaks_off(node, values))]
 
 
 def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
@@ -110,6 +114,8 @@ class _Walk:
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
         if timed != ([] if value.axis is None else [value.axis]):
             return None
+        if value.merged:
+            return value if all(product(value.merged) == node.shape[axis] for axis in timed) else None
         return value if all(self._is_steps(node.shape[axis]) for axis in timed) else None
 
     def _is_steps(self, dim: Dim) -> bool:
@@ -129,9 +135,10 @@ class _Walk:
         """What is known of an op that reads each step of its operands at that step; nothing of any other."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
-        if len(axes) > 1 or None in axes:
+        merged = {value.merged for value in operands if value.axis is not None}
+        if len(axes) > 1 or None in axes or len(merged) > 1:
             return None
-        return Known(axes.pop() if axes else None, past)
+        return Known(axes.pop(), past, merged.pop()) if axes else Known(None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
         """What an elementwise op makes of what stands past a row's end."""
@@ -229,7 +236,12 @@ class _Walk:
             value.axis is not None and self._is_reduced(node, n, value.axis) for n, value in enumerate((left, right))
         ]
         if any(contracted):
-            summed = all(contracted) and left.past == right.past == ZERO and all(item.axis is None for item in more)
+            summed = (
+                all(contracted)
+                and left.merged == right.merged
+                and left.past == right.past == ZERO
+                and all(item.axis is None for item in more)
+            )
             return RIGHT if summed else None
         zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
         return self._kept(node, operands, ZERO if zero else "")
@@ -257,9 +269,11 @@ class _Walk:
         if value.axis is None:
             return value
         start, stop, step = (node[name][value.axis] for name in ("start", "stop", "step"))
-        if (start, stop, step) == (0, 1, 1):
+        if (start, stop, step) == (0, 1, 1) and not value.merged:
             return RIGHT  # the first step, which every row has
         end = node.operands[0].shape[value.axis] - stop
+        if value.merged:
+            return value if (start, end, step) == (0, 0, 1) else None
         if step != 1 or not isinstance(start, int) or not isinstance(end, int):
             return None
         return Known(value.axis, value.past if not end else "")
@@ -267,14 +281,36 @@ class _Walk:
     def _of_windows(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
         if value.axis == node["axis"]:
-            return Known(value.axis) if node["step"] == 1 else None  # those of a row's own steps come first
+            return (
+                Known(value.axis) if node["step"] == 1 and not value.merged else None
+            )  # those of a row's own steps come first
         return self._of_movement(node, operands)
 
     def _of_movement(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
         return self._kept(node, operands, value.past)
 
-    _of_reverse = _of_transpose = _of_reshape = _of_movement
+    _of_reverse = _of_transpose = _of_movement
+
+    def _of_reshape(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,) = operands
+        return self._of_movement(node, operands) or self._regrouped(node, value)
+
+    def _regrouped(self, node: Node, value: Known) -> Value:
+        """What is known where time is merged with axes beside it, or split from them again."""
+        before, after = list(node.operands[0].shape), node.shape
+        places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
+        if value.axis is None or len(places) != 1:
+            return None
+        (place,) = places
+        before[value.axis : value.axis + 1] = value.merged or before[value.axis : value.axis + 1]
+        for first, last in combinations(range(len(before) + 1), 2):
+            parts = before[:first], before[first:last], before[last:]
+            wanted = product(after[:place]), after[place], product(after[place + 1 :])
+            if tuple(map(product, parts)) == wanted:
+                group = tuple(dim for dim in parts[1] if dim != 1)
+                return Known(place, value.past, group if len(group) > 1 else ())
+        return None
 
     def _of_broadcast(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
@@ -289,6 +325,8 @@ class _Walk:
         if not along:
             return self._kept(node, operands, ZERO if zero else "")
         (place, *others) = along
+        if operands[place].merged:
+            return None
         after = operands[place:]
         zero = all(value.past == ZERO for value in after)
         if others or (len(after) > 1 and not zero):
@@ -309,7 +347,7 @@ class _Walk:
         if any(value.axis is not None for value in initial) or (own and node.get("when") is not None):
             return nothing
         self._outside.update(zip(body.inputs, node.operands, strict=True))
-        steps = [Known(value.axis - 1, value.past) if value.axis else RIGHT for value in sequences]
+        steps = [replace(value, axis=value.axis - 1) if value.axis else RIGHT for value in sequences]
         inner = dict(zip(body.inputs, [*initial, *steps, *fixed], strict=True))
         # What is carried is nothing in particular, whatever it begins with.
         inner |= {carry.inside: RIGHT for carry in scan.carries}
@@ -330,7 +368,7 @@ class _Walk:
         if value is None or (own and value.axis is not None):
             return None
         if not own:
-            return RIGHT if value.axis is None else Known(value.axis + 1, value.past)
+            return RIGHT if value.axis is None else replace(value, axis=value.axis + 1)
         masked = item.op == "select" and self._ends(item.operands[0])
         zero = masked and self._is_zero(item.operands[2])
         return Known(0, ZERO if zero else "")

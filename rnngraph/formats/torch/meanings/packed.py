@@ -68,6 +68,8 @@ def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
     tracer.sizes.meet(batch, shape_of(counts)[0])
     tracer.on_time(time)
     counts = tracer.value(counts)
+    if tracer.cut_axes.apart:
+        counts = _fed_lengths(tracer, counts)
     data = Packed(rows, counts, batch_first, is_sorted, (batch * time, *shape[2:]), dtype_of(rows))
     return data, Packed(rows, counts, batch_first, is_sorted, (time,), "int64")
 
@@ -121,6 +123,21 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
         raise UnreadableError("it has a size that is computed")
     rows = tracer.script.input(name, entries, dtype_of(data.of), name)
     return _padded(tracer, rows, data, padding, False)
+
+
+def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
+    """Lengths as an input, in whose place computed ones are where a graph shows what depends on them."""
+    source = source_of(lengths.tensor)
+    if source.op == "input":
+        return lengths
+    key = "lengths", id(source)
+    if key not in tracer.cached:
+        entries = [dim.symbol if isinstance(dim, Size) else dim for dim in shape_of(lengths)]
+        if None in entries:
+            raise UnreadableError("there are as many lengths as a formula says")
+        name = f"unpacked_lengths_{len(tracer.script.inputs)}"
+        tracer.cached[key] = tracer.script.input(name, entries, dtype_of(lengths), name)
+    return tracer.cached[key]
 
 
 def _padded(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
