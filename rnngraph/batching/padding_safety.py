@@ -53,7 +53,9 @@ def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapp
     return bool(unproven(graph, outputs, clock, counts))
 
 
-def unproven(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> list[Node]:
+def unproven(
+    graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim], nonempty: bool = False
+) -> list[Node]:
     """Return the nodes at which the proof that no output depends on padding breaks off; empty where it is complete.
 
     Args:
@@ -61,9 +63,10 @@ def unproven(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[s
         outputs: Names of outputs.
         clock: Name of the size of time in which batches are padded.
         counts: Steps that each placeholder of row lengths counts.
+        nonempty: Whether each row has a step at least, so that an index of its last one is none from the end.
     """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
-    values = _Walk(clock, lengths if len(lengths) == 1 else {}).values(graph, {})
+    values = _Walk(clock, lengths if len(lengths) == 1 else {}, nonempty).values(graph, {})
     ends = [graph.output(name) for name in outputs]
     reached = topological([node for node in ends if values[node] is None])
     merged = [node for node in ends if values[node] is not None and values[node].merged]
@@ -82,8 +85,8 @@ def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
 class _Walk:
     """Goes through a graph and the bodies of its scans. lengths: the steps that the clock's row lengths count."""
 
-    def __init__(self, clock: str, lengths: Mapping[str, Dim]) -> None:
-        self.clock, self.lengths = clock, lengths
+    def __init__(self, clock: str, lengths: Mapping[str, Dim], nonempty: bool) -> None:
+        self.clock, self.lengths, self.nonempty = clock, lengths, nonempty
         self._outside: dict[Node, Node] = {}
         """What the inputs of bodies stand for."""
 
@@ -101,7 +104,7 @@ class _Walk:
                 found[node] = self._sound(node, operands[0][node["index"]])
             elif given and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
                 found[node] = self._sound(node, operands[1])  # in a body, whose steps are looked at where they are real
-            elif node.op == "select" and self._is_last(node):
+            elif node.op == "select" and self._last(node) is not None:
                 found[node] = self._sound(node, RIGHT)
             else:
                 found[node] = self._sound(node, self._value(node, operands))
@@ -184,20 +187,17 @@ class _Walk:
             if node.get("within") == "lengths":
                 return self._counted(node.operands[0]) is not None
             a, b = node.operands
-            return any(self._is_last(x) and self._source(y).op == "iota" for x, y in ((a, b), (b, a)))
+            sides = ((self._last(x), self._source(y)) for x, y in ((a, b), (b, a)))
+            return any(counted is not None and step.op == "iota" and step["size"] == counted for counted, step in sides)
         return self._is_live(node)
 
-    def _is_last(self, node: Node) -> bool:
-        """Whether a value is each row's ``length - 1``, as an index that is checked, or as it is.
-
-        Rows have a step at least.
-        """
+    def _last(self, node: Node) -> Dim | None:
+        """The steps whose last one a value is row by row: ``length - 1``, also as an index that a call checks."""
         node = self._source(node)
         if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
             node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])
-        if node.op != "sub" or self._counted(node.operands[0]) is None:
-            return False
-        return is_number(self._source(node.operands[1]), 1)
+        is_last = self.nonempty and node.op == "sub" and is_number(self._source(node.operands[1]), 1)
+        return self._counted(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
         """Whether a condition is ``t < length``; ``turned``: its opposite, ``length <= t``."""
@@ -236,12 +236,8 @@ class _Walk:
             value.axis is not None and self._is_reduced(node, n, value.axis) for n, value in enumerate((left, right))
         ]
         if any(contracted):
-            summed = (
-                all(contracted)
-                and left.merged == right.merged
-                and left.past == right.past == ZERO
-                and all(item.axis is None for item in more)
-            )
+            zeros = left.merged == right.merged and left.past == right.past == ZERO
+            summed = all(contracted) and zeros and all(item.axis is None for item in more)
             return RIGHT if summed else None
         zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
         return self._kept(node, operands, ZERO if zero else "")
@@ -281,9 +277,9 @@ class _Walk:
     def _of_windows(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
         if value.axis == node["axis"]:
-            return (
-                Known(value.axis) if node["step"] == 1 and not value.merged else None
-            )  # those of a row's own steps come first
+            if node["step"] != 1 or value.merged:
+                return None
+            return Known(value.axis)  # those of a row's own steps come first
         return self._of_movement(node, operands)
 
     def _of_movement(self, node: Node, operands: Sequence[Known]) -> Value:

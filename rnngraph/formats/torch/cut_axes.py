@@ -66,7 +66,7 @@ def _graph_of(script: Script) -> Graph:
 
 
 def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
-    """Outputs of which it is not proven that they do not depend on the length of an axis."""
+    """Outputs of which it is not proven that they do not depend on the length of an axis. Packed rows have steps."""
     counts = {} if cut.lengths is None else {cut.lengths: size(cut.size)}
     compared = {
         node for node in graph.nodes
@@ -74,7 +74,7 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
     }  # fmt: skip
     return frozenset(
         name for name, output in graph.outputs
-        if not compared.isdisjoint(topological([output])) or unproven(graph, [name], cut.size, counts)
+        if not compared.isdisjoint(topological([output])) or unproven(graph, [name], cut.size, counts, nonempty=True)
     )  # fmt: skip
 
 

@@ -44,6 +44,8 @@ def read_torch(module: Any, example: Any) -> Net:
     comes out is ``y``; a tuple's are ``y_0``, ``y_1``, nested ones ``y_1_0``; those of a dict or a namedtuple have its
     names. Parameters have the module's paths; arrays are copies. Dropout is read with the rate that the module has, and
     acts in the training graph alone. Of packed sequences the outputs have all steps of the input, 0 past a row's end.
+    Where results depend on how many steps there are, a call checks that the longest row has them all, as torch cuts the
+    rest.
 
     Raises ``NotReadableError`` with every call that can't be read, its line in the module's code and the module's path;
     ``MissingExtraError`` without torch.
