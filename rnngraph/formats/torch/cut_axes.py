@@ -30,7 +30,7 @@ def axes_to_check(
     """
     checked: dict[int, frozenset[str]] = {}
     while len(checked) < len(cuts):
-        more = _dependent({cut.size: number for number, cut in enumerate(cuts)}, known, start, run_once, sizes, checked)
+        more = _dependent(len(cuts), known, start, run_once, sizes, checked)
         if not more:
             break
         checked |= more
@@ -38,19 +38,19 @@ def axes_to_check(
 
 
 def _dependent(
-    names: Mapping[str, int], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script],
-    sizes: Sizes, checked: Collection[int],
+    count: int, known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes,
+    checked: Collection[int],
 ) -> dict[int, frozenset[str]]:  # fmt: skip
-    """Axes that one run shows to be read, beside those that are checked. names: sizes of axes, with their numbers."""
+    """Axes that one run shows to be read, beside those that are checked. count: of all axes."""
     found = Sizes(sizes.examples, known)
     tracer = start(found, CutAxes(frozenset(checked), apart=True))
-    rest = [number for number in names.values() if number not in checked]
+    rest = [number for number in range(count) if number not in checked]
     try:
         script = run_once(tracer)
     except SizesChanged:
         changed = {name for name, dim in found.known.items() if known.get(name) != dim}
         changed |= {other for name in changed for other in symbols_of(found.known[name])}
-        met = [names[name] for name in changed if name in names]
+        met = [number for number, cut in enumerate(tracer.cuts) if cut.size in changed and number in rest]
         return dict.fromkeys(met or rest, frozenset())
     except RnnGraphError:
         return dict.fromkeys(rest, frozenset())
@@ -84,8 +84,11 @@ def unchecked(
     """Errors of outputs that depend on the length of a cut axis, and not on the rows of which a call checks it."""
     problems = []
     for number, outputs in checked.items():
-        rows, where = cuts[number].rows, cuts[number].where
-        reached = {name for name, value in script.outputs.items() if rows in topological([value.tensor.node])}
+        lengths, where = cuts[number].lengths, cuts[number].where
+        rows = {cut.rows for cut in cuts if cut.lengths == lengths and cut.rows is not None}
+        reached = {
+            name for name, value in script.outputs.items() if not rows.isdisjoint(topological([value.tensor.node]))
+        }
         lost = sorted(outputs - reached) if outputs else [] if reached else list(script.outputs)
         if lost:
             problems.append((

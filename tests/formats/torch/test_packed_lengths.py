@@ -27,7 +27,8 @@ def unpacked(m: Any, x: Any, lengths: Any, first: bool = True, padding: float = 
 
 def layers() -> list[Any]:
     torch.manual_seed(0)
-    return [nn.GRU(3, 4, batch_first=True), nn.Linear(4, 4), nn.GRU(4, 2, batch_first=True, bidirectional=True)]
+    both = nn.GRU(4, 2, batch_first=True, bidirectional=True)
+    return [nn.GRU(3, 4, batch_first=True), nn.Linear(4, 4), both, nn.LSTM(4, 4, batch_first=True)]
 
 
 def net_of(head: Any, **options: Any) -> tuple[Any, rg.Net]:
@@ -60,6 +61,7 @@ RIGHT: dict[str, Any] = {
     "last steps by gather": lambda m, o, n: o.gather(1, (n - 1).view(-1, 1, 1).expand(-1, 1, o.size(2))),
     "attention": attended,
     "largest real": past_filled,
+    "added": lambda m, o, n: (o + unpacked([m[3]], o, n)).sum(1),
 }
 DEPENDENT: dict[str, Any] = {
     "mean": lambda m, o, n: o.mean(1),
@@ -117,6 +119,15 @@ def test_other_layouts_and_numbers_past_the_ends() -> None:
     net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG)
     with pytest.raises(rg.ShapeError, match="the longest row has 4 steps"):
         net.program().inference(fed(SHORT))
+
+
+def test_results_apart_are_checked_by_the_rows_that_they_read() -> None:
+    def run(m: Any, x: Any, n: Any) -> Any:
+        one, two = unpacked(m, x, n), unpacked([m[1]], x, n)
+        return one.mean(1), two.mean(1), two[:, 0]
+
+    net = check(module(run, nn.GRU(3, 4, batch_first=True), nn.LSTM(3, 2, batch_first=True)), LONG, LONG)
+    assert net.script().count("ensure_longest") == 2
 
 
 def test_a_saved_program_checks_too_and_predictions_need_no_padding(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ....declare.functions import basic
 from ....declare.functions.sequences import ensure_longest, source_of
-from ....ir.types import Size
+from ....ir.types import Dim, Size
 from ...steps import Value
 from ..composed.ordering import scattered
 from ..tracing.calls import user_line_of_module
@@ -98,31 +99,32 @@ def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_va
 
 def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
     """Rows whose time axis torch cuts to the longest row; None where they are as of an axis that it does not cut."""
-    number, axis = len(tracer.cuts), 1 if data.batch_first else 0
-    name = f"unpacked_{number}"
-    while name in tracer.script.inputs:
-        name += "_"
-    source = source_of(data.lengths.tensor)
-    fed = [label for label, value in tracer.script.inputs.items() if value.tensor.node is source]
-    checked: Value | None = None
+    number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
+    source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
+    fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)
+    size = tracer.cached.setdefault(("cut", id(source), steps), f"unpacked_{number}_steps")  # one for equal lengths
     if number in tracer.cut_axes.checked:
-        if not fed:
+        if fed is None:
             raise UnreadableError(_COMPUTED)
-        checked = tracer.call(ensure_longest, data.of, data.lengths, padding, axis, reason=_REASON)
-    node = None if checked is None else checked.tensor.node
-    tracer.cuts.append(Cut(name, fed[0] if fed else None, node, user_line_of_module()))
-    if checked is not None:
-        return checked
+        rows = tracer.call(ensure_longest, data.of, data.lengths, padding, axis, reason=_REASON)
+        tracer.cuts.append(Cut(size, fed, rows.tensor.node, user_line_of_module()))
+        return rows
+    tracer.cuts.append(Cut(size, fed, None, user_line_of_module()))
     if not tracer.cut_axes.apart:
         return None
-    shape = shape_of(data.of)
-    tracer.sizes.examples[name] = tracer.sizes.value(shape[axis])
-    dims = [tracer.sizes.open(name) if place == axis else dim for place, dim in enumerate(shape)]
-    entries = [dim.symbol if isinstance(dim, Size) else dim for dim in dims]
-    if None in entries:
+    tracer.sizes.examples[size] = steps
+    entries = _entries([tracer.sizes.open(size) if place == axis else dim for place, dim in enumerate(shape)])
+    name = f"unpacked_{number}"
+    return _padded(tracer, tracer.script.input(name, entries, dtype_of(data.of), name), data, padding, False)
+
+
+def _entries(shape: Sequence[Dim]) -> list[int | str]:
+    """The shape of an input as it is declared."""
+    found = [dim.symbol if isinstance(dim, Size) else dim for dim in shape]
+    entries = [entry for entry in found if entry is not None]
+    if len(entries) < len(found):
         raise UnreadableError("it has a size that is computed")
-    rows = tracer.script.input(name, entries, dtype_of(data.of), name)
-    return _padded(tracer, rows, data, padding, False)
+    return entries
 
 
 def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
@@ -132,11 +134,8 @@ def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
         return lengths
     key = "lengths", id(source)
     if key not in tracer.cached:
-        entries = [dim.symbol if isinstance(dim, Size) else dim for dim in shape_of(lengths)]
-        if None in entries:
-            raise UnreadableError("there are as many lengths as a formula says")
         name = f"unpacked_lengths_{len(tracer.script.inputs)}"
-        tracer.cached[key] = tracer.script.input(name, entries, dtype_of(lengths), name)
+        tracer.cached[key] = tracer.script.input(name, _entries(shape_of(lengths)), dtype_of(lengths), name)
     return tracer.cached[key]
 
 
