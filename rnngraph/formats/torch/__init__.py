@@ -1,4 +1,5 @@
 """torch's modules, read by running them on tensors without values: ``tracing`` takes their calls, ``meanings`` says
-what those mean and ``composed`` of which others some are made, ``runs`` repeats it until all sizes are known. ``read``
-is the door, and alone needs no torch to be imported.
+what those mean and ``composed`` of which others some are made, ``runs`` repeats it until all sizes are known, and
+``cut_axes`` finds what depends on sizes that torch takes of values. ``read`` is the door, and alone needs no torch to
+be imported.
 """

@@ -35,18 +35,7 @@ from .calls import (
 from .cuts import AS_THEY_ARE, Cut, CutAxes
 from .forwards import whole_forwards
 from .making import made, number_of
-from .names import (
-    DRAWN,
-    FACTORIES,
-    IGNORED,
-    IN_PLACE,
-    NO_MEANING,
-    NOT_ASKED,
-    OF_STEPS,
-    OWN_INPUT,
-    REFUSED,
-    SAME,
-)
+from .names import DRAWN, FACTORIES, IGNORED, IN_PLACE, NO_MEANING, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED, SAME
 from .nests import flat, mapped
 from .numbers import Extent, OpenFloat
 from .registry import MEANINGS, MODULES, Composed, Meaning, UnreadableError
