@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import cast, expand_dims, reduce_max, reduce_mean, reduce_sum, reshape
+from ...declare.functions.basic import cast, expand_dims, reduce_max, reduce_mean, reduce_sum
 from ...declare.functions.padding import pad
 from ..operators.backend import ScriptBackend
 from ..operators.convolutions import (
@@ -18,6 +18,7 @@ from ..operators.convolutions import (
     shared,
     transposed_convolution,
 )
+from ..operators.moves import repeat
 from ..operators.pools import max_pool, mean_pool
 from ..operators.windows import Window
 from ..steps import Value
@@ -215,8 +216,7 @@ def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Each step so many times."""
     x = inputs.one
     (count,) = sizes(layer, "size", 1)
-    wide = b.script.call(pad, b.script.call(expand_dims, x.value, 2), {2: (0, count - 1)}, mode="edge")
-    return Signal(b.script.call(reshape, wide, (None, -1, x.width)))
+    return Signal(repeat(ScriptBackend(b.script), x.value, 1, count))
 
 
 LAYERS: Mapping[str, Handler] = {

@@ -14,13 +14,13 @@ Representations of values
 The facade
     Every operator takes a ``Backend[Item]`` first (``backend``). ``Item`` is what the front end calls a value. The
     protocol holds what a front end may do in its own way: ask for a shape, call a public function, apply an operator
-    of Python, index, transpose, reshape, concatenate, pad, make ones, and own arrays of weights. There is no method
+    of Python, index, transpose, reshape, broadcast, concatenate, pad, and own arrays of weights. There is no method
     for anything that follows from these.
 
-    ``ScriptBackend`` writes a script. Keras uses it as it is. torch overrides ``transpose``, ``reshape`` and ``ones``
-    by its lazy values and its policy of sizes; ONNX overrides all moves by ``Tensors``, so that known arrays fold.
-    ``TensorBackend`` computes with live Tensors: for TensorFlow 1.x, and for tests that hold an operator against its
-    definition in NumPy.
+    ``ScriptBackend`` writes a script. Keras uses it as it is. torch overrides ``transpose``, ``reshape`` and
+    ``broadcast`` by its lazy values and its policy of sizes; ONNX overrides all moves by ``Tensors``, so that
+    known arrays fold. ``TensorBackend`` computes with live Tensors: for TensorFlow 1.x, and for tests that hold an
+    operator against its definition in NumPy.
 
 Conventions
     - Layouts are those of ``rg``: channels last, kernels [*sizes, width / groups, filters]. A front end transposes
@@ -31,5 +31,5 @@ Conventions
     - Masks, writes in place, packed sequences and policies of sizes stay in the front ends.
 
 Read ``errors``, ``backend``, then ``windows`` (what an output reads along an axis), ``planes`` (two axes, one of them
-written out), ``convolutions`` and ``pools``.
+written out), ``convolutions``, ``pools`` and ``moves``.
 """

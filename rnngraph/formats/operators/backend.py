@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.functions.basic import broadcast_to, concat, reshape, transpose
 from ...declare.functions.padding import pad
-from ...declare.tensor import Tensor, constant
+from ...declare.tensor import Tensor
 from ...ir.types import Dim, Size
 from ..script import Script
 from ..steps import Value
@@ -56,8 +56,8 @@ class Backend(Protocol[Item]):
     def pad(self, x: Item, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Item:
         """Put (before, after) entries of one value around axes."""
 
-    def ones(self, shape: Sequence[Dim], dtype: str) -> Item:
-        """Return ones of this shape."""
+    def broadcast(self, x: Item, shape: Sequence[Dim]) -> Item:
+        """Broadcast to these sizes, some of which may be open."""
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Take arrays as the weights that a layer named ``scope`` owns."""
@@ -114,13 +114,13 @@ class ScriptBackend:
         options = {"value": value} if value else {}
         return self.call(pad, x, dict(pairs), **options)
 
-    def ones(self, shape: Sequence[Dim], dtype: str) -> Value:
-        options = {} if dtype == "float32" else {"dtype": dtype}
-        names = [dim.symbol or "_" for dim in shape if isinstance(dim, Size)]
-        if any(name.startswith("_") for name in names):
+    def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
+        own = (-1,) * (len(shape) - len(self.shape(x))) + self.shape(x)
+        entries = [None if have == want else want for have, want in zip(own, shape, strict=True)]
+        names = [str(dim) for dim in entries if isinstance(dim, Size)]
+        if any(not name.isidentifier() or name.startswith("_") for name in names):
             raise UnreadableError("its result depends on an open size without a name; name the input's axes")
-        entries = tuple(dim if isinstance(dim, int) else str(dim) for dim in shape)
-        return self.call(broadcast_to, self.call(constant, 1.0, **options), entries)
+        return self.call(broadcast_to, x, tuple(str(dim) if isinstance(dim, Size) else dim for dim in entries))
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         self.script.own(scope, arrays)
@@ -156,7 +156,8 @@ class TensorBackend:
         return transpose(x, tuple(order))
 
     def reshape(self, x: Tensor, shape: Sequence[Dim]) -> Tensor:
-        return reshape(x, entries_of(self.shape(x), shape))
+        entries: Any = tuple(shape)  # open sizes are taken, too, which users have no name for
+        return reshape(x, entries)
 
     def concat(self, items: Sequence[Tensor], axis: int) -> Tensor:
         return concat(list(items), axis)
@@ -164,9 +165,9 @@ class TensorBackend:
     def pad(self, x: Tensor, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Tensor:
         return pad(x, dict(pairs), value=value)
 
-    def ones(self, shape: Sequence[Dim], dtype: str) -> Tensor:
-        entries: Any = tuple(shape)  # open sizes are taken, too, which users have no name for
-        return broadcast_to(constant(1.0, dtype), entries)
+    def broadcast(self, x: Tensor, shape: Sequence[Dim]) -> Tensor:
+        entries: Any = tuple(shape)  # as in reshape
+        return broadcast_to(x, entries)
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         self.weights |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...declare.functions.convolutions import average_pool1d, max_pool1d
 from ...declare.tensor import constant
+from ...ir.types import Dim
 from .backend import Backend, Item
 from .errors import UnreadableError
 from .planes import by_rows, on_planes
@@ -80,8 +81,13 @@ def _along(b: Backend[Item], x: Item, window: Window, counts_padding: bool | Non
     if counts_padding:
         before, after = window.sides
         size, whole = size + (before + after - window.beyond), replace(window, before=0, after=0, is_same=False)
-    shares = _padded_pool(b, b.ones((1, size, 1), b.dtype(x)), whole, is_max)
+    shares = _padded_pool(b, _ones(b, (1, size, 1), b.dtype(x)), whole, is_max)
     return b.operation("/", total, shares)
+
+
+def _ones(b: Backend[Item], shape: Sequence[Dim], dtype: str) -> Item:
+    options = {} if dtype == "float32" else {"dtype": dtype}
+    return b.broadcast(b.call(constant, 1.0, **options), shape)
 
 
 def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Item:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.types import Dim
-from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
+from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
 from ..core.table import Call
 from ..core.values import held
 from .moving import padded
@@ -48,8 +48,8 @@ class OnnxBackend:
         sides = [pairs.get(axis, (0, 0)) for axis in range(len(shape_of(x)))]
         return padded(self._call, x, sides, "constant", value)
 
-    def ones(self, shape: Sequence[Dim], dtype: str) -> Operand:
-        return Expanded(known(np.ones((), dtype)), tuple(shape))
+    def broadcast(self, x: Operand, shape: Sequence[Dim]) -> Operand:
+        return Expanded(self._tensors.value(x), tuple(shape))
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         self._call.script.own(scope, arrays)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ....ir.types import quotient
-from ..core.known import Expanded, Operand, shape_of
+from ...operators.moves import repeat
+from ..core.known import shape_of
 from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
+from .backend import OnnxBackend
 
 _REPEATING = {
     "asymmetric": ("floor",), "tf_half_pixel_for_nn": ("floor",),
@@ -28,16 +30,8 @@ def _resize(call: Call) -> Outputs:
     if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
         raise UnreadableError(f"it is read where it repeats entries, not with mode={mode!r}, {place!r}, {rounding!r}")
     for axis, factor in enumerate(factors):
-        if factor > 1:
-            found = _repeated(call, found, axis, factor)
+        found = repeat(OnnxBackend(call), found, axis, factor)
     return found
-
-
-def _repeated(call: Call, x: Operand, axis: int, factor: int) -> Operand:
-    shape = list(shape_of(x))
-    apart = call.tensors.value(call.tensors.expand_dims(x, [axis + 1]))
-    many = Expanded(apart, (*shape[: axis + 1], factor, *shape[axis + 1 :]))
-    return call.tensors.reshape(many, [*shape[:axis], shape[axis] * factor, *shape[axis + 1 :]])
 
 
 def _factors(call: Call) -> list[int]:

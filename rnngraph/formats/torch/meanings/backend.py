@@ -9,8 +9,7 @@ from ....ir.types import Dim
 from ...operators.backend import ScriptBackend
 from ...steps import Value
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled
-from .shapes import permuted, reshaped
+from .shapes import expanded, permuted, reshaped
 
 
 class TorchBackend(ScriptBackend):
@@ -29,5 +28,5 @@ class TorchBackend(ScriptBackend):
     def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
         return self.tracer.value(reshaped(self.tracer, x, shape))
 
-    def ones(self, shape: Sequence[Dim], dtype: str) -> Value:
-        return self.tracer.value(Filled(1, tuple(shape), dtype))
+    def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
+        return self.tracer.value(expanded(self.tracer, x, shape))

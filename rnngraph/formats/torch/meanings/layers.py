@@ -10,14 +10,17 @@ from torch import nn
 from ....declare.functions import basic
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
+from ...operators.moves import repeat
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
+from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import dtype_of, shape_of
+from .backend import TorchBackend
 from .products import layer_of
-from .shapes import reshaped
+from .shapes import axis_of
 
 # Tables ---------------------------------------------------------------------------------------------
 
@@ -75,9 +78,14 @@ def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = N
         )
     if mode == "linear":
         return tracer.by_torch(between, x, int(factor))
-    batch, width, time = shape_of(x)
-    apart = tracer.call(basic.tile, tracer.call(basic.expand_dims, x, -1), [1, 1, 1, int(factor)])
-    return reshaped(tracer, apart, [batch, width, time * int(factor)])
+    return repeat(TorchBackend(tracer), x, 2, int(factor))
+
+
+@meaning("repeat_interleave")
+def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
+    if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
+        raise UnreadableError("it is read with a number of repeats and a dim")
+    return repeat(TorchBackend(tracer), tracer.value(x), axis_of(len(shape_of(x)), dim), repeats)
 
 
 @meaning("adaptive_avg_pool1d")

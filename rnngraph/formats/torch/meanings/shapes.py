@@ -11,7 +11,7 @@ from ....declare.functions import basic
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Value
-from ..tracing.numbers import Extent, dim_of
+from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, shape_of
@@ -261,14 +261,3 @@ def _repeat(tracer: Tracer, x: Any, *counts: Any, **named: Any) -> Any:
         return Filled(x.number, tuple(have * count for have, count in zip(own, given, strict=True)), x.dtype)
     value = reshaped(tracer, tracer.value(x), own)
     return tracer.call(basic.tile, value, [tracer.sizes.fix(count) for count in given])
-
-
-@meaning("repeat_interleave")
-def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
-    if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
-        raise UnreadableError("it is read with a number of repeats and a dim")
-    shape = shape_of(x)
-    axis = axis_of(len(shape), dim)
-    inner = reshaped(tracer, tracer.value(x), [*shape[: axis + 1], 1, *shape[axis + 1 :]])
-    tiled = tracer.call(basic.tile, inner, [1] * (axis + 1) + [repeats] + [1] * (len(shape) - axis - 1))
-    return reshaped(tracer, tiled, [*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]])
