@@ -331,7 +331,7 @@ def _good(w: World) -> dict[str, list[Any]]:
         "shards": [1, 2], "sparse": [True], "activations": ["float32", "int8"], "density": [0.5], "block": [(1, 2)],
         "opset": [17], "X": [w.feeds["x"]], "threads": [1], "clip_norm": [1.0],
         "read_nam.source": [json.dumps(NAM).encode()], "fixed": [{"sr": 16000}],
-        "states": [{}], "with_update.value": [1.0],
+        "states": [{}], "with_update.value": [1.0], "direct_calls": [False],
     }  # fmt: skip
     names, handle = [*w.program.parameters], w.pool.open()
     floats_like = [w.logits]

@@ -36,7 +36,7 @@ def test_a_process_without_the_declaration_does_the_same(name: str, tmp_path: Pa
     program, feeds = CASES[name]()
     program.save(tmp_path / "model")
     np.savez(tmp_path / "feeds.npz", **feeds)
-    command = [sys.executable, TESTS / "saved_behaviour.py"]
+    command = [sys.executable, TESTS / "helpers" / "saved_behaviour.py"]
     command += [tmp_path / "model", tmp_path / "feeds.npz", tmp_path / "result.npz"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
