@@ -237,7 +237,7 @@ _LATER = {
 to import, and who runs a net needs none of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
-_ROOMS = {"weights": "formats.weights", "sklearn": "sklearn"}
+_ROOMS = {"errors": "errors", "weights": "formats.weights", "sklearn": "sklearn"}
 """Modules that are names themselves. What needs an extra is not in ``__all__``."""
 
 __all__ = [

@@ -283,7 +283,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "a batch": (lambda v: fit([made().fed, v]), set()),
     "validation pair": (lambda v: fit(validation=(v, v)), set()),
     "validation batch": (lambda v: fit(validation=[made().fed, v]), set()),
-    "a callback": (lambda v: fit(callbacks=[v]), {"function"}),
+    "a callback": (lambda v: fit(callbacks=[v]), set()),
     "examples": (lambda v: trainer().fit(v), set()),
     "examples x": (lambda v: fit(made().fed | {"x": v}), set()),
     "examples n": (lambda v: fit(made().fed | {"n": v}), set()),

@@ -639,7 +639,7 @@ def a_step_of_another_batch() -> None:
     stream().step(x=np.zeros((3, 5), np.float32))  # here
 
 
-@mistake(ValueError, "rank")
+@mistake(ValueError, "(2, 1, 5)", "takes one step", "stream.process")
 def a_step_with_time() -> None:
     stream().step(x=np.zeros((2, 1, 5), np.float32))  # here
 
