@@ -142,7 +142,13 @@ def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_object_is_all_that_is_needed(target: str, case: str) -> None:
     """As the linker sees it: every symbol is defined in it."""
-    assert undefined_symbols(objects_of(cross_cases.program(case, target=target)).binary) == []
+    undefined = undefined_symbols(objects_of(cross_cases.program(case, target=target)).binary)
+    assert set(undefined) <= defined_by_linker(target)
+
+
+def defined_by_linker(target: str) -> set[str]:
+    """Symbols that the linker itself defines, where functions spill registers."""
+    return {"__stack_pointer"} if target.startswith("wasm") else set()
 
 
 @pytest.mark.parametrize("target", [name for name in NAMES if "float64" not in target_of(name).absent])
@@ -167,7 +173,7 @@ def test_an_exported_object_is_all_that_is_needed(target: str, tmp_path: Path) -
     made = cross_cases.program("stack")
     written = made.inference.export(tmp_path, "net", target=target, weights="external", link=False)
     found = undefined_symbols(written.files["net.obj" if "windows" in target else "net.o"].read_bytes())
-    assert set(found) <= ({"__stack_pointer"} if target.startswith("wasm") else set())  # a linker's own
+    assert set(found) <= defined_by_linker(target)
 
 
 def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Path) -> None:
