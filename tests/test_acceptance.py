@@ -37,6 +37,7 @@ def dropout_program() -> rg.Program:
 # Parameters of several programs -----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*drawn anew:UserWarning")
 def test_programs_with_common_parameters_follow_each_other() -> None:
     x = rg.placeholder("x", (None, None, 5))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), x)

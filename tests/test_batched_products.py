@@ -265,6 +265,7 @@ def test_in_a_pipeline() -> None:
     np.testing.assert_array_equal(shared.inference(x=fed), alone.inference(x=fed))
 
 
+@pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
 def test_matrices_of_parameters_stay_floats(form: str) -> None:
     """Narrow weights are one matrix each; the product after them is one, and is made narrow."""

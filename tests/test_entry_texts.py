@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import entry_texts
+import pytest
 from declarations import declare
 
 
@@ -16,6 +17,7 @@ def test_differences_are_named_and_shown() -> None:
     assert entry_texts.difference(here, here) == ""
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_entries_are_those_that_calls_compile() -> None:
     texts: entry_texts.Texts = {}
     for name, call in itertools.islice(entry_texts.drawn("net", declare(0)), 4):

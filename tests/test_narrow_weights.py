@@ -288,6 +288,7 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
     assert not found[:, 3].any()
 
 
+@pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 def test_small_weights_stay_float32() -> None:
     """By shape alone: then all bits are those of float32."""
     outputs, x = declared(rg.BasicLSTMCell(25), 17), normal(3, 4, 17)

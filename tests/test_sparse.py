@@ -55,6 +55,7 @@ def test_the_definition() -> None:
     np.testing.assert_allclose(program.inference(x=x), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 @pytest.mark.usefixtures("any_weight")
 @pytest.mark.parametrize("weights", ["int8", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(("width", "units", "batch"), [(7, 17, 3), *SIZES])

@@ -32,6 +32,7 @@ def test_bounds_are_those_of_lists() -> None:
             assert evaluate(shape, {"T": count}) == wanted, (start, stop, step, count)
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("bounds", [(0, 5, 1), (-5, 3, 1), (-1, -1000, -1), (1000, -4, -2), (6, 1000, 1), (-9, -7, 2)])
 def test_entries_and_gradients(bounds: tuple[int, int, int], threads: int) -> None:

@@ -155,6 +155,7 @@ def check(seed: int, folder: Path, form: Callable[[Declaration, Path], bool] = c
         raise
 
 
+@pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 @pytest.mark.parametrize("seed", QUICK)
 def test_random_export(seed: int, tmp_path: Path) -> None:
     assert check(seed, tmp_path)

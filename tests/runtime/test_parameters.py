@@ -105,6 +105,7 @@ def test_values_are_read_only_and_changes_reach_live_streams() -> None:
     assert not program.parameters["dense/bias"].any()
 
 
+@pytest.mark.filterwarnings("ignore:.*drawn anew:UserWarning")
 def test_a_program_goes_on_with_the_parameters_of_another() -> None:
     outputs, y = declared()
     program = rg.compile({"y": y}, seed=1)

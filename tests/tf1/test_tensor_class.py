@@ -271,6 +271,7 @@ def test_nests_of_states_of_both() -> None:
     assert is_plain([outputs, state])
 
 
+@pytest.mark.filterwarnings("ignore:.*this run drops units:UserWarning")
 def test_functions_of_rg_over_tensors_of_a_program() -> None:
     x, labels = tf.placeholder(tf.float32, [None, 4, 3]), tf.placeholder(tf.int32, [None, 4])
     hidden = rg.dense(rg.dropout(x, 0.5), 5, name="hidden")

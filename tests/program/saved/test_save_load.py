@@ -73,6 +73,7 @@ def check_random(seed: int) -> None:
         assert ours.show("loops") == theirs.show("loops")
 
 
+@pytest.mark.filterwarnings("ignore:.*drawn anew:UserWarning")
 def test_files_of_a_loaded_program_are_the_same(tmp_path: Path) -> None:
     for name, declared in CASES.items():
         files = files_of(declared()[0])

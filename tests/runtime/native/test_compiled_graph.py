@@ -45,6 +45,7 @@ def test_ragged_batches_share_code_and_give_the_same_bits(program: rg.Program, m
     assert len(entries(other)) == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_gradients_are_the_same_bits_where_code_is_shared(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
     value, gradients = program.training.gradients(x=X[:7])
     monkeypatch.setattr(compiled, "MOST_SPECIAL", 0)

@@ -56,6 +56,7 @@ def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
         np.testing.assert_array_equal(program.inference(given)["picked"], given["table"][[0, 1, 0, 1]])
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_no_row_of_a_table_without_rows() -> None:
     """Where no row is asked for there is nothing wrong."""
     x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))

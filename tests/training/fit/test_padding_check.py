@@ -135,6 +135,7 @@ def fitted(program: rg.Program, **options: Any) -> rg.History:
     return rg.Trainer(program, rg.Adam(1e-2)).fit(examples_of(program), **settings)
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_never_refused(name: str) -> None:
     net = Net()
@@ -142,6 +143,7 @@ def test_what_is_right_is_never_refused(name: str) -> None:
     fitted(rg.compile({"state": net.state}, loss=loss, seed=1), epochs=2)
 
 
+@pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_padding_shows_in_is_an_error_with_the_line(name: str) -> None:
     net = Net()

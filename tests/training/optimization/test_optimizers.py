@@ -306,6 +306,7 @@ lasting = st.integers(1, 50)
 updates = st.integers(0, 200)
 
 
+@pytest.mark.filterwarnings("ignore:.*is above initial:UserWarning")
 @given(rates, lasting, st.floats(0.05, 1.0), st.floats(0, 1), st.floats(0.1, 3), updates)
 def test_schedules_are_their_formulas(
     initial: float, count: int, decay: float, final: float, power: float, update: int
@@ -421,6 +422,8 @@ optimizers = st.one_of(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*is above initial:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*what stays of the mean:UserWarning")
 @given(optimizers, updates)
 def test_text_holds_an_optimizer_and_its_schedule(optimizer: rg.Optimizer, update: int) -> None:
     again = optimizer_from(json.loads(json.dumps(optimizer_text(optimizer))))

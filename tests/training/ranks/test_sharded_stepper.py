@@ -30,6 +30,7 @@ OTHERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*keeps few units:UserWarning")
 @pytest.mark.parametrize(("net", "rows", "shards", "options"), [
     *SOME, *(pytest.param(*item, marks=pytest.mark.exhaustive) for item in OTHERS),
 ])  # fmt: skip
