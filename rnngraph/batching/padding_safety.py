@@ -135,7 +135,7 @@ class _Walk:
         return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
     def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """What is known of an op that reads each step of its operands at that step; nothing of any other."""
+        """Return what holds of the result of an op that reads its operands step by step; None for another op."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}
@@ -200,7 +200,7 @@ class _Walk:
         return self._counted(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
-        """Whether a condition is ``t < length``; ``turned``: its opposite, ``length <= t``."""
+        """True if a condition is ``t < length``, or with ``turned`` its opposite, ``length <= t``."""
         node = self._outside.get(node, node)
         if node.op == "reshape":
             return self._is_live(node.operands[0], turned)
@@ -293,7 +293,7 @@ class _Walk:
         return self._of_movement(node, operands) or self._regrouped(node, value)
 
     def _regrouped(self, node: Node, value: Known) -> Value:
-        """What is known where time is merged with axes beside it, or split from them again."""
+        """Return what holds after a reshape that merges time with adjacent axes, or splits it from them."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
         if value.axis is None or len(places) != 1:

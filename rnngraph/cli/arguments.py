@@ -17,7 +17,7 @@ def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *forme
 
 
 def add_sizes(command: argparse.ArgumentParser) -> None:
-    """Add the sizes of calls that are timed."""
+    """Add ``--batch`` and ``--steps``, the sizes of the calls that a command times."""
     command.add_argument("--batch", type=positive, default=1, help="every open size but time (default 1)")
     command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
 

@@ -1,4 +1,4 @@
-"""What steps are given of a state and what they return, held to what the cell carries; and states of zeros."""
+"""Checks of the states that a step takes and returns against those that its cell carries; states of zeros."""
 
 from __future__ import annotations
 

@@ -46,15 +46,15 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
-    """Position i of the result's ``axis`` reads ``size`` positions from ``start + step * i`` on, each ``apart`` of the
-    one before.
+    """Position i of the result's ``axis`` reads ``size`` positions, the first at ``start + step * i`` and the others
+    ``dilation`` apart.
     """
 
     axis: int
     start: Dim
     step: int
     size: int = 1
-    apart: int = 1
+    dilation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
-    """What becomes of ``axis`` of the shape ``before`` where a reshape makes ``after`` of it."""
+    """Return how ``axis`` of the shape ``before`` maps to ``after`` in a reshape."""
     if 0 in before:  # there are no entries
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
@@ -213,7 +213,7 @@ def as_numbers(node: Node) -> Linear:
 
 
 def of_product(node: Node) -> Linear:
-    """A product is linear in each factor, together with what it starts from."""
+    """Return the operand groups in which a product is linear: each factor, with the initial sum."""
     start = range(2, len(node.operands))
     return frozenset({0, *start}), frozenset({1, *start})
 

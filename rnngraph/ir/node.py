@@ -31,7 +31,7 @@ polynomial of ``vecmath``, or a random number.
 
 @dataclass(frozen=True)
 class AxisColumn:
-    """What an op does to axes; ``axis_walk`` asks it.
+    """How an op maps the axes of its operands to those of its result; ``axis_walk`` asks it.
 
     fate: told a node, the number of an operand and an axis of it: what becomes of the axis. by_place: axes of the
     result along which entries differ by their place alone, and not by what an operand has there. linear: the operands

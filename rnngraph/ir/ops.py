@@ -60,7 +60,7 @@ def _elementwise(
     linear: Callable[[Node], Linear] = never, random: bool = False, optional: tuple[str, ...] = (),
     **attributes: AttributeRule,
 ) -> None:  # fmt: skip
-    """A row with all that elementwise ops have, whose operands' axes are aligned."""
+    """Add the row of an elementwise op. Each axis of an operand is kept, or broadcast."""
     kind, column = "elementwise", axes_of.elementwise(linear)
     _row(name, kind, arity, infer, column, evaluate, derivative, cost, keeps_zero, random, "", optional, **attributes)
 

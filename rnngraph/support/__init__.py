@@ -1,4 +1,4 @@
-"""What every room may use and that uses none of them.
+"""Helpers that every room may use and that import none of them.
 
 ``errors`` has the error types and finds the user's line; ``arguments`` checks arguments, and ``api_guard`` wraps what
 users call. ``attribute_hints`` and ``migration_hints`` say what to write instead of a name that does not exist: one of

@@ -1,4 +1,4 @@
-"""What the table says of axes, as masks of entries and as numbers, and how an op's values are compared with it."""
+"""Axis columns of the table of ops as masks of entries, and their comparison with the values of ops."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Proof:
     # Which entries read which ---------------------------------------------------------------------
 
     def readers(self, number: int, index: Index) -> np.ndarray:
-        """Where the result may read an entry of an operand, by the column."""
+        """Return the entries of the result that may read an entry of an operand, by the column."""
         shape = self.value().shape
         found = np.ones(shape, bool)
         for axis, place in enumerate(index):
@@ -66,7 +66,7 @@ class Proof:
         return np.ones(shape, bool)
 
     def changes(self, number: int, index: Index) -> np.ndarray:
-        """Where the result changes as an entry of an operand does."""
+        """Return the entries of the result that change with an entry of an operand."""
         array, before = self.arrays[number], self.value()
         found = np.zeros(before.shape, bool)
         for other in HUGE[array.dtype.kind] or (not array[index],):
@@ -132,7 +132,7 @@ class Proof:
         np.testing.assert_allclose(join(*values), self.value(), rtol=1e-5, atol=1e-6)
 
     def is_linear(self, group: Sequence[int], rng: np.random.Generator) -> bool:
-        """True if the value of sums of operands is the sum of values, and the value of multiples a multiple."""
+        """True if the op is additive and homogeneous in the operands of ``group``."""
         other = [np.asarray(rng.normal(size=item.shape), item.dtype) for item in self.arrays]
         one, two, both, thrice = ([*self.arrays] for _ in range(4))
         for number in group:

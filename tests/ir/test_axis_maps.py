@@ -1,4 +1,4 @@
-"""What the table says an op does to axes, held against what the op computes, op by op and entry by entry."""
+"""The axis column of every op against the values that the op computes, entry by entry."""
 
 from __future__ import annotations
 

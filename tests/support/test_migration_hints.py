@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.support import migration_hints as foreign
+from rnngraph.support import migration_hints
 
 LINES = (Path(__file__).parents[1] / "fixtures" / "foreign_signatures.txt").read_text().splitlines()
 SIGNATURES = {
@@ -105,7 +105,10 @@ def test_keywords_of_layers_that_are_given_to_a_driver(path: str) -> None:
 
 def test_what_is_to_be_written_can_be_written() -> None:
     """Every name of ours in a remedy is public, and where it is called with keywords it takes them."""
-    texts = [*foreign.NAMES.values(), *(text for group in foreign.KEYWORDS.values() for text in group.values())]
+    texts = [
+        *migration_hints.NAMES.values(),
+        *(text for group in migration_hints.KEYWORDS.values() for text in group.values()),
+    ]
     for text in texts:
         for name, arguments in re.findall(r"\brg\.(\w+)(?:\(([^()]*)\))?", text):
             assert name in rg.__all__, text
@@ -119,7 +122,7 @@ def test_what_is_to_be_written_can_be_written() -> None:
 def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
     taken = inspect.signature(GROUPS[group]).parameters
     others = {name for kin in KIN.get(group, ()) for name in inspect.signature(kin).parameters}
-    for keyword, text in foreign.KEYWORDS[group].items():
+    for keyword, text in migration_hints.KEYWORDS[group].items():
         found = re.match(r"write (\w+)(=[\w.]+)?$", text)
         if found:
             assert found[1] in {*taken, *others}, (keyword, text)
@@ -156,6 +159,6 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
 def test_functions_of_numpy_name_what_computes_the_same_of_tensors() -> None:
     """All that have one name in both, but for what reads files; and others by the names that they have here."""
     functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
-    assert {*foreign.NUMPY.values()} <= functions
+    assert {*migration_hints.NUMPY.values()} <= functions
     shared = {name for name in functions - {"load"} if callable(getattr(np, name, None))}
-    assert {name for name, ours in foreign.NUMPY.items() if name == ours} - {"concat"} == shared - {"concat"}
+    assert {name for name, ours in migration_hints.NUMPY.items() if name == ours} - {"concat"} == shared - {"concat"}

@@ -27,7 +27,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 class Backend(Protocol[Item]):
-    """What an operator may do with values."""
+    """The operations on values that operators are written with."""
 
     def shape(self, x: Item) -> tuple[Dim, ...]:
         """Return the sizes of ``x``."""

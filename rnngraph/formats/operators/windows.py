@@ -1,4 +1,4 @@
-"""What an output of a convolution or pool reads along one axis: the arithmetic of padding, strides and dilation."""
+"""Windows of convolutions and pools along one axis: the arithmetic of padding, strides and dilation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What depends on the length of time axes that torch cuts to the longest row, and that have all steps here.
+"""Find the outputs that depend on the length of a time axis that torch cuts to the longest row.
 
-A module is run with such axes as inputs that have sizes of their own. The graph then shows what reads these sizes.
+Such an axis keeps all its steps here. The module is run once more with each such axis as an input that has a size of
+its own. The graph then shows which outputs read these sizes.
 """
 
 from __future__ import annotations

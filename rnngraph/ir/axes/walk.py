@@ -15,7 +15,7 @@ from .by_size import counts
 
 
 class AxisUse(NamedTuple):
-    """What becomes of one axis of one operand of a node. number: of the operand."""
+    """One axis of a node's operand, and how it maps to the result. number: of the operand."""
 
     number: int
     axis: int

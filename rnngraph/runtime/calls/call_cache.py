@@ -118,7 +118,7 @@ def run_once(
 
 
 class Prepared(Protocol):
-    """What runs calls with feeds of one signature."""
+    """Runner of calls whose feeds have one signature."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None, and nothing done, where it takes the slow path."""

@@ -14,7 +14,7 @@ from ...ir.types import FLOATS
 
 
 def maximum(x: Any, y: Any) -> Tensor:
-    """The larger, elementwise. Where y is NaN or both are equal it is x, with the gradient."""
+    """Return the elementwise maximum. The value and gradient are those of x where both are equal or y is NaN."""
     return _extreme(functions.maximum, functions.less, x, y)
 
 

@@ -33,7 +33,7 @@ class Holder:
         """Takes the values of the graph's variables with it."""
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """What is fetched, in its structure."""
+        """Return what a run fetches, in the structure that the caller asked for."""
         raise NotImplementedError
 
     def value(self, variable: Any) -> np.ndarray:
@@ -41,7 +41,7 @@ class Holder:
         raise NotImplementedError
 
     def set_value(self, variable: Any, array: np.ndarray) -> None:
-        """Gives a variable a value."""
+        """Set a variable's value to a copy of ``array``."""
         raise NotImplementedError
 
 

@@ -101,7 +101,7 @@ class BaseSession(Holder):
         return array
 
     def set_value(self, variable: Any, array: np.ndarray) -> None:
-        """Gives a variable a value."""
+        """Set a variable's value to a copy of ``array``."""
         self.enter()
         self._put(variable.full, array)
         self.initialized.add(variable.full)

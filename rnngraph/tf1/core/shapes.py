@@ -75,7 +75,7 @@ class TensorShape(tuple[Any, ...]):
         return list(self)
 
     def is_fully_defined(self) -> bool:
-        """Whether no size is open."""
+        """True if no size is open."""
         return None not in self.as_list()
 
     def num_elements(self) -> int | None:

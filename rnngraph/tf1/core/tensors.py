@@ -199,7 +199,7 @@ def _of_int32(name: str, value: Any) -> Any:
 
 
 def operation_of(value: Any, kind: str, inputs: Sequence[Any]) -> Any:
-    """What ``op`` of a Tensor or a variable is. kind: its type."""
+    """Return the operation that made a Tensor or a variable, as its ``op``. kind: its type."""
     name = value.name.removesuffix(":0")
     return SimpleNamespace(name=name, outputs=[value], inputs=inputs, type=kind, device="", run=lambda *a, **k: None)
 

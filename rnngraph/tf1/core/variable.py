@@ -20,7 +20,7 @@ from .tensors import DTYPES, TfTensor, operation_of
 
 
 class Settable:
-    """What variables share: their operations, and how they are set."""
+    """Base of variables: their operations, and how they are set."""
 
     __slots__ = ()
 

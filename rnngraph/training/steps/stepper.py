@@ -29,7 +29,7 @@ MOST_VARIANTS = 64
 """Variants of a step for which a trainer keeps graphs and prepared steps; each other ``fetch=`` is one more."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
-"""Whether states are carried on, whether there are such, labels' weights, and what is fetched."""
+"""Flags of a step (states carried on, states present, weights of labels) and what it fetches."""
 
 
 class Stepper:

@@ -1,4 +1,4 @@
-"""What torch's layers mean: embeddings, adaptive pools, interpolation, normalizations."""
+"""Meanings of torch's layers: embeddings, adaptive pools, interpolation, normalizations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What torch's convolutions and pools mean, along one axis or two."""
+"""Meanings of torch's convolutions and pools, along one axis or two."""
 
 from __future__ import annotations
 
