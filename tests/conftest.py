@@ -117,9 +117,8 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose what a default run leaves out. A run that names files, tests or keywords keeps all of these."""
-    selection.sample(items)
-    if not config.option.keyword and all(Path(argument).is_dir() for argument in config.args):
-        selection.select(items, selection.read_costs())
+    is_whole = not config.option.keyword and all(Path(argument).is_dir() for argument in config.args)
+    selection.select(items, selection.read_costs() if is_whole else {})
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,34 +28,25 @@ def read_costs(path: Path = COSTS) -> dict[str, float]:
 
 
 def select(items: Sequence[pytest.Item], costs: dict[str, float]) -> None:
-    """Mark as ``slow`` or ``exhaustive`` what a default run leaves out."""
+    """Mark as ``exhaustive`` or ``slow`` what a default run leaves out.
+
+    A function marked ``sampled(n)`` keeps every n-th case whatever it costs.
+    """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("exhaustive") is None and item.get_closest_marker("sampled") is None:
+        if item.get_closest_marker("exhaustive") is None:
             cases.setdefault(function_of(item), []).append(item)
     for function, all_cases in cases.items():
-        cost = costs.get(function)
-        if cost is None:
-            continue
-        kept = evenly_spaced(len(all_cases), max(1, int(BUDGET / cost)))
+        sampled, cost = all_cases[0].get_closest_marker("sampled"), costs.get(function, 0.0)
+        if sampled is not None:
+            kept, cost = {*range(0, len(all_cases), sampled.args[0])}, 0.0
+        else:
+            kept = evenly_spaced(len(all_cases), max(1, int(BUDGET / cost)) if cost else len(all_cases))
         for number, item in enumerate(all_cases):
             if number not in kept:
                 item.add_marker(pytest.mark.exhaustive)
             elif cost > MAX_SECONDS:
                 item.add_marker(pytest.mark.slow)
-
-
-def sample(items: Sequence[pytest.Item]) -> None:
-    """Mark as ``exhaustive`` all but every n-th case of the functions that ``sampled(n)`` marks."""
-    seen: dict[str, int] = {}
-    for item in items:
-        mark = item.get_closest_marker("sampled")
-        if mark is not None and item.get_closest_marker("exhaustive") is None:
-            function = function_of(item)
-            number = seen.setdefault(function, 0)
-            seen[function] += 1
-            if number % mark.args[0]:
-                item.add_marker(pytest.mark.exhaustive)
 
 
 def function_of(item: pytest.Item) -> str:
