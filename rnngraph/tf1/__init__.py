@@ -4,14 +4,14 @@ A TensorFlow 1.x script declares, trains, saves and restores as it is, with posi
 TensorFlow 1.15; or what it declares is compiled by ``rg.compile``. What is not offered raises ``NotOfferedError``,
 which names what to use instead.
 
-``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``local_data`` datasets, ``summary``
-logs, ``train`` optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and
-cells, ``flow`` loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences,
-``metric_streams`` measures over runs.
+``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``summary`` logs, ``train``
+optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and cells, ``flow``
+loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences, ``metric_streams`` measures
+over runs.
 
 What programs import has TensorFlow's paths, and little in it: ``nn``, ``layers``, ``losses``, ``metrics``,
-``initializers``, ``random``, ``contrib``, ``keras``, ``errors``, ``app``, ``flags``, ``gfile``, ``io``
-(files), ``logging``, and ``compat`` for ``tf.compat.v1``. ``test`` has cases of ``unittest``. ``imports`` answers
+``initializers``, ``random``, ``contrib``, ``errors``, ``app``, ``flags``, ``gfile``, ``io``
+(files), ``logging``, and ``compat`` for ``tf.compat.v1``. ``imports`` answers
 ``import tensorflow`` in scripts that stay unchanged.
 """
 
@@ -29,7 +29,6 @@ from . import (
     gfile,
     initializers,
     io,
-    keras,
     layers,
     logging,
     losses,
@@ -37,7 +36,6 @@ from . import (
     nn,
     random,
     summary,
-    test,
     train,
 )
 from .core.graph import (
@@ -272,7 +270,7 @@ __all__ = (
     "global_variables", "global_variables_initializer", "glorot_normal_initializer", "glorot_uniform_initializer",
     "gradients", "greater", "greater_equal", "group", "histogram_summary", "identity", "identity_n", "image_summary",
     "initialize_all_variables", "initialize_local_variables", "initialize_variables", "initializers", "int8", "int16",
-    "int32", "int64", "io", "is_finite", "is_inf", "is_nan", "is_variable_initialized", "keras", "layers", "less",
+    "int32", "int64", "io", "is_finite", "is_inf", "is_nan", "is_variable_initialized", "layers", "less",
     "less_equal", "lin_space", "linalg", "linspace", "local_variables", "local_variables_initializer", "log", "log1p",
     "log_sigmoid", "logging", "logical_and", "logical_not", "logical_or", "logical_xor", "losses", "map_fn", "math",
     "matmul", "matrix_band_part", "matrix_diag", "matrix_diag_part", "maximum", "merge_all_summaries", "merge_summary",
@@ -286,7 +284,7 @@ __all__ = (
     "scalar_summary", "scan", "select", "sequence_mask", "set_random_seed", "shape", "sigmoid", "sign", "sin", "sinh",
     "size", "slice", "sparse", "sparse_placeholder", "sparse_tensor_to_dense", "split", "sqrt", "square",
     "squared_difference", "squeeze", "stack", "stop_gradient", "strided_slice", "sub", "subtract", "summary",
-    "switch_case", "tables_initializer", "tan", "tanh", "tensordot", "test", "tile", "to_double", "to_float",
+    "switch_case", "tables_initializer", "tan", "tanh", "tensordot", "tile", "to_double", "to_float",
     "to_int32", "to_int64", "trace", "train", "trainable_variables", "transpose", "truediv", "truncated_normal",
     "truncated_normal_initializer", "truncatediv", "truncatemod", "tuple", "uint8", "uint16",
     "uniform_unit_scaling_initializer", "unpack", "unsorted_segment_sum", "unstack", "variable_scope",

@@ -13,7 +13,6 @@ from .. import tf1
 from ..support.errors import Where, is_ours
 from .core.absent import GUIDE, remedy
 from .core.errors import NotImportableError
-from .local_data import digits
 
 MODULES: dict[str, ModuleType] = {
     "": tf1,
@@ -23,8 +22,6 @@ MODULES: dict[str, ModuleType] = {
     "contrib.crf": tf1.contrib.crf,
     "contrib.framework": tf1.contrib.framework,
     "contrib.layers": tf1.contrib.layers,
-    "contrib.learn": tf1.contrib.learn,
-    "contrib.learn.python.learn.datasets.mnist": digits,
     "contrib.legacy_seq2seq": tf1.contrib.legacy_seq2seq,
     "contrib.rnn": tf1.contrib.rnn,
     "contrib.crf.python.ops.crf": tf1.contrib.crf,
@@ -45,13 +42,7 @@ MODULES: dict[str, ModuleType] = {
     "contrib.training": tf1.contrib.training,
     "contrib.training.python.training.hparam": tf1.contrib.training,
     "errors": tf1.errors,
-    "examples.tutorials.mnist.input_data": digits,
     "initializers": tf1.initializers,
-    "keras": tf1.keras,
-    "keras.datasets": tf1.keras.datasets,
-    "keras.preprocessing": tf1.keras.preprocessing,
-    "keras.preprocessing.sequence": tf1.keras.sequence,
-    "keras.utils": tf1.keras.utils,
     "layers": tf1.layers,
     "losses": tf1.losses,
     "metrics": tf1.metrics,
@@ -65,10 +56,6 @@ MODULES: dict[str, ModuleType] = {
     "python.framework.dtypes": tf1,
     "python.framework.ops": tf1,
     "python.framework.tensor_shape": tf1,
-    "python.keras.datasets": tf1.keras.datasets,
-    "python.keras.preprocessing": tf1.keras.preprocessing,
-    "python.keras.preprocessing.sequence": tf1.keras.sequence,
-    "python.keras.utils": tf1.keras.utils,
     "python.layers.core": tf1.layers,
     "python.ops.array_ops": tf1,
     "python.ops.clip_ops": tf1,
@@ -89,14 +76,12 @@ MODULES: dict[str, ModuleType] = {
     "python.platform.app": tf1.app,
     "python.platform.flags": tf1.flags,
     "python.platform.gfile": tf1.gfile,
-    "python.platform.test": tf1.test,
     "python.platform.tf_logging": tf1.logging,
     "python.training.moving_averages": tf1.train,
     "python.util.nest": tf1.nest,
     "python.ops.random_ops": tf1,
     "random": tf1.random,
     "summary": tf1.summary,
-    "test": tf1.test,
     "train": tf1.train,
 }
 """By the path under ``tensorflow`` that scripts import."""
@@ -116,8 +101,7 @@ class Refused(MetaPathFinder):
         if package != "tensorflow":
             return None
         inner = inner.removeprefix("compat.v1.").removeprefix("python.")
-        instead = "read the data yourself, with NumPy" if inner.startswith("examples") else remedy(inner)
-        raise NotImportableError(f"{fullname} is not offered; {instead} ({GUIDE})", _importing_line())
+        raise NotImportableError(f"{fullname} is not offered; {remedy(inner)} ({GUIDE})", _importing_line())
 
 
 def _importing_line() -> Where | None:

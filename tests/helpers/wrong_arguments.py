@@ -31,9 +31,9 @@ SECONDS, ASLEEP = 60.0, 3600.0
 """Of the processor's time, after which a call counts as one that never ends; of any, in which it does nothing."""
 MOST_CHARACTERS = 1000
 MODULES = (
-    "contrib", "crf", "datasets", "flags", "framework", "gfile", "initializers", "keras", "layers", "learn",
-    "legacy_seq2seq", "logging", "losses", "nest", "nn", "preprocessing", "random", "rnn", "rnn_cell", "seq2seq",
-    "sequence", "summary", "train", "utils",
+    "contrib", "crf", "flags", "framework", "gfile", "initializers", "layers",
+    "legacy_seq2seq", "logging", "losses", "nest", "nn", "random", "rnn", "rnn_cell", "seq2seq",
+    "summary", "train",
 )  # fmt: skip
 """Modules of ``rnngraph.tf1`` with public names."""
 RUDE = "whose repr raises"

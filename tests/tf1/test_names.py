@@ -1,11 +1,8 @@
-"""Names that programs use in passing: choices, layers of contrib, averages, settings, ``tf.test``."""
+"""Names that programs use in passing: choices, layers of contrib, averages, and settings."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,51 +146,3 @@ def test_settings() -> None:
         params.unknown = 1
     with pytest.raises(rg.ArgumentError, match="there already"):
         params.add_hparam("units", 1)
-
-
-CASES = """
-import numpy as np
-import tensorflow as tf
-from tensorflow.python.platform import test
-
-
-class SquareTest(tf.test.TestCase):
-    def testSquare(self):
-        with self.test_session(use_gpu=True) as sess:
-            x = tf.placeholder(tf.float32, [None])
-            self.assertAllClose(sess.run(tf.square(x), {x: [1, 2]}), [1, 4])
-            self.assertAllEqual(tf.constant([1, 2]).eval(), [1, 2])
-            self.assertAllClose({"a": tf.constant(1.0), "b": [1.0]}, {"b": [1.0], "a": 1.0})
-            self.assertShapeEqual(np.zeros((2, 3)), tf.zeros([2, 3]))
-            self.assertDTypeEqual(self.evaluate(tf.zeros([1])), np.float32)
-            self.assertAllInRange([0.0, 1.0], 0.0, 1.0)
-            self.assertArrayNear([1.0], [1.01], 0.1)
-            self.assertNotAllClose([1.0], [2.0])
-
-    def testGraphIsFresh(self):
-        self.assertEqual(tf.global_variables(), [])
-        tf.get_variable("w", [1])
-        with open(self.get_temp_dir() + "/file", "w") as file:
-            file.write("x")
-
-    def testFails(self):
-        for check in (
-            lambda: self.assertAllClose([1.0], [2.0]), lambda: self.assertAllEqual([1], [2]),
-            lambda: self.assertNear(1.0, 2.0, 0.5), lambda: self.assertAllInRange([2.0], 0.0, 1.0),
-            lambda: self.assertAllClose({"a": 1.0}, {"b": 1.0}), lambda: self.assertDTypeEqual(np.zeros(1), np.int32),
-        ):
-            with self.assertRaises(AssertionError):
-                check()
-
-
-if __name__ == "__main__":
-    assert not tf.test.is_gpu_available() and tf.test.gpu_device_name() == ""
-    test.main()
-"""
-
-
-def test_cases_of_a_program(tmp_path: Path) -> None:
-    (tmp_path / "square_test.py").write_text(CASES)
-    command = [sys.executable, "-m", "rnngraph", "run", "--tf1", "square_test.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, "Ran 3 tests" in done.stderr) == (0, True), done.stderr

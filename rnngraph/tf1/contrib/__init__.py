@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing as _missing
-from . import crf, framework, layers, learn, legacy_seq2seq, rnn, seq2seq, slim, training
+from . import crf, framework, layers, legacy_seq2seq, rnn, seq2seq, slim, training
 
 __all__ = (
-    "crf", "framework", "layers", "learn", "legacy_seq2seq", "rnn", "seq2seq", "slim", "training",
+    "crf", "framework", "layers", "legacy_seq2seq", "rnn", "seq2seq", "slim", "training",
 )  # fmt: skip
 
 

@@ -39,6 +39,9 @@ _CHECK = "sizes that meet are checked at each run; leave it out"
 _EAGER = "there are graphs and sessions only; use tf.gradients and tf.Session"
 _SORTED = "use tf.nn.top_k for a few of the largest, or NumPy with what session.run gives"
 _LAYER = "use the function of the same name in lower case, or a class of Python's own that calls tf.get_variable"
+_FILES = "read the files in Python, with NumPy, and feed the arrays"
+_PADDED = "pad rows in NumPy, and give sequence_length=; the fit method of an rg.Trainer pads lists of sequences"
+_WORDS = "make ids of words in Python, with a dict, and feed them as tf.int32"
 _SUMMARY = "fetch the value with session.run, and log it in Python"
 
 INSTEAD: dict[str, str] = {
@@ -67,6 +70,8 @@ INSTEAD: dict[str, str] = {
     "contrib.framework.arg_scope": "give the arguments to each call, or wrap the function with functools.partial",
     "contrib.layers.conv2d": _PLANE,
     "contrib.learn": _STEPS,
+    "contrib.learn.datasets": _FILES,
+    "contrib.learn.preprocessing": _WORDS,
     "contrib.legacy_seq2seq": "use tf.contrib.legacy_seq2seq.rnn_decoder, or another of its functions that are there",
     "contrib.lookup": _TABLE,
     "contrib.losses": "use the function of the same name in tf.losses",
@@ -107,6 +112,7 @@ INSTEAD: dict[str, str] = {
     "FIFOQueue": _QUEUE,
     "FixedLenFeature": _BATCHES,
     "float16": _DTYPE,
+    "examples": _FILES,
     "function": _EAGER,
     "GradientTape": _EAGER,
     "GraphDef": _META,
@@ -118,8 +124,10 @@ INSTEAD: dict[str, str] = {
     "initializers": "use an initializer of tf, such as tf.glorot_uniform_initializer",
     "invert_permutation": "use np.argsort of what is fed",
     "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
-    "keras.datasets.cifar10": "its files are pickles, which may run anything; save them as arrays where you trust them",
-    "keras.preprocessing.text": "use tf.contrib.learn.preprocessing.VocabularyProcessor",
+    "keras.datasets": _FILES,
+    "keras.preprocessing": _PADDED,
+    "keras.preprocessing.text": _WORDS,
+    "keras.utils.to_categorical": "use np.eye(classes)[labels], or tf.one_hot",
     "layers.BatchNormalization": _BATCH_NORM,
     "layers.Conv1D": _LAYER,
     "layers.conv2d": _PLANE,
@@ -181,6 +189,7 @@ INSTEAD: dict[str, str] = {
     "summary": _SUMMARY,
     "summary.audio": _SUMMARY,
     "summary.tensor_summary": _SUMMARY,
+    "test": "use unittest or pytest, with tf.Session and np.testing.assert_allclose; there is no GPU",
     "TFRecordReader": _QUEUE,
     "train": f"use an optimizer, a Saver or a learning rate that tf.train has; else {_COMPILED}rg.Trainer(program)",
     "train.batch": _QUEUE,
