@@ -1,6 +1,6 @@
 """A trained voice detector from an ONNX file: finds speech in a WAV file, step by step, and is exported to C.
 
-    pip install '.[onnx]' && pip install --no-deps silero-vad==6.2.3
+    pip install . && pip install --no-deps silero-vad==6.2.3
     python examples/silero_vad/find_speech.py recording.wav
     python examples/silero_vad/find_speech.py --quick       # 15 s of speech from a Debian package
 
@@ -43,10 +43,7 @@ def model_file() -> Path:
 
 def detector(file: Path) -> rg.Program:
     """Return the net, whose streams keep the state."""
-    try:
-        net = rg.read_onnx(file, fixed={"sr": RATE, "sequence": CONTEXT + NEW})
-    except rg.MissingExtraError as error:
-        raise SystemExit(f"{error.what}: pip install '.[onnx]'") from None
+    net = rg.read_onnx(file, fixed={"sr": RATE, "sequence": CONTEXT + NEW})
     return net.program(states={"stateN": "state"})
 
 

@@ -8,7 +8,7 @@
 A caller is a websocket: it sends frames of 512 samples (16 kHz, 16 bits) and is sent a probability for each. All of
 them are streams of one pool, whose thread steps those that have a frame as one batch. The net is Silero's, read from
 its ONNX file; where that is not installed, one of its shape that is not trained. ``--engine`` takes onnxruntime in
-place of rnngraph, batched or one by one. Needs ``pip install '.[server,onnx]'``, and for Silero's net
+place of rnngraph, batched or one by one. Needs ``pip install '.[server]'``, and for Silero's net
 ``pip install --no-deps silero-vad==6.2.3``.
 """
 

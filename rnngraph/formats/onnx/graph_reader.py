@@ -79,7 +79,8 @@ class Reading:
         self.problems.append(f"{node}: {what or type(error).__name__}")
 
     def opset(self, node: Node) -> int:
-        return self.model.opsets.get("" if node.domain == "ai.onnx" else node.domain, 1)
+        opsets = self.model.opsets if node.opsets is None else node.opsets
+        return opsets.get("" if node.domain == "ai.onnx" else node.domain, 1)
 
 
 class GraphReader:

@@ -76,8 +76,8 @@ def read_onnx(
     max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
 
-    Needs the package onnx. Raises ``NotReadableError`` with every node that can't be read, and
-    ``FileError`` where the file is damaged.
+    The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
+    where the file is damaged.
     """
     with entries_up_to(max_entries) as most:
         model = model_of(source)

@@ -1,102 +1,137 @@
-"""Protocol buffers' wire format, and the messages of a checkpoint's index."""
+"""The messages of a checkpoint: of its index, and of the tables of version 1."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from .sorted_table import varint
+import numpy as np
 
-
-def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of every field: of numbers an int as it is written, of all else bytes. Raises ``ValueError``."""
-    position = 0
-    while position < len(data):
-        tag, position = varint(data, position)
-        number, kind = tag >> 3, tag & 7
-        value: int | bytes
-        if kind == 0:
-            value, position = varint(data, position)
-        elif kind in (1, 5):
-            width = 8 if kind == 1 else 4
-            value, position = int.from_bytes(data[position : position + width], "little"), position + width
-        elif kind == 2:
-            size, position = varint(data, position)
-            value, position = data[position : position + size], position + size
-        else:
-            raise ValueError(f"a message has a field of kind {kind}")
-        if position > len(data):
-            raise ValueError("a message is cut off")
-        yield number, value
+from ...storage.protobuf import Kind, Message, array, fixed, integer, message, messages, raw, raws, text
 
 
-def grouped(data: bytes) -> dict[int, list[Any]]:
-    """The values of each field."""
-    found: dict[int, list[Any]] = {}
-    for number, value in fields(data):
-        found.setdefault(number, []).append(value)
-    return found
+@dataclass(eq=False)
+class Dim(Message):
+    """``TensorShapeProto.Dim``."""
+
+    size: int = integer(1)
 
 
-def number_of(found: dict[int, list[Any]], field_number: int, default: int = 0) -> int:
-    """The last value of a field that is a number."""
-    value = found.get(field_number, [default])[-1]
-    if not isinstance(value, int):
-        raise ValueError("a message has bytes in place of a number")
-    return value
+@dataclass(eq=False)
+class TensorShape(Message):
+    """``TensorShapeProto``."""
+
+    dim: list[Dim] = messages(2, lambda: Dim)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape."""
+        return tuple(dim.size for dim in self.dim)
 
 
-def parts_of(found: dict[int, list[Any]], field_number: int) -> list[bytes]:
-    """The values of a field that is bytes, text or a message."""
-    values = found.get(field_number, [])
-    if not all(isinstance(value, bytes) for value in values):
-        raise ValueError("a message has a number in place of bytes")
-    return values
+@dataclass(eq=False)
+class Version(Message):
+    """``VersionDef``."""
+
+    producer: int = integer(1)
 
 
-def shape_of(data: bytes) -> tuple[int, ...]:
-    """A ``TensorShapeProto``."""
-    return tuple(number_of(grouped(dim), 1) for dim in parts_of(grouped(data), 2))
+@dataclass(eq=False)
+class Header(Message):
+    """``BundleHeaderProto``. endianness: 1 where numbers begin with the highest byte."""
+
+    num_shards: int = integer(1)
+    endianness: int = integer(2)
+    version: Version | None = message(3, lambda: Version)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A ``BundleEntryProto``: where a tensor lies. crc: of its bytes, masked; a file leaves out a 0.
+@dataclass(eq=False)
+class Entry(Message):
+    """``BundleEntryProto``: where a tensor lies. crc: of its bytes, masked; a file leaves out a 0.
 
-    slices: how many pieces it is written in, each under a key of its own; 0 where it is whole.
+    slices: the pieces in which it is written, each under a key of its own; none where it is whole.
     """
 
-    dtype: int
-    shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    crc: int
-    slices: list[bytes] = field(default_factory=list)
+    dtype: int = integer(1)
+    tensor_shape: TensorShape | None = message(2, lambda: TensorShape)
+    shard: int = integer(3)
+    offset: int = integer(4)
+    size: int = integer(5)
+    crc: int = fixed(6)
+    slices: list[bytes] = raws(7)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape, () where the file has none."""
+        return self.tensor_shape.sizes if self.tensor_shape else ()
 
 
-def entry_of(data: bytes) -> Entry:
-    found = grouped(data)
-    shapes = parts_of(found, 2)
-    return Entry(
-        number_of(found, 1),
-        shape_of(shapes[-1]) if shapes else (),
-        number_of(found, 3),
-        number_of(found, 4),
-        number_of(found, 5),
-        number_of(found, 6),
-        parts_of(found, 7),
-    )
+@dataclass(eq=False)
+class SerializedTensor(Message):
+    """``TrackableObjectGraph.TrackableObject.SerializedTensor``."""
+
+    full_name: str = text(2)
+    checkpoint_key: str = text(3)
 
 
-def full_names(graph: bytes) -> dict[str, str]:
-    """Of a ``TrackableObjectGraph`` the variables' names by the keys under which they are stored."""
-    found: dict[str, str] = {}
-    for node in parts_of(grouped(graph), 1):
-        for attribute in parts_of(grouped(node), 2):
-            parts = grouped(attribute)
-            keys, names = parts_of(parts, 3), parts_of(parts, 2)
-            if keys and names and names[-1]:
-                found[keys[-1].decode()] = names[-1].decode()
-    return found
+@dataclass(eq=False)
+class TrackableObject(Message):
+    """``TrackableObjectGraph.TrackableObject``."""
+
+    attributes: list[SerializedTensor] = messages(2, lambda: SerializedTensor)
+
+
+@dataclass(eq=False)
+class ObjectGraph(Message):
+    """``TrackableObjectGraph``."""
+
+    nodes: list[TrackableObject] = messages(1, lambda: TrackableObject)
+
+    @property
+    def full_names(self) -> dict[str, str]:
+        """The variables' names by the keys under which they are stored."""
+        listed = (item for node in self.nodes for item in node.attributes)
+        return {item.checkpoint_key: item.full_name for item in listed if item.checkpoint_key and item.full_name}
+
+
+@dataclass(eq=False)
+class TensorProto(Message):
+    """``TensorProto``: its bytes, or a list of numbers in the field of its type."""
+
+    tensor_content: bytes = raw(4)
+    float_val: np.ndarray = array(5, Kind.FLOAT)
+    double_val: np.ndarray = array(6, Kind.DOUBLE)
+    int_val: np.ndarray = array(7, Kind.INTEGER)
+    int64_val: np.ndarray = array(10, Kind.INTEGER)
+    bool_val: np.ndarray = array(11, Kind.INTEGER)
+    half_val: np.ndarray = array(13, Kind.INTEGER)
+
+
+@dataclass(eq=False)
+class SliceMeta(Message):
+    """``SavedSliceMeta``: a variable of a checkpoint of version 1."""
+
+    name: str = text(1)
+    shape: TensorShape | None = message(2, lambda: TensorShape)
+    type: int = integer(3)
+
+
+@dataclass(eq=False)
+class TensorSliceMeta(Message):
+    """``SavedTensorSliceMeta``: all variables of a checkpoint of version 1."""
+
+    tensor: list[SliceMeta] = messages(1, lambda: SliceMeta)
+
+
+@dataclass(eq=False)
+class SavedSlice(Message):
+    """``SavedSlice``: the numbers of a slice of a variable."""
+
+    data: TensorProto | None = message(3, lambda: TensorProto)
+
+
+@dataclass(eq=False)
+class TensorSlices(Message):
+    """``SavedTensorSlices``: an entry of a checkpoint of version 1. meta: of the first entry."""
+
+    meta: TensorSliceMeta | None = message(1, lambda: TensorSliceMeta)
+    data: SavedSlice | None = message(2, lambda: SavedSlice)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ...storage.protobuf import read_varint
 from .checksums import masked_crc
 
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -38,23 +39,9 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield from _entries(_block(data, handle))
 
 
-def varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and where it ends."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise ValueError("a number is cut off")
-        byte = data[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, position
-    raise ValueError("a number is too long")
-
-
 def _handle(data: bytes, position: int) -> tuple[Handle, int]:
-    offset, position = varint(data, position)
-    size, position = varint(data, position)
+    offset, position = read_varint(data, position)
+    size, position = read_varint(data, position)
     return Handle(offset, size), position
 
 
@@ -81,9 +68,9 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("a block is cut off")
     position, key = 0, b""
     while position < end:
-        shared, position = varint(block, position)
-        own, position = varint(block, position)
-        size, position = varint(block, position)
+        shared, position = read_varint(block, position)
+        own, position = read_varint(block, position)
+        size, position = read_varint(block, position)
         if shared > len(key) or position + own + size > end:
             raise ValueError("a block's entry reaches beyond its end")
         key = key[:shared] + block[position : position + own]
@@ -97,7 +84,7 @@ MOST_UNCOMPRESSED = 1 << 30
 
 def _uncompressed(data: bytes) -> bytes:
     """What Snappy has compressed: literals, and copies of what came before (its ``format_description.txt``)."""
-    size, position = varint(data, 0)
+    size, position = read_varint(data, 0)
     if size > MOST_UNCOMPRESSED:
         raise ValueError("a block is too long")
     found = bytearray()

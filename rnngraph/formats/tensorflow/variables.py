@@ -9,13 +9,12 @@ import glob
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...storage.atomic_file import as_path
+from ...storage.protobuf import decode, read_varint
 from ...storage.read_file import open_file
 from ...support.allocation import reserve
 from ...support.api_guard import api
@@ -23,7 +22,7 @@ from ...support.errors import FileError, RnnGraphError
 from ..reading import bytes_of_file, not_readable
 from . import sorted_table
 from .checksums import masked_crc
-from .messages import Entry, entry_of, full_names, grouped, number_of, parts_of, shape_of
+from .messages import Entry, Header, ObjectGraph, TensorProto, TensorSlices
 
 WHAT = "a TensorFlow checkpoint"
 OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -66,23 +65,23 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
-    header = grouped(table.get(b"", b""))
-    shards = number_of(header, 1, 1)
-    if number_of(header, 2) != 0:
+    header = decode(Header, table.get(b"", b""))
+    shards = header.num_shards or 1
+    if header.endianness:
         raise not_readable(name, ["a checkpoint of a machine whose numbers begin with the highest byte"])
     if not 0 < shards <= MOST_SHARDS:
         raise ValueError(f"it says that there are {shards} data files")
     files = _Shards(prefix, shards)
-    entries = {key: entry_of(value) for key, value in table.items() if key and key[0]}
+    entries = {key: decode(Entry, value) for key, value in table.items() if key and key[0]}
     pieces: dict[str, list[tuple[Extents, Entry]]] = {}
     if any(entry.slices for entry in entries.values()):
         for key, value in table.items():
             if key and not key[0]:
                 label, extents = slice_key(key)
-                pieces.setdefault(label, []).append((extents, entry_of(value)))
+                pieces.setdefault(label, []).append((extents, decode(Entry, value)))
     names: dict[str, str] = {}
     if OBJECT_GRAPH in entries:
-        names = full_names(files.texts(entries[OBJECT_GRAPH], "the object graph"))
+        names = decode(ObjectGraph, files.texts(entries[OBJECT_GRAPH], "the object graph")).full_names
     found: dict[str, np.ndarray] = {}
     for key, entry in entries.items():
         label = key.decode()
@@ -113,12 +112,15 @@ class _Shards:
             raise ValueError(f"{label} reaches beyond the end of its data file")
         return data[entry.offset : entry.offset + entry.size].tobytes()
 
-    def array(self, entry: Entry, label: str) -> np.ndarray:
-        """Raises ``ValueError`` where the bytes are none of the shape, or not those that were written."""
+    def array(self, entry: Entry, label: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """The array of an entry, in the entry's shape unless another is given.
+
+        Raises ``ValueError`` where the bytes do not fit the shape, or are not those that were written.
+        """
         reserve(2 * entry.size, f"the variable {label}")
         data = self.bytes_of(entry, label)
         _check(entry.crc, masked_crc(data), label)
-        return _array(data, entry.dtype, entry.shape, label)
+        return _array(data, entry.dtype, entry.shape if shape is None else shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
         """The texts of a tensor of strings, one behind the other. Raises ``ValueError`` as ``array`` does."""
@@ -146,7 +148,7 @@ def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], f
     slices = _Slices(label, whole.shape)
     for extents, entry in pieces:
         shape, place = slice_of(extents, whole.shape)
-        slices.add(place, files.array(replace(entry, shape=shape), label))
+        slices.add(place, files.array(entry, label, shape))
     if slices.array is None or not slices.is_whole:
         raise ValueError(f"slices of {label} are missing")
     return slices.array
@@ -246,12 +248,8 @@ class _Ordered:
 
 def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
     """One table that holds the arrays themselves, slice by slice."""
-    shapes: dict[str, tuple[int, tuple[int, ...]]] = {}
-    for meta in parts_of(grouped(table.get(b"", b"")), 1):
-        for listed in parts_of(grouped(meta), 1):
-            parts = grouped(listed)
-            label = parts_of(parts, 1)[-1].decode()
-            shapes[label] = number_of(parts, 3), shape_of(parts_of(parts, 2)[-1]) if 2 in parts else ()
+    meta = decode(TensorSlices, table.get(b"", b"")).meta
+    shapes = {item.name: (item.type, item.shape.sizes if item.shape else ()) for item in (meta.tensor if meta else ())}
     found: dict[str, _Slices] = {}
     for label, extents, tensor in _saved_slices(table):
         if label not in shapes:
@@ -277,55 +275,36 @@ def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, dict[int, list[Any]]]]:
+def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, TensorProto]]:
     for key, value in table.items():
-        if not key:
-            continue
-        for saved in parts_of(grouped(value), 2):
-            parts = grouped(saved)
+        saved = decode(TensorSlices, value).data if key else None
+        if saved is not None:
             label, extents = slice_key(key)
-            yield label, extents, grouped(parts_of(parts, 3)[-1])
+            yield label, extents, saved.data or TensorProto()
 
 
-_VALUES = {1: 5, 2: 6, 3: 7, 4: 7, 5: 7, 6: 7, 9: 10, 10: 11, 17: 7, 19: 13, BFLOAT16: 13}
+_VALUES = {
+    1: "float_val", 2: "double_val", 3: "int_val", 4: "int_val", 5: "int_val", 6: "int_val", 9: "int64_val",
+    10: "bool_val", 17: "int_val", 19: "half_val", BFLOAT16: "half_val",
+}  # fmt: skip
 """The field of a ``TensorProto`` in which numbers of a type stand."""
 
 
-def _of_tensor(tensor: dict[int, list[Any]], dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
-    """A ``TensorProto``: its bytes, or packed numbers of which the last one stands for all that follow."""
-    content = parts_of(tensor, 4)
-    if content and content[-1]:
-        return _array(content[-1], dtype, shape, label)
+def _of_tensor(tensor: TensorProto, dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
+    """The array of a ``TensorProto``. The last number of a list stands for all that follow."""
+    if tensor.tensor_content:
+        return _array(tensor.tensor_content, dtype, shape, label)
     if dtype not in _VALUES:
         raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
-    field_number = _VALUES[dtype]
-    numbers = np.concatenate([_packed(value, field_number) for value in tensor.get(field_number, [])] or [np.zeros(0)])
+    numbers: np.ndarray = getattr(tensor, _VALUES[dtype])
     count = math.prod(shape)
     if numbers.size > count or (count and not numbers.size):
         raise ValueError(f"{label} has {numbers.size} numbers for shape {shape}")
     reserve(8 * count, f"the variable {label}")
     whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-    if field_number == 13:  # 16 bits of a float each
+    if _VALUES[dtype] == "half_val":  # 16 bits of a float each
         return _array(whole.astype("<u2").tobytes(), dtype, shape, label)
     return whole.astype(DTYPES[dtype]).reshape(shape)
-
-
-def _packed(value: int | bytes, field_number: int) -> np.ndarray:
-    if field_number in (5, 6):
-        data = value if isinstance(value, bytes) else value.to_bytes(4 if field_number == 5 else 8, "little")
-        with np.errstate(invalid="ignore"):
-            return np.frombuffer(data, "<f4" if field_number == 5 else "<f8").astype(np.float64)
-    if isinstance(value, int):
-        return np.array([_signed(value)])
-    numbers, position = [], 0
-    while position < len(value):
-        number, position = sorted_table.varint(value, position)
-        numbers.append(_signed(number))
-    return np.array(numbers, np.int64)
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
 
 
 # Arrays ----------------------------------------------------------------------------------------------
@@ -358,7 +337,7 @@ def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
         raise ValueError(f"{label} has {len(data)} bytes, too few for the lengths of {list(entry.shape)} texts")
     position, lengths = 0, bytearray()
     for _ in range(math.prod(entry.shape)):
-        size, position = sorted_table.varint(data, position)
+        size, position = read_varint(data, position)
         lengths += size.to_bytes(4 if size < 1 << 32 else 8, "little")
     end = position + 4
     _check(int.from_bytes(data[position:end], "little"), masked_crc(bytes(lengths)), f"the lengths of {label}")

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ...storage.atomic_file import as_path, replace_file
+from ...storage.protobuf import encode, varint
 from ...support.errors import DtypeError
 from .checksums import masked_crc
+from .messages import Dim, Entry, Header, TensorShape, Version
 from .sorted_table import MAGIC, PLAIN
 from .variables import DTYPES
 
@@ -23,7 +25,11 @@ def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
 
     Raises ``DtypeError`` for a dtype that TensorFlow has no variables of, and ``FileError`` where it can't write.
     """
-    prefix, entries, offset = os.fspath(as_path(path)), {b"": _header()}, 0
+    prefix, entries, offset = (
+        os.fspath(as_path(path)),
+        {b"": encode(Header(num_shards=1, version=Version(producer=1)))},
+        0,
+    )
     ordered = {name.encode(): np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name])) for name in arrays}
     names = sorted(ordered)
     for name in names:
@@ -32,7 +38,15 @@ def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
         if kind not in NUMBERS:
             raise DtypeError(f"{name.decode()} is of {array.dtype}, of which a checkpoint has no variables")
         data = array.astype(kind.newbyteorder("<"), copy=False)
-        entries[name] = _entry(NUMBERS[kind], array.shape, offset, array.nbytes, masked_crc(data))
+        entries[name] = encode(
+            Entry(
+                dtype=NUMBERS[kind],
+                tensor_shape=_shape(array),
+                offset=offset,
+                size=array.nbytes,
+                crc=masked_crc(data),
+            )
+        )
         offset += array.nbytes
     with replace_file(f"{prefix}.data-00000-of-00001") as file:
         for name in names:
@@ -41,36 +55,8 @@ def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
         file.write(table(sorted(entries.items())))
 
 
-# Messages --------------------------------------------------------------------------------------------
-
-
-def varint(number: int) -> bytes:
-    """A number of 7 bits a byte, the lowest first."""
-    found = bytearray()
-    while number > 127:
-        found.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*found, number])
-
-
-def _number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value) if value else b""
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return varint(field << 3 | 2) + varint(len(value)) + value
-
-
-def _header() -> bytes:
-    """A ``BundleHeaderProto``: one data file, the lowest byte first, version 1."""
-    return _number(1, 1) + _bytes(3, _number(1, 1))
-
-
-def _entry(dtype: int, shape: Iterable[int], offset: int, size: int, crc: int) -> bytes:
-    """A ``BundleEntryProto``."""
-    dims = b"".join(_bytes(2, _number(1, dim)) for dim in shape)
-    numbers = _number(1, dtype) + _bytes(2, dims) + _number(4, offset) + _number(5, size)
-    return numbers + varint(6 << 3 | 5) + crc.to_bytes(4, "little")
+def _shape(array: np.ndarray) -> TensorShape:
+    return TensorShape([Dim(size) for size in array.shape])
 
 
 # Tables ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ...ir.types import TensorType
 from ..core.graph import Graph
 from ..core.operations import Operation
 from ..core.variable import Variable
-from .messages import STRINGS, TEXT, Message, Shape, Size
+from .messages import Message, Shape, Size, message, messages, raws, text
 
 _NAMES = {"input": "Placeholder", "parameter": "VariableV2", "constant": "Const", "matmul": "MatMul", "driver": "While"}
 
@@ -24,31 +24,31 @@ _NAMES = {"input": "Placeholder", "parameter": "VariableV2", "constant": "Const"
 class ListValue(Message):
     """``AttrValue.ListValue``."""
 
-    FIELDS = {"shape": (7, [Shape])}  # noqa: RUF012
+    FIELDS = {"shape": messages(7, Shape)}  # noqa: RUF012
 
 
 class AttrValue(Message):
     """An attribute: a list of shapes."""
 
-    FIELDS = {"list": (1, ListValue)}  # noqa: RUF012
+    FIELDS = {"list": message(1, ListValue)}  # noqa: RUF012
 
 
 class Attr(Message):
     """An attribute and its name."""
 
-    FIELDS = {"key": (1, TEXT), "value": (2, AttrValue)}  # noqa: RUF012
+    FIELDS = {"key": text(1), "value": message(2, AttrValue)}  # noqa: RUF012
 
 
 class NodeDef(Message):
     """A node."""
 
-    FIELDS = {"name": (1, TEXT), "op": (2, TEXT), "input": (3, STRINGS), "attr": (5, [Attr])}  # noqa: RUF012
+    FIELDS = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}  # noqa: RUF012
 
 
 class GraphDef(Message):
     """A graph."""
 
-    FIELDS = {"node": (1, [NodeDef])}  # noqa: RUF012
+    FIELDS = {"node": messages(1, NodeDef)}  # noqa: RUF012
 
 
 def graph_def(graph: Graph) -> bytes:

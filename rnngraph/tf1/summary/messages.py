@@ -6,22 +6,59 @@ summary.proto, tensorflow/core/util/event.proto).
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ...formats.tensorflow.messages import fields
-from ...formats.tensorflow.writing import varint
+from ...storage import protobuf
+from ...storage.protobuf import DecodeError, Field, Kind, decode, encode
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, FileError, did_you_mean, shown
 
-DOUBLE, FLOAT, INT, TEXT, BYTES, DOUBLES, STRINGS = "double", "float", "int", "text", "bytes", "doubles", "strings"
-_EMPTY: dict[str, Callable[[], Any]] = {
-    DOUBLE: float, FLOAT: float, INT: int, TEXT: str, BYTES: bytes, DOUBLES: list, STRINGS: list,
-}  # fmt: skip
+
+def double(number: int) -> Field:
+    """A number."""
+    return Field(number, Kind.DOUBLE)
+
+
+def doubles(number: int) -> Field:
+    """A list of numbers."""
+    return Field(number, Kind.DOUBLE, True, is_packed=True)
+
+
+def integer(number: int) -> Field:
+    """A whole number."""
+    return Field(number, Kind.INTEGER)
+
+
+def text(number: int) -> Field:
+    """A text."""
+    return Field(number, Kind.TEXT)
+
+
+def raw(number: int) -> Field:
+    """Bytes."""
+    return Field(number, Kind.BYTES)
+
+
+def raws(number: int) -> Field:
+    """A list of bytes or texts."""
+    return Field(number, Kind.BYTES, True)
+
+
+def message(number: int, kind: type[Message]) -> Field:
+    """A message within."""
+    return Field(number, Kind.MESSAGE, message=lambda: kind)
+
+
+def messages(number: int, kind: type[Message]) -> Field:
+    """A list of messages."""
+    return Field(number, Kind.MESSAGE, True, lambda: kind)
+
+
+_EMPTY: dict[Kind, Any] = {Kind.DOUBLE: 0.0, Kind.FLOAT: 0.0, Kind.INTEGER: 0, Kind.TEXT: "", Kind.BYTES: b""}
+_NAMES = {Kind.DOUBLE: "double", Kind.FLOAT: "float", Kind.INTEGER: "int", Kind.TEXT: "text", Kind.BYTES: "bytes"}
 
 
 class Repeated(list[Any]):
@@ -37,10 +74,8 @@ class Repeated(list[Any]):
         return self[-1]
 
 
-class Message:
-    """Base of messages. FIELDS: (number, kind) by name; a kind is a word of the above, a class or one in a list."""
-
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {}
+class Message(protobuf.Message):
+    """Base of messages, with the methods of protobuf's own classes. FIELDS: the fields by name."""
 
     @api
     def __init__(self, **given: Any) -> None:
@@ -54,13 +89,13 @@ class Message:
     def __getattr__(self, name: str) -> Any:
         if name not in self.FIELDS:
             raise AttributeError(f"{type(self).__qualname__} has no {name}")
-        found = _empty(self.FIELDS[name][1])
+        found = _empty(self.FIELDS[name])
         self.__dict__[name] = found
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.FIELDS:
-            value = _checked(f"{type(self).__qualname__}.{name}", self.FIELDS[name][1], value)
+            value = _checked(f"{type(self).__qualname__}.{name}", self.FIELDS[name], value)
             self._set.add(name)
         self.__dict__[name] = value
 
@@ -72,200 +107,153 @@ class Message:
         """Which of several fields was given: of a value's ``value``, of an event's ``what``."""
         return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
 
+    def written_fields(self) -> Iterator[tuple[Field, Any]]:
+        """Fields that were set, and others that are not empty."""
+        for name, field in self.FIELDS.items():
+            value = self.__dict__.get(name)
+            if value or (value is not None and name in self._set and not field.is_repeated):
+                yield field, value
+
     def SerializeToString(self) -> bytes:
         """The message in the wire format."""
-        parts: list[bytes] = []
-        for name, (number, kind) in self.FIELDS.items():
-            value = self.__dict__.get(name)
-            if value is None or (name not in self._set and not value):
-                continue
-            for item in value if isinstance(kind, list) or kind == STRINGS else [value]:
-                parts.append(_written(number, kind[0] if isinstance(kind, list) else kind, item))
-        return b"".join(parts)
+        return encode(self)
 
     @classmethod
     def FromString(cls, data: bytes) -> Self:
         """The message of bytes in the wire format. Raises ``FileError`` where they are none."""
         if not isinstance(data, bytes):
             raise DtypeError(f"{cls.__qualname__}.FromString takes bytes, not {shown(data)}")
-        made, names = cls(), {number: name for name, (number, _) in cls.FIELDS.items()}
         try:
-            for number, value in fields(data):
-                if number in names:
-                    made._take(names[number], value)
-        except (ValueError, IndexError, struct.error) as error:
+            return decode(cls, data, errors="replace")
+        except DecodeError as error:
             raise FileError(f"these bytes are no tf.{cls.__qualname__}: {error}") from None
-        return made
 
     def ParseFromString(self, data: bytes) -> None:
         """Becomes the message of bytes."""
         self.__dict__.update(type(self).FromString(data).__dict__)
-
-    def _take(self, name: str, value: Any) -> None:
-        kind = self.FIELDS[name][1]
-        if isinstance(kind, list):
-            getattr(self, name).append(kind[0].FromString(value))
-        elif kind == DOUBLES:
-            getattr(self, name).extend(_numbers(value))
-        elif kind == STRINGS:
-            getattr(self, name).append(_read(BYTES, value))
-        else:
-            setattr(self, name, _read(kind, value))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)
         return f"{type(self).__qualname__}({given})"
 
 
-def _empty(kind: Any) -> Any:
-    if isinstance(kind, list):
-        return Repeated(kind[0])
-    return kind() if isinstance(kind, type) else _EMPTY[kind]()
+def _empty(field: Field) -> Any:
+    if field.message is not None:
+        kind: Any = field.message()
+        return Repeated(kind) if field.is_repeated else kind()
+    return [] if field.is_repeated else _EMPTY[field.kind]
 
 
-def _checked(what: str, kind: Any, value: Any) -> Any:
+def _checked(what: str, field: Field, value: Any) -> Any:
     """A value of a field, as it is kept."""
-    if isinstance(kind, list):
-        if not isinstance(value, list | tuple) or not all(isinstance(item, kind[0]) for item in value):
-            raise DtypeError(f"{what} is a list of {kind[0].__qualname__}, not {shown(value)}")
-        return Repeated(kind[0], value)
-    if isinstance(kind, type):
+    if field.message is not None:
+        kind: Any = field.message()
+        if field.is_repeated:
+            if not isinstance(value, list | tuple) or not all(isinstance(item, kind) for item in value):
+                raise DtypeError(f"{what} is a list of {kind.__qualname__}, not {shown(value)}")
+            return Repeated(kind, value)
         if not isinstance(value, kind):
             raise DtypeError(f"{what} is a {kind.__qualname__}, not {shown(value)}")
         return value
-    if kind in (TEXT, BYTES):
-        if not isinstance(value, str | bytes) or (kind == BYTES and isinstance(value, str)):
-            raise DtypeError(f"{what} is {kind}, not {shown(value)}")
-        return value.decode(errors="replace") if kind == TEXT and isinstance(value, bytes) else value
-    if kind == STRINGS:
+    if field.kind in (Kind.TEXT, Kind.BYTES):
+        return _checked_texts(what, field, value)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or (array.size != 1 and not field.is_repeated):
+            raise ValueError
+        if field.is_repeated:
+            return [float(item) for item in array.reshape(-1)]
+        return int(array.reshape(-1)[0]) if field.kind is Kind.INTEGER else float(array.reshape(-1)[0])
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        raise DtypeError(f"{what} is a number of kind {_NAMES[field.kind]}, not {shown(value)}") from None
+
+
+def _checked_texts(what: str, field: Field, value: Any) -> Any:
+    """A text, bytes, or a list of them."""
+    if field.is_repeated:
         if not isinstance(value, list | tuple) or not all(isinstance(item, bytes | str) for item in value):
             raise DtypeError(f"{what} is a list of bytes, not {shown(value)}")
         return list(value)
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub" or (array.size != 1 and kind != DOUBLES):
-            raise ValueError
-        if kind == DOUBLES:
-            return [float(item) for item in array.reshape(-1)]
-        return int(array.reshape(-1)[0]) if kind == INT else float(array.reshape(-1)[0])
-    except (ValueError, TypeError, OverflowError, RuntimeError):
-        raise DtypeError(f"{what} is a number of kind {kind}, not {shown(value)}") from None
-
-
-def _written(number: int, kind: Any, value: Any) -> bytes:
-    if kind == INT:
-        return varint(number << 3) + varint(value & (1 << 64) - 1)
-    if kind in (DOUBLE, FLOAT):
-        if kind == DOUBLE:
-            return varint(number << 3 | 1) + struct.pack("<d", value)
-        try:
-            return varint(number << 3 | 5) + struct.pack("<f", value)
-        except OverflowError:  # too large for a float32
-            return varint(number << 3 | 5) + struct.pack("<f", math.copysign(math.inf, value))
-    if kind == DOUBLES:
-        data = np.asarray(value, "<f8").tobytes()
-    elif isinstance(kind, type):
-        data = value.SerializeToString()
-    else:
-        data = value.encode(errors="replace") if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def _read(kind: Any, value: Any) -> Any:
-    if isinstance(kind, type):
-        return kind.FromString(value)  # type: ignore[attr-defined]
-    if kind in (TEXT, BYTES):
-        if not isinstance(value, bytes):
-            raise ValueError("a number in place of bytes")
-        return value
-    if isinstance(value, bytes):
-        raise ValueError("bytes in place of a number")
-    if kind == INT:
-        return value - (1 << 64) if value >> 63 else value
-    letter, width = ("<d", 8) if kind == DOUBLE else ("<f", 4)
-    return struct.unpack(letter, value.to_bytes(width, "little"))[0]
-
-
-def _numbers(value: Any) -> list[float]:
-    """Numbers of a repeated field, packed or one by one."""
-    data = value if isinstance(value, bytes) else value.to_bytes(8, "little")
-    found: list[float] = np.frombuffer(data, "<f8").tolist()
-    return found
+    is_text = field.kind is Kind.TEXT
+    if not isinstance(value, str | bytes) or (isinstance(value, str) and not is_text):
+        raise DtypeError(f"{what} is {_NAMES[field.kind]}, not {shown(value)}")
+    return value.decode(errors="replace") if is_text and isinstance(value, bytes) else value
 
 
 class HistogramProto(Message):
     """``tf.HistogramProto``: how many numbers lie below each limit and above the one before."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "min": (1, DOUBLE), "max": (2, DOUBLE), "num": (3, DOUBLE), "sum": (4, DOUBLE), "sum_squares": (5, DOUBLE),
-        "bucket_limit": (6, DOUBLES), "bucket": (7, DOUBLES),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "min": double(1), "max": double(2), "num": double(3), "sum": double(4), "sum_squares": double(5),
+        "bucket_limit": doubles(6), "bucket": doubles(7),
     }  # fmt: skip
 
 
 class Image(Message):
     """``tf.Summary.Image``: a picture, as the bytes of a PNG or JPEG file."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "height": (1, INT), "width": (2, INT), "colorspace": (3, INT), "encoded_image_string": (4, BYTES),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "height": integer(1), "width": integer(2), "colorspace": integer(3), "encoded_image_string": raw(4),
     }  # fmt: skip
 
 
 class Size(Message):
     """``TensorShapeProto.Dim``."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {"size": (1, INT), "name": (2, TEXT)}
+    FIELDS: ClassVar[dict[str, Field]] = {"size": integer(1), "name": text(2)}
 
 
 class Shape(Message):
     """``TensorShapeProto``."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {"dim": (2, [Size]), "unknown_rank": (3, INT)}
+    FIELDS: ClassVar[dict[str, Field]] = {"dim": messages(2, Size), "unknown_rank": integer(3)}
 
 
 class Text(Message):
     """``TensorProto`` of strings, one behind the other."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "dtype": (1, INT),
-        "tensor_shape": (2, Shape),
-        "string_val": (8, STRINGS),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "dtype": integer(1),
+        "tensor_shape": message(2, Shape),
+        "string_val": raws(8),
     }
 
 
 class PluginData(Message):
     """``SummaryMetadata.PluginData``: who of TensorBoard shows a value."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {"plugin_name": (1, TEXT), "content": (2, BYTES)}
+    FIELDS: ClassVar[dict[str, Field]] = {"plugin_name": text(1), "content": raw(2)}
 
 
 class SummaryMetadata(Message):
     """``tf.SummaryMetadata``."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "plugin_data": (1, PluginData), "display_name": (2, TEXT), "summary_description": (3, TEXT),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "plugin_data": message(1, PluginData), "display_name": text(2), "summary_description": text(3),
     }  # fmt: skip
 
 
 class Value(Message):
     """``tf.Summary.Value``: one number, histogram, picture or text under a tag."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "tag": (1, TEXT), "simple_value": (2, FLOAT), "image": (4, Image), "histo": (5, HistogramProto),
-        "node_name": (7, TEXT), "tensor": (8, Text), "metadata": (9, SummaryMetadata),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "tag": text(1), "simple_value": Field(2, Kind.FLOAT), "image": message(4, Image),
+        "histo": message(5, HistogramProto), "node_name": text(7), "tensor": message(8, Text),
+        "metadata": message(9, SummaryMetadata),
     }  # fmt: skip
 
 
 class Summary(Message):
     """``tf.Summary``: values of one step."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {"value": (1, [Value])}
+    FIELDS: ClassVar[dict[str, Field]] = {"value": messages(1, Value)}
     Value, Image = Value, Image
 
 
 class Event(Message):
     """``tf.Event``: one record of a log. wall_time: in seconds since 1970."""
 
-    FIELDS: ClassVar[dict[str, tuple[int, Any]]] = {
-        "wall_time": (1, DOUBLE), "step": (2, INT), "file_version": (3, TEXT), "graph_def": (4, BYTES),
-        "summary": (5, Summary),
+    FIELDS: ClassVar[dict[str, Field]] = {
+        "wall_time": double(1), "step": integer(2), "file_version": text(3), "graph_def": raw(4),
+        "summary": message(5, Summary),
     }  # fmt: skip

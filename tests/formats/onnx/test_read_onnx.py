@@ -343,6 +343,54 @@ def test_functions_of_a_file_are_written_out() -> None:
         rg.read_onnx(given)
 
 
+def test_functions_within_functions_have_names_and_attributes_of_their_calls() -> None:
+    """Two calls of one function, with its default of an attribute and with another, and a loop's graph within."""
+    opset = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
+    leaky = helper.make_node("LeakyRelu", ["a"], ["t"])
+    leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=1))
+    branches = [helper.make_graph([node("Add", "t,t", "o")], "g", [], gives("o")),
+                helper.make_graph([node("Abs", "t", "t2"), node("Neg", "t2", "o")], "g", [], gives("o"))]  # fmt: skip
+    inner = helper.make_function(
+        "mine",
+        "Inner",
+        ["a", "c"],
+        ["b"],
+        [leaky, helper.make_node("If", ["c"], ["b"], then_branch=branches[0], else_branch=branches[1])],
+        opset,
+    )
+    inner.attribute_proto.append(helper.make_attribute("slope", 0.5))
+    calls = [helper.make_node("Inner", ["a", "c"], ["t"], domain="mine"),
+             helper.make_node("Inner", ["t", "c"], ["b"], domain="mine", slope=0.25)]  # fmt: skip
+    outer = helper.make_function("mine", "Outer", ["a", "c"], ["b"], calls, opset)
+    x = array(3, 2)
+    for condition in (True, False):
+        given = model(
+            [helper.make_node("Outer", ["x", "c"], ["y"], domain="mine")],
+            {"x": [None, 2]},
+            ["y"],
+            {"c": np.array(condition)},
+        )
+        given.opset_import.append(opset[1])
+        given.functions.extend([outer, inner])
+
+        def step(x: np.ndarray, slope: float, condition: bool = condition) -> np.ndarray:
+            t = np.where(x < 0, x * slope, x)
+            return t + t if condition else -np.abs(t)
+
+        found = rg.read_onnx(given).program().inference(x=x)["y"]
+        assert_allclose(found, step(step(x, 0.5), 0.25), atol=1e-6)
+
+
+def test_functions_are_read_by_their_own_versions_of_operators() -> None:
+    """Opset 12 has the axes of ReduceSum as an attribute, 13 as an input."""
+    total = helper.make_node("ReduceSum", ["a"], ["b"], axes=[1], keepdims=0)
+    body = helper.make_function("mine", "Total", ["a"], ["b"], [total], [helper.make_opsetid("", 12)])
+    given = model([helper.make_node("Total", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
+    given.opset_import.append(helper.make_opsetid("mine", 1))
+    given.functions.append(body)
+    assert_allclose(rg.read_onnx(given).program().inference(x=np.ones((3, 2)))["y"], [2, 2, 2])
+
+
 def test_what_is_no_file_of_the_format_is_refused(tmp_path: Path) -> None:
     for data in (b"", b"{}", b"\xff" * 40, stack_of_two().SerializeToString()[:-100]):
         with pytest.raises(rg.FileError):

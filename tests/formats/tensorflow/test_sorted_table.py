@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnngraph.formats.tensorflow.sorted_table import _uncompressed, varint
+from rnngraph.formats.tensorflow.sorted_table import _uncompressed
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,3 @@ def test_blocks_are_uncompressed(compressed: bytes, plain: bytes) -> None:
 def test_damaged_blocks_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"damaged|cut off|too long"):
         _uncompressed(data)
-
-
-def test_numbers_are_read_seven_bits_at_a_time() -> None:
-    assert varint(bytes([0xAC, 0x02]), 0) == (300, 2)
-    with pytest.raises(ValueError, match="cut off"):
-        varint(bytes([0x80]), 0)

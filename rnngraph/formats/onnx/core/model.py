@@ -7,21 +7,26 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ....storage.protobuf import DecodeError, decode
 from ....storage.read_file import open_file
 from ....support.allocation import reserve
-from ....support.errors import FileError, MissingExtraError, shown
+from ....support.errors import FileError, shown
 from ...reading import MOST_BYTES, bytes_of_file
+from . import messages
+from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
-MOST_NODES = 1_000_000
-"""Nodes of a model, its functions written out."""
 DEEPEST = 40
 """Graphs within graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
+
+Array = messages.Tensor | messages.SparseTensor
+Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
+"""Values of attributes: lists are of numbers or of texts."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,18 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One node. inputs: "" where one that may lack does. attributes: numbers, texts, lists, arrays and Graphs."""
+    """One node. inputs: "" where one that may lack does.
+
+    opsets: versions of operators by domain, where they are not the file's.
+    """
 
     op: str
     domain: str
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Attribute | None]
+    opsets: Mapping[str, int] | None = None
 
     def __str__(self) -> str:
         op = self.op if self.domain in MAIN_DOMAINS else f"{self.domain}.{self.op}"
@@ -63,7 +72,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
-    arrays: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
     makers: dict[str, Node] = field(default_factory=dict)
     """The node that makes a value."""
 
@@ -80,97 +89,59 @@ class Model:
 
 def model_of(source: Any) -> Model:
     """The model in a path, bytes or ``onnx.ModelProto``. Raises ``FileError``."""
-    onnx = _package()
     folder = None
-    if isinstance(source, onnx.ModelProto):
-        name, proto = "this model", source
+    if hasattr(source, "SerializeToString") and hasattr(source, "graph"):
+        name, data = "this model", _serialized(source)
     else:
         name, data = bytes_of_file(source, WHAT)
         if not isinstance(source, bytes | bytearray | memoryview):
             folder = Path(os.fsdecode(source)).parent
-        proto = onnx.ModelProto()
-        try:
-            proto.ParseFromString(data)
-        except Exception as error:  # what protobuf's implementations raise is of several kinds
-            raise FileError(f"{name} is damaged or no {WHAT[3:]}: {shown(str(error))}") from None
-    if not proto.HasField("graph"):
-        raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
-    arrays = ArrayReader(name, folder)
     try:
-        proto = _without_functions(name, proto)
-        graph = _Graphs(onnx, name, arrays).graph(proto.graph, 0)
-    except (UnicodeDecodeError, OverflowError) as error:
-        raise FileError(f"{name} is damaged: {error}") from None
+        proto = decode(messages.Model, data)
+    except DecodeError as error:
+        raise FileError(f"{name} is damaged or no {WHAT[3:]}: {error}") from None
+    if proto.graph is None:
+        raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
+    inline_functions(name, proto)
+    graph = _Graphs(name).graph(proto.graph, 0)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     if "ai.onnx" in opsets:
         opsets.setdefault("", opsets["ai.onnx"])
-    return Model(name, graph, opsets, arrays)
+    return Model(name, graph, opsets, ArrayReader(name, folder))
 
 
-def _package() -> Any:
+def _serialized(source: Any) -> bytes:
+    """The bytes of a model that the package onnx holds."""
     try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError("reading ONNX files needs the package onnx; pip install onnx") from None
-    return onnx
-
-
-def _without_functions(name: str, proto: Any) -> Any:
-    """The model with the bodies of its own functions in place of calls of them."""
-    if not proto.functions:
-        return proto
-    from onnx import inliner
-
-    counts: dict[tuple[str, str], int] = {}
-    bodies = {(function.domain, function.name): function for function in proto.functions}
-    pending = [(key, False) for key in bodies]
-    open_ones: set[tuple[str, str]] = set()
-    while pending:
-        key, is_done = pending.pop()
-        called = [(node.domain, node.op_type) for node in bodies[key].node]
-        if is_done:
-            open_ones.discard(key)
-            counts[key] = min(MOST_NODES, sum(counts.get(other, 1) for other in called))
-        elif key not in counts:
-            if key in open_ones:
-                raise FileError(f"{name} is damaged: function {shown(key[1])} calls itself")
-            open_ones.add(key)
-            pending.append((key, True))
-            for other in called:
-                if other in bodies and other not in counts:
-                    if other in open_ones:
-                        raise FileError(f"{name} is damaged: function {shown(other[1])} calls itself")
-                    pending.append((other, False))
-    total = sum(counts.get((node.domain, node.op_type), 1) for node in proto.graph.node)
-    if total >= MOST_NODES:
-        raise FileError(f"{name} has more than {MOST_NODES:,} nodes when its functions are written out")
-    try:
-        return inliner.inline_local_functions(proto)
-    except Exception as error:  # of the package's C++ library
-        raise FileError(f"{name} is damaged: {shown(str(error))}") from None
+        data: bytes = source.SerializeToString()
+    except Exception as error:  # what protobuf's implementations raise is of several kinds
+        raise FileError(
+            f"this model can't be serialized: {shown(str(error))}; save it with its arrays beside it, and give the path"
+        ) from None
+    return data
 
 
 class _Graphs:
-    """Graphs of protobuf messages. onnx: the package."""
+    """Graphs of messages. name: of the file, for errors."""
 
-    def __init__(self, onnx: Any, name: str, arrays: ArrayReader) -> None:
-        self._onnx, self._name, self._arrays, self._nodes = onnx, name, arrays, 0
+    def __init__(self, name: str) -> None:
+        self._name, self._nodes = name, 0
 
-    def graph(self, proto: Any, depth: int) -> Graph:
+    def graph(self, proto: messages.Graph, depth: int) -> Graph:
         if depth > DEEPEST:
             raise FileError(f"{self._name} has graphs within graphs, more than {DEEPEST} deep")
         self._nodes += len(proto.node)
-        if self._nodes > MOST_NODES:
-            raise FileError(f"{self._name} has more than {MOST_NODES:,} nodes")
+        if self._nodes > MAX_NODES:
+            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes")
         found = Graph(outputs=[item.name for item in proto.output])
-        found.arrays = {item.name: item for item in proto.initializer}
-        found.arrays |= {item.values.name: item for item in proto.sparse_initializer}
-        self._check_texts(*found.outputs, *found.arrays, *(item.name for item in proto.input))
-        found.inputs = {item.name: self._kind(item.type) for item in proto.input if item.name not in found.arrays}
+        found.arrays |= {item.name: item for item in proto.initializer}
+        found.arrays |= {item.name: item for item in proto.sparse_initializer}
+        found.inputs = {item.name: _kind(item.type) for item in proto.input if item.name not in found.arrays}
         for item in proto.node:
             attributes = {entry.name: self._attribute(entry, depth) for entry in item.attribute}
-            node = Node(item.op_type, item.domain, item.name, tuple(item.input), tuple(item.output), attributes)
-            self._check_texts(node.op, node.domain, node.name, *node.inputs, *node.outputs, *attributes)
+            opsets = item.opsets if isinstance(item, Inlined) else None
+            inputs, outputs = tuple(item.input), tuple(item.output)
+            node = Node(item.op_type, item.domain, item.name, inputs, outputs, attributes, opsets)
             found.nodes.append(node)
             for output in filter(None, node.outputs):
                 if output in found.makers or output in found.inputs or output in found.arrays:
@@ -178,49 +149,43 @@ class _Graphs:
                 found.makers[output] = node
         return found
 
-    def _check_texts(self, *names: Any) -> None:
-        """Protobuf gives texts that are none as bytes."""
-        for name in names:
-            if not isinstance(name, str):
-                raise FileError(f"{self._name} is damaged: {shown(name)} is no text")
-
-    def _attribute(self, entry: Any, depth: int) -> Any:
+    def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
         """The value of an attribute; None for kinds that no op that is read has."""
-        kinds = self._onnx.AttributeProto
         match entry.type:
-            case kinds.FLOAT:
-                return float(entry.f)
-            case kinds.INT:
-                return int(entry.i)
-            case kinds.STRING:
-                return entry.s.decode("utf-8", "replace")
-            case kinds.TENSOR:
-                return entry.t
-            case kinds.GRAPH:
-                return self.graph(entry.g, depth + 1)
-            case kinds.FLOATS:
-                return list(entry.floats)
-            case kinds.INTS:
-                return list(entry.ints)
-            case kinds.STRINGS:
+            case messages.FLOAT:
+                return entry.f or 0.0
+            case messages.INT:
+                return entry.i or 0
+            case messages.STRING:
+                return (entry.s or b"").decode("utf-8", "replace")
+            case messages.TENSOR:
+                return entry.t or messages.Tensor()
+            case messages.GRAPH:
+                return self.graph(entry.g or messages.Graph(), depth + 1)
+            case messages.FLOATS:
+                return [*entry.floats.tolist()]
+            case messages.INTS:
+                return [*entry.ints.tolist()]
+            case messages.STRINGS:
                 return [text.decode("utf-8", "replace") for text in entry.strings]
         return None
 
-    def _kind(self, proto: Any) -> Kind:
-        if not proto.HasField("tensor_type"):
-            return Kind(None, None)
-        tensor = proto.tensor_type
-        dtype = dtype_name(tensor.elem_type)
-        if not tensor.HasField("shape"):
-            return Kind(dtype, None)
-        shape: list[int | str | None] = []
-        for dim in tensor.shape.dim:
-            if dim.HasField("dim_value") and dim.dim_value > 0:
-                shape.append(int(dim.dim_value))
-            else:  # exporters write 0 or -1 where nothing is known
-                self._check_texts(dim.dim_param)
-                shape.append(dim.dim_param or None)
-        return Kind(dtype, tuple(shape))
+
+def _kind(proto: messages.Type | None) -> Kind:
+    """The dtype and shape that a file says."""
+    tensor = proto.tensor_type if proto else None
+    if tensor is None:
+        return Kind(None, None)
+    dtype = dtype_name(tensor.elem_type)
+    if tensor.shape is None:
+        return Kind(dtype, None)
+    shape: list[int | str | None] = []
+    for dim in tensor.shape.dim:
+        if dim.dim_value is not None and dim.dim_value > 0:
+            shape.append(dim.dim_value)
+        else:  # exporters write 0 or -1 where nothing is known
+            shape.append(dim.dim_param or None)
+    return Kind(dtype, tuple(shape))
 
 
 def dtype_name(number: int) -> str | None:
@@ -239,31 +204,31 @@ class ArrayReader:
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
-        self._decoded: dict[int, tuple[Any, np.ndarray]] = {}
-        """Messages by their ids, with their arrays: a model may be read several times."""
+        self._decoded: dict[Array, np.ndarray] = {}
+        """Arrays by their messages: a model may be read several times."""
 
-    def array(self, proto: Any) -> np.ndarray:
+    def array(self, proto: Array) -> np.ndarray:
         """A message's array, the same object each time; float16 and bfloat16 become float32. Raises ``FileError``."""
-        if id(proto) not in self._decoded:
+        if proto not in self._decoded:
             array = self._array(proto)
             array.flags.writeable = False
-            self._decoded[id(proto)] = proto, array
-        return self._decoded[id(proto)][1]
+            self._decoded[proto] = array
+        return self._decoded[proto]
 
-    def _array(self, proto: Any) -> np.ndarray:
-        what = shown(getattr(proto, "name", "") or "an array")
-        if not hasattr(proto, "data_type"):
+    def _array(self, proto: Array) -> np.ndarray:
+        what = shown(proto.name or "an array")
+        if isinstance(proto, messages.SparseTensor):
             raise FileError(f"{self._name}: {what} is sparse, which can't be read; store it as an ordinary array")
         dtype = dtype_name(proto.data_type)
         if dtype is None:
             raise FileError(f"{self._name}: {what} has element type {proto.data_type}, which can't be read")
-        shape = tuple(proto.dims)
+        shape = tuple(proto.dims.tolist())
         if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
             raise FileError(f"{self._name} is damaged: {what} has shape {shown(list(shape))}")
         stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
         if proto.data_location == 1:  # beside the file
             flat = np.frombuffer(self._beside(proto, what), stored)
-        elif proto.HasField("raw_data"):
+        elif proto.raw_data is not None:
             if len(proto.raw_data) != math.prod(shape) * stored.itemsize:
                 raise FileError(f"{self._name} is damaged: {what} holds {len(proto.raw_data)} bytes for {list(shape)}")
             flat = np.frombuffer(proto.raw_data, stored)
@@ -275,13 +240,13 @@ class ArrayReader:
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
-    def _listed(self, proto: Any, dtype: str) -> np.ndarray:
+    def _listed(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
         """Numbers that stand one by one in a message."""
         field_name = {
             "float32": "float_data", "float64": "double_data", "int64": "int64_data",
             "uint32": "uint64_data", "uint64": "uint64_data",
         }.get(dtype, "int32_data")  # fmt: skip
-        numbers = np.array(getattr(proto, field_name))
+        numbers: np.ndarray = getattr(proto, field_name)
         if not numbers.size:
             return np.zeros(0, np.uint16 if dtype == "bfloat16" else dtype)
         if dtype in ("float16", "bfloat16"):
@@ -289,12 +254,10 @@ class ArrayReader:
             return bits if dtype == "bfloat16" else bits.view(np.float16)
         return numbers.astype(dtype)
 
-    def _beside(self, proto: Any, what: str) -> bytes:
+    def _beside(self, proto: messages.Tensor, what: str) -> bytes:
         """The bytes of a file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")
-        if not isinstance(location, str):
-            raise FileError(f"{self._name} is damaged: {shown(location)} is no text")
         if self._folder is None:
             raise FileError(
                 f"{self._name}: {what} lies in file {shown(location)}; give the model's path, not its bytes"

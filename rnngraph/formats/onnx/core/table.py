@@ -12,7 +12,7 @@ from ....ir.types import Dim
 from ...script import Script
 from ...steps import Value
 from .known import Deferred, Found, Known, Listed, Operand, Stacked, Unrounded, known, shape_of
-from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
+from .model import MAIN_DOMAINS, Array, ArrayReader, Graph, Node
 from .sizes import Undecided, UnreadableError, axis_of
 from .tensors import Tensors
 
@@ -187,7 +187,7 @@ class Call:
         found = self.node.attributes.get(name)
         if found is None:
             return None
-        if not hasattr(found, "data_type") and not hasattr(found, "dims"):
+        if not isinstance(found, Array):
             raise UnreadableError(f"attribute {name} is no array")
         return known(self._arrays.array(found))
 
@@ -212,7 +212,7 @@ class Call:
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
         found = node.attributes.get("value")
-        if found is None or not (hasattr(found, "data_type") or hasattr(found, "dims")):
+        if not isinstance(found, Array):
             raise UnreadableError("a constant holds no array of numbers")
         return self._arrays.array(found)
 

@@ -48,7 +48,7 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
     float32, also where the program multiplies by narrower ones.
 
     Raises ``GraphError`` with all that can't be written and its lines, ``FileError`` where the file can't be written or
-    another one is in the way, ``MissingExtraError`` without onnx.
+    another one is in the way.
     """
     where = user_line()
     target = as_path(path)

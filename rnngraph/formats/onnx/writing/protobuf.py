@@ -1,66 +1,104 @@
-"""Nodes, tensors and types as onnx's messages. The one file here that needs onnx, once a file is made."""
+"""Nodes, tensors and types as ONNX's messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from ....ir.graph import Node
 from ....ir.types import Size, TensorType, dim_text
-from ....support.errors import MissingExtraError
+from ....storage.protobuf import encode
 from ....version import __version__
+from ..core import messages
 from .operators import ELEMENT_TYPES
 from .scope import Body, Model, Operator
 
 PRODUCER = "rnngraph"
 HEAD = bytes([0x12, len(PRODUCER)]) + PRODUCER.encode()
-"""What is near the beginning of every file: field 2 of a model, the producer's name."""
+"""The beginning of every file, behind its version: field 2 of a model, the producer's name."""
+_IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+"""The lowest version of the format for a version of the operators (onnx/docs/Versioning.md)."""
 
 
 def serialized(
-    model: Model, operators: Sequence[Operator], inputs: Sequence[tuple[str, Node]],
-    outputs: Sequence[tuple[str, Node]], about: str,
-) -> bytes:  # fmt: skip
-    """The bytes of a file. Raises ``MissingExtraError`` without onnx."""
-    try:
-        from onnx import helper, numpy_helper
-    except ImportError:
-        raise MissingExtraError("write_onnx needs onnx; pip install onnx") from None
-
-    tensors = [numpy_helper.from_array(array, name) for name, array in model.initializers.items()]
-    graph = helper.make_graph(
-        [_node(helper, operator) for operator in operators],
-        "inference",
-        [_value(helper, name, node.tensor) for name, node in inputs],
-        [_value(helper, name, node.tensor) for name, node in outputs],
-        tensors,
+    model: Model,
+    operators: Sequence[Operator],
+    inputs: Sequence[tuple[str, Node]],
+    outputs: Sequence[tuple[str, Node]],
+    about: str,
+) -> bytes:
+    """The bytes of a file."""
+    graph = messages.Graph(
+        node=[_node(operator) for operator in operators],
+        name="inference",
+        initializer=[_tensor(array, name) for name, array in model.initializers.items()],
+        input=[_value(name, node.tensor) for name, node in inputs],
+        output=[_value(name, node.tensor) for name, node in outputs],
     )
-    opset = [helper.make_opsetid("", model.opset)]
-    made = helper.make_model(
-        graph, opset_imports=opset, ir_version=helper.find_min_ir_version_for(opset),
-        producer_name=PRODUCER, producer_version=__version__,
-    )  # fmt: skip
-    if about:
-        made.doc_string = about
-    data: bytes = made.SerializeToString()
-    return data
+    whole = messages.Model(
+        ir_version=_IR_VERSIONS[model.opset],
+        producer_name=PRODUCER,
+        producer_version=__version__,
+        doc_string=about.encode(),
+        graph=graph,
+        opset_import=[messages.Opset(version=model.opset)],
+    )
+    return encode(whole)
 
 
-def _node(helper: Any, operator: Operator) -> Any:
-    attributes = {
-        key: _graph(helper, value) if isinstance(value, Body) else value for key, value in operator.attributes.items()
-    }
-    name = next(filter(None, operator.outputs))
-    return helper.make_node(
-        operator.op, operator.inputs, operator.outputs, name=name, doc_string=operator.about or None, **attributes
+def _node(operator: Operator) -> messages.Node:
+    return messages.Node(
+        input=operator.inputs,
+        output=operator.outputs,
+        name=next(filter(None, operator.outputs)),
+        op_type=operator.op,
+        attribute=[_attribute(name, operator.attributes[name]) for name in sorted(operator.attributes)],
+        doc_string=operator.about.encode(),
     )
 
 
-def _graph(helper: Any, body: Body) -> Any:
-    values = ([_value(helper, *item) for item in items] for items in (body.inputs, body.outputs))
-    return helper.make_graph([_node(helper, operator) for operator in body.operators], body.name, *values)
+def _attribute(name: str, value: Any) -> messages.Attribute:
+    match value:
+        case Body():
+            return messages.Attribute(name, g=_graph(value), type=messages.GRAPH)
+        case str():
+            return messages.Attribute(name, s=value.encode(), type=messages.STRING)
+        case float():
+            return messages.Attribute(name, f=value, type=messages.FLOAT)
+        case int():
+            return messages.Attribute(name, i=value, type=messages.INT)
+    items = [*value]
+    if items and all(isinstance(item, str) for item in items):
+        return messages.Attribute(name, strings=[item.encode() for item in items], type=messages.STRINGS)
+    if any(isinstance(item, float) for item in items):
+        return messages.Attribute(name, floats=np.array(items, np.float32), type=messages.FLOATS)
+    return messages.Attribute(name, ints=np.array(items, np.int64), type=messages.INTS)
 
 
-def _value(helper: Any, name: str, kind: TensorType) -> Any:
-    dims: Iterable[int | str] = [dim_text(dim) if isinstance(dim, Size) else dim for dim in kind.shape]
-    return helper.make_tensor_value_info(name, ELEMENT_TYPES[kind.dtype], list(dims))
+def _graph(body: Body) -> messages.Graph:
+    return messages.Graph(
+        node=[_node(operator) for operator in body.operators],
+        name=body.name,
+        input=[_value(*item) for item in body.inputs],
+        output=[_value(*item) for item in body.outputs],
+    )
+
+
+def _tensor(array: np.ndarray, name: str) -> messages.Tensor:
+    return messages.Tensor(
+        dims=np.array(array.shape, np.int64),
+        data_type=ELEMENT_TYPES[array.dtype.name],
+        name=name,
+        raw_data=array.astype(array.dtype.newbyteorder("<"), "C").reshape(-1).view(np.uint8).data,
+    )
+
+
+def _value(name: str, kind: TensorType) -> messages.ValueInfo:
+    dims = [
+        messages.Dimension(dim_param=dim_text(dim)) if isinstance(dim, Size) else messages.Dimension(int(dim))
+        for dim in kind.shape
+    ]
+    tensor = messages.TensorType(ELEMENT_TYPES[kind.dtype], messages.Shape(dims))
+    return messages.ValueInfo(name, messages.Type(tensor))

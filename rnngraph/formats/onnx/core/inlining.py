@@ -1,0 +1,197 @@
+"""Functions of a file written out: the nodes of their bodies in place of the nodes that call them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ....support.errors import FileError, shown
+from . import messages
+
+MAX_NODES = 1_000_000
+"""Nodes of a model, its functions written out."""
+Key = tuple[str, str, str]
+"""The domain, name and overload of a function."""
+
+
+@dataclass(eq=False)
+class Inlined(messages.Node):
+    """A node of a function's body. opsets: the versions of operators for which the body is written."""
+
+    opsets: Mapping[str, int] | None = None
+
+
+def inline_functions(name: str, model: messages.Model) -> None:
+    """Write all calls of the model's functions out. name: of the file, for errors. Raises ``FileError``."""
+    if model.functions and model.graph is not None:
+        _Inliner(name, model).graph(model.graph)
+
+
+def key_of(node: messages.Node) -> Key:
+    """The function that a node would call."""
+    return node.domain, node.op_type, node.overload
+
+
+class _Inliner:
+    """Writes calls out, bodies before the functions that call them."""
+
+    def __init__(self, name: str, model: messages.Model) -> None:
+        self._name = name
+        self._functions = {(item.domain, item.name, item.overload): item for item in model.functions}
+        self._bodies: dict[Key, list[messages.Node]] = {}
+        assert model.graph is not None
+        self._used = {*_names(model.graph)}
+        self._count = itertools.count(1)
+        self._left = MAX_NODES
+
+    def graph(self, graph: messages.Graph) -> None:
+        """Write the calls of a graph out, those of graphs within it too."""
+        self._prepare(key for node in _all_nodes(graph.node) if (key := key_of(node)) in self._functions)
+        graph.node = self._written(graph.node)
+
+    def _prepare(self, keys: Iterable[Key]) -> None:
+        """Write the calls in the bodies of these functions out, inner ones first and without recursion."""
+        pending = [(key, False) for key in dict.fromkeys(keys)]
+        open_ones: set[Key] = set()
+        while pending:
+            key, is_ready = pending.pop()
+            if key in self._bodies:
+                continue
+            function = self._functions[key]
+            if is_ready:
+                open_ones.discard(key)
+                imported = function.opset_import
+                opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in imported}
+                self._bodies[key] = [_inlined(node, opsets) for node in self._written(function.node)]
+                continue
+            if key in open_ones:
+                raise FileError(f"{self._name} is damaged: function {shown(key[1])} calls itself")
+            open_ones.add(key)
+            pending.append((key, True))
+            for node in _all_nodes(function.node):
+                other = key_of(node)
+                if other in open_ones:
+                    raise FileError(f"{self._name} is damaged: function {shown(other[1])} calls itself")
+                if other in self._functions and other not in self._bodies:
+                    pending.append((other, False))
+
+    def _written(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
+        """Nodes with calls written out."""
+        written: list[messages.Node] = []
+        for node in nodes:
+            for attribute in node.attribute:
+                if attribute.g is not None:
+                    attribute.g.node = self._written(attribute.g.node)
+            body = self._bodies.get(key_of(node)) if self._functions else None
+            written += [node] if body is None else self._call(node, self._functions[key_of(node)], body)
+        return written
+
+    def _call(
+        self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
+    ) -> list[messages.Node]:
+        """The body of a function with the names of a call."""
+        self._left -= len([*_all_nodes(body)])
+        if self._left < 0:
+            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes when its functions are written out")
+        names = dict.fromkeys(function.input, "") | dict(zip(function.input, node.input, strict=False))
+        names |= {inner: outer for inner, outer in zip(function.output, node.output, strict=False) if outer}
+        attributes = {item.name: item for item in (*function.attribute_proto, *node.attribute)}
+        copy = _Copy(names, attributes, self._new_name)
+        copied = copy.nodes(body)
+        made = {output for item in copied for output in item.output}
+        for inner, outer in zip(function.output, node.output, strict=False):
+            if inner in function.input and outer and outer not in made:  # an input that is an output, too
+                position = function.input.index(inner)
+                source = node.input[position] if position < len(node.input) else ""
+                copied.append(messages.Node(input=[source], output=[outer], op_type="Identity"))
+        return copied
+
+    def _new_name(self, name: str) -> str:
+        while (new := f"{name}__{next(self._count)}") in self._used:
+            pass
+        self._used.add(new)
+        return new
+
+
+class _Copy:
+    """A copy of nodes with other names. names: by those of the original. attributes: of the call."""
+
+    def __init__(
+        self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]
+    ) -> None:
+        self._names, self._attributes, self._new_name = names, attributes, new_name
+
+    def nodes(self, nodes: Sequence[messages.Node]) -> list[messages.Node]:
+        for node in nodes:
+            for output in node.output:
+                self._own(output)
+        return [
+            replace(
+                node,
+                input=[self._names.get(name, name) for name in node.input],
+                output=[self._names.get(name, name) for name in node.output],
+                attribute=[*self._copied(node.attribute)],
+            )
+            for node in nodes
+        ]
+
+    def _own(self, name: str) -> None:
+        if name and name not in self._names:
+            self._names[name] = self._new_name(name)
+
+    def _copied(self, attributes: Iterable[messages.Attribute]) -> Iterator[messages.Attribute]:
+        for attribute in attributes:
+            if attribute.ref_attr_name:
+                found = self._attributes.get(attribute.ref_attr_name)
+                if found is not None:
+                    yield replace(found, name=attribute.name)
+            elif attribute.g is not None:
+                yield replace(attribute, g=self._graph(attribute.g))
+            else:
+                yield attribute
+
+    def _graph(self, graph: messages.Graph) -> messages.Graph:
+        inner = _Copy(dict(self._names), self._attributes, self._new_name)
+        for name in _own_names(graph):
+            inner._names[name] = self._new_name(name)
+        nodes = inner.nodes(graph.node)
+
+        def renamed(items: list[messages.ValueInfo]) -> list[messages.ValueInfo]:
+            return [replace(item, name=inner._names.get(item.name, item.name)) for item in items]
+
+        arrays = [replace(item, name=inner._names.get(item.name, item.name)) for item in graph.initializer]
+        return replace(graph, node=nodes, input=renamed(graph.input), output=renamed(graph.output), initializer=arrays)
+
+
+def _inlined(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
+    """A node that is read by the versions of the function in which it stands, the innermost one."""
+    return node if isinstance(node, Inlined) else Inlined(**vars(node), opsets=opsets)
+
+
+def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
+    """Nodes and those of graphs within them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            if attribute.g is not None:
+                yield from _all_nodes(attribute.g.node)
+
+
+def _names(graph: messages.Graph) -> Iterator[str]:
+    """All names of values, those of graphs within too."""
+    yield from _own_names(graph)
+    yield from (item.name for item in graph.output)
+    for node in _all_nodes(graph.node):
+        yield from node.input
+        yield from node.output
+        for attribute in node.attribute:
+            if attribute.g is not None:
+                yield from _own_names(attribute.g)
+
+
+def _own_names(graph: messages.Graph) -> Iterator[str]:
+    """Names of a graph's inputs and arrays."""
+    yield from (item.name for item in graph.input)
+    yield from (item.name for item in graph.initializer)
+    yield from (item.name for item in graph.sparse_initializer)

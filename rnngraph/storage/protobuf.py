@@ -1,0 +1,378 @@
+"""Protocol buffers' wire format: messages that classes describe, read from untrusted bytes and written.
+
+A message is a dataclass whose fields are made by the functions here, each with its number in the format:
+
+    @dataclass(eq=False)
+    class Shape(Message):
+        dim: list[Dim] = messages(2, lambda: Dim)
+        unknown_rank: int = integer(3)
+
+``decode(Shape, data)`` reads one, ``encode(shape)`` writes it. Fields that a class does not describe are skipped. Depth
+and number of fields are bounded, and every error names the byte at which it arose.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from ..support.allocation import reserve
+
+MAX_DEPTH = 100
+"""Messages within messages, as in protobuf's own readers."""
+MAX_FIELDS = 1 << 25
+"""Fields of one file, those of inner messages included. The largest nets have a hundredth."""
+
+Buffer = bytes | memoryview
+
+
+class DecodeError(ValueError):
+    """The bytes are no message of the kind that is read."""
+
+
+class Kind(Enum):
+    """How the value of a field is written: the wire type, and for numbers the NumPy dtype of repeated ones."""
+
+    INTEGER = 0, "int64"
+    UNSIGNED = 0, "uint64"
+    FLOAT = 5, "<f4"
+    DOUBLE = 1, "<f8"
+    FIXED = 5, "<u4"
+    TEXT = 2, "text"
+    BYTES = 2, "bytes"
+    VIEW = 2, "view"
+    MESSAGE = 2, "message"
+
+    @property
+    def wire(self) -> int:
+        """The wire type of one value."""
+        return self.value[0]
+
+    @property
+    def dtype(self) -> str:
+        """The NumPy dtype of repeated numbers."""
+        return self.value[1]
+
+
+_NUMBERS = (Kind.INTEGER, Kind.UNSIGNED, Kind.FLOAT, Kind.DOUBLE, Kind.FIXED)
+_LETTERS = {Kind.FLOAT: struct.Struct("<f"), Kind.DOUBLE: struct.Struct("<d"), Kind.FIXED: struct.Struct("<I")}
+_WIDTHS = {1: 8, 5: 4}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field's number and kind.
+
+    message: the class of inner messages. is_packed: how repeated numbers are written. is_optional: None where the field
+    is missing, which is told from one that is 0 or empty.
+    """
+
+    number: int
+    kind: Kind
+    is_repeated: bool = False
+    message: Callable[[], type[Message]] | None = None
+    is_packed: bool = False
+    is_optional: bool = False
+
+
+class Message:
+    """Base of messages. FIELDS: the fields by name, in the order in which they are written."""
+
+    FIELDS: ClassVar[Mapping[str, Field]] = {}
+    _by_number: ClassVar[Mapping[int, tuple[str, Field]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {name: value.metadata["protobuf"] for name, value in vars(cls).items() if _is_described(value)}
+        cls.FIELDS = vars(cls).get("FIELDS") or own
+        cls._by_number = {field.number: (name, field) for name, field in cls.FIELDS.items()}
+
+    def written_fields(self) -> Iterator[tuple[Field, Any]]:
+        """Fields that are written, with their values: those that are not at their defaults."""
+        for name, field in self.FIELDS.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if field.is_optional or (len(value) if field.is_repeated else value):
+                yield field, value
+
+
+M = TypeVar("M", bound=Message)
+
+
+def _is_described(value: Any) -> bool:
+    return isinstance(value, dataclasses.Field) and "protobuf" in value.metadata
+
+
+# Descriptions ----------------------------------------------------------------------------------------
+
+
+def integer(number: int, optional: bool = False) -> Any:
+    """A signed integer or an enum. optional: None where it is missing."""
+    return _scalar(number, Kind.INTEGER, 0, optional)
+
+
+def fixed(number: int) -> Any:
+    """An integer of 4 bytes without a sign."""
+    return _scalar(number, Kind.FIXED, 0)
+
+
+def real(number: int, optional: bool = False) -> Any:
+    """A float32."""
+    return _scalar(number, Kind.FLOAT, 0.0, optional)
+
+
+def text(number: int) -> Any:
+    """A text in UTF-8."""
+    return _scalar(number, Kind.TEXT, "")
+
+
+def raw(number: int, optional: bool = False) -> Any:
+    """Bytes."""
+    return _scalar(number, Kind.BYTES, b"", optional)
+
+
+def view(number: int) -> Any:
+    """Bytes that are not copied, as a memoryview of the file's; None where the field is missing."""
+    return _scalar(number, Kind.VIEW, None, True)
+
+
+def message(number: int, kind: Callable[[], type[Message]]) -> Any:
+    """An inner message, or None."""
+    return _described(Field(number, Kind.MESSAGE, message=kind, is_optional=True), default=None)
+
+
+def messages(number: int, kind: Callable[[], type[Message]]) -> Any:
+    """A list of messages."""
+    return _described(Field(number, Kind.MESSAGE, True, kind), default_factory=list)
+
+
+def texts(number: int) -> Any:
+    """A list of texts."""
+    return _described(Field(number, Kind.TEXT, True), default_factory=list)
+
+
+def raws(number: int) -> Any:
+    """A list of bytes."""
+    return _described(Field(number, Kind.BYTES, True), default_factory=list)
+
+
+def array(number: int, kind: Kind, is_packed: bool = True) -> Any:
+    """Numbers as an array of one axis."""
+    return _described(Field(number, kind, True, is_packed=is_packed), default_factory=_EMPTY[kind].view)
+
+
+_EMPTY = {kind: np.zeros(0, kind.dtype) for kind in _NUMBERS}
+
+
+def _scalar(number: int, kind: Kind, default: Any, optional: bool = False) -> Any:
+    return _described(Field(number, kind, is_optional=optional), default=None if optional else default)
+
+
+def _described(field: Field, **default: Any) -> Any:
+    return dataclasses.field(metadata={"protobuf": field}, **default)
+
+
+# Reading ---------------------------------------------------------------------------------------------
+
+
+def decode(kind: type[M], data: Buffer, errors: str = "strict") -> M:
+    """Return the message that ``data`` holds. Raises ``DecodeError``.
+
+    errors: what becomes of texts that are not UTF-8, as in ``bytes.decode``.
+    """
+    return _Decoder(data, errors).message(kind, 0, len(data), 0)
+
+
+def read_varint(data: Buffer, position: int, end: int | None = None) -> tuple[int, int]:
+    """A number of 7 bits a byte, the lowest first, and the position behind it. Raises ``DecodeError``."""
+    end = len(data) if end is None else end
+    number = shift = 0
+    for place in range(position, min(end, position + 10)):
+        byte = data[place]
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number & _ALL_BITS, place + 1
+        shift += 7
+    raise DecodeError(f"the number at byte {position} is {'too long' if end - position >= 10 else 'cut off'}")
+
+
+_ALL_BITS = (1 << 64) - 1
+
+
+class _Decoder:
+    """Reads the messages of one buffer. Positions are those of the whole buffer."""
+
+    def __init__(self, data: Buffer, errors: str) -> None:
+        self._data, self._errors, self._left = data, errors, MAX_FIELDS
+        self._view = memoryview(data)
+
+    def message(self, kind: type[M], at: int, end: int, depth: int) -> M:
+        """The message between two positions."""
+        if depth > MAX_DEPTH:
+            raise DecodeError(f"the message at byte {at} lies in more than {MAX_DEPTH} others")
+        data, by_number, values = self._data, kind._by_number, dict[str, Any]()
+        while at < end:
+            begin, tag = at, data[at]
+            at += 1
+            if tag >= 128:
+                tag, at = read_varint(data, begin, end)
+            wire = tag & 7
+            if wire == 2:
+                size, at = read_varint(data, at, end)
+                last = at + size
+            elif wire == 0:
+                size, last = read_varint(data, at, end)
+            elif wire in _WIDTHS:
+                size, last = 0, at + _WIDTHS[wire]
+            else:
+                raise DecodeError(f"the field at byte {begin} has wire type {wire}")
+            if last > end:
+                raise DecodeError(f"the field at byte {begin} reaches beyond the end of its message")
+            entry = by_number.get(tag >> 3)
+            if entry is not None:
+                self._left -= 1
+                if self._left < 0:
+                    raise DecodeError(f"it has more than {MAX_FIELDS:,} fields")
+                name, field = entry
+                found = self._value(field, wire, at, last, size, depth)
+                if field.is_repeated:
+                    values.setdefault(name, []).append(found)
+                else:
+                    values[name] = found
+            at = last
+        for name, items in values.items():
+            field = kind.FIELDS[name]
+            if field.is_repeated and field.kind in _NUMBERS:
+                values[name] = _joined(items, field.kind)
+        return kind(**values)
+
+    def _value(self, field: Field, wire: int, at: int, end: int, number: int, depth: int) -> Any:
+        """The value of a field between two positions. number: of a varint the value."""
+        kind = field.kind
+        if wire != kind.wire:
+            if wire == 2 and field.is_repeated and kind in _NUMBERS:
+                return self._packed(kind, at, end)
+            raise DecodeError(f"the value of field {field.number} at byte {at} has wire type {wire}, not {kind.wire}")
+        if kind is Kind.MESSAGE:
+            assert field.message is not None
+            return self.message(field.message(), at, end, depth + 1)
+        if kind is Kind.TEXT:
+            try:
+                return str(self._view[at:end], "utf-8", self._errors)
+            except UnicodeDecodeError:
+                raise DecodeError(f"the text at byte {at} is not UTF-8") from None
+        if kind is Kind.BYTES:
+            return bytes(self._view[at:end])
+        if kind is Kind.VIEW:
+            return self._view[at:end]
+        if wire == 0:
+            return number - (1 << 64) if kind is Kind.INTEGER and number >> 63 else number
+        return _LETTERS[kind].unpack_from(self._view, at)[0]
+
+    def _packed(self, kind: Kind, at: int, end: int) -> np.ndarray:
+        """Repeated numbers that stand one behind the other in one field."""
+        data = np.frombuffer(self._view[at:end], np.uint8)
+        if kind.wire:
+            width = _WIDTHS[kind.wire]
+            if data.size % width:
+                raise DecodeError(f"the numbers at byte {at} have {data.size} bytes, not a multiple of {width}")
+            return data.view(kind.dtype)
+        return _varints(data, at).view(kind.dtype)
+
+
+def _varints(data: np.ndarray, at: int) -> np.ndarray:
+    """Varints one behind the other, as uint64."""
+    reserve(32 * data.size, "numbers of a message")
+    last = np.flatnonzero(data < 128)
+    if data.size and (not last.size or last[-1] != data.size - 1):
+        raise DecodeError(f"the numbers from byte {at} on are cut off")
+    first = np.concatenate([[0], last[:-1] + 1]) if last.size else last
+    lengths = last - first + 1
+    if (lengths > 10).any():
+        raise DecodeError(f"the number at byte {at + first[np.argmax(lengths > 10)]} is too long")
+    numbers = np.zeros(last.size, np.uint64)
+    for place in range(int(lengths.max(initial=0))):
+        is_long = lengths > place
+        numbers[is_long] |= (data[first[is_long] + place] & 127).astype(np.uint64) << np.uint64(7 * place)
+    return numbers
+
+
+def _joined(items: list[Any], kind: Kind) -> np.ndarray:
+    """Repeated numbers, single ones and arrays of packed ones."""
+    if len(items) == 1 and isinstance(items[0], np.ndarray):
+        return items[0]
+    if not any(isinstance(item, np.ndarray) for item in items):
+        return np.array(items, kind.dtype)
+    return np.concatenate([np.atleast_1d(np.asarray(item, kind.dtype)) for item in items])
+
+
+# Writing ---------------------------------------------------------------------------------------------
+
+
+def encode(given: Message) -> bytes:
+    """The bytes of a message."""
+    return b"".join(_chunks(given)[0])
+
+
+def varint(number: int) -> bytes:
+    """A number of 7 bits a byte, the lowest first; a negative one as 64 bits."""
+    number &= _ALL_BITS
+    written = bytearray()
+    while number > 127:
+        written.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def _chunks(given: Message) -> tuple[list[Buffer], int]:
+    """The parts of a message, and how many bytes they are together. Long arrays are copied once, when all is joined."""
+    chunks: list[Buffer] = []
+    count = 0
+    for field, value in given.written_fields():
+        if field.is_packed:
+            parts = [_head(field, 2, _packed_numbers(field.kind, value))]
+        else:
+            items = value if field.is_repeated else [value]
+            parts = [_one(field, item) for item in items]
+        for inner, size in parts:
+            chunks += inner
+            count += size
+    return chunks, count
+
+
+def _one(field: Field, value: Any) -> tuple[list[Buffer], int]:
+    kind = field.kind
+    if kind is Kind.MESSAGE:
+        inner, size = _chunks(value)
+        head = varint(field.number << 3 | 2) + varint(size)
+        return [head, *inner], len(head) + size
+    if kind.wire == 2:
+        data = value.encode(errors="replace") if isinstance(value, str) else value
+        return _head(field, 2, data)
+    tag = varint(field.number << 3 | kind.wire)
+    number = varint(int(value)) if kind.wire == 0 else _fixed_bytes(kind, value)
+    return [tag, number], len(tag) + len(number)
+
+
+def _head(field: Field, wire: int, data: Buffer) -> tuple[list[Buffer], int]:
+    head = varint(field.number << 3 | wire) + varint(len(data))
+    return [head, data], len(head) + len(data)
+
+
+def _fixed_bytes(kind: Kind, value: Any) -> bytes:
+    try:
+        return _LETTERS[kind].pack(value)
+    except OverflowError:  # too large for a float32
+        return _LETTERS[kind].pack(float("-inf" if value < 0 else "inf"))
+
+
+def _packed_numbers(kind: Kind, values: Any) -> bytes:
+    if kind.wire:
+        return np.asarray(values, kind.dtype).tobytes()
+    return b"".join(varint(int(value)) for value in values)
