@@ -2,12 +2,12 @@
 
 ``script`` declares and writes down what it declares: ``steps`` are what it is made of, ``expressions`` their parts as
 Python, ``script_writer`` their text. ``own_source`` is the text of functions and classes that a script needs beside the
-public API, ``own_cell`` makes a cell of a loop in a file. ``net`` is what a reader gives; ``reading`` opens files that
-nobody vouches for, and ``array_bounds`` refuses arrays that few bytes declare. ``gates`` and ``weights`` turn gates
-from one order into another, for all formats: the first takes a layer apart gate by gate, the second is ``rg.weights``,
-one layer's arrays as a cell's parameters, and back, for which ``state_dict`` finds those of torch's. ``layers``
-declares what several formats have, ``equations`` takes einsum's apart; ``rolling`` makes drivers of steps that are
-written out.
+public API, ``own_cell`` makes a cell of a loop in a file, and ``cell_class`` writes such cells. ``net`` is what a
+reader gives; ``reading`` opens untrusted files, and ``array_bounds`` refuses arrays that few bytes declare. ``gates``
+and ``weights`` turn gates from one order into another, for all formats: the first takes a layer apart gate by gate, the
+second is ``rg.weights``, one layer's arrays as a cell's parameters, and back, for which ``state_dict`` finds those of
+torch's. ``layers`` declares what several formats have, ``equations`` takes einsum's apart; ``rolling`` makes drivers of
+steps that are written out.
 
 ``operators`` defines foreign operations once, for all front ends, over a facade of their values.
 

@@ -7,7 +7,6 @@ reads of the script around it becomes an argument of the class.
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,11 +14,11 @@ from ..declare.cell import Cell
 from ..declare.cell import Scope as ParameterScope
 from ..declare.tensor import Tensor
 from ..ir.node import Namer
+from .cell_class import ARGUMENTS, class_text
 from .script import Script
-from .script_writer import Writer
-from .steps import Place, Step, Value, values_read, wanted_steps
+from .steps import Step, Value, named_value, values_read, wanted_steps
 
-RESERVED = ("self", "p", "x", "state", "rg")
+RESERVED = (*ARGUMENTS, "rg")
 """Names in a step that no variable may have."""
 
 StepValues = tuple[Value, dict[str, Value]]
@@ -32,22 +31,16 @@ class StepScript(Script):
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
         self.parameters, self._scopes = outer.parameters, outer._scopes  # names are of the whole net
-        self._given: dict[Place, ast.expr] = {}
-        self.x = self._argument(x, "x")
-        self.state = {name: self._argument(tensor, f"state[{name!r}]") for name, tensor in state.items()}
-
-    def _argument(self, tensor: Tensor, text: str) -> Value:
-        value = Value(tensor, Step(tensor, (), {}, lambda operands, keywords: ast.parse(text, mode="eval").body))
-        self._given[value.step, ()] = value.step.written([], [])
-        return value
+        self.x = named_value(x, "x")
+        self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
     def captured(self, result: StepValues) -> list[Value]:
         """Values of the script around it that the step needs, each once."""
         output, state = result
         read = [value for step in self.needed(result) for value in values_read(step)]
         places = {(value.step, value.path): value for value in (*read, output, *state.values())}
-        known = set(self._steps)
-        return [value for place, value in places.items() if place[0] not in known and place not in self._given]
+        known = {*self._steps, self.x.step, *(value.step for value in self.state.values())}
+        return [value for place, value in places.items() if place[0] not in known]
 
     def needed(self, result: StepValues) -> list[Step]:
         """The steps that lead to what the step gives."""
@@ -58,26 +51,13 @@ class StepScript(Script):
     def class_text(self, name: str, about: str, result: StepValues, captured: Mapping[str, Value]) -> str:
         """The class. captured: by the names of its arguments."""
         output, state = result
-        given = self._given | {
+        given = {
             (value.step, value.path): ast.Attribute(ast.Name("self", ast.Load()), argument, ast.Load())
             for argument, value in captured.items()
         }
-        writer = Writer(self._steps, {"output": output, **state}, given)
-        writer.keep_names(RESERVED)
-        lines = writer.statements()
-        returned = ast.Tuple([writer.expression(output), writer.expression(state)], ast.Load())
+        lines = self.body(result, RESERVED, given)
         widths = {key: value.tensor.width for key, value in state.items()}
-        parts = [f'"""{about}"""']
-        if captured:
-            names = ", ".join(captured)
-            kept = [f"    self.{argument} = {argument}" for argument in captured]
-            parts.append("\n".join([f"def __init__(self, {names}):", *kept]))
-        parts.append(f"def state(self):\n    return {widths!r}")
-        parts.append(f"@property\ndef output_size(self):\n    return {output.tensor.width!r}")
-        body = "\n".join([*lines, f"return {ast.unparse(returned)}"])
-        parts.append(f"def step(self, p, x, state):\n{textwrap.indent(body, '    ')}")
-        whole = "\n\n".join(textwrap.indent(part, "    ") for part in parts)
-        return f"class {name}(rg.Cell):\n{whole}"
+        return class_text(name, about, [*captured], widths, output.tensor.width, lines)
 
 
 class ReadCell(Cell):

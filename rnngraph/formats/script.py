@@ -25,7 +25,7 @@ from ..passes.lowering.names import settle
 from .expressions import attribute, literal, name_of
 from .reading import not_readable
 from .script_writer import Writer
-from .steps import Index, Step, Value, bare, values_in, wanted_steps, with_inner
+from .steps import Index, Place, Step, Value, bare, values_in, wanted_steps, with_inner
 
 _UNPACKED: Mapping[Callable[..., Any], Any] = {
     dynamic_rnn: ("outputs", "state"),
@@ -211,10 +211,13 @@ class Script:
         """The script."""
         return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
-    def body(self, result: Any, arguments: Sequence[str]) -> list[str]:
-        """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values."""
+    def body(self, result: Any, arguments: Sequence[str], given: Mapping[Place, ast.expr] | None = None) -> list[str]:
+        """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values.
+
+        given: expressions for values that no step of these makes.
+        """
         outputs = {str(place): value for place, value in enumerate(values_in(result))}
-        writer = Writer(self._steps, outputs)
+        writer = Writer(self._steps, outputs, given)
         writer.keep_names(arguments)
         statements = [line for text in writer.statements() for line in text.split("\n")]
         return [*statements, f"return {ast.unparse(writer.expression(result))}"]

@@ -68,6 +68,12 @@ class Value:
         return list(self) if isinstance(self.thing, tuple) else [self]
 
 
+def named_value(thing: Any, expression: str) -> Value:
+    """A value that a function has without a step, such as an argument. expression: its text there."""
+    written = ast.parse(expression, mode="eval").body
+    return Value(thing, Step(thing, (), {}, lambda *_: written))
+
+
 Place = tuple[Step, tuple[int | str, ...]]
 """A step, and the path to a part of what it gave."""
 

@@ -14,10 +14,11 @@ from ...declare.functions import basic
 from ...declare.tensor import Tensor
 from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
+from ..cell_class import ARGUMENTS, class_text
 from ..expressions import identifier
 from ..layers import scope_of
 from ..script import Script
-from ..steps import Step, Value
+from ..steps import Step, Value, named_value
 from .loop import Carried, Entries, Inner, Place, Shared, operands_of, replaced
 from .parts import ALL, NotRolledError, part_of, same_input, same_value, shape_entries
 
@@ -264,16 +265,16 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
         sequence = core.rolling.sequence_of(item)
         assert sequence is not None
         width = sequence.tensor.width
-        given = _given(x, "x")
+        given = named_value(x, "x")
         piece = script.item(given, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else given
         read.append((item, core._shaped(script, piece, like)))
         start += width
     before: dict[Place, Value] = {}
     for name, item in zip(kind.names, core.carried, strict=True):
-        given = _given(state[name], f"state[{name!r}]")
+        given = named_value(state[name], f"state[{name!r}]")
         before[item.place] = core._shaped(script, given, core._tensor(item.place))
     outer = [*core.cells, *core.outside]
-    shared_values = [_given(thing, f"self.{name}") for thing, name in zip(cell.given, names, strict=True)]
+    shared_values = [named_value(thing, f"self.{name}") for thing, name in zip(cell.given, names, strict=True)]
 
     def operand(item: Any) -> Any:
         from_sequence = next((value for other, value in read if same_input(item, other)), None)
@@ -308,8 +309,10 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
         output = new[kind.names[0]]
     else:
         output = emitted[0] if len(emitted) == 1 else script.call(basic.concat, emitted, -1)
-    lines = script.body((output, new), ("p", "x", "state", "self"))
-    kind.text, kind.steps = _class_text(kind, cell, names, lines), script.steps
+    lines = script.body((output, new), ARGUMENTS)
+    about = "A step that the module repeats."
+    kind.text = class_text(kind.__name__, about, names, cell.state(), cell.output_size, lines)
+    kind.steps = script.steps
     return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
@@ -334,33 +337,11 @@ def _cell_step(script: Script, p: Any, place: int, step: Step, given: list[Any],
     return found
 
 
-def _class_text(kind: Any, cell: Any, names: list[str], lines: list[str]) -> str:
-    widths = ", ".join(f"{name!r}: {width}" for name, width in cell.state().items())
-    text = [f"class {kind.__name__}(rg.Cell):", '    """A step that the module repeats."""', ""]
-    if names:
-        text += [
-            f"    def __init__(self, {', '.join(names)}):",
-            *(f"        self.{name} = {name}" for name in names),
-            "",
-        ]
-    text += ["    def state(self):", f"        return {{{widths}}}", ""]
-    if cell.output_size != list(cell.state().values())[-1]:
-        text += ["    @property", "    def output_size(self):", f"        return {cell.output_size}", ""]
-    text += ["    def step(self, p, x, state):", *(f"        {line}" for line in lines)]
-    return "\n".join(text)
-
-
 def _cell_name(number: int, count: int) -> str:
     return "cell" if count == 1 else f"cell_{number}"
 
 
 # Steps that only such cells have -----------------------------------------------------------------------
-
-
-def _given(thing: Any, expression: str) -> Value:
-    """Something that a function has without a step, such as an argument. expression: what it is called there."""
-    written = ast.parse(expression, mode="eval").body
-    return Value(thing, Step(thing, (), {}, lambda *_: written))
 
 
 def _inner_step(script: Script, p: Any, name: str, cell: Value, x: Value, state: Any) -> Value:
