@@ -32,8 +32,8 @@ SECONDS, ASLEEP = 60.0, 3600.0
 MOST_CHARACTERS = 1000
 MODULES = (
     "contrib", "crf", "flags", "framework", "gfile", "initializers", "layers",
-    "legacy_seq2seq", "logging", "losses", "nest", "nn", "random", "rnn", "rnn_cell", "seq2seq",
-    "summary", "train",
+    "legacy_seq2seq", "linalg", "logging", "losses", "math", "nest", "nn", "random", "rnn", "rnn_cell", "seq2seq",
+    "sparse", "summary", "train",
 )  # fmt: skip
 """Modules of ``rnngraph.tf1`` with public names."""
 RUDE = "whose repr raises"
@@ -243,7 +243,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
         value = getattr(space, name)
         if name.startswith("_") or (isinstance(value, ModuleType) and not _is_path(value)):
             continue
-        if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
+        if isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
         elif callable(value) and getattr(value, "__module__", "").startswith("rnngraph"):
             if name in (*GIVEN, *REMOVING) or (isinstance(value, type) and issubclass(value, Exception)):
@@ -253,7 +253,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
 
 def _is_path(module: ModuleType) -> bool:
     """Whether programs import it: then it says of names that it does not have what to use instead."""
-    return module.__name__.split(".")[-1] in MODULES and "__getattr__" in vars(module)
+    return module.__name__.split(".")[-1] in MODULES and "__all__" in vars(module)
 
 
 # Values ----------------------------------------------------------------------------------------------

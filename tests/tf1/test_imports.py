@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
 from rnngraph.tf1.imports import answering_tensorflow
+from rnngraph.tf1.table.entries import wheel_modules
 
 SCRIPT = """
 import sys
@@ -43,7 +45,9 @@ def test_a_script_runs_unchanged(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "(2, 4, 3) []\n", "")
     done = rnngraph(tmp_path, "run", "--tf1", "script.py", "more", "--flag")
     assert (done.returncode, done.stdout) == (1, "(2, 4, 3) ['more', '--flag']\n")
-    assert done.stderr.startswith("rnngraph run: error: script.py:14: tf.data is not offered; feed NumPy arrays")
+    assert done.stderr.startswith(
+        "rnngraph run: error: script.py:14: tf.data.Dataset is not offered; feed NumPy arrays"
+    )
 
 
 def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +62,7 @@ def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
             "from tensorflow.contrib import legacy_seq2seq as h\nimport tensorflow.contrib.layers\n",
             found,
         )
-        for path in ("data", "keras.layers", "examples.models", "python.tools"):
+        for path in ("dataset", "keras.layers.lstm", "examples.models", "python.ops.nothing"):
             with pytest.raises(ImportError, match=r"test_imports\.py:\d+: tensorflow.* is not offered; .*docs/tf1\.md"):
                 importlib.import_module(f"tensorflow.{path}")
         assert tf.compat.v1 is found["a"] is found["b"] is found["c"] is found["g"] is tf
@@ -71,10 +75,52 @@ def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tf.disable_v2_behavior() is None  # type: ignore[func-returns-value]
 
 
-def test_modules_are_real() -> None:
-    for name in ("contrib.rnn", "contrib.crf", "contrib.layers", "nn", "nn.rnn_cell", "train", "layers", "losses"):
-        module = importlib.import_module(f"rnngraph.tf1.{name}")
-        assert module.__file__
-        assert module.__doc__
-        with pytest.raises(rg.NotOfferedError, match=rf"tf\.{name}\.nothing is not offered"):
-            module.nothing  # noqa: B018
+def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> None:
+    with answering_tensorflow():
+        for path in sorted(wheel_modules()):
+            importlib.import_module(f"tensorflow.{path}")
+        for code, remedy in (
+            ("from tensorflow.contrib.tensorboard.plugins import projector\nprojector.ProjectorConfig()", "np.savetxt"),
+            ("from tensorflow.python import debug\ndebug.LocalCLIDebugWrapperSession", "rnngraph show"),
+            (
+                "from tensorflow.contrib.seq2seq.python.ops import beam_search_decoder as b\nb.BeamSearchDecoder",
+                "runs of",
+            ),
+            ("from tensorflow.python.ops import rnn_cell_impl\nrnn_cell_impl._Nothing", "rg.Cell"),
+            ("import tensorflow as tf\ntf.keras.layers.LSTM", "tf.nn.rnn_cell"),
+        ):
+            lines = code.splitlines()
+            found: dict[str, object] = {}
+            exec(lines[0], found)
+            with pytest.raises(rg.NotOfferedError, match=r" is not offered; .*docs/tf1\.md") as caught:
+                exec(lines[1], found)
+            assert remedy in str(caught.value)
+        with pytest.raises(ImportError, match=r"tf\.train\.Supervisor is not offered; use tf\.Session"):
+            exec("from tensorflow.train import Supervisor")
+    assert (tf.__name__, tf.nn.__name__, tf.nn.__spec__) == ("rnngraph.tf1", "rnngraph.tf1.nn", None)
+    assert tf.__spec__ is not None
+    assert tf.__spec__.name == "rnngraph.tf1"
+
+
+def test_linear_of_cells_of_a_programs_own() -> None:
+    """Variables and numbers of TensorFlow 1.15.5's ``core_rnn_cell._linear``."""
+    with answering_tensorflow():
+        from tensorflow.contrib.rnn.python.ops import core_rnn_cell
+    tf.reset_default_graph()
+    x, h = tf.placeholder(tf.float32, [None, 2]), tf.placeholder(tf.float32, [None, 3])
+    with tf.variable_scope("gates"):
+        both = core_rnn_cell._linear([x, h], 4, True, tf.constant_initializer(1.0))
+    with tf.variable_scope("plain"):
+        one = core_rnn_cell._linear(x, 2, False, kernel_initializer=tf.ones_initializer())
+    assert [(item.name, item.shape.as_list()) for item in tf.global_variables()] == [
+        ("gates/kernel:0", [5, 4]), ("gates/bias:0", [4]), ("plain/kernel:0", [2, 2]),
+    ]  # fmt: skip
+    a, b = np.ones((2, 2), np.float32), np.full((2, 3), 2.0, np.float32)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        kernel = session.run(tf.global_variables()[0])
+        found = session.run([both, one], {x: a, h: b})
+    np.testing.assert_allclose(found[0], np.concatenate([a, b], 1) @ kernel + 1, rtol=1e-6)
+    np.testing.assert_array_equal(found[1], np.full((2, 2), 2.0))
+    with pytest.raises(rg.ShapeError, match=r"\[batch, width\]"):
+        core_rnn_cell._linear(tf.zeros([2, 3, 4]), 2, True)

@@ -10,7 +10,8 @@ import reference
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
-from rnngraph.tf1.core.absent import INSTEAD, not_offered
+from rnngraph.tf1.table.entries import table
+from rnngraph.tf1.table.missing import not_offered
 
 # Programs of TensorFlow 1.0 put one cell object into every place of a stack, of which a warning tells once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object stands at")
@@ -591,7 +592,7 @@ def test_losses(name: str) -> None:
         ("nn.seq2seq.rnn_decoder", "tf.contrib.legacy_seq2seq"),
         ("train.LoggingTensorHook", "in the loop"),
         ("unique", "is data"),
-        ("contrib.cudnn_rnn", "LSTMCell"),
+        ("contrib.cudnn_rnn.CudnnLSTM", "LSTMCell"),
         ("contrib.cudnn_rnn.CudnnGRU", "reset_after=True"),
         ("contrib.rnn.TimeFreqLSTMCell", "rg.Cell"),
         ("contrib.rnn.FusedRNNCell", "rg.Cell"),
@@ -666,7 +667,7 @@ def follow(path: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize("path", INSTEAD)
+@pytest.mark.parametrize("path", table().remedies)
 def test_remedies_name_what_exists(path: str) -> None:
     text = not_offered(path).what
     for name in re.findall(r"\brg\.([A-Za-z_]\w*)", text):
@@ -677,7 +678,7 @@ def test_remedies_name_what_exists(path: str) -> None:
         assert hasattr(rg.Program, name) or name in ("inference", "training", "parameters")
 
 
-@pytest.mark.parametrize("path", [path for path in INSTEAD if "rg.Trainer(program" in INSTEAD[path]])
+@pytest.mark.parametrize("path", [path for path, remedy in table().remedies.items() if "rg.Trainer(program" in remedy])
 def test_remedies_that_train_do(path: str) -> None:
     (call,) = re.findall(r"rg\.Trainer\(program(?:[^()]|\([^()]*\))*\)", not_offered(path).what)
     x = tf.placeholder(tf.float32, [None, 3], "x")

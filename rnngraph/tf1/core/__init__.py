@@ -1,6 +1,6 @@
 """What TensorFlow 1.x programs stand on, below the names that they use.
 
-``names`` and ``absent`` say what a name is, or what to use in its place, ``errors`` are TensorFlow's of a run. A
+``names`` has dtypes and refuses arguments, ``errors`` are TensorFlow's of a run. A
 ``variable`` is a Tensor with a value in each session; a ``graph`` records what owns them, and which one is current is a
 stack of each thread. ``scopes`` name what is declared, ``operations`` are what a run does beside giving values,
 ``variables`` what programs make of them. ``session`` finds the program of a set of fetches and runs it. ``programs``

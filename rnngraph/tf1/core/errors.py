@@ -9,10 +9,6 @@ class OpError(RnnGraphError, RuntimeError):
     """Base of what a run raises."""
 
 
-class NotImportableError(RnnGraphError, ImportError):
-    """A script imports a module of TensorFlow's that is not offered; the message names what to use instead."""
-
-
 class FailedPreconditionError(OpError):
     """A run reads a variable that has no value yet."""
 

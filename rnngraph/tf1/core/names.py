@@ -1,4 +1,4 @@
-"""What the parts of ``tf1`` share: dtypes, namespaces, arguments that are accepted or refused."""
+"""What the parts of ``tf1`` share: dtypes, and arguments that are refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from ...declare.functions import basic as functions
 from ...declare.public_types import check_dtype
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
-from ...support.errors import ArgumentError, NotOfferedError
-from .absent import not_offered
+from ...support.errors import ArgumentError
 
 NARROW = ("int8", "uint8", "int16", "uint16")
 _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"} | {
@@ -76,6 +75,12 @@ class NarrowInt(DType):
         return self.held.name
 
 
+float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
+int8, uint8, int16, uint16 = (NarrowInt(name) for name in NARROW)
+bool_ = DType("bool")
+newaxis = None
+
+
 def cast_to(x: Any, dtype: Any) -> Tensor:
     """x in a dtype that a program gives; narrow ints are what is left of others' lowest bits."""
     found = functions.cast(x, dtype_name(dtype))
@@ -107,31 +112,6 @@ def initializer_from(given: Any) -> Any:
     """An initializer, of what programs give for one: itself, or the function of TensorFlow's that makes it."""
     made = given() if getattr(given, "makes_initializer", False) else given
     return getattr(made, "initializer", made)
-
-
-class Namespace:
-    """A path of TensorFlow's. A name that is not offered raises an error that names what to use instead."""
-
-    def __init__(self, path: str, members: dict[str, Any]) -> None:
-        self.__dict__.update(members)
-        self._path = path
-
-    def __getattr__(self, name: str) -> Any:
-        raise missing(self.__dict__.get("_path", ""), name)
-
-    def __dir__(self) -> list[str]:
-        return sorted(name for name in self.__dict__ if not name.startswith("_"))
-
-    def __repr__(self) -> str:
-        return f"<rnngraph.tf1.{self._path}>"
-
-
-def missing(path: str, name: str) -> AttributeError:
-    """The error for a name that ``tf.<path>`` does not have."""
-    if name.startswith("_"):  # Python itself asks for these
-        return AttributeError(f"tf has no {name}")
-    error: NotOfferedError = not_offered(f"{path}.{name}" if path else name)
-    return error
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ...declare.tensor import Tensor, build
 from ...ir.graph import Node, topological
 from ...support.errors import NotOfferedError, user_line
-from .absent import GUIDE
+from ..table.missing import GUIDE
 from .branch import Branch
 
 

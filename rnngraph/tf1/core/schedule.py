@@ -14,7 +14,7 @@ from typing import Any
 from ...declare.parameters import ParameterSpec
 from ...ir.graph import Node, topological
 from ...support.errors import NotOfferedError
-from .absent import GUIDE
+from ..table.missing import GUIDE
 from .operations import Operation, Step
 
 

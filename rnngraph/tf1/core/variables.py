@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -342,3 +343,18 @@ class _HasValue(Operation):
 class _Missing(_HasValue):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
         return np.array(self.missing(session), dtype=object)
+
+
+@api
+def analyze_vars(variables: Sequence[Any], print_info: bool = False) -> tuple[int, int]:
+    """Return (number of elements of variables, their bytes). print_info: print a line for each, too."""
+    total = size = 0
+    for variable in variables:
+        shape = variable.get_shape().as_list()
+        elements, width = prod(shape), variable.dtype.size
+        total, size = total + elements, size + elements * width
+        if print_info:
+            print(f"{variable.name}: {shape}, {elements} elements, {elements * width} bytes")
+    if print_info:
+        print(f"{total} elements, {size} bytes")
+    return total, size

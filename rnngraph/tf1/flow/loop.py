@@ -16,13 +16,13 @@ from ...ir.graph import Node, make, remake, topological
 from ...ir.types import Dim, TensorType, meet_declared
 from ...support.api_guard import taking
 from ...support.errors import DtypeError, GraphError, ShapeError, shown, user_line
-from ..core.absent import GUIDE
 from ..core.branch import Branch
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import Operation
 from ..core.tensors import TfTensor
 from ..ops.functions import constant as tf_constant
+from ..table.missing import GUIDE
 
 
 class LoopStep(Cell):

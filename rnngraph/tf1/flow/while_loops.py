@@ -11,9 +11,9 @@ from ...declare.tensor import Tensor, build, constant
 from ...ir.graph import Node, topological
 from ...ir.types import Dim, TensorType
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, StructureError
-from ..core.absent import GUIDE
 from ..core.operations import behind
 from ..core.sizes import anchored, known_size, sizes_in
+from ..table.missing import GUIDE
 from .counting import Counts, counter, steps_of
 from .loop import Function, Loop, as_value, called, inside_of, substituted
 from .tensor_array import TensorArray, written

@@ -19,14 +19,14 @@ from ...ir.types import INTEGERS
 from ...support.allocation import zeros
 from ...support.api_guard import api
 from ...support.errors import DtypeError, NotOfferedError, shown
-from ..core.absent import GUIDE
 from ..core.errors import InvalidArgumentError
 from ..core.graph import Derived, get_default_graph
-from ..core.names import Namespace, dtype_name
+from ..core.names import dtype_name
 from ..core.operations import Operation
 from ..core.tensors import as_tensorflow, gives_tensors
 from ..ops.functions import constant
 from ..ops.inputs import placeholder
+from ..table.missing import GUIDE
 
 
 @api
@@ -213,16 +213,6 @@ def check_sparse(given: Any, what: str) -> Sparse:
     if given.dtype not in INTEGERS:
         raise DtypeError(f"{what} takes a sparse Tensor of ints, not of {given.dtype}; convert it with tf.cast")
     return given
-
-
-sparse = Namespace(
-    "sparse",
-    {
-        "SparseTensor": SparseTensor,
-        "placeholder": sparse_placeholder,
-        "to_dense": sparse_tensor_to_dense,
-    },
-)
 
 
 # What is fed, as arrays ------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from ...declare.functions import basic, layers
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
 from ...support.errors import DtypeError, NotOfferedError, shown
-from ..core.absent import GUIDE
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
 from ..core.sizes import size_tensor
+from ..table.missing import GUIDE
 from .regularizers import penalize_all
 
 

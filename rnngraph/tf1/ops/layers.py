@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ...declare.cells.basic import Activation
@@ -21,7 +22,7 @@ from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import array_initializer
 from .batch_norms import batch_normalized
-from .functions import dropout, relu, reshape
+from .functions import dropout, relu, relu6, reshape
 from .regularizers import penalize_all
 
 _PENALTY = "add the penalty to the loss"
@@ -145,6 +146,13 @@ def fully_connected(
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
     made = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
     return _owned(made, name, weights=weights_regularizer, biases=biases_regularizer)
+
+
+linear = partial(fully_connected, activation_fn=None)
+fully_connected_relu, fully_connected_relu6 = (
+    partial(fully_connected, activation_fn=relu),
+    partial(fully_connected, activation_fn=relu6),
+)
 
 
 def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:

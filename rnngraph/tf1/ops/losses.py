@@ -14,7 +14,6 @@ from ...declare.tensor import constant as make_constant
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, ShapeError
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.names import Namespace
 from ..core.operations import operation
 from ..core.tensors import gives_tensors
 from .shapes import add_n
@@ -22,18 +21,6 @@ from .shapes import add_n
 NONE, SUM = "none", "weighted_sum"
 SUM_OVER_BATCH_SIZE, MEAN = "weighted_sum_over_batch_size", "weighted_mean"
 SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
-
-Reduction = Namespace(
-    "losses.Reduction",
-    {
-        "NONE": NONE,
-        "SUM": SUM,
-        "SUM_OVER_BATCH_SIZE": SUM_OVER_BATCH_SIZE,
-        "MEAN": MEAN,
-        "SUM_BY_NONZERO_WEIGHTS": SUM_BY_NONZERO_WEIGHTS,
-        "SUM_OVER_NONZERO_WEIGHTS": SUM_BY_NONZERO_WEIGHTS,
-    },
-)
 
 
 # tf.nn: not reduced ---------------------------------------------------------------------------------

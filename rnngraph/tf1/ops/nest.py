@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.nest import flatten as _flatten
-from ...declare.structures import map_structure
-from ...support.api_guard import api as _api
-from ..core.names import missing as _missing
+from ...declare import nest
+from ...support.api_guard import api
 
 
-@_api
+@api
 def flatten(structure: Any) -> list[Any]:
     """The leaves of a nest, in order."""
-    return _flatten(structure)
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("nest", name)
+    return nest.flatten(structure)

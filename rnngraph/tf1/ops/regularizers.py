@@ -19,6 +19,7 @@ from ..core.variables import penalize
 from .shapes import add_n, l2_loss
 
 Regularizer = Callable[[Tensor], Tensor | None]
+no_regularizer = None
 
 
 def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -> None:

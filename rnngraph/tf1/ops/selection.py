@@ -13,9 +13,9 @@ from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...support.api_guard import api
 from ...support.arguments import array_of
 from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
-from ..core.absent import GUIDE
 from ..core.names import dtype_name
 from ..core.operations import operation
+from ..table.missing import GUIDE
 from .functions import gather
 
 

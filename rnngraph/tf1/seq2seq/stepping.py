@@ -14,10 +14,10 @@ from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.graph import Node, topological
 from ...ir.types import INTEGERS, Dim, TensorType
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
-from ..core.absent import GUIDE
 from ..core.sizes import anchored, known_size
 from ..flow.counting import Counts
 from ..flow.loop import Loop, inside_of, substituted
+from ..table.missing import GUIDE
 
 Body = Callable[[Tensor, Tensor, Any], tuple[Any, Tensor, Sequence[Tensor]]]
 """Of a step's number, of whether each row is finished and of what is carried: what is carried on, whether each row is

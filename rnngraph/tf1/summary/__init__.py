@@ -6,17 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ..table.modules import names_of
 
-from ..core.names import missing as _missing
-from .event_file import FileWriter, summary_iterator
-from .messages import Event, Summary
-from .summaries import histogram, image, merge, merge_all, scalar, text
-
-__all__ = (
-    "Event", "FileWriter", "Summary", "histogram", "image", "merge", "merge_all", "scalar", "summary_iterator", "text",
-)  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    raise _missing("summary", name)
+__getattr__, __dir__, __all__ = names_of(__name__)

@@ -20,12 +20,12 @@ from ...support.api_guard import api
 from ...support.arguments import check_positive
 from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...training.steps.applied_gradients import AppliedGradients
-from ..core.absent import GUIDE
 from ..core.elementwise import maximum, minimum
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram, Values
 from ..core.rolling.rolled import Rolled
 from ..core.tensors import TfTensor, gives_tensors
+from ..table.missing import GUIDE
 
 FOUND = "found/"
 

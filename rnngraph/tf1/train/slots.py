@@ -9,9 +9,9 @@ import numpy as np
 
 from ...passes.train_step import SLOT
 from ...support.errors import ArgumentError, NotOfferedError
-from ..core.absent import GUIDE
 from ..core.scopes import present_scope
 from ..core.variable import ExtraVariable, Variable
+from ..table.missing import GUIDE
 from .rules import Rule, rounded
 
 

@@ -1,1 +1,1 @@
-"""TensorFlow's ``cells``, ``contrib_cells`` and, for decoders, attention (``seq2seq``)."""
+"""TensorFlow's ``cells``, ``contrib_cells``, ``linear`` of cells that programs write, and attention (``seq2seq``)."""

@@ -1,0 +1,29 @@
+"""``tf.contrib.rnn``, written by tools/write_tf1_stubs.py."""
+
+from rnngraph.tf1.ops.recurrent.cells import BasicLSTMCell as BasicLSTMCell
+from rnngraph.tf1.ops.recurrent.cells import BasicRNNCell as BasicRNNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import CFNCell as CFNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import CoupledInputForgetGateLSTMCell as CoupledInputForgetGateLSTMCell
+from rnngraph.tf1.ops.recurrent.cells import DropoutWrapper as DropoutWrapper
+from rnngraph.tf1.ops.recurrent.contrib_cells import GRUBlockCellV2 as GRUBlockCellV2
+from rnngraph.tf1.ops.recurrent.cells import GRUCell as GRUCell
+from rnngraph.tf1.ops.recurrent.cells import HighwayWrapper as HighwayWrapper
+from rnngraph.tf1.ops.recurrent.contrib_cells import IndRNNCell as IndRNNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import InputProjectionWrapper as InputProjectionWrapper
+from rnngraph.tf1.ops.recurrent.contrib_cells import IntersectionRNNCell as IntersectionRNNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import LSTMBlockCell as LSTMBlockCell
+from rnngraph.tf1.ops.recurrent.cells import LSTMCell as LSTMCell
+from rnngraph.declare.cells.basic import LSTMStateTuple as LSTMStateTuple
+from rnngraph.tf1.ops.recurrent.contrib_cells import LayerNormBasicLSTMCell as LayerNormBasicLSTMCell
+from rnngraph.tf1.cells.subclassing import LayerRNNCell as LayerRNNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import MinimalRNNCell as MinimalRNNCell
+from rnngraph.tf1.ops.recurrent.cells import MultiRNNCell as MultiRNNCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import NASCell as NASCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import OutputProjectionWrapper as OutputProjectionWrapper
+from rnngraph.tf1.cells.subclassing import RNNCell as RNNCell
+from rnngraph.tf1.ops.recurrent.cells import ResidualWrapper as ResidualWrapper
+from rnngraph.tf1.ops.recurrent.contrib_cells import SRUCell as SRUCell
+from rnngraph.tf1.ops.recurrent.contrib_cells import UGRNNCell as UGRNNCell
+from rnngraph.tf1.ops.inputs import stack_bidirectional_dynamic_rnn as stack_bidirectional_dynamic_rnn
+from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as static_bidirectional_rnn
+from rnngraph.tf1.ops.inputs import static_rnn as static_rnn

@@ -1,0 +1,29 @@
+"""``tf.gfile``, written by tools/write_tf1_stubs.py."""
+
+from rnngraph.tf1.platform.gfile import Copy as Copy
+from rnngraph.tf1.platform.gfile import DeleteRecursively as DeleteRecursively
+from rnngraph.tf1.platform.gfile import Exists as Exists
+from rnngraph.tf1.platform.gfile import FastGFile as FastGFile
+from rnngraph.tf1.platform.gfile import GFile as GFile
+from rnngraph.tf1.platform.gfile import Glob as Glob
+from rnngraph.tf1.platform.gfile import IsDirectory as IsDirectory
+from rnngraph.tf1.platform.gfile import ListDirectory as ListDirectory
+from rnngraph.tf1.platform.gfile import MakeDirs as MakeDirs
+from rnngraph.tf1.platform.gfile import MkDir as MkDir
+from rnngraph.tf1.platform.gfile import Open as Open
+from rnngraph.tf1.platform.gfile import Remove as Remove
+from rnngraph.tf1.platform.gfile import Rename as Rename
+from rnngraph.tf1.platform.gfile import Stat as Stat
+from rnngraph.tf1.platform.gfile import Walk as Walk
+from rnngraph.tf1.platform.gfile import copy as copy
+from rnngraph.tf1.platform.gfile import exists as exists
+from rnngraph.tf1.platform.gfile import glob as glob
+from rnngraph.tf1.platform.gfile import isdir as isdir
+from rnngraph.tf1.platform.gfile import listdir as listdir
+from rnngraph.tf1.platform.gfile import makedirs as makedirs
+from rnngraph.tf1.platform.gfile import mkdir as mkdir
+from rnngraph.tf1.platform.gfile import remove as remove
+from rnngraph.tf1.platform.gfile import rename as rename
+from rnngraph.tf1.platform.gfile import rmtree as rmtree
+from rnngraph.tf1.platform.gfile import stat as stat
+from rnngraph.tf1.platform.gfile import walk as walk

@@ -1,0 +1,24 @@
+"""``tf.compat.as_bytes`` and kin: texts and bytes, one as the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...support.api_guard import api
+from ...support.errors import DtypeError, shown
+
+
+@api
+def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    """Return a text as bytes, and bytes as they are."""
+    if not isinstance(bytes_or_text, str | bytes | bytearray):
+        raise DtypeError(f"tf.compat.as_bytes takes a text or bytes, not {shown(bytes_or_text)}")
+    return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
+
+
+@api
+def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+    """Return bytes as a text, and a text as it is."""
+    if not isinstance(bytes_or_text, str | bytes | bytearray):
+        raise DtypeError(f"tf.compat.as_text takes a text or bytes, not {shown(bytes_or_text)}")
+    return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)

@@ -1,0 +1,127 @@
+"""What the table says of a path under ``tf``: an object of ours, a module, or what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from ...declare.functions import activations, layers, normalization
+from ...declare.functions import basic as functions
+from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
+
+FOLDER = Path(__file__).parent
+ROOT = "tf"
+"""The name of ``tf`` itself in the table."""
+
+OFFERED = (
+    functions, layers, normalization, activations, angles, hyperbolic, logarithms, normal, numbers, powers, remainders,
+)  # fmt: skip
+"""Modules whose functions rnngraph has under their own names."""
+
+_WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
+
+
+class Table(NamedTuple):
+    """The table, read.
+
+    Attributes:
+        targets: ``{path of a name: path of our object}``
+        members: ``{path of a module: its names}``
+        aliases: ``{path of a module: path of the module that it is}``
+        remedies: ``{path: what to use instead of it, and of what lies under it}``
+        shared: ``{name: remedy}``, for ``$name`` in remedies.
+    """
+
+    targets: Mapping[str, str]
+    members: Mapping[str, list[str]]
+    aliases: Mapping[str, str]
+    remedies: Mapping[str, str]
+    shared: Mapping[str, str]
+
+
+@cache
+def table() -> Table:
+    """Return the table of ``names.txt``."""
+    targets: dict[str, str] = {}
+    members: dict[str, list[str]] = {"": []}
+    aliases: dict[str, str] = {}
+    remedies: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for line in (FOLDER / "names.txt").read_text(encoding="utf-8").splitlines():
+        path, _, entry = line.partition(" ")
+        entry = entry.strip()
+        if not path or path == "#":
+            continue
+        if path.startswith("$"):
+            shared[path[1:]] = entry
+        elif entry.startswith("! "):
+            remedies[path] = entry[2:]
+        elif entry.startswith(("= ", "-> ")):
+            sign, _, module = entry.partition(" ")
+            aliases[path] = "" if module == ROOT else module
+            if sign == "=":
+                _add(members, path)
+        else:
+            targets[path] = entry
+            _add(members, path)
+    return Table(targets, members, aliases, remedies, shared)
+
+
+def _add(members: dict[str, list[str]], path: str) -> None:
+    """Note a name in its module, and the module in that in which it lies."""
+    module, _, name = path.rpartition(".")
+    if module not in members:
+        members[module] = []
+        _add(members, module)
+    members[module].append(name)
+
+
+@cache
+def wheel_modules() -> frozenset[str]:
+    """Return the paths of the modules of TensorFlow 1.15.5."""
+    found, packages = [], list[str]()
+    for line in (FOLDER / "modules.txt").read_text(encoding="utf-8").splitlines():
+        name = line.lstrip(" ")
+        packages[len(line) - len(name) :] = [name]
+        found.append(".".join(packages))
+    return frozenset(found)
+
+
+def module_path(path: str) -> str | None:
+    """Return the path of the module that ``tf.<path>`` is, which may be another; None if it is no module."""
+    for root in ("compat.v1", "_api.v1"):
+        if path == root or path.startswith(f"{root}."):
+            path = path[len(root) + 1 :]
+    entries = table()
+    if path in entries.members:
+        return path
+    return entries.aliases.get(path, path if path in wheel_modules() else None)
+
+
+def public_names(path: str) -> list[str]:
+    """Return the names that a module of the table exports."""
+    return [name for name in table().members.get(path, ()) if not name.startswith("_")]
+
+
+def remedy(path: str) -> str:
+    """Return what to use instead of ``tf.<path>``."""
+    entries = table()
+    path = path.removeprefix("compat.v1.").removeprefix("python.")
+    known, name = path, path.rpartition(".")[2]
+    while known:
+        if known in entries.remedies:
+            return _expanded(entries.remedies[known])
+        known = known.rpartition(".")[0]
+    if any(getattr(getattr(module, name, None), "__module__", "") == module.__name__ for module in OFFERED):
+        return f"use rg.{name}, from import rnngraph as rg"
+    return _expanded(entries.remedies.get(name, _WRITE_IT))
+
+
+def _expanded(text: str) -> str:
+    """Return a remedy with those that it shares with others written out."""
+    while "$" in text:
+        text = Template(text).substitute(table().shared)
+    return text

@@ -1,0 +1,58 @@
+"""The errors for names and modules of TensorFlow's that are not offered: they say what to use instead."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+from ...support.errors import NotOfferedError, RnnGraphError, Where, is_ours
+from .entries import remedy
+
+GUIDE = "docs/tf1.md#what-is-not-offered"
+_LOADS = "importlib"
+"""Stands in the names of the files that do what an import statement asks for."""
+
+
+class NotImportableError(RnnGraphError, ImportError):
+    """A script imports what is not offered; the message names what to use instead."""
+
+
+def missing(path: str) -> Exception:
+    """Return the error for ``tf.<path>``, of the kind that whoever asks for it needs.
+
+    Python asks for names with two underscores by itself. An import statement turns an ``AttributeError`` into a
+    message of its own, so it gets an ``ImportError``.
+    """
+    if path.rpartition(".")[2].startswith("__"):
+        return AttributeError(f"tf has no {path}")
+    return not_importable(path) if _asked_by_import() else not_offered(path)
+
+
+def not_offered(path: str) -> NotOfferedError:
+    """Return the error for reading ``tf.<path>``."""
+    return NotOfferedError(_message(f"tf.{path}", path))
+
+
+def not_importable(path: str, package: str = "tf") -> NotImportableError:
+    """Return the error for importing ``tf.<path>``."""
+    return NotImportableError(_message(f"{package}.{path}", path), _importing_line())
+
+
+def _message(name: str, path: str) -> str:
+    return f"{name} is not offered; {remedy(path)} ({GUIDE})"
+
+
+def _asked_by_import() -> bool:
+    """True if a ``from … import`` looks for a name in a module of ours."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_ours(frame):
+        frame = frame.f_back
+    return frame is not None and _LOADS in frame.f_code.co_filename
+
+
+def _importing_line() -> Where | None:
+    """Return the line that imports: the first one outside of this package and of Python's own machinery."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
+        frame = frame.f_back
+    return None if frame is None else Where(frame.f_code.co_filename, frame.f_lineno)

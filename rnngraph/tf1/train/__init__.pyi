@@ -1,0 +1,34 @@
+"""``tf.train``, written by tools/write_tf1_stubs.py."""
+
+from rnngraph.tf1.train.optimizers import AdadeltaOptimizer as AdadeltaOptimizer
+from rnngraph.tf1.train.optimizers import AdagradDAOptimizer as AdagradDAOptimizer
+from rnngraph.tf1.train.optimizers import AdagradOptimizer as AdagradOptimizer
+from rnngraph.tf1.train.optimizers import AdamOptimizer as AdamOptimizer
+from rnngraph.tf1.train.averages import ExponentialMovingAverage as ExponentialMovingAverage
+from rnngraph.tf1.train.optimizers import FtrlOptimizer as FtrlOptimizer
+from rnngraph.tf1.train.optimizers import GradientDescentOptimizer as GradientDescentOptimizer
+from rnngraph.tf1.train.optimizers import MomentumOptimizer as MomentumOptimizer
+from rnngraph.tf1.train.checkpoints import CheckpointReader as NewCheckpointReader
+from rnngraph.tf1.train.optimizers import Optimizer as Optimizer
+from rnngraph.tf1.train.optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
+from rnngraph.tf1.train.optimizers import ProximalGradientDescentOptimizer as ProximalGradientDescentOptimizer
+from rnngraph.tf1.train.optimizers import RMSPropOptimizer as RMSPropOptimizer
+from rnngraph.tf1.train.saver import Saver as Saver
+from rnngraph.tf1.summary.event_file import FileWriter as SummaryWriter
+from rnngraph.tf1.train.checkpoints import checkpoint_exists as checkpoint_exists
+from rnngraph.tf1.train.schedules import cosine_decay as cosine_decay
+from rnngraph.tf1.train.schedules import create_global_step as create_global_step
+from rnngraph.tf1.train.schedules import exponential_decay as exponential_decay
+from rnngraph.tf1.train.checkpoints import get_checkpoint_state as get_checkpoint_state
+from rnngraph.tf1.train.schedules import get_global_step as get_global_step
+from rnngraph.tf1.train.schedules import get_or_create_global_step as get_or_create_global_step
+from rnngraph.tf1.train.schedules import global_step as global_step
+from rnngraph.tf1.train.schedules import inverse_time_decay as inverse_time_decay
+from rnngraph.tf1.train.checkpoints import latest_checkpoint as latest_checkpoint
+from rnngraph.tf1.train.checkpoints import list_variables as list_variables
+from rnngraph.tf1.train.checkpoints import load_variable as load_variable
+from rnngraph.tf1.train.schedules import natural_exp_decay as natural_exp_decay
+from rnngraph.tf1.train.schedules import piecewise_constant as piecewise_constant
+from rnngraph.tf1.train.schedules import polynomial_decay as polynomial_decay
+from rnngraph.tf1.summary.event_file import summary_iterator as summary_iterator
+from rnngraph.tf1.train.checkpoints import update_checkpoint_state as update_checkpoint_state
