@@ -708,7 +708,7 @@ def test_adagrad_of_the_remedy_is_tensorflows() -> None:
 def test_python_itself_may_ask() -> None:
     assert not hasattr(tf, "__wrapped__")
     assert not hasattr(tf.nn, "__wrapped__")
-    assert not hasattr(tf, "data")
+    assert not hasattr(tf.data, "Dataset")
     assert "dynamic_rnn" in dir(tf.nn)
     assert "contrib" in dir(tf)
 
