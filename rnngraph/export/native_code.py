@@ -14,7 +14,7 @@ from ..codegen.machine.interface import ObjectCode
 from ..codegen.machine.target import Target, twin
 from ..codegen.schedule.plan import Plan
 from ..ir.graph import Graph
-from ..runtime.calls.call_cache import run_once
+from ..runtime.calls.entry_blocks import run_once
 from ..runtime.calls.feeds import solve_sizes
 from ..runtime.graph_source import GraphSource
 from ..runtime.native.compile_options import CompileOptions

@@ -15,12 +15,14 @@ from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
-from ..runtime.calls.call_cache import MOST_SIGNATURES, CallPool, PoolCache
-from ..runtime.calls.direct_call import Draws, Held, direct_call
+from ..runtime.calls.call_cache import MAX_SIGNATURES, DirectCache
+from ..runtime.calls.direct_call import DirectPlan, Draws, direct_call
+from ..runtime.calls.entry_blocks import EntryBlocks
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.prepared_call import SEED, spec_of
 from ..runtime.calls.results import Given, Result
+from ..runtime.calls.runner import DirectSource, Runner
 from ..runtime.class_names import BARE
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
@@ -69,10 +71,10 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
-        self._calls: PoolCache = PoolCache(parts.options.threads)
-        self._direct: Held | None = None  # what machine code runs, in place of a call in Python
+        self._calls: DirectCache = DirectCache()
+        self._direct: DirectPlan | None = None  # what machine code runs, in place of a call in Python
         # Of calls that give something else, by what that is.
-        self._caches: BoundedCache[Any, PoolCache] = BoundedCache(MOST_SIGNATURES)
+        self._caches: BoundedCache[Any, DirectCache] = BoundedCache(MAX_SIGNATURES)
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
@@ -263,7 +265,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     def _run(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any = None,
-        calls: PoolCache | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
+        calls: DirectCache | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """A call on the slow path: finds or makes what runs the calls like it, and runs that.
 
@@ -272,29 +274,29 @@ class CallableGraph(Unindexed, Generic[Given]):
         """
         if calls is None:
             calls, feeds = self._cache(form[:2]), ()
-        pool, given = calls.prepared(
+        runner, given = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
             self._types | form.compiled.input_types(),
-            lambda names: self._pool(form, names, arrays, where),
+            lambda names: self._runner(form, names, arrays, where),
         )  # fmt: skip
-        result = pool.run(given, int(arrays.get(SEED, 0)), None, pool.outs.checked(out, where))
+        result = runner.run(given, int(arrays.get(SEED, 0)), None, runner.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
         return result
 
-    def _pool(
+    def _runner(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
-    ) -> CallPool:  # fmt: skip
+    ) -> Runner:  # fmt: skip
         """Prepared calls of inputs like these. names: by what they are fed by."""
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
         )
-        return self._pool_of(form, names, arrays, entry, sized)
+        return self._runner_of(form, names, arrays, entry, sized)
 
-    def _pool_of(
+    def _runner_of(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
         sized: Sized,
-    ) -> CallPool:  # fmt: skip
+    ) -> Runner:  # fmt: skip
         """The same of calls that this entry runs."""
         spec = spec_of(
             entry, sized, names, arrays, form.structure, form.leaves, self._draw is not None,
@@ -304,8 +306,9 @@ class CallableGraph(Unindexed, Generic[Given]):
         parameters, options = self.parts.parameters, self.parts.options
         keys = {name: key for key, name in names.items() if not isinstance(key, str)}
         draws = None if self._draw is None else Draws(*self.parts.seeds.source)
-        direct = partial(direct_call, spec, keys, parameters.counter(), options, draws)
-        return CallPool(spec, entry.weights_of(parameters), self._draw, direct)
+        weights = entry.weights_of(parameters)
+        direct = DirectSource(partial(direct_call, spec, keys, parameters.counter(), options, draws), weights)
+        return Runner(spec, EntryBlocks(spec, weights), options.threads, self._draw, direct=direct)
 
     def _profiled(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,
@@ -320,28 +323,28 @@ class CallableGraph(Unindexed, Generic[Given]):
         plain(fed)
 
         def counting(entry: NativeEntry) -> Callable[[], object]:
-            calls: PoolCache = PoolCache(self.parts.options.threads)
+            calls: DirectCache = DirectCache()
             sized = entry.sized(sizes)
-            pool, given = calls.prepared(
+            runner, given = calls.prepared(
                 fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
-                lambda names: self._pool_of(form, names, arrays, entry, sized),
+                lambda names: self._runner_of(form, names, arrays, entry, sized),
             )  # fmt: skip
             if self.is_direct:  # then so are plain calls, and a twin's go their way
                 twin: Any = copy(self)
                 twin._calls, twin._direct = calls, None
                 return partial(twin, fed)
             is_plain = calls.attempt(given, {}, seed) is not None
-            return partial(calls.attempt, given, {}, seed) if is_plain else partial(pool.run, given, seed, None)
+            return partial(calls.attempt, given, {}, seed) if is_plain else partial(runner.run, given, seed, None)
 
         return profile_of(
             self.kind, form.compiled, form.outputs, sizes, arrays, counting, partial(plain, fed), spent
         )  # fmt: skip
 
-    def _cache(self, key: Any) -> PoolCache:
+    def _cache(self, key: Any) -> DirectCache:
         """Calls that give one thing, which ``key`` tells from others."""
         found = self._caches.get(key)
         if found is None:
-            found = self._caches[key] = PoolCache(self.parts.options.threads)
+            found = self._caches[key] = DirectCache()
         return found
 
     def _checked(

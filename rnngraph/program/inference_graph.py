@@ -66,7 +66,7 @@ class InferenceGraph(CallableGraph[Given]):
         calls = self._calls
         if (result := calls.attempt(feeds, named, None, out)) is not None:
             if calls.recent is not None:
-                self._direct = calls.recent[1].held
+                self._direct = calls.recent.plan
         else:
             where = user_line()
             arrays = self.gather(feeds, named, where)

@@ -15,7 +15,8 @@ from ..ir.graph import Graph
 from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX
 from ..passes.lowering.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS
-from ..runtime.calls.call_cache import PoolCache, run_once
+from ..runtime.calls.call_cache import DirectCache
+from ..runtime.calls.entry_blocks import run_once
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
 from ..runtime.calls.outputs import OutSpec, given_gradients
@@ -263,7 +264,7 @@ class TrainingGraph(CallableGraph[Given]):
         form = CallForm(compiled, outputs, (None, dict.fromkeys(compiled.wrt)), outputs)
         return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn))
 
-    def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> PoolCache | None:
+    def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> DirectCache | None:
         """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
         key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None, recompute, type(recompute)
         try:

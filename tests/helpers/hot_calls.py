@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from rnngraph.runtime.calls.call_cache import CallCache
-from rnngraph.runtime.calls.direct_call import AGAIN, OFTEN
-from rnngraph.runtime.streams.prepared_step import PreparedStep
+from rnngraph.runtime.calls.direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED
+from rnngraph.runtime.calls.runner import Runner
 
-TIMES = OFTEN + 2 * AGAIN
+TIMES = CALLS_UNTIL_DIRECT + 2 * CALLS_UNTIL_RENEWED
 
 
 def heated(call: Callable[[], object]) -> None:
@@ -45,7 +45,7 @@ def direct_only() -> Iterator[list[str]]:
     """Within this block nothing is run by Python; the list has what was."""
     ran: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for owner in (PreparedStep, CallCache):
+        for owner in (Runner, CallCache):
             whole = owner.run
 
             def run(self: Any, *arguments: Any, whole: Any = whole, **named: Any) -> Any:

@@ -39,7 +39,7 @@ trainer, compiled, pool = rg.Trainer(program), program.inference.compiled, progr
 program.training.gradients(x=feed)
 (entry,) = compiled.native_entries()
 program.inference(x=feed)
-calls = program.inference._calls.recent[1]
+calls = program.inference._calls.recent
 locks = {
     "step": trainer._stepper.lock, "pool": pool._lock, "graph": compiled._lock, "calls": calls._lock,
     "entry": entry._lock, "direct": DIRECT._lock, "parameters": program.parameters.counter().lock,

@@ -25,16 +25,16 @@ from ..parameters import Changes
 from .prepared_call import SEED, CallSpec, PreparedCall
 from .results import Result
 
-OFTEN = 16
-"""Calls of one signature, with the same parameters, after which machine code is made for further ones."""
-AGAIN = 2
-"""The same after a change of the parameters."""
-MOST_KEPT = 1 << 20
-"""Bytes of temporaries up to which such calls keep some of their own."""
-LONG = 10_000
+CALLS_UNTIL_DIRECT = 16
+"""Calls of one signature, with the same parameters, after which machine code runs further ones."""
+CALLS_UNTIL_RENEWED = 2
+"""Calls after a change of the parameters, likewise."""
+MAX_OWN_ARENA = 1 << 20
+"""Bytes of temporaries up to which a direct call keeps an arena of its own."""
+MIN_RELEASED_NS = 10_000
 """Nanoseconds of a call that lets other threads run meanwhile."""
-Held = tuple[Any, ...]
-"""A plan and what it names."""
+DirectPlan = tuple[Any, ...]
+"""The words of a plan, and the objects that they name."""
 GIVEN_SEED: Any = object()
 """What a mapping of feeds names the seed by that stands for a drawn one: as an int64, 0-dimensional."""
 
@@ -54,7 +54,7 @@ class NativeTime:
     @property
     def is_long(self) -> bool:
         """Whether other threads should run meanwhile."""
-        return self.shortest >= LONG
+        return self.shortest >= MIN_RELEASED_NS
 
 
 class Draws(NamedTuple):
@@ -67,7 +67,7 @@ class Draws(NamedTuple):
 class DirectCall:
     """A prepared call with a plan. It serves one caller at a time: another one meanwhile takes the way in Python.
 
-    held: what machine code is given.
+    plan: what machine code is given.
 
     It does not hold the weights, as calls that nobody makes any more would hold old ones.
     """
@@ -111,11 +111,11 @@ class DirectCall:
             Plan.WEIGHTS: id(None),
         }.items():  # fmt: skip
             plan[word] = value
-        self._plan = plan
+        self._words_of_plan = plan
         self._kept += [self._busy, still, self._guards, seed]
-        self.held: Held = self._plan, self._kept
+        self.plan: DirectPlan = self._words_of_plan, self._kept
 
-    def renew(self, weights: Weights) -> Held | None:
+    def renew(self, weights: Weights) -> DirectPlan | None:
         """What machine code is given to run calls with these weights, which the entry holds until others are present.
         None while a call runs.
         """
@@ -124,9 +124,9 @@ class DirectCall:
         for block in self._blocks:
             if block.version != weights.version:
                 block.set_weights(weights)
-        self._plan[Plan.WEIGHTS] = id(weights)
+        self._words_of_plan[Plan.WEIGHTS] = id(weights)
         self._guards[-1] = weights.version
-        return self.held
+        return self.plan
 
     def _words(self, words: np.ndarray) -> int:
         """Where words lie, which stay there."""
@@ -199,9 +199,9 @@ def direct_call(
     calls took.
     """
     call = PreparedCall(spec)
-    if spec.sized.arena_bytes > MOST_KEPT or not can_be_direct(call, draws is not None) or not is_ready(options):
+    if spec.sized.arena_bytes > MAX_OWN_ARENA or not can_be_direct(call, draws is not None) or not is_ready(options):
         return None
-    block, arena = call.block(), aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
+    block, arena = call.block, aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
     block.set_arena(arena)
     return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long, draws=draws)
 

@@ -1,7 +1,7 @@
-"""A prepared call: data that says where feeds and results of one signature go, and the few steps that run it.
+"""Memory of the calls of one signature, and the steps over it that a ``Runner`` takes in order.
 
-Whatever calls native code does it by one of these: ``fill`` checks the signature and copies small feeds, ``place`` says
-where large arrays lie, the ``run`` of an argument block computes, and ``give`` hands out the results.
+``fill`` checks the signature and copies small feeds, ``check`` looks at their numbers, ``place`` says where large
+arrays lie, and ``give`` hands out the results.
 """
 
 from __future__ import annotations
@@ -100,16 +100,17 @@ class PreparedCall:
     written where it lies.
     """
 
-    def __init__(self, spec: CallSpec) -> None:
+    def __init__(self, spec: CallSpec, memory: Mapping[str, ndarray] | None = None) -> None:
+        """memory: arrays of feeds and results by name, as callers see them, that exist already."""
         self.spec, self.count = spec, len(spec.names)
-        slots = spec.entry.input_slots
+        slots, memory = spec.entry.input_slots, memory or {}
         self.inputs: dict[str, ndarray] = {SEED: np.zeros((), np.int64)} if spec.seeded else {}
         feeds: list[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]] = []
         self._pointed: list[tuple[Any, str, int]] = []
         for key, name in spec.names.items():
             (shape, dtype, _), held = spec.feeds[name], None
-            if bytes_of(shape, dtype) <= spec.copied:
-                held = empty(shape, dtype, f"a copy of feed {name}")
+            if name in memory or bytes_of(shape, dtype) <= spec.copied:
+                held = memory[name] if name in memory else empty(shape, dtype, f"a copy of feed {name}")
                 self.inputs[name] = whole(held, spec.feed_axes.get(name))
             else:
                 self._pointed.append((key, name, slots[name][0] if name in slots else UNREAD))
@@ -121,8 +122,8 @@ class PreparedCall:
         takes: list[Callable[[], Any]] = []
         for leaf, name in enumerate(spec.leaves):
             shape, dtype = spec.results[name]
-            if bytes_of(shape, dtype) <= SMALL:
-                array = empty(shape, dtype, f"the result {name}")
+            if name in memory or bytes_of(shape, dtype) <= SMALL:
+                array = memory[name] if name in memory else empty(shape, dtype, f"the result {name}")
                 self.results[name] = whole(array, spec.result_axes.get(name))
                 self._memory.append(array)
                 takes.append(array.copy)
@@ -136,8 +137,13 @@ class PreparedCall:
         self.has_checks = bool(spec.ranges or spec.shares)
         self.has_large = bool(self._pointed or self._large)
 
+    @cached_property
     def block(self) -> ArgumentBlock:
-        """An argument block for this call, without weights, arena, and what its spec leaves to others."""
+        """The call's own argument block."""
+        return self.new_block()
+
+    def new_block(self) -> ArgumentBlock:
+        """Return an argument block without weights, arena, and what the spec leaves to others."""
         block = self.spec.entry.block()
         self.write(block)
         return block

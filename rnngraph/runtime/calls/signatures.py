@@ -41,6 +41,13 @@ def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
     return Feed(array.shape, array.dtype, array.strides if lies_apart else None)
 
 
+def is_like(value: Any, feed: Feed) -> bool:
+    """True if a value is copied as it is: an array of a feed's shape and dtype, or a number for a scalar."""
+    if type(value) is np.ndarray:
+        return value.shape == feed.shape and (value.dtype is feed.dtype or value.dtype == feed.dtype)
+    return not feed.shape and type(value) in NUMBERS.get(feed.dtype, ())
+
+
 def lies_in_rows(array: np.ndarray) -> bool:
     """Whether native code can read an array where it lies: aligned, the last axis side by side."""
     strides, item = array.strides, array.itemsize

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Generic, Never
+from typing import Any, Generic, Never, cast
 
 import numpy as np
 
@@ -197,9 +197,10 @@ class StreamPool(Uncalled, Generic[Given]):
         with self._lock:
             recent, prepared = self._recent, self._prepared
             if prepared is not None and prepared.of is recent and type(handles) is list and handles == recent[0]:
-                results = prepared.run(named if feeds is None else self._keys.by_name(feeds, named))
-                if results is not None:
-                    return self._packed(results)
+                known = named if feeds is None else self._keys.by_name(feeds, named)
+                result: Any = prepared.run(known) if prepared.has_memory else None
+                if result is not None:
+                    return cast("Given", result)
             handles = entries(handles, "handles")
             tables, rows = self._rows_of(handles)
             count, given = len(rows), self._by_name(feeds, named)
@@ -221,7 +222,7 @@ class StreamPool(Uncalled, Generic[Given]):
                     self._hold(handle, holds, table)
                 tables, rows = self._rows_of(handles)
             elif recent is not None and rows is recent[2]:  # the same once more
-                self._prepared = PreparedRows(recent, first, rows, self._leaves)
+                self._prepared = PreparedRows(recent, first, rows, self._graph.structure, self._leaves)
             return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
 
     def _packed(self, arrays: Iterable[np.ndarray]) -> Given:

@@ -5,9 +5,11 @@ It costs what its rows cost, whichever these are and however many the tables hav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_void_p
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +18,11 @@ from ...codegen.machine.engine import Code, Native, object_code
 from ...codegen.machine.target import host
 from ...ir.types import evaluate
 from ...support.allocation import empty
-from ..calls.prepared_call import whole
+from ..calls.prepared_call import CallSpec, whole
+from ..calls.signatures import Feed
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes
-from ..native.argument_block import WORKER, WORKERS
+from ..native.argument_block import WORKER, WORKERS, Weights
 from ..native.entry import TEMPORARIES, NativeEntry, Sized
 from ..native.preconditions import check_preconditions
 from ..native.worker_pool import FEWEST_CYCLES
@@ -70,7 +73,7 @@ class RowSteps:
             for name in graph.outputs
             if name not in self.states
         }
-        self._checks = [
+        self.checks = [
             check for check in graph.rows.compiled.range_preconditions(graph.outputs) if check.label in self.inputs
         ]
         self._weights = entry.weights_of(parameters)
@@ -79,6 +82,7 @@ class RowSteps:
         self._run, _ = _run_rows()
         self._plan = np.zeros(words.JOBS, np.int64)
         self._plan_address = c_void_p(address(self._plan))
+        self.run_prepared: Callable[[], None] = self._run_alone
         self._planned = 0, 0  # what the plan says: rows, and how many a worker takes at a time
         self._tables: dict[str, np.ndarray] = {}
         self.rows = np.zeros(0, np.int64)
@@ -86,6 +90,17 @@ class RowSteps:
         self.fed: dict[str, np.ndarray] = {}
         self.given: dict[str, np.ndarray] = {}
         self.make_room(1)
+
+    def call_spec(self, count: int, structure: Any, leaves: Sequence[str]) -> CallSpec:
+        """Return the spec of calls that are fed arrays of ``count`` rows. structure, leaves: of what they give."""
+        names = {name: name for name in self.inputs}
+        feeds = {name: Feed(port.rows(count), port.dtype, None) for name, port in self.inputs.items()}
+        shapes = tuple(
+            self.outputs[item.name].rows(count) if item.name in self.outputs else shape
+            for item, shape in zip(self._entry.outputs, self._sized.shapes, strict=True)
+        )
+        sized = replace(self._sized, sizes=self.graph.rows.sizes(self.others, count), shapes=shapes)
+        return CallSpec(self._entry, sized, names, feeds, {}, structure, leaves, ranges=self.checks)
 
     @property
     def arrays(self) -> list[RowPort]:
@@ -132,16 +147,22 @@ class RowSteps:
         """Checks numbers that are fed for a call of so many rows, which come first. Raises ``ShapeError``."""
         if self.has_checks:
             arrays = {name: port.rows_back(fed[name][:count]) for name, port in self.inputs.items()}
-            check_preconditions(self._checks, arrays, self.graph.rows.sizes(self.others, count), None)
+            check_preconditions(self.checks, arrays, self.graph.rows.sizes(self.others, count), None)
 
     @property
     def has_checks(self) -> bool:
         """Whether numbers that are fed must be within a range."""
-        return bool(self._checks)
+        return bool(self.checks)
 
     def run(self, count: int) -> None:
         """Steps the first ``count`` of ``rows``, which must be different ones, by what ``fed`` holds for them."""
-        weights = self._weights()  # held until the call ends: a change makes new ones
+        weights = self.prepare(count)
+        self.run_prepared()
+        del weights  # held until here: a change makes new ones
+
+    def prepare(self, count: int) -> Weights:
+        """Plan a step of the first ``count`` of ``rows``. Return the weights, which must live until it ran."""
+        weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
         if parts > len(self._jobs):
             self._add_jobs(parts)
@@ -152,9 +173,14 @@ class RowSteps:
         if (count, chunk) != self._planned:
             plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
-            self._run(self._plan_address, WORKER, WORKERS)
+            self.run_prepared = self._run_alone
         else:  # who runs it alone after all takes all chunks, by the first job
-            AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))(address(plan), 0, 1)
+            entry = AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))
+            self.run_prepared = partial(entry, address(plan), 0, 1)
+        return weights
+
+    def _run_alone(self) -> None:
+        self._run(self._plan_address, WORKER, WORKERS)
 
     def _add_jobs(self, parts: int) -> None:
         """Adds jobs until there is one for each of ``parts`` workers."""

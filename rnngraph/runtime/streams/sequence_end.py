@@ -8,7 +8,7 @@ import numpy as np
 
 from ...ir.types import evaluate
 from ...support.errors import GraphError, NameLookupError, Where
-from ..calls.call_cache import run_once
+from ..calls.entry_blocks import run_once
 from ..calls.feeds import solve_sizes
 from ..parameters import Parameters
 from .step_graph import StepGraph

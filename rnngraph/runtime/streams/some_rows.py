@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from ..calls.prepared_call import CallSpec
 from ..calls.results import giver
+from ..calls.signatures import is_like
 from ..parameters import Parameters
 from .row_graph import RowPort
 from .row_steps import RowSteps
@@ -47,7 +48,7 @@ class SomeRows:
         steps, count = self._steps, len(rows)
         for name, feed in self._spec.feeds.items():
             value = given.get(name)
-            if type(value) is not ndarray or value.shape != feed.shape or value.dtype != feed.dtype:
+            if type(value) is not ndarray or not is_like(value, feed):
                 return False
         steps.make_room(count)
         for name, port in steps.inputs.items():

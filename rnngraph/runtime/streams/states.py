@@ -11,7 +11,7 @@ import numpy as np
 from ...declare.nest import flatten, matched
 from ...ir.types import evaluate
 from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
-from ..calls.call_cache import run_once
+from ..calls.entry_blocks import run_once
 from ..calls.feeds import convert, solve_sizes
 from ..calls.results import result_of
 from ..parameters import Parameters

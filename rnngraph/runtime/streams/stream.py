@@ -21,7 +21,7 @@ from ...support.errors import (
     shown,
     user_line,
 )
-from ..calls.direct_call import Held
+from ..calls.direct_call import DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
@@ -75,8 +75,8 @@ class Stream(Uncalled, Generic[Given]):
         self._keys = KnownKeys(names, self._types)
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
-        self._direct_step: Held | None = None  # what machine code runs, in place of these methods
-        self._direct_chunk: Held | None = None
+        self._direct_step: DirectPlan | None = None  # what machine code runs, in place of these methods
+        self._direct_chunk: DirectPlan | None = None
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -94,17 +94,20 @@ class Stream(Uncalled, Generic[Given]):
             no_more("step", excess)
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
-        if (held := self._direct_step) is not None and rows is None and (feeds is None or not named):
+        if (plan := self._direct_step) is not None and rows is None and (feeds is None or not named):
             # It was got as a method before it was taken over.
-            result = DIRECT.attempt(held, named if feeds is None else feeds, out)
+            result = DIRECT.attempt(plan, named if feeds is None else feeds, out)
             if result is not None:
                 return result
         prepared = self._prepared_step
         if prepared is not None:
-            kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
+            given = named if feeds is None else self._keys.by_name(feeds, named)
+            if rows is None:
+                result = prepared.run(given, None, out)
+            else:
+                result = prepared.run_rows(given, row_mask(rows, self._batch, None), out)
             if result is not None:
-                self._direct_step = prepared.held
+                self._direct_step = prepared.plan
                 return result
         return self._slow_path(feeds, named, out, one_step=True, rows=rows)
 
@@ -121,17 +124,20 @@ class Stream(Uncalled, Generic[Given]):
             no_more("process", excess)
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
-        if (held := self._direct_chunk) is not None and rows is None and (feeds is None or not named):
+        if (plan := self._direct_chunk) is not None and rows is None and (feeds is None or not named):
             # It was got as a method before it was taken over.
-            result = DIRECT.attempt(held, named if feeds is None else feeds, out)
+            result = DIRECT.attempt(plan, named if feeds is None else feeds, out)
             if result is not None:
                 return result
         prepared = self._prepared_chunk
         if prepared is not None:
-            kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = prepared.run(named if feeds is None else self._keys.by_name(feeds, named), kept, out)
+            given = named if feeds is None else self._keys.by_name(feeds, named)
+            if rows is None:
+                result = prepared.run(given, None, out)
+            else:
+                result = prepared.run_rows(given, row_mask(rows, self._batch, None), out)
             if result is not None:
-                self._direct_chunk = prepared.held
+                self._direct_chunk = prepared.plan
                 return result
         return self._slow_path(feeds, named, out, one_step=False, rows=rows)
 
@@ -169,15 +175,16 @@ class Stream(Uncalled, Generic[Given]):
             )  # fmt: skip
         else:
             prepared.know(keys)
-        result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
+        found = prepared.outs.checked(out, where)
+        result = prepared.run(arrays, arrays=found) if kept is None else prepared.run_rows(arrays, kept, None, found)
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
         if anew:  # the others read what was held before
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
-            self._prepared_step, self._direct_step = prepared, prepared.held
+            self._prepared_step, self._direct_step = prepared, prepared.plan
         else:
-            self._prepared_chunk, self._direct_chunk = prepared, prepared.held
+            self._prepared_chunk, self._direct_chunk = prepared, prepared.plan
         return result
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:

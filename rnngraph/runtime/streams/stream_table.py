@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Never
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from ...support.allocation import zeros
 from ...support.attribute_hints import OF_HANDLES, Telling
 from ...support.errors import GraphError, ShapeError, user_line
+from ..calls.prepared_call import CallSpec, PreparedCall
+from ..calls.runner import Runner
+from ..native.argument_block import Weights
 from .row_graph import RowPort
 from .row_steps import RowSteps
 
@@ -118,39 +121,55 @@ class StreamHandle(Telling):
         )
 
 
-class PreparedRows:
-    """Steps the same rows of a table, again and again, by arrays that fit as they are.
+class RowBlocks:
+    """Block of a step of the same rows of a table, again and again: what they are fed and give lies in its memory.
+
+    numbers: none, as tables lie in one place. version: of the weights, which machine code for streams does not ask for.
+    """
+
+    version: int | None = None
+
+    def __init__(self, table: StreamTable, rows: np.ndarray) -> None:
+        """rows: int64, an array that stays as it is."""
+        self._steps, self._rows, self._count = table.steps, rows, len(rows)
+        self.numbers = np.zeros(0, np.int64)
+        self.run: Callable[[], None] = self._steps.run_prepared
+
+    def call(self, spec: CallSpec) -> PreparedCall:
+        steps, count = self._steps, self._count
+        memory = {name: port.rows_back(steps.fed[name][:count]) for name, port in steps.inputs.items()}
+        memory |= {name: steps.outputs[name].rows_back(steps.given[name][:count]) for name in spec.leaves}
+        return PreparedCall(spec, memory)
+
+    def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[RowBlocks, Weights]:
+        steps = self._steps
+        steps.name_rows(self._rows)
+        weights = steps.prepare(self._count)
+        self.run = steps.run_prepared
+        return self, weights
+
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Weights) -> None:
+        """Do nothing: the step wrote the states of its rows where they lie."""
+
+
+class PreparedRows(Runner):
+    """Steps of the same rows of a table by arrays that fit as they are.
 
     of: how the call named its rows; another one has other rows.
     """
 
-    def __init__(self, of: Any, table: StreamTable, rows: np.ndarray, outputs: Sequence[str]) -> None:
-        """rows: int64, an array that stays as it is."""
-        steps, count = table.steps, len(rows)
-        steps.make_room(count)
-        self.of, self._steps, self._rows, self._memory = of, steps, rows, steps.rows
-        self._inputs = [
-            (name, port.dtype, port.rows(count), port.rows_back(steps.fed[name][:count]))
-            for name, port in steps.inputs.items()
-        ]
-        self._given = [steps.outputs[name].rows_back(steps.given[name][:count]) for name in outputs]
+    def __init__(self, of: Any, table: StreamTable, rows: np.ndarray, structure: Any, leaves: Sequence[str]) -> None:
+        """rows: int64, an array that stays as it is. structure, leaves: of what a step gives."""
+        table.steps.make_room(len(rows))
+        self.of, self._steps, self._memory = of, table.steps, table.steps.rows
+        options = table.steps.graph.compiled.options
+        spec = table.steps.call_spec(len(rows), structure, leaves)
+        super().__init__(spec, RowBlocks(table, rows), options.threads)
 
-    def run(self, named: Mapping[str, Any] | None) -> list[np.ndarray] | None:
-        """What the step gives; None where something is to be converted, checked or held, and nothing was done. named:
-        None where names are not known.
-        """
-        steps = self._steps
-        if named is None or len(named) != len(self._inputs) or steps.rows is not self._memory or steps.has_checks:
-            return None
-        for name, dtype, shape, _ in self._inputs:
-            value = named.get(name)
-            if type(value) is not np.ndarray or value.shape != shape or value.dtype != dtype:
-                return None
-        for name, _, _, place in self._inputs:
-            place[...] = named[name]
-        steps.name_rows(self._rows)
-        steps.run(len(self._rows))
-        return [array.copy() for array in self._given]
+    @property
+    def has_memory(self) -> bool:
+        """False once the table's memory of feeds and results was replaced by more."""
+        return self._steps.rows is self._memory
 
 
 def step_tables(

@@ -12,9 +12,9 @@ from ...ir.types import TensorType
 from ...passes.shards.kinds import Kind, Rows, Summed
 from ...passes.shards.shard import FIRST, Sharded
 from ...passes.train_step import SUM
-from ...runtime.calls.prepared_call import PreparedCall
+from ...runtime.calls.call_cache import CallCache
+from ...runtime.calls.runner import Runner
 from ...runtime.native.compiled_graph import CompiledGraph
-from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, Where
 from ..steps.fetches import FETCH
 from ..steps.step_runner import NativeStep, StepVariant
@@ -24,7 +24,6 @@ from .ranks import Ranks
 from .shard_tree import ShardTree
 
 LOSS = "loss"
-MOST_PREPARED = 64
 
 
 class Shard(NamedTuple):
@@ -51,20 +50,22 @@ class ShardCalls:
 
     def __init__(self, state: TrainState, native: NativeStep, own: frozenset[str]) -> None:
         self._training, self._native, self._own = state.program.training, native, own
-        self._calls: BoundedCache[Any, PreparedCall] = BoundedCache(MOST_PREPARED)
+        self._calls: CallCache[Runner] = CallCache()
 
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
         compiled, outputs = self._native.compiled, self._native.outputs
         given = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
-        key = tuple((name, array.shape) for name, array in given.items())
-        found = None if (call := self._calls.get(key)) is None else self._native.run(call, given, None, None)
+        found: dict[str, np.ndarray] | None = self._calls.run(given, {})
         if found is not None:
             return found
         sizes = self._training.sizes(given, outputs, where, compiled, self._own)  # raises what is wrong with the feeds
-        entry = compiled.entry(outputs, sizes)
-        call = self._native.prepared(entry, entry.sized(sizes), {name: name for name in given}, given)
-        self._calls[key] = call
-        found = self._native.run(call, given, None, None)
+        entry, types = compiled.entry(outputs, sizes), compiled.input_types()
+
+        def made(names: Mapping[Any, str]) -> Runner:
+            return self._native.prepared(entry, entry.sized(sizes), names, given)
+
+        runner, fed = self._calls.prepared(given, {}, given, str, types, made)
+        found = runner.run(fed)
         assert found is not None, "it was prepared for these inputs"
         return found
 
@@ -94,7 +95,7 @@ class ShardVariant:
         gradients = [name for name in types if name.startswith(SUM)]
         self.packing = Packing({name: _place(types[name]) for name in (*self.summed, *gradients)})
         self.leaf, self.given = self.packing.make(), self.packing.make()
-        memory: Any = ShardMemory(state, self.leaf)
+        memory = ShardMemory(state, self.leaf)
         self._calls = ShardCalls(state, NativeStep(memory, compiled, outputs), variant.own)
 
     def compute(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ The bits of a step depend on the batch and on the number of shards, and not on h
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from ..steps.batch_rows import BatchRows, rows_of
 from ..steps.fetches import Fetch
 from ..steps.step_runner import NativeStep
 from ..steps.step_variants import adding_of, shard_of
-from ..steps.stepper import MOST_VARIANTS, Stepper
+from ..steps.stepper import MAX_VARIANTS, Stepper
 from ..steps.train_state import TrainState
 from ..steps.updates import OnCommit
 from .ranks import Ranks
@@ -49,7 +48,7 @@ class ShardedStepper(Stepper):
         super().__init__(state)
         self.ranks, self.tree = ranks, ShardTree(shards, ranks)
         self._rows = BatchRows.of(state.program, where)
-        self._sharded: BoundedCache[Any, ShardVariant] = BoundedCache(MOST_VARIANTS)
+        self._sharded: BoundedCache[Any, ShardVariant] = BoundedCache(MAX_VARIANTS)
         self._adding: NativeStep | None = None
         self._found: Mapping[str, np.ndarray] = {}
         self._steps = 0
@@ -214,8 +213,7 @@ class ShardedStepper(Stepper):
     def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
         """An update by these sums over shards, or one more step whose gradients wait for one."""
         state = self.state
-        if state.skip_non_finite and not math.isfinite(loss):
-            state.skipped += 1
+        if not state.accepts(loss):
             return
         if state.accumulate == 1:
             state.sums, state.pending = sums, 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ...runtime.calls.prepared_call import PreparedCall
+from ...runtime.calls.runner import Runner
 from .step_runner import StepVariant
 from .updates import OnCommit, Updates
 
@@ -14,20 +14,25 @@ from .updates import OnCommit, Updates
 class PreparedTrainStep:
     """Steps of one variant, with feeds of one signature. The trainer lets one run at a time."""
 
-    def __init__(self, updates: Updates, variant: StepVariant, call: PreparedCall) -> None:
-        """call: is fed the states, too, if the variant carries them on."""
-        self._updates, self._variant, self._call = updates, variant, call
+    def __init__(self, updates: Updates, variant: StepVariant, runner: Runner) -> None:
+        """runner: is fed the states, too, if the variant carries them on."""
+        self._updates, self._variant, self._runner = updates, variant, runner
+
+    @property
+    def is_current(self) -> bool:
+        """False once the number of threads has changed."""
+        return self._runner.is_current
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
-        """The loss of a step, and what it fetches beside it if it does; None, and nothing done, where feeds or states
-        are as only the slow path takes them.
+        """Return the loss of a step, with what it fetches if it does.
+
+        None, with nothing done, if only the slow path takes its feeds or states.
         """
         variant, updates = self._variant, self._updates
         if variant.given:
             carried = updates.state.carried or {}
             given = {**given, **{name: carried[name] for name in variant.given if name in carried}}
-        draw, commit = partial(updates.state.seed_of_step, seed), partial(updates.commit, variant, seed, on_commit)
-        found = variant.native.run(self._call, given, draw, commit)
+        found = self._runner.run(given, seed, commit=partial(updates.commit, variant, seed, on_commit))
         if found is None or variant.fetch is None:
             return None if found is None else float(found["loss"])
         return float(found["loss"]), variant.fetch.pack(found)

@@ -43,8 +43,9 @@ def profile_step(
         def calls(entry: NativeEntry) -> Callable[[], object]:
             fed = {name: array for name, array in arrays.items() if name != SEED}
             names = {name: name for name in fed}
-            call = step.prepared(entry, entry.sized(sized.sizes), names, arrays, SEED in arrays, shares)
-            return partial(step.run, call, fed, lambda: int(arrays.get(SEED, 0)), None)
+            draw = partial(int, arrays.get(SEED, 0))
+            sizes = entry.sized(sized.sizes)
+            return partial(step.prepared(entry, sizes, names, arrays, SEED in arrays, shares, draw).run, fed)
 
         slots = dict(state.slots)  # while these are held, steps write to copies
         try:

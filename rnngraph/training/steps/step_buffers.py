@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from operator import is_
+from typing import Any, Protocol
 from weakref import ref
 
 import numpy as np
 
 from ...passes.train_step import NEW, SUM
+from ...program.program import Program
 from ...runtime.calls.prepared_call import PreparedCall
 from ...runtime.native.aligned_memory import aligned_bytes
 from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.entry import TEMPORARIES, NativeEntry
 from ...support.bounded_cache import BoundedCache
-from .train_state import TrainState
 
-MOST_BLOCKS = 8
+MAX_BLOCKS = 8
+
+
+class StepTarget(Protocol):
+    """Owner of what native steps replace.
+
+    program: whose parameters steps read. interrupt: context that defers a Ctrl-C.
+    """
+
+    @property
+    def program(self) -> Program: ...
+
+    @property
+    def interrupt(self) -> AbstractContextManager[Any]: ...
+
+    def target(self, name: str) -> np.ndarray:
+        """Return the array that an output is written to, by the output's name."""
 
 
 class StepMemory:
@@ -26,10 +44,14 @@ class StepMemory:
         self._entry, self._panels, self._arena = entry, entry.panels(), aligned_bytes(1)
         self._replacing = [name for name in entry.output_slots if name.startswith((NEW, SUM))]
         self._blocks: BoundedCache[tuple[int, ...], tuple[ArgumentBlock, list[ref[np.ndarray]]]]
-        self._blocks = BoundedCache(MOST_BLOCKS)
+        self._blocks = BoundedCache(MAX_BLOCKS)
 
     def block(
-        self, call: PreparedCall, state: TrainState, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
+        self,
+        call: PreparedCall,
+        target: StepTarget,
+        parameters: Mapping[str, np.ndarray],
+        own: Mapping[str, np.ndarray],
     ) -> ArgumentBlock:
         """The argument block of a call for these parameters, the inputs of the trainer's own, and what replaces them.
 
@@ -38,8 +60,8 @@ class StepMemory:
         if self._arena.size < call.spec.sized.arena_bytes:
             self._blocks.clear()  # first: they hold the address of the arena that goes
             self._arena = aligned_bytes(call.spec.sized.arena_bytes, TEMPORARIES)
-        targets = [state.target(name) for name in self._replacing]
-        arrays = [*[parameters[name] for name in self._entry.parameter_slots], *own.values(), *targets]
+        targets = [*map(target.target, self._replacing)]
+        arrays = [*map(parameters.__getitem__, self._entry.parameter_slots), *own.values(), *targets]
         key = tuple(map(id, arrays))
         block, held = self._blocks.get(key, (None, ()))
         # One that is gone may have left its id to another.

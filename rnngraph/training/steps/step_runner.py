@@ -1,4 +1,4 @@
-"""Native steps: the graph of one variant of a step, its entries by the sizes that they meet, and their calls."""
+"""Native steps: the graph of one variant of a step, its entries by the sizes that they meet, and their runners."""
 
 from __future__ import annotations
 
@@ -13,100 +13,91 @@ from ...ir.types import evaluate
 from ...passes.lowering.lowered import GIVEN, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.calls.entry_cache import EntryCache
-from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
+from ...runtime.calls.prepared_call import CallSpec, PreparedCall, spec_of
+from ...runtime.calls.runner import Commit, Runner
+from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, ShapeError, Where
 from .batch_rows import require_rows
 from .fetches import FETCH, Fetch
-from .step_buffers import StepMemory
+from .step_buffers import StepMemory, StepTarget
 from .train_state import TrainState
 
-Commit = Callable[[Mapping[str, np.ndarray]], None]
-"""Brings the results of a step into effect."""
-NOT_RUN = -1.0
-"""In place of a norm before a call: none is negative."""
-MOST_MEMORIES = 8
+MAX_MEMORIES = 8
 """Entries for which a trainer keeps memory: packed weights and temporaries of each."""
 
 
 class NativeStep:
-    """Runs calls of one graph in memory of the trainer's own. Each packs the weights again.
+    """One graph of a trainer, and the source of argument blocks of its calls: they write in place of what they replace.
 
-    own: gives what a call reads beside parameters and what it is fed.
+    Each call packs the weights again. own: returns what a call reads beside parameters and feeds.
     """
 
     def __init__(
-        self, state: TrainState, compiled: CompiledGraph, outputs: tuple[str, ...],
+        self,
+        target: StepTarget,
+        compiled: CompiledGraph,
+        outputs: tuple[str, ...],
         own: Callable[[], Mapping[str, np.ndarray]] = dict,
-    ) -> None:  # fmt: skip
-        self.compiled, self.outputs, self._state, self._own = compiled, outputs, state, own
-        self._memory: BoundedCache[NativeEntry, StepMemory] = BoundedCache(MOST_MEMORIES)
+    ) -> None:
+        self.compiled, self.outputs, self._target, self._own = compiled, outputs, target, own
+        self._memory: BoundedCache[NativeEntry, StepMemory] = BoundedCache(MAX_MEMORIES)
 
     def prepared(
-        self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
-        seeded: bool = False, shares: Sequence[str] = (),
-    ) -> PreparedCall:  # fmt: skip
-        """Calls with inputs like these, which give all results but for those that replace something. names: of what is
-        fed, by what it is fed by. seeded, shares: as for ``CallSpec``.
+        self,
+        entry: NativeEntry,
+        sized: Sized,
+        names: Mapping[Any, str],
+        arrays: Mapping[str, np.ndarray],
+        seeded: bool = False,
+        shares: Sequence[str] = (),
+        draw: Callable[[], int] | None = None,
+    ) -> Runner:
+        """Return a runner of calls with inputs like these, which give all results but those that replace something.
+
+        Args:
+            names: of what is fed, by what it is fed by.
+            seeded, shares: as for ``CallSpec``.
+            draw: gives the seed of a call that is given none, whether it has masks or not.
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
-        return PreparedCall(
-            spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, seeded, ranges, shares=shares)
-        )
+        spec = spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, seeded, ranges, shares=shares)
+        threads, target = self.compiled.options.threads, self._target
+        return Runner(spec, self, threads, draw, interrupt=target.interrupt, sentinel=NORM)
 
     def once(
         self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None
     ) -> dict[str, np.ndarray]:
-        """``run`` with inputs that were checked, of a call that is not prepared for others."""
+        """Return the results of a single call, whose inputs were checked."""
         entry = self.compiled.entry(self.outputs, sizes)
-        call = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
-        found = self.run(call, arrays, None, commit)
+        runner = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
+        found: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
         assert found is not None, "it was prepared for these inputs"
         return found
 
     def memory(self, entry: NativeEntry) -> StepMemory:
-        """The memory of an entry's calls."""
+        """Return the memory of an entry's calls."""
         found = self._memory.get(entry)
         if found is None:
             found = self._memory[entry] = StepMemory(entry)
         return found
 
-    def run(
-        self, call: PreparedCall, given: Mapping[Any, Any], draw: Callable[[], int] | None, commit: Commit | None
-    ) -> dict[str, np.ndarray] | None:
-        """What a call gives; None, and nothing done, where it takes the slow path.
+    def call(self, spec: CallSpec) -> PreparedCall:
+        return PreparedCall(spec)
 
-        draw: gives the seed of masks, and draws it whether there are masks or not. commit: brings results into effect
-        in the same moment, as slots were written over.
-        """
-        if len(given) != call.count or not call.fill(given) or (call.has_checks and not call.check(given)):
-            return None
-        state, entry = self._state, call.spec.entry
-        memory = self.memory(entry)
-        _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
-        block = memory.block(call, state, parameters, self._own())
-        seed = 0 if draw is None else draw()
-        if call.spec.seeded:
-            call.inputs[SEED][...] = seed
-        if call.has_large:
-            call.place(block.numbers, given, None)
-        norm = call.results.get(NORM)
-        if norm is not None:
-            norm[...] = NOT_RUN
-        found: dict[str, np.ndarray] = {}
-        with state.interrupt:
-            try:
-                entry.pack(block)
-                block.run()
-            finally:
-                if norm is None or float(norm) != NOT_RUN:
-                    found = call.give()
-                    if commit is not None:
-                        commit(found)
-        return found
+    def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, object]:
+        entry = call.spec.entry
+        _, parameters = self._target.program.parameters.snapshot()  # of one moment
+        memory = self._memory.get(entry) or self.memory(entry)
+        block = memory.block(call, self._target, parameters, self._own())
+        entry.pack(block)
+        return block, parameters
+
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: object) -> None:
+        """Do nothing: what a call replaces takes effect when its results are committed."""
 
 
 class StepVariant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from .step_variants import variant_of
 from .train_state import TrainState
 from .updates import OnCommit, Updates
 
-MOST_PREPARED = 512
+MAX_PREPARED = 512
 """Signatures for which a trainer keeps prepared steps: a fit over sequences meets many, and of each step only small
 feeds and states are copied.
 """
 
-MOST_VARIANTS = 64
+MAX_VARIANTS = 64
 """Variants of a step for which a trainer keeps graphs and prepared steps; each other ``fetch=`` is one more."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
@@ -37,11 +38,11 @@ class Stepper:
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, fork_lock(Order.RUN)
-        self._prepared: BoundedCache[Kind, CallCache[PreparedTrainStep]] = BoundedCache(MOST_VARIANTS)
+        self._prepared: BoundedCache[Kind, CallCache[PreparedTrainStep]] = BoundedCache(MAX_VARIANTS)
         self._updates = Updates(state)
         self.fetches = Fetches(state.program)
         self._variants: BoundedCache[tuple[str, tuple[float, ...], Fetch | None], StepVariant]
-        self._variants = BoundedCache(MOST_VARIANTS)
+        self._variants = BoundedCache(MAX_VARIANTS)
         self._forward: NativeStep | None = None
 
     def attempt(
@@ -76,8 +77,9 @@ class Stepper:
                 shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
                 read = {**names, **{name: name for name in variant.given}}
                 fed = {**(states or {}), **arrays}
-                call = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares)
-                return PreparedTrainStep(self._updates, variant, call)
+                draw = partial(state.seed_of_step, None)
+                runner = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares, draw)
+                return PreparedTrainStep(self._updates, variant, runner)
 
             step, given = self._calls((carry, states is not None, label_weights, fetch)).prepared(
                 feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
@@ -140,5 +142,5 @@ class Stepper:
         """Return the steps of a kind that ran before."""
         found = self._prepared.get(kind)
         if found is None:
-            found = self._prepared[kind] = CallCache(self.state.program.options.threads, MOST_PREPARED)
+            found = self._prepared[kind] = CallCache(MAX_PREPARED)
         return found

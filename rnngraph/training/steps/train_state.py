@@ -134,11 +134,13 @@ class TrainState:
     # What a step changes -------------------------------------------------------------------------
 
     def count(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
-        """Counts a step. Whether what it computed may be taken over: the loss and all gradients are finite, where steps
-        that are not are left out.
-        """
+        """Count a step. True if what it computed may take effect, by its loss and the norm of all gradients."""
         self.gradient_norm = float(found[NORM])
-        counts = not self.skip_non_finite or (math.isfinite(loss) and math.isfinite(self.gradient_norm))
+        return self.accepts(loss, self.gradient_norm)
+
+    def accepts(self, *numbers: float) -> bool:
+        """True if a step with these numbers takes effect. Steps that are not finite are skipped, where asked for."""
+        counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts
 

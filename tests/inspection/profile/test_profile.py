@@ -19,9 +19,10 @@ import rnngraph as rg
 from rnngraph.codegen.schedule.ticks import REST, WAIT
 from rnngraph.inspection.profile import measure
 from rnngraph.inspection.profile.profile import Profile
-from rnngraph.runtime.calls.call_cache import CallPool, run_once
-from rnngraph.runtime.calls.direct_call import OFTEN
+from rnngraph.runtime.calls.direct_call import CALLS_UNTIL_DIRECT
+from rnngraph.runtime.calls.entry_blocks import run_once
 from rnngraph.runtime.calls.results import Result
+from rnngraph.runtime.calls.runner import Runner
 from rnngraph.runtime.direct.direct_code import DIRECT
 from rnngraph.runtime.native import adaptive_threads
 from rnngraph.runtime.native import entry as native
@@ -221,21 +222,21 @@ def test_calls_that_take_next_to_nothing(shape: tuple[int, ...]) -> None:
 def test_calls_that_count_go_the_way_of_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """By machine code, after a few in Python: else what Python takes would be that of other calls than one makes."""
     in_python = 0
-    original = CallPool.run
+    original = Runner.run
 
-    def counted(pool: CallPool, *arguments: object) -> object:
+    def counted(runner: Runner, *arguments: object) -> object:
         nonlocal in_python
         in_python += 1
-        return original(pool, *arguments)
+        return original(runner, *arguments)
 
-    monkeypatch.setattr(CallPool, "run", counted)
+    monkeypatch.setattr(Runner, "run", counted)
     x = rg.placeholder("x", (None, 7))
     program = rg.compile(rg.dense(x, 3))
     feeds = {"x": array(3, 7)}
     assert program.inference.profile(feeds, SECONDS).calls > 0
     if not DIRECT.ready(None, Result):
         pytest.skip("calls of this interpreter or processor are made in Python")
-    assert in_python <= 2 * (OFTEN + 4)
+    assert in_python <= 2 * (CALLS_UNTIL_DIRECT + 4)
 
 
 def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:

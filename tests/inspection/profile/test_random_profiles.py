@@ -17,7 +17,7 @@ from wired_cells import declare_cell
 import rnngraph as rg
 from rnngraph.codegen.schedule.ticks import REST, WAIT
 from rnngraph.inspection.profile.profile import Profile
-from rnngraph.runtime.calls.call_cache import run_once
+from rnngraph.runtime.calls.entry_blocks import run_once
 
 SECONDS = 1e-6
 MANY = 300

@@ -18,8 +18,8 @@ from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.calls import call_cache
-from rnngraph.runtime.calls.call_cache import MOST_SIGNATURES
+from rnngraph.runtime.calls import entry_blocks
+from rnngraph.runtime.calls.call_cache import MAX_SIGNATURES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -183,13 +183,13 @@ def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> Non
 @pytest.mark.parametrize("form", ["float64", "a list", "every other step"])
 def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, whole, made = listener(), data(2, LONG, WIDTH), []
-    original = call_cache.PreparedCall
+    original = entry_blocks.PreparedCall
 
     def counted(spec: Any) -> Any:
         made.append(spec)
         return original(spec)
 
-    monkeypatch.setattr(call_cache, "PreparedCall", counted)
+    monkeypatch.setattr(entry_blocks, "PreparedCall", counted)
     for _ in range(3):
         program.inference(x=FORMS[form](whole), who=[1, 2])
         program.training(x=FORMS[form](whole), who=[1, 2], keep=1, first_row=3)
@@ -235,12 +235,12 @@ def test_other_shapes_take_their_own_way() -> None:
 def test_only_so_many_kinds_are_kept() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x)[0][:, -1])
-    whole = data(1, MOST_SIGNATURES + 9, WIDTH)
+    whole = data(1, MAX_SIGNATURES + 9, WIDTH)
     for _ in range(2):
-        for steps in range(1, MOST_SIGNATURES + 9):
+        for steps in range(1, MAX_SIGNATURES + 9):
             given = whole[:, :steps]
             assert_array_equal(program.inference(x=given), general(program.inference, {"x": given}))
-    assert len(program.inference._calls._calls) <= MOST_SIGNATURES
+    assert len(program.inference._calls._calls) <= MAX_SIGNATURES
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -293,7 +293,7 @@ def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         program.threads = threads
         for _ in range(3):
             same(program.inference(**given), expected)
-    assert {parts for parts, _ in program.inference._calls._calls.values()} == {2}
+    assert {runner._parts for runner in program.inference._calls._calls.values()} == {2}
 
 
 def test_several_threads_call_at_once() -> None:

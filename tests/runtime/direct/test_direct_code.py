@@ -20,8 +20,8 @@ for _ in range(40):
     program.inference(x=fed)
 assert type(stream.step).__name__ == "builtin_function_or_method", stream.step
 assert stream._direct_step is not None and program.inference._direct is not None
-from rnngraph.runtime.streams.prepared_step import PreparedStep
-PreparedStep.run = None
+from rnngraph.runtime.calls.runner import Runner
+Runner.run = None
 stream.reset()
 one = stream.step(x=fed[0])
 stream.reset()

@@ -1,0 +1,53 @@
+"""Argument blocks of calls that any number of threads run at once, and a single call by one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...support.allocation import LARGE
+from ..native.argument_block import ArgumentBlock, Weights
+from ..native.entry import NativeEntry
+from ..native.worker_pool import ThreadCount
+from .prepared_call import CallSpec, PreparedCall, spec_of
+from .runner import Runner
+
+
+class EntryBlocks:
+    """Blocks with an arena from the entry's free list and the present weights. Each call in flight has its own."""
+
+    def __init__(self, spec: CallSpec, weights: Callable[[], Weights]) -> None:
+        """weights: returns the present ones of the spec's entry."""
+        self._entry, self._sized, self._weights = spec.entry, spec.sized, weights
+        self._is_large = spec.sized.result_bytes + spec.sized.arena_bytes >= LARGE
+
+    def call(self, spec: CallSpec) -> PreparedCall:
+        return PreparedCall(spec)
+
+    def block(
+        self, call: PreparedCall, arrays: list[Any] | None
+    ) -> tuple[ArgumentBlock, tuple[np.ndarray, Weights]]:  # fmt: skip
+        weights, block, entry, sized = self._weights(), call.block, self._entry, self._sized
+        if block.version != weights.version:
+            block.set_weights(weights)
+        if self._is_large:
+            entry.look(sized, sum(array.nbytes for array in arrays or () if array is not None))
+        arena = entry.take(sized.arena_bytes)
+        if block.arena() is not arena:
+            block.set_arena(arena)
+        return block, (arena, weights)  # a change makes new weights, and these must live until the call ends
+
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: tuple[np.ndarray, Weights]) -> None:
+        self._entry.give_back(held[0])
+
+
+def run_once(
+    entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return the outputs by name of a single call. arrays: inputs, which were checked."""
+    outputs = [*entry.output_slots]
+    spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)
+    found: dict[str, np.ndarray] = Runner(spec, EntryBlocks(spec, lambda: weights), ThreadCount()).run(arrays)
+    return found

@@ -1,0 +1,215 @@
+"""The one way to run native code: fill, check, place, run, give.
+
+Inference, gradients, streams, pools of streams and trainers differ in where an argument block comes from, with the
+weights, states and temporaries that it names. A ``BlockSource`` says that, and a ``Runner`` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ...support.forks import Order, fork_lock
+from ..native.argument_block import Weights
+from ..native.worker_pool import ThreadCount
+from .direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED, DirectCall, DirectPlan, NativeTime
+from .prepared_call import SEED, CallSpec, PreparedCall
+
+NOT_RUN = -1.0
+"""Value of a sentinel until native code has run; no native code writes it."""
+
+Commit = Callable[[Any], None]
+"""Brings the results of a call into effect."""
+
+
+class Block(Protocol):
+    """Argument block as a runner sees it.
+
+    numbers: slots, to which addresses of large arrays are written. version: of the weights. run: runs native code.
+    """
+
+    numbers: np.ndarray
+    version: int | None
+    run: Callable[[], None]
+
+
+class BlockSource(Protocol):
+    """Source of argument blocks: the owner of the weights, states and temporaries that calls use."""
+
+    def call(self, spec: CallSpec) -> PreparedCall:
+        """Return memory for one more call at a time."""
+
+    def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[Block, Any]:
+        """Return the block on which a filled call runs, and what must live until the call ends.
+
+        arrays: the caller's arrays for results, by leaf.
+        """
+
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Any) -> None:
+        """Note that a call ran, before it gives its results. held: what ``block`` returned with the block."""
+
+
+class OptionalFeeds(Protocol):
+    """Feeds that a call may leave out, because the values that were fed last stay."""
+
+    def take(self, given: Mapping[Any, Any], call: PreparedCall) -> bool:
+        """Take over the optional ones among all feeds of a filled call. Return False if one does not fit."""
+
+
+class DirectSource(NamedTuple):
+    """Maker of direct calls, which machine code runs without a step in Python.
+
+    make: returns one for the runner's signature, told how long calls take; None if machine code cannot run them.
+    weights: returns the present weights.
+    """
+
+    make: Callable[[NativeTime], DirectCall | None]
+    weights: Callable[[], Weights]
+
+
+class Runner:
+    """Runs native calls whose feeds have one signature.
+
+    Three decisions stand here and nowhere else. A runner made for another number of threads declines its calls.
+    Numbers of feeds are checked after they are copied. A Ctrl-C that comes while results come into effect waits.
+
+    plan: plan by which machine code runs such calls; None until there were some.
+    """
+
+    def __init__(
+        self,
+        spec: CallSpec,
+        source: BlockSource,
+        threads: ThreadCount,
+        draw: Callable[[], int] | None = None,
+        optional: OptionalFeeds | None = None,
+        direct: DirectSource | None = None,
+        interrupt: AbstractContextManager[Any] | None = None,
+        sentinel: str | None = None,
+    ) -> None:
+        """Prepare calls of a signature.
+
+        Args:
+            draw: gives the seed of a call that is given none.
+            interrupt: context that defers a Ctrl-C while a call runs and its results are committed.
+            sentinel: scalar result that is never negative: it shows that native code ran before an interrupt.
+        """
+        self.spec, self.outs = spec, spec.outs
+        self._source, self._block, self._ran = source, source.block, source.ran
+        self._threads, self._parts = threads, threads.parts
+        self._count, self._draw, self._optional = len(spec.names), draw, optional
+        self._idle: deque[PreparedCall] = deque()
+        self._interrupt = nullcontext() if interrupt is None else interrupt
+        self._sentinel = sentinel
+        self._direct_source: DirectSource | None = direct
+        self._direct: DirectCall | None = None
+        self._until_direct = 0 if direct is None else CALLS_UNTIL_DIRECT
+        self._version: int | None = None  # of the weights of the direct call
+        self._lock, self._time = None if direct is None else fork_lock(Order.GRAPH), NativeTime()
+        self.plan: DirectPlan | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """False once the number of threads has changed."""
+        return self._parts == self._threads.parts
+
+    def run(
+        self,
+        given: Mapping[Any, Any] | None,
+        seed: int | None = None,
+        out: Any = None,
+        arrays: list[Any] | None = None,
+        commit: Commit | None = None,
+    ) -> Any:
+        """Return the results of a call; None, with nothing done, if only the slow path takes its feeds or ``out``.
+
+        Args:
+            given: feeds; None for feeds whose names are unknown.
+            arrays: in place of ``out``, by leaf, as ``outs.checked`` gives them.
+            commit: called with the results in the same moment in which native code has run.
+        """
+        if given is None or self._parts != self._threads.parts:
+            return None
+        has_more = len(given) != self._count
+        if has_more and self._optional is None:
+            return None
+        if out is not None:
+            arrays = self.outs.arrays(out)
+            if arrays is None:
+                return None
+        try:
+            call = self._idle.pop()
+        except IndexError:
+            call = self._source.call(self.spec)
+        if not call.fill(given) or ((has_more or call.has_checks) and not self._accepts(call, given, has_more)):
+            self._idle.append(call)
+            return None
+        if self._draw is not None:
+            number = self._draw() if seed is None else seed
+            if self.spec.seeded:
+                call.inputs[SEED][...] = number
+        block, held = self._block(call, arrays)
+        if call.has_large:
+            call.place(block.numbers, given, arrays)
+        if commit is not None:
+            result = self._commit(call, block, commit)
+        else:
+            if self._until_direct:
+                self._time.run(block.run)
+            else:
+                block.run()
+            self._ran(call, arrays, held)
+            result = call.give() if arrays is None else call.give_into(arrays)
+        self._idle.append(call)
+        if self._until_direct or (self._direct is not None and block.version != self._version):
+            self._approach_direct(block.version)
+        return result
+
+    def _accepts(self, call: PreparedCall, given: Mapping[Any, Any], has_more: bool) -> bool:
+        """Check the numbers of feeds that were copied. Return False if the slow path has to look at them."""
+        if not has_more:
+            return call.check(given)
+        return self._optional is not None and self._optional.take(given, call)
+
+    def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:
+        """Run native code and bring its results into effect as one."""
+        sentinel, result = call.results.get(self._sentinel or ""), None
+        if sentinel is not None:
+            sentinel[...] = NOT_RUN
+        with self._interrupt:
+            try:
+                block.run()
+            finally:
+                if sentinel is None or float(sentinel) != NOT_RUN:
+                    result = call.give()
+                    commit(result)
+        return result
+
+    # Direct calls --------------------------------------------------------------------------------
+
+    def forget_direct(self) -> None:
+        """Drop the direct call; the next one is made after as many calls as the first."""
+        self._direct = self.plan = None
+        self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
+
+    def _approach_direct(self, version: int | None) -> None:
+        """Count a call with weights of a version; after enough of them, let machine code run the next ones."""
+        if self._direct is not None and version != self._version:
+            self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
+        self._until_direct -= 1
+        source, lock = self._direct_source, self._lock
+        if self._until_direct or source is None or lock is None or not lock.acquire(blocking=False):
+            return
+        try:
+            if self._direct is None:
+                self._direct = source.make(self._time)
+            if self._direct is not None:
+                weights = source.weights()
+                self.plan = self._direct.renew(weights)
+                self._version = None if self.plan is None else weights.version  # None: try again, as it was busy
+        finally:
+            lock.release()
