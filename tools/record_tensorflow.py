@@ -1,12 +1,14 @@
-"""Record what TensorFlow 1.15.5 itself does: its variables, and the numbers of programs that hang on order.
+"""Record what TensorFlow 1.15.5 itself does: variables, numbers of programs that hang on order, signatures of cells.
 
     python tools/record_tensorflow.py
 
 Needs a Python 3.7 with ``tensorflow==1.15.5``, which has ``contrib``. Runs the programs of
 `tests/fixtures/tensorflow_variables.py` and `tests/fixtures/tensorflow_order.py`, and writes the files of these names
-with ``.json`` at their end, which tests of `tests/tf1` compare with.
+with ``.json`` at their end, which tests of `tests/tf1` compare with. The constructors of cells and attention are in
+`tests/fixtures/tensorflow_signatures.json`.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -32,8 +34,38 @@ def record(path, version, programs):  # type: ignore[no-untyped-def]
     return failed
 
 
+SIGNED = {
+    "nn.rnn_cell": "BasicRNNCell BasicLSTMCell LSTMCell GRUCell MultiRNNCell DropoutWrapper ResidualWrapper",
+    "contrib.rnn": "HighwayWrapper LayerNormBasicLSTMCell CoupledInputForgetGateLSTMCell NASCell UGRNNCell "
+    "IntersectionRNNCell IndRNNCell SRUCell MinimalRNNCell CFNCell LSTMBlockCell GRUBlockCellV2 "
+    "InputProjectionWrapper OutputProjectionWrapper",
+    "contrib.seq2seq": "AttentionWrapper BahdanauAttention LuongAttention",
+}
+
+
+def signature(path):  # type: ignore[no-untyped-def]
+    """Return the arguments of a class that TensorFlow offers, as text; functions that are defaults are names."""
+    import tensorflow as tf
+
+    made = tf
+    for name in path.split("."):
+        made = getattr(made, name)
+    for cls in made.__mro__:  # wrappers take (*args, **kwargs), and hand them on
+        given = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
+        if given is not None and len([item for item in given.parameters.values() if item.kind == 1]) > 1:
+            break
+    parameters = [
+        item.replace(default=item.default.__name__)
+        if callable(item.default) and item.default is not item.empty
+        else item
+        for name, item in given.parameters.items()
+        if name != "self"
+    ]
+    return str(given.replace(parameters=parameters))[1:-1]
+
+
 def main():  # type: ignore[no-untyped-def]
-    """Write both files."""
+    """Write the files."""
     import tensorflow as tf
     import tensorflow_order
     import tensorflow_variables
@@ -49,6 +81,9 @@ def main():  # type: ignore[no-untyped-def]
     order = {name: lambda name=name: tensorflow_order.told(tf, name) for name in tensorflow_order.PROGRAMS}
     failed = record("tensorflow_variables.json", tf.__version__, variables)
     failed += record("tensorflow_order.json", tf.__version__, order)
+    paths = [f"{module}.{name}" for module, names in SIGNED.items() for name in names.split()]
+    signatures = {path: lambda path=path: signature(path) for path in paths}
+    failed += record("tensorflow_signatures.json", tf.__version__, signatures)
     sys.exit(1 if failed else 0)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
-from ....declare.cell import Cell, NestedStep, Scope
+from ....declare.cell import NestedStep, Scope
 from ....declare.cells import basic as cells
 from ....declare.cells import wrappers
-from ....declare.cells.basic import Activation
-from ....declare.functions.randomness import KeepProb
 from ....declare.nest import flatten, pack
 from ....declare.state import public, resolve, stated
 from ....declare.tensor import Tensor
@@ -23,6 +21,7 @@ from ...core.names import dtype_name, refuse
 from ...core.scopes import present_scope
 from ...core.tensors import as_tensorflow
 from ...core.variables import array_initializer
+from .signatures import LAYER, SIGNATURES, constructor
 
 
 class _Initialized(Scope):
@@ -39,23 +38,58 @@ class _Initialized(Scope):
         return super().bias(name, shape, self._bias or initializer)
 
 
-class TensorFlowCell(TfCell):
-    """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers.
+class SignedCell(TfCell):
+    """Cell of TensorFlow's, whose constructor has the signature of the table."""
+
+    keywords: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if cls.__name__ in SIGNATURES and cls.__module__.startswith(__package__):
+            cls.__init__ = constructor(cls, cls.keywords)  # type: ignore[method-assign]  # the very point
+        super().__init_subclass__(**options)
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        raise NotImplementedError  # a subclass has that of the table
+
+    def adapt(self, given: dict[str, Any]) -> None:
+        """Change arguments into those of the class of ours."""
+
+    def take(self, given: dict[str, Any]) -> None:
+        """Take the arguments that the class of ours does not have."""
+
+
+class TensorFlowCell(SignedCell):
+    """Cell that takes ``reuse``, ``name``, ``dtype`` and initializers beside the arguments of ours.
 
     A subclass of a program's own may give ``call(inputs, state)``, which may call this one's.
     """
 
+    keywords = LAYER
     _dtype: str | None = None
     _initializers: tuple[Any, Any] = (None, None)
     _reuse: Any = None
 
-    def take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
-        self._reuse = checked_reuse(self, reuse)
+    def adapt(self, given: dict[str, Any]) -> None:
+        if given.get("activation", "") is None:
+            given["activation"] = "tanh"
+        if given.get("num_proj", "") is None:
+            given["proj_clip"] = None
+
+    def take(self, given: dict[str, Any]) -> None:
+        name, dtype = given.get("name"), given.get("dtype")
+        shards = {part: given.get(part) for part in ("num_unit_shards", "num_proj_shards")}
+        refuse(
+            self,
+            "a parameter is one array; leave it out",
+            **{part: None if number == 1 else number for part, number in shards.items()},
+        )
+        self._reuse = checked_reuse(self, given.get("reuse"))
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        self._initializers = _start(kernel), _start(bias)
+        kernel = given.get("initializer", given.get("kernel_initializer"))
+        self._initializers = _start(kernel), _start(given.get("bias_initializer"))
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
@@ -85,149 +119,46 @@ def _start(given: Any) -> Any:
     return None if given is None else array_initializer(given)
 
 
-def tanh_for_none(activation: Activation) -> Activation:
-    """In a cell of TensorFlow's None is tanh."""
-    return "tanh" if activation is None else activation
-
-
-def refuse_shards(cell: Cell, num_unit_shards: int | None, num_proj_shards: int | None) -> None:
-    """Shards other than one."""
-    refuse(
-        cell,
-        "a parameter is one array; leave it out",
-        num_unit_shards=None if num_unit_shards == 1 else num_unit_shards,
-        num_proj_shards=None if num_proj_shards == 1 else num_proj_shards,
-    )
-
-
 class BasicRNNCell(TensorFlowCell, cells.BasicRNNCell):
     """``rg.BasicRNNCell`` with TensorFlow's arguments."""
-
-    def __init__(
-        self,
-        num_units: int,
-        activation: Activation = None,
-        reuse: bool | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        cells.BasicRNNCell.__init__(self, num_units, tanh_for_none(activation))
-        self.take(reuse, name, dtype)
 
 
 class BasicLSTMCell(TensorFlowCell, cells.BasicLSTMCell):
     """``rg.BasicLSTMCell`` with TensorFlow's arguments."""
 
-    def __init__(
-        self,
-        num_units: int,
-        forget_bias: float = 1.0,
-        state_is_tuple: bool = True,
-        activation: Activation = None,
-        reuse: bool | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        cells.BasicLSTMCell.__init__(self, num_units, forget_bias, state_is_tuple, tanh_for_none(activation))
-        self.take(reuse, name, dtype)
-
 
 class LSTMCell(TensorFlowCell, cells.LSTMCell):
     """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer``: of kernels, peepholes and projection."""
-
-    def __init__(
-        self,
-        num_units: int,
-        use_peepholes: bool = False,
-        cell_clip: float | None = None,
-        initializer: Any = None,
-        num_proj: int | None = None,
-        proj_clip: float | None = None,
-        num_unit_shards: int | None = None,
-        num_proj_shards: int | None = None,
-        forget_bias: float = 1.0,
-        state_is_tuple: bool = True,
-        activation: Activation = None,
-        reuse: bool | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        cells.LSTMCell.__init__(
-            self,
-            num_units,
-            use_peepholes,
-            cell_clip,
-            num_proj,
-            None if num_proj is None else proj_clip,
-            forget_bias,
-            state_is_tuple,
-            tanh_for_none(activation),
-        )
-        refuse_shards(self, num_unit_shards, num_proj_shards)
-        self.take(reuse, name, dtype, initializer)
 
 
 class GRUCell(TensorFlowCell, cells.GRUCell):
     """``rg.GRUCell`` with TensorFlow's arguments."""
 
-    def __init__(
-        self,
-        num_units: int,
-        activation: Activation = None,
-        reuse: bool | None = None,
-        kernel_initializer: Any = None,
-        bias_initializer: Any = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        cells.GRUCell.__init__(self, num_units, tanh_for_none(activation))
-        self.take(reuse, name, dtype, kernel_initializer, bias_initializer)
 
-
-class MultiRNNCell(TfCell, wrappers.MultiRNNCell):
+class MultiRNNCell(SignedCell, wrappers.MultiRNNCell):
     """``rg.MultiRNNCell``, called step by step too."""
 
 
-class HighwayWrapper(TfCell, wrappers.HighwayWrapper):
+class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
     """``rg.HighwayWrapper``, called step by step too."""
 
 
-class DropoutWrapper(TfCell, wrappers.DropoutWrapper):
+class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
     """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are found without being given."""
 
-    def __init__(
-        self,
-        cell: Cell,
-        input_keep_prob: KeepProb = 1.0,
-        output_keep_prob: KeepProb = 1.0,
-        state_keep_prob: KeepProb = 1.0,
-        variational_recurrent: bool = False,
-        input_size: Any = None,
-        dtype: Any = None,
-        seed: int | None = None,
-        dropout_state_filter_visitor: Any = None,
-    ) -> None:
-        super().__init__(
-            cell,
-            input_keep_prob=input_keep_prob,
-            output_keep_prob=output_keep_prob,
-            state_keep_prob=state_keep_prob,
-            variational_recurrent=variational_recurrent,
-            seed=seed,
-        )
-        refuse(
-            self,
-            "mark what is not to be dropped with rg.memory in the cell's state()",
-            dropout_state_filter_visitor=dropout_state_filter_visitor,
-        )
+    def take(self, given: dict[str, Any]) -> None:
+        name = "dropout_state_filter_visitor"
+        refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: given[name]})
 
 
-class ResidualWrapper(TfCell, wrappers.ResidualWrapper):
+class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
     """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: of (input, output), instead of their sum."""
 
-    def __init__(self, cell: Cell, residual_fn: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
-        super().__init__(cell)
-        self.residual_fn = None if residual_fn is None else taking(residual_fn, "residual_fn", "input", "output")
+    residual_fn: Callable[[Tensor, Tensor], Tensor] | None
+
+    def take(self, given: dict[str, Any]) -> None:
+        function = given["residual_fn"]
+        self.residual_fn = None if function is None else taking(function, "residual_fn", "input", "output")
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         if self.residual_fn is None:
