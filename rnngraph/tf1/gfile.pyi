@@ -1,20 +1,20 @@
 """``tf.gfile``, written by tools/write_tf1_stubs.py."""
 
-from rnngraph.tf1.platform.gfile import Copy as Copy
-from rnngraph.tf1.platform.gfile import DeleteRecursively as DeleteRecursively
-from rnngraph.tf1.platform.gfile import Exists as Exists
-from rnngraph.tf1.platform.gfile import FastGFile as FastGFile
+from rnngraph.tf1.platform.gfile import copy as Copy
+from rnngraph.tf1.platform.gfile import rmtree as DeleteRecursively
+from rnngraph.tf1.platform.gfile import exists as Exists
+from rnngraph.tf1.platform.gfile import GFile as FastGFile
 from rnngraph.tf1.platform.gfile import GFile as GFile
-from rnngraph.tf1.platform.gfile import Glob as Glob
-from rnngraph.tf1.platform.gfile import IsDirectory as IsDirectory
-from rnngraph.tf1.platform.gfile import ListDirectory as ListDirectory
-from rnngraph.tf1.platform.gfile import MakeDirs as MakeDirs
-from rnngraph.tf1.platform.gfile import MkDir as MkDir
-from rnngraph.tf1.platform.gfile import Open as Open
-from rnngraph.tf1.platform.gfile import Remove as Remove
-from rnngraph.tf1.platform.gfile import Rename as Rename
-from rnngraph.tf1.platform.gfile import Stat as Stat
-from rnngraph.tf1.platform.gfile import Walk as Walk
+from rnngraph.tf1.platform.gfile import glob as Glob
+from rnngraph.tf1.platform.gfile import isdir as IsDirectory
+from rnngraph.tf1.platform.gfile import listdir as ListDirectory
+from rnngraph.tf1.platform.gfile import makedirs as MakeDirs
+from rnngraph.tf1.platform.gfile import mkdir as MkDir
+from rnngraph.tf1.platform.gfile import GFile as Open
+from rnngraph.tf1.platform.gfile import remove as Remove
+from rnngraph.tf1.platform.gfile import rename as Rename
+from rnngraph.tf1.platform.gfile import stat as Stat
+from rnngraph.tf1.platform.gfile import walk as Walk
 from rnngraph.tf1.platform.gfile import copy as copy
 from rnngraph.tf1.platform.gfile import exists as exists
 from rnngraph.tf1.platform.gfile import glob as glob

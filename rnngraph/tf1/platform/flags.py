@@ -30,7 +30,9 @@ try:
         validator,
     )
 except ImportError:
-    raise MissingExtraError("tf.flags and tf.app need absl-py; pip install 'rnngraph[tf1]'") from None
+    raise MissingExtraError(
+        "tf.flags and tf.app need absl-py; pip install absl-py, or rnngraph with its extra tf1"
+    ) from None
 
 __all__ = (
     "FLAGS", "DEFINE_bool", "DEFINE_boolean", "DEFINE_enum", "DEFINE_float", "DEFINE_integer", "DEFINE_list",

@@ -1,12 +1,14 @@
-"""``tf.gfile``: files and directories of this machine."""
+"""``tf.gfile``: files and directories of this machine, by ``pathlib``."""
 
 from __future__ import annotations
 
-import glob as _glob
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from glob import glob as paths_of
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,23 +20,25 @@ from ..core.errors import NotFoundError
 _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for binary in ("", "b")}
 
 
-def _path(name: Any) -> str:
-    """A path of this machine."""
+def _path(name: Any) -> Path:
+    """Return a path of this machine."""
     given = os.fsdecode(name) if isinstance(name, bytes) else name
     if isinstance(given, str):
         given = given.removeprefix("file://")
         if "://" in given:
             raise ArgumentError(f"{shown(given)} lies on another machine; copy it here first")
-    return os.fspath(as_path(given))
+    return Path(as_path(given))
 
 
 @contextmanager
-def _of(path: str) -> Iterator[None]:
-    """Errors of the system as ours."""
+def _at(path: Path) -> Iterator[None]:
+    """Turn errors of the system into ours."""
     try:
         yield
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no {error.filename or path}") from None
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is no text in UTF-8: {error.reason}; open it with mode 'rb'") from None
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from None
 
@@ -46,76 +50,43 @@ class GFile:
     def __init__(self, name: Any, mode: str = "r") -> None:
         if mode not in _MODES:
             raise ArgumentError(f"a file is opened to read, write or append, 'r', 'w' or 'a', not {shown(mode)}")
-        self._path, self._mode = _path(name), mode
+        self._path, self.mode = _path(name), mode
         options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-        with _of(self._path):
-            self._file: Any = open(self._path, mode, **options)  # noqa: SIM115  (it stays open)
+        with _at(self._path):
+            self._file: Any = self._path.open(mode, **options)
 
     @property
     def name(self) -> str:
         """The path."""
-        return self._path
+        return str(self._path)
 
-    @property
-    def mode(self) -> str:
-        """How it was opened."""
-        return self._mode
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the open file: ``read``, ``readline``, ``readlines``, ``write``, ``tell``, ``close``, …"""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return partial(self._call, getattr(self._file, name))
 
-    def _done(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    @api
+    def _call(self, method: Any, *arguments: Any, **keywords: Any) -> Any:
         try:
-            with _of(self._path):
-                return function(*arguments)
-        except UnicodeDecodeError as error:
-            raise FileError(f"{self._path} is no text in UTF-8: {error.reason}; open it with mode 'rb'") from None
+            with _at(self._path):
+                return method(*arguments, **keywords)
         except (ValueError, TypeError) as error:
-            raise ArgumentError(f"{self._path}, opened with mode {self._mode!r}: {error}") from None
+            raise ArgumentError(f"{self._path}, opened with mode {self.mode!r}: {error}") from None
 
-    @api
-    def read(self, n: int = -1) -> Any:
-        """The next n characters, or all that is left."""
-        return self._done(self._file.read, n)
-
-    def readline(self) -> Any:
-        """The next line with its end."""
-        return self._done(self._file.readline)
-
-    def readlines(self) -> list[Any]:
-        """All lines that are left."""
-        return list(self)
-
-    @api
-    def write(self, file_content: Any) -> None:
-        """Writes a text, or bytes."""
-        self._done(self._file.write, file_content)
-
-    @api
     def seek(self, offset: int = 0, whence: int = 0, position: int | None = None) -> None:
-        """Goes to a place."""
-        self._done(self._file.seek, offset if position is None else position, whence)
-
-    def tell(self) -> int:
-        """Where it is."""
-        found: int = self._done(self._file.tell)
-        return found
+        """Go to a place."""
+        self._call(self._file.seek, offset if position is None else position, whence)
 
     def size(self) -> int:
-        """How many bytes there are."""
-        with _of(self._path):
-            return os.path.getsize(self._path)
-
-    def flush(self) -> None:
-        """Writes what is kept back."""
-        self._done(self._file.flush)
-
-    def close(self) -> None:
-        """Closes it."""
-        self._file.close()
+        """Return how many bytes there are."""
+        return stat(self._path).length
 
     def __enter__(self) -> GFile:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.close()
+        self._file.close()
 
     def __iter__(self) -> Iterator[Any]:
         while line := self.readline():
@@ -128,102 +99,92 @@ class GFile:
         return line
 
 
-Open = FastGFile = GFile
+@api
+def exists(path: Any) -> bool:
+    """Return whether there is a file or directory."""
+    return _path(path).exists()
 
 
 @api
-def Exists(path: Any) -> bool:
-    """Whether there is a file or directory."""
-    return os.path.exists(_path(path))
+def isdir(dirname: Any) -> bool:
+    """Return whether there is a directory."""
+    return _path(dirname).is_dir()
 
 
 @api
-def IsDirectory(dirname: Any) -> bool:
-    """Whether there is a directory."""
-    return os.path.isdir(_path(dirname))
+def mkdir(dirname: Any) -> None:
+    """Make a directory."""
+    with _at(path := _path(dirname)):
+        path.mkdir()
 
 
 @api
-def MkDir(dirname: Any) -> None:
-    """Makes a directory."""
-    with _of(path := _path(dirname)):
-        os.mkdir(path)
+def makedirs(dirname: Any) -> None:
+    """Make a directory, and those that it lies in, unless it is there."""
+    with _at(path := _path(dirname)):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @api
-def MakeDirs(dirname: Any) -> None:
-    """Makes a directory, and those that it lies in; nothing where it is there."""
-    with _of(path := _path(dirname)):
-        os.makedirs(path, exist_ok=True)
+def listdir(dirname: Any) -> list[str]:
+    """Return the names in a directory."""
+    with _at(path := _path(dirname)):
+        return sorted(item.name for item in path.iterdir())
 
 
 @api
-def ListDirectory(dirname: Any) -> list[str]:
-    """Names in a directory."""
-    with _of(path := _path(dirname)):
-        return sorted(os.listdir(path))
-
-
-@api
-def Glob(filename: Any) -> list[str]:
-    """Paths that fit a pattern, or several."""
+def glob(filename: Any) -> list[str]:
+    """Return the paths that fit a pattern, or several."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
-    return [found for pattern in patterns for found in sorted(_glob.glob(_path(pattern)))]
+    return [found for pattern in patterns for found in sorted(paths_of(str(_path(pattern))))]
 
 
 @api
-def Remove(filename: Any) -> None:
-    """Removes a file."""
-    with _of(path := _path(filename)):
-        os.remove(path)
+def remove(filename: Any) -> None:
+    """Remove a file."""
+    with _at(path := _path(filename)):
+        path.unlink()
 
 
 @api
-def DeleteRecursively(dirname: Any) -> None:
-    """Removes a directory with all that is in it."""
-    with _of(path := _path(dirname)):
+def rmtree(dirname: Any) -> None:
+    """Remove a directory with all that is in it."""
+    with _at(path := _path(dirname)):
         shutil.rmtree(path)
 
 
-def _free(path: str, overwrite: Any) -> None:
-    if os.path.exists(path) and not overwrite:
-        raise FileError(f"there is {path}; give overwrite=True")
+@api
+def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
+    """Copy a file."""
+    _move(shutil.copyfile, oldpath, newpath, overwrite)
 
 
 @api
-def Copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
-    """Copies a file."""
-    old, new = _path(oldpath), _path(newpath)
-    _free(new, overwrite)
-    with _of(old):
+def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
+    """Move a file or directory."""
+    _move(Path.replace, oldname, newname, overwrite)
+
+
+def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
+    source, target = _path(old), _path(new)
+    if target.exists() and not overwrite:
+        raise FileError(f"there is {target}; give overwrite=True")
+    with _at(source):
         try:
-            shutil.copyfile(old, new)
+            function(source, target)
         except shutil.SameFileError:
-            raise ArgumentError(f"{old} and {new} are one file") from None
+            raise ArgumentError(f"{source} and {target} are one file") from None
 
 
 @api
-def Rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
-    """Moves a file or directory."""
-    old, new = _path(oldname), _path(newname)
-    _free(new, overwrite)
-    with _of(old):
-        os.replace(old, new)
+def stat(filename: Any) -> SimpleNamespace:
+    """Return ``length`` in bytes, ``mtime_nsec``, ``is_directory``."""
+    with _at(path := _path(filename)):
+        found = path.stat()
+    return SimpleNamespace(length=found.st_size, mtime_nsec=found.st_mtime_ns, is_directory=path.is_dir())
 
 
 @api
-def Stat(filename: Any) -> SimpleNamespace:
-    """``length`` in bytes, ``mtime_nsec``, ``is_directory``."""
-    with _of(path := _path(filename)):
-        found = os.stat(path)
-    return SimpleNamespace(length=found.st_size, mtime_nsec=found.st_mtime_ns, is_directory=os.path.isdir(path))
-
-
-@api
-def Walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
-    """(directory, directories in it, files in it) of all under a directory."""
+def walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
+    """Return (directory, directories in it, files in it) of all under a directory."""
     return os.walk(_path(top), topdown=bool(in_order))
-
-
-exists, isdir, mkdir, makedirs, listdir, glob = Exists, IsDirectory, MkDir, MakeDirs, ListDirectory, Glob
-remove, rmtree, copy, rename, stat, walk = Remove, DeleteRecursively, Copy, Rename, Stat, Walk
