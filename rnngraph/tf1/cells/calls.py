@@ -49,7 +49,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     made = _driver(outputs).parameters
     unowned = {spec for spec, _ in made if spec.name is None} - variables.owned  # those of cells in rg.shared
     variables.owned |= unowned
-    if variables.has_layers or unowned:
+    if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)
     return _one(outputs, new), new
 

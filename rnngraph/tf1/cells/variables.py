@@ -23,7 +23,7 @@ class CellVariables(Specs):
     another cell of the name ran before. named_later: whether names are settled when all is compiled, as of drivers, of
     which a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
     has_layers: whether layers in its steps own variables, which are named with all that is declared. owned: parameters
-    of cells in ``rg.shared`` that the graph knows.
+    of cells in ``rg.shared`` that the graph knows. parts: variables of such cells within this one.
     """
 
     def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:
@@ -34,6 +34,7 @@ class CellVariables(Specs):
         self.ran: set[str] = set()
         self.has_layers = False
         self.owned: set[ParameterSpec] = set()
+        self.parts: list[CellVariables] = []
 
     def full(self, path: str) -> str:
         """The full name of a variable or of a scope."""
@@ -115,19 +116,12 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
     It has variables of its own at each place, as in TensorFlow 1.0; from 1.2 on it has one set.
     """
     places: dict[int, str] = {}
-    pending = [(cell, joined(prefix, position)) for cell, position in zip(cells, positions, strict=True)][::-1]
-    while pending:
-        cell, position = pending.pop()
-        if not isinstance(cell, Cell) or isinstance(cell, shared):
-            continue
-        path = joined(position, cell.scope_name or snake_case(type(cell).__name__)) if cell.adds_scope else position
-        inner = getattr(cell, "cells", None)
-        if isinstance(cell, Wrapper):
-            pending.append((cell.cell, path))
-        elif isinstance(inner, list | tuple):
-            pending += [(item, joined(path, f"cell_{number}")) for number, item in enumerate(inner)][::-1]
-        elif (before := places.setdefault(id(cell), path)) != path:
-            graph.copies[path] = before
+    for top, position in zip(cells, positions, strict=True):
+        for cell, _, path in _places(top, joined(prefix, position)):
+            if isinstance(cell, Wrapper) or isinstance(getattr(cell, "cells", None), list | tuple):
+                continue
+            if (before := places.setdefault(id(cell), path)) != path:
+                graph.copies[path] = before
     if graph.copies and "copies" not in graph.told:
         graph.told.add("copies")
         copy, before = next(iter(graph.copies.items()))
@@ -136,6 +130,30 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
             "1.0. From 1.2 on it has one set: write rg.shared(cell) for that, or make a cell for each place",
             user_line(),
         )
+
+
+def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
+    """Yield (cell, where it stands, its own scope) of a cell and of those inside, but for what is in ``rg.shared``."""
+    pending = [(cell, position)]
+    while pending:
+        cell, position = pending.pop()
+        if not isinstance(cell, Cell):
+            continue
+        path = joined(position, cell.scope_name or snake_case(type(cell).__name__)) if cell.adds_scope else position
+        yield cell, position, path
+        inner = getattr(cell, "cells", None)
+        if isinstance(cell, Wrapper):
+            pending += [] if isinstance(cell, shared) else [(cell.cell, path)]
+        elif isinstance(inner, list | tuple):
+            pending += [(item, joined(path, f"cell_{number}")) for number, item in enumerate(inner)][::-1]
+
+
+def _name_shared(cell: Cell, variables: CellVariables) -> None:
+    """Let each cell in ``rg.shared`` have the variables of the place where it is first called."""
+    for inner, position, _ in _places(cell, ""):
+        if isinstance(inner, shared) and type(inner.specs) is Specs and not inner.specs:
+            inner.specs = CellVariables(variables.full(position), variables.reuse) if position else variables
+            variables.parts += [inner.specs] if position else []
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
@@ -158,6 +176,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         if first:
             graph.cells[cell] = found
         note_copies(graph, [cell], found.prefix)
+        _name_shared(cell, found)
     return found
 
 

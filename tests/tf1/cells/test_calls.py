@@ -248,3 +248,45 @@ def test_scales_of_attention_are_scalars() -> None:
         tf.nn.dynamic_rnn(wrapper, x, dtype=tf.float32)
     scales = [item.shape.as_list() for item in tf.global_variables() if item.name.endswith("attention_g:0")]
     assert scales == [[], []]
+
+
+def called_twice(cell: Any) -> None:
+    state = cell.zero_state(2, tf.float32)
+    for _ in range(2):
+        _, state = cell(tf.ones([2, 3]), state)
+
+
+def stacked_steps() -> None:
+    called_twice(tf.nn.rnn_cell.MultiRNNCell([rg.shared(tf.nn.rnn_cell.BasicRNNCell(3))] * 2))
+
+
+def steps_then_a_driver() -> None:
+    cell = rg.shared(tf.nn.rnn_cell.BasicRNNCell(3))
+    called_twice(cell)
+    tf.nn.dynamic_rnn(cell, tf.ones([2, 4, 3]), dtype=tf.float32)
+
+
+def steps_of_a_stack_then_a_driver() -> None:
+    cell = rg.shared(tf.nn.rnn_cell.BasicRNNCell(3))
+    with tf.variable_scope("first"):
+        called_twice(tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.DropoutWrapper(cell, 0.5), cell]))
+    tf.nn.dynamic_rnn(cell, tf.ones([2, 4, 3]), dtype=tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("program", "scope"),
+    [
+        (stacked_steps, "multi_rnn_cell/cell_0/basic_rnn_cell"),
+        (steps_then_a_driver, "basic_rnn_cell"),
+        (steps_of_a_stack_then_a_driver, "first/multi_rnn_cell/cell_0/basic_rnn_cell"),
+    ],
+)
+def test_a_shared_cell_has_the_names_of_a_cell_object_that_tensorflow_runs_twice(
+    program: Callable[[], None], scope: str
+) -> None:
+    """The names are those of TensorFlow 1.15.5 for the same programs without ``rg.shared``."""
+    program()
+    assert [item.name for item in tf.trainable_variables()] == [f"{scope}/kernel:0", f"{scope}/bias:0"]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(tf.trainable_variables())[0].shape == (6, 3)
