@@ -5,13 +5,15 @@
 Needs a Python 3.7 with ``tensorflow==1.15.5``, which has ``contrib``. Runs the programs of
 `tests/fixtures/tensorflow_variables.py` and `tests/fixtures/tensorflow_order.py`, and writes the files of these names
 with ``.json`` at their end, which tests of `tests/tf1` compare with. The constructors of cells and attention are in
-`tests/fixtures/tensorflow_signatures.json`.
+`tests/fixtures/tensorflow_signatures.json`, convolutions and pools in `tests/fixtures/tensorflow_windows.npz`.
 """
 
 import inspect
 import json
 import os
 import sys
+
+import numpy as np
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "fixtures")
@@ -69,6 +71,7 @@ def main():  # type: ignore[no-untyped-def]
     import tensorflow as tf
     import tensorflow_order
     import tensorflow_variables
+    import tensorflow_windows
     from tensorflow.contrib.rnn.python.ops import rnn_cell
 
     tf.logging.set_verbosity(tf.logging.ERROR)
@@ -84,6 +87,10 @@ def main():  # type: ignore[no-untyped-def]
     paths = [f"{module}.{name}" for module, names in SIGNED.items() for name in names.split()]
     signatures = {path: lambda path=path: signature(path) for path in paths}
     failed += record("tensorflow_signatures.json", tf.__version__, signatures)
+    tf.reset_default_graph()
+    arrays = tensorflow_windows.values(tf)
+    np.savez_compressed(os.path.join(FIXTURES, "tensorflow_windows.npz"), **arrays)
+    print(f"tensorflow_windows.npz: {len(arrays)} arrays")
     sys.exit(1 if failed else 0)
 
 

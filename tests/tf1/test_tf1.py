@@ -580,7 +580,6 @@ def test_losses(name: str) -> None:
         ("contrib.opt.AdamWOptimizer", "rg.AdamW"),
         ("nn.ctc_beam_search_decoder", "session.run"),
         ("contrib.rnn.stack_bidirectional_rnn", "stack_bidirectional_dynamic_rnn"),
-        ("nn.conv1d", "tf.layers.conv1d"),
         ("layers.BatchNormalization", "tf.layers.batch_normalization"),
         ("metrics.recall_at_k", "tf.nn.in_top_k"),
         ("train.SingularMonitoredSession", "tf.train.Saver"),
@@ -604,7 +603,7 @@ def test_losses(name: str) -> None:
         ("string", "with a dict"),
         ("summary.audio", "log it in Python"),
         ("layer_norm", "rg.layer_norm"),
-        ("nn.conv2d", "tf.layers.conv1d"),
+        ("contrib.layers.conv2d", "tf.layers.conv2d"),
         ("keras.layers.LSTM", "tf.nn.rnn_cell"),
     ],
 )

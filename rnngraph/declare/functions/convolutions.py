@@ -171,19 +171,27 @@ def convolution(
         raise ArgumentError(f"groups={parts} must divide the width of {x.width} and the {count} filters", line)
     kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, initializers[0])
     with within(scope.layer):
-        if parts == x.width > 1:
-            result = _depthwise(windows.of(x, scope), kernel)
-        else:
-            wide, high = x.width // parts, count // parts
-            outputs = [
-                windows.side_by_side(x[:, :, part * wide : (part + 1) * wide], scope)
-                @ reshape(kernel[:, :, part * high : (part + 1) * high], (windows.size * wide, high))
-                for part in range(parts)
-            ]
-            result = concat(outputs) if parts > 1 else outputs[0]
+        result = convolved(x, kernel, windows, parts, scope)
         if flag(use_bias, "use_bias"):
             result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
         return activation_function(activation)(result)
+
+
+def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: ScopeName) -> Tensor:
+    """Convolve x [batch, time, width] with a kernel [size, width / groups, filters]."""
+    size, wide, filters = kernel.type.shape
+    assert isinstance(size, int)
+    assert isinstance(wide, int)
+    assert isinstance(filters, int)
+    if groups == x.width > 1:
+        return _depthwise(windows.of(x, scope), kernel)
+    high = filters // groups
+    outputs = [
+        windows.side_by_side(x[:, :, part * wide : (part + 1) * wide], scope)
+        @ reshape(kernel[:, :, part * high : (part + 1) * high], (size * wide, high))
+        for part in range(groups)
+    ]
+    return concat(outputs) if groups > 1 else outputs[0]
 
 
 def _depthwise(windows: Tensor, kernel: Tensor) -> Tensor:

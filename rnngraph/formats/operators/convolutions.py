@@ -28,7 +28,7 @@ def owned(
     def convolve(x: Item, kernel: np.ndarray, window: Window) -> Item:
         size, _, filters = kernel.shape
         b.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
-        padding = _padding(window)
+        padding = padding_of(window)
         options: dict[str, Any] = {} if padding == "causal" else {"padding": padding}
         options |= {"dilation": window.dilation} if window.dilation > 1 and size > 1 else {}
         options |= {"strides": window.stride} if window.stride > 1 else {}
@@ -40,7 +40,7 @@ def owned(
     return convolve
 
 
-def _padding(window: Window) -> Any:
+def padding_of(window: Window) -> Any:
     """Return the ``padding`` of ``conv1d``."""
     if window.is_even:
         return "same" if window.span else "valid"
@@ -93,19 +93,49 @@ def _product(b: Backend[Item], x: Item, weights: Item, groups: int, wide: int, h
 def convolution(
     b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, convolve: Convolve[Item]
 ) -> Item:
-    """Convolve x [batch, *axes, width] with a kernel [*sizes, width / groups, filters] along one axis or two.
+    """Convolve x [batch, *axes, width] with a kernel [*sizes, width / groups, filters] along one axis or two."""
+
+    def run(x: Item, across: int | None, window: Window) -> Item:
+        return convolve(x, kernel if across is None else _flattened(kernel, across), window)
+
+    return convolution_along(b, x, kernel.shape, windows, groups, run)
+
+
+def _flattened(kernel: np.ndarray, across: int) -> np.ndarray:
+    """Return [size along, size across * width, filters] of a kernel of two axes."""
+    turned = kernel.transpose(kernel_order(across))
+    return turned.reshape(turned.shape[0], -1, turned.shape[3])
+
+
+def kernel_order(across: int) -> tuple[int, int, int, int]:
+    """Return the order in which a kernel of two axes stands for windows along one: (along, across, width, filters)."""
+    return (1, 0, 2, 3) if across == 0 else (0, 1, 2, 3)
+
+
+def convolution_along(
+    b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[Window], groups: int,
+    convolve: Callable[[Item, int | None, Window], Item],
+) -> Item:  # fmt: skip
+    """Convolve x [batch, *axes, width] along one axis or two.
 
     A window along the written-out axis lies side by side among the channels, those of one group together.
+
+    Args:
+        b: The backend.
+        x: The value.
+        kernel: The shape of the kernel, [*sizes, width / groups, filters].
+        windows: Along each axis.
+        groups: Equal parts of the width.
+        convolve: The convolution along one axis, of its input, the axis of the kernel that is written out (None where
+            the kernel has one axis), and the window.
     """
     _check(b, x, kernel, windows, groups)
     if len(windows) == 1:
-        return convolve(x, kernel, windows[0])
+        return convolve(x, None, windows[0])
 
     def run(x: Item, across: Window, along: Window, place: int) -> Item:
         parts = slices(b, x, 1, across, 0.0)
-        turned = kernel if place == 0 else kernel.swapaxes(0, 1)
-        flat = turned.transpose(1, 0, 2, 3).reshape(turned.shape[1], -1, turned.shape[3])
-        return by_rows(b, _beside(b, parts, groups), lambda rows: convolve(rows, flat, along))
+        return by_rows(b, _beside(b, parts, groups), lambda rows: convolve(rows, place, along))
 
     return on_planes(b, x, windows, run)
 
@@ -120,16 +150,16 @@ def _beside(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
     return b.reshape(b.concat(apart, 4), (*ahead, width * len(parts)))
 
 
-def _check(b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int) -> None:
+def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[Window], groups: int) -> None:
     shape = b.shape(x)
     axes = len(shape) - 2
-    if axes not in (1, 2) or kernel.ndim != len(shape) or len(windows) != axes:
-        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {kernel.ndim}; one and two are read")
-    if tuple(window.size for window in windows) != kernel.shape[:-2]:
-        raise UnreadableError(f"its windows are of {[w.size for w in windows]} for kernels of {kernel.shape[:-2]}")
-    width, (part, filters) = shape[-1], kernel.shape[-2:]
+    if axes not in (1, 2) or len(kernel) != len(shape) or len(windows) != axes:
+        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {len(kernel)}; one and two are read")
+    if [window.size for window in windows] != [*kernel[:-2]]:
+        raise UnreadableError(f"its windows are of {[w.size for w in windows]} for kernels of {kernel[:-2]}")
+    width, (part, filters) = shape[-1], kernel[-2:]
     if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
-        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {width} channels in {groups} groups")
+        raise UnreadableError(f"its kernel {list(kernel)} does not fit {width} channels in {groups} groups")
 
 
 def transposed_convolution(

@@ -1,9 +1,12 @@
 """``tf.nn``, written by tools/write_tf1_stubs.py."""
 
+from rnngraph.tf1.ops.windows import nn_avg_pool as avg_pool
 from rnngraph.tf1.ops.layers import normalized as batch_normalization
 from rnngraph.tf1.ops.shapes import bias_add as bias_add
 from rnngraph.tf1.ops.inputs import bidirectional_dynamic_rnn as bidirectional_dynamic_rnn
 from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as bidirectional_rnn
+from rnngraph.tf1.ops.windows import nn_conv1d as conv1d
+from rnngraph.tf1.ops.windows import nn_conv2d as conv2d
 from rnngraph.tf1.ops.numbers import crelu as crelu
 from rnngraph.tf1.labelling.ctc import ctc_greedy_decoder as ctc_greedy_decoder
 from rnngraph.tf1.labelling.ctc import ctc_loss as ctc_loss
@@ -18,6 +21,7 @@ from rnngraph.tf1.ops.functions import leaky_relu as leaky_relu
 from rnngraph.tf1.ops.numbers import log_sigmoid as log_sigmoid
 from rnngraph.tf1.ops.functions import log_softmax as log_softmax
 from rnngraph.tf1.labelling.sampled import log_uniform_candidate_sampler as log_uniform_candidate_sampler
+from rnngraph.tf1.ops.windows import nn_max_pool as max_pool
 from rnngraph.tf1.ops.arithmetic import moments as moments
 from rnngraph.tf1.labelling.sampled import nce_loss as nce_loss
 from rnngraph.tf1.seq2seq.raw_rnn import raw_rnn as raw_rnn

@@ -3,7 +3,7 @@
 ``functions`` are of tensors, ``numbers`` elementwise ones that are made of several of ours, ``arithmetic`` has names
 for what ours write otherwise, ``shapes`` is of sizes, ``selection`` chooses entries, ``contractions`` are ``tensordot``
 and ``einsum``, ``nest`` is of nests, ``random`` draws. ``inputs`` has placeholders and drivers, ``layers`` what owns
-variables, ``batch_norms`` batch normalization, ``normalizers`` those of ``tf.contrib.layers``, ``initializers`` and
-``regularizers`` what these take, ``losses`` what is minimised; cells and attention are in ``recurrent``. The modules
-that programs import list them.
+variables, ``windows`` convolutions and pools, ``batch_norms`` batch normalization, ``normalizers`` those of
+``tf.contrib.layers``, ``initializers`` and ``regularizers`` what these take, ``losses`` what is minimised; cells and
+attention are in ``recurrent``. ``table/names.txt`` lists their names.
 """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from ...declare.cells.basic import Activation
-from ...declare.functions import basic, convolutions, layers
+from ...declare.functions import basic, layers
 from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer
 from ...declare.parameters import ScopeName
@@ -17,7 +16,7 @@ from ...support.arguments import flag
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import get_default_graph
 from ..core.names import refuse
-from ..core.operations import behind, operation
+from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import array_initializer
@@ -25,7 +24,7 @@ from .batch_norms import batch_normalized
 from .functions import dropout, relu, relu6, reshape
 from .regularizers import penalize_all
 
-_PENALTY = "add the penalty to the loss"
+PENALTY = "add the penalty to the loss"
 
 
 @gives_tensors
@@ -37,15 +36,15 @@ def dense(
 ) -> Tensor:  # fmt: skip
     """activation(inputs kernel + bias) on the last axis; owns ``dense/kernel`` and ``dense/bias``."""
     refuse(
-        "tf.layers.dense", _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        "tf.layers.dense", PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
     )  # fmt: skip
     refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("dense", name, reuse)
-    starts = _starts(kernel_initializer, bias_initializer)
+    starts = starts_of(kernel_initializer, bias_initializer)
     names = ("kernel", "bias") if use_bias else ("kernel",)
     made = layers.affine(inputs, units, activation, scope, names, starts)
-    return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
+    return own_layer(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
 class Dense:
@@ -63,7 +62,7 @@ class Dense:
     ) -> None:  # fmt: skip
         what = "tf.layers.Dense"
         refuse(
-            what, _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            what, PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
         )  # fmt: skip
         refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
@@ -85,9 +84,9 @@ class Dense:
             given = self._given or scope or present_scope().free(self.name)
             self._scope = layer_scope("dense", given, self._reuse)
         names = ("kernel", "bias") if self.use_bias else ("kernel",)
-        made = layers.affine(inputs, self.units, self.activation, self._scope, names, _starts(*self._starts))
+        made = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))
         kernel, bias = self._penalties
-        return _owned(made, self._scope, kernel=kernel, bias=bias) if first else made
+        return own_layer(made, self._scope, kernel=kernel, bias=bias) if first else made
 
     apply = __call__
 
@@ -142,10 +141,10 @@ def fully_connected(
         return activated(made, activation_fn)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
-    starts = _starts(weights_initializer, biases_initializer)
+    starts = starts_of(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
     made = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
-    return _owned(made, name, weights=weights_regularizer, biases=biases_regularizer)
+    return own_layer(made, name, weights=weights_regularizer, biases=biases_regularizer)
 
 
 linear = partial(fully_connected, activation_fn=None)
@@ -155,7 +154,8 @@ fully_connected_relu, fully_connected_relu6 = (
 )
 
 
-def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
+def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
+    """Return the initializers of a kernel and a bias: those that are given, of the scope, or usual."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
@@ -173,67 +173,11 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     return activation(x)
 
 
-def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
+def own_layer(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
     get_default_graph().own(made)
     penalize_all(scope, penalties)
     return made
-
-
-@behind
-def conv1d(
-    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-    data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
-    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
-    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """``rg.conv1d`` with TensorFlow's arguments; owns ``conv1d/kernel`` and ``conv1d/bias``."""
-    what = "tf.layers.conv1d"
-    size, stride, dilation = (_single(value) for value in (kernel_size, strides, dilation_rate))
-    refuse(what, "transpose the inputs to [batch, time, width]",
-           data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
-    refuse(
-        what, _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
-        bias_constraint=bias_constraint,
-    )  # fmt: skip
-    refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
-    scope = layer_scope("conv1d", name, reuse)
-    starts = _starts(kernel_initializer, bias_initializer)
-    windows = convolutions.Windows.checked("kernel_size", size, stride, dilation, _lower(padding), scope.where)
-    made = convolutions.convolution(inputs, filters, windows, 1, activation, use_bias, scope, starts)
-    return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
-
-
-@behind
-def max_pooling1d(
-    inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """``rg.max_pool1d`` with TensorFlow's arguments."""
-    return _pooled(convolutions.max_pool1d, inputs, pool_size, strides, padding, data_format)
-
-
-@behind
-def average_pooling1d(
-    inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """``rg.average_pool1d`` with TensorFlow's arguments."""
-    return _pooled(convolutions.average_pool1d, inputs, pool_size, strides, padding, data_format)
-
-
-def _pooled(
-    pool: Callable[..., Tensor], inputs: Tensor, pool_size: Any, strides: Any, padding: Any, data_format: str
-) -> Tensor:  # fmt: skip
-    refuse("tf.layers", "transpose the inputs to [batch, time, width]",
-           data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
-    return pool(inputs, _single(pool_size), _single(strides), _lower(padding))
-
-
-def _lower(padding: Any) -> Any:
-    """TensorFlow takes its words in either case."""
-    return padding.lower() if isinstance(padding, str) else padding
 
 
 @gives_tensors
@@ -254,7 +198,7 @@ def batch_normalization(
     """
     what = "tf.layers.batch_normalization"
     refuse(
-        what, _PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+        what, PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
         beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
     )  # fmt: skip
     refuse(
@@ -267,11 +211,6 @@ def batch_normalization(
     starts |= {"beta": beta_initializer} if center else {}
     starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
     return batch_normalized(what, inputs, axis, momentum, epsilon, scope, starts, training)
-
-
-def _single(value: Any) -> Any:
-    """TensorFlow takes a number for one axis, or a list of one."""
-    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
 @gives_tensors

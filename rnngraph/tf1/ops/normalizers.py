@@ -8,6 +8,7 @@ import numpy as np
 
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic as functions
+from ...declare.functions import normalization
 from ...declare.tensor import Tensor, as_tensor, constant
 from ...ir.types import FLOATS
 from ...support.arguments import check_positive, flag
@@ -42,15 +43,11 @@ def layer_norm(
         raise ShapeError(
             f"{what} has parameters of fixed sizes, of axes that it normalises, not of {x!r} from {own} on"
         )
-    axes = tuple(range(first, x.rank))
-    mean = functions.reduce_mean(x, axes, keepdims=True)
-    spread = functions.reduce_mean(functions.square(x - mean), axes, keepdims=True)
-    found = (x - mean) / functions.sqrt(spread + 1e-12)
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
-    found = found if gamma is None else found * gamma
-    return activated(found if beta is None else found + beta, activation_fn)
+    found = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
+    return activated(found, activation_fn)
 
 
 @gives_tensors
