@@ -23,8 +23,6 @@ _REFUSED = (
 
 def _hint(module: object) -> str:
     """Say how a module is had from what was given in its place."""
-    if type(module).__name__ == "ExportedProgram":
-        return "; give the module that was exported"
     if isinstance(module, str | PathLike):
         return "; make the module, and write module.load_state_dict(torch.load(path)) and module.eval()"
     if isinstance(module, Mapping):
@@ -33,12 +31,15 @@ def _hint(module: object) -> str:
 
 
 @api
-def read_torch(module: Any, example: Any) -> Net:
-    """The net of an ``nn.Module`` in ``eval()``.
+def read_torch(module: Any, example: Any = None) -> Net:
+    """The net of an ``nn.Module`` in ``eval()``, or of a program that ``torch.export.export`` made of one.
 
     example: a tuple of what ``forward`` takes, one tensor, or a dict by the names of its arguments. Only shapes and
     dtypes of its tensors count; what is no tensor, such as a flag, is given to ``forward`` as it is. Every size of a
     tensor is open unless the module forces it to be what it is in the example.
+
+    An ``ExportedProgram`` needs no example: it holds its own. Sizes are open where it was exported with
+    ``dynamic_shapes``; a warning names inputs of which export fixed all. Steps that export wrote out are rolled up.
 
     Inputs have the names of ``forward``'s arguments, those in a tuple with a number behind (``hx_0``). A tensor that
     comes out is ``y``; a tuple's are ``y_0``, ``y_1``, nested ones ``y_1_0``; those of a dict or a namedtuple have its
@@ -54,6 +55,8 @@ def read_torch(module: Any, example: Any) -> Net:
         nn = import_module("torch.nn")
     except ImportError:
         raise MissingExtraError("read_torch needs torch; pip install torch") from None
+    if type(module).__name__ == "ExportedProgram":
+        return _read_exported(module, example)
     if not isinstance(module, nn.Module):
         hint = _hint(module)
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}{hint}")
@@ -65,7 +68,9 @@ def read_torch(module: Any, example: Any) -> Net:
     ]
     module = getattr(module, "_orig_mod", module)  # what torch.compile would compile
     if any(_is_exported(found) for found in module.modules()):
-        refused.append("it is the graph of a module that torch.export took apart; give the module that was exported")
+        refused.append(
+            "it is the graph of a module that torch.export took apart; give the ExportedProgram itself, or the module"
+        )
     refused += [
         f"{path} has no values; {remedy}"
         for path, parameter in [*module.named_parameters(), *module.named_buffers()]
@@ -80,9 +85,23 @@ def read_torch(module: Any, example: Any) -> Net:
     training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]
     if training:
         raise ArgumentError(f"{', '.join(training[:3])} of the module is in training mode; call module.eval() first")
+    if example is None:
+        raise ArgumentError("read_torch needs an example of what the module takes; write rg.read_torch(module, (x,))")
     arguments, keywords = _arguments(example)
     reader = import_module(".runs", __package__).Reader(module, arguments, keywords)
     return Net(reader.script())
+
+
+def _read_exported(program: Any, example: Any) -> Net:
+    """The net of a program that torch.export made."""
+    exported = import_module(".exported", __package__).Exported(program)
+    given = program.example_inputs if example is None else _arguments(example)
+    if given is None:
+        raise ArgumentError("the exported program holds no example of its inputs; write rg.read_torch(program, (x,))")
+    reader = import_module(".runs", __package__).Reader(exported, (), exported.example(*given), exported.sizes())
+    net = Net(reader.script())
+    exported.warn_of_fixed_sizes()
+    return net
 
 
 def _is_exported(module: Any) -> bool:

@@ -21,6 +21,7 @@ from ..script import Script
 from ..steps import Value
 from .composed import axes, elements, losses, ordering
 from .cut_axes import axes_to_check, unchecked
+from .exported import WHAT, Exported
 from .meanings import (
     activations,
     attention,
@@ -65,8 +66,16 @@ MOST_RUNS = 1000
 class Reader:
     """A module that is being read. arguments, keywords: what forward is called with."""
 
-    def __init__(self, module: torch.nn.Module, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        known: Mapping[str, Dim] | None = None,
+    ) -> None:
+        """known: what is known of sizes before the first run."""
         self.module, self.arguments, self.keywords = module, arguments, keywords
+        self.known = known or {}
         self.shared: frozenset[Any] = frozenset()
         self.names: dict[str, str] = {}
         """What sizes are called in the script, by what they are called while they are found."""
@@ -103,7 +112,7 @@ class Reader:
 
     def _open_script(self) -> Script:
         """The script of sizes that are as open as they can be."""
-        known: dict[str, Dim] = {}
+        known: dict[str, Dim] = dict(self.known)
         script, known, times = self._settled(self.examples, known)
         for name in self.examples:
             if name not in known:
@@ -280,7 +289,7 @@ class Reader:
         return tracer.value(tracer.bare(item) if isinstance(item, Traced) else item)
 
     def _what(self) -> str:
-        return f"the module {type(self.module).__name__}"
+        return WHAT if isinstance(self.module, Exported) else f"the module {type(self.module).__name__}"
 
     def _error(self, tracer: Tracer) -> RnnGraphError:
         return not_readable(self._what(), [what for what, _ in tracer.problems], tracer.problems[0][1])

@@ -14,8 +14,8 @@ from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Lazy, Stacked, shape_of
-from .shapes import ALL, axis_of, reshaped
+from ..tracing.values import Filled, Lazy, Stacked, dtype_of, expanded_of, shape_of
+from .shapes import ALL, axis_of, reshaped, unsqueezed
 from .slicing import entry_of, of_steps, part
 
 
@@ -41,11 +41,20 @@ def joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], 
         return items[0]
     if all(isinstance(item, Filled) and item.number == items[0].number for item in items):
         return Filled(items[0].number, shape, dtype)
+    items = [_as_stack(item, axis) for item in items]
     if all(isinstance(item, Stacked) and item.axis == axis for item in items):
         parts = tuple(part for item in items for part in item.items)
         return of_steps(tracer, parts, axis, dtype)
     joined = _with_edges(tracer, items, axis, dtype)
     return joined or tracer.call(basic.concat, [tracer.value(item, dtype) for item in items], axis)
+
+
+def _as_stack(x: Any, axis: int) -> Any:
+    """A value to which this axis was added as a stack of one."""
+    expanded = expanded_of(x)
+    if expanded is None or expanded[1] != axis:
+        return x
+    return Stacked((expanded[0],), axis, shape_of(x), dtype_of(x))
 
 
 def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Any:
@@ -82,6 +91,9 @@ def _hstack(tracer: Tracer, tensors: Any) -> Any:
 
 def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
     shape = shape_of(x)
+    expanded = expanded_of(x)
+    if expanded is not None and expanded[1] == 0 < axis:
+        return tuple(unsqueezed(tracer, part, 0) for part in _pieces(tracer, expanded[0], axis - 1, sizes))
     if isinstance(x, Value) and isinstance(shape[axis], int):
         widths = [tracer.sizes.fix(size) for size in sizes]
         if len(widths) == 1:

@@ -14,6 +14,7 @@ from ...operators.moves import repeat
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
+from ..tracing.moved_axes import untransposed
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
@@ -137,7 +138,7 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
     scope = tracer.script.scope(path.rpartition("/")[0] or "batch_normalization")
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
     tracer.script.own(scope, {name: array_of(item) for name, item in arrays.items() if item is not None})
-    inner, order = tracer.unturned(x)
+    inner, order = untransposed(x)
     is_last = order == (0, 2, 1)  # channels are, before axes were moved
     options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) > 2 and not is_last else {}
     options |= {"momentum": 1 - momentum, "epsilon": float(eps)}

@@ -16,7 +16,7 @@ from ..tracing.calls import array_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
-from ..tracing.values import dtype_of, shape_of
+from ..tracing.values import Lazy, Repeated, dtype_of, expanded_of, shape_of
 from .elementwise import pair
 from .shapes import axis_of, permuted, reshaped
 
@@ -85,8 +85,12 @@ def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any 
 
 @meaning("matmul", "__matmul__", "bmm", "mm", "mv", "dot", "__rmatmul__")
 def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
-    a, b = tracer.value(a), tracer.value(b)
-    rows, columns = shape_of(a), shape_of(b)
+    a = tracer.value(a)
+    rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
+    repeated = expanded_of(b.of) if isinstance(b, Repeated) else None
+    if repeated and repeated[1] == 0 and shape_of(repeated[0]) == columns[1:] and rows[:1] == columns[:1]:
+        b, columns = repeated[0], columns[1:]  # one matrix for all, as graphs have it that are made of single operators
+    b = tracer.value(b)
     if len(columns) == 1:
         tracer.sizes.meet(rows[-1], columns[0])
         if len(rows) == 1:

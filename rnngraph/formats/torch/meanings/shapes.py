@@ -10,11 +10,11 @@ import torch
 from ....declare.functions import basic
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
-from ...steps import Value
+from ...steps import Index, Value
 from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, expanded_of, shape_of
 
 ALL = slice(None)
 
@@ -39,6 +39,11 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
         dims[dims.index(-1)] = whole
     if tuple(dims) == tuple(shape):
         return x
+    expanded = expanded_of(x)
+    if expanded is not None:
+        return reshaped(tracer, expanded[0], dims)
+    if isinstance(x, Value) and tuple(dims) == (1, *shape):
+        return tracer.call(basic.expand_dims, x, 0)
     if isinstance(x, Filled):
         return Filled(x.number, tuple(dims), x.dtype)
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
@@ -165,7 +170,24 @@ def _squeeze(tracer: Tracer, x: Any, dim: Any = None) -> Any:
         return x.items[0]
     if isinstance(x, Filled):
         return Filled(x.number, tuple(kept), x.dtype)
+    if (expanded := expanded_of(x)) and gone == [expanded[1]]:
+        return expanded[0]
+    if len(gone) == 1 and (entry := _entry(tracer, x, gone[0])):
+        return entry
     return tracer.call(basic.squeeze, tracer.value(x), gone[0] if len(gone) == 1 else tuple(gone))
+
+
+def _entry(tracer: Tracer, x: Any, axis: int) -> Value | None:
+    """An entry of an axis in place of a slice of one, where x is such a slice of that axis alone."""
+    if not isinstance(x, Value) or not isinstance(x.step.key, Index) or x.path:
+        return None
+    index = x.step.key.index
+    if len(index) != axis + 1 or any(entry != ALL for entry in index[:axis]) or not isinstance(index[axis], slice):
+        return None
+    start, size = index[axis].start or 0, shape_of(x.step.operands[0])[axis]
+    if not isinstance(size, int) or not isinstance(start, int) or index[axis].step is not None:
+        return None
+    return tracer.script.item(x.step.operands[0], *index[:axis], start)
 
 
 def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:

@@ -16,6 +16,14 @@ from .names import WEIGHT_HOOKS
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 
 
+class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+    """A module that knows from which line of code its calls come, as those of a graph do."""
+
+    def place(self) -> tuple[Where | None, str]:
+        """The line of the call that is made, and the path of the module that it stands in."""
+        raise NotImplementedError
+
+
 def user_line_of_module() -> Where | None:
     """The innermost line of code that is neither this package's nor torch's."""
     frame: Any = sys._getframe(1)
@@ -61,6 +69,8 @@ def as_function(func: Any, args: Any, named: dict[str, Any]) -> tuple[Any, Any, 
 
 def name_of(func: Any) -> str:
     """A function's name; of a property ``.shape`` and the like."""
+    if isinstance(func, torch._ops.OpOverload):
+        return str(func._opname)
     name = getattr(func, "__name__", type(func).__name__)
     if name in ("__get__", "__set__"):
         return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="

@@ -144,6 +144,8 @@ def _fraction(tracer: Any, number: OpenFloat, dtype: str) -> Any:
 
 
 def _filled(tracer: Any, lazy: Filled) -> Value:
+    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # as states of a layer are, which later calls squeeze
+        return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
     number: Any = kind(lazy.number)
     opened = [(axis, dim) for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ....declare.functions.basic import cast, reshape, transpose
+from ....declare.functions.basic import cast, reshape
 from ....ir.types import Dim, Size
 from ....support.errors import RnnGraphError, Where
 from ...expressions import identifier
@@ -23,6 +23,7 @@ from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
 from .calls import (
+    PlacedModule,
     are_of_weights,
     array_of,
     as_function,
@@ -35,6 +36,7 @@ from .calls import (
 from .cuts import AS_THEY_ARE, Cut, CutAxes
 from .forwards import whole_forwards
 from .making import made, number_of
+from .moved_axes import of_elements, operation
 from .names import DRAWN, FACTORIES, IGNORED, IN_PLACE, NO_MEANING, NOT_ASKED, OF_STEPS, OWN_INPUT, REFUSED, SAME
 from .nests import flat, mapped
 from .numbers import Extent, OpenFloat
@@ -364,29 +366,16 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return str(dim)
 
     def call(self, function: Any, *operands: Any, **keywords: Any) -> Value:
-        """``function(*operands, **keywords)``. What is done to each element alike is done before axes are moved, which
-        may move back behind it.
+        """``function(*operands, **keywords)``, of each element before axes are moved or added, so that a later call may
+        take that back.
         """
         if function in OF_EACH_ELEMENT and not any(isinstance(item, Value) for item in operands[1:]):
-            x, order = self.unturned(operands[0])
-            if order is not None:
-                return self.script.call(transpose, self.script.call(function, x, *operands[1:], **keywords), order)
+            return of_elements(self.script, function, *operands, **keywords)
         return self.script.call(function, *operands, **keywords)
 
     def operation(self, sign: str, a: Any, b: Any) -> Value:
-        """``a sign b``, before axes are moved where both would be alike."""
-        (left, order), (right, other) = self.unturned(a), self.unturned(b)
-        alone = not isinstance(a, Value) or not isinstance(b, Value)
-        if (order or other) and (order == other or alone):
-            return self.script.call(transpose, self.script.operation(sign, left, right), order or other)
-        return self.script.operation(sign, a, b)
-
-    def unturned(self, x: Any) -> tuple[Any, tuple[int, ...] | None]:
-        """What x is with its axes in another order, and that order; x and None where it is none such."""
-        if isinstance(x, Value) and x.step.key is transpose and not x.path:
-            inner, order = x.step.operands
-            return inner, order
-        return x, None
+        """``a sign b``, before axes are moved or added where both would be alike."""
+        return operation(self.script, sign, a, b)
 
     def cast(self, value: Any, dtype: str) -> Any:
         if dtype_of(value) == dtype:
@@ -395,7 +384,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         return self.call(cast, self.value(value), dtype) if lazy is None else lazy
 
     def _made(self, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
-        key = "made", id(lazy)
+        key: Any = ("made", id(lazy))
+        if isinstance(lazy, Filled):  # of which two are one, so that states begin before the first step
+            key = ("filled", str(lazy.number), lazy.shape, lazy.dtype)
         if key not in self.cached:
             self.kept.append(lazy)
             found = made(self, lazy)
@@ -440,7 +431,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def problem(self, what: str) -> None:
         """Notes what can't be read."""
-        where = user_line_of_module()
-        inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
+        where, inside = user_line_of_module(), self.paths.get(id(self.running[-1]), "") if self.running else ""
+        if isinstance(self.root, PlacedModule):
+            where, inside = self.root.place()
         at = f" ({inside})" if inside else ""
         self.problems.append((f"{where}: {what}{at}" if where else f"{what}{at}", where))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....declare.functions.basic import expand_dims
 from ....ir.types import Dim
 from ...steps import Value
 
@@ -121,6 +122,14 @@ def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:
 
 def dtype_of(value: Value | Lazy) -> str:
     return value.tensor.dtype if isinstance(value, Value) else value.dtype
+
+
+def expanded_of(x: Any) -> tuple[Value, int] | None:
+    """The value to which an axis of size 1 was added, and the axis; None of all else."""
+    if isinstance(x, Value) and x.step.key is expand_dims and not x.path:
+        inner, axis = x.step.operands
+        return inner, axis
+    return None
 
 
 def recast(value: Any, dtype: str, cast: Callable[[Any, str], Any]) -> Lazy | None:

@@ -1,0 +1,263 @@
+"""ATen's operators as torch's own functions, where name, arguments or results differ.
+
+What stands nowhere here is the function or method of torch of the same name, with the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+Sizes = Sequence[int]
+NOTHING = ("_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range",
+           "sym_constrain_range_for_size", "_assert_tensor_metadata")  # fmt: skip
+"""Checks of sizes and dtypes, which give nothing."""
+END = (1 << 63) - 1
+"""The end of a slice that goes on to the end of its axis."""
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def operator(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Says which operators of ATen's a function computes."""
+
+    def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+        FUNCTIONS.update(dict.fromkeys(names, function))
+        return function
+
+    return keep
+
+
+def function_of(name: str) -> Callable[..., Any] | None:
+    """The function of an operator, None where torch has none."""
+    places = (torch, torch.Tensor, functional)
+    return FUNCTIONS.get(name) or next((getattr(place, name) for place in places if hasattr(place, name)), None)
+
+
+@operator("slice")
+def _slice(x: torch.Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> torch.Tensor:
+    dim %= x.dim()
+    stop = None if isinstance(end, int) and end == END else end
+    return x[(*(slice(None),) * dim, slice(start, stop, step))]
+
+
+@operator("index")
+def _index(x: torch.Tensor, indices: Sequence[torch.Tensor | None]) -> torch.Tensor:
+    return x[tuple(slice(None) if item is None else item for item in indices)]
+
+
+@operator("index_put")
+def _index_put(
+    x: torch.Tensor, indices: Sequence[torch.Tensor | None], values: torch.Tensor, accumulate: bool = False
+) -> torch.Tensor:
+    if accumulate:
+        raise NotImplementedError
+    found = x.clone()
+    found[tuple(slice(None) if item is None else item for item in indices)] = values
+    return found
+
+
+@operator("embedding")
+def _embedding(
+    weight: torch.Tensor, ids: torch.Tensor, padding_idx: int = -1, scale: bool = False, sparse: bool = False
+) -> torch.Tensor:
+    return functional.embedding(ids, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale)
+
+
+@operator("softmax", "_softmax")
+def _softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+    return functional.softmax(x, dim, dtype=None if isinstance(dtype, bool) else dtype)
+
+
+@operator("log_softmax", "_log_softmax")
+def _log_softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+    return functional.log_softmax(x, dim, dtype=None if isinstance(dtype, bool) else dtype)
+
+
+@operator("_safe_softmax")
+def _safe_softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+    """0 where all entries are -inf."""
+    is_masked = torch.all(x == float("-inf"), dim, keepdim=True)
+    return torch.where(is_masked, 0.0, functional.softmax(x, dim, dtype=dtype))
+
+
+@operator("layer_norm")
+def _layer_norm(
+    x: torch.Tensor, shape: Sizes, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> torch.Tensor:
+    return functional.layer_norm(x, shape, weight, bias, eps)
+
+
+@operator("native_layer_norm")
+def _native_layer_norm(x: torch.Tensor, shape: Sizes, weight: Any, bias: Any, eps: float) -> tuple[Any, ...]:
+    return functional.layer_norm(x, shape, weight, bias, eps), None, None
+
+
+@operator("_fused_rms_norm")
+def _fused_rms_norm(x: torch.Tensor, shape: Sizes, weight: Any, eps: Any) -> tuple[Any, ...]:
+    return functional.rms_norm(x, shape, weight, eps), None
+
+
+@operator("group_norm")
+def _group_norm(
+    x: torch.Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> torch.Tensor:
+    return functional.group_norm(x, groups, weight, bias, eps)
+
+
+@operator("native_group_norm")
+def _native_group_norm(
+    x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, rest: int, groups: int, eps: float
+) -> tuple[Any, ...]:  # fmt: skip
+    return functional.group_norm(x, groups, weight, bias, eps), None, None
+
+
+@operator("batch_norm")
+def _batch_norm(
+    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float, *_: Any
+) -> torch.Tensor:  # fmt: skip
+    return functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
+
+
+@operator("_native_batch_norm_legit_no_training")
+def _native_batch_norm_legit_no_training(
+    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, momentum: float, eps: float
+) -> tuple[Any, ...]:
+    return functional.batch_norm(x, mean, var, weight, bias, False, momentum, eps), None, None
+
+
+@operator("instance_norm")
+def _instance_norm(
+    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, of_input: bool, momentum: float, eps: float, *_: Any
+) -> torch.Tensor:  # fmt: skip
+    return functional.instance_norm(x, mean, var, weight, bias, of_input, momentum, eps)
+
+
+@operator("convolution")
+def _convolution(
+    x: torch.Tensor, weight: torch.Tensor, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool,
+    output_padding: Sizes, groups: int,
+) -> torch.Tensor:  # fmt: skip
+    rank = weight.dim() - 2
+    if transposed:
+        function = getattr(functional, f"conv_transpose{rank}d")
+        return function(x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return getattr(functional, f"conv{rank}d")(x, weight, bias, stride, padding, dilation, groups)
+
+
+@operator("constant_pad_nd")
+def _constant_pad_nd(x: torch.Tensor, pad: Sizes, value: float = 0) -> torch.Tensor:
+    return functional.pad(x, [*pad], value=value)
+
+
+@operator("pad")
+def _pad(x: torch.Tensor, pad: Sizes, mode: str = "constant", value: Any = None) -> torch.Tensor:
+    return functional.pad(x, [*pad], mode, value)
+
+
+@operator("reflection_pad1d", "reflection_pad2d")
+def _reflection_pad(x: torch.Tensor, pad: Sizes) -> torch.Tensor:
+    return functional.pad(x, [*pad], "reflect")
+
+
+@operator("replication_pad1d", "replication_pad2d")
+def _replication_pad(x: torch.Tensor, pad: Sizes) -> torch.Tensor:
+    return functional.pad(x, [*pad], "replicate")
+
+
+@operator("elu")
+def _elu(x: torch.Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> torch.Tensor:
+    if input_scale != 1:
+        x = x * input_scale
+    found = functional.elu(x, alpha)
+    return found if scale == 1 else found * scale
+
+
+@operator("scalar_tensor")
+def _scalar_tensor(value: Any, **options: Any) -> torch.Tensor:
+    return torch.tensor(value, dtype=options.get("dtype"))
+
+
+@operator("native_dropout")
+def _native_dropout(x: torch.Tensor, p: float, train: bool | None = True) -> tuple[Any, ...]:
+    return functional.dropout(x, p, bool(train)), None
+
+
+@operator("max_pool1d_with_indices")
+def _max_pool1d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> tuple[Any, ...]:
+    return functional.max_pool1d(x, *given, **named), None
+
+
+@operator("max_pool2d_with_indices")
+def _max_pool2d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> tuple[Any, ...]:
+    return functional.max_pool2d(x, *given, **named), None
+
+
+@operator("_scaled_dot_product_flash_attention_for_cpu")
+def _scaled_dot_product(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float = 0, causal: bool = False, **named: Any
+) -> tuple[Any, ...]:
+    mask, scale = named.get("attn_mask"), named.get("scale")
+    return functional.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale), None
+
+
+def _upsample(mode: str) -> Callable[..., torch.Tensor]:
+    """Resizing by size, or by factors; ``align_corners`` stands between them, where a mode has it."""
+
+    def upsample(x: torch.Tensor, size: Any = None, *given: Any, **named: Any) -> torch.Tensor:
+        align = given[0] if mode in ("linear", "bilinear") and given else None
+        factors = next((item for item in given if isinstance(item, list | tuple)), named.get("scale_factors"))
+        if factors is not None and size is None:
+            return functional.interpolate(x, scale_factor=tuple(factors), mode=mode, align_corners=align)
+        return functional.interpolate(x, size=tuple(size), mode=mode, align_corners=align)
+
+    return upsample
+
+
+operator("upsample_nearest1d", "upsample_nearest2d")(_upsample("nearest"))
+operator("upsample_linear1d")(_upsample("linear"))
+operator("upsample_bilinear2d")(_upsample("bilinear"))
+
+
+@operator("_adaptive_avg_pool2d", "adaptive_avg_pool2d")
+def _adaptive_avg_pool2d(x: torch.Tensor, size: Sizes) -> torch.Tensor:
+    return functional.adaptive_avg_pool2d(x, size)
+
+
+@operator("sym_size")
+def _sym_size(x: torch.Tensor, dim: int) -> int:
+    return x.shape[dim]
+
+
+@operator("sym_numel")
+def _sym_numel(x: torch.Tensor) -> int:
+    return x.numel()
+
+
+@operator("copy")
+def _copy(x: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+    return source.to(x.dtype).expand(x.shape)
+
+
+@operator("fill")
+def _fill(x: torch.Tensor, value: Any) -> torch.Tensor:
+    return torch.full_like(x, value)
+
+
+@operator("_reshape_alias")
+def _reshape_alias(x: torch.Tensor, size: Sizes, stride: Sizes) -> torch.Tensor:
+    return x.reshape(size)
+
+
+@operator("lift_fresh_copy", "lift_fresh")
+def _lift_fresh_copy(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+@operator("_weight_norm_interface")
+def _weight_norm_interface(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> tuple[torch.Tensor, Any]:
+    return torch._weight_norm(v, g, dim), None

@@ -1,0 +1,84 @@
+"""Recurrent layers and cells of exported graphs as modules: ATen has them as operators of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+LAYERS: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
+CELLS: dict[str, type[nn.Module]] = {
+    "lstm_cell": nn.LSTMCell, "gru_cell": nn.GRUCell, "rnn_tanh_cell": nn.RNNCell, "rnn_relu_cell": nn.RNNCell,
+}  # fmt: skip
+GATES = {"lstm": 4, "gru": 3}
+
+
+def layers_of(nodes: Iterable[Any], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
+    """The layers of a graph by the names of their nodes; nodes of the same weights have one.
+
+    weights: parameters by the names of their placeholders. Layers whose weights are computed are left out.
+    """
+    found: dict[str, nn.Module] = {}
+    made: dict[Any, nn.Module] = {}
+    for node in nodes:
+        name, overload = getattr(node.target, "_opname", ""), getattr(node.target, "_overloadname", "")
+        is_cell = name in CELLS
+        if not is_cell and not (name in LAYERS and overload == "input"):
+            continue
+        given = [item for item in (node.args[2:] if is_cell else node.args[2]) if item is not None]
+        if not all(getattr(item, "name", "") in weights for item in given):
+            continue
+        options = () if is_cell else node.args[3:]
+        key = name, *(item.name for item in given), *options
+        if key not in made:
+            own = [weights[item.name] for item in given]
+            made[key] = _cell(name, own) if is_cell else _layer(name, own, *options)
+        found[node.name] = made[key]
+    return found
+
+
+def run_layer(layer: nn.Module, name: str, given: tuple[Any, ...]) -> Any:
+    """What an operator gives. given: its arguments, the input and the states first."""
+    x, states = given[:2]
+    is_lstm = name.startswith("lstm")
+    result = layer(x, tuple(states) if is_lstm else states)
+    if name in CELLS:
+        return result
+    return result[0], *(result[1] if is_lstm else (result[1],))
+
+
+def first_weight(layer: nn.Module) -> nn.Parameter:
+    """The kernel of a layer's input."""
+    weight: nn.Parameter = next(layer.parameters())
+    return weight
+
+
+def _layer(
+    name: str, weights: list[nn.Parameter], has_biases: bool, count: int, dropout: float, training: bool, both: bool,
+    batch_first: bool,
+) -> nn.Module:  # fmt: skip
+    """A layer of weights: of each layer and direction the kernels, the biases, the projection."""
+    options: dict[str, Any] = {"nonlinearity": name.removeprefix("rnn_")} if name.startswith("rnn") else {}
+    if len(weights) // (count * (2 if both else 1)) in (3, 5):
+        options["proj_size"] = weights[1].shape[1]
+    hidden = weights[1].shape[0] // GATES.get(name, 1)
+    layer = LAYERS[name](
+        weights[0].shape[1], hidden, num_layers=count, bias=has_biases, batch_first=batch_first, dropout=dropout,
+        bidirectional=both, device="meta", **options,
+    )  # fmt: skip
+    return _with_weights(layer, weights)
+
+
+def _cell(name: str, weights: list[nn.Parameter]) -> nn.Module:
+    kind = name.removesuffix("_cell")
+    options: dict[str, Any] = {"nonlinearity": kind.removeprefix("rnn_")} if kind.startswith("rnn") else {}
+    hidden = weights[1].shape[0] // GATES.get(kind, 1)
+    cell = CELLS[name](weights[0].shape[1], hidden, bias=len(weights) > 2, device="meta", **options)
+    return _with_weights(cell, weights)
+
+
+def _with_weights(layer: nn.Module, weights: list[nn.Parameter]) -> nn.Module:
+    for name, weight in zip([*dict(layer.named_parameters())], weights, strict=True):
+        layer._parameters[name] = weight
+    return layer.eval()

@@ -1,0 +1,235 @@
+"""Programs that torch.export made, as modules that are run: each node of the graph is a call of torch's functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.utils import _pytree as pytree
+
+from ...ir.types import Dim, size
+from ...support.errors import ArgumentError, NotReadableError, Where, warn
+from ..expressions import input_name
+from ..reading import not_readable
+from .aten import NOTHING, function_of
+from .aten_layers import first_weight, layers_of, run_layer
+from .tracing.calls import TORCH, PlacedModule
+
+WHAT = "the exported program"
+_FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
+_WITH_GRAPHS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
+"""Operators around a part of a graph that is computed as it is."""
+
+
+class Exported(PlacedModule):
+    """The graph of an exported program. Its forward takes the program's inputs by their names.
+
+    node: the node that is being computed, for errors.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        super().__init__()
+        self.program = program
+        self.node: Any = None
+        self._graph = program.graph_module
+        self._parameters_by_path = dict(program.named_parameters())
+        self._buffers_by_path = dict(program.named_buffers())
+        self.eval()
+        self._layers = layers_of(self._graph.graph.nodes, self._weights())
+        """Recurrent layers by the names of their nodes."""
+        problems = [*self._problems()]
+        if problems:
+            raise not_readable(WHAT, problems)
+
+    def _problems(self) -> Iterator[str]:
+        """Inputs and results of a program that no net has."""
+        for item in self.program.graph_signature.input_specs:
+            if item.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
+                yield f"it has input {item.arg.name}, which is no tensor"
+        for item in self.program.graph_signature.output_specs:
+            if item.kind == OutputKind.USER_INPUT_MUTATION:
+                yield f"it changes its input {item.target} in place; make a new tensor in the module"
+
+    # Inputs ---------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """Inputs as the program knows them, by name: tensors without values, whose open sizes are symbols."""
+        nodes = {node.name: node for node in self._graph.graph.nodes if node.op == "placeholder"}
+        specs = self.program.graph_signature.input_specs
+        return {
+            item.arg.name: nodes[item.arg.name].meta["val"]
+            for item in specs
+            if item.kind == InputKind.USER_INPUT and not isinstance(item.arg, ConstantArgument)
+        }
+
+    def example(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
+        """The tensors of an example by the names of inputs. Raises ``ArgumentError`` where they do not fit."""
+        flat = pytree.tree_flatten((arguments, dict(keywords)))[0]
+        specs = [item for item in self.program.graph_signature.input_specs if item.kind == InputKind.USER_INPUT]
+        if len(flat) != len(specs):
+            raise ArgumentError(f"the example has {len(flat)} entries, and the exported program takes {len(specs)}")
+        inputs = self.inputs
+        named = {item.arg.name: tensor for item, tensor in zip(specs, flat, strict=True) if item.arg.name in inputs}
+        for name, tensor in named.items():
+            for axis, (want, have) in enumerate(zip(inputs[name].shape, tensor.shape, strict=False)):
+                if isinstance(want, int) and want != have:
+                    raise ArgumentError(
+                        f"{name} of the example has size {have} along axis {axis}, which torch.export fixed at {want};"
+                        " give an example of that size, or export with dynamic_shapes"
+                    )
+        return named
+
+    def sizes(self) -> dict[str, Dim]:
+        """What the program knows of sizes, by ``INPUT_AXIS``: numbers that export fixed, and sizes that are equal."""
+        known: dict[str, Dim] = {}
+        first: dict[str, str] = {}
+        for name, tensor in self.inputs.items():
+            for axis, dim in enumerate(tensor.shape):
+                own = f"{input_name(name)}_{axis}"
+                if isinstance(dim, int):
+                    known[own] = dim
+                elif str(dim) in first:
+                    known[own] = size(first[str(dim)])
+                elif str(dim).isidentifier():
+                    first[str(dim)] = own
+        return known
+
+    def warn_of_fixed_sizes(self) -> None:
+        """Warn of inputs all of whose sizes export fixed."""
+        fixed = {name: [*item.shape] for name, item in self.inputs.items() if item.dim() > 1}
+        closed = {name: shape for name, shape in fixed.items() if all(isinstance(dim, int) for dim in shape)}
+        if closed:
+            listed = ", ".join(f"{name} {shape}" for name, shape in closed.items())
+            first = next(iter(closed))
+            warn(
+                f"torch.export fixed all sizes of {listed}; to leave axis 0 of {first} open, export with "
+                f"dynamic_shapes={{{first!r}: {{0: torch.export.Dim.DYNAMIC}}}}",
+                None,
+            )
+
+    # Modules --------------------------------------------------------------------------------------
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """Parameters by the paths that they had in the module."""
+        yield from self._parameters_by_path.items()
+
+    def named_buffers(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.Tensor]]:
+        """Buffers and constants by the paths that they had in the module."""
+        yield from self._buffers_by_path.items()
+        yield from ((name, item) for name, item in self.program.constants.items() if isinstance(item, torch.Tensor))
+
+    def named_modules(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.nn.Module]]:
+        """The program, and its recurrent layers by the paths of their weights."""
+        yield "", self
+        paths = {id(item): path for path, item in self._parameters_by_path.items()}
+        for layer in dict.fromkeys(self._layers.values()):
+            yield paths[id(first_weight(layer))].rpartition(".")[0], layer
+
+    def _weights(self) -> dict[str, torch.nn.Parameter]:
+        """Parameters by the names of their placeholders."""
+        specs = self.program.graph_signature.input_specs
+        return {
+            item.arg.name: self._parameters_by_path[item.target] for item in specs if item.kind == InputKind.PARAMETER
+        }
+
+    def place(self) -> tuple[Where | None, str]:
+        """The line of the module's code that the current node comes from, and the path of the module it was in."""
+        if self.node is None:
+            return None, ""
+        lines = _FILE_LINE.findall(self.node.meta.get("stack_trace") or "")
+        own = [(file, int(line)) for file, line in lines if not file.startswith(TORCH)]
+        stack = self.node.meta.get("nn_module_stack") or {}
+        path = [*stack.values()][-1][0] if stack else ""
+        return (Where(*own[-1]) if own else None), re.sub(r"^L\['self'\]\.?", "", str(path))
+
+    # Running --------------------------------------------------------------------------------------
+
+    def forward(self, **inputs: Any) -> Any:
+        """What the program gives, in the structure that the module gave it."""
+        signature = self.program.graph_signature
+        given = [self._given(item, inputs) for item in signature.input_specs]
+        try:
+            results = self._run(self._graph, given)
+        finally:
+            self.node = None
+        own = [
+            result
+            for item, result in zip(signature.output_specs, results, strict=True)
+            if item.kind == OutputKind.USER_OUTPUT
+        ]
+        spec = self.program.call_spec.out_spec
+        return pytree.tree_unflatten(own, spec) if spec is not None else tuple(own)
+
+    def _given(self, item: Any, inputs: Mapping[str, Any]) -> Any:
+        """The value of an input of the graph."""
+        match item.kind:
+            case InputKind.USER_INPUT:
+                return item.arg.value if isinstance(item.arg, ConstantArgument) else inputs[item.arg.name]
+            case InputKind.PARAMETER:
+                return self._parameters_by_path[item.target]
+            case InputKind.BUFFER if item.target in self._buffers_by_path:
+                return self._buffers_by_path[item.target]
+        return self.program.constants[item.target]
+
+    def _run(self, graph: Any, given: list[Any]) -> Any:
+        """The results of a graph of which placeholders have these values, in order."""
+        values: dict[Any, Any] = {}
+        rest = iter(given)
+        for node in graph.graph.nodes:
+            self.node = node if graph is self._graph else self.node
+            if node.op == "placeholder":
+                values[node] = next(rest)
+                continue
+            if node.op == "get_attr":
+                values[node] = _attribute(graph, node.target)
+                continue
+            arguments = _plain(torch.fx.node.map_arg(node.args, values.__getitem__))
+            keywords = _plain(torch.fx.node.map_arg(node.kwargs, values.__getitem__))
+            if node.op == "output":
+                return arguments[0]
+            values[node] = self._called(node, arguments, keywords)
+        raise AssertionError("a graph without an output")
+
+    def _called(self, node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        target = node.target
+        if isinstance(target, torch._ops.HigherOrderOperator):
+            if target.__name__ not in _WITH_GRAPHS:
+                raise self._error(f"{target.__name__}: control flow of an exported graph is not read")
+            start = next(place for place, item in enumerate(arguments) if isinstance(item, torch.nn.Module))
+            return self._run(arguments[start], [*arguments[start + 1 :]])
+        if not isinstance(target, torch._ops.OpOverload):
+            return target(*arguments, **keywords)  # of sizes, and parts of tuples
+        name = target._opname
+        if name in NOTHING:
+            return None
+        if node.name in self._layers:
+            return run_layer(self._layers[node.name], name, arguments)
+        function = function_of(name) if target.namespace == "aten" else None
+        return (function or target)(*arguments, **keywords)
+
+    def _error(self, what: str) -> NotReadableError:
+        """An error at the current node."""
+        where, inside = self.place()
+        text = f"{what} ({inside})" if inside else what
+        return not_readable(WHAT, [f"{where}: {text}" if where else text], where)
+
+
+def _plain(item: Any) -> Any:
+    """Arguments in lists and dicts of Python's own."""
+    if isinstance(item, list):
+        return [*map(_plain, item)]
+    if isinstance(item, tuple) and not hasattr(item, "_fields"):
+        return tuple(map(_plain, item))
+    return {key: _plain(part) for key, part in item.items()} if isinstance(item, dict) else item
+
+
+def _attribute(graph: Any, path: str) -> Any:
+    found = graph
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
