@@ -1,6 +1,6 @@
 """torch's modules, read by running them on tensors without values: ``tracing`` takes their calls, ``meanings`` says
 what those mean and ``composed`` of which others some are made, ``runs`` repeats it until all sizes are known, and
 ``cut_axes`` finds what depends on sizes that torch takes of values. ``exported`` runs the graphs of torch.export, by
-the tables of ATen's operators in ``aten`` and ``aten_layers``. ``read`` is the door, and alone needs no torch to
-be imported.
+the tables of ATen's operators in ``aten`` and ``aten_layers``. ``read`` is the door, and alone needs no torch to be
+imported.
 """
