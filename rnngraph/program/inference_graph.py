@@ -16,8 +16,8 @@ from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..ir.graph import Graph
 from ..passes.held_weights import held_text, held_weights
+from ..runtime.calls.direct_call import DIRECT
 from ..runtime.calls.results import Given
-from ..runtime.direct.direct_code import DIRECT
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
@@ -236,4 +236,6 @@ class InferenceGraph(CallableGraph[Given]):
         return [] if reduced is None else held_text(held_weights(self.graph, reduced, options.parameters))
 
 
-DIRECT.takes_over(InferenceGraph, "__call__", "_direct", "__call__($self, feeds=None, /, *excess, out=None, **named)")
+DIRECT.install_fastcall(
+    InferenceGraph, "__call__", "_direct", "__call__($self, feeds=None, /, *excess, out=None, **named)"
+)

@@ -1,252 +1,160 @@
-"""Functions that copy feeds, and make the structure of results, as LLVM's text."""
+"""Functions that copy feeds, and make the arrays and the structure of results."""
 
 from __future__ import annotations
 
-from ..machine.memory_text import load_word
-from .instructions import call, entry, field, word
-from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, Record
+from .arguments import NO, YES
+from .instructions import ObjectBuilder
+from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, Plan, Record
 
-GATHER = f"""\
-define internal ptr @gather(ptr %target, ptr %source, ptr %shape, ptr %strides, i64 %axes, i64 %item) #0 {{
-entry:
-  %single = icmp eq i64 %axes, 0
-  br i1 %single, label %one, label %several
-one:
-  call void @copy(ptr %source, ptr %target, i64 %item)
-  %behind.one = getelementptr i8, ptr %target, i64 %item
-  ret ptr %behind.one
-several:
-{entry("size", "shape", "0", "i64")}{entry("stride", "strides", "0", "i64")}\
-  %last = icmp eq i64 %axes, 1
-  %close = icmp eq i64 %stride, %item
-  %together = and i1 %last, %close
-  br i1 %together, label %row, label %begin
-row:
-  %bytes = mul i64 %size, %item
-  call void @copy(ptr %source, ptr %target, i64 %bytes)
-  %behind.row = getelementptr i8, ptr %target, i64 %bytes
-  ret ptr %behind.row
-begin:
-  %shape.next = getelementptr i64, ptr %shape, i64 1
-  %strides.next = getelementptr i64, ptr %strides, i64 1
-  %axes.next = sub i64 %axes, 1
-  br label %head
-head:
-  %index = phi i64 [ 0, %begin ], [ %index.next, %body ]
-  %to = phi ptr [ %target, %begin ], [ %to.next, %body ]
-  %from = phi ptr [ %source, %begin ], [ %from.next, %body ]
-  %more = icmp slt i64 %index, %size
-  br i1 %more, label %body, label %end
-body:
-  %to.next = call ptr @gather(ptr %to, ptr %from, ptr %shape.next, ptr %strides.next, i64 %axes.next, i64 %item)
-  %from.next = getelementptr i8, ptr %from, i64 %stride
-  %index.next = add i64 %index, 1
-  br label %head
-end:
-  ret ptr %to
-}}
-"""
-"""Copies an array of any strides to memory in which it lies side by side. Returns what is behind it there."""
 
-FEED = f"""\
-define internal void @feed(ptr %feed, ptr %value, ptr %block) #0 {{
-entry:
-{field("type", "value", -8, "ptr")}{word("wanted", Api.ARRAY)}{load_word("memory", "feed", Record.MEMORY, "ptr")}\
-  %is.array = icmp eq ptr %type, %wanted
-  br i1 %is.array, label %array, label %number
-array:
-{field("data", "value", DATA, "ptr")}\
-  %pointed = icmp eq ptr %memory, null
-  br i1 %pointed, label %point, label %look
-point:
-{load_word("slot", "feed", Record.SLOT)}\
-  %slot.at = getelementptr i64, ptr %block, i64 %slot
-  store ptr %data, ptr %slot.at
-  ret void
-look:
-{field("flags", "value", FLAGS, "i32")}{load_word("bytes", "feed", Record.BYTES)}\
-  %contiguous = and i32 %flags, 1
-  %plain = icmp ne i32 %contiguous, 0
-  br i1 %plain, label %copy, label %gather
-copy:
-  call void @copy(ptr %data, ptr %memory, i64 %bytes)
-  ret void
-gather:
-{field("strides", "value", STRIDES, "ptr")}{load_word("shape", "feed", Record.SHAPE, "ptr")}\
-{load_word("axes", "feed", Record.AXES)}{load_word("item", "feed", Record.ITEM)}\
-  %behind = call ptr @gather(ptr %memory, ptr %data, ptr %shape, ptr %strides, i64 %axes, i64 %item)
-  ret void
-number:
-{call("double", Api.PyFloat_AsDouble, "ptr %value", "double")}{load_word("width", "feed", Record.NUMBER)}\
-  %wide = icmp eq i64 %width, 8
-  br i1 %wide, label %double.store, label %single.store
-double.store:
-  store double %double, ptr %memory
-  ret void
-single.store:
-  %single = fptrunc double %double to float
-  store float %single, ptr %memory
-  ret void
-}}
-"""
-"""Copies a feed that fits, or writes into the block where it lies."""
+def gather() -> str:
+    """Copy an array of any strides to memory in which it is contiguous. Returns the place behind it there."""
+    f = ObjectBuilder()
+    with f.when(f.icmp("eq", "i64", "%axes", 0)):
+        f.do("call void @copy(ptr %source, ptr %target, i64 %item)")
+        f.ret(f"ptr {f.moved('%target', '%item')}")
+    size, stride = f.entry("%shape", 0), f.entry("%strides", 0)
+    last, close = f.icmp("eq", "i64", "%axes", 1), f.icmp("eq", "i64", stride, "%item")
+    with f.when(f.value(f"and i1 {last}, {close}", "row")):
+        count = f.value(f"mul i64 {size}, %item", "bytes")
+        f.do(f"call void @copy(ptr %source, ptr %target, i64 {count})")
+        f.ret(f"ptr {f.moved('%target', count)}")
+    axes = f.value("sub i64 %axes, 1", "axes")
+    within = f"ptr {f.place('%shape', 1)}, ptr {f.place('%strides', 1)}, i64 {axes}, i64 %item"
 
-WITHIN = f"""\
-define internal double @number(ptr %place, i64 %bytes) #0 {{
-entry:
-  %is.double = icmp eq i64 %bytes, 8
-  br i1 %is.double, label %double, label %single
-double:
-  %wide = load double, ptr %place
-  ret double %wide
-single:
-  %narrow = load float, ptr %place
-  %widened = fpext float %narrow to double
-  ret double %widened
-}}
+    def copied(index: str, target: str) -> list[str]:
+        source = f.moved("%source", f.value(f"mul i64 {index}, {stride}", "offset"))
+        return [f.value(f"call ptr @gather(ptr {target}, ptr {source}, {within})", "behind")]
 
-define internal i1 @within(ptr %feed, ptr %block) #0 {{
-entry:
-{load_word("checked", "feed", Record.CHECKED)}{load_word("high", "feed", Record.HIGH)}\
-{load_word("memory", "feed", Record.MEMORY, "ptr")}{load_word("bytes", "feed", Record.BYTES)}\
-{load_word("item", "feed", Record.ITEM)}{load_word("slot", "feed", Record.SLOT)}\
-  %free = icmp eq i64 %checked, {FREE}
-  br i1 %free, label %yes, label %find
-find:
-  %slot.at = getelementptr i64, ptr %block, i64 %slot
-  %is.copied = icmp ne ptr %memory, null
-  %pointed = load ptr, ptr %slot.at
-  %data = select i1 %is.copied, ptr %memory, ptr %pointed
-  %is.wide = icmp eq i64 %item, 8
-  %is.share = icmp eq i64 %checked, {SHARE}
-  br i1 %is.share, label %share, label %head
-share:
-  %number = call double @number(ptr %data, i64 %item)
-  %single = fptrunc double %number to float
-  %above = fcmp ogt float %single, 0.0
-  %below = fcmp ole float %single, 1.0
-  %is.right = and i1 %above, %below
-  br i1 %is.right, label %yes, label %no
-head:
-  %offset = phi i64 [ 0, %find ], [ %offset.next, %next ]
-  %more = icmp ult i64 %offset, %bytes
-  br i1 %more, label %body, label %yes
-body:
-  %at = getelementptr i8, ptr %data, i64 %offset
-  br i1 %is.wide, label %wide, label %narrow
-wide:
-  %long = load i64, ptr %at
-  br label %next
-narrow:
-  %short = load i32, ptr %at
-  %extended = sext i32 %short to i64
-  br label %next
-next:
-  %value = phi i64 [ %long, %wide ], [ %extended, %narrow ]
-  %offset.next = add i64 %offset, %item
-  %fits = icmp ule i64 %value, %high
-  br i1 %fits, label %head, label %no
-yes:
-  ret i1 1
-no:
-  ret i1 0
-}}
-"""
-"""Whether the numbers of a feed are as they must be, once it is where native code reads it."""
+    f.ret(f"ptr {f.fold([('ptr', '%target')], size, copied)[0]}")
+    parameters = {"target": "ptr", "source": "ptr", "shape": "ptr", "strides": "ptr", "axes": "i64", "item": "i64"}
+    return f.function("gather", "ptr", parameters)
 
-BUILD = f"""\
-define internal ptr @build(ptr %node, ptr %leaves) #0 {{
-entry:
-{load_word("kind", "node", Node.KIND)}{load_word("count", "node", Node.COUNT)}\
-{load_word("maker", "node", Node.MAKER, "ptr")}{load_word("keys", "node", Node.KEYS, "ptr")}\
-{load_word("parts", "node", Node.PARTS, "ptr")}\
-  %plain = icmp eq ptr %maker, null
-  switch i64 %kind, label %sequence [
-    i64 {LEAF}, label %leaf
-    i64 {MAPPING}, label %mapping
-  ]
-leaf:
-{entry("array", "leaves", "%count")}{call("held", Api.Py_IncRef, "ptr %array", "void")}\
-  ret ptr %array
-mapping:
-{call("made", Api.PyObject_CallNoArgs, "ptr %maker")}\
-  %is.made = icmp ne ptr %made, null
-  br i1 %is.made, label %mapping.head, label %no
-mapping.head:
-  %item = phi i64 [ 0, %mapping ], [ %item.next, %mapping.next ]
-  %mapping.more = icmp ult i64 %item, %count
-  br i1 %mapping.more, label %mapping.body, label %mapping.end
-mapping.body:
-{entry("key", "keys", "%item")}{entry("part", "parts", "%item")}\
-  %value = call ptr @build(ptr %part, ptr %leaves)
-  %has.value = icmp ne ptr %value, null
-  br i1 %has.value, label %mapping.set, label %mapping.fail
-mapping.set:
-{call("code", Api.PyDict_SetItem, "ptr %made, ptr %key, ptr %value", "i32")}\
-{call("let.value", Api.Py_DecRef, "ptr %value", "void")}\
-  %is.set = icmp eq i32 %code, 0
-  br i1 %is.set, label %mapping.next, label %mapping.fail
-mapping.next:
-  %item.next = add i64 %item, 1
-  br label %mapping.head
-mapping.end:
-  ret ptr %made
-mapping.fail:
-{call("let.made", Api.Py_DecRef, "ptr %made", "void")}\
-  ret ptr null
-sequence:
-{call("tuple", Api.PyTuple_New, "i64 %count")}\
-  %is.tuple = icmp ne ptr %tuple, null
-  br i1 %is.tuple, label %sequence.head, label %no
-sequence.head:
-  %index = phi i64 [ 0, %sequence ], [ %index.next, %sequence.set ]
-  %sequence.more = icmp ult i64 %index, %count
-  br i1 %sequence.more, label %sequence.body, label %sequence.end
-sequence.body:
-{entry("child", "parts", "%index")}\
-  %entry.made = call ptr @build(ptr %child, ptr %leaves)
-  %has.entry = icmp ne ptr %entry.made, null
-  br i1 %has.entry, label %sequence.set, label %sequence.fail
-sequence.set:
-{call("placed", Api.PyTuple_SetItem, "ptr %tuple, i64 %index, ptr %entry.made", "i32")}\
-  %index.next = add i64 %index, 1
-  br label %sequence.head
-sequence.fail:
-{call("let.tuple", Api.Py_DecRef, "ptr %tuple", "void")}\
-  ret ptr null
-sequence.end:
-  br i1 %plain, label %as.tuple, label %as.made
-as.tuple:
-  ret ptr %tuple
-as.made:
-{call("sequence.made", Api.PyObject_CallOneArg, "ptr %maker, ptr %tuple")}\
-{call("let.entries", Api.Py_DecRef, "ptr %tuple", "void")}\
-  ret ptr %sequence.made
-no:
-  ret ptr null
-}}
-"""
-"""Makes a result's structure of arrays, which it holds; null where an error was raised."""
 
-RELEASE = f"""\
-define internal void @release(ptr %objects, i64 %count) #0 {{
-entry:
-  br label %head
-head:
-  %number = phi i64 [ 0, %entry ], [ %number.next, %next ]
-  %more = icmp ult i64 %number, %count
-  br i1 %more, label %body, label %end
-body:
-{entry("object", "objects", "%number")}\
-  %empty = icmp eq ptr %object, null
-  br i1 %empty, label %next, label %let
-let:
-{call("gone", Api.Py_DecRef, "ptr %object", "void")}\
-  br label %next
-next:
-  %number.next = add i64 %number, 1
-  br label %head
-end:
-  ret void
-}}
-"""
+def feed() -> str:
+    """Copy a feed that fits, or write its address into the block."""
+    f = ObjectBuilder()
+    memory = f.entry("%feed", Record.MEMORY, "ptr")
+    with f.when(f.has_type("%value", Api.ARRAY)):
+        data = f.field("%value", DATA)
+        with f.when(f.is_null(memory)):
+            f.set_entry("%block", f.entry("%feed", Record.SLOT), data, "ptr")
+            f.ret()
+        contiguous = f.value(f"and i32 {f.field('%value', FLAGS, 'i32')}, 1", "contiguous")
+        with f.when(f.icmp("ne", "i32", contiguous, 0)):
+            f.do(f"call void @copy(ptr {data}, ptr {memory}, i64 {f.entry('%feed', Record.BYTES)})")
+            f.ret()
+        strides, shape = f.field("%value", STRIDES), f.entry("%feed", Record.SHAPE, "ptr")
+        axes, item = f.entry("%feed", Record.AXES), f.entry("%feed", Record.ITEM)
+        layout = f"ptr {shape}, ptr {strides}, i64 {axes}, i64 {item}"
+        f.value(f"call ptr @gather(ptr {memory}, ptr {data}, {layout})", "behind")
+        f.ret()
+    double = f.call(Api.PyFloat_AsDouble, "ptr %value", "double")
+    with f.when(f.icmp("eq", "i64", f.entry("%feed", Record.NUMBER), 8)):
+        f.do(f"store double {double}, ptr {memory}")
+        f.ret()
+    f.do(f"store float {f.value(f'fptrunc double {double} to float', 'single')}, ptr {memory}")
+    f.ret()
+    return f.function("feed", "void", {"feed": "ptr", "value": "ptr", "block": "ptr"})
+
+
+def within() -> str:
+    """True if the numbers of a feed are within bounds, once they lie where native code reads them."""
+    f = ObjectBuilder()
+    checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
+    f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
+    memory, pointed = f.entry("%feed", Record.MEMORY, "ptr"), f.entry("%block", f.entry("%feed", Record.SLOT), "ptr")
+    data = f.value(f"select i1 {f.is_null(memory)}, ptr {pointed}, ptr {memory}", "data")
+    is_wide = f.icmp("eq", "i64", item, 8)
+    with f.when(f.icmp("eq", "i64", checked, SHARE)):
+
+        def rounded() -> str:
+            return f.value(f"fptrunc double {f.value(f'load double, ptr {data}', 'double')} to float", "single")
+
+        number = f.either("float", is_wide, rounded, lambda: f.value(f"load float, ptr {data}", "single"))
+        above = f.value(f"fcmp ogt float {number}, 0.0", "above")
+        below = f.value(f"fcmp ole float {number}, 1.0", "below")
+        f.ret(f"i1 {f.value(f'and i1 {above}, {below}', 'right')}")
+    count, high = f.entry("%feed", Record.BYTES), f.entry("%feed", Record.HIGH)
+
+    def turn(offset: str) -> list[str]:
+        f.return_unless(f.icmp("ult", "i64", offset, count), YES)
+        place = f.moved(data, offset)
+
+        def extended() -> str:
+            return f.value(f"sext i32 {f.value(f'load i32, ptr {place}', 'short')} to i64", "number")
+
+        number = f.either("i64", is_wide, lambda: f.value(f"load i64, ptr {place}", "number"), extended)
+        f.return_unless(f.icmp("ule", "i64", number, high), NO)
+        return [f.value(f"add i64 {offset}, {item}", "offset")]
+
+    f.endless_loop([("i64", 0)], turn)
+    return f.function("within", "i1", {"feed": "ptr", "block": "ptr"})
+
+
+def make_arrays() -> str:
+    """Make an array for each result that the caller has none for. False if one could not be made."""
+    f = ObjectBuilder()
+    records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
+    with f.loop(f.entry("%plan", Plan.RESULTS)) as number, f.when(f.is_null(f.entry("%fresh", number, "ptr"))):
+        record = f.record(records, number)
+        dtype, shape = f.entry(record, Record.DTYPE, "ptr"), f.entry(record, Record.SHAPE, "ptr")
+        f.hold(dtype)
+        axes = f.value(f"trunc i64 {f.entry(record, Record.AXES)} to i32", "axes")
+        given = f"ptr {f.api(Api.ARRAY)}, ptr {dtype}, i32 {axes}, ptr {shape}, ptr null, ptr null, i32 0, ptr null"
+        made = f.call(Api.PyArray_NewFromDescr, given)
+        f.return_if(f.is_null(made), NO)
+        f.set_entry("%fresh", number, made, "ptr")
+    f.ret(YES)
+    return f.function("make_arrays", "i1", {"plan": "ptr", "fresh": "ptr"})
+
+
+def build() -> str:
+    """Make a result's structure of arrays, which it holds; null if an error was raised."""
+    f = ObjectBuilder()
+    kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
+    with f.when(f.icmp("eq", "i64", kind, LEAF)):
+        array = f.entry("%leaves", count, "ptr")
+        f.hold(array)
+        f.ret(f"ptr {array}")
+    maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
+
+    def part(number: str, owner: str) -> str:
+        """An entry that was made. If it could not be, its owner goes, too."""
+        made = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
+        with f.when(f.is_null(made)):
+            f.let(owner)
+            f.ret("ptr null")
+        return made
+
+    with f.when(f.icmp("eq", "i64", kind, MAPPING)):
+        mapping = f.call(Api.PyObject_CallNoArgs, f"ptr {maker}")
+        f.return_if(f.is_null(mapping), "ptr null")
+        with f.loop(count) as number:
+            key, value = f.entry(keys, number, "ptr"), part(number, mapping)
+            code = f.call(Api.PyDict_SetItem, f"ptr {mapping}, ptr {key}, ptr {value}", "i32")
+            f.let(value)
+            with f.when(f.icmp("ne", "i32", code, 0)):
+                f.let(mapping)
+                f.ret("ptr null")
+        f.ret(f"ptr {mapping}")
+    entries = f.call(Api.PyTuple_New, f"i64 {count}")
+    f.return_if(f.is_null(entries), "ptr null")
+    with f.loop(count) as number:
+        f.call(Api.PyTuple_SetItem, f"ptr {entries}, i64 {number}, ptr {part(number, entries)}", "i32")
+    f.return_if(f.is_null(maker), f"ptr {entries}")
+    made = f.call(Api.PyObject_CallOneArg, f"ptr {maker}, ptr {entries}")
+    f.let(entries)
+    f.ret(f"ptr {made}")
+    return f.function("build", "ptr", {"node": "ptr", "leaves": "ptr"})
+
+
+def release() -> str:
+    """Give back the references of a list in which some are null."""
+    f = ObjectBuilder()
+    with f.loop("%count") as number:
+        value = f.entry("%objects", number, "ptr")
+        with f.when(f.negated(f.is_null(value))):
+            f.let(value)
+    f.ret()
+    return f.function("release", "void", {"objects": "ptr", "count": "i64"})

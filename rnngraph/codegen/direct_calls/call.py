@@ -1,341 +1,240 @@
-"""The functions that run a call and hand it on to Python, as LLVM's text."""
+"""Functions that run a call, and hand it on to Python where the plan does not cover it."""
 
 from __future__ import annotations
 
-from ..machine.memory_text import load_word
-from .instructions import call, entry, field, record, word
-from .plan import DATA, MOST, TRY, Api, Plan, Record
+from .arguments import NO, YES
+from .instructions import ObjectBuilder
+from .plan import DATA, MAX_ITEMS, TRY, Api, Plan, Record
 
-GUARDED = f"""\
-define internal i1 @guarded(ptr %plan) #0 {{
-entry:
-{load_word("count", "plan", Plan.GUARDS)}{load_word("list", "plan", Plan.GUARD_LIST, "ptr")}\
-  br label %head
-head:
-  %number = phi i64 [ 0, %entry ], [ %number.next, %next ]
-  %more = icmp ult i64 %number, %count
-  br i1 %more, label %body, label %yes
-body:
-  %index = mul i64 %number, 2
-  %index.wanted = add i64 %index, 1
-{entry("word", "list", "%index")}{entry("wanted", "list", "%index.wanted", "i64")}\
-  %now = load i64, ptr %word
-  %holds = icmp eq i64 %now, %wanted
-  br i1 %holds, label %next, label %no
-next:
-  %number.next = add i64 %number, 1
-  br label %head
-yes:
-  ret i1 1
-no:
-  ret i1 0
-}}
-"""
-"""Whether all conditions of a plan hold."""
-
-ATTEMPT = f"""\
-define internal ptr @attempt(ptr %held, ptr %arguments, i64 %count, ptr %names, ptr %given.out) #0 {{
-entry:
-  %values = alloca [{MOST} x ptr], align 8
-  %fresh = alloca [{MOST} x ptr], align 8
-  %out.at = alloca ptr, align 8
-  store ptr %given.out, ptr %out.at
-{call("array", Api.PyTuple_GetItem, "ptr %held, i64 0")}{field("plan", "array", DATA, "ptr")}\
-{load_word("feeds", "plan", Plan.FEEDS)}{load_word("feed.list", "plan", Plan.FEED_LIST, "ptr")}\
-{load_word("results", "plan", Plan.RESULTS)}{load_word("result.list", "plan", Plan.RESULT_LIST, "ptr")}\
-{load_word("needed", "plan", Plan.NEEDED)}\
-  br label %clear.head
-clear.head:
-  %clear = phi i64 [ 0, %entry ], [ %clear.next, %clear.body ]
-  %clear.more = icmp ult i64 %clear, %feeds
-  br i1 %clear.more, label %clear.body, label %clear.results.head
-clear.body:
-  %clear.at = getelementptr ptr, ptr %values, i64 %clear
-  store ptr null, ptr %clear.at
-  %clear.next = add i64 %clear, 1
-  br label %clear.head
-clear.results.head:
-  %clear.result = phi i64 [ 0, %clear.head ], [ %clear.result.next, %clear.results.body ]
-  %clear.results.more = icmp ult i64 %clear.result, %results
-  br i1 %clear.results.more, label %clear.results.body, label %read
-clear.results.body:
-  %clear.result.at = getelementptr ptr, ptr %fresh, i64 %clear.result
-  store ptr null, ptr %clear.result.at
-  %clear.result.next = add i64 %clear.result, 1
-  br label %clear.results.head
-read:
-  %understood = call i1 @arguments(ptr %plan, ptr %arguments, i64 %count, ptr %names, ptr %values, ptr %out.at)
-  br i1 %understood, label %fit.head, label %fail
-fit.head:
-  %fit = phi i64 [ 0, %read ], [ %fit.next, %fit.end ]
-  %fit.more = icmp ult i64 %fit, %feeds
-  br i1 %fit.more, label %fit.body, label %given
-fit.body:
-{record("feed", "feed.list", "%fit")}{entry("value", "values", "%fit")}\
-  %missing = icmp eq ptr %value, null
-  br i1 %missing, label %fit.missing, label %fit.given
-fit.missing:
-  %optional = icmp uge i64 %fit, %needed
-  br i1 %optional, label %fit.end, label %fail
-fit.given:
-  %fits = call i1 @fits(ptr %feed, ptr %value)
-  br i1 %fits, label %fit.end, label %fail
-fit.end:
-  %fit.next = add i64 %fit, 1
-  br label %fit.head
-given:
-  %out = load ptr, ptr %out.at
-{word("none", Api.NONE)}\
-  %no.out = icmp eq ptr %out, null
-  %is.none = icmp eq ptr %out, %none
-  %all.fresh = or i1 %no.out, %is.none
-  br i1 %all.fresh, label %make.head, label %outs
-outs:
-{load_word("shape.of.all", "plan", Plan.STRUCTURE, "ptr")}\
-  %taken = call i1 @outs(ptr %plan, ptr %shape.of.all, ptr %out, ptr %fresh)
-  br i1 %taken, label %make.head, label %fail
-make.head:
-  %make = phi i64 [ 0, %given ], [ 0, %outs ], [ %make.next, %make.end ]
-  %make.more = icmp ult i64 %make, %results
-  br i1 %make.more, label %make.body, label %structure
-make.body:
-{entry("present", "fresh", "%make")}\
-  %absent = icmp eq ptr %present, null
-  br i1 %absent, label %make.one, label %make.end
-make.one:
-{record("kind", "result.list", "%make")}{load_word("dtype", "kind", Record.DTYPE, "ptr")}\
-{load_word("axes", "kind", Record.AXES)}{load_word("shape", "kind", Record.SHAPE, "ptr")}{word("type", Api.ARRAY)}\
-{call("dtype.held", Api.Py_IncRef, "ptr %dtype", "void")}\
-  %axes.short = trunc i64 %axes to i32
-{
-    call(
-        "made",
-        Api.PyArray_NewFromDescr,
-        "ptr %type, ptr %dtype, i32 %axes.short, ptr %shape, ptr null, ptr null, i32 0, ptr null",
-    )
-}\
-  %is.made = icmp ne ptr %made, null
-  br i1 %is.made, label %make.store, label %fail
-make.store:
-  %made.at = getelementptr ptr, ptr %fresh, i64 %make
-  store ptr %made, ptr %made.at
-  br label %make.end
-make.end:
-  %make.next = add i64 %make, 1
-  br label %make.head
-structure:
-{load_word("root", "plan", Plan.STRUCTURE, "ptr")}\
-  %whole = call ptr @build(ptr %root, ptr %fresh)
-  %is.whole = icmp ne ptr %whole, null
-  br i1 %is.whole, label %check, label %raise
-raise:
-  call void @release(ptr %fresh, i64 %results)
-  call void @release(ptr %values, i64 %feeds)
-  ret ptr null
-check:
-{load_word("side.at", "plan", Plan.SIDE, "ptr")}\
-  %side = load i64, ptr %side.at
-  %holds = call i1 @guarded(ptr %plan)
-  br i1 %holds, label %fill, label %drop
-drop:
-{call("dropped", Api.Py_DecRef, "ptr %whole", "void")}\
-  br label %fail
-fill:
-{load_word("first", "plan", Plan.FIRST_BLOCK, "ptr")}\
-{load_word("second", "plan", Plan.SECOND_BLOCK, "ptr")}{load_word("entry.at", "plan", Plan.ENTRY, "ptr")}\
-{load_word("flips", "plan", Plan.FLIPS)}{load_word("releases", "plan", Plan.RELEASES)}\
-{load_word("busy", "plan", Plan.BUSY, "ptr")}{load_word("weights", "plan", Plan.WEIGHTS, "ptr")}\
-  %is.first = icmp eq i64 %side, 0
-  %block = select i1 %is.first, ptr %first, ptr %second
-  br label %fill.head
-fill.head:
-  %filled = phi i64 [ 0, %fill ], [ %filled.next, %fill.end ]
-  %fill.more = icmp ult i64 %filled, %feeds
-  br i1 %fill.more, label %fill.body, label %place.head
-fill.body:
-{entry("fed", "values", "%filled")}{record("fed.as", "feed.list", "%filled")}\
-  %unfed = icmp eq ptr %fed, null
-  br i1 %unfed, label %fill.end, label %fill.one
-fill.one:
-  call void @feed(ptr %fed.as, ptr %fed, ptr %block)
-  %within = call i1 @within(ptr %fed.as, ptr %block)
-  br i1 %within, label %fill.end, label %drop
-fill.end:
-  %filled.next = add i64 %filled, 1
-  br label %fill.head
-place.head:
-  %place = phi i64 [ 0, %fill.head ], [ %place.next, %place.end ]
-  %place.more = icmp ult i64 %place, %results
-  br i1 %place.more, label %place.body, label %run
-place.body:
-{record("placed.as", "result.list", "%place")}{load_word("apart", "placed.as", Record.MEMORY)}\
-  %pointed = icmp eq i64 %apart, 0
-  br i1 %pointed, label %place.one, label %place.end
-place.one:
-{entry("placed", "fresh", "%place")}{field("placed.data", "placed", DATA, "ptr")}\
-{load_word("slot", "placed.as", Record.SLOT)}\
-  %slot.at = getelementptr i64, ptr %block, i64 %slot
-  store ptr %placed.data, ptr %slot.at
-  br label %place.end
-place.end:
-  %place.next = add i64 %place, 1
-  br label %place.head
-run:
-{call("weights.held", Api.Py_IncRef, "ptr %weights", "void")}\
-  store i64 1, ptr %busy
-{load_word("draw", "plan", Plan.DRAW, "ptr")}\
-  %may.draw = icmp ne ptr %draw, null
-  br i1 %may.draw, label %seed.look, label %seeded
-seed.look:
-{load_word("seed.place", "plan", Plan.SEED_FEED)}{entry("seed.given", "values", "%seed.place")}\
-  %no.seed = icmp eq ptr %seed.given, null
-  br i1 %no.seed, label %seed.draw, label %seeded
-seed.draw:
-{load_word("generator", "plan", Plan.GENERATOR, "ptr")}{load_word("seed.at", "plan", Plan.SEED, "ptr")}\
-  %random = call i64 %draw(ptr %generator)
-  %seed = lshr i64 %random, 1
-  store i64 %seed, ptr %seed.at
-  br label %seeded
-seeded:
-  %is.long = icmp ne i64 %releases, 0
-  br i1 %is.long, label %run.long, label %run.short
-run.long:
-{call("thread", Api.PyEval_SaveThread, "")}\
-  call void %entry.at(ptr %block, i64 0, i64 1)
-{call("back", Api.PyEval_RestoreThread, "ptr %thread", "void")}\
-  br label %ran
-run.short:
-  call void %entry.at(ptr %block, i64 0, i64 1)
-  br label %ran
-ran:
-  %flipped = xor i64 %side, %flips
-  store i64 %flipped, ptr %side.at
-  br label %give.head
-give.head:
-  %give = phi i64 [ 0, %ran ], [ %give.next, %give.end ]
-  %give.more = icmp ult i64 %give, %results
-  br i1 %give.more, label %give.body, label %given.all
-give.body:
-{record("given.as", "result.list", "%give")}{load_word("from", "given.as", Record.MEMORY, "ptr")}\
-  %is.copied = icmp ne ptr %from, null
-  br i1 %is.copied, label %give.one, label %give.end
-give.one:
-{entry("target", "fresh", "%give")}{field("target.data", "target", DATA, "ptr")}\
-{load_word("bytes", "given.as", Record.BYTES)}\
-  call void @copy(ptr %from, ptr %target.data, i64 %bytes)
-  br label %give.end
-give.end:
-  %give.next = add i64 %give, 1
-  br label %give.head
-given.all:
-  store i64 0, ptr %busy
-{call("weights.let", Api.Py_DecRef, "ptr %weights", "void")}\
-  br label %let
-fail:
-  br label %let
-let:
-  %result = phi ptr [ %whole, %given.all ], [ null, %fail ]
-  call void @release(ptr %fresh, i64 %results)
-  call void @release(ptr %values, i64 %feeds)
-  %is.result = icmp ne ptr %result, null
-  br i1 %is.result, label %yes, label %no
-yes:
-  ret ptr %result
-no:
-{call("cleared", Api.PyErr_Clear, "", "void")}\
-  ret ptr null
-}}
-"""
-"""What the call gives; null, no error and nothing done, where it is left to others; null and an error where what was
-written in Python raised. Arrays and structure are made before anything runs, so that nothing can fail behind that; and
-conditions are looked at behind them, as to make objects may run what others wrote.
-"""
-
-_FEW = 2 * MOST
+_MAX_ON_STACK = 2 * MAX_ITEMS
 """Arguments that are handed on by the stack: a caller may give any number of them, and stacks end."""
 
-CALL = f"""\
-define internal ptr @call(ptr %self, ptr %arguments, i64 %count, ptr %names, ptr %door) #0 {{
-entry:
-  %stack = alloca [{_FEW} x ptr], align 8
-{entry("attribute", "door", "0")}{entry("function", "door", "1")}{word("none", Api.NONE)}\
-{call("held", Api.PyObject_GetAttr, "ptr %self, ptr %attribute")}\
-  %is.there = icmp ne ptr %held, null
-  br i1 %is.there, label %look, label %no
-look:
-  %is.none = icmp eq ptr %held, %none
-  br i1 %is.none, label %leave, label %try
-try:
-  %result = call ptr @attempt(ptr %held, ptr %arguments, i64 %count, ptr %names, ptr null)
-  %is.done = icmp ne ptr %result, null
-  br i1 %is.done, label %done, label %failed
-failed:
-{call("error", Api.PyErr_Occurred, "")}\
-  %is.error = icmp ne ptr %error, null
-  br i1 %is.error, label %done, label %leave
-done:
-{call("held.done", Api.Py_DecRef, "ptr %held", "void")}\
-  ret ptr %result
-leave:
-{call("held.left", Api.Py_DecRef, "ptr %held", "void")}\
-  br label %ask
-no:
-{call("cleared", Api.PyErr_Clear, "", "void")}\
-  br label %ask
-ask:
-  %no.names = icmp eq ptr %names, null
-  br i1 %no.names, label %all, label %named
-named:
-{call("keys", Api.PyTuple_Size, "ptr %names", "i64")}\
-  br label %all
-all:
-  %more = phi i64 [ 0, %ask ], [ %keys, %named ]
-  %given = add i64 %count, %more
-  %places = add i64 %given, 1
-  %is.many = icmp ugt i64 %places, {_FEW}
-  br i1 %is.many, label %many, label %pass
-many:
-  %space = mul i64 %places, 8
-{call("heap", Api.PyMem_Malloc, "i64 %space")}\
-  %is.heap = icmp ne ptr %heap, null
-  br i1 %is.heap, label %pass, label %full
-full:
-{call("no.memory", Api.PyErr_NoMemory, "")}\
-  ret ptr null
-pass:
-  %places.at = phi ptr [ %stack, %all ], [ %heap, %many ]
-  store ptr %self, ptr %places.at
-  %behind = getelementptr ptr, ptr %places.at, i64 1
-  %bytes = mul i64 %given, 8
-  call void @copy(ptr %arguments, ptr %behind, i64 %bytes)
-  %positional = add i64 %count, 1
-{call("asked", Api.PyObject_Vectorcall, "ptr %function, ptr %places.at, i64 %positional, ptr %names")}\
-  br i1 %is.many, label %free, label %end
-free:
-{call("freed", Api.PyMem_Free, "ptr %places.at", "void")}\
-  br label %end
-end:
-  ret ptr %asked
-}}
-"""
-"""A call of a door: by the object's plan, or by the function in Python. door: its two words of the table."""
 
-TRYING = f"""\
-define ptr @{TRY}(ptr %module, ptr %arguments, i64 %count) #0 {{
-entry:
-{entry("held", "arguments", "0")}{entry("out", "arguments", "2")}{word("none", Api.NONE)}\
-  %feeds = getelementptr ptr, ptr %arguments, i64 1
-  %result = call ptr @attempt(ptr %held, ptr %feeds, i64 1, ptr null, ptr %out)
-  %is.done = icmp ne ptr %result, null
-  br i1 %is.done, label %done, label %failed
-failed:
-{call("error", Api.PyErr_Occurred, "")}\
-  %is.error = icmp ne ptr %error, null
-  br i1 %is.error, label %done, label %left
-done:
-  ret ptr %result
-left:
-{call("held.none", Api.Py_IncRef, "ptr %none", "void")}\
-  ret ptr %none
-}}
-"""
+def guarded() -> str:
+    """True if all conditions of a plan hold."""
+    f = ObjectBuilder()
+    guards = f.entry("%plan", Plan.GUARD_LIST, "ptr")
+    with f.loop(f.entry("%plan", Plan.GUARDS)) as number:
+        index = f.value(f"mul i64 {number}, 2", "index")
+        word, wanted = f.entry(guards, index, "ptr"), f.entry(guards, f.value(f"add i64 {index}, 1", "index"))
+        f.return_unless(f.icmp("eq", "i64", f.value(f"load i64, ptr {word}", "now"), wanted), NO)
+    f.ret(YES)
+    return f.function("guarded", "i1", {"plan": "ptr"})
+
+
+def all_fit() -> str:
+    """True if all feeds that must be there are, and every feed fits."""
+    f = ObjectBuilder()
+    feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
+    with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
+        value = f.entry("%values", number, "ptr")
+        missing = f.is_null(value)
+        with f.when(missing):
+            f.return_if(f.icmp("ult", "i64", number, needed), NO)
+        with f.when(f.negated(missing)):
+            fits = f.value(f"call i1 @fits(ptr {f.record(feeds, number)}, ptr {value})", "fits")
+            f.return_unless(fits, NO)
+    f.ret(YES)
+    return f.function("all_fit", "i1", {"plan": "ptr", "values": "ptr"})
+
+
+def fill() -> str:
+    """Bring feeds to where native code reads them. False if their numbers are out of bounds."""
+    f = ObjectBuilder()
+    feeds = f.entry("%plan", Plan.FEED_LIST, "ptr")
+    with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
+        value = f.entry("%values", number, "ptr")
+        with f.when(f.negated(f.is_null(value))):
+            record = f.record(feeds, number)
+            f.do(f"call void @feed(ptr {record}, ptr {value}, ptr %block)")
+            f.return_unless(f.value(f"call i1 @within(ptr {record}, ptr %block)", "within"), NO)
+    f.ret(YES)
+    return f.function("fill", "i1", {"plan": "ptr", "values": "ptr", "block": "ptr"})
+
+
+def place_results() -> str:
+    """Write the addresses of results that native code writes where they lie into the block."""
+    f = ObjectBuilder()
+    records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
+    with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
+        record = f.record(records, number)
+        with f.when(f.icmp("eq", "i64", f.entry(record, Record.MEMORY), 0)):
+            data = f.field(f.entry("%fresh", number, "ptr"), DATA)
+            f.set_entry("%block", f.entry(record, Record.SLOT), data, "ptr")
+    f.ret()
+    return f.function("place_results", "void", {"plan": "ptr", "fresh": "ptr", "block": "ptr"})
+
+
+def give() -> str:
+    """Copy the results that native code wrote to memory of the plan's."""
+    f = ObjectBuilder()
+    records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
+    with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
+        record = f.record(records, number)
+        memory = f.entry(record, Record.MEMORY, "ptr")
+        with f.when(f.negated(f.is_null(memory))):
+            data = f.field(f.entry("%fresh", number, "ptr"), DATA)
+            f.do(f"call void @copy(ptr {memory}, ptr {data}, i64 {f.entry(record, Record.BYTES)})")
+    f.ret()
+    return f.function("give", "void", {"plan": "ptr", "fresh": "ptr"})
+
+
+def draw_seed() -> str:
+    """Draw a seed if the plan has a generator and the call gives no seed."""
+    f = ObjectBuilder()
+    draw = f.entry("%plan", Plan.DRAW, "ptr")
+    f.return_if(f.is_null(draw))
+    f.return_unless(f.is_null(f.entry("%values", f.entry("%plan", Plan.SEED_FEED), "ptr")))
+    bits = f.value(f"call i64 {draw}(ptr {f.entry('%plan', Plan.GENERATOR, 'ptr')})", "bits")
+    f.set_entry(f.entry("%plan", Plan.SEED, "ptr"), 0, f.value(f"lshr i64 {bits}, 1", "seed"))
+    f.ret()
+    return f.function("draw_seed", "void", {"plan": "ptr", "values": "ptr"})
+
+
+def compute() -> str:
+    """Run the entry on a block. Other threads run meanwhile if the call is long."""
+    f = ObjectBuilder()
+    entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
+    with f.when(f.icmp("eq", "i64", releases, 0)):
+        f.do(f"call void {entry}(ptr %block, i64 0, i64 1)")
+        f.ret()
+    thread = f.call(Api.PyEval_SaveThread)
+    f.do(f"call void {entry}(ptr %block, i64 0, i64 1)")
+    f.act(Api.PyEval_RestoreThread, f"ptr {thread}")
+    f.ret()
+    return f.function("compute", "void", {"plan": "ptr", "block": "ptr"})
+
+
+def attempt() -> str:
+    """Run a call by a plan and return its result.
+
+    Null, no error and nothing done, if the call is left to others; null and an error if users' code raised. Arrays and
+    structure are made before anything runs, so that nothing can fail after it. Conditions are checked after that, as
+    making objects may run users' code.
+    """
+    f = ObjectBuilder()
+    values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
+    f.store("ptr", "%given.out", out_at)
+    plan = f.field(f.call(Api.PyTuple_GetItem, "ptr %held, i64 0"), DATA)
+    feeds, results = f.entry(plan, Plan.FEEDS), f.entry(plan, Plan.RESULTS)
+    for items, count in ((values, feeds), (fresh, results)):
+        with f.loop(count) as number:
+            f.set_entry(items, number, "null", "ptr")
+
+    def let_all() -> None:
+        f.do(f"call void @release(ptr {fresh}, i64 {results})")
+        f.do(f"call void @release(ptr {values}, i64 {feeds})")
+
+    given = f"ptr {plan}, ptr %arguments, i64 %count, ptr %names, ptr {values}, ptr {out_at}"
+    f.branch_unless(f.value(f"call i1 @arguments({given})", "understood"), "fail")
+    f.branch_unless(f.value(f"call i1 @all_fit(ptr {plan}, ptr {values})", "fit"), "fail")
+    out, structure = f.load("ptr", out_at), f.entry(plan, Plan.STRUCTURE, "ptr")
+    is_none = f.icmp("eq", "ptr", out, f.api(Api.NONE))
+    with f.when(f.negated(f.value(f"or i1 {f.is_null(out)}, {is_none}", "none"))):
+        taken = f.value(f"call i1 @outs(ptr {plan}, ptr {structure}, ptr {out}, ptr {fresh})", "taken")
+        f.branch_unless(taken, "fail")
+    f.branch_unless(f.value(f"call i1 @make_arrays(ptr {plan}, ptr {fresh})", "made"), "fail")
+    whole = f.value(f"call ptr @build(ptr {structure}, ptr {fresh})", "whole")
+    with f.when(f.is_null(whole)):
+        let_all()
+        f.ret("ptr null")
+    side_at = f.entry(plan, Plan.SIDE, "ptr")
+    side = f.value(f"load i64, ptr {side_at}", "side")
+    f.branch_unless(f.value(f"call i1 @guarded(ptr {plan})", "holds"), "drop")
+    first, second = f.entry(plan, Plan.FIRST_BLOCK, "ptr"), f.entry(plan, Plan.SECOND_BLOCK, "ptr")
+    is_first = f.icmp("eq", "i64", side, 0)
+    block = f.value(f"select i1 {is_first}, ptr {first}, ptr {second}", "block")
+    f.branch_unless(f.value(f"call i1 @fill(ptr {plan}, ptr {values}, ptr {block})", "filled"), "drop")
+    f.do(f"call void @place_results(ptr {plan}, ptr {fresh}, ptr {block})")
+    weights, busy = f.entry(plan, Plan.WEIGHTS, "ptr"), f.entry(plan, Plan.BUSY, "ptr")
+    f.hold(weights)
+    f.do(f"store i64 1, ptr {busy}")
+    f.do(f"call void @draw_seed(ptr {plan}, ptr {values})")
+    f.do(f"call void @compute(ptr {plan}, ptr {block})")
+    f.do(f"store i64 {f.value(f'xor i64 {side}, {f.entry(plan, Plan.FLIPS)}', 'side')}, ptr {side_at}")
+    f.do(f"call void @give(ptr {plan}, ptr {fresh})")
+    f.do(f"store i64 0, ptr {busy}")
+    f.let(weights)
+    let_all()
+    f.ret(f"ptr {whole}")
+    f.start("drop")
+    f.let(whole)
+    f.branch("fail")
+    f.start("fail")
+    let_all()
+    f.act(Api.PyErr_Clear)
+    f.ret("ptr null")
+    parameters = {"held": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "given.out": "ptr"}
+    return f.function("attempt", "ptr", parameters)
+
+
+def call_python() -> str:
+    """Call the function in Python that a method stands for, with the method's arguments."""
+    f = ObjectBuilder()
+    stack = f.alloca(_MAX_ON_STACK)
+    keys = f.either(
+        "i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64")
+    )  # fmt: skip
+    given = f.value(f"add i64 %count, {keys}", "given")
+    places = f.value(f"add i64 {given}, 1", "places")
+    is_many = f.icmp("ugt", "i64", places, _MAX_ON_STACK)
+    size = f.value(f"mul i64 {places}, 8", "size")
+    memory = f.either("ptr", is_many, lambda: f.call(Api.PyMem_Malloc, f"i64 {size}"), lambda: stack)
+    with f.when(f.is_null(memory)):
+        f.call(Api.PyErr_NoMemory)
+        f.ret("ptr null")
+    f.set_entry(memory, 0, "%self", "ptr")
+    count = f.value(f"mul i64 {given}, 8", "bytes")
+    f.do(f"call void @copy(ptr %arguments, ptr {f.place(memory, 1)}, i64 {count})")
+    positional = f.value("add i64 %count, 1", "positional")
+    asked = f.call(Api.PyObject_Vectorcall, f"ptr %function, ptr {memory}, i64 {positional}, ptr %names")
+    with f.when(is_many):
+        f.act(Api.PyMem_Free, f"ptr {memory}")
+    f.ret(f"ptr {asked}")
+    parameters = {"function": "ptr", "self": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr"}
+    return f.function("call_python", "ptr", parameters)
+
+
+def call_method() -> str:
+    """Call a method: by the plan of its object, or else by the function in Python.
+
+    trampoline: the method's two words of the table.
+    """
+    f = ObjectBuilder()
+    attribute, function = f.entry("%trampoline", 0, "ptr"), f.entry("%trampoline", 1, "ptr")
+    held = f.call(Api.PyObject_GetAttr, f"ptr %self, ptr {attribute}")
+    with f.when(f.is_null(held)):
+        f.act(Api.PyErr_Clear)
+        f.branch("python")
+    f.branch_if(f.icmp("eq", "ptr", held, f.api(Api.NONE)), "left")
+    result = f.value(
+        f"call ptr @attempt(ptr {held}, ptr %arguments, i64 %count, ptr %names, ptr null)", "result"
+    )  # fmt: skip
+    f.branch_unless(f.is_null(result), "done")
+    f.branch_if(f.is_null(f.call(Api.PyErr_Occurred)), "left")
+    f.branch("done")
+    f.start("done")
+    f.let(held)
+    f.ret(f"ptr {result}")
+    f.start("left")
+    f.let(held)
+    f.branch("python")
+    f.start("python")
+    given = f"ptr {function}, ptr %self, ptr %arguments, i64 %count, ptr %names"
+    f.ret(f"ptr {f.value(f'call ptr @call_python({given})', 'asked')}")
+    parameters = {"self": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "trampoline": "ptr"}
+    return f.function("call_method", "ptr", parameters)
+
+
+def try_call() -> str:
+    """The function of (plan, mapping of feeds, ``out``) that Python calls; it returns None for a call it leaves."""
+    f = ObjectBuilder()
+    held, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
+    given = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"
+    result = f.value(f"call ptr @attempt({given})", "result")
+    with f.when(f.is_null(result)), f.when(f.is_null(f.call(Api.PyErr_Occurred))):
+        none = f.api(Api.NONE)
+        f.hold(none)
+        f.ret(f"ptr {none}")
+    f.ret(f"ptr {result}")
+    return f.function(TRY, "ptr", {"module": "ptr", "arguments": "ptr", "count": "i64"}, linkage="")

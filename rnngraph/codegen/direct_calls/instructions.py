@@ -1,48 +1,46 @@
-"""Instructions that direct calls are made of, as LLVM's text: reads of memory, and calls of Python's functions."""
+"""Builder of functions that work on CPython's objects, by the addresses in the module's table."""
 
 from __future__ import annotations
 
+from ..machine.ir_builder import IRBuilder
 from .plan import Api, Record
 
-
-def word(name: str, word: Api, kind: str = "ptr") -> str:
-    """Reads a word of the table."""
-    return f"""\
-  %{name}.place = getelementptr i64, ptr @api, i64 {int(word)}
-  %{name} = load {kind}, ptr %{name}.place
-"""
+TYPE = -8
+"""Offset of an object's type, which is the last word of its head."""
 
 
-def call(value: str, function: Api, arguments: str, kind: str = "ptr") -> str:
-    """Calls a function of the table. value: a name for what it gives, and for its address where it gives nothing."""
-    result = "" if kind == "void" else f"%{value} = "
-    return f"""\
-{word(f"{value}.function", function)}\
-  {result}call {kind} %{value}.function({arguments})
-"""
+class ObjectBuilder(IRBuilder):
+    """Builds one function that reads objects and arrays and calls functions of Python's C API."""
 
+    def api(self, word: Api, kind: str = "ptr") -> str:
+        """Return a word of the module's table."""
+        return self.entry("@api", word, kind, word.name.lower())
 
-def field(name: str, array: str, offset: int, kind: str) -> str:
-    """Reads a field of an array."""
-    return f"""\
-{word(f"{name}.head", Api.HEAD, "i64")}\
-  %{name}.offset = add i64 %{name}.head, {offset}
-  %{name}.at = getelementptr i8, ptr %{array}, i64 %{name}.offset
-  %{name} = load {kind}, ptr %{name}.at
-"""
+    def call(self, function: Api, arguments: str = "", kind: str = "ptr") -> str:
+        """Call a function of the table and return its result. kind: of the result, a pointer or a number."""
+        return self.value(f"call {kind} {self.api(function)}({arguments})", function.name.lower())
 
+    def act(self, function: Api, arguments: str = "") -> None:
+        """Call a function of the table that gives nothing."""
+        self.do(f"call void {self.api(function)}({arguments})")
 
-def entry(name: str, pointer: str, index: str, kind: str = "ptr") -> str:
-    """Reads an entry of a list of words."""
-    return f"""\
-  %{name}.place = getelementptr i64, ptr %{pointer}, i64 {index}
-  %{name} = load {kind}, ptr %{name}.place
-"""
+    def hold(self, value: str) -> None:
+        """Take a reference."""
+        self.act(Api.Py_IncRef, f"ptr {value}")
 
+    def let(self, value: str) -> None:
+        """Give a reference back."""
+        self.act(Api.Py_DecRef, f"ptr {value}")
 
-def record(name: str, pointer: str, index: str) -> str:
-    """Where a record of a list lies."""
-    return f"""\
-  %{name}.words = mul i64 {index}, {len(Record)}
-  %{name} = getelementptr i64, ptr %{pointer}, i64 %{name}.words
-"""
+    def field(self, value: str, offset: int, kind: str = "ptr") -> str:
+        """Return a field of an object, so many bytes behind its head."""
+        place = self.value(f"add i64 {self.api(Api.HEAD, 'i64')}, {offset}", "offset")
+        return self.value(f"load {kind}, ptr {self.moved(value, place)}", "field")
+
+    def has_type(self, value: str, kind: Api | str) -> str:
+        """Return whether an object is of a type of the table, or of one at an address."""
+        return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
+
+    def record(self, records: str, number: str) -> str:
+        """Return the place of a record of a list."""
+        return self.place(records, self.value(f"mul i64 {number}, {len(Record)}", "words"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum, auto
 
-BEGIN, TRY = "direct_begin", "direct_try"
-DOORS = 3
-"""Functions ``direct_door_0`` and so on, each in place of a method in Python."""
-MOST = 32
-"""Feeds, and results, of a call."""
+BEGIN, TRY, TRAMPOLINE = "direct_begin", "direct_try", "direct_trampoline_"
+TRAMPOLINES = 3
+"""Functions ``direct_trampoline_0`` and so on, each in place of a method in Python."""
+MAX_ITEMS = 32
+"""Feeds, and results, of a call at most."""
 
 
 class Api(IntEnum):
@@ -46,13 +46,13 @@ class Api(IntEnum):
     PyEval_SaveThread = auto()
     PyEval_RestoreThread = auto()
     PyArray_NewFromDescr = auto()
-    DOOR = auto()
-    """The first of two words of each door: the name of the attribute that holds the plan of an object, or None, and the
-    function that the door stands for.
+    TRAMPOLINE = auto()
+    """The first of two words of each trampoline: the name of the attribute that holds the plan of an object, or None,
+    and the function that the trampoline stands for.
     """
 
 
-API_WORDS = Api.DOOR + 2 * DOORS
+API_WORDS = Api.TRAMPOLINE + 2 * TRAMPOLINES
 
 
 class Plan(IntEnum):

@@ -19,9 +19,8 @@ class FunctionBuilder:
     """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
 
     index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:
-    index arithmetic that is at hand, a dictionary for each block of statements around. label: of the basic block that
-    is being written. own: origins of what a function does for all its statements; origins: of what is written now;
-    marks: from which line on they are so.
+    index arithmetic that is at hand, a dictionary for each block of statements around. own: origins of what a function
+    does for all its statements; origins: of what is written now; marks: from which line on they are so.
     """
 
     def __init__(
@@ -39,7 +38,6 @@ class FunctionBuilder:
         self.pointers: dict[Buffer, str] = {}
         self.sizes: dict[str, str] = {}
         self.known: list[dict[object, str]] = [{}]
-        self.label = "entry"
         self.statement_origins = statements
         self.own: Origins = ()
         self.origins: Origins = ()
@@ -76,14 +74,17 @@ class FunctionBuilder:
         return self.b.literal(value.value, element_of(value.dtype), value.lanes)
 
     def start(self, label: str) -> None:
-        """Begins the basic block of a label."""
-        self.lines.append(f"{label}:")
-        self.label = label
+        """Begin the basic block of a label."""
+        self.b.start(label)
+
+    @property
+    def label(self) -> str:
+        """Name of the basic block that is being written."""
+        return self.b.label
 
     def labels(self, *names: str) -> list[str]:
-        """Fresh labels, all with one number."""
-        self.b.count += 1
-        return [f"{name}.{self.b.count}" for name in names]
+        """Return fresh labels, all with one number."""
+        return self.b.labels(*names)
 
     # Index arithmetic ----------------------------------------------------------------------------
 

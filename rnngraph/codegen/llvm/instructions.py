@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...ir.types import SHORT_NAMES
+from ..machine.ir_builder import IRBuilder
 
 LLVM_TYPES = {
     "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "i16": "i16",
@@ -57,26 +57,29 @@ def float_text(value: float, element: str) -> str:
     return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
 
 
-@dataclass
-class Instructions:
-    """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding;
-    ``has_estimates``: whether it estimates reciprocals to 14 bits; ``absent``: what else it does not have, as in
-    ``Target``.
+class Instructions(IRBuilder):
+    """Builds instructions on typed handles, vectors among them.
+
+    has_fma: True if the target multiplies and adds in one rounding. has_estimates: True if it estimates reciprocals to
+    14 bits. absent: what else it does not have, as in ``Target``. intrinsics, helpers: declarations and functions that
+    the module needs, by name.
     """
 
-    lines: list[str]
-    has_fma: bool
-    has_estimates: bool
-    intrinsics: dict[str, str]
-    helpers: dict[str, str] = field(default_factory=dict)
-    count: int = 0
-    absent: tuple[str, ...] = ()
+    def __init__(
+        self,
+        lines: list[str],
+        has_fma: bool,
+        has_estimates: bool,
+        intrinsics: dict[str, str],
+        helpers: dict[str, str] | None = None,
+        absent: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(lines)
+        self.has_fma, self.has_estimates, self.absent = has_fma, has_estimates, absent
+        self.intrinsics, self.helpers = intrinsics, {} if helpers is None else helpers
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
-        self.count += 1
-        handle = Handle(f"%{name}.{self.count}", element, lanes)
-        self.lines.append(f"  {handle.text} = {text}")
-        return handle
+        return Handle(self.value(text, name), element, lanes)
 
     def intrinsic(self, name: str, result: Handle | tuple[str, int], *arguments: Handle, overload: str = "") -> Handle:
         element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result

@@ -43,11 +43,3 @@ end:
   ret void
 }}
 """
-
-
-def load_word(name: str, pointer: str, word: int, kind: str = "i64") -> str:
-    """An instruction that reads a word of memory into a value."""
-    return f"""\
-  %{name}.place = getelementptr i64, ptr %{pointer}, i64 {word}
-  %{name} = load {kind}, ptr %{name}.place
-"""

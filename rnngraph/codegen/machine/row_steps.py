@@ -7,7 +7,8 @@ function serves all nets; it allocates nothing and calls nothing else.
 
 from __future__ import annotations
 
-from .memory_text import COPY, load_word
+from .ir_builder import IRBuilder
+from .memory_text import COPY
 from .target import Target
 
 RUN_ROWS = "run_rows"
@@ -31,112 +32,58 @@ def row_steps_text(target: Target) -> str:
     ``workers``-th.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
-    return "\n".join([head, COPY, _MOVE, _RUN, 'attributes #0 = { nounwind "no-builtins" }', ""])
+    return "\n".join([head, COPY, _move(), _run_rows(), 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
-_MOVE = f"""\
-define internal void @move(ptr %moves, i64 %number, ptr %rows, i64 %first, i64 %count, i1 %back) #0 {{
-entry:
-  br label %moves.head
-moves.head:
-  %turn = phi i64 [ 0, %entry ], [ %turn.next, %rows.end ]
-  %more = icmp ult i64 %turn, %number
-  br i1 %more, label %begin, label %end
-begin:
-  %words = mul i64 %turn, {MOVE_WORDS}
-  %one = getelementptr i64, ptr %moves, i64 %words
-{load_word("outer", "one", OUTER)}{load_word("inner", "one", INNER)}{load_word("source", "one", SOURCE, "ptr")}\
-{load_word("source.row", "one", SOURCE_ROW)}{load_word("source.given", "one", SOURCE_OUTER)}\
-{load_word("target", "one", TARGET, "ptr")}{load_word("target.row", "one", TARGET_ROW)}\
-{load_word("target.outer", "one", TARGET_OUTER)}{load_word("by.table", "one", BY_TABLE)}\
-  %close = mul i64 %inner, %count
-  %source.outer = select i1 %back, i64 %close, i64 %source.given
-  %named = icmp eq i64 %by.table, 1
-  br label %rows.head
-rows.head:
-  %row = phi i64 [ 0, %begin ], [ %row.next, %pieces.end ]
-  %rows.more = icmp ult i64 %row, %count
-  br i1 %rows.more, label %row.begin, label %rows.end
-row.begin:
-  %place = add i64 %first, %row
-  br i1 %named, label %look, label %found
-look:
-  %name.place = getelementptr i64, ptr %rows, i64 %place
-  %name = load i64, ptr %name.place
-  br label %found
-found:
-  %there = phi i64 [ %place, %row.begin ], [ %name, %look ]
-  %source.index = select i1 %back, i64 %row, i64 %there
-  %target.index = select i1 %back, i64 %there, i64 %row
-  %source.offset = mul i64 %source.index, %source.row
-  %target.offset = mul i64 %target.index, %target.row
-  %from = getelementptr i8, ptr %source, i64 %source.offset
-  %to = getelementptr i8, ptr %target, i64 %target.offset
-  br label %pieces.head
-pieces.head:
-  %piece = phi i64 [ 0, %found ], [ %piece.next, %piece.begin ]
-  %pieces.more = icmp ult i64 %piece, %outer
-  br i1 %pieces.more, label %piece.begin, label %pieces.end
-piece.begin:
-  %piece.source = mul i64 %piece, %source.outer
-  %piece.target = mul i64 %piece, %target.outer
-  %piece.from = getelementptr i8, ptr %from, i64 %piece.source
-  %piece.to = getelementptr i8, ptr %to, i64 %piece.target
-  call void @copy(ptr %piece.from, ptr %piece.to, i64 %inner)
-  %piece.next = add i64 %piece, 1
-  br label %pieces.head
-pieces.end:
-  %row.next = add i64 %row, 1
-  br label %rows.head
-rows.end:
-  %turn.next = add i64 %turn, 1
-  br label %moves.head
-end:
-  ret void
-}}
-"""
+def _move() -> str:
+    """The function that makes moves, of the rows from ``first`` on. back: from the entry's memory to the tables."""
+    f = IRBuilder()
+    with f.loop("%number", "move") as number:
+        move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))
+        outer, inner, by_table = f.entry(move, OUTER), f.entry(move, INNER), f.entry(move, BY_TABLE)
+        source, source_row = f.entry(move, SOURCE, "ptr"), f.entry(move, SOURCE_ROW)
+        target, target_row = f.entry(move, TARGET, "ptr"), f.entry(move, TARGET_ROW)
+        close = f.value(f"mul i64 {inner}, %count", "close")
+        source_outer = f.value(f"select i1 %back, i64 {close}, i64 {f.entry(move, SOURCE_OUTER)}", "apart")
+        target_outer, is_named = f.entry(move, TARGET_OUTER), f.icmp("eq", "i64", by_table, 1)
+        with f.loop("%count", "row") as row:
+            place = f.value(f"add i64 %first, {row}", "place")
+            there = f.either("i64", is_named, lambda: f.entry("%rows", place), lambda: place)
+            source_index = f.value(f"select i1 %back, i64 {row}, i64 {there}", "index")
+            target_index = f.value(f"select i1 %back, i64 {there}, i64 {row}", "index")
+            start = f.moved(source, f.value(f"mul i64 {source_index}, {source_row}", "offset"))
+            to = f.moved(target, f.value(f"mul i64 {target_index}, {target_row}", "offset"))
+            with f.loop(outer, "piece") as piece:
+                piece_from = f.moved(start, f.value(f"mul i64 {piece}, {source_outer}", "offset"))
+                piece_to = f.moved(to, f.value(f"mul i64 {piece}, {target_outer}", "offset"))
+                f.do(f"call void @copy(ptr {piece_from}, ptr {piece_to}, i64 {inner})")
+    f.ret()
+    parameters = {"moves": "ptr", "number": "i64", "rows": "ptr", "first": "i64", "count": "i64", "back": "i1"}
+    return f.function("move", "void", parameters)
 
-_RUN = f"""\
-define void @{RUN_ROWS}(ptr %plan, i64 %worker, i64 %workers) #0 {{
-entry:
-{load_word("total", "plan", COUNT)}{load_word("chunk", "plan", CHUNK)}\
-  %jobs = getelementptr i64, ptr %plan, i64 {JOBS}
-  %job.place = getelementptr i64, ptr %jobs, i64 %worker
-  %job = load ptr, ptr %job.place
-{load_word("function", "job", ENTRY, "ptr")}{load_word("block", "job", BLOCK, "ptr")}\
-{load_word("rows", "job", ROWS, "ptr")}{load_word("sizes", "job", SIZES)}\
-{load_word("size.places", "job", SIZE_PLACES, "ptr")}{load_word("gathers", "job", GATHERS)}\
-{load_word("scatters", "job", SCATTERS)}{load_word("moves", "job", MOVES, "ptr")}\
-  %behind = mul i64 %gathers, {MOVE_WORDS}
-  %back = getelementptr i64, ptr %moves, i64 %behind
-  br label %head
-head:
-  %number = phi i64 [ %worker, %entry ], [ %number.next, %run ]
-  %first = mul i64 %number, %chunk
-  %more = icmp ult i64 %first, %total
-  br i1 %more, label %begin, label %end
-begin:
-  %left = sub i64 %total, %first
-  %last = icmp ult i64 %left, %chunk
-  %count = select i1 %last, i64 %left, i64 %chunk
-  br label %sizes.head
-sizes.head:
-  %one = phi i64 [ 0, %begin ], [ %one.next, %sizes.body ]
-  %sizes.more = icmp ult i64 %one, %sizes
-  br i1 %sizes.more, label %sizes.body, label %run
-sizes.body:
-  %listed = getelementptr i64, ptr %size.places, i64 %one
-  %size.place = load ptr, ptr %listed
-  store i64 %count, ptr %size.place
-  %one.next = add i64 %one, 1
-  br label %sizes.head
-run:
-  call void @move(ptr %moves, i64 %gathers, ptr %rows, i64 %first, i64 %count, i1 0)
-  call void %function(ptr %block, i64 0, i64 1)
-  call void @move(ptr %back, i64 %scatters, ptr %rows, i64 %first, i64 %count, i1 1)
-  %number.next = add i64 %number, %workers
-  br label %head
-end:
-  ret void
-}}
-"""
+
+def _run_rows() -> str:
+    """The function of a worker: of its chunks it gathers the rows, runs the entry, and scatters what this gives."""
+    f = IRBuilder()
+    total, chunk = f.entry("%plan", COUNT), f.entry("%plan", CHUNK)
+    job = f.entry(f.place("%plan", JOBS), "%worker", "ptr")
+    function, block, rows = f.entry(job, ENTRY, "ptr"), f.entry(job, BLOCK, "ptr"), f.entry(job, ROWS, "ptr")
+    sizes, places, moves = f.entry(job, SIZES), f.entry(job, SIZE_PLACES, "ptr"), f.entry(job, MOVES, "ptr")
+    gathers, scatters = f.entry(job, GATHERS), f.entry(job, SCATTERS)
+    back = f.place(moves, f.value(f"mul i64 {gathers}, {MOVE_WORDS}", "words"))
+
+    def turn(number: str) -> list[str]:
+        first = f.value(f"mul i64 {number}, {chunk}", "first")
+        f.return_unless(f.icmp("ult", "i64", first, total))
+        left = f.value(f"sub i64 {total}, {first}", "left")
+        is_last = f.icmp("ult", "i64", left, chunk)
+        count = f.value(f"select i1 {is_last}, i64 {left}, i64 {chunk}", "count")
+        with f.loop(sizes, "size") as size:
+            f.set_entry(f.entry(places, size, "ptr"), 0, count)
+        f.do(f"call void @move(ptr {moves}, i64 {gathers}, ptr {rows}, i64 {first}, i64 {count}, i1 0)")
+        f.do(f"call void {function}(ptr {block}, i64 0, i64 1)")
+        f.do(f"call void @move(ptr {back}, i64 {scatters}, ptr {rows}, i64 {first}, i64 {count}, i1 1)")
+        return [f.value(f"add i64 {number}, %workers", "number")]
+
+    f.endless_loop([("i64", "%worker")], turn)
+    return f.function(RUN_ROWS, "void", {"plan": "ptr", "worker": "i64", "workers": "i64"}, linkage="")

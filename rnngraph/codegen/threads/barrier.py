@@ -10,42 +10,32 @@ with all at 0.
 
 from __future__ import annotations
 
+from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
-from .spin_wait import waiting_text
+from .spin_wait import write_spin
+
+LINE = "[64 x i8]"
+"""A line of a team's memory."""
 
 
 def barrier_text(target: Target) -> str:
-    """The function that waits for all workers, or for the first one."""
-    return _BARRIER.format(wait=waiting_text(target))
+    """The function with which a worker waits for the first ``awaited`` of all: for the others, or for the first one."""
+    f = IRBuilder()
+    f.return_if(f.icmp("eq", "i64", "%workers", 1))
+    mine = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)
+    count = f.value(f"add i64 {f.value(f'load i64, ptr {mine}', 'before')}, 1", "count")
+    f.do(f"store atomic i64 {count}, ptr {mine} release, align 64")
+    with f.loop("%awaited", "other") as other:
+        place = f.place("%team", f.value(f"add i64 {other}, 1", "line"), LINE)
+        (there,) = f.labels("there")
 
+        def look(spun: str) -> list[str]:
+            theirs = f.value(f"load atomic i64, ptr {place} acquire, align 64", "theirs")
+            f.branch_if(f.icmp("uge", "i64", theirs, count), there)
+            return [write_spin(f, target, spun)]
 
-_BARRIER = """\
-; a worker waits for the first so many of all
-define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) noinline #0 {{
-entry:
-  %alone = icmp eq i64 %workers, 1
-  br i1 %alone, label %done, label %arrive
-arrive:
-  %line = add i64 %worker, 1
-  %mine = getelementptr [64 x i8], ptr %team, i64 %line
-  %before = load i64, ptr %mine
-  %count = add i64 %before, 1
-  store atomic i64 %count, ptr %mine release, align 64
-  br label %each
-each:
-  %other = phi i64 [ 1, %arrive ], [ %next, %there ]
-  %place = getelementptr [64 x i8], ptr %team, i64 %other
-  br label %look
-look:
-  %spun = phi i64 [ 0, %each ], [ %following, %spin ]
-  %theirs = load atomic i64, ptr %place acquire, align 64
-  %came = icmp uge i64 %theirs, %count
-  br i1 %came, label %there, label %wait
-{wait}there:
-  %next = add i64 %other, 1
-  %more = icmp ule i64 %next, %awaited
-  br i1 %more, label %each, label %done
-done:
-  ret void
-}}
-"""
+        f.endless_loop([("i64", 0)], look)
+        f.start(there)
+    f.ret()
+    parameters = {"team": "ptr", "worker": "i64", "workers": "i64", "awaited": "i64"}
+    return f.function("barrier", "void", parameters, attributes="noinline #0")

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..loop_ir.nodes import PipelineStage
+from ..machine.ir_builder import Carried, IRBuilder
 from ..machine.target import Target
-from .spin_wait import waiting_text
+from .spin_wait import write_spin
 
+NEVER = 1 << 62
+"""When a stage is due that is never due."""
 NOTHING = -(1 << 40)
 """How many chunks more than itself another stage must have done that a stage doesn't wait for."""
 
@@ -27,89 +30,72 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 
 
 def claim_text(target: Target) -> str:
-    """The function that gives a worker the number of the stage that it has claimed, or -1 once all is done."""
-    return _CLAIM.format(wait=waiting_text(target), none=1 << 62)
+    """The functions with which a worker claims a stage: ``claim`` returns its number, or -1 once all is done."""
+    return f"{_can_claim()}\n{_claim(target)}"
 
 
-_CLAIM = """\
-; of the stages that nobody is at and that can do their next chunk, the one that is due first; a quarter of an interval
-; earlier counts the one where the worker was before, as its weights are near
-define internal i64 @claim(ptr %states, ptr %stages, i64 %count, i64 %stop, i64 %step, i64 %interval, i64 %last,
-    ptr %team) noinline #0 {{
-entry:
-  %row = add i64 %count, 1
-  %habit = sdiv i64 %interval, 4
-  br label %look
-look:
-  %spun = phi i64 [ 0, %entry ], [ 0, %take ], [ %following, %spin ]
-  br label %each
-each:
-  %stage = phi i64 [ 0, %look ], [ %stage.next, %next ]
-  %best = phi i64 [ -1, %look ], [ %best.next, %next ]
-  %best.state = phi i64 [ 0, %look ], [ %best.state.next, %next ]
-  %best.due = phi i64 [ {none}, %look ], [ %best.due.next, %next ]
-  %open = phi i1 [ false, %look ], [ %open.next, %next ]
-  %place = getelementptr i64, ptr %states, i64 %stage
-  %state = load atomic i64, ptr %place acquire, align 8
-  %chunk = lshr i64 %state, 1
-  %busy = trunc i64 %state to i1
-  %first = mul i64 %chunk, %step
-  %more = icmp slt i64 %first, %stop
-  %open.more = or i1 %open, %more
-  %idle = xor i1 %busy, true
-  %may = and i1 %more, %idle
-  %offset = mul i64 %stage, %row
-  %table = getelementptr i64, ptr %stages, i64 %offset
-  %stage.next = add i64 %stage, 1
-  br i1 %may, label %needs, label %next
-needs:
-  %other = phi i64 [ 0, %each ], [ %other.next, %there ]
-  %column = add i64 %other, 1
-  %ahead.place = getelementptr i64, ptr %table, i64 %column
-  %ahead = load i64, ptr %ahead.place
-  %wanted = add i64 %chunk, %ahead
-  %other.place = getelementptr i64, ptr %states, i64 %other
-  %other.state = load atomic i64, ptr %other.place acquire, align 8
-  %other.done = lshr i64 %other.state, 1
-  %met = icmp sge i64 %other.done, %wanted
-  br i1 %met, label %there, label %next
-there:
-  %other.next = add i64 %other, 1
-  %others = icmp slt i64 %other.next, %count
-  br i1 %others, label %needs, label %ready
-ready:
-  %due.first = load i64, ptr %table
-  %due.later = mul i64 %chunk, %interval
-  %due.all = add i64 %due.first, %due.later
-  %known = icmp eq i64 %stage, %last
-  %earlier = select i1 %known, i64 %habit, i64 0
-  %due = sub i64 %due.all, %earlier
-  %better = icmp slt i64 %due, %best.due
-  %best.now = select i1 %better, i64 %stage, i64 %best
-  %state.now = select i1 %better, i64 %state, i64 %best.state
-  %due.now = select i1 %better, i64 %due, i64 %best.due
-  br label %next
-next:
-  %best.next = phi i64 [ %best, %each ], [ %best, %needs ], [ %best.now, %ready ]
-  %best.state.next = phi i64 [ %best.state, %each ], [ %best.state, %needs ], [ %state.now, %ready ]
-  %best.due.next = phi i64 [ %best.due, %each ], [ %best.due, %needs ], [ %due.now, %ready ]
-  %open.next = phi i1 [ %open.more, %each ], [ %open.more, %needs ], [ %open.more, %ready ]
-  %rest = icmp slt i64 %stage.next, %count
-  br i1 %rest, label %each, label %choose
-choose:
-  %found = icmp sge i64 %best.next, 0
-  br i1 %found, label %take, label %none
-take:
-  %best.place = getelementptr i64, ptr %states, i64 %best.next
-  %taken = or i64 %best.state.next, 1
-  %exchange = cmpxchg ptr %best.place, i64 %best.state.next, i64 %taken acq_rel acquire, align 8
-  %mine = extractvalue {{ i64, i1 }} %exchange, 1
-  br i1 %mine, label %claimed, label %look
-claimed:
-  ret i64 %best.next
-none:
-  br i1 %open.next, label %wait, label %over
-over:
-  ret i64 -1
-{wait}}}
-"""
+def _can_claim() -> str:
+    """The function that is true if all stages have done what a stage's next chunk needs. table: the stage's row."""
+    f = IRBuilder()
+    with f.loop("%count", "other") as other:
+        ahead = f.entry("%table", f.value(f"add i64 {other}, 1", "column"))
+        wanted, done = f.value(f"add i64 %chunk, {ahead}", "wanted"), f.value(f"lshr i64 {_state(f, other)}, 1", "done")
+        f.return_unless(f.icmp("sge", "i64", done, wanted), "i1 0")
+    f.ret("i1 1")
+    return f.function("can_claim", "i1", {"states": "ptr", "table": "ptr", "count": "i64", "chunk": "i64"})
+
+
+def _state(f: IRBuilder, stage: str) -> str:
+    return f.value(f"load atomic i64, ptr {f.place('%states', stage)} acquire, align 8", "state")
+
+
+def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
+    """Write when a chunk of a stage is due. The stage where the worker was before counts a quarter of an interval
+    earlier, as its weights are near.
+    """
+    habit = f.value("sdiv i64 %interval, 4", "habit")
+    earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")
+    later = f.value(f"add i64 {f.entry(table, 0)}, {f.value(f'mul i64 {chunk}, %interval')}", "later")
+    return f.value(f"sub i64 {later}, {earlier}", "due")
+
+
+def _claim(target: Target) -> str:
+    """The function that claims, of the stages that no worker is at and that can do their next chunk, the one that is
+    due first.
+    """
+    f = IRBuilder()
+    row = f.value("add i64 %count, 1", "row")
+
+    def better(stage: str, best: str, best_state: str, best_due: str, is_open: str) -> list[str]:
+        state, table = _state(f, stage), f.place("%stages", f.value(f"mul i64 {stage}, {row}", "offset"))
+        chunk, busy = f.value(f"lshr i64 {state}, 1", "chunk"), f.value(f"trunc i64 {state} to i1", "busy")
+        more = f.icmp("slt", "i64", f.value(f"mul i64 {chunk}, %step", "first"), "%stop")
+        may = f.value(f"and i1 {more}, {f.negated(busy)}", "may")
+        given = f"ptr %states, ptr {table}, i64 %count, i64 {chunk}"
+        can = f.either("i1", may, lambda: f.value(f"call i1 @can_claim({given})", "ready"), lambda: "false")
+        due = write_due(f, stage, table, chunk)
+        wins = f.value(f"and i1 {can}, {f.icmp('slt', 'i64', due, best_due)}", "wins")
+        pairs = (stage, best), (state, best_state), (due, best_due)
+        chosen = [f.value(f"select i1 {wins}, i64 {new}, i64 {old}", "best") for new, old in pairs]
+        return [*chosen, f.value(f"or i1 {is_open}, {more}", "open")]
+
+    def look(spun: str) -> list[str]:
+        first: Carried = [("i64", -1), ("i64", 0), ("i64", NEVER), ("i1", "false")]
+        best, state, _, is_open = f.fold(first, "%count", better)
+
+        def take() -> str:
+            taken, place = f.value(f"or i64 {state}, 1", "taken"), f.place("%states", best)
+            exchange = f.value(f"cmpxchg ptr {place}, i64 {state}, i64 {taken} acq_rel acquire, align 8", "exchange")
+            f.return_if(f.value(f"extractvalue {{ i64, i1 }} {exchange}, 1", "mine"), f"i64 {best}")
+            return "0"
+
+        def wait() -> str:
+            f.return_unless(is_open, "i64 -1")
+            return write_spin(f, target, spun)
+
+        return [f.either("i64", f.icmp("sge", "i64", best, 0), take, wait)]
+
+    f.endless_loop([("i64", 0)], look)
+    numbers = ("count", "stop", "step", "interval", "last")
+    parameters = {"states": "ptr", "stages": "ptr", **dict.fromkeys(numbers, "i64"), "team": "ptr"}
+    return f.function("claim", "i64", parameters, attributes="noinline #0")

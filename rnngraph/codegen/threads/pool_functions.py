@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
-from .spin_wait import SPINS, pause
+from .barrier import LINE
+from .spin_wait import SPINS, pause, write_pause
 
 MOST_WORKERS = 64
 _JOB = 1 + MOST_WORKERS
@@ -29,148 +33,109 @@ def pool_text(target: Target) -> str:
     one for a while and then sleeps. It takes over the caller's floating-point mode.
     """
     is_x86 = bool(pause(target)[0])
-    modes = ("call void @llvm.x86.sse.stmxcsr(ptr %mode)", "call void @llvm.x86.sse.ldmxcsr(ptr %mode)")
     declared = [pause(target)[1], *(f"declare void @llvm.x86.sse.{name}(ptr)" for name in ("stmxcsr", "ldmxcsr"))]
-    text = _POOL.format(
-        pause=pause(target)[0], spins=2 * SPINS, yields=SPINS - 1, job=64 * _JOB, first=64 * _FIRST,
-        store_mode=modes[0] if is_x86 else "", load_mode=modes[1] if is_x86 else "",
-    )  # fmt: skip
     head = f'source_filename = "pool"\ntarget triple = "{target.triple}"\n'
-    return "\n".join([head, text, *(declared if is_x86 else []), 'attributes #0 = { nounwind "no-builtins" }', ""])
+    functions = [_serve(target), _share(target), *(declared if is_x86 else [])]
+    return "\n".join([head, *functions, 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
-_POOL = """\
-define void @pool_serve(ptr %pool, i64 %worker, i64 %unused) #0 {{
-entry:
-  %job = getelementptr i8, ptr %pool, i64 {job}
-  %offset = mul i64 %worker, 192
-  %lines = getelementptr i8, ptr %pool, i64 {first}
-  %given = getelementptr i8, ptr %lines, i64 %offset
-  %done = getelementptr i8, ptr %given, i64 64
-  %asleep = getelementptr i8, ptr %given, i64 72
-  %semaphore = getelementptr i8, ptr %given, i64 128
-  %wait.place = getelementptr i64, ptr %pool, i64 1
-  %wait.function = load ptr, ptr %wait.place
-  %mode = getelementptr i64, ptr %job, i64 3
-  br label %idle
-idle:
-  %last = phi i64 [ 0, %entry ], [ %number, %run ]
-  br label %look
-look:
-  %looks = phi i64 [ 0, %idle ], [ %following, %spin ], [ 0, %sleep ], [ 0, %woken ]
-  %seen = load atomic i64, ptr %given acquire, align 8
-  %new = icmp ne i64 %seen, %last
-  br i1 %new, label %begin, label %spin.more
-spin.more:
-  {pause}
-  %following = add i64 %looks, 1
-  %long = icmp uge i64 %following, {spins}
-  br i1 %long, label %drowsy, label %spin
-spin:
-  br label %look
-drowsy:
-  store atomic i64 1, ptr %asleep seq_cst, align 8
-  %again = load atomic i64, ptr %given seq_cst, align 8
-  %late = icmp ne i64 %again, %last
-  br i1 %late, label %woken, label %sleep
-sleep:
-  call i32 %wait.function(ptr %semaphore)
-  store atomic i64 0, ptr %asleep seq_cst, align 8
-  br label %look
-woken:
-  store atomic i64 0, ptr %asleep seq_cst, align 8
-  br label %look
-begin:
-  %number = load atomic i64, ptr %given acquire, align 8
-  br label %run
-run:
-  %function = load ptr, ptr %job
-  {load_mode}
-  %arguments.place = getelementptr i64, ptr %job, i64 1
-  %arguments = load ptr, ptr %arguments.place
-  %workers.place = getelementptr i64, ptr %job, i64 2
-  %workers = load i64, ptr %workers.place
-  call void %function(ptr %arguments, i64 %worker, i64 %workers)
-  store atomic i64 %number, ptr %done release, align 8
-  br label %idle
-}}
+class _Worker(NamedTuple):
+    """Places of one worker: jobs given to it, jobs it has done, whether it sleeps, and its semaphore."""
 
-define void @pool_share(ptr %pool, i64 %unused, i64 %unused2) #0 {{
-entry:
-  %job = getelementptr i8, ptr %pool, i64 {job}
-  %lines = getelementptr i8, ptr %pool, i64 {first}
-  %mode = getelementptr i64, ptr %job, i64 3
-  {store_mode}
-  %function = load ptr, ptr %job
-  %arguments.place = getelementptr i64, ptr %job, i64 1
-  %arguments = load ptr, ptr %arguments.place
-  %workers.place = getelementptr i64, ptr %job, i64 2
-  %workers = load i64, ptr %workers.place
-  %yield.function = load ptr, ptr %pool
-  %post.place = getelementptr i64, ptr %pool, i64 2
-  %post.function = load ptr, ptr %post.place
-  br label %clear
-clear:
-  %line = phi i64 [ 1, %entry ], [ %line.next, %clear ]
-  %count = getelementptr [64 x i8], ptr %pool, i64 %line
-  store i64 0, ptr %count
-  %line.next = add i64 %line, 1
-  %clear.more = icmp ule i64 %line.next, %workers
-  br i1 %clear.more, label %clear, label %give.head
-give.head:
-  %other = phi i64 [ 1, %clear ], [ %other.next, %give.end ]
-  %give.more = icmp ult i64 %other, %workers
-  br i1 %give.more, label %give, label %work
-give:
-  %offset = mul i64 %other, 192
-  %given = getelementptr i8, ptr %lines, i64 %offset
-  %asleep = getelementptr i8, ptr %given, i64 72
-  %semaphore = getelementptr i8, ptr %given, i64 128
-  %before = load i64, ptr %given
-  %number = add i64 %before, 1
-  store atomic i64 %number, ptr %given seq_cst, align 8
-  %slept = atomicrmw xchg ptr %asleep, i64 0 seq_cst
-  %wake = icmp eq i64 %slept, 1
-  br i1 %wake, label %post, label %give.end
-post:
-  call i32 %post.function(ptr %semaphore)
-  br label %give.end
-give.end:
-  %other.next = add i64 %other, 1
-  br label %give.head
-work:
-  call void %function(ptr %arguments, i64 0, i64 %workers)
-  br label %join.head
-join.head:
-  %one = phi i64 [ 1, %work ], [ %one.next, %there ]
-  %join.more = icmp ult i64 %one, %workers
-  br i1 %join.more, label %join, label %end
-join:
-  %join.offset = mul i64 %one, 192
-  %join.given = getelementptr i8, ptr %lines, i64 %join.offset
-  %join.done = getelementptr i8, ptr %join.given, i64 64
-  %wanted = load i64, ptr %join.given
-  br label %look
-look:
-  %looks = phi i64 [ 0, %join ], [ %following, %spin ]
-  %seen = load atomic i64, ptr %join.done acquire, align 8
-  %came = icmp eq i64 %seen, %wanted
-  br i1 %came, label %there, label %wait
-wait:
-  {pause}
-  %following = add i64 %looks, 1
-  %low = and i64 %following, {yields}
-  %long = icmp eq i64 %low, 0
-  br i1 %long, label %yield, label %spin
-yield:
-  call void %yield.function()
-  br label %spin
-spin:
-  br label %look
-there:
-  %one.next = add i64 %one, 1
-  br label %join.head
-end:
-  ret void
-}}
-"""
+    given: str
+    done: str
+    asleep: str
+    semaphore: str
+
+
+def _worker(f: IRBuilder, number: str) -> _Worker:
+    offset = f.value(f"mul i64 {number}, {3 * 64}", "offset")
+    given = f.moved(f.moved("%pool", 64 * _FIRST), offset)
+    return _Worker(given, f.moved(given, 64), f.moved(given, 72), f.moved(given, 128))
+
+
+def _move_mode(f: IRBuilder, target: Target, name: str, job: str) -> None:
+    """Store or load the floating-point mode, on processors that keep it in a register of threads."""
+    if pause(target)[0]:
+        f.do(f"call void @llvm.x86.sse.{name}(ptr {f.place(job, 3)})")
+
+
+def _serve(target: Target) -> str:
+    """What a worker runs for ever: it looks for a job, sleeps if there is none for long, and runs the job."""
+    f = IRBuilder()
+    job, mine, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
+
+    def drowse(last: str) -> str:
+        f.do(f"store atomic i64 1, ptr {mine.asleep} seq_cst, align 8")
+        seen = f.value(f"load atomic i64, ptr {mine.given} seq_cst, align 8", "seen")
+        with f.when(f.icmp("eq", "i64", seen, last)):
+            f.value(f"call i32 {wait}(ptr {mine.semaphore})", "slept")
+        f.do(f"store atomic i64 0, ptr {mine.asleep} seq_cst, align 8")
+        return "0"
+
+    def serve(last: str) -> list[str]:
+        (begin,) = f.labels("begin")
+
+        def look(looks: str) -> list[str]:
+            seen = f.value(f"load atomic i64, ptr {mine.given} acquire, align 8", "seen")
+            f.branch_if(f.icmp("ne", "i64", seen, last), begin)
+            write_pause(f, target)
+            following = f.value(f"add i64 {looks}, 1", "looks")
+            is_long = f.icmp("uge", "i64", following, 2 * SPINS)
+            return [f.either("i64", is_long, lambda: drowse(last), lambda: following)]
+
+        f.endless_loop([("i64", 0)], look)
+        f.start(begin)
+        number = f.value(f"load atomic i64, ptr {mine.given} acquire, align 8", "number")
+        function = f.entry(job, 0, "ptr")
+        _move_mode(f, target, "ldmxcsr", job)
+        arguments, workers = f.entry(job, 1, "ptr"), f.entry(job, 2)
+        f.do(f"call void {function}(ptr {arguments}, i64 %worker, i64 {workers})")
+        f.do(f"store atomic i64 {number}, ptr {mine.done} release, align 8")
+        return [number]
+
+    f.endless_loop([("i64", 0)], serve)
+    return f.function("pool_serve", "void", {"pool": "ptr", "worker": "i64", "unused": "i64"}, linkage="")
+
+
+def _share(target: Target) -> str:
+    """What a caller runs: it gives workers the job, wakes those that sleep, runs its part and waits for theirs."""
+    f = IRBuilder()
+    job = f.moved("%pool", 64 * _JOB)
+    _move_mode(f, target, "stmxcsr", job)
+    function, arguments, workers = f.entry(job, 0, "ptr"), f.entry(job, 1, "ptr"), f.entry(job, 2)
+    give_up, post = f.entry("%pool", 0, "ptr"), f.entry("%pool", 2, "ptr")
+    others = f.value(f"sub i64 {workers}, 1", "others")
+    with f.loop(workers, "line") as line:
+        f.do(f"store i64 0, ptr {f.place('%pool', f.value(f'add i64 {line}, 1', 'line'), LINE)}")
+    with f.loop(others, "give") as other:
+        its = _worker(f, f.value(f"add i64 {other}, 1", "worker"))
+        number = f.value(f"add i64 {f.value(f'load i64, ptr {its.given}', 'before')}, 1", "number")
+        f.do(f"store atomic i64 {number}, ptr {its.given} seq_cst, align 8")
+        slept = f.value(f"atomicrmw xchg ptr {its.asleep}, i64 0 seq_cst", "slept")
+        with f.when(f.icmp("eq", "i64", slept, 1)):
+            f.value(f"call i32 {post}(ptr {its.semaphore})", "posted")
+    f.do(f"call void {function}(ptr {arguments}, i64 0, i64 {workers})")
+    with f.loop(others, "join") as other:
+        its = _worker(f, f.value(f"add i64 {other}, 1", "worker"))
+        _await(f, target, its, give_up)
+    f.ret()
+    return f.function("pool_share", "void", {"pool": "ptr", "unused": "i64", "unused2": "i64"}, linkage="")
+
+
+def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
+    """Wait until a worker has done its job. give_up: function that gives up the core."""
+    wanted, (there,) = f.value(f"load i64, ptr {worker.given}", "wanted"), f.labels("there")
+
+    def look(looks: str) -> list[str]:
+        seen = f.value(f"load atomic i64, ptr {worker.done} acquire, align 8", "seen")
+        f.branch_if(f.icmp("eq", "i64", seen, wanted), there)
+        write_pause(f, target)
+        following = f.value(f"add i64 {looks}, 1", "looks")
+        low = f.value(f"and i64 {following}, {SPINS - 1}", "low")
+        with f.when(f.icmp("eq", "i64", low, 0)):
+            f.do(f"call void {give_up}()")
+        return [following]
+
+    f.endless_loop([("i64", 0)], look)
+    f.start(there)

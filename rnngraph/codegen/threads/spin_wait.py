@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 
 SPINS = 4096
@@ -9,33 +10,28 @@ SPINS = 4096
 
 
 def pause(target: Target) -> tuple[str, str]:
-    """What tells the processor that a loop only waits, and its declaration."""
+    """Return the instruction that tells the processor that a loop only waits, and its declaration."""
     if not target.triple.startswith(("x86_64", "amd64")):
         return "", ""
     return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
 
 
-def waiting_text(target: Target) -> str:
-    """What follows a look that was in vain, from ``wait`` on to the next ``look``: now and then the core is given up.
-    ``%spun`` counts the looks, ``%following`` is what it becomes.
+def write_pause(f: IRBuilder, target: Target) -> None:
+    """Write the instruction of ``pause``, if the target has one."""
+    if text := pause(target)[0]:
+        f.do(text)
+
+
+def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
+    """Write a pause, and now and then a call of the team's function that gives up the core.
+
+    spun: how many looks were in vain. Returns the next such number.
     """
-    return _WAIT.format(pause=pause(target)[0], spins=SPINS - 1)
-
-
-_WAIT = """\
-wait:
-  {pause}
-  %following = add i64 %spun, 1
-  %low = and i64 %following, {spins}
-  %long = icmp eq i64 %low, 0
-  br i1 %long, label %yield, label %spin
-yield:
-  %function = load ptr, ptr %team
-  %nobody = icmp eq ptr %function, null
-  br i1 %nobody, label %spin, label %call
-call:
-  call void %function()
-  br label %spin
-spin:
-  br label %look
-"""
+    write_pause(f, target)
+    following = f.value(f"add i64 {spun}, 1", "spun")
+    low = f.value(f"and i64 {following}, {SPINS - 1}", "low")
+    with f.when(f.icmp("eq", "i64", low, 0)):
+        function = f.value("load ptr, ptr %team", "function")
+        with f.when(f.negated(f.is_null(function))):
+            f.do(f"call void {function}()")
+    return following

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .llvm_text import FunctionText, signature
+from ...codegen.machine.ir_builder import signature
+from .llvm_text import WrapperBuilder
 from .nets import ExportedNet
 from .stream_functions import VARIANT
 from .weights import weights_parameters
@@ -40,41 +41,41 @@ def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[
 
 
 def _by_header(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
-    f = FunctionText()
+    f = WrapperBuilder()
     variant = f.load("i64", f.aligned("%memory"), VARIANT)
     return _switch(f, wrappers, prefix, what, wrappers[0].parameters(what), variant)
 
 
 def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str]) -> str:
-    f = FunctionText()
-    return _switch(f, wrappers, prefix, what, parameters, f.emit("call i64 @choose()", "variant"))
+    f = WrapperBuilder()
+    return _switch(f, wrappers, prefix, what, parameters, f.value("call i64 @choose()", "variant"))
 
 
 def _by_maximum(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
     """Sizes that are enough for every variant: asking the processor takes longer than all of them."""
-    f, first = FunctionText(), wrappers[0]
+    f, first = WrapperBuilder(), wrappers[0]
     kind, given = first.result(what), signature(first.parameters(what))
     largest = ""
     for wrapper in wrappers:
-        size = f.emit(f"call {kind} @{wrapper.name(what)}({given})", "size")
-        more = f.emit(f"icmp ugt {kind} {size}, {largest}", "more") if largest else ""
-        largest = f.emit(f"select i1 {more}, {kind} {size}, {kind} {largest}", "largest") if largest else size
+        size = f.value(f"call {kind} @{wrapper.name(what)}({given})", "size")
+        more = f.value(f"icmp ugt {kind} {size}, {largest}", "more") if largest else ""
+        largest = f.value(f"select i1 {more}, {kind} {size}, {kind} {largest}", "largest") if largest else size
     head = f"define {kind} @{prefix}_{what}({given}) #0 {{"
     return "\n".join([head, "entry:", *f.lines, f"  ret {kind} {largest}", "}", ""])
 
 
 def _switch(
-    f: FunctionText, wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str],
+    f: WrapperBuilder, wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str],
     variant: str,
 ) -> str:  # fmt: skip
     result = wrappers[0].result(what)
-    labels = [f.label("variant") for _ in wrappers]
+    labels = [f.labels("variant")[0] for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
     f.do(f"switch i64 {variant}, label %{labels[0]} [ {cases} ]")
     for label, wrapper in zip(labels, wrappers, strict=True):
-        f.at(label)
+        f.start(label)
         call = f"tail call {result} @{wrapper.name(what)}({signature(parameters)})"
-        f.do(f"ret {result} {f.emit(call)}" if result != "void" else call)
+        f.do(f"ret {result} {f.value(call)}" if result != "void" else call)
         if result == "void":
             f.do("ret void")
     head = f"define {result} @{prefix}_{what}({signature(parameters)})"
@@ -82,22 +83,22 @@ def _switch(
 
 
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
-    f = FunctionText()
+    f = WrapperBuilder()
     most, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
-    long = f.emit(f"icmp uge i32 {most}, 7", "long")
-    ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7)[1]}, i32 0", "ebx")
+    long = f.value(f"icmp uge i32 {most}, 7", "long")
+    ebx7 = f.value(f"select i1 {long}, i32 {_cpuid(f, 7)[1]}, i32 0", "ebx")
     more = _cpuid(f, 0x80000001)[2]
-    saved = f.emit(f"icmp ne i32 {f.emit(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")
-    asks, before, done = f.label("asks"), f.label("before"), f.label("done")
+    saved = f.value(f"icmp ne i32 {f.value(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")
+    asks, before, done = f.labels("asks")[0], f.labels("before")[0], f.labels("done")[0]
     f.do(f"br label %{before}")
-    f.at(before)
+    f.start(before)
     f.do(f"br i1 {saved}, label %{asks}, label %{done}")
-    f.at(asks)  # the instruction exists only where the system uses it
-    pair = f.emit('call { i32, i32 } asm "xgetbv", "={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}"(i32 0)', "xcr")
-    low = f.emit(f"extractvalue {{ i32, i32 }} {pair}, 0", "low")
+    f.start(asks)  # the instruction exists only where the system uses it
+    pair = f.value('call { i32, i32 } asm "xgetbv", "={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}"(i32 0)', "xcr")
+    low = f.value(f"extractvalue {{ i32, i32 }} {pair}, 0", "low")
     f.do(f"br label %{done}")
-    f.at(done)
-    mask = f.emit(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
+    f.start(done)
+    mask = f.value(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
     found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
     variant = "0"
     for number, wrapper in enumerate(wrappers):
@@ -106,15 +107,15 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
             continue
         fits = "true"
         for name, bits in needed.items():
-            has = f.emit(f"icmp eq i32 {f.emit(f'and i32 {found[name]}, {bits}')}, {bits}", "has")
-            fits = f.emit(f"and i1 {fits}, {has}", "fits")
-        variant = f.emit(f"select i1 {fits}, i64 {number}, i64 {variant}", "variant")
+            has = f.value(f"icmp eq i32 {f.value(f'and i32 {found[name]}, {bits}')}, {bits}", "has")
+            fits = f.value(f"and i1 {fits}, {has}", "fits")
+        variant = f.value(f"select i1 {fits}, i64 {number}, i64 {variant}", "variant")
     return "\n".join(["define internal i64 @choose() #0 {", "entry:", *f.lines, f"  ret i64 {variant}", "}", ""])
 
 
-def _cpuid(f: FunctionText, leaf: int) -> list[str]:
+def _cpuid(f: WrapperBuilder, leaf: int) -> list[str]:
     """eax, ebx, ecx, edx of a leaf, or of its first part."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
-    result = f.emit(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")
-    return [f.emit(f"extractvalue {kind} {result}, {place}", "register") for place in range(4)]
+    result = f.value(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")
+    return [f.value(f"extractvalue {kind} {result}, {place}", "register") for place in range(4)]

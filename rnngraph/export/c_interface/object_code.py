@@ -21,7 +21,8 @@ from .ports import ExportedEntry
 from .sequence_functions import SequenceWrapper
 from .sizes import PRODUCT, QUOTIENT
 from .stream_functions import StreamWrapper
-from .weights import FINDERS, set_weights, use_weights
+from .tensor_search import tensor_search_text
+from .weights import set_weights, use_weights
 from .wrapper import CWrapper
 
 ABI_VERSION = 1
@@ -88,7 +89,7 @@ def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[s
     if isinstance(first, SequenceWrapper):
         texts += [PRODUCT, QUOTIENT]
     if not first.exported.embedded:
-        texts += [*map(set_weights, wrappers), FINDERS]
+        texts += [*map(set_weights, wrappers), tensor_search_text()]
     if "use_weights" in _public(first):
         texts.append(use_weights(prefix))
     if len(wrappers) > 1:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...codegen.machine.ir_builder import signature
 from ...ir.attributes import MOST_ELEMENTS
 from ...ir.types import Shape
-from .llvm_text import FunctionText, signature
+from .llvm_text import WrapperBuilder
 from .nets import ExportedSequence
 from .sizes import Bounded
 from .wrapper import CWrapper
@@ -50,59 +51,59 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
 
     def _need(self) -> str:
         """The function that gives the bytes of scratch for sizes, -1 for those that the net can't take."""
-        exported, f = self.exported, FunctionText()
+        exported, f = self.exported, WrapperBuilder()
         reach = min(MOST_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)
         bounded = Bounded(f, {name: f"%n_{name}" for name in self._names})
-        wrong = [f.emit(f"icmp ugt i64 %n_{name}, {reach}", "wrong") for name in self._names]
+        wrong = [f.value(f"icmp ugt i64 %n_{name}, {reach}", "wrong") for name in self._names]
         for size in exported.sizes:
             if size.fixed is not None:
-                wrong.append(f.emit(f"icmp ne i64 %n_{size.name}, {size.fixed}", "wrong"))
+                wrong.append(f.value(f"icmp ne i64 %n_{size.name}, {size.fixed}", "wrong"))
         for dim in exported.differences:
-            wrong.append(f.emit(f"icmp slt i64 {bounded.number(dim)}, 0", "wrong"))
+            wrong.append(f.value(f"icmp slt i64 {bounded.number(dim)}, 0", "wrong"))
         for most in exported.bounds.most:
             total = bounded.product(map(bounded.number, most.dims))
             limit = most.limit if most.limit > MOST_ELEMENTS else min(most.limit, reach)
-            wrong.append(f.emit(f"icmp ugt i64 {total}, {limit}", "wrong"))
+            wrong.append(f.value(f"icmp ugt i64 {total}, {limit}", "wrong"))
         parts: list[tuple[Shape, Shape]] = [((item.rows,), item.indices) for item in exported.bounds.tables]
         parts += [(item.entries, item.results) for item in exported.bounds.choices]
         for chosen_from, chosen in parts:
             counts = [bounded.product(map(bounded.number, dims)) for dims in (chosen_from, chosen)]
-            none = f.emit(f"icmp eq i64 {counts[0]}, 0", "none")
-            some = f.emit(f"icmp ne i64 {counts[1]}, 0", "some")
-            wrong.append(f.emit(f"and i1 {none}, {some}", "wrong"))
+            none = f.value(f"icmp eq i64 {counts[0]}, 0", "none")
+            some = f.value(f"icmp ne i64 {counts[1]}, 0", "some")
+            wrong.append(f.value(f"and i1 {none}, {some}", "wrong"))
         need = bounded.number(exported.scratch_bytes)
-        wrong.append(f.emit(f"icmp uge i64 {need}, {1 << min(62, exported.target.pointer_bits - 1)}", "wrong"))
+        wrong.append(f.value(f"icmp uge i64 {need}, {1 << min(62, exported.target.pointer_bits - 1)}", "wrong"))
         refused = wrong[0]
         for item in wrong[1:]:
-            refused = f.emit(f"or i1 {refused}, {item}", "refused")
-        result = f.emit(f"select i1 {refused}, i64 -1, i64 {need}", "need")
+            refused = f.value(f"or i1 {refused}, {item}", "refused")
+        result = f.value(f"select i1 {refused}, i64 -1, i64 {need}", "need")
         given = signature({f"n_{name}": "i64" for name in self._names})
         head = f"define internal i64 @{self.name('need')}({given}) #{self.group} {{"
         return "\n".join([head, "entry:", *f.lines, f"  ret i64 {result}", "}", ""])
 
-    def _needed(self, f: FunctionText, sizes: dict[str, str]) -> str:
+    def _needed(self, f: WrapperBuilder, sizes: dict[str, str]) -> str:
         given = ", ".join(f"i64 {value}" for value in sizes.values())
-        return f.emit(f"call i64 @{self.name('need')}({given})", "need")
+        return f.value(f"call i64 @{self.name('need')}({given})", "need")
 
-    def _sizes(self, f: FunctionText) -> dict[str, str]:
+    def _sizes(self, f: WrapperBuilder) -> dict[str, str]:
         return {name: self.wide(f, f"%n_{name}") for name in self._names}
 
     # Functions -----------------------------------------------------------------------------------
 
     def _scratch_size(self) -> str:
-        f = FunctionText()
+        f = WrapperBuilder()
         need = self._needed(f, self._sizes(f))
-        return self.function("scratch_size", f, need if self.size == "i64" else f.emit(f"trunc i64 {need} to i32"))
+        return self.function("scratch_size", f, need if self.size == "i64" else f.value(f"trunc i64 {need} to i32"))
 
     def _run(self) -> str:
-        exported, f = self.exported, FunctionText()
+        exported, f = self.exported, WrapperBuilder()
         sizes = self._sizes(f)
-        refused = f.emit(f"icmp slt i64 {self._needed(f, sizes)}, 0", "refused")
-        wrong, right = f.label("wrong"), f.label("right")
+        refused = f.value(f"icmp slt i64 {self._needed(f, sizes)}, 0", "refused")
+        wrong, right = f.labels("wrong")[0], f.labels("right")[0]
         f.do(f"br i1 {refused}, label %{wrong}, label %{right}")
-        f.at(wrong)
+        f.start(wrong)
         f.do(f"ret i32 {WRONG_SIZES}")
-        f.at(right)
+        f.start(right)
         pointers = {("input", name): pointer for name, pointer in self.given(f, exported.inputs).items()}
         pointers |= {("output", name): pointer for name, pointer in self.given(f, exported.outputs).items()}
         weights = "" if exported.embedded else f.aligned("%net")

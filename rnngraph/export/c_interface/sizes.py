@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ...ir.sizes.polynomial import Dim, Floor, Monomial, Size
-from .llvm_text import FunctionText
+from .llvm_text import WrapperBuilder
 
 Number = int | str
 """A number, or the name of what holds an i64."""
@@ -67,16 +67,16 @@ done:
 """A division for processors that would call a library for one of 64 bits. It is done once or twice a call."""
 
 
-def quotient_text(f: FunctionText, number: Number, by: int) -> Number:
+def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
     """The floor of a number that is not negative, divided by ``by``."""
     if isinstance(number, int):
         return number // by
     if by & (by - 1) == 0:
-        return f.emit(f"lshr i64 {number}, {by.bit_length() - 1}", "quotient")
-    return f.emit(f"call i64 @quotient(i64 {number}, i64 {by})", "quotient")
+        return f.value(f"lshr i64 {number}, {by.bit_length() - 1}", "quotient")
+    return f.value(f"call i64 @quotient(i64 {number}, i64 {by})", "quotient")
 
 
-def size_text(f: FunctionText, dim: Dim, values: Mapping[str, Number]) -> Number:
+def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Number:
     """A size of a call that is known to be within bounds."""
     if not isinstance(dim, Size):
         return dim
@@ -93,7 +93,7 @@ def size_text(f: FunctionText, dim: Dim, values: Mapping[str, Number]) -> Number
     return total
 
 
-def strides_of(f: FunctionText, shape: Iterable[Dim], values: Mapping[str, Number]) -> list[Number]:
+def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Number]) -> list[Number]:
     """Elements from one index of an axis to the next, in a C-contiguous array."""
     strides: list[Number] = []
     total: Number = 1
@@ -109,7 +109,7 @@ class Bounded:
     values: of names, not above ``MOST``.
     """
 
-    def __init__(self, f: FunctionText, values: Mapping[str, Number]) -> None:
+    def __init__(self, f: WrapperBuilder, values: Mapping[str, Number]) -> None:
         self.f, self.values = f, values
         self._known: dict[Dim, Number] = {}
 
@@ -120,7 +120,7 @@ class Bounded:
         if dim not in self._known:
             added = self._sum([(names, factor) for names, factor in dim.terms if factor > 0])
             taken = self._sum([(names, -factor) for names, factor in dim.terms if factor < 0])
-            self._known[dim] = self.f.emit(f"sub i64 {added}, {taken}", "size") if taken != 0 else added
+            self._known[dim] = self.f.value(f"sub i64 {added}, {taken}", "size") if taken != 0 else added
         return self._known[dim]
 
     def product(self, numbers: Iterable[Number]) -> Number:
@@ -130,7 +130,7 @@ class Bounded:
             if 1 in (total, number):
                 total = number if total == 1 else total
             else:
-                total = self.f.emit(f"call i64 @product(i64 {total}, i64 {number})", "product")
+                total = self.f.value(f"call i64 @product(i64 {total}, i64 {number})", "product")
         return total
 
     def _factor(self, name: str) -> Number:
@@ -141,8 +141,8 @@ class Bounded:
         part = quotient_text(self.f, whole, name.by)
         if isinstance(whole, int):
             return part
-        wide = self.f.emit(f"icmp uge i64 {whole}, {MOST}", "wide")
-        return self.f.emit(f"select i1 {wide}, i64 {MOST}, i64 {part}", "floor")
+        wide = self.f.value(f"icmp uge i64 {whole}, {MOST}", "wide")
+        return self.f.value(f"select i1 {wide}, i64 {MOST}, i64 {part}", "floor")
 
     def _sum(self, terms: Iterable[tuple[Monomial, int]]) -> Number:
         total: Number = 0
@@ -151,7 +151,7 @@ class Bounded:
             if total == 0:
                 total = number
                 continue
-            added = self.f.emit(f"add i64 {total}, {number}", "sum")
-            wide = self.f.emit(f"icmp ugt i64 {added}, {MOST}", "wide")
-            total = self.f.emit(f"select i1 {wide}, i64 {MOST}, i64 {added}", "sum")
+            added = self.f.value(f"add i64 {total}, {number}", "sum")
+            wide = self.f.value(f"icmp ugt i64 {added}, {MOST}", "wide")
+            total = self.f.value(f"select i1 {wide}, i64 {MOST}, i64 {added}", "sum")
         return total

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...codegen.machine.ir_builder import signature
 from ...ir.types import ITEM_BYTES
-from .llvm_text import ROWS, STEPS, FunctionText, signature
+from .llvm_text import ROWS, STEPS, WrapperBuilder
 from .nets import HEADER, ExportedStream, RowBatch
 from .ports import ExportedEntry, Port
 from .sizes import Number
@@ -59,21 +60,21 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     # Memory --------------------------------------------------------------------------------------
 
-    def _begin(self) -> tuple[FunctionText, str]:
-        f = FunctionText()
+    def _begin(self) -> tuple[WrapperBuilder, str]:
+        f = WrapperBuilder()
         return f, f.aligned("%memory")
 
-    def _copies(self, f: FunctionText, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
+    def _copies(self, f: WrapperBuilder, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
         """Pointers to the present and to the next states."""
         size = self.exported.copy_bytes
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
-        after = f.moved(f.moved(base, HEADER), f.times(f.emit(f"xor i64 {turn}, 1"), size))
+        after = f.moved(f.moved(base, HEADER), f.times(f.value(f"xor i64 {turn}, 1"), size))
         places = self.exported.state_places.items()
         first, second = ({name: f.moved(copy, place) for name, place in places} for copy in (before, after))
         return first, second
 
     def _call(
-        self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
+        self, f: WrapperBuilder, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
         ports: Sequence[Port], count: Number, dims: Mapping[str, Number],
     ) -> None:  # fmt: skip
         """Calls an entry. count: of the call's steps, or streams; dims: sizes of the arrays that callers gave."""
@@ -139,17 +140,17 @@ class StreamWrapper(CWrapper[ExportedStream]):
         exported, count = self.exported, self.wide(f, "%count")
         before = f.moved(base, exported.streams_place)
         after = f.moved(before, exported.streams_bytes)
-        room = f.room(1)  # how many streams are moved so far
+        room = f.alloca(1)  # how many streams are moved so far
         f.store("i64", 0, room)
         with f.loop(count, "number") as number:
             moved = f.load("i64", room)
             self._move(f, self._saved(f, number), self._of_stream(f, before, moved), back=False)
             filled = f.plus(moved, 1)
             f.store("i64", filled, room)
-            is_full = f.emit(f"icmp eq i64 {filled}, {together.most}", "full")
-            is_last = f.emit(f"icmp eq i64 {f.plus(number, 1)}, {count}", "last")
-            with f.when(f.emit(f"or i1 {is_full}, {is_last}", "runs")):
-                first = f.emit(f"sub i64 {number}, {moved}", "first")
+            is_full = f.value(f"icmp eq i64 {filled}, {together.most}", "full")
+            is_last = f.value(f"icmp eq i64 {f.plus(number, 1)}, {count}", "last")
+            with f.when(f.value(f"or i1 {is_full}, {is_last}", "runs")):
+                first = f.value(f"sub i64 {number}, {moved}", "first")
                 pointers = {("input", port.name): _of_row(f, port, first) for port in exported.inputs}
                 pointers |= {("output", port.name): _of_row(f, port, first) for port in exported.outputs}
                 for kind, place in (("input", before), ("output", after)):
@@ -162,24 +163,24 @@ class StreamWrapper(CWrapper[ExportedStream]):
                 f.store("i64", 0, room)
         return self.function("step_rows", f)
 
-    def _saved(self, f: FunctionText, number: Number) -> str:
+    def _saved(self, f: WrapperBuilder, number: Number) -> str:
         """Where the saved state of one of the rows that are stepped lies."""
-        place = f.emit(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
-        row = f.emit(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
+        place = f.value(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
+        row = f.value(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
         return f.moved("%states", f.times(self.wide(f, row), self.exported.packed_bytes))
 
-    def _of_stream(self, f: FunctionText, place: str, stream: Number) -> dict[str, str]:
+    def _of_stream(self, f: WrapperBuilder, place: str, stream: Number) -> dict[str, str]:
         """Pointers to the states of one of several streams, of those that lie at a place."""
         places, sizes = self.exported.streams_places, {port.name: port.step_bytes for port in self.exported.states}
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
-    def _move_states(self, f: FunctionText, base: str, state: str, back: bool, by_items: bool = True) -> None:
+    def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
         """Copies a saved state to the present one, or ``back``. by_items: whether saved states are aligned as items."""
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         self._move(f, state, present, back, by_items)
 
     def _move(
-        self, f: FunctionText, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
+        self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:  # fmt: skip
         """Copies a saved state to where states lie, or ``back``."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
@@ -191,7 +192,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
             place += port.step_bytes
 
     def _run(
-        self, f: FunctionText, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
+        self, f: WrapperBuilder, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
         steps: Number, whole: Number,
     ) -> None:  # fmt: skip
         """Runs an entry, after which the other copy of the states is the present one."""
@@ -200,7 +201,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
         pointers |= {("output", name): pointer for name, pointer in {**outputs, **after}.items()}
         self._call(f, entry, base, pointers, (*self.exported.inputs, *self.exported.states), steps, {str(STEPS): whole})
-        f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
+        f.store("i64", f.value(f"xor i64 {turn}, 1", "turn"), base, TURN)
 
     def _process(self) -> str:
         f, base = self._begin()
@@ -209,12 +210,12 @@ class StreamWrapper(CWrapper[ExportedStream]):
         if self.exported.block is None:
             self._steps(f, base, steps, inputs, outputs)
             return self.function("process", f)
-        with f.when(f.emit(f"icmp ne i64 {steps}, 0", "any")):
+        with f.when(f.value(f"icmp ne i64 {steps}, 0", "any")):
             self._run(f, self.exported.block, base, inputs, outputs, steps, steps)
         return self.function("process", f)
 
     def _steps(
-        self, f: FunctionText, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
+        self, f: WrapperBuilder, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
         """A block as one step after the other."""
         exported = self.exported
@@ -228,7 +229,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
                 if port.name in room:
                     self._scatter(f, port, room[port.name], given[port.name], steps)
 
-    def _scatter(self, f: FunctionText, port: Port, source: str, to: str, steps: str) -> None:
+    def _scatter(self, f: WrapperBuilder, port: Port, source: str, to: str, steps: str) -> None:
         """Moves one step's results to where they lie in a block's."""
         (before, after), size = port.around, ITEM_BYTES[port.dtype]
         with f.loop(before, "row") as row:
@@ -254,16 +255,16 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function(what, f)
 
 
-def _of_row(f: FunctionText, port: Port, number: str) -> str:
+def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
     """Where the array of one of several rows begins; a null pointer stays one."""
     moved = f.moved(f"%p_{port.symbol}", f.times(number, port.step_bytes))
     if port.default is None:
         return moved
-    missing = f.emit(f"icmp eq ptr %p_{port.symbol}, null", "missing")
-    return f.emit(f"select i1 {missing}, ptr null, ptr {moved}", "fed")
+    missing = f.value(f"icmp eq ptr %p_{port.symbol}, null", "missing")
+    return f.value(f"select i1 {missing}, ptr null, ptr {moved}", "fed")
 
 
-def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:
+def _at_step(f: WrapperBuilder, port: Port, pointer: str, number: str) -> str:
     """Where a step's part of a block begins."""
     if port.time_axis is None:
         return pointer

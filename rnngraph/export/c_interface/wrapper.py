@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
-from .llvm_text import Data, FunctionText, signature
+from ...codegen.machine.ir_builder import signature
+from .llvm_text import Data, WrapperBuilder
 from .nets import ExportedNet
 from .ports import ExportedEntry, Port
 from .sizes import Number, strides_of
@@ -73,29 +74,29 @@ class CWrapper(Generic[Net]):
     def name(self, what: str) -> str:
         return f"{self.prefix}_{what}{self.suffix}"
 
-    def function(self, what: str, f: FunctionText, value: Number = "") -> str:
+    def function(self, what: str, f: WrapperBuilder, value: Number = "") -> str:
         """A function for callers that ends by returning ``value``."""
         linkage, given, result = "internal " if self.suffix else "", signature(self.parameters(what)), self.result(what)
         head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
-        return "\n".join([head, "entry:", *f.first, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
+        return "\n".join([head, "entry:", *f.allocas, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
-    def wide(self, f: FunctionText, size: str) -> str:
+    def wide(self, f: WrapperBuilder, size: str) -> str:
         """A ``size_t`` as a number of 64 bits."""
-        return size if self.size == "i64" else f.emit(f"zext {self.size} {size} to i64", "size")
+        return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
-    def given(self, f: FunctionText, ports: Sequence[Port]) -> dict[str, str]:
+    def given(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
         """Pointers to what the caller feeds, defaults in place of null."""
         found = {}
         for port in ports:
             found[port.name] = f"%p_{port.symbol}"
             if port.default is not None:
-                missing = f.emit(f"icmp eq ptr %p_{port.symbol}, null", "missing")
+                missing = f.value(f"icmp eq ptr %p_{port.symbol}, null", "missing")
                 default = self.data.array(port.default)
-                found[port.name] = f.emit(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
+                found[port.name] = f.value(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
         return found
 
     def call(
-        self, f: FunctionText, entry: ExportedEntry, arena: str, weights: str, pointers: Pointers,
+        self, f: WrapperBuilder, entry: ExportedEntry, arena: str, weights: str, pointers: Pointers,
         ports: Sequence[Port], sizes: Mapping[str, Number], dims: Mapping[str, Number],
     ) -> None:  # fmt: skip
         """Calls an entry. weights: the memory of packed ones, which embedded ones don't need. sizes: of the plan;

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...ir.types import TensorType
 from ...support.bounded_cache import BoundedCache
-from ..direct.direct_code import DIRECT
-from .direct_call import GIVEN_SEED
+from .direct_call import DIRECT, GIVEN_SEED
 from .prepared_call import SEED
 from .runner import Runner
 from .signatures import converted_key, given_key, one_mapping, plain_names

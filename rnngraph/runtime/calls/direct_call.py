@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MOST, RANGE, SEQUENCE, SHARE, Node, Plan, Record
+from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MAX_ITEMS, RANGE, SEQUENCE, SHARE, Node, Plan, Record
 from ...declare.nest import SHALLOW, fold, height
 from ...ir.types import FLOATS, evaluate
 from ...support.allocation import LARGE, bytes_of
-from ..direct.direct_code import DIRECT
+from ..direct.direct_code import DIRECT as DIRECT  # the one entrance: callers import it from here
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.compile_options import CompileOptions
@@ -162,7 +162,7 @@ class DirectCall:
 
     def _structure(self, structure: Any) -> int:
         """Where the node of a structure of results lies, in which each dict becomes a ``Result``."""
-        leaves = iter(range(MOST))
+        leaves = iter(range(MAX_ITEMS))
 
         def whole(nest: Any, parts: list[int]) -> int:
             kind: Any = type(nest)
@@ -217,7 +217,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
         return False
     if any(check.reached is not None for check in spec.ranges):
         return False
-    if max(len(spec.names) + optional, len(spec.leaves)) > MOST or any(
+    if max(len(spec.names) + optional, len(spec.leaves)) > MAX_ITEMS or any(
         feed.strides is not None for feed in spec.feeds.values()
     ):
         return False

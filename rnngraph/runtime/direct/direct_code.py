@@ -1,4 +1,4 @@
-"""The process's direct calls: methods that machine code takes over once they are called often."""
+"""The process's direct calls: methods that machine code replaces once they are called often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.direct_calls.plan import API_WORDS, BEGIN, TRY, Api
+from ...codegen.direct_calls.plan import API_WORDS, BEGIN, TRAMPOLINE, TRY, Api
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
@@ -22,30 +22,34 @@ OUT = sys.intern("out")
 
 
 class DirectCode:
-    """Machine code with CPython's calling convention. It is made when it is first asked for, once a process.
+    """Machine code with CPython's calling convention, compiled once a process, when it is first needed.
 
-    attempt: a function of (tuple of a plan, mapping of feeds, ``out``) that gives what the call does, or None, and
-    nothing done, where the plan does not say how.
+    attempt: function of (plan, mapping of feeds, ``out``). It returns the result of the call; None, with nothing done,
+    for a call that the plan does not cover.
     """
 
     def __init__(self) -> None:
         self._lock = fork_lock(Order.ENTRY)
-        self._doors: list[tuple[type, str, str, str]] = []
+        self._trampolines: list[tuple[type, str, str, str]] = []
         self._functions: list[Any] = []
         self._is_made = False
         self._kept: list[Any] = []
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
 
-    def takes_over(self, owner: type, name: str, attribute: str, signature: str) -> None:
-        """Names a method that machine code is to stand for. attribute: of its objects, which holds what
-        ``direct_call`` made for the next call, or None. signature: as for ``method_of``.
+    def install_fastcall(self, owner: type, name: str, attribute: str, signature: str) -> None:
+        """Name a method that machine code is to stand for, once some calls can be direct.
+
+        Args:
+            attribute: of the method's objects; it holds the plan of the next call, or None.
+            signature: as for ``method_of``.
         """
-        self._doors.append((owner, name, attribute, signature))
+        self._trampolines.append((owner, name, attribute, signature))
         self._functions.append(vars(owner)[name])
 
     def ready(self, cache: Cache | None, result: type) -> bool:
-        """Whether machine code may run calls; the first time it is made, or read from the cache, and takes over
-        methods. result: the type of a mapping of results.
+        """True if machine code may run calls. The first time it is compiled, or read from the cache, and installed.
+
+        result: type of a mapping of results.
         """
         if not self._is_made:
             with self._lock:
@@ -60,17 +64,17 @@ class DirectCode:
             code = Code(_object(cache).binary, host())
         except RnnGraphError:  # of a processor that LLVM does not know by itself
             return
-        attributes = [sys.intern(attribute) for _, _, attribute, _ in self._doors]
+        attributes = [sys.intern(attribute) for _, _, attribute, _ in self._trampolines]
         table = np.zeros(API_WORDS, np.int64)
         for word, value in table_of(OUT, result).items():
             table[word] = value
         for number, (attribute, function) in enumerate(zip(attributes, self._functions, strict=True)):
-            table[Api.DOOR + 2 * number : Api.DOOR + 2 * number + 2] = id(attribute), id(function)
+            table[Api.TRAMPOLINE + 2 * number : Api.TRAMPOLINE + 2 * number + 2] = id(attribute), id(function)
         code.entry(BEGIN)(address(table), 0, 0)
         attempt, made = function_of(TRY, code.address(TRY))
         self._kept += [code, attributes, result, made]
-        for number, (owner, name, _, signature) in enumerate(self._doors):
-            method, made = method_of(owner, name, code.address(f"direct_door_{number}"), signature)
+        for number, (owner, name, _, signature) in enumerate(self._trampolines):
+            method, made = method_of(owner, name, code.address(f"{TRAMPOLINE}{number}"), signature)
             self._kept.append(made)
             if vars(owner)[name] is self._functions[number]:  # else somebody put another one there
                 setattr(owner, name, method)

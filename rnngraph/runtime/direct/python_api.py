@@ -60,7 +60,12 @@ def _word(place: int) -> int:
 
 
 def table_of(out: str, result: type) -> dict[Api, int]:
-    """The table's words but for the doors. out: the interned name of the argument; result: a call's mapping."""
+    """Return the table's words but for the trampolines.
+
+    Args:
+        out: the interned name of the argument.
+        result: type of a call's mapping of results.
+    """
     objects = {
         Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float),
         Api.OUT: id(out),

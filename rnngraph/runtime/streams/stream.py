@@ -21,12 +21,11 @@ from ...support.errors import (
     shown,
     user_line,
 )
-from ..calls.direct_call import DirectPlan
+from ..calls.direct_call import DIRECT, DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given, result_of
-from ..direct.direct_code import DIRECT
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
 from .prepared_step import PreparedStep
@@ -355,7 +354,9 @@ class Stream(Uncalled, Generic[Given]):
         self._set_state(self._form.from_bytes(data, user_line()))
 
 
-DIRECT.takes_over(Stream, "step", "_direct_step", "step($self, feeds=None, /, *excess, rows=None, out=None, **named)")
-DIRECT.takes_over(
+DIRECT.install_fastcall(
+    Stream, "step", "_direct_step", "step($self, feeds=None, /, *excess, rows=None, out=None, **named)"
+)
+DIRECT.install_fastcall(
     Stream, "process", "_direct_chunk", "process($self, feeds=None, /, *excess, rows=None, out=None, **named)"
 )

@@ -593,9 +593,10 @@ def test_a_long_call_lets_other_threads_run() -> None:
 
 def test_methods_say_what_they_take() -> None:
     hot_stream()
-    functions = {name: function for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._functions, strict=True)}
+    methods = [*zip(DIRECT._trampolines, DIRECT._functions, strict=True)]
+    functions = {name: function for (_, name, *_), function in methods}
     assert functions.keys() == {"step", "process", "__call__"}
-    for (owner, name, *_), function in zip(DIRECT._doors, DIRECT._functions, strict=True):
+    for (owner, name, *_), function in methods:
         made = getattr(owner, name)
         taken, names = inspect.signature(made).parameters, inspect.signature(function).parameters
         assert [*taken] == [*names]
@@ -638,7 +639,7 @@ def test_a_python_whose_objects_lie_otherwise_goes_without(reason: str, monkeypa
             return 3
 
     code = DirectCode()
-    code.takes_over(Own, "method", "plan", "method($self)")
+    code.install_fastcall(Own, "method", "plan", "method($self)")
     UNKNOWN[reason](monkeypatch)
     assert not code.ready(None, dict)
     assert inspect.isfunction(Own.method)
@@ -714,5 +715,5 @@ def test_a_program_without_direct_calls_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_signature_strings_are_of_methods_that_are_there() -> None:
-    assert {owner for owner, *_ in DIRECT._doors} >= {Stream}
+    assert {owner for owner, *_ in DIRECT._trampolines} >= {Stream}
     assert direct_code.OUT == "out"

@@ -1,0 +1,252 @@
+"""Builder of LLVM functions as text: instructions, basic blocks, loops and branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+Carried = Sequence[tuple[str, int | str]]
+"""Values that a loop carries: LLVM's type and first value of each."""
+
+
+class IRBuilder:
+    """Builds one function. Values are named after what they hold, and numbered, so that no two names are alike.
+
+    lines: what was written. allocas: memory of the function's own, which its entry block begins with. label: name of
+    the basic block that is being written. is_open: False after a block's terminator.
+    """
+
+    def __init__(self, lines: list[str] | None = None) -> None:
+        self.lines: list[str] = [] if lines is None else lines
+        self.allocas: list[str] = []
+        self.count = 0
+        self.label, self.is_open = "entry", True
+
+    def function(
+        self, name: str, result: str, parameters: Mapping[str, str], linkage: str = "internal", attributes: str = "#0"
+    ) -> str:
+        """Return the whole function. parameters: LLVM's types by name."""
+        head = f"define {linkage + ' ' if linkage else ''}{result} @{name}({signature(parameters)}) {attributes} {{"
+        return "\n".join([head, "entry:", *self.allocas, *self.lines, "}", ""])
+
+    # Instructions --------------------------------------------------------------------------------
+
+    def value(self, text: str, name: str = "v") -> str:
+        """Write an instruction that gives a value, and return the value's name."""
+        self.count += 1
+        self.lines.append(f"  %{name}.{self.count} = {text}")
+        return f"%{name}.{self.count}"
+
+    def do(self, text: str) -> None:
+        """Write an instruction that gives no value."""
+        self.lines.append(f"  {text}")
+
+    def alloca(self, words: int, kind: str = "i64") -> str:
+        """Return a pointer to memory of the function's own: ``words`` of 8 bytes."""
+        self.count += 1
+        self.allocas.append(f"  %room.{self.count} = alloca [{words} x {kind}], align 8")
+        return f"%room.{self.count}"
+
+    def icmp(self, predicate: str, kind: str, one: int | str, other: int | str, name: str = "is") -> str:
+        """Return the ``i1`` of an ``icmp``."""
+        return self.value(f"icmp {predicate} {kind} {one}, {other}", name)
+
+    def negated(self, condition: str) -> str:
+        return self.value(f"xor i1 {condition}, true", "not")
+
+    def is_null(self, pointer: str) -> str:
+        return self.icmp("eq", "ptr", pointer, "null", "none")
+
+    def moved(self, pointer: str, count: int | str) -> str:
+        """Return a pointer so many bytes on."""
+        return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
+
+    def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:
+        """Return the place of an element of an array."""
+        number = int(index) if isinstance(index, int) else index  # of an enumeration, too
+        return self.value(f"getelementptr {kind}, ptr {pointer}, i64 {number}", "place")
+
+    def entry(self, pointer: str, index: int | str, kind: str = "i64", name: str = "word") -> str:
+        """Return an entry of an array of 8-byte words."""
+        return self.value(f"load {kind}, ptr {self.place(pointer, index)}", name)
+
+    def set_entry(self, pointer: str, index: int | str, value: int | str, kind: str = "i64") -> None:
+        """Write an entry of an array of 8-byte words."""
+        self.do(f"store {kind} {value}, ptr {self.place(pointer, index)}")
+
+    def times(self, number: int | str, factor: int | str) -> int | str:
+        if isinstance(number, int) and isinstance(factor, int):
+            return number * factor
+        if 0 in (number, factor):
+            return 0
+        if 1 in (number, factor):
+            return factor if number == 1 else number
+        return self.value(f"mul i64 {number}, {factor}", "times")
+
+    def plus(self, number: int | str, other: int | str) -> int | str:
+        if isinstance(number, int) and isinstance(other, int):
+            return number + other
+        if 0 in (number, other):
+            return other if number == 0 else number
+        return self.value(f"add i64 {number}, {other}", "plus")
+
+    def load(self, kind: str, pointer: str, offset: int = 0) -> str:
+        return self.value(f"load {kind}, ptr {self.moved(pointer, offset)}, align 8", "word")
+
+    def store(self, kind: str, value: int | str, pointer: str, offset: int = 0) -> None:
+        self.do(f"store {kind} {value}, ptr {self.moved(pointer, offset)}, align 8")
+
+    # Basic blocks --------------------------------------------------------------------------------
+
+    def labels(self, *names: str) -> list[str]:
+        """Return fresh labels, all with one number."""
+        self.count += 1
+        return [f"{name}.{self.count}" for name in names]
+
+    def start(self, label: str) -> None:
+        """Begin the basic block of a label."""
+        self.lines.append(f"{label}:")
+        self.label, self.is_open = label, True
+
+    def branch(self, label: str) -> None:
+        """End the block: go on at a label."""
+        self.do(f"br label %{label}")
+        self.is_open = False
+
+    def branch_either(self, condition: str, then: str, other: str) -> None:
+        """End the block: go on at one label or at another."""
+        self.do(f"br i1 {condition}, label %{then}, label %{other}")
+        self.is_open = False
+
+    def branch_if(self, condition: str, label: str) -> None:
+        """Go on at a label if a condition holds, else here."""
+        (here,) = self.labels("next")
+        self.branch_either(condition, label, here)
+        self.start(here)
+
+    def branch_unless(self, condition: str, label: str) -> None:
+        """Go on here if a condition holds, else at a label."""
+        (here,) = self.labels("next")
+        self.branch_either(condition, here, label)
+        self.start(here)
+
+    def ret(self, value: str = "void") -> None:
+        """End the block: return a value, with its type."""
+        self.do(f"ret {value}")
+        self.is_open = False
+
+    def return_if(self, condition: str, value: str = "void") -> None:
+        with self.when(condition):
+            self.ret(value)
+
+    def return_unless(self, condition: str, value: str = "void") -> None:
+        here, other = self.labels("next", "leave")
+        self.branch_either(condition, here, other)
+        self.start(other)
+        self.ret(value)
+        self.start(here)
+
+    def phi(self, kind: str, *entries: tuple[int | str, str], name: str = "v") -> str:
+        """Return the value that belongs to the block that ran before: pairs of a value and a label."""
+        return self.value(f"phi {kind} " + ", ".join(f"[ {value}, %{label} ]" for value, label in entries), name)
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Run what is written inside if a condition holds."""
+        then, end = self.labels("then")[0], self.labels("end")[0]
+        self.branch_either(condition, then, end)
+        self.start(then)
+        yield
+        if self.is_open:
+            self.branch(end)
+        self.start(end)
+
+    def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
+        """Return the value of one of two pieces of code, of which one runs."""
+        labels = self.labels("then", "else", "end")
+        self.branch_either(condition, labels[0], labels[1])
+        entries: list[tuple[int | str, str]] = []
+        for label, write in zip(labels, (then, other), strict=False):
+            self.start(label)
+            entries.append((write(), self.label))
+            self.branch(labels[2])
+        self.start(labels[2])
+        return self.phi(kind, *entries)
+
+    @contextmanager
+    def loop(self, stop: int | str, name: str = "i") -> Iterator[str]:
+        """Run what is written inside for 0, 1 … below ``stop``."""
+        head, body, end = (self.labels(f"{name}.{part}")[0] for part in ("head", "body", "end"))
+        before, variable = self.labels(f"{name}.before")[0], f"%{self.labels(name)[0]}"
+        self.branch(before)
+        self.start(before)
+        self.branch(head)
+        self.start(head)
+        place = len(self.lines)
+        self.lines.append("")
+        more = self.value(f"icmp ult i64 {variable}, {stop}", "more")
+        self.branch_either(more, body, end)
+        self.start(body)
+        yield variable
+        last, following = self.labels(f"{name}.last")[0], self.value(f"add i64 {variable}, 1", "next")
+        self.branch(last)
+        self.start(last)
+        self.branch(head)
+        self.lines[place] = f"  {variable} = phi i64 [ 0, %{before} ], [ {following}, %{last} ]"
+        self.start(end)
+
+    def fold(self, first: Carried, stop: int | str, turn: Callable[..., Sequence[int | str]]) -> list[str]:
+        """Return the values that a loop carries, after its last turn.
+
+        Args:
+            first: LLVM's types of the values, and what they begin with.
+            turn: writes a turn of an index, 0, 1 … below ``stop``, and of the values. It returns the next values.
+        """
+        head, body, end = self.labels("head", "body", "end")
+        variable, *carried = self._carried(1 + len(first))
+        before = self._start_loop(head)
+        place = len(self.lines)
+        self.branch_either(self.icmp("ult", "i64", variable, stop, "more"), body, end)
+        self.start(body)
+        following = turn(variable, *carried)
+        index: tuple[str, int | str, int | str] = ("i64", 0, self.value(f"add i64 {variable}, 1", "next"))
+        phis = [index]
+        phis += [(kind, value, last) for (kind, value), last in zip(first, following, strict=True)]
+        self._close_loop(head, before, place, [variable, *carried], phis)
+        self.start(end)
+        return carried
+
+    def endless_loop(self, first: Carried, turn: Callable[..., Sequence[int | str]]) -> None:
+        """Write a loop that ends where a turn leaves it: by a return, or by a branch. Arguments are as for ``fold``."""
+        (head,) = self.labels("turn")
+        carried = self._carried(len(first))
+        before = self._start_loop(head)
+        place, following = len(self.lines), turn(*carried)
+        phis = [(kind, value, last) for (kind, value), last in zip(first, following, strict=True)]
+        self._close_loop(head, before, place, carried, phis)
+
+    def _carried(self, count: int) -> list[str]:
+        """Return names of values that a loop carries."""
+        return [f"%{label}" for label in self.labels(*(f"carried.{number}" for number in range(count)))]
+
+    def _start_loop(self, head: str) -> str:
+        """Begin the first block of a loop, and return the label of the block before."""
+        before = self.label
+        self.branch(head)
+        self.start(head)
+        return before
+
+    def _close_loop(
+        self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
+    ) -> None:  # fmt: skip
+        """Write what a loop carries to its first block, and go back there. phis: type, first and next value of each."""
+        self.lines[place:place] = [
+            f"  {name} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.label} ]"
+            for name, (kind, first, following) in zip(names, phis, strict=True)
+        ]
+        self.branch(head)
+
+
+def signature(parameters: Mapping[str, str]) -> str:
+    """Return parameters as LLVM spells them. parameters: types by name."""
+    return ", ".join(f"{kind} %{name}" for name, kind in parameters.items())
