@@ -49,6 +49,8 @@ from .declare.functions.activations import (
     tanh_shrink,
     threshold,
 )
+from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, tril, triu
+from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, unstack
 from .declare.functions.basic import (
     abs,
     argmax,
@@ -122,7 +124,7 @@ from .declare.functions.elementary.numbers import (
 )
 from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
 from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
-from .declare.functions.indexing import axis_indices, clamped_slice
+from .declare.functions.indexing import axis_indices, clamped_slice, gather_nd, put_along_axis, take_along_axis
 from .declare.functions.layers import batch_normalization, dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
@@ -245,34 +247,36 @@ __all__ = [
     "BahdanauAttention", "BasicLSTMCell", "BasicRNNCell", "CFNCell", "CallError", "Cell", "CosineDecay",
     "CoupledInputForgetGateLSTMCell", "DropoutWrapper", "DtypeError", "ExponentialDecay", "FileError", "GRUCell",
     "GraphError", "HighwayWrapper", "History", "IndRNNCell", "InputProjectionWrapper", "IntersectionRNNCell",
-    "LSTMCell", "LSTMStateTuple", "LayerNormBasicLSTMCell", "LuongAttention", "Memory", "MemoryUsage",
-    "MinimalRNNCell", "MissingExtraError", "MultiRNNCell", "NASCell", "NameLookupError", "Narrow", "Net", "NonFinite",
-    "NonFiniteError", "NotOfferedError", "NotReadableError", "Optimizer", "OutOfMemoryError",
-    "OutputProjectionWrapper", "PiecewiseConstant", "PolynomialDecay", "Profile", "Program", "Prune", "RMSProp",
-    "RanksError", "ReduceOnPlateau", "ResidualWrapper", "Result", "RnnGraphError", "SRUCell", "Schedule", "Scope",
-    "ShapeError", "Stream", "StreamHandle", "StreamPool", "StructureError", "Tensor", "Trainer", "UGRNNCell", "WarmUp",
-    "Wrapper", "ZoneoutWrapper", "abs", "absolute_difference", "accuracy", "acos", "acosh", "argmax", "argmin",
-    "argsort", "asin", "asinh", "atan", "atan2", "atanh", "average_pool1d", "axis_indices", "batch_normalization",
-    "bidirectional_dynamic_rnn", "broadcast_to", "by_graph", "cast", "ceil", "celu", "clamped_slice", "clip",
-    "compile", "concat", "constant", "conv1d", "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax",
-    "cummin", "cumprod", "cumsum", "deg2rad", "dense", "dropout", "dumps", "dynamic_decode", "dynamic_rnn", "elu",
-    "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last", "gelu", "greater", "group_norm", "hard_shrink",
-    "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish", "hard_tanh", "heaviside", "huber_loss", "hypot", "identity",
-    "isfinite", "isinf", "isnan", "isneginf", "isposinf", "joined", "layer_norm", "leaky_relu", "less", "load", "loads",
-    "loads_trainer", "log", "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2",
-    "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "map_structure",
-    "masked_softmax", "matmul", "matrix_norm", "max_pool1d", "maximum", "mean_squared_error", "median", "memory",
-    "minimum", "mish", "nan_to_num", "nanquantile", "ndtr", "norm", "not_equal", "one_hot", "pad", "parameter",
-    "placeholder", "positions", "power", "quantile", "rad2deg", "random_normal", "random_uniform", "read_keras",
-    "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal", "reduce_all",
-    "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum", "reduce_var",
-    "relu", "relu6", "remainder", "reshape", "reverse_sequence", "rms_norm", "round", "rsqrt", "selu", "shared",
-    "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
+    "LSTMCell", "LSTMStateTuple", "LayerNormBasicLSTMCell", "LuongAttention", "Memory", "MemoryUsage", "MinimalRNNCell",
+    "MissingExtraError", "MultiRNNCell", "NASCell", "NameLookupError", "Narrow", "Net", "NonFinite", "NonFiniteError",
+    "NotOfferedError", "NotReadableError", "Optimizer", "OutOfMemoryError", "OutputProjectionWrapper",
+    "PiecewiseConstant", "PolynomialDecay", "Profile", "Program", "Prune", "RMSProp", "RanksError", "ReduceOnPlateau",
+    "ResidualWrapper", "Result", "RnnGraphError", "SRUCell", "Schedule", "Scope", "ShapeError", "Stream",
+    "StreamHandle", "StreamPool", "StructureError", "Tensor", "Trainer", "UGRNNCell", "WarmUp", "Wrapper",
+    "ZoneoutWrapper", "abs", "absolute_difference", "accuracy", "acos", "acosh", "argmax", "argmin", "argsort", "asin",
+    "asinh", "atan", "atan2", "atanh", "average_pool1d", "axis_indices", "batch_normalization",
+    "bidirectional_dynamic_rnn", "broadcast_to", "by_graph", "cast", "ceil", "celu", "clamped_slice", "clip", "compile",
+    "concat", "constant", "conv1d", "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax", "cummin",
+    "cumprod", "cumsum", "deg2rad", "dense", "diag_embed", "diagonal", "dropout", "dumps", "dynamic_decode",
+    "dynamic_rnn", "elu", "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
+    "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last", "gather_nd", "gelu",
+    "greater", "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish", "hard_tanh",
+    "heaviside", "huber_loss", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "joined",
+    "layer_norm", "leaky_relu", "less", "load", "loads", "loads_trainer", "log", "log1p", "log2", "log10",
+    "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logit", "logsumexp", "map_structure", "masked_softmax", "matmul", "matrix_norm", "max_pool1d",
+    "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num", "nanquantile",
+    "ndtr", "norm", "not_equal", "one_hot", "outer", "pad", "parameter", "placeholder", "positions", "power",
+    "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform", "read_keras", "read_nam", "read_onnx",
+    "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal", "reduce_all", "reduce_any", "reduce_max",
+    "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum", "reduce_var", "relu", "relu6", "remainder",
+    "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round", "rsqrt", "selu", "shared", "sigmoid",
+    "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
     "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy", "split", "sqrt", "square",
-    "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "state_placeholder", "static_rnn", "stop_gradient", "swish",
-    "tan", "tanh", "tanh_shrink", "tap", "threshold", "tile", "top_k", "transpose", "trunc", "trunc_divide",
-    "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
+    "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "state_placeholder", "static_rnn", "stop_gradient",
+    "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "threshold", "tile", "top_k", "trace",
+    "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update",
+    "write_onnx", "xlogy",
 ]  # fmt: skip
 
 

@@ -12,11 +12,12 @@ NAMES: dict[str, str] = {
         profile profiler record_function ProfilerActivity RNN RNNBase LSTM GRU RNNCell RNNCellBase while_loop
         Linear LazyLinear Embedding pack_padded_sequence pad_packed_sequence pack_sequence PackedSequence
         pad_sequence Dropout AlphaDropout LayerNorm BatchNorm1d batch_norm register_buffer MaxPool1d AvgPool1d
-        avg_pool1d ConstantPad1d ReflectionPad1d ReplicationPad1d MultiheadAttention Flatten view repeat
+        avg_pool1d ConstantPad1d ReflectionPad1d ReplicationPad1d MultiheadAttention Flatten view repeat_interleave
         concatenate cat einsum dot bmm mm tensordot sum mean max min amax amin prod topk any
         all Hardsigmoid add subtract multiply mul divide pow negative greater_equal less_equal eq clamp silu
-        unsqueeze permute swapaxes chunk unbind flip take index_select zeros ones tensor as_tensor Parameter
-        detach cond rand randn CrossEntropyLoss cross_entropy NLLLoss nll_loss BCEWithLogitsLoss BCELoss
+        unsqueeze permute movedim chunk unbind take index_select take_along_dim scatter scatter_add
+        zeros ones tensor as_tensor Parameter detach
+        cond rand randn CrossEntropyLoss cross_entropy NLLLoss nll_loss BCEWithLogitsLoss BCELoss
         MSELoss mse_loss L1Loss SmoothL1Loss CTCLoss Adadelta Adamax NAdam LBFGS Adafactor optim StepLR
         ExponentialLR CosineAnnealingLR LinearLR ReduceLROnPlateau clip_grad_norm_ clip_grad_norm
         clip_grad_value_ Sequential Module train DataLoader Dataset no_grad grad jit save DataParallel
@@ -28,9 +29,9 @@ NAMES: dict[str, str] = {
         GaussianDropout GaussianNoise LayerNormalization BatchNormalization register_buffer Conv1D
         MaxPooling1D max_pool AveragePooling1D DepthwiseConv1D ZeroPadding1D GlobalAveragePooling1D
         GlobalMaxPooling1D Attention AdditiveAttention MultiHeadAttention Activation Lambda Flatten view
-        Permute RepeatVector repeat concatenate Input InputLayer einsum dot tensordot sum mean max min amax
+        Permute RepeatVector concatenate Input InputLayer einsum dot tensordot sum mean max min amax
         amin prod any all add subtract multiply divide negative greater_equal
-        less_equal silu swapaxes unstack flip take zeros ones array convert_to_tensor Variable cond
+        less_equal silu take zeros ones array convert_to_tensor Variable cond
         SparseCategoricalCrossentropy sparse_categorical_crossentropy CategoricalCrossentropy
         categorical_crossentropy BinaryCrossentropy MeanSquaredError MeanAbsoluteError Huber CTC
         SparseCategoricalAccuracy Adadelta Adamax Nadam Lion Ftrl Adafactor ReduceLROnPlateau

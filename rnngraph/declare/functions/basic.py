@@ -218,9 +218,12 @@ def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdim
 
 def places_along(x: Tensor, position: int) -> Tensor:
     """0, 1 and on along an axis of x, with an axis of 1 for each of x's later ones."""
-    size = x.type.shape[position]
+    return _along(x.type.shape[position], x.rank - 1 - position)
+
+
+def _along(size: Dim, behind: int) -> Tensor:
+    """0, 1 and on up to a size, with so many axes of 1 behind."""
     index = build("iota", size=size)
-    behind = x.rank - 1 - position
     return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
 
 
@@ -405,26 +408,40 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
 
 
 @api
-def gather(table: Any, indices: Any) -> Tensor:
+def gather(table: Any, indices: Any, axis: int = 0) -> Tensor:
     """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:].
+
+    axis: that of the entries which are taken; the axes of ``indices`` stand in its place, as for ``numpy.take``.
 
     An index that is fed, or made of ``positions`` alone, must be a row; of a computed one the nearest row counts.
     """
-    return build("gather", as_tensor(table), as_tensor(indices))
+    table, index = as_tensor(table), as_tensor(indices)
+    if not table.rank or not (place := one_axis(table.rank, axis)):
+        return build("gather", table, index)
+    order = (place, *(other for other in range(table.rank) if other != place))
+    rows, many = build("gather", transpose(table, order), index), index.rank
+    return transpose(rows, (*range(many, many + place), *range(many), *range(many + place, rows.rank)))
 
 
 @api
-def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
-    """1 at each index and 0 elsewhere, in ``dtype``, on a new last axis of ``depth``.
+def one_hot(
+    indices: Any, depth: int, dtype: Any = "float32", axis: int = -1, on_value: Any = 1, off_value: Any = 0
+) -> Tensor:
+    """``on_value`` at each index and ``off_value`` elsewhere, in ``dtype``, on a new axis of ``depth``.
 
     indices: ints of any shape, each from 0 to depth - 1.
+    axis: where the new axis is in the result.
+    on_value, off_value: numbers, or scalar Tensors of ``dtype``.
     """
-    index = as_tensor(indices)
+    index, kind = as_tensor(indices), check_dtype(dtype)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"one_hot needs ints, not {index!r}; convert with rg.cast")
-    index = cast(index, "int64")
-    hit = equal(expand_dims(index, -1), build("iota", size=whole_number(depth, "depth", 1)))
-    return cast(hit, dtype)
+    place = one_axis(index.rank + 1, axis)
+    hit = equal(expand_dims(cast(index, "int64"), place), _along(whole_number(depth, "depth", 1), index.rank - place))
+    if isinstance(on_value, Tensor) or isinstance(off_value, Tensor) or (on_value, off_value) != (1, 0):
+        on, off = (x if isinstance(x, Tensor) else constant(x, kind) for x in (on_value, off_value))
+        return where(hit, on, off)
+    return cast(hit, kind)
 
 
 @api

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import FLOATS, Dim, product
+from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import DtypeError, Where, user_line
@@ -16,7 +16,20 @@ from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName
 from ..tensor import Tensor, as_tensor, build, constant
-from .basic import abs, concat, exp, filled_like, log1p, logical_or, maximum, minimum, not_equal, one_axis, transpose
+from .basic import (
+    abs,
+    cast,
+    concat,
+    exp,
+    filled_like,
+    log1p,
+    logical_or,
+    maximum,
+    minimum,
+    not_equal,
+    one_axis,
+    transpose,
+)
 from .basic import where as chosen
 
 
@@ -74,14 +87,18 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     exclusive: without the entry itself.
     reverse: from the end on.
 
-    Along an axis of open size it is a loop, which a stream runs step by step unless reversed; x is a float then.
+    Along an axis of open size it is a loop, which a stream runs step by step unless reversed. There ints are exact up
+    to 2**53.
     """
     return _cumulative(_SUM, x, axis, exclusive, reverse)
 
 
 @api
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Products along ``axis`` of all entries so far; ``exclusive``, ``reverse`` and open axes as for ``cumsum``."""
+    """Products along ``axis`` of all entries so far; ``exclusive``, ``reverse`` and open axes as for ``cumsum``.
+
+    Along an axis of open size x is a float.
+    """
     return _cumulative(_PRODUCT, x, axis, exclusive, reverse)
 
 
@@ -118,12 +135,14 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
     exclusive, reverse = flag(exclusive, "exclusive"), flag(reverse, "reverse")
     if isinstance(x.type.shape[position], int):
         return _fixed(fold, x, position, exclusive, reverse)
-    line = user_line()
+    line, kind = user_line(), x.dtype
+    if kind in INTEGERS and fold is not _PRODUCT:  # a product would wrap
+        x = cast(x, "float64")
     steps, order, turned = _as_steps(fold.name, x, position, line)
     scope = ScopeName(fold.name, False, line)
     found, _ = run_steps(Running(steps.width, fold, x.dtype, exclusive), steps, scope, reverse, line)
     result = build("reshape", found, shape=turned, where=line)
-    return transpose(result, [order.index(other) for other in range(x.rank)])
+    return cast(transpose(result, [order.index(other) for other in range(x.rank)]), kind)
 
 
 def product_over_steps(x: Tensor, position: int) -> Tensor:

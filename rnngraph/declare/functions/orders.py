@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import FLOATS
+from ...ir.types import FLOATS, Dim
 from ...support.api_guard import api
 from ...support.arguments import flag, number, whole_number
 from ...support.errors import ArgumentError, ShapeError, shown
@@ -72,17 +72,29 @@ def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 @api
-def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
-    """(values, indices) of the ``k`` largest entries of the last axis, the largest first; indices are int64.
+def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """(values, indices) of the ``k`` largest entries of ``axis``, the largest first; indices are int64.
+
+    largest: False for the smallest ones, the smallest first.
 
     NaN counts as the largest; of equal entries the first is first.
     """
     x = as_tensor(x)
     if not x.rank or x.dtype == "bool":
         raise ShapeError(f"top_k takes numbers [..., entries], not {x!r}; convert with rg.cast")
-    size, count = x.type.shape[-1], whole_number(k, "k", 1)
+    last, order = _axis_last(x, axis)
+    size, count = last.type.shape[-1], whole_number(k, "k", 1)
     if isinstance(size, int) and count > size:
         raise ShapeError(f"top_k: k={count} of an axis of {size} entries")
+    if flag(largest, "largest"):
+        best = _largest(last, size, count)
+    else:
+        best = sort(last)[..., :count], argsort(last)[..., :count]
+    return _axis_back(best[0], order), _axis_back(best[1], order)
+
+
+def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
+    """The largest entries of the last axis, and where they stand."""
     if isinstance(size, int) and (count > MAX_ROUNDS or 4 * count > size):
         ranks = _ranks(x, descending=True)
         hits = equal(expand_dims(ranks, -2), build("reshape", build("iota", size=count), shape=(count, 1)))

@@ -14,7 +14,7 @@ from ...support.errors import ArgumentError, ShapeError, Where, shown, user_line
 from ..tensor import Tensor, as_tensor, build, like
 from .basic import concat, one_axis
 
-MODES = ("constant", "reflect", "edge")
+MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @api
@@ -24,7 +24,8 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
     paddings: (before, after) of every axis, as a list of pairs; a list of one pair, or one number, for all axes; or a
     mapping of axes to pairs or numbers, which leaves the others alone.
     mode: ``constant``: ``value`` stands there. ``reflect``: the entries that follow the first one, or precede the
-    last one, mirrored, of which there must be as many. ``edge``: the first and the last one again.
+    last one, mirrored, of which there must be as many. ``edge``: the first and the last one again. ``wrap``: the end
+    before the beginning, and the beginning behind the end, of which there must be as many.
     """
     x, line = as_tensor(x), user_line()
     one_of(mode, "mode", MODES)
@@ -71,10 +72,9 @@ def padded(
     enough to reflect, or one to repeat.
     """
     size = x.type.shape[axis]
-    needed = {"constant": 0, "reflect": 1, "edge": 1}[mode]
     for count in (before, after):
-        if isinstance(size, int) and isinstance(count, int) and needed and count:
-            least = count + 1 if mode == "reflect" else 1
+        if isinstance(size, int) and isinstance(count, int) and mode != "constant" and count:
+            least = {"reflect": count + 1, "wrap": count, "edge": 1}[mode]
             if size < least:
                 raise ShapeError(
                     f"{mode} padding of {count} needs {least} entries or more along axis {axis}, not {size}; pad less, "
@@ -91,11 +91,13 @@ def padded(
             return [build("broadcast", like(value, x), shape=shape, where=where)]
         if mode == "reflect":
             return [build("reverse", part(x, axis, start, start + count, where), axis=axis, where=where)]
+        if mode == "wrap":
+            return [part(x, axis, start, start + count, where)]
         return [build("broadcast", part(x, axis, start, start + 1, where), shape=shape, where=where)]
 
     last = size - 1
-    front = piece(before, 1 if mode == "reflect" else 0)
-    back = piece(after, last - after if mode == "reflect" else last)
+    front = piece(before, {"reflect": 1, "wrap": size - before}.get(mode, 0))
+    back = piece(after, {"reflect": last - after, "wrap": 0}.get(mode, last))
     return concat([*front, x, *back], axis) if front or back else x
 
 

@@ -9,19 +9,23 @@ from ...ir.types import product
 from ...support.api_guard import api
 from ...support.errors import DtypeError, GraphError, ShapeError, shown
 from ..tensor import Tensor, build
-from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, where
+from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, transpose, where
 from .matching import lengths_of_rows
 
 
 @api
-def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
+def reverse_sequence(x: Tensor, lengths: Any, axis: int = 1) -> Tensor:
     """Each row's steps from its last real one to the first; what stands past its length stays.
 
-    x: [batch, time, …].
+    x: [batch, time, …]; with ``axis=0`` [time, batch, …].
     lengths: int [batch], each in 0..time.
+    axis: of time, 0 or 1.
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"reverse_sequence needs a Tensor [batch, time, …], not {x!r}")
+    if not time_axis(x, axis, "reverse_sequence"):
+        order = (1, 0, *range(2, x.rank))
+        return transpose(reverse_sequence(transpose(x, order), lengths), order)
     batch, time, *rest = x.type.shape
     lengths = lengths_of_rows(lengths, batch, "lengths")
     limit = build("reshape", lengths, shape=(lengths.type.shape[0], 1))
@@ -65,9 +69,7 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"ensure_longest needs a Tensor [batch, time, …], not {shown(x)}")
-    place = one_axis(x.rank, axis)
-    if place > 1:
-        raise ShapeError(f"ensure_longest with axis {axis}; time is axis 0 or 1, and rows are the other one")
+    place = time_axis(x, axis, "ensure_longest")
     if not isinstance(lengths, Tensor) or source_of(lengths).op != "input":
         raise GraphError(f"ensure_longest needs lengths that are fed, not {shown(lengths)}; give a placeholder")
     rows = lengths_of_rows(lengths, x.type.shape[1 - place], "lengths")
@@ -79,6 +81,14 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
     for _ in range(x.rank - 2):
         real = expand_dims(real, -1)
     return where(real, x, padding)
+
+
+def time_axis(x: Tensor, axis: int, what: str) -> int:
+    """Return an axis of time, which is one of the first two. what: names the function in an error."""
+    place = one_axis(x.rank, axis)
+    if place > 1:
+        raise ShapeError(f"{what} with axis {axis}; time is axis 0 or 1, and rows are the other one")
+    return place
 
 
 def source_of(x: Tensor) -> Node:

@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from ...declare.functions.arrays.matrices import diagonal, trace, tril, triu
+from ...declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, unstack
 from ...declare.functions.basic import (
     broadcast_to,
     cast,
     concat,
     expand_dims,
+    gather,
     one_hot,
     reshape,
     split,
@@ -19,10 +24,14 @@ from ...declare.functions.basic import (
     tile,
     transpose,
 )
+from ...declare.functions.indexing import axis_indices, take_along_axis
 from ...declare.functions.padding import pad
+from ...declare.tensor import constant
+from ..operators.backend import ScriptBackend
+from ..operators.moves import indexed, take
 from ..steps import Value
 from .core.configuration import Layer
-from .core.declaration import Declaration, Inputs, Unreadable, dtype_of
+from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
 
 MOST_COPIES = 1 << 12
@@ -70,33 +79,20 @@ def _transpose(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(transpose, *operands(b, inputs, 1), *([] if axes is None else [axes]))
 
 
-def _two_axes(layer: Layer, inputs: Inputs, rank: int, keys: tuple[str, str]) -> tuple[int, int]:
-    one, other = (one_axis(option(layer, inputs, key, place), rank) for place, key in enumerate(keys, 1))
-    return one, other
-
-
 def _swap(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
-    order = list(range(x.tensor.rank))
-    one, other = _two_axes(layer, inputs, x.tensor.rank, ("axis1", "axis2"))
-    order[one], order[other] = other, one
-    return b.script.call(transpose, x, tuple(order))
+    axes = [one_axis(option(layer, inputs, f"axis{place}", place), x.tensor.rank) for place in (1, 2)]
+    return b.script.call(swapaxes, x, *axes)
 
 
 def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    (x,) = operands(b, inputs, 1)
-    one, other = _two_axes(layer, inputs, x.tensor.rank, ("source", "destination"))
-    order = [axis for axis in range(x.tensor.rank) if axis != one]
-    order.insert(other, one)
-    return b.script.call(transpose, x, tuple(order))
+    axes = [axis_of(option(layer, inputs, key, place)) for place, key in enumerate(("source", "destination"), 1)]
+    return b.script.call(moveaxis, *operands(b, inputs, 1), *axes)
 
 
 def _flip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    (x,) = operands(b, inputs, 1)
-    rank, axis = x.tensor.rank, axis_of(option(layer, inputs, "axis", 1))
-    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    turned = {one_axis(one, rank) for one in axes}
-    return b.script.item(x, *(slice(None, None, -1 if one in turned else None) for one in range(max(turned) + 1)))
+    axis = axis_of(option(layer, inputs, "axis", 1))
+    return b.script.call(flip, *operands(b, inputs, 1), *([] if axis is None else [axis]))
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
@@ -133,15 +129,12 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Each entry of an axis so many times."""
+    """Each entry of an axis so many times, or of all axes in a row."""
     (x,) = operands(b, inputs, 1)
-    count, rank = option(layer, inputs, "repeats", 1), x.tensor.rank
-    axis = one_axis(option(layer, inputs, "axis", 2), rank)
-    rest = [b.entry(size) for size in x.tensor.type.shape[axis + 1 :]]
-    if type(count) is not int or not 0 < count <= MOST_COPIES or None in rest:
-        raise Unreadable(f"its repeats are {count!r}, along axis {axis}")
-    wide = b.script.call(tile, b.script.call(expand_dims, x, axis + 1), [1] * (axis + 1) + [count] + [1] * len(rest))
-    return b.script.call(reshape, wide, (*[None] * axis, -1, *rest))
+    count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
+    if type(count) is not int or not 0 < count <= MOST_COPIES:
+        raise Unreadable(f"its repeats are {count!r}")
+    return b.script.call(repeat, x, count, *([] if axis is None else [one_axis(axis, x.tensor.rank)]))
 
 
 def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -161,32 +154,34 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """The last entries of an axis in front."""
+    """The last entries of an axis in front, or of all axes in a row."""
     (x,) = operands(b, inputs, 1)
-    axis, shift = one_axis(option(layer, inputs, "axis", 2), x.tensor.rank), option(layer, inputs, "shift", 1)
-    size = x.tensor.type.shape[axis]
+    axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
         raise Unreadable(f"its shift is {shift!r}")
-    shift = shift % size if isinstance(size, int) else shift
-    if not shift:
-        return x
-    before = (slice(None),) * axis
-    parts = [b.script.item(x, *before, slice(-shift, None)), b.script.item(x, *before, slice(None, -shift))]
-    return b.script.call(concat, parts, axis)
+    return b.script.call(roll, x, shift, *([] if axis is None else [one_axis(axis, x.tensor.rank)]))
 
 
 def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Entries of an axis by numbers of the file."""
+    """Entries of an axis by numbers of the file, or by a tensor."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2), x.tensor.rank)
     chosen = inputs.keyword("indices", 1)
-    before = (slice(None),) * axis
-    if type(chosen) is int:
-        return b.script.item(x, *before, chosen)
-    many = isinstance(chosen, list | tuple) and 0 < len(chosen) <= MOST_COPIES
-    if not many or not all(type(place) is int for place in chosen):
+    if isinstance(chosen, Signal):
+        return b.script.call(gather, x, b.script.call(axis_indices, chosen.value, x, axis), axis)
+    places = chosen if isinstance(chosen, list | tuple) else [chosen]
+    if not 0 < len(places) <= MOST_COPIES or not all(type(place) is int for place in places):
         raise Unreadable("it takes entries by something else than numbers")
-    return b.script.call(stack, [b.script.item(x, *before, place) for place in chosen], axis)
+    numbers = np.array(chosen, np.int64)
+    return take(ScriptBackend(b.script), x, numbers, axis, lambda ids: b.script.call(constant, ids.tolist()))
+
+
+def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    """Entries of an axis by indices of their own for each place of the others."""
+    x, chosen = operands(b, inputs, 2)
+    if not isinstance(x, Value) or not isinstance(chosen, Value):
+        raise Unreadable("its operands are no tensors")
+    return b.script.call(take_along_axis, x, chosen, one_axis(option(layer, inputs, "axis", 2), x.tensor.rank))
 
 
 def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
@@ -195,7 +190,36 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int) or size > MOST_COPIES:
         raise Unreadable("it takes an axis of open size apart")
-    return [b.script.item(x, *(slice(None),) * axis, place) for place in range(size)]
+    before = (slice(None),) * axis
+    if size == 1:
+        return [b.script.item(x, *before, 0)]
+    names = tuple(f"entry_{number}" for number in range(size))
+    return list(b.script.call(unstack, x, *([axis] if axis else []), hint=names))
+
+
+def _triangle(function: Callable[..., Any]) -> Operation:
+    """A matrix with 0 beyond a diagonal."""
+
+    def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        offset = option(layer, inputs, "k", 1, 0)
+        if type(offset) is not int:
+            raise Unreadable(f"its k is {offset!r}")
+        return b.script.call(function, *operands(b, inputs, 1), *([offset] if offset else []))
+
+    return take
+
+
+def _on_diagonal(function: Callable[..., Any]) -> Operation:
+    """The diagonal of matrices, or its sum."""
+
+    def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        keys = {"offset": 0, "axis1": 0, "axis2": 1}
+        given = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
+        if not all(type(value) is int for value in given.values()):
+            raise Unreadable(f"its axes are {given}")
+        return b.script.call(function, *operands(b, inputs, 1), **given)
+
+    return take
 
 
 def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -204,12 +228,15 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     kind = dtype_of(option(layer, inputs, "dtype", 3) or "float32")
     if type(depth) is not int or not 0 < depth < 1 << 24 or not kind:
         raise Unreadable("its number of classes, or its dtype")
-    if any(inputs.keywords.get(key) is not None for key in ("on_value", "off_value")):
-        raise Unreadable("it has values of its own")
-    if option(layer, inputs, "axis", 2, -1) not in (-1, None, x.tensor.rank):
-        raise Unreadable("its axis is not the last one")
+    axis = option(layer, inputs, "axis", 2, -1)
+    place = x.tensor.rank if axis is None else one_axis(axis, x.tensor.rank + 1)
+    values = {
+        key: plain(b, inputs.keywords[key]) for key in ("on_value", "off_value") if inputs.keywords.get(key) is not None
+    }
+    options: dict[str, Any] = {} if kind == "float32" else {"dtype": kind}
+    options |= {} if place == x.tensor.rank else {"axis": place}
     ids = x if x.tensor.dtype.startswith("int") else b.script.call(cast, x, "int32")
-    return b.script.call(one_hot, ids, depth, **({} if kind == "float32" else {"dtype": kind}))
+    return b.script.call(one_hot, ids, depth, **options, **values)
 
 
 # Items --------------------------------------------------------------------------------------------
@@ -219,7 +246,7 @@ def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
     given = inputs.keyword("slice_spec", 1)
     index = [_index(item) for item in (given if isinstance(given, list | tuple) else [given])]
-    return b.script.item(x, *index) if index else x
+    return indexed(ScriptBackend(b.script), x, index)
 
 
 def _index(item: Any) -> Any:
@@ -241,5 +268,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "Squeeze": _with_axis(squeeze, None), "Reshape": _reshape, "BroadcastTo": _broadcast, "Transpose": _transpose,
     "Swapaxes": _swap, "SwapAxes": _swap, "Moveaxis": _move, "Flip": _flip, "Split": _split,
     "Tile": _tile, "Repeat": _repeat, "Pad": _pad, "Roll": _roll, "Take": _take, "Unstack": _unstack,
-    "OneHot": _one_hot, "GetItem": _item,
+    "OneHot": _one_hot, "GetItem": _item, "TakeAlongAxis": _take_along, "Tril": _triangle(tril),
+    "Triu": _triangle(triu), "Diagonal": _on_diagonal(diagonal), "Trace": _on_diagonal(trace),
 }  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...declare.functions.arrays.moves import repeat
 from ...declare.functions.basic import cast, expand_dims, reduce_max, reduce_mean, reduce_sum
 from ...declare.functions.padding import pad
 from ..operators.backend import ScriptBackend
@@ -18,7 +19,6 @@ from ..operators.convolutions import (
     shared,
     transposed_convolution,
 )
-from ..operators.moves import repeat
 from ..operators.pools import max_pool, mean_pool
 from ..operators.windows import Window
 from ..steps import Value
@@ -216,7 +216,7 @@ def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Each step so many times."""
     x = inputs.one
     (count,) = sizes(layer, "size", 1)
-    return Signal(repeat(ScriptBackend(b.script), x.value, 1, count))
+    return Signal(b.script.call(repeat, x.value, count, 1) if count > 1 else x.value)
 
 
 LAYERS: Mapping[str, Handler] = {

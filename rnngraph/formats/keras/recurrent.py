@@ -9,6 +9,7 @@ from ...declare.cell import shared
 from ...declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
 from ...declare.cells.wrappers import DropoutWrapper, MultiRNNCell
 from ...declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import concat, not_equal
 from ..layers import scope_of
 from ..steps import Value
@@ -200,7 +201,7 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 
 
 def _reversed(b: Declaration, x: Value, axis: int) -> Value:
-    return b.script.item(x, *(slice(None),) * axis, slice(None, None, -1))
+    return b.script.call(flip, x, axis)
 
 
 def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:

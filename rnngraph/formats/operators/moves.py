@@ -1,15 +1,73 @@
-"""Operations that move entries."""
+"""Operations that take parts of axes: slices of open axes, entries at places that a file has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import gather
+from ...declare.functions.indexing import clamped_slice, is_far
+from ...ir.types import Dim
 from .backend import Backend, Item
+from .errors import UnreadableError
+
+MAX_SINGLE = 256
+"""Maximum entries of an axis of open size that are taken one by one."""
+ALL = slice(None)
 
 
-def repeat(b: Backend[Item], x: Item, axis: int, count: int) -> Item:
-    """Return x with each entry of an axis ``count`` times, one after the other, as ``numpy.repeat`` does."""
-    if count == 1:
-        return x
-    shape = b.shape(x)
-    apart = b.reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
-    many = b.broadcast(apart, (*shape[: axis + 1], count, *shape[axis + 1 :]))
-    return b.reshape(many, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
+def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) -> bool:
+    """True if bounds of an axis of open size may lie beyond its ends, or leave nothing of it."""
+    if isinstance(size, int):
+        return False
+    both = start is not None and stop is not None and (start < 0) == (stop < 0)
+    is_empty = start is not None and stop is not None and both and (stop - start) * step <= 0
+    return is_empty or is_far(size, start) or is_far(size, stop)
+
+
+def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
+    """Index with whole numbers, slices, ``...`` and None as Python's lists do: bounds are clamped to open axes."""
+    rank, entries = len(b.shape(x)), list(index)
+    named = sum(entry is not None and entry is not ... for entry in entries)
+    at = next((place for place, entry in enumerate(entries) if entry is ...), len(entries))
+    whole = [*entries[:at], *[ALL] * (rank - named), *entries[at + 1 :]]
+    axis, is_cut = 0, False
+    for place, entry in enumerate(whole):
+        if isinstance(entry, slice) and is_clamped(b.shape(x)[axis], entry.start, entry.stop, entry.step or 1):
+            step = () if entry.step in (None, 1) else (entry.step,)
+            x = b.call(clamped_slice, x, axis, entry.start, entry.stop, *step)
+            whole[place], is_cut = ALL, True
+        axis += entry is not None
+    rest = whole if is_cut else entries
+    return x if all(entry == ALL or entry is ... for entry in rest) else b.item(x, *rest)
+
+
+def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
+    """Return entries of an axis at known places, some of which may count from its end, as ``numpy.take`` does.
+
+    declare: gives places from the start as a value.
+    """
+    shape, ahead = b.shape(x), [ALL] * axis
+    size = shape[axis]
+    if isinstance(size, int) and places.size and not (places.min() >= -size and places.max() < size):
+        raise UnreadableError(f"an index is outside of an axis of {size}")
+    if places.ndim == 0:
+        return b.item(x, *ahead, int(places))
+    flat: list[int] = places.reshape(-1).tolist()
+    step = flat[1] - flat[0] if len(flat) > 1 else 1
+    is_even = bool(flat) and step > 0 and all(later - place == step for place, later in pairwise(flat))
+    if is_even and (flat[0] >= 0) == (flat[-1] >= 0) and places.ndim == 1:
+        return b.item(x, *ahead, slice(flat[0], flat[-1] + 1 or None, None if step == 1 else step))
+    if isinstance(size, int):
+        return b.call(gather, x, declare(np.where(places < 0, places + size, places)), *([axis] if axis else []))
+    if min(flat, default=0) >= 0:
+        return b.call(gather, x, declare(places), *([axis] if axis else []))
+    if len(flat) > MAX_SINGLE:
+        raise UnreadableError(
+            f"{len(flat)} entries of an axis of open size are chosen from its end; up to {MAX_SINGLE} are read"
+        )
+    parts = [b.item(x, *ahead, slice(place, place + 1 or None)) for place in flat]
+    return b.reshape(b.concat(parts, axis), (*shape[:axis], *places.shape, *shape[axis + 1 :]))

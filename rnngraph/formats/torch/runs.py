@@ -32,6 +32,7 @@ from .meanings import (
     logic,
     orders,
     packed,
+    picking,
     products,
     recurrent,
     reductions,
@@ -51,7 +52,7 @@ from .tracing.values import Unknown
 
 MEANINGS = (
     activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, orders,
-    packed, products, recurrent, reductions, shapes, slicing, windows, writing,
+    packed, picking, products, recurrent, reductions, shapes, slicing, windows, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 OTHER_DRAWS = 3

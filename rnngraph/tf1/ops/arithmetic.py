@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...declare.functions import basic as functions
+from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import powers
 from ...declare.tensor import Tensor, as_tensor, pair, take_slice
@@ -65,11 +66,9 @@ def to_double(x: Any, name: str = "ToDouble") -> Tensor:
 @operation
 def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor:
     """A tensor with axes in the opposite order."""
-    x = as_tensor(tensor)
     if not isinstance(axis, list | tuple):
         raise ArgumentError(f"tf.reverse takes a list of axes, not {axis!r}")
-    turned = {position % x.rank for position in axis}
-    return x[tuple(slice(None, None, -1 if place in turned else 1) for place in range(x.rank))]
+    return flip(tensor, axis)
 
 
 @operation

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...declare.functions import basic as functions
-from ...declare.functions.indexing import axis_indices
+from ...declare.functions import indexing
 from ...declare.tensor import Tensor, as_tensor, build
-from ...ir.types import INTEGERS, Dim, meet_declared, product
-from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import Dim, meet_declared, product
+from ...support.errors import ArgumentError, ShapeError, shown
 from ..core.operations import operation
 
 
@@ -106,17 +106,4 @@ def _multiplied(a: Tensor, of_a: str, b: Tensor, of_b: str, later: set[str]) -> 
 @operation
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
     """Entries of ``params`` by the indices of their first axes, which stand along the last axis of ``indices``."""
-    table, index = as_tensor(params), as_tensor(indices)
-    if index.dtype not in INTEGERS or not index.rank or batch_dims:
-        raise DtypeError(f"tf.gather_nd takes ints [..., axes] and no batch_dims, not {index!r}")
-    axes = index.type.shape[-1]
-    if not isinstance(axes, int) or not 0 < axes <= table.rank:
-        raise ShapeError(f"tf.gather_nd by {index!r} of {table!r}: it has as many indices as there are axes, or fewer")
-    place: Any = None
-    for axis in range(axes):
-        one = axis_indices(functions.cast(index[..., axis], "int64"), table, axis, negative=False)
-        if place is not None:
-            place = place * functions.dimension(table.type.shape[axis], "int64")
-        place = one if place is None else place + one
-    rest = table.type.shape[axes:]
-    return functions.gather(_laid(table, (product(table.type.shape[:axes]), *rest)), place)
+    return indexing.gather_nd(params, indices, batch_dims, negative=False)

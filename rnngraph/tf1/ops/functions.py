@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.functions import activations, cumulative, padding, randomness, statistics
 from ...declare.functions import basic as functions
+from ...declare.functions.arrays import moves
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import angles, hyperbolic, normal
 from ...declare.functions.randomness import KeepProb
@@ -274,15 +275,10 @@ def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
     """The entries of an axis of fixed size, without that axis."""
     value = functions.identity(_converted(value))
-    if not -value.rank <= axis < value.rank:
-        raise ShapeError(f"axis {axis} of a tensor of rank {value.rank}")
-    count = value.type.shape[axis]
-    if not isinstance(count, int):
-        raise ShapeError(f"can't unstack axis {axis} of {value!r}: its size is open; use tf.nn.dynamic_rnn over time")
-    if num not in (None, count):
-        raise ShapeError(f"num={num}, but axis {axis} of {value!r} has size {count}")
-    before = (slice(None),) * (axis % value.rank)
-    return [value[(*before, position)] for position in range(count)]
+    entries = moves.unstack(value, axis)
+    if num not in (None, len(entries)):
+        raise ShapeError(f"num={num}, but axis {axis} of {value!r} has size {len(entries)}")
+    return entries
 
 
 @operation
@@ -340,14 +336,7 @@ def gather(
     params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
 ) -> Tensor:
     """Rows of ``params`` at ``indices``, or entries of another axis."""
-    table, index = functions.identity(params), functions.identity(indices)
-    if not axis:
-        return functions.gather(table, index)
-    place = functions.one_axis(table.rank, axis)
-    order = (place, *(other for other in range(table.rank) if other != place))
-    found = functions.gather(functions.transpose(table, order), index)
-    before = range(index.rank, index.rank + place)
-    return functions.transpose(found, (*before, *range(index.rank), *range(index.rank + place, found.rank)))
+    return functions.gather(params, indices, axis or 0)
 
 
 @operation
@@ -371,18 +360,10 @@ def one_hot(
     dtype: Any = None, name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """on_value (1) at each index and off_value (0) elsewhere, on a new axis, by default the last."""
-    if axis is not None and axis != -1:
-        found = one_hot(indices, depth, on_value, off_value, None, dtype)
-        place = functions.one_axis(found.rank, axis)
-        order = [*range(place), found.rank - 1, *range(place, found.rank - 1)]
-        return functions.transpose(found, order)
     number = _first(on_value, off_value, 1.0)
     kind = _converted(number).type.dtype if dtype is None else dtype_name(dtype)
-    if on_value is None and off_value is None:
-        return functions.one_hot(indices, depth, kind)
-    on, off = (make_constant(value, kind) for value in (_first(on_value, 1), _first(off_value, 0)))
-    hit = functions.one_hot(indices, depth, "bool")
-    return functions.where(hit, build("broadcast", on, shape=hit.type.shape), off)
+    place = -1 if axis is None else axis
+    return functions.one_hot(indices, depth, kind, place, _first(on_value, 1), _first(off_value, 0))
 
 
 @operation

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic as functions
 from ...declare.functions import normalization
-from ...declare.tensor import Tensor, as_tensor, constant
+from ...declare.tensor import Tensor, as_tensor
 from ...ir.types import FLOATS
 from ...support.arguments import check_positive, flag
 from ...support.errors import ArgumentError, ShapeError
@@ -122,8 +120,7 @@ def one_hot_encoding(
     """on_value at each label, off_value elsewhere, float32."""
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
-    hit = functions.one_hot(as_tensor(labels), num_classes, "bool")
-    return functions.where(hit, constant(np.full((), on_value), "float32"), constant(np.full((), off_value), "float32"))
+    return functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
 
 
 @gives_tensors

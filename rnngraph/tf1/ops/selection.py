@@ -8,6 +8,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions import orders, sequences
+from ...declare.functions.arrays import matrices, moves
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...support.api_guard import api
@@ -75,16 +76,9 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
 @operation
 def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
     """Entries of an axis moved on by ``shift``, those that leave at the end to its begin."""
-    x = as_tensor(input)
     if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
         raise ArgumentError(f"tf.roll moves one axis by an int, not {shown(axis)} by {shown(shift)}")
-    place = functions.one_axis(x.rank, int(axis))
-    size = x.type.shape[place]
-    if not isinstance(size, int):
-        raise ShapeError(f"tf.roll moves an axis of a fixed size, and has {x!r}")
-    cut = -int(shift) % size if size else 0
-    before = (slice(None),) * place
-    return functions.concat([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], place) if cut else x
+    return moves.roll(input, int(shift), int(axis))
 
 
 @operation
@@ -117,44 +111,36 @@ def confusion_matrix(
 @operation
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
     """Numbers [..., n] on the diagonal of matrices [..., n, n]."""
-    x = as_tensor(diagonal)
-    size = x.type.shape[-1] if x.rank else None
-    if not isinstance(size, int):
-        raise ShapeError(f"tf.diag takes numbers [..., n] of a fixed n, not {x!r}")
-    return functions.where(constant(np.eye(size, dtype=bool)), functions.expand_dims(x, -1), 0)
+    return matrices.diag_embed(diagonal)
 
 
 @operation
 def diag_part(input: Any, name: str | None = None) -> Tensor:
     """The diagonal [..., n] of square matrices [..., n, n]."""
-    return functions.reduce_sum(_on_diagonal(as_tensor(input)), -1)
+    return matrices.diagonal(_squares(input), axis1=-2, axis2=-1)
 
 
 @operation
 def trace(x: Any, name: str | None = None) -> Tensor:
     """The sum of the diagonal of square matrices [..., n, n]."""
-    return functions.reduce_sum(_on_diagonal(as_tensor(x)), (-2, -1))
+    return matrices.trace(_squares(x), axis1=-2, axis2=-1)
 
 
-def _on_diagonal(x: Tensor) -> Tensor:
-    size = x.type.shape[-1] if x.rank > 1 else None
-    if not isinstance(size, int) or x.type.shape[-2] != size:
-        raise ShapeError(f"the diagonal is one of square matrices [..., n, n] of a fixed n, not of {x!r}")
-    return functions.where(constant(np.eye(size, dtype=bool)), x, 0)
+def _squares(x: Any) -> Tensor:
+    x = as_tensor(x)
+    if x.rank < 2 or x.type.shape[-1] != x.type.shape[-2]:
+        raise ShapeError(f"the diagonal is one of square matrices [..., n, n], not of {x!r}")
+    return x
 
 
 @operation
 def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
     """Matrices [..., rows, columns] with 0 outside of a band: so many below and above the diagonal, -1 for all."""
     x = as_tensor(input)
-    sizes = x.type.shape[-2:]
-    if x.rank < 2 or not all(isinstance(size, int) for size in sizes):
-        raise ShapeError(f"tf.matrix_band_part takes matrices of fixed sizes, not {x!r}")
     if not all(isinstance(count, int | np.integer) for count in (num_lower, num_upper)):
         raise ArgumentError(f"tf.matrix_band_part takes ints, not {shown((num_lower, num_upper))}")
-    below = np.subtract.outer(*(np.arange(int(str(size))) for size in sizes))
-    inside = ((num_lower < 0) | (below <= num_lower)) & ((num_upper < 0) | (-below <= num_upper))
-    return functions.where(constant(inside), x, 0)
+    x = x if num_lower < 0 else matrices.triu(x, -int(num_lower))
+    return x if num_upper < 0 else matrices.tril(x, int(num_upper))
 
 
 @operation
@@ -176,9 +162,6 @@ def reverse_sequence(
     """Each row's steps from its last real one to the first."""
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows
-    if {steps, rows} != {0, 1}:
+    if steps is None or {steps, rows} != {0, 1}:
         raise ArgumentError(f"tf.reverse_sequence of seq_axis={steps} and batch_axis={rows}; use the first two axes")
-    if rows == 0:
-        return sequences.reverse_sequence(input, seq_lengths)
-    order = (1, 0, *range(2, input.rank))
-    return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
+    return sequences.reverse_sequence(input, seq_lengths, steps)

@@ -1,19 +1,46 @@
-"""Moves of foreign formats, computed with live Tensors, against NumPy."""
+"""Parts of axes in foreign formats, computed with live Tensors, against NumPy and Python's lists."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
 from rnngraph.formats.operators.backend import TensorBackend
-from rnngraph.formats.operators.moves import repeat
+from rnngraph.formats.operators.moves import indexed, is_clamped, take
+
+ROWS = np.arange(2 * 5 * 4, dtype=np.float32).reshape(2, 5, 4)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_repeat(axis: int, count: int) -> None:
-    x = rg.placeholder("x", (None, None, 3))
-    given = np.random.default_rng(axis).normal(size=(2, 5, 3)).astype(np.float32)
-    y = rg.compile({"y": repeat(TensorBackend(), x, axis, count)}).inference(x=given)["y"]
-    np.testing.assert_array_equal(y, given.repeat(count, axis))
+@pytest.mark.parametrize(
+    "index",
+    [
+        (..., 0),
+        (slice(None), slice(None, 1000)),
+        (slice(None), slice(-1000, 3), None, 1),
+        (None, 1),
+        (..., slice(0, 9, 2)),
+    ],
+)
+def test_indices_clamp_bounds_of_open_axes(index: tuple[Any, ...]) -> None:
+    x = rg.placeholder("x", (None, None, 4))
+    y = rg.compile({"y": indexed(TensorBackend(), x, index)}).inference(x=ROWS)["y"]
+    np.testing.assert_array_equal(y, ROWS[index])
+
+
+@pytest.mark.parametrize("size", [5, None])
+@pytest.mark.parametrize("places", [2, -1, [0, 2, 4], [-2, -1], [3, 0], [1, -1], [[0, 1], [4, 2]]])
+def test_known_places(size: int | None, places: Any) -> None:
+    x = rg.placeholder("x", (None, size, 4))
+    y = take(TensorBackend(), x, np.array(places), 1, rg.constant)
+    found = rg.compile({"y": y}).inference(x=ROWS)["y"]
+    np.testing.assert_array_equal(found, np.take(ROWS, places, 1))
+
+
+def test_bounds_are_clamped_where_they_may_lie_beyond_the_ends() -> None:
+    size = rg.placeholder("x", (None, 4)).type.shape[0]
+    assert all(is_clamped(size, *bounds) for bounds in ((0, 1000), (3, 2), (None, -1000)))
+    assert not any(is_clamped(size, *bounds) for bounds in ((1, None), (0, -1)))
+    assert not is_clamped(5, 0, 1000)

@@ -348,12 +348,13 @@ class Tensors(Values):
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
         """Entries along an axis in the order that indices give."""
-        rank = len(shape_of(x))
-        front = (axis, *(other for other in range(rank) if other != axis))
-        taken = self.script.call(basic.gather, self.turned(x, front), order)
-        made = self.turned(taken, tuple(front.index(place) for place in range(rank)))
+        made = self.rows_at(x, order, axis)
         self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
         return made
+
+    def rows_at(self, x: Value, indices: Value, axis: int) -> Value:
+        """Return entries of an axis at indices."""
+        return self.script.call(basic.gather, x, indices, *([axis] if axis else []))
 
     def cast(self, x: Value, dtype: str) -> Value:
         """x in another dtype."""

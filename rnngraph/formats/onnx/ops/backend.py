@@ -11,7 +11,7 @@ from ....ir.types import Dim
 from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
 from ..core.table import Call
 from ..core.values import held
-from .moving import padded
+from .padding import padded
 
 
 class OnnxBackend:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.indexing import axis_indices
+from ....declare.functions.indexing import axis_indices, gather_nd, take_along_axis
 from ....declare.functions.layers import embedding
-from ....declare.functions.orders import argsort, sort, top_k
-from ....ir.types import FLOATS, Dim, Size, dim_text
+from ....declare.functions.orders import argsort, top_k
+from ....ir.types import FLOATS, Dim, Size
+from ...operators.moves import take
 from ...steps import Value
 from ..core.known import Expanded, Found, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, axis_of, texts, total
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import held
+from .backend import OnnxBackend
 from .shapes import counted, places
 
 MOST_CHOSEN = 256
@@ -39,20 +40,15 @@ def _gather(call: Call) -> Outputs:
         return call.tensors.sorted(call.tensors.value(x), ids, axis)
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
         raise UnreadableError(f"indices are of {dtype_of(index)}")
-    source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
-    table = call.tensors.value(source, "embedding")
-    size = call.shape()[axis]
+    table, size = call.tensors.value(x, "embedding"), call.shape()[axis]
     counting = _counting(call, ids) if isinstance(size, int) else None
     if counting is not None:
         ids = counting
     elif not _is_place(ids):
-        ids = from_start(call, ids, size, table, 0)
-    found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
-        (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
-    ))  # fmt: skip
-    many = len(shape_of(ids))
-    order = (*range(many, many + axis), *range(many), *range(many + axis, many + rank - 1))
-    return call.tensors.transpose(found, order)
+        ids = from_start(call, ids, size, table, axis)
+    if isinstance(x, Known) and axis == 0:
+        return call.script.call(embedding, ids, table)
+    return call.tensors.rows_at(table, ids, axis)
 
 
 def _counting(call: Call, ids: Value) -> Value | None:
@@ -69,13 +65,10 @@ def _counting(call: Call, ids: Value) -> Value | None:
 
 def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
     """Entries from start to an open size, of an axis of fixed size."""
-    before = (axis, *(other for other in range(len(shape_of(x))) if other != axis))
-    table = call.tensors.value(call.tensors.transpose(x, before), "table")
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"a bound {stop} of an axis of {shape_of(x)[axis]}")
-    found = call.script.call(basic.gather, table, places(call.tensors, start, count))
-    return call.tensors.transpose(found, [before.index(place) for place in range(len(before))])
+    return call.tensors.rows_at(call.tensors.value(x, "table"), places(call.tensors, start, count), axis)
 
 
 def _is_place(ids: Value) -> bool:
@@ -93,47 +86,15 @@ def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
     return call.script.call(axis_indices, ids, x, *((axis,) if axis else ()))
 
 
-def _taken_one_by_one(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
-    """Entries at indices of the file, some of which count from the end of an axis of open size."""
-    if index.size > MOST_CHOSEN:
-        raise UnreadableError(
-            f"{index.size} entries of an axis of open size are chosen from its end; up to {MOST_CHOSEN} are read"
-        )
-    before, shape = [slice(None)] * axis, shape_of(x)
-    parts = [call.tensors.taken(x, [*before, slice(place, place + 1 or None)]) for place in index.reshape(-1).tolist()]
-    return call.tensors.reshape(call.tensors.concat(parts, axis), [*shape[:axis], *index.shape, *shape[axis + 1 :]])
-
-
 def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
     """Entries at indices of the file."""
-    shape = shape_of(x)
-    size = shape[axis]
-    if isinstance(size, int) and index.size and not (index.min() >= -size and index.max() < size):
-        raise UnreadableError(f"an index is outside of an axis of {size}")
     if isinstance(x, Known):
-        check_count(int(index.size) * max(1, x.array.size // max(1, x.array.shape[axis])))
+        size = x.array.shape[axis]
+        check_count(int(index.size) * max(1, x.array.size // max(1, size)))
+        if index.size and not (index.min() >= -size and index.max() < size):
+            raise UnreadableError(f"an index is outside of an axis of {size}")
         return Known(np.asarray(np.take(x.array, index, axis)), x.dtype)
-    before: list[Any] = [slice(None)] * axis
-    after: list[Any] = [slice(None)] * (len(shape) - axis - 1)
-    if index.ndim == 0:
-        return call.tensors.taken(x, [*before, int(index), *after])
-    flat = [int(entry) for entry in index.reshape(-1)]
-    step = flat[1] - flat[0] if len(flat) > 1 else 1
-    is_even = bool(flat) and step > 0 and all(b - a == step for a, b in pairwise(flat))
-    if is_even and (flat[0] >= 0) == (flat[-1] >= 0) and index.ndim == 1:
-        stop = None if flat[-1] == -1 else flat[-1] + 1
-        return call.tensors.taken(x, [*before, slice(flat[0], stop, None if step == 1 else step), *after])
-    if not isinstance(size, int) and min(flat, default=0) < 0:
-        return _taken_one_by_one(call, x, index, axis)
-    ids = call.tensors.value(
-        known(np.where(index < 0, index + (size if isinstance(size, int) else 0), index).astype(np.int64))
-    )
-    order = (axis, *(other for other in range(len(shape)) if other != axis))
-    table = call.tensors.value(call.tensors.transpose(x, order))
-    found = call.script.call(basic.gather, table, ids)
-    many = index.ndim
-    back = (*range(many, many + axis), *range(many), *range(many + axis, many + len(shape) - 1))
-    return call.tensors.transpose(found, back)
+    return take(OnnxBackend(call), x, index, axis, lambda ids: call.tensors.value(known(ids.astype(np.int64))))
 
 
 @reads("GatherElements")
@@ -141,62 +102,19 @@ def _gather_elements(call: Call) -> Outputs:
     x, index, axis = call.input(0), call.input(1), call.axis(0, call.rank())
     if isinstance(x, Known) and isinstance(index, Known):
         return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
-    value, ids = call.value(0), call.value(1)
-    if value.tensor.dtype == "bool":
-        raise UnreadableError("entries of bool are chosen one by one")
+    value = call.value(0)
     for place, (have, wanted) in enumerate(zip(call.shape(), call.shape(1), strict=True)):
         if place != axis and have != wanted:
             if not isinstance(have, int) or not isinstance(wanted, int):
                 raise UnreadableError("its indices are of another shape than what they choose from")
             value = call.tensors.value(call.tensors.taken(value, [*[slice(None)] * place, slice(wanted)]))
-    size = call.shape()[axis]
-    ids = from_start(call, ids, size, value, axis)
-    if call.shape(1)[axis] == 1:
-        hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
-        chosen = call.script.call(basic.where, hits, value, 0)
-        return call.script.call(basic.reduce_sum, chosen, axis, keepdims=True)
-    # each index beside all places, of which entries are added up where it is one's own
-    ids, value = (
-        call.tensors.value(call.tensors.expand_dims(item, [place])) for item, place in ((ids, axis + 1), (value, axis))
-    )
-    hits = call.script.call(basic.equal, ids, along(call, size, call.rank() - axis - 1))
-    return call.script.call(basic.reduce_sum, call.script.call(basic.where, hits, value, 0), axis + 1)
-
-
-def entry_count(call: Call, size: Dim) -> Any:
-    """How many entries an axis has, to compute with."""
-    return size if isinstance(size, int) else call.tensors.value(call.tensors.reshape(of_sizes([size]), ()))
-
-
-def along(call: Call, size: Dim, behind: int) -> Value:
-    """0, 1 and on up to a size, with so many axes of 1 behind."""
-    return call.tensors.value(call.tensors.reshape(_counted(call, size), [size, *(1,) * behind]))
-
-
-def _counted(call: Call, size: Any) -> Operand:
-    """0, 1 and on, up to a size."""
-    return known(np.arange(size)) if isinstance(size, int) else counted(call.tensors, 0, size)
+    return call.script.call(take_along_axis, value, call.value(1), axis)
 
 
 @reads("GatherND")
 def _gather_nd(call: Call) -> Outputs:
-    shape, index, batch = call.shape(), call.shape(1), call.whole("batch_dims", 0)
-    depth = index[-1] if index else 0
-    if not isinstance(depth, int) or not 0 <= batch < len(index) or not 0 < depth <= len(shape) - batch:
-        raise UnreadableError(f"it chooses {dim_text(depth)} axes of {texts(shape)} by {texts(index)}")
-    ids, tensors, script = call.value(1), call.tensors, call.script
-    flat: Any = None
-    for place in range(batch + depth):
-        if place < batch:  # rows choose from their own
-            part: Any = along(call, shape[place], len(index) - 2 - place)
-        else:
-            part = tensors.value(tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place - batch]))
-            part = from_start(call, part, shape[place], call.value(0), place)
-        if flat is not None:
-            part = script.operation("+", script.operation("*", flat, entry_count(call, shape[place])), part)
-        flat = part
-    table = tensors.value(tensors.reshape(call.input(0), [total(shape[: batch + depth]), *shape[batch + depth :]]))
-    return script.call(basic.gather, table, flat)
+    batch = call.whole("batch_dims", 0)
+    return call.script.call(gather_nd, call.value(0), call.value(1), *([batch] if batch else []))
 
 
 @reads("ArgMax", "ArgMin")
@@ -208,8 +126,9 @@ def _argmax(call: Call) -> Outputs:
         return call.script.call(function, call.tensors.value(x), axis, **options)
     back = call.tensors.taken(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first from behind
     found = call.script.call(function, call.tensors.value(back), axis, **options)
-    size = entry_count(call, call.shape()[axis])
-    last = size - 1 if isinstance(size, int) else call.script.operation("-", size, 1)
+    size = call.shape()[axis]
+    count = size if isinstance(size, int) else call.tensors.value(call.tensors.reshape(of_sizes([size]), ()))
+    last = count - 1 if isinstance(count, int) else call.script.operation("-", count, 1)
     return call.script.operation("-", last, found)
 
 
@@ -225,15 +144,13 @@ def _one_hot(call: Call) -> Outputs:
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
     ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, depth), ids)
-    dtype = held(dtype_of(values))
-    if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
-        found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))
-    else:
-        off, on = (call.tensors.value(call.tensors.taken(values, [place])) for place in (0, 1))
-        found = call.script.call(basic.where, call.script.call(basic.one_hot, ids, depth, "bool"), on, off)
-    rank = call.rank()
-    order = [*range(axis), rank, *range(axis, rank)]
-    return call.tensors.transpose(found, order)
+    dtype, options = held(dtype_of(values)), {"axis": axis} if axis != call.rank() else {}
+    kind = () if dtype == "float32" else (dtype,)
+    if not isinstance(values, Known) or values.array.reshape(-1).tolist() != [0, 1]:
+        both = (call.tensors.reshape(call.tensors.taken(values, [place]), ()) for place in (0, 1))
+        off, on = (call.tensors.beside(value, 0, dtype) for value in both)
+        options |= {"on_value": on, "off_value": off}
+    return call.script.call(basic.one_hot, ids, depth, *kind, **options)
 
 
 def _sorted(call: Call) -> Outputs | None:
@@ -260,17 +177,12 @@ def _top_k(call: Call) -> Outputs:
     count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)
     rank = call.rank()
     axis = call.axis(-1, rank)
-    size, script, tensors = call.shape()[axis], call.script, call.tensors
+    size = call.shape()[axis]
     if not count >= 1 or (isinstance(size, int) and count > size):
         raise UnreadableError(f"it takes {count} of an axis of {size}")
-    if not call.whole("largest", 1):  # of the whole order, in which NaN is the largest
-        front = [*[slice(None)] * axis, slice(0, count)]
-        return [tensors.taken(script.call(function, call.value(0), axis), front) for function in (sort, argsort)]
-    order = [*(other for other in range(rank) if other != axis), axis]
-    last = tensors.value(tensors.transpose(call.input(0), order))
-    best = script.call(top_k, last, count, hint=("values", "places"))
-    back = [order.index(place) for place in range(rank)]
-    return [tensors.transpose(one, back) for one in best]
+    options: dict[str, Any] = {} if axis == rank - 1 else {"axis": axis}
+    options |= {} if call.whole("largest", 1) else {"largest": False}
+    return list(call.script.call(top_k, call.value(0), count, **options, hint=("values", "places")))
 
 
 @reads("Compress", "NonZero", "Unique")

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.matrices import tril, triu
 from ....declare.functions.cumulative import cumprod, cumsum
 from ....declare.functions.indexing import clamped_slice, is_far
-from ....declare.functions.padding import pad
 from ....declare.functions.sequences import reverse_sequence
 from ....ir.sizes.polynomial import floor_divide, terms_of
 from ....ir.types import FLOATS, Dim, Size
+from ...operators.moves import is_clamped
 from ...steps import Value
-from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, known, shape_of
+from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, shape_of
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
-from .elementwise import combined
-from .shapes import counted
+from .padding import padded
 
 FAR = (1 << 31) - 1
 """From here on a bound of a slice means the end: the largest number of 32 bits."""
@@ -127,8 +127,7 @@ def _slice(call: Call) -> Outputs:
             if _near_or_none(stop, step, False) is not None:
                 raise UnreadableError(f"it goes backwards from {start} to {stop} of an axis of open size; fix the size")
             x = _backwards(call, x, place, start, step)
-        elif isinstance(size, Size) and step and _is_clamped(size, start, stop, step):
-            bounds = [_near_or_none(bound, step, is_start) for bound, is_start in ((start, True), (stop, False))]
+        elif step and (bounds := _clamped_bounds(size, start, stop, step)) is not None:
             x = call.script.call(clamped_slice, call.tensors.value(x), place, *bounds, *((step,) if step != 1 else ()))
         else:
             index[place] = _bounds(size, start, stop, step)
@@ -155,13 +154,12 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
     return call.tensors.taken(call.tensors.concat(parts, axis), [*[slice(None)] * axis, slice(None, None, step)])
 
 
-def _is_clamped(size: Size, start: Any, stop: Any, step: int) -> bool:
-    """True if bounds of an open axis may lie beyond its ends, or if they leave nothing of it."""
-    if not isinstance(start, int) or not isinstance(stop, int):
-        return False
+def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
+    """Bounds of an open axis that may lie beyond its ends; None of others."""
+    if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
+        return None
     first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
-    is_empty = first is not None and last is not None and (first < 0) == (last < 0) and (last - first) * step <= 0
-    return is_empty or is_far(size, first) or is_far(size, last)
+    return (first, last) if is_clamped(size, first, last, step) else None
 
 
 def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
@@ -265,57 +263,14 @@ def _tile(call: Call) -> Outputs:
     return call.script.call(basic.tile, call.value(0), counts)
 
 
-@reads("Pad")
-def _pad(call: Call) -> Outputs:
-    rank, mode = call.rank(), call.text("mode", "constant")
-    pads = call.ints(1, "the paddings") if call.maybe(1) is not None else call.entries("pads") or []
-    number: float = call.number("value", 0.0)
-    if call.maybe(2) is not None:
-        number = call.array(2, "the value").reshape(-1)[0].item()
-    axes = [axis_of(axis, rank) for axis in call.ints(3, "axes")] if call.maybe(3) is not None else list(range(rank))
-    if len(pads) != 2 * len(axes) or mode not in ("constant", "reflect", "edge"):
-        raise UnreadableError(f"mode {mode!r} with {len(pads)} paddings for {len(axes)} axes")
-    pairs = dict.fromkeys(range(rank), (0, 0))
-    pairs |= {axis: (pads[place], pads[place + len(axes)]) for place, axis in enumerate(axes)}
-    return padded(call, call.input(0), list(pairs.values()), mode, number)
-
-
-def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, number: float) -> Operand:
-    """x with entries around it. Negative counts take entries away."""
-    cut = [slice(-before if before < 0 else None, after if after < 0 else None) for before, after in pairs]
-    x = call.tensors.taken(x, cut)
-    added = [(max(before, 0), max(after, 0)) for before, after in pairs]
-    if not any(map(any, added)):
-        return x
-    turned = call.tensors.turned_from(x)
-    if turned is not None:
-        source, order = turned
-        inner = padded(call, source, [added[order.index(axis)] for axis in range(len(order))], mode, number)
-        return call.tensors.transpose(inner, order)
-    if isinstance(x, Known):
-        check_count(
-            int(np.prod([size + sum(pair) for size, pair in zip(x.array.shape, added, strict=True)], dtype=np.float64))
-        )
-        options: dict[str, Any] = {"constant_values": number} if mode == "constant" else {}
-        return Known(np.pad(x.numbers("an array"), added, mode, **options), x.dtype)  # type: ignore[call-overload]
-    options = {} if mode == "constant" else {"mode": mode}
-    if mode == "constant" and number:
-        options["value"] = number
-    few = {axis: pair for axis, pair in enumerate(added) if any(pair)}
-    return call.script.call(pad, call.tensors.value(x), few, **options)
-
-
 @reads("CumSum", "CumProd")
 def _cumulative(call: Call) -> Outputs:
     axis = axis_of(call.ints(1, "the axis")[0], call.rank())
     options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
     x, function = call.value(0), cumsum if call.op == "CumSum" else cumprod
-    if x.tensor.dtype in FLOATS or isinstance(call.shape()[axis], int):
-        return call.script.call(function, x, axis=axis, **options)
-    if call.op == "CumProd":
+    if call.op == "CumProd" and x.tensor.dtype not in FLOATS and not isinstance(call.shape()[axis], int):
         raise UnreadableError("it multiplies whole numbers along an axis of open size")
-    sums = call.script.call(cumsum, call.tensors.cast(x, "float64"), axis=axis, **options)  # exact up to 2**53
-    return call.tensors.cast(sums, x.tensor.dtype)
+    return call.script.call(function, x, axis=axis, **options)
 
 
 @reads("ReverseSequence")
@@ -326,34 +281,15 @@ def _reverse_sequence(call: Call) -> Outputs:
     x, shape, lengths = call.input(0), call.shape(), call.input(1)
     if all_are(lengths, shape[time]):
         return call.tensors.taken(x, [slice(None, None, -1 if axis == time else None) for axis in range(len(shape))])
-    order = (batch, time, *range(2, call.rank()))
-    turned = call.tensors.value(call.tensors.transpose(x, order))
-    return call.tensors.transpose(call.script.call(reverse_sequence, turned, call.value(1)), order)
+    return call.script.call(reverse_sequence, call.value(0), call.value(1), *([] if time else [0]))
 
 
 @reads("Trilu")
 def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
     x, is_upper = call.input(0), bool(call.whole("upper", 1))
-    rows, columns = (*(1, 1), *call.shape())[-2:]
     if call.rank() < 2:
         raise UnreadableError("it takes half of a vector")
-    if not isinstance(rows, int) or not isinstance(columns, int):
-        return _half(call, rows, columns, offset, is_upper)
-    check_count(rows * columns)
-    whole = np.ones((rows, columns), bool)
-    kept = np.triu(whole, offset) if is_upper else np.tril(whole, offset)
     if isinstance(x, Known):
-        return Known(np.where(kept, x.numbers("a matrix"), np.zeros((), x.array.dtype)), x.dtype)
-    return call.script.call(basic.where, call.tensors.value(known(kept), "mask"), call.tensors.value(x), 0)
-
-
-def _half(call: Call, rows: Dim, columns: Dim, offset: int, is_upper: bool) -> Outputs:
-    """Half of a matrix of open size, by the places of its entries."""
-    down, across = (
-        known(np.arange(size)) if isinstance(size, int) else counted(call.tensors, 0, size) for size in (rows, columns)
-    )
-    edge = combined(call, "Add", call.tensors.reshape(down, [rows, 1]), known(np.int64(offset)))
-    sides = (edge, call.tensors.reshape(across, [1, columns]))
-    less = call.script.call(basic.less, *map(call.tensors.value, sides if not is_upper else sides[::-1]))
-    return call.script.call(basic.where, less, 0, call.value(0))
+        return Known((np.triu if is_upper else np.tril)(x.numbers("a matrix"), offset), x.dtype)
+    return call.script.call(triu if is_upper else tril, call.tensors.value(x), *([offset] if offset else []))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import batch_normalization
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
 from ....declare.functions.norms import vector_norm
@@ -116,16 +117,9 @@ def _group_normalization(call: Call) -> Outputs:
         raise UnreadableError(f"{count} groups of {channels} channels")
     epsilon, weights = shortest(call.number("epsilon", 1e-5)), [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
-        weights = [
-            tensors.reshape(_repeated(call, tensors.value(item), channels // count), [channels]) for item in weights
-        ]
+        weights = [call.script.call(repeat, tensors.value(item), channels // count, 0) for item in weights]
     gamma, beta = (tensors.value(item) for item in weights)
     return call.script.call(group_norm, call.value(0), count, gamma, beta, axis=1, epsilon=epsilon)
-
-
-def _repeated(call: Call, x: Value, times: int) -> Value:
-    """Each entry so many times, on an axis of its own."""
-    return call.script.call(basic.tile, call.script.call(basic.expand_dims, x, -1), [1, times])
 
 
 @reads("MeanVarianceNormalization")

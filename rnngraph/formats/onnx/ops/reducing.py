@@ -125,5 +125,4 @@ def _hardmax(call: Call) -> Outputs:
     if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
         raise UnreadableError("it looks for the largest along an axis of open size")
     place = call.script.call(basic.argmax, call.value(0), axis)
-    hits = call.script.call(basic.one_hot, place, size)
-    return call.tensors.transpose(hits, [*range(axis), rank - 1, *range(axis, rank - 1)])
+    return call.script.call(basic.one_hot, place, size, **({} if axis == rank - 1 else {"axis": axis}))

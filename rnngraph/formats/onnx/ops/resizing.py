@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from ....declare.functions.arrays.moves import repeat
 from ....ir.types import quotient
-from ...operators.moves import repeat
 from ..core.known import shape_of
 from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
-from .backend import OnnxBackend
 
 _REPEATING = {
     "asymmetric": ("floor",), "tf_half_pixel_for_nn": ("floor",),
@@ -30,7 +29,8 @@ def _resize(call: Call) -> Outputs:
     if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
         raise UnreadableError(f"it is read where it repeats entries, not with mode={mode!r}, {place!r}, {rounding!r}")
     for axis, factor in enumerate(factors):
-        found = repeat(OnnxBackend(call), found, axis, factor)
+        if factor > 1:
+            found = call.script.call(repeat, call.tensors.value(found), factor, axis)
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
+from ....declare.functions.indexing import put_along_axis
 from ....declare.functions.orders import argsort
 from ....ir.types import Dim, Size
 from ...steps import Value
@@ -18,12 +19,12 @@ from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
-from .choosing import along, from_start
 
 MOST_ENTRIES = 256
 """Entries of an axis that become a list of entries, one of which is written over."""
 MOST_WRITTEN = 16
 """Places along an axis that are written one after the other."""
+_MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 COMPUTED = "where it writes is computed at run time"
 
 
@@ -49,34 +50,9 @@ def _scatter_elements(call: Call) -> Outputs:
         return written_over(tensors, call.input(0), bounds, tensors.reshape(places, index))
     if any(have != wanted for place, (have, wanted) in enumerate(zip(shape, index, strict=True)) if place != axis):
         raise UnreadableError(f"it writes to places of {texts(index)} of an array of {texts(shape)}")
-    return _one_by_one(call, axis)
-
-
-def _one_by_one(call: Call, axis: int) -> Operand:
-    """Entries at places along an axis that a call gives, each beside all places of the axis."""
-    tensors, script, count = call.tensors, call.script, call.shape(1)[axis]
-    if not isinstance(count, int) or count > MOST_WRITTEN:
-        raise UnreadableError(
-            f"it writes to {count} places of an axis that a call gives; up to {MOST_WRITTEN} are read"
-        )
-    size, reduction = call.shape()[axis], call.text("reduction", "none")
-    places, x = along(call, size, call.rank() - axis - 1), call.value(0)
-    ids = from_start(call, call.value(1), size, x, axis)
-    if x.tensor.dtype == "bool":
-        raise UnreadableError("truth values are written one by one")
-    for entry in range(count):
-        index = [*[slice(None)] * axis, slice(entry, entry + 1)]
-        hits = script.call(basic.equal, tensors.value(tensors.taken(ids, index)), places)
-        written = tensors.value(tensors.taken(call.input(2), index))
-        if reduction == "add":
-            x = script.operation("+", x, script.call(basic.where, hits, written, 0))
-            continue
-        if reduction == "mul":
-            written = script.operation("*", x, written)
-        elif reduction in ("max", "min"):
-            written = script.call(basic.maximum if reduction == "max" else basic.minimum, x, written)
-        x = script.call(basic.where, hits, written, x)
-    return x
+    mode = _MODES[call.text("reduction", "none")]
+    options = {} if mode == "set" else {"mode": mode}
+    return call.script.call(put_along_axis, call.value(0), call.value(1), call.value(2), axis, **options)
 
 
 @reads("ScatterND")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ..tracing.registry import UnreadableError, composed
+from ..tracing.registry import composed
 
 
 @composed("unfold")
@@ -112,39 +112,6 @@ def _meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
 def _eye(n: Any, m: Any = None, dtype: Any = None) -> Any:
     rows, columns = torch.arange(n), torch.arange(n if m is None else m)
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
-
-
-def _on_diagonal(size: Any, offset: int = 0) -> Any:
-    """True on the diagonal of a square matrix, or on one beside it."""
-    place = torch.arange(size)
-    return place.unsqueeze(1) + offset == place
-
-
-@composed("diagonal", "linalg_diagonal")
-def _diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    x = torch.movedim(x, (dim1, dim2), (-2, -1))
-    if x.size(-1) != x.size(-2):
-        raise UnreadableError("it is read of square matrices")
-    rows = torch.where(_on_diagonal(x.size(-1), offset), x, torch.zeros((), dtype=x.dtype)).sum(-1)
-    return rows[..., :-offset] if offset > 0 else rows[..., -offset:] if offset else rows
-
-
-@composed("diag_embed")
-def _diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    if (dim1, dim2) != (-2, -1):
-        raise UnreadableError("it is read with the last two axes")
-    x = functional.pad(x, (max(offset, 0), max(-offset, 0))) if offset else x
-    return torch.where(_on_diagonal(x.size(-1), offset), x.unsqueeze(-2), torch.zeros((), dtype=x.dtype))
-
-
-@composed("diag")
-def _diag(x: Any, diagonal: int = 0) -> Any:
-    return _diag_embed(x, diagonal) if x.dim() == 1 else _diagonal(x, diagonal)
-
-
-@composed("trace")
-def _trace(x: Any) -> Any:
-    return _diagonal(x).sum()
 
 
 @composed("linspace")

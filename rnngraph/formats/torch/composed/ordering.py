@@ -20,17 +20,6 @@ def _back(x: Any, dim: int) -> Any:
 # Picks by index -------------------------------------------------------------------------------------
 
 
-def _hits(x: Any, dim: int, index: Any) -> Any:
-    """Which entry of the axis an index says, both axes last: [..., index, entry]."""
-    return _last(index, dim).unsqueeze(-1) == torch.arange(x.size(dim))
-
-
-def picked(x: Any, dim: int, index: Any) -> Any:
-    """The entries of the axis that an index says, of x's other axes."""
-    found = torch.where(_hits(x, dim, index), _last(x, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1)
-    return _back(found.to(x.dtype), dim)
-
-
 @composed("take_along_dim")
 def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
     if dim is None:
@@ -39,63 +28,6 @@ def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
     sizes = [want if type(have) is int and have == 1 else have for have, want in pairs]
     sizes[dim] = indices.size(dim)
     return torch.gather(x, dim, indices.expand(sizes))
-
-
-def scattered(x: Any, dim: int, index: Any, given: Any) -> Any:
-    """x, in which entries that an index says have what is given, a number or a tensor of the index' shape.
-
-    Where two name one entry, the last one is written, as torch does on a CPU.
-    """
-    hit = _hits(x, dim, index)
-    named = _back(hit.any(-2), dim)
-    if not isinstance(given, torch.Tensor):
-        return torch.where(named, given, x)
-    written = _last_of(hit.movedim(-2, -1)).movedim(-1, -2)
-    total = torch.where(written, _last(given, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
-    return torch.where(named, _back(total.to(x.dtype), dim), x)
-
-
-def _last_of(hit: Any) -> Any:
-    """The last of the hits along the last axis."""
-    places = torch.arange(hit.size(-1))
-    return hit & (places == torch.where(hit, places, -1).amax(-1, keepdim=True))
-
-
-@composed("scatter")
-def _scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None) -> Any:
-    if reduce is not None:
-        raise UnreadableError("it is read without reduce; use scatter_add")
-    return scattered(x, dim, index, value if src is None else src)
-
-
-@composed("scatter_add", "scatter_add_")
-def _scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
-    given = torch.where(_hits(x, dim, index), _last(src, dim).unsqueeze(-1), torch.zeros((), dtype=x.dtype)).sum(-2)
-    return x + _back(given.to(x.dtype), dim)
-
-
-@composed("index_fill")
-def _index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
-    index = torch.where(index < 0, index + x.size(dim), index)
-    hit = (torch.arange(x.size(dim)).unsqueeze(-1) == index).any(-1)
-    return _back(torch.where(hit, value, _last(x, dim)), dim)
-
-
-@composed("index_add")
-def _index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-    hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
-    return x + alpha * _back(_sum_of_named(hit, x, dim, source), dim)
-
-
-def _sum_of_named(hit: Any, x: Any, dim: int, source: Any) -> Any:
-    """Sum of the source's entries that hit each entry of x's axis, which is last."""
-    return torch.where(hit, _last(source, dim).unsqueeze(-2), torch.zeros((), dtype=x.dtype)).sum(-1).to(x.dtype)
-
-
-@composed("index_copy")
-def _index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
-    hit = torch.arange(x.size(dim)).unsqueeze(-1) == index
-    return _back(torch.where(hit.any(-1), _sum_of_named(_last_of(hit), x, dim, source), _last(x, dim)), dim)
 
 
 @composed("take")

@@ -14,8 +14,7 @@ from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
-from .elementwise import choose
-from .shapes import reshaped, sizes_of
+from .shapes import sizes_of
 
 
 def _made_of(number: Any) -> Any:
@@ -121,25 +120,6 @@ def _arange(tracer: Tracer, *bounds: Any, dtype: Any = None, start: Any = 0, end
             tracer.sizes.fix(bound)
         return Positions(count, int(start), step, kind)
     return Positions(last - first, first, 1, kind)
-
-
-def _triangular(name: str) -> Any:
-    def mean(tracer: Tracer, x: Any, diagonal: int = 0) -> Any:
-        shape = shape_of(x)
-        rows = reshaped(tracer, tracer.value(Positions(shape[-2], int(diagonal), 1, "int64")), [shape[-2], 1])
-        columns = tracer.value(Positions(shape[-1], 0, 1, "int64"))
-        kept = tracer.script.operation("<=" if name == "tril" else ">=", columns, tracer.value(rows))
-        if dtype_of(x) == "bool":
-            if isinstance(x, Filled) and x.number:
-                return kept
-            return tracer.call(basic.logical_and, kept, tracer.value(x))
-        return choose(tracer, kept, x.number if isinstance(x, Filled) and len(shape) == 2 else x, 0)
-
-    return mean
-
-
-meaning("tril")(_triangular("tril"))
-meaning("triu")(_triangular("triu"))
 
 
 @meaning("one_hot")

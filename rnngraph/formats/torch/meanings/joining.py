@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from ....declare.functions import basic
+from ....declare.functions.arrays import moves
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim, Size, product
 from ...steps import Value
@@ -15,7 +16,7 @@ from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Stacked, dtype_of, expanded_of, shape_of
-from .shapes import ALL, axis_of, reshaped, unsqueezed
+from .shapes import axis_of, unsqueezed
 from .slicing import entry_of, of_steps, part
 
 
@@ -169,8 +170,7 @@ def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
         return x
     if isinstance(x, Stacked) and axes == {x.axis}:
         return Stacked(x.items[::-1], x.axis, x.shape, x.dtype)
-    index = [slice(None, None, -1) if axis in axes else ALL for axis in range(max(axes) + 1)]
-    return tracer.script.item(tracer.value(x), *index)
+    return tracer.call(moves.flip, tracer.value(x), min(axes) if len(axes) == 1 else tuple(sorted(axes)))
 
 
 @meaning("roll")
@@ -179,19 +179,10 @@ def _roll(tracer: Tracer, x: Any, shifts: Any, dims: Any = None) -> Any:
         for shift, dim in zip(shifts, dims, strict=True):
             x = _roll(tracer, x, shift, dim)
         return x
-    if dims is None:
-        return reshaped(tracer, _roll(tracer, reshaped(tracer, x, [-1]), shifts, 0), shape_of(x))
-    axis = axis_of(len(shape_of(x)), dims[0] if isinstance(dims, list | tuple) else dims)
-    size = shape_of(x)[axis]
-    shift = int(shifts)
-    if shift == 0:
+    axis = [] if dims is None else [axis_of(len(shape_of(x)), dims[0] if isinstance(dims, list | tuple) else dims)]
+    if int(shifts) == 0 or isinstance(x, Filled):
         return x
-    cut = size - shift if shift > 0 else -shift
-    return _cat_of(tracer, [part(tracer, x, axis, cut, size), part(tracer, x, axis, 0, cut)], axis)
-
-
-def _cat_of(tracer: Tracer, items: list[Any], axis: int) -> Any:
-    return tracer.call(basic.concat, [tracer.value(item) for item in items], axis)
+    return tracer.call(moves.roll, tracer.value(x), int(shifts), *axis)
 
 
 @meaning("pad")
@@ -222,12 +213,7 @@ def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = 
 
 def turned_round(tracer: Tracer, x: Any, around: dict[int, tuple[int, int]]) -> Any:
     """x with the end of each axis before its beginning, and the beginning behind its end."""
-    for axis, (before, after) in around.items():
-        size = shape_of(x)[axis]
-        if before < 0 or after < 0:
-            raise UnreadableError("a circular padding is read of numbers from 0 on")
-        ends = [part(tracer, x, axis, size - before, size)] if before else []
-        starts = [part(tracer, x, axis, 0, after)] if after else []
-        if ends or starts:
-            x = _cat_of(tracer, [*ends, x, *starts], axis)
-    return x
+    if any(count < 0 for pair in around.values() for count in pair):
+        raise UnreadableError("a circular padding is read of numbers from 0 on")
+    pairs = {axis: pair for axis, pair in sorted(around.items()) if any(pair)}
+    return tracer.call(padded, tracer.value(x), pairs, mode="wrap") if pairs else x

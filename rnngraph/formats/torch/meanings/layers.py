@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
-from ...operators.moves import repeat
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
@@ -19,7 +19,6 @@ from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import dtype_of, shape_of
-from .backend import TorchBackend
 from .products import layer_of
 from .shapes import axis_of
 
@@ -79,14 +78,15 @@ def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = N
         )
     if mode == "linear":
         return tracer.by_torch(between, x, int(factor))
-    return repeat(TorchBackend(tracer), x, 2, int(factor))
+    return tracer.call(repeat, x, int(factor), 2) if factor > 1 else x
 
 
 @meaning("repeat_interleave")
 def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
         raise UnreadableError("it is read with a number of repeats and a dim")
-    return repeat(TorchBackend(tracer), tracer.value(x), axis_of(len(shape_of(x)), dim), repeats)
+    axis = axis_of(len(shape_of(x)), dim)
+    return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 
 
 @meaning("adaptive_avg_pool1d")

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from ....declare.functions import basic, cumulative, orders
 from ....declare.functions.rounding import floor
 from ....declare.functions.sequences import positions
-from ....ir.types import INTEGERS, Size
+from ....ir.types import INTEGERS
 from ...steps import Value
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import dtype_of, shape_of
-from .shapes import ALL, axis_of, permuted, reshaped
+from .shapes import ALL, axis_of, reshaped
 
 
 class Found(NamedTuple):
@@ -44,14 +44,9 @@ def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, s
     x = tracer.value(x)
     rank = len(shape_of(x))
     axis = axis_of(rank, dim)
-    if not largest:  # of the whole order, in which NaN is the largest
-        return Found(
-            *(tracer.script.item(one, *(ALL,) * axis, slice(int(k))) for one in ordered(tracer, x, axis, False))
-        )
-    last = [*(other for other in range(rank) if other != axis), axis]
-    back = [last.index(other) for other in range(rank)]
-    best = tracer.call(orders.top_k, tracer.value(permuted(tracer, x, last)), int(k), hint=("values", "places"))
-    return Found(*(permuted(tracer, one, back) for one in best))
+    options: dict[str, Any] = {} if axis == rank - 1 else {"axis": axis}
+    options |= {} if largest else {"largest": False}
+    return Found(*tracer.call(orders.top_k, x, int(k), **options, hint=("values", "places")))
 
 
 @meaning("kthvalue")
@@ -153,24 +148,15 @@ meaning("nanquantile")(_quantile(orders.nanquantile))
 
 
 def _so_far(function: Any) -> Any:
-    """A cumulative function. Sums of whole numbers along an axis of open size are exact up to 2**53; products wrap, so
-    that their axis gets a size.
-    """
+    """A cumulative function. Products of whole numbers wrap, so that their axis gets a size."""
 
     def mean(tracer: Tracer, x: Any, dim: int, dtype: Any = None) -> Any:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
         if function is cumulative.cumprod and kind in INTEGERS:
             tracer.sizes.fix(shape_of(x)[axis])
-        return _along(tracer, function, tracer.value(x, kind), axis)
+        return tracer.call(function, tracer.value(x, kind), axis)
 
     return mean
-
-
-def _along(tracer: Tracer, function: Any, x: Value, axis: int) -> Any:
-    kind = dtype_of(x)
-    if kind in INTEGERS and isinstance(shape_of(x)[axis], Size):
-        return tracer.cast(tracer.call(function, tracer.value(x, "float64"), axis), kind)
-    return tracer.call(function, x, axis)
 
 
 meaning("cumsum")(_so_far(cumulative.cumsum))
@@ -184,12 +170,12 @@ def _best_so_far(function: Any) -> Any:
     def mean(tracer: Tracer, x: Any, dim: int) -> Any:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
         axis = axis_of(len(shape_of(x)), dim)
-        values = _along(tracer, function, x, axis)
+        values = tracer.call(function, x, axis)
         hits = tracer.call(basic.equal, x, values)
         if dtype_of(x) not in INTEGERS:
             hits = tracer.call(basic.logical_or, hits, tracer.call(basic.not_equal, x, x))
         place = tracer.call(basic.where, hits, _places(tracer, x, axis, "int64"), 0)
-        return Found(values, _along(tracer, cumulative.cummax, place, axis))
+        return Found(values, tracer.call(cumulative.cummax, place, axis))
 
     return mean
 

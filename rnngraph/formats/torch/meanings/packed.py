@@ -9,7 +9,6 @@ from ....declare.functions import basic
 from ....declare.functions.sequences import ensure_longest, source_of
 from ....ir.types import Dim, Size
 from ...steps import Value
-from ..composed.ordering import scattered
 from ..tracing.calls import user_line_of_module
 from ..tracing.cuts import Cut
 from ..tracing.numbers import LongestRow, dim_of
@@ -17,6 +16,7 @@ from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .orders import ordered
+from .picking import scatter
 from .shapes import permuted, reshaped
 
 _REASON = (
@@ -48,9 +48,7 @@ def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any = None, *
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
         return _back(index)
     given = named.get("src", named.get("value")) if source is None else source
-    if named.get("reduce") is not None:
-        raise UnreadableError("it is read without reduce; use scatter_add")
-    return tracer.by_torch(scattered, x, dim, index, given)
+    return scatter(tracer, x, dim, index, given, reduce=named.get("reduce"))
 
 
 def _back(order: Sorted) -> Sorted:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.matrices import outer
 from ....declare.functions.norms import vector_norm
 from ....ir.types import Dim
 from ...equations import letters_of
@@ -184,8 +185,8 @@ def _outer(tracer: Tracer, values: list[Value], terms: list[str], output: str) -
 
 @meaning("outer", "ger")
 def _every_pair(tracer: Tracer, a: Any, b: Any) -> Any:
-    column = reshaped(tracer, tracer.value(a), [*shape_of(tracer.value(a)), 1])
-    return tracer.script.operation("*", *pair(tracer, column, b, DTYPES[tracer.expected.dtype]))
+    kind = DTYPES[tracer.expected.dtype]
+    return tracer.call(outer, tracer.value(a, kind), tracer.value(b, kind))
 
 
 @meaning("bilinear")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.moves import moved_order, swapped_order
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Index, Value
@@ -207,9 +208,8 @@ def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:
 def _transpose(tracer: Tracer, x: Any, dim0: int, dim1: int) -> Any:
     rank = len(shape_of(x)) if not isinstance(x, torch.Tensor) else x.dim()
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
-    order = list(range(rank))
     a, b = axis_of(rank, dim0), axis_of(rank, dim1)
-    order[a], order[b] = order[b], order[a]
+    order = swapped_order(rank, a, b) if rank else ()
     if isinstance(x, Stacked) and {a, b} == {x.axis, 1 - x.axis} and x.axis < 2 and len(x.items) > 1:
         shape = tuple(x.shape[axis] for axis in order)
         return Stacked(x.items, 1 - x.axis, shape, x.dtype)
@@ -232,15 +232,7 @@ def _turned(tracer: Tracer, x: Any) -> Any:
 @meaning("movedim", "moveaxis")
 def _moved(tracer: Tracer, x: Any, source: Any, destination: Any) -> Any:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
-    rank = len(shape_of(x))
-    axes, places = (
-        [axis_of(rank, axis) for axis in (given if isinstance(given, list | tuple) else [given])]
-        for given in (source, destination)
-    )
-    order = [axis for axis in range(rank) if axis not in axes]
-    for place, axis in sorted(zip(places, axes, strict=True)):
-        order.insert(place, axis)
-    return permuted(tracer, x, order)
+    return permuted(tracer, x, moved_order(len(shape_of(x)), source, destination))
 
 
 @meaning("expand", "broadcast_to", "expand_as")

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.indexing import axis_indices, clamped_slice, is_far
+from ....declare.functions.indexing import axis_indices, clamped_slice, take_along_axis
 from ....ir.types import Dim, Size, evaluate
+from ...operators.moves import is_clamped
 from ...steps import Value
-from ..composed.ordering import picked
 from ..tracing.numbers import dim_of, least_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Lazy, Positions, Repeated, Sorted, Stacked, Written, dtype_of, shape_of
-from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
+from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
+from .shapes import ALL, axis_of, reshaped, unsqueezed
 
 MOST_TRIED = 200
 """Sizes that are tried: places are sums of parts of sizes, which are the same for a larger one again."""
@@ -77,13 +77,8 @@ def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, s
 
 
 def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Any:
-    """Entries of an axis at an index [n], or [..., n] for the first axis."""
-    rank = len(shape_of(x))
-    front = permuted(tracer, x, [axis, *(other for other in range(rank) if other != axis)])
-    found = tracer.call(basic.gather, tracer.value(front), index)
-    inner = len(shape_of(index))
-    order = [*range(inner, inner + axis), *range(inner), *range(inner + axis, inner + rank - 1)]
-    return permuted(tracer, found, order)
+    """Entries of an axis at an index, whose axes stand in its place."""
+    return tracer.call(basic.gather, x, index, *([axis] if axis else []))
 
 
 def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
@@ -138,11 +133,8 @@ def _of_each_row(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
     x = tracer.value(x)
     tracer.sizes.meet(rows.count, shape_of(x)[0])
     tracer.sizes.meet(shape_of(index)[0], shape_of(x)[0])
-    column = tracer.value(reshaped(tracer, _from_start(tracer, index, x, 1), [*shape_of(index), 1]))
-    hit = tracer.call(basic.equal, column, tracer.value(Positions(shape_of(x)[1], 0, 1, dtype_of(column))))
-    for _ in shape_of(x)[2:]:
-        hit = tracer.call(basic.expand_dims, hit, -1)
-    return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), 1)
+    column = reshaped(tracer, _whole(tracer, index), [*shape_of(index), *(1,) * (len(shape_of(x)) - 1)])
+    return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
 
 
 def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
@@ -181,7 +173,7 @@ def _is_clamped(entry: Any, size: Dim) -> bool:
     bounds = [bound for bound in (entry.start, entry.stop) if bound is not None]
     if not all(type(bound) is int for bound in bounds) or any(bound >= 2**31 for bound in bounds):
         return False
-    return any(is_far(size, bound) for bound in bounds)
+    return is_clamped(size, entry.start, entry.stop, 1 if entry.step is None else int(entry.step))
 
 
 def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]) -> Any:
@@ -299,13 +291,16 @@ def _chosen(tracer: Tracer, x: Any, axis: int, index: Any, negative: bool = True
 
 def _from_start(tracer: Tracer, index: Value, x: Any, axis: int, negative: bool = True) -> Value:
     """Indices into an axis of ``x``, counted from its start; a call checks those that are fed."""
-    if dtype_of(index) not in ("int32", "int64"):
-        index = tracer.cast(index, "int64")
+    index = _whole(tracer, index)
     if index.step.key is basic.argmax:
         return index
     size = shape_of(x)[axis]
     entries = (size,) if isinstance(size, int) else (tracer.value(x), axis)
     return tracer.call(axis_indices, index, *entries, **({} if negative else {"negative": False}))
+
+
+def _whole(tracer: Tracer, index: Value) -> Value:
+    return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
 
 
 @meaning("index_select")
@@ -327,29 +322,6 @@ def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
     size = shape_of(x)[axis]
     first = place_in(tracer, start, size, 0)
     return part(tracer, x, axis, first, first + dim_of(length))
-
-
-@meaning("gather")
-def _gather(tracer: Tracer, x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
-    """Read where the index is the same along all axes but the first, or picks one of the last axis."""
-    x = x if isinstance(x, Value) else tracer.value(x)
-    shape, rank = shape_of(x), len(shape_of(x))
-    axis = axis_of(rank, dim)
-    index = index if isinstance(index, Value | Lazy) else tracer.value(index)
-    width = shape[axis]
-    for other, (have, want) in enumerate(zip(shape, shape_of(index), strict=True)):
-        if other != axis:
-            tracer.sizes.meet(have, want)
-    if not isinstance(width, int) and axis != rank - 1 and not (rank == 3 and axis == 1):
-        raise UnreadableError("it is read along the last axis, or along time of [batch, time, width]")
-    if shape_of(index)[axis] != 1:
-        return tracer.by_torch(picked, x, dim, _from_start(tracer, tracer.value(index), x, axis, negative=False))
-    place = tracer.value(Positions(width, 0, 1, "int64"))
-    shaped = reshaped(tracer, place, [-1, *(1,) * (rank - axis - 1)]) if axis != rank - 1 else place
-    entry = tracer.value(index.of if isinstance(index, Repeated) else index, "int64")
-    entry = _from_start(tracer, entry, x, axis, negative=False)
-    hit = tracer.call(basic.equal, entry, tracer.value(shaped))
-    return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), axis, keepdims=True)
 
 
 # Rows in the order of their lengths ----------------------------------------------------------------

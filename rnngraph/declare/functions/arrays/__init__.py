@@ -1,0 +1,1 @@
+"""Functions that arrange entries anew: ``moves`` along axes; triangles and diagonals: ``matrices``."""

@@ -1,0 +1,145 @@
+"""Products that are summed over axes, which letters name, or numbers: ``einsum`` and ``tensordot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters
+from typing import Any
+
+from ....ir.types import Dim, product
+from ....support.api_guard import api
+from ....support.arguments import entries
+from ....support.errors import ArgumentError, ShapeError, shown
+from ...tensor import Tensor, as_tensor, build
+from ..basic import matmul, one_axis, reduce_sum, transpose
+from .matrices import diagonal
+
+
+@api
+def einsum(equation: str, *tensors: Any) -> Tensor:
+    """Products of entries by the letters of their axes, summed over letters that the result lacks, as ``numpy.einsum``.
+
+    equation: ``"btd,de->bte"``; without ``->`` the result has the letters that occur once, in alphabetical order.
+        ``...`` stands for further axes in front, which are repeated as NumPy does; a letter that a tensor has twice is
+        its diagonal. Tensors are multiplied one after the other.
+    """
+    items = [as_tensor(item) for item in tensors]
+    if not isinstance(equation, str):
+        raise ArgumentError(f"einsum takes an equation first, as in 'ij,jk->ik', not {shown(equation)}")
+    letters = letters_of(equation, [item.rank for item in items])
+    if letters is None:
+        what = " and ".join(map(repr, items)) or "no tensors"
+        raise ArgumentError(f"einsum: the equation {shown(equation)} does not fit {what}")
+    terms, output = letters
+    parts = [_without_repeats(item, term) for item, term in zip(items, terms, strict=True)]
+    total, term = parts[0]
+    for number, (other, letters_of_other) in enumerate(parts[1:], 2):
+        later = output + "".join(term for _, term in parts[number:])
+        total, term = _contracted(total, term, other, letters_of_other, later)
+    total, term = _summed(total, term, output)
+    return _ordered(total, term, output)
+
+
+def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
+    """Return diagonals in place of axes whose letter occurs twice."""
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            x = diagonal(x, 0, first, second)
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+    return x, term
+
+
+def _summed(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
+    """Return sums over axes whose letters others lack."""
+    axes = [axis for axis, letter in enumerate(term) if letter not in others]
+    return (reduce_sum(x, axes), "".join(letter for letter in term if letter in others)) if axes else (x, term)
+
+
+def _ordered(x: Tensor, term: str, order: str) -> Tensor:
+    return x if term == order else transpose(x, [term.index(letter) for letter in order])
+
+
+def _contracted(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
+    """Return the product, summed over letters that nothing needs any more, and the letters of its axes."""
+    a, of_a = _summed(a, of_a, of_b + later)
+    b, of_b = _summed(b, of_b, of_a + later)
+    both = "".join(letter for letter in of_a if letter in of_b and letter in later)
+    inner = "".join(letter for letter in of_a if letter in of_b and letter not in later)
+    rows, columns = ("".join(one for one in x if one not in y) for x, y in ((of_a, of_b), (of_b, of_a)))
+    left, right = _ordered(a, of_a, both + rows + inner), _ordered(b, of_b, both + inner + columns)
+    if not inner:
+        ones = (1,) * len(columns)
+        aligned = _laid(left, (*left.type.shape, *ones))
+        ahead, behind = right.type.shape[: len(both)], right.type.shape[len(both) :]
+        return aligned * _laid(right, (*ahead, *(1,) * len(rows), *behind)), both + rows + columns
+    split = len(both) + len(rows)
+    ahead, along, depth = left.type.shape[: len(both)], left.type.shape[len(both) : split], left.type.shape[split:]
+    across = right.type.shape[len(both) + len(inner) :]
+    flat = (product(along),) if both or not rows else along
+    left = _laid(left, (*ahead, *flat, product(depth)))
+    lead, deep = right.type.shape[: len(both)], right.type.shape[len(both) : len(both) + len(inner)]
+    right = _laid(right, (*lead, product(deep), product(across)))
+    found = matmul(left, right)
+    return _laid(found, (*found.type.shape[: len(both)], *along, *across)), both + rows + columns
+
+
+def _laid(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    return x if x.type.shape == shape else build("reshape", x, shape=shape)
+
+
+@api
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    """Products summed over axes, as ``numpy.tensordot``.
+
+    axes: a number, of the last axes of a and as many first ones of b; or two lists, of axes of a and of b.
+    """
+    a, b = as_tensor(a), as_tensor(b)
+    if isinstance(axes, int) and not isinstance(axes, bool):
+        if not 0 <= axes <= min(a.rank, b.rank):
+            raise ArgumentError(f"tensordot over {axes} axes of {a!r} and {b!r}")
+        first, second = list(range(a.rank - axes, a.rank)), list(range(axes))
+    else:
+        first, second = _both(axes, a, b)
+    names = iter(ascii_letters)
+    of_a, of_b = [next(names) for _ in range(a.rank)], [next(names) for _ in range(b.rank)]
+    for one, other in zip(first, second, strict=True):
+        of_b[other] = of_a[one]
+    kept = [letter for letter in of_a if letter not in of_b] + [letter for letter in of_b if letter not in of_a]
+    return einsum(f"{''.join(of_a)},{''.join(of_b)}->{''.join(kept)}", a, b)
+
+
+def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
+    pair = entries(axes, "axes")
+    if len(pair) != 2:
+        raise ArgumentError(f"tensordot: axes is a number, or two lists of axes, not {shown(axes)}")
+    first, second = (list(item) if isinstance(item, list | tuple) else [item] for item in pair)
+    first = [one_axis(a.rank, axis) for axis in first]
+    second = [one_axis(b.rank, axis) for axis in second]
+    if len(first) != len(second) or len({*first}) != len(first) or len({*second}) != len(second):
+        raise ShapeError(f"tensordot: as many axes of a as of b, each once, not {shown(axes)}")
+    return first, second
+
+
+def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str] | None:
+    """The terms of an equation and its result, with letters in place of ``...`` and of what is left out; None where it
+    does not fit operands of these ranks.
+    """
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(ranks) or any(term.count(".") not in (0, 3) for term in (*terms, output)):
+        return None
+    spare = [letter for letter in ascii_letters if letter not in inputs]
+    counts = [rank - len(term) + 3 if "..." in term else 0 for term, rank in zip(terms, ranks, strict=True)]
+    most = max(counts)
+    if min(counts) < 0 or most > len(spare):
+        return None
+    rest = "".join(spare[:most])
+    if not arrow:
+        letters = inputs.replace(",", "").replace(".", "")
+        output = ("..." if most else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
+    filled = [term.replace("...", rest[most - count :]) for term, count in zip(terms, counts, strict=True)]
+    whole = output.replace("...", rest)
+    fits = all(len(term) == rank for term, rank in zip(filled, ranks, strict=True))
+    return (filled, whole) if fits and set(whole) <= set("".join(filled)) and len(set(whole)) == len(whole) else None
