@@ -49,8 +49,9 @@ from .declare.functions.activations import (
     tanh_shrink,
     threshold,
 )
+from .declare.functions.arrays.contractions import einsum, tensordot
 from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, tril, triu
-from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, unstack
+from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
 from .declare.functions.basic import (
     abs,
     argmax,
@@ -98,7 +99,6 @@ from .declare.functions.basic import (
     stack,
     stop_gradient,
     tanh,
-    tile,
     transpose,
     where,
 )
@@ -258,11 +258,11 @@ __all__ = [
     "bidirectional_dynamic_rnn", "broadcast_to", "by_graph", "cast", "ceil", "celu", "clamped_slice", "clip", "compile",
     "concat", "constant", "conv1d", "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax", "cummin",
     "cumprod", "cumsum", "deg2rad", "dense", "diag_embed", "diagonal", "dropout", "dumps", "dynamic_decode",
-    "dynamic_rnn", "elu", "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
-    "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last", "gather_nd", "gelu",
-    "greater", "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish", "hard_tanh",
-    "heaviside", "huber_loss", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "joined",
-    "layer_norm", "leaky_relu", "less", "load", "loads", "loads_trainer", "log", "log1p", "log2", "log10",
+    "dynamic_rnn", "einsum", "elu", "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last",
+    "gather_nd", "gelu", "greater", "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish",
+    "hard_tanh", "heaviside", "huber_loss", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "joined", "layer_norm", "leaky_relu", "less", "load", "loads", "loads_trainer", "log", "log1p", "log2", "log10",
     "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logit", "logsumexp", "map_structure", "masked_softmax", "matmul", "matrix_norm", "max_pool1d",
     "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num", "nanquantile",
@@ -274,9 +274,9 @@ __all__ = [
     "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
     "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy", "split", "sqrt", "square",
     "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "state_placeholder", "static_rnn", "stop_gradient",
-    "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "threshold", "tile", "top_k", "trace",
-    "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update",
-    "write_onnx", "xlogy",
+    "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile",
+    "top_k", "trace", "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights",
+    "where", "with_update", "write_onnx", "xlogy",
 ]  # fmt: skip
 
 

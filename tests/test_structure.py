@@ -25,7 +25,8 @@ UNLISTED = "__init__.py"
 ROOMS = (
     "version", "support.display", "support", "errors",
     "ir.sizes", "ir.numbers", "ir", "ir.axes", "ir.text",
-    "declare", "declare.functions", "declare.functions.elementary", "declare.cells", "declare.seq2seq",
+    "declare", "declare.functions", "declare.functions.arrays", "declare.functions.elementary", "declare.cells",
+    "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
     "passes.shards", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",

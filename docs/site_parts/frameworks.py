@@ -13,7 +13,7 @@ NAMES: dict[str, str] = {
         Linear LazyLinear Embedding pack_padded_sequence pad_packed_sequence pack_sequence PackedSequence
         pad_sequence Dropout AlphaDropout LayerNorm BatchNorm1d batch_norm register_buffer MaxPool1d AvgPool1d
         avg_pool1d ConstantPad1d ReflectionPad1d ReplicationPad1d MultiheadAttention Flatten view repeat_interleave
-        concatenate cat einsum dot bmm mm tensordot sum mean max min amax amin prod topk any
+        concatenate cat dot bmm mm sum mean max min amax amin prod topk any
         all Hardsigmoid add subtract multiply mul divide pow negative greater_equal less_equal eq clamp silu
         unsqueeze permute movedim chunk unbind take index_select take_along_dim scatter scatter_add
         zeros ones tensor as_tensor Parameter detach
@@ -29,7 +29,7 @@ NAMES: dict[str, str] = {
         GaussianDropout GaussianNoise LayerNormalization BatchNormalization register_buffer Conv1D
         MaxPooling1D max_pool AveragePooling1D DepthwiseConv1D ZeroPadding1D GlobalAveragePooling1D
         GlobalMaxPooling1D Attention AdditiveAttention MultiHeadAttention Activation Lambda Flatten view
-        Permute RepeatVector concatenate Input InputLayer einsum dot tensordot sum mean max min amax
+        Permute RepeatVector concatenate Input InputLayer dot sum mean max min amax
         amin prod any all add subtract multiply divide negative greater_equal
         less_equal silu take zeros ones array convert_to_tensor Variable cond
         SparseCategoricalCrossentropy sparse_categorical_crossentropy CategoricalCrossentropy

@@ -139,7 +139,7 @@ def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
         (lambda: rg.dense(1, 2, x=3), ("given x twice",)),
         (lambda: rg.PiecewiseConstant(milestones=[1]), ("has no argument milestones; write boundaries",)),
         (lambda: rg.reduce_sum(1.0, nothing_like_it=3), ("it takes x, axis, keepdims",)),
-        (lambda: rg.einsum, ("rg has no einsum; write rg.matmul",)),
+        (lambda: rg.bmm, ("rg has no bmm; write rg.matmul",)),
         (lambda: rg.gru_cell, ("did you mean GRUCell?",)),
         (lambda: rg.Trainer.fit(1, validation_split=0.2), ("validation=0.2",)),
         (lambda: rg.Trainer.fit(1, class_weight={0: 2.0}), ("write class_weights=",)),

@@ -393,21 +393,6 @@ def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
 
 
 @api
-def tile(x: Any, multiples: Sequence[int]) -> Tensor:
-    """x repeated ``multiples[a]`` times along each axis a."""
-    x = as_tensor(x)
-    counts = [whole_number(count, "a multiple", 1) for count in entries(multiples, "multiples")]
-    if len(counts) != x.rank:
-        raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
-    for axis, count in enumerate(counts):
-        if count > 1:
-            shape = x.type.shape
-            x = broadcast_to(expand_dims(x, axis), [None] * axis + [count] + [None] * (x.rank - axis))
-            x = reshape(x, [*shape[:axis], count * shape[axis], *shape[axis + 1 :]])
-    return x
-
-
-@api
 def gather(table: Any, indices: Any, axis: int = 0) -> Tensor:
     """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:].
 

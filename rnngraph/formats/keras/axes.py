@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.arrays.matrices import diagonal, trace, tril, triu
-from ...declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, unstack
+from ...declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
 from ...declare.functions.basic import (
     broadcast_to,
     cast,
@@ -21,7 +21,6 @@ from ...declare.functions.basic import (
     split,
     squeeze,
     stack,
-    tile,
     transpose,
 )
 from ...declare.functions.indexing import axis_indices, take_along_axis

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...declare.functions.basic import matmul, reduce_sum, reshape, transpose
-from ..equations import letters_of
+from ...declare.functions.arrays.contractions import einsum, letters_of, tensordot
+from ...declare.functions.basic import reduce_sum, reshape, transpose
 from ..steps import Value
 from .activations import activation
 from .core.configuration import Layer
@@ -60,37 +60,18 @@ def _moved(b: Declaration, x: Value, letters: str, order: str) -> Value:
 
 
 def _einsum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Of two tensors, matrix by matrix, where each has one axis at most that the other has not."""
-    one, other = operands(b, inputs, 2)
-    if len(inputs.arguments) != 2 or not isinstance(one, Value) or not isinstance(other, Value):
-        raise Unreadable("it multiplies something else than two tensors")
-    equation = option(layer, inputs, "subscripts", 2)
-    (first, second), output = _terms(equation, [one.tensor.rank, other.tensor.rank])
-    one, first = _summed(b, one, first, second + output)
-    other, second = _summed(b, other, second, first + output)
-    both = [letter for letter in output if letter in first and letter in second]
-    inner = [letter for letter in first if letter in second and letter not in output]
-    left, right = ([letter for letter in output if letter in term and letter not in both] for term in (first, second))
-    if len(inner) != 1 or len(left) > 1 or len(right) > 1:
-        raise Unreadable(f"its equation {equation!r} is no product matrix by matrix")
-    a, c = _moved(b, one, first, "".join(both + left + inner)), _moved(b, other, second, "".join(both + inner + right))
-    lead = (slice(None),) * len(both)
-    a = a if left else b.script.item(a, *lead, None)
-    c = c if right else b.script.item(c, ..., None)
-    y = b.script.call(matmul, a, c)
-    if not right:
-        y = b.script.item(y, ..., 0)
-    if not left:
-        y = b.script.item(y, *lead, 0)
-    return _moved(b, y, "".join(both + left + right), output)
+    equation, items = option(layer, inputs, "subscripts", 9), operands(b, inputs, len(inputs.arguments))
+    ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in items]
+    if not isinstance(equation, str) or letters_of(equation, ranks) is None:
+        raise Unreadable(f"its equation {equation!r}")
+    return b.script.call(einsum, equation, *items)
 
 
-def _summed(b: Declaration, x: Value, letters: str, others: str) -> tuple[Value, str]:
-    """Sums along axes that nothing else has."""
-    axes = tuple(axis for axis, letter in enumerate(letters) if letter not in others)
-    if not axes:
-        return x, letters
-    return b.script.call(reduce_sum, x, axis=axes), "".join(letter for letter in letters if letter in others)
+def _tensordot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    axes = option(layer, inputs, "axes", 2, 2)
+    if not isinstance(axes, int) and not (isinstance(axes, list | tuple) and len(axes) == 2):
+        raise Unreadable(f"its axes are {axes!r}")
+    return b.script.call(tensordot, *operands(b, inputs, 2), axes)
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -106,5 +87,5 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.operation("@", one, other)
 
 
-OPERATIONS: Mapping[str, Operation] = {"Einsum": _einsum, "Dot": _dot}
+OPERATIONS: Mapping[str, Operation] = {"Einsum": _einsum, "Tensordot": _tensordot, "Dot": _dot}
 LAYERS: Mapping[str, Handler] = {"EinsumDense": _einsum_dense}

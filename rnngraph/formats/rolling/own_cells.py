@@ -11,6 +11,7 @@ from typing import Any
 from ...declare.cell import Cell, shared, snake_case
 from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.functions import basic
+from ...declare.functions.arrays.moves import tile
 from ...declare.tensor import Tensor
 from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
@@ -169,7 +170,7 @@ class Core:
         if found is None:
             raise NotRolledError
         column = self.new.item(found, ALL, None, slice(None, 1))  # which no step reads
-        return self.new.call(basic.tile, column, [1, self.loop.count, 1], hint="steps")
+        return self.new.call(tile, column, [1, self.loop.count, 1], hint="steps")
 
     def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, Any]:
         if all(item is None for item in starts):

@@ -32,7 +32,6 @@ from .meanings import (
     logic,
     orders,
     packed,
-    picking,
     products,
     recurrent,
     reductions,
@@ -52,7 +51,7 @@ from .tracing.values import Unknown
 
 MEANINGS = (
     activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, orders,
-    packed, picking, products, recurrent, reductions, shapes, slicing, windows, writing,
+    packed, products, recurrent, reductions, shapes, slicing, windows, writing,
 )  # fmt: skip
 """Files that say what calls of torch's mean."""
 OTHER_DRAWS = 3

@@ -311,7 +311,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
             apart = build("reshape", x, shape=(*before, 1, size, *after))
             x = build("broadcast", apart, shape=(*before, count, size, *after))
             x = anchored(build("reshape", x, shape=(*before, count * size, *after)), multiples)
-    return functions.tile(x, [1 if isinstance(count, Size) else count for count in counts])
+    return moves.tile(x, [1 if isinstance(count, Size) else count for count in counts])
 
 
 @operation

@@ -1,1 +1,3 @@
-"""Functions that arrange entries anew: ``moves`` along axes; triangles and diagonals: ``matrices``."""
+"""Functions that arrange entries anew: ``moves`` along axes; ``matrices``, triangles and diagonals; ``contractions``,
+products that are summed over axes.
+"""

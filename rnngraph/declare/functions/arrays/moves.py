@@ -63,6 +63,22 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
 
 
 @api
+def tile(x: Any, multiples: Sequence[int]) -> Tensor:
+    """x repeated ``multiples[a]`` times along each axis a."""
+    x = as_tensor(x)
+    counts = [whole_number(count, "a multiple", 1) for count in entries(multiples, "multiples")]
+    if len(counts) != x.rank:
+        raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
+    for axis, count in enumerate(counts):
+        if count > 1:
+            shape = x.type.shape
+            apart = build("reshape", x, shape=(*shape[:axis], 1, *shape[axis:]))
+            many = build("broadcast", apart, shape=(*shape[:axis], count, *shape[axis:]))
+            x = build("reshape", many, shape=(*shape[:axis], count * shape[axis], *shape[axis + 1 :]))
+    return x
+
+
+@api
 def unstack(x: Any, axis: int = 0) -> list[Tensor]:
     """The entries of ``axis``, whose size is fixed, each without that axis, as ``numpy.unstack``."""
     x = as_tensor(x)

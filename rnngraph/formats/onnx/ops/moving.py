@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions import basic
 from ....declare.functions.arrays.matrices import tril, triu
+from ....declare.functions.arrays.moves import tile
 from ....declare.functions.cumulative import cumprod, cumsum
 from ....declare.functions.indexing import clamped_slice, is_far
 from ....declare.functions.sequences import reverse_sequence
@@ -260,7 +260,7 @@ def _tile(call: Call) -> Outputs:
         return Known(np.tile(x.array, counts), x.dtype)
     if sum(counts) > 10_000:
         raise UnreadableError(f"it repeats an array {counts} times")
-    return call.script.call(basic.tile, call.value(0), counts)
+    return call.script.call(tile, call.value(0), counts)
 
 
 @reads("CumSum", "CumProd")

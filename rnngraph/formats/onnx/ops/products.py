@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....declare.functions import basic
+from ....declare.functions.arrays.contractions import einsum, letters_of
 from ....ir.types import FLOATS
-from ...equations import letters_of
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, dtype_of, number_like, shape_of
-from ..core.sizes import UnreadableError, total
+from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 from .elementwise import combined
@@ -85,56 +84,15 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """Operands one after the other, without diagonals."""
+    """A product with a matrix of the file as that, all others as they are."""
     text = call.text("equation", "")
-    found = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
-    if found is None or any(len(set(term)) < len(term) for term in found[0]):
+    letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
+    if letters is None:
         raise UnreadableError(f"equation {text!r}")
-    terms, result = found
-    x, term = call.input(0), terms[0]
-    for number in range(1, len(terms)):
-        later = result + "".join(terms[number + 1 :])
-        kept = "".join(dict.fromkeys(letter for letter in term + terms[number] if letter in later))
-        kept = result if number == len(terms) - 1 else kept
-        x, term = _contracted(call, (x, call.input(number)), (term, terms[number]), kept), kept
-    return x if len(terms) > 1 else _summed(call, x, term, result)
-
-
-def _summed(call: Call, x: Operand, term: str, result: str) -> Operand:
-    """x with its axes in the order of ``result``; those that lack are added up."""
-    dropped = [place for place, letter in enumerate(term) if letter not in result]
-    if dropped:
-        x = call.script.call(basic.reduce_sum, call.tensors.value(x), axis=dropped)
-        term = "".join(letter for letter in term if letter in result)
-    return call.tensors.transpose(x, [term.index(letter) for letter in result])
-
-
-def _contracted(call: Call, operands: tuple[Operand, Operand], terms: tuple[str, str], result: str) -> Operand:
-    """Both as stacks of matrices [shared and kept, rows, added up] by [shared and kept, added up, columns]."""
-    tensors, (left, right), (first, second) = call.tensors, operands, terms
-    for letter in set(first) - set(second) - set(result):
-        left = _summed(call, left, first, first.replace(letter, ""))
-        first = first.replace(letter, "")
-    for letter in set(second) - set(first) - set(result):
-        right = _summed(call, right, second, second.replace(letter, ""))
-        second = second.replace(letter, "")
-    batch = [letter for letter in first if letter in second and letter in result]
-    inner = [letter for letter in first if letter in second and letter not in result]
-    rows = [letter for letter in first if letter not in second]
-    columns = [letter for letter in second if letter not in first]
-    both = [*zip(first, shape_of(left), strict=True), *zip(second, shape_of(right), strict=True)]
-    size = dict(sorted(both, key=lambda pair: isinstance(pair[1], int)))  # a number, where one of the two is
-    ahead, along, across = ([size[letter] for letter in letters] for letters in (batch, rows, columns))
-    depth = total(tuple(size[letter] for letter in inner))
-    a = tensors.transpose(left, [first.index(letter) for letter in (*batch, *rows, *inner)])
-    b = tensors.transpose(right, [second.index(letter) for letter in (*batch, *inner, *columns)])
-    joins_rows, joins_columns = bool(batch) and len(rows) != 1, len(columns) != 1
-    if joins_rows or len(inner) != 1:
-        a = tensors.reshape(a, [*ahead, *([total(tuple(along))] if batch else along), depth])
-    if joins_columns or len(inner) != 1:
-        b = tensors.reshape(b, [*ahead, depth, total(tuple(across))])
-    found = product_of(tensors, a, b)
-    if joins_rows or joins_columns:
-        found = tensors.reshape(found, [*ahead, *along, *across])
-    made = "".join((*batch, *rows, *columns))
-    return tensors.transpose(found, [made.index(letter) for letter in result])
+    terms, result = letters
+    if len(terms) == 2 and isinstance(call.input(1), Known) and len(terms[1]) == 2:
+        ahead, inner, first, second = terms[0][:-1], terms[0][-1:], terms[1][0], terms[1][1]
+        if inner in (first, second) and first != second and result == ahead + (second if inner == first else first):
+            matrix = call.tensors.transpose(call.input(1), (0, 1) if inner == first else (1, 0))
+            return product_of(call.tensors, call.tensors.value(call.input(0)), matrix)
+    return call.script.call(einsum, text, *(call.value(number) for number in range(len(terms))))

@@ -80,18 +80,6 @@ def _inner(x: Any, other: Any) -> Any:
     return x @ other.transpose(0, 1)
 
 
-@composed("tensordot")
-def _tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    if isinstance(dims, int):
-        dims = [*range(a.dim() - dims, a.dim())], [*range(dims)]
-    first = [chr(ord("a") + axis) for axis in range(a.dim())]
-    second = [chr(ord("A") + axis) for axis in range(b.dim())]
-    for one, other in zip(*dims, strict=True):
-        second[other] = first[one]
-    rest = [letter for letter in first if letter not in second] + [letter for letter in second if letter.isupper()]
-    return torch.einsum(f"{''.join(first)},{''.join(second)}->{''.join(rest)}", a, b)
-
-
 @composed("linalg_multi_dot", "chain_matmul")
 def _multi_dot(tensors: Any, *more: Any) -> Any:
     first, *others = [tensors, *more] if isinstance(tensors, torch.Tensor) else tensors

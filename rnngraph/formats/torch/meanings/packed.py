@@ -15,8 +15,7 @@ from ..tracing.numbers import LongestRow, dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
-from .orders import ordered
-from .picking import scatter
+from .orders import ordered, scatter
 from .shapes import permuted, reshaped
 
 _REASON = (

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.contractions import einsum, letters_of, tensordot
 from ....declare.functions.arrays.matrices import outer
 from ....declare.functions.norms import vector_norm
 from ....ir.types import Dim
-from ...equations import letters_of
 from ...layers import declare_dense
 from ...steps import Value
 from ..tracing.calls import array_of
@@ -19,7 +19,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Repeated, dtype_of, expanded_of, shape_of
 from .elementwise import pair
-from .shapes import axis_of, permuted, reshaped
+from .shapes import axis_of, reshaped
 
 
 @meaning("linear")
@@ -105,82 +105,25 @@ def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
 
 @meaning("einsum")
 def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
-    """Operands one after the other, without diagonals."""
-    if len(operands) == 1 and isinstance(operands[0], list | tuple):
-        operands = tuple(operands[0])
-    values = [tracer.value(item) for item in operands]
-    found_letters = letters_of(equation, [len(shape_of(value)) for value in values])
-    if found_letters is None:
+    given = tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    values = [tracer.value(item) for item in given]
+    letters = letters_of(equation, [len(shape_of(value)) for value in values])
+    if letters is None:
         raise UnreadableError(f"its equation {equation!r} does not fit its operands")
-    terms, output = found_letters
-    if any(len(set(term)) != len(term) for term in [*terms, output]):
-        raise UnreadableError("it is read without diagonals")
-    found, term = values[0], terms[0]
-    for number in range(1, len(terms)):
-        later = output + "".join(terms[number + 1 :])
-        kept = "".join(dict.fromkeys(letter for letter in term + terms[number] if letter in later))
-        found, term = _contracted(tracer, [found, values[number]], [term, terms[number]], kept), kept
-    return found if term == output and len(terms) > 1 else _contracted(tracer, [found], [term], output)
-
-
-def _contracted(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Any:
-    """One operand, or two: axes go to [both, first's own, summed] @ [both, summed, second's own]."""
     sizes: dict[str, Dim] = {}
-    for term, value in zip(terms, values, strict=True):
+    for term, value in zip(letters[0], values, strict=True):
         for letter, dim in zip(term, shape_of(value), strict=True):
             tracer.sizes.meet(sizes.setdefault(letter, dim), dim)
-    values, terms = _summed_alone(tracer, values, terms, output)
-    if len(values) == 1:
-        return permuted(tracer, values[0], [terms[0].index(letter) for letter in output])
-    first, second = terms
-    both = [letter for letter in output if letter in first and letter in second]
-    inner = [letter for letter in first if letter in second and letter not in output]
-    left = [letter for letter in first if letter not in second]
-    right = [letter for letter in second if letter not in first]
-    if not inner:
-        return _outer(tracer, values, terms, output)
-    a = permuted(tracer, values[0], [first.index(letter) for letter in both + left + inner])
-    b = permuted(tracer, values[1], [second.index(letter) for letter in both + inner + right])
-    lead = [sizes[letter] for letter in both]
-    a = _grouped(tracer, a, lead, [sizes[letter] for letter in left], [sizes[letter] for letter in inner])
-    b = _grouped(tracer, b, lead, [sizes[letter] for letter in inner], [sizes[letter] for letter in right])
-    product = tracer.script.operation("@", a, b)
-    found = reshaped(tracer, product, [sizes[letter] for letter in both + left + right])
-    return permuted(tracer, found, [(both + left + right).index(letter) for letter in output])
+    return tracer.call(einsum, equation, *values)
 
 
-def _grouped(tracer: Tracer, x: Any, lead: list[Dim], one: list[Dim], other: list[Dim]) -> Value:
-    """x as [lead, one, other], where each of the last two is one axis."""
-    shape: list[Dim] = list(lead)
-    for group in (one, other):
-        size: Dim = 1
-        for dim in group:
-            size = size * dim
-        shape.append(size)
-    return tracer.value(reshaped(tracer, x, shape))
-
-
-def _summed_alone(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> tuple[list[Value], list[str]]:
-    """Axes that one operand alone has, and the result has not, are summed first."""
-    for number, term in enumerate(terms):
-        others = output + "".join(terms[:number] + terms[number + 1 :])
-        axes = tuple(axis for axis, letter in enumerate(term) if letter not in others)
-        if axes:
-            values[number] = tracer.call(basic.reduce_sum, values[number], axes)
-            terms[number] = "".join(letter for letter in term if letter in others)
-    return values, terms
-
-
-def _outer(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Value:
-    """A product without sums: axes are aligned, and repeated where one operand lacks them."""
-    aligned = []
-    for value, term in zip(values, terms, strict=True):
-        present = [letter for letter in output if letter in term]
-        moved = permuted(tracer, value, [term.index(letter) for letter in present])
-        shape, sizes = shape_of(moved), iter(shape_of(moved))
-        target = [next(sizes) if letter in term else 1 for letter in output]
-        aligned.append(tracer.value(reshaped(tracer, moved, target) if len(target) != len(shape) else moved))
-    return tracer.script.operation("*", *aligned)
+@meaning("tensordot")
+def _tensordot(tracer: Tracer, a: Any, b: Any, dims: Any = 2) -> Any:
+    a, b = tracer.value(a), tracer.value(b)
+    axes = (range(len(shape_of(a)) - dims, len(shape_of(a))), range(dims)) if isinstance(dims, int) else dims
+    for one, other in zip(*axes, strict=True):
+        tracer.sizes.meet(shape_of(a)[one], shape_of(b)[other])
+    return tracer.call(tensordot, a, b, dims if isinstance(dims, int) else [list(axis) for axis in dims])
 
 
 @meaning("outer", "ger")

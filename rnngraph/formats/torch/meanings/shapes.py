@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.arrays.moves import moved_order, swapped_order
+from ....declare.functions.arrays.moves import moved_order, swapped_order, tile
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Index, Value
@@ -274,4 +274,4 @@ def _repeat(tracer: Tracer, x: Any, *counts: Any, **named: Any) -> Any:
     if isinstance(x, Filled):
         return Filled(x.number, tuple(have * count for have, count in zip(own, given, strict=True)), x.dtype)
     value = reshaped(tracer, tracer.value(x), own)
-    return tracer.call(basic.tile, value, [tracer.sizes.fix(count) for count in given])
+    return tracer.call(tile, value, [tracer.sizes.fix(count) for count in given])

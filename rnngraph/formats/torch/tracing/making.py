@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack, tile
+from ....declare.functions.arrays.moves import tile
+from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack
 from ....declare.functions.basic import reduce_max as largest
 from ....declare.functions.padding import pad
 from ....declare.functions.rounding import floor as rounded_down
