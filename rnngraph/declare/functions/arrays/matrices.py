@@ -17,13 +17,19 @@ from .moves import moved_order
 
 @api
 def tril(x: Any, k: int = 0) -> Tensor:
-    """Matrices [..., rows, columns] with 0 above a diagonal, as ``numpy.tril``. k: 1 for that above the main one."""
+    """Matrices [..., rows, columns] with 0 above a diagonal, as ``numpy.tril``.
+
+    k: 1 for the diagonal above the main one, -1 for that below.
+    """
     return _triangle(x, k, "tril", True)
 
 
 @api
 def triu(x: Any, k: int = 0) -> Tensor:
-    """Matrices [..., rows, columns] with 0 below a diagonal, as ``numpy.triu``. k: 1 for that above the main one."""
+    """Matrices [..., rows, columns] with 0 below a diagonal, as ``numpy.triu``.
+
+    k: 1 for the diagonal above the main one, -1 for that below.
+    """
     return _triangle(x, k, "triu", False)
 
 
@@ -54,9 +60,11 @@ def _on_diagonal(x: Tensor, offset: int) -> Tensor:
 
 @api
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of matrices, whose rows and columns are two axes, as a last axis, as ``numpy.diagonal``.
+    """The diagonal of matrices, with rows along ``axis1`` and columns along ``axis2``, as ``numpy.diagonal``.
 
-    offset: 1 for the diagonal above the main one. Matrices of open size are square.
+    offset: 1 for the diagonal above the main one.
+
+    It is the last axis of the result. Matrices of open size are square.
     """
     x, by = _turned(x, axis1, axis2, "diagonal"), whole_number(offset, "offset")
     kind = x.dtype
@@ -78,7 +86,7 @@ def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
 
 @api
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of a diagonal of matrices, whose rows and columns are two axes, as ``numpy.trace``.
+    """The sum of a diagonal of matrices, with rows along ``axis1`` and columns along ``axis2``, as ``numpy.trace``.
 
     offset: 1 for the diagonal above the main one.
     """

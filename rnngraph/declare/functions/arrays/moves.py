@@ -92,14 +92,14 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
 
 @api
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged, as ``numpy.swapaxes``."""
+    """x with ``axis1`` and ``axis2`` exchanged, as ``numpy.swapaxes``."""
     x = as_tensor(x)
     return build("transpose", x, order=swapped_order(x.rank, axis1, axis2))
 
 
 @api
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """x with axes at other places, the others in their order, as ``numpy.moveaxis``."""
+    """x with the axes of ``source`` at the places of ``destination``, as ``numpy.moveaxis``; others stay in order."""
     x = as_tensor(x)
     return build("transpose", x, order=moved_order(x.rank, source, destination))
 
