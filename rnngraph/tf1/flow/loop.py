@@ -198,8 +198,3 @@ def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
 
 
 Function = Callable[..., Any]
-
-
-def zero_like(kind: Tensor) -> Tensor:
-    """Zeros of a Tensor's type."""
-    return functions.filled_like(kind, 0)

@@ -87,14 +87,16 @@ def test_a_main_function_is_run(flags: Any, monkeypatch: pytest.MonkeyPatch) -> 
         tf.app.run(3)  # type: ignore[arg-type]
 
 
-def test_flags_need_absl() -> None:
-    """The rest of ``tf`` does not."""
+def test_flags_need_absl_and_names_are_imported_when_they_are_read() -> None:
+    """What ``tf`` has beside flags does without absl."""
     code = """
 import sys
 sys.modules["absl"] = sys.modules["absl.flags"] = None
 import rnngraph as rg
 from rnngraph import tf1 as tf
+assert not any(name.startswith("rnngraph.tf1.ops") for name in sys.modules)
 tf.placeholder(tf.float32, [2])
+assert "rnngraph.tf1.seq2seq.helpers" not in sys.modules
 for read in (lambda: tf.flags.FLAGS, lambda: tf.app.run):
     try:
         read()
