@@ -17,8 +17,12 @@ from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.recomputation import AUTO, Recompute
 from ..support.allocation import zeros
+from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn
 from .parts import ProgramParts
+
+MAX_GRAPHS = 64
+"""Choices of what is differentiated, and by what, for which a program keeps a graph."""
 
 
 class GradientGraphs:
@@ -32,7 +36,8 @@ class GradientGraphs:
         parameters = parts.parameters
         self.trainable = tuple(name for name in parameters if parameters.slot(name).trainable)
         self._parts, self._lowered, self._types = parts, lowered, types
-        self._graphs: dict[tuple[tuple[str, ...], tuple[str, ...], Recompute], CompiledGraph] = {}
+        self._graphs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...], Recompute], CompiledGraph]
+        self._graphs = BoundedCache(MAX_GRAPHS)
         self._moved: dict[str, TensorType] | None = None
         self._warned = False
 
@@ -75,19 +80,25 @@ class GradientGraphs:
         self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: Recompute = AUTO
     ) -> CompiledGraph:
         """The graph that ``checked_graph`` gives, without its checks."""
-        key = (extra, given, recompute)
-        if key not in self._graphs:
+
+        def made() -> CompiledGraph:
             parts, lowered = self._parts, self._lowered
             if any(name.startswith(TAP) for name in extra):
                 moved = parts.source.tapped(TAPS_MOVED)
                 assert moved is not None, "its types were looked at"
                 lowered = moved.graph
             types = {name: parts.parameters.slot(name).type for name in self.trainable}
-            self._graphs[key] = CompiledGraph(
-                with_parameters(lowered, types), "training", parts.options, parts.source.described,
-                (*self.trainable, *extra), given, recompute=recompute,
-            )  # fmt: skip
-        return self._graphs[key]
+            return CompiledGraph(
+                with_parameters(lowered, types),
+                "training",
+                parts.options,
+                parts.source.described,
+                (*self.trainable, *extra),
+                given,
+                recompute=recompute,
+            )
+
+        return self._graphs.get_or_make((extra, given, recompute), made)
 
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .forks import Order, fork_lock
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_ABSENT: Any = object()
 _LOCK = fork_lock(Order.LAST)
 """Lock of all changes of all caches: they are rare and short, and a fork waits for one lock alone."""
 
@@ -21,10 +22,25 @@ class BoundedCache(dict[Key, Value]):
     no lock, so a reader notes by itself that it used a value. Add entries by ``cache[key] = value`` or ``setdefault``.
     """
 
-    def __init__(self, limit: int, used: Callable[[Value], int] | None = None) -> None:
-        """used: gives when a value was used last, as a number that grows with time."""
+    def __init__(
+        self,
+        limit: int,
+        used: Callable[[Value], int] | None = None,
+        is_pinned: Callable[[Value], object] | None = None,
+    ) -> None:
+        """Make an empty cache.
+
+        Args:
+            used: gives when a value was used last, as a number that grows with time.
+            is_pinned: true of a value that stays, although others beyond the limit then stay, too.
+        """
         super().__init__()
-        self.limit, self._used = limit, used
+        self.limit, self._used, self._is_pinned = limit, used, is_pinned
+
+    def get_or_make(self, key: Key, make: Callable[[], Value]) -> Value:
+        """Return the value of a key. If the key has none, make and store it."""
+        value: Value = self.get(key, _ABSENT)
+        return value if value is not _ABSENT else self.setdefault(key, make())
 
     def __setitem__(self, key: Key, value: Value) -> None:
         with _LOCK:
@@ -51,10 +67,10 @@ class BoundedCache(dict[Key, Value]):
         """Make room for a key, and return the values that had to go. The caller holds the lock."""
         gone: list[Value] = []
         while key not in self and len(self) >= self.limit:
-            gone.append(self.pop(self._next()))
+            free = iter(self) if self._is_pinned is None else (key for key in self if not self._is_pinned(self[key]))
+            used = self._used
+            first = next(free, _ABSENT) if used is None else min(free, key=lambda key: used(self[key]), default=_ABSENT)
+            if first is _ABSENT:
+                break
+            gone.append(self.pop(first))
         return gone
-
-    def _next(self) -> Key:
-        """The key whose entry goes next."""
-        used = self._used
-        return next(iter(self)) if used is None else min(self, key=lambda key: used(self[key]))

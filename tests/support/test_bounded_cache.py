@@ -158,3 +158,24 @@ def test_a_child_finds_the_lock_free() -> None:
     finally:
         ended.set()
         other.join()
+
+
+def test_pinned_values_stay() -> None:
+    cache: BoundedCache[str, list[int]] = BoundedCache(2, is_pinned=len)
+    cache["a"], cache["b"] = [1], []
+    cache["c"] = []
+    assert [*cache] == ["a", "c"]
+    cache["c"].append(1)
+    cache["d"] = []
+    assert [*cache] == ["a", "c", "d"]
+
+
+def test_a_value_is_made_once_while_it_is_kept() -> None:
+    cache: BoundedCache[int, int | None] = BoundedCache(2)
+    made: list[int] = []
+
+    def make(key: int) -> int | None:
+        return cache.get_or_make(key, lambda: made.append(key))
+
+    assert [make(key) for key in (1, 1, 2, 3, 3, 1)] == [None] * 6
+    assert made == [1, 2, 3, 1]

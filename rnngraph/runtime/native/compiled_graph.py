@@ -58,7 +58,7 @@ class CompiledGraph(OptimizedGraph):
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MOST_ENTRIES, lambda entry: entry.used)
-        self._arenas: dict[EntryKey, Dim] = {}  # of code that computes steps again
+        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MOST_ENTRIES)  # of code that computes steps again
         self.last_sizes: dict[str, int] = {}
         self.marks: list[mmap] = []  # by which perf knows of the code
 
@@ -92,12 +92,14 @@ class CompiledGraph(OptimizedGraph):
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
         steps = steps_of(evaluate(node["length"], known) for node in scans)
         key = self._key(outputs, sizes, False, steps)
-        if key not in self._arenas:
+
+        def recomputed() -> Dim:
             try:
-                self._arenas[key] = self._arena_bytes(outputs, sizes, steps)
+                return self._arena_bytes(outputs, sizes, steps)
             except GraphError:  # where steps can't be computed again, what they need is kept
-                self._arenas[key] = kept
-        return steps if evaluate(self._arenas[key], known) < bytes_kept // 2 else None
+                return kept
+
+        return steps if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
 
     def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None) -> Dim:
         from ...codegen.compile import planned

@@ -19,6 +19,7 @@ from ...passes.recomputation.recompute import Recompute
 from ...passes.simplify import Simplify
 from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.forks import Order, fork_lock
 from .compile_options import CompileOptions
@@ -50,6 +51,12 @@ def ordered_sizes(graph: Graph) -> set[str]:
     return found
 
 
+Equalities = tuple[tuple[Equality, ...], dict[str, Dim]]
+"""Sizes that a call must find equal, and what that makes likely of their names."""
+MAX_OUTPUTS = 64
+"""Sets of outputs for which a graph keeps what it knows of them."""
+
+
 class OptimizedGraph:
     """A lowered graph, split and optimised when first needed.
 
@@ -73,14 +80,14 @@ class OptimizedGraph:
         self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
         self._lock = fork_lock(Order.GRAPH)
         self._split: Graph | None = None
-        self._pruned: dict[tuple[str, ...], Graph] = {}
-        self._optimized: dict[tuple[str, ...], Graph] = {}
-        self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
-        self._preconditions: dict[tuple[str, ...], tuple[Precondition, ...]] = {}
-        self._bounds: dict[tuple[str, ...], Bounds] = {}
-        self._ranges: dict[tuple[str, ...], tuple[Precondition, ...]] = {}
-        self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._pruned: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
+        self._optimized: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
+        self._equalities: BoundedCache[tuple[str, ...], Equalities] = BoundedCache(MAX_OUTPUTS)
+        self._preconditions: BoundedCache[tuple[str, ...], tuple[Precondition, ...]] = BoundedCache(MAX_OUTPUTS)
+        self._bounds: BoundedCache[tuple[str, ...], Bounds] = BoundedCache(MAX_OUTPUTS)
+        self._ranges: BoundedCache[tuple[str, ...], tuple[Precondition, ...]] = BoundedCache(MAX_OUTPUTS)
+        self._inputs: BoundedCache[tuple[str, ...], tuple[str, ...]] = BoundedCache(MAX_OUTPUTS)
+        self._fixed_names: BoundedCache[tuple[str, ...], tuple[str, ...]] = BoundedCache(MAX_OUTPUTS)
 
     @property
     def pipeline(self) -> tuple[Pass, ...]:
@@ -103,9 +110,7 @@ class OptimizedGraph:
     def pruned(self, outputs: Iterable[str]) -> Graph:
         """What these outputs need of ``graph``."""
         wanted = tuple(outputs)
-        if wanted not in self._pruned:
-            self._pruned[wanted] = self._prune(wanted)
-        return self._pruned[wanted]
+        return self._pruned.get_or_make(wanted, lambda: self._prune(wanted))
 
     def _prune(self, wanted: tuple[str, ...]) -> Graph:
         graph = self.graph
@@ -119,23 +124,25 @@ class OptimizedGraph:
     def optimized(self, outputs: tuple[str, ...]) -> Graph:
         """The graph of these outputs after all passes, in open sizes."""
         with self._lock:
-            if outputs not in self._optimized:
-                self._optimized[outputs] = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
+            graph = self._optimized.get(outputs)
+            if graph is None:
+                graph = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
+                self._optimized[outputs] = graph
                 self._fixed_names.pop(outputs, None)  # a pass may have taken out a scan
-            return self._optimized[outputs]
+            return graph
 
     def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
         """Labels of the inputs that these outputs read."""
-        if outputs not in self._inputs:
+
+        def read() -> tuple[str, ...]:
             inputs = self.pruned(outputs).read_inputs()
-            self._inputs[outputs] = tuple(str(node["label"]) for node in inputs if node.op == "input")
-        return self._inputs[outputs]
+            return tuple(str(node["label"]) for node in inputs if node.op == "input")
+
+        return self._inputs.get_or_make(outputs, read)
 
     def preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
         """What a call that gives these outputs must check."""
-        if outputs not in self._preconditions:
-            self._preconditions[outputs] = preconditions_of(self.pruned(outputs))
-        return self._preconditions[outputs]
+        return self._preconditions.get_or_make(outputs, lambda: preconditions_of(self.pruned(outputs)))
 
     def check(
         self, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
@@ -147,18 +154,19 @@ class OptimizedGraph:
                 f"the size {', '.join(unknown)} is not known from what is fed; feed every placeholder that has it",
                 where,
             )
-        if outputs not in self._bounds:
-            self._bounds[outputs] = bounds_of(self.pruned(outputs))
+        bounds = self._bounds.get_or_make(outputs, lambda: bounds_of(self.pruned(outputs)))
         of_sizes = [item for item in self.preconditions(outputs) if item.kind != "range"]
         check_preconditions(of_sizes, arrays, sizes, where)
-        self._bounds[outputs].check(sizes, where)
+        bounds.check(sizes, where)
         check_preconditions(self.range_preconditions(outputs), arrays, sizes, where)
 
     def range_preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
         """Preconditions of fed numbers, which are checked at every call."""
-        if outputs not in self._ranges:
-            self._ranges[outputs] = tuple(item for item in self.preconditions(outputs) if item.kind == "range")
-        return self._ranges[outputs]
+
+        def checks() -> tuple[Precondition, ...]:
+            return tuple(item for item in self.preconditions(outputs) if item.kind == "range")
+
+        return self._ranges.get_or_make(outputs, checks)
 
     def sized(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: int | None = None
@@ -190,13 +198,15 @@ class OptimizedGraph:
             self._fixed_names[outputs] = names
         return names
 
-    def equalities(self, outputs: tuple[str, ...]) -> tuple[tuple[Equality, ...], dict[str, Dim]]:
+    def equalities(self, outputs: tuple[str, ...]) -> Equalities:
         """Sizes that a call must find equal, and what that makes likely of their names."""
-        if outputs not in self._equalities:
+
+        def derived() -> Equalities:
             graph = self.pruned(outputs)
             found = equalities_of(graph)
-            self._equalities[outputs] = found, likely_sizes(graph, found, lengths_of(graph))
-        return self._equalities[outputs]
+            return found, likely_sizes(graph, found, lengths_of(graph))
+
+        return self._equalities.get_or_make(outputs, derived)
 
     def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
         """``sizes`` that nobody fed, but for those ``given``, as they most likely are beside each other."""

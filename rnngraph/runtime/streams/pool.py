@@ -13,6 +13,7 @@ from ...declare.nest import paths
 from ...support.api_guard import api, no_more
 from ...support.arguments import entries
 from ...support.attribute_hints import Uncalled
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, GraphError, StructureError, Where, shown, user_line
 from ...support.forks import WAITING, Order, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
@@ -27,8 +28,8 @@ from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
 from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, one_row, step_tables
 
-MOST_TABLES = 64
-"""Tables that a pool keeps although no stream is in them."""
+MAX_TABLES = 64
+"""Tables that a pool keeps although no stream is in some of them."""
 FEWEST_STREAMS = 16
 """Rows that a table begins with, if it is not the first."""
 
@@ -52,7 +53,7 @@ class StreamPool(Uncalled, Generic[Given]):
         self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
         self._feeds = StepFeeds(graph)
         self._keys = KnownKeys(names, self._feeds.names)
-        self._tables: dict[Any, StreamTable] = {}
+        self._tables: BoundedCache[Any, StreamTable] = BoundedCache(MAX_TABLES, is_pinned=len)
         self._places: frozenset[StreamTable | None] = frozenset()
         self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
         self._prepared: PreparedRows | None = None
@@ -302,8 +303,6 @@ class StreamPool(Uncalled, Generic[Given]):
         key, others, shared = self._holding.together(held, where)
         found = self._tables.get(key)
         if found is None:
-            if len(self._tables) >= MOST_TABLES:
-                self._tables = {one: table for one, table in self._tables.items() if len(table)}
             steps = RowSteps(self._graph, self._parameters, others, shared)
             found = StreamTable(steps, min(self._capacity, FEWEST_STREAMS) if self._tables else self._capacity)
             self._tables[key] = found

@@ -22,6 +22,7 @@ from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.pipeline import forbidden, rounding, run
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
@@ -30,13 +31,16 @@ from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
 from .row_graph import RowGraph
 
+MAX_TAILS = 64
+"""Numbers of entries left over for which the end of sequences keeps a graph."""
+
 
 class Tail:
     """The ends of sequences: what is still owed once the last whole step is done."""
 
     def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
         self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
-        self._graphs: dict[tuple[tuple[str, int], ...], CompiledGraph] = {}
+        self._graphs: BoundedCache[tuple[tuple[str, int], ...], CompiledGraph] = BoundedCache(MAX_TAILS)
         self._fits: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
 
     def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
@@ -102,11 +106,12 @@ class Tail:
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
         """rests: entries that are left, by length. Raises ``GraphError`` where steps before would have been others."""
-        key = tuple(sorted(rests.items()))
-        if key not in self._graphs:
-            made = tail_graph(self.timeline, self._rows, rests, where)
-            self._graphs[key] = CompiledGraph(made, "inference", self._options, self._source.described, rounded=True)
-        return self._graphs[key]
+
+        def made() -> CompiledGraph:
+            graph = tail_graph(self.timeline, self._rows, rests, where)
+            return CompiledGraph(graph, "inference", self._options, self._source.described, rounded=True)
+
+        return self._graphs.get_or_make(tuple(sorted(rests.items())), made)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ...declare.nest import is_leaf, packer
 from ...declare.tensor import Tensor
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile_beside
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import shown, user_line, warn
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
@@ -19,6 +20,8 @@ from .rolling.rolled import Rolled
 from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
+MAX_CUTS = 256
+"""Cuts of a graph for which a program keeps where fed values go."""
 Values = Mapping[Node, Any]
 """What a run is fed, by the declared node."""
 
@@ -209,7 +212,8 @@ class FetchProgram:
         self.inputs = {
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
-        self._takes: dict[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = {}  # by cut and node, what was found
+        # By cut and node, what was found.
+        self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
         # Inputs that are random, and those that stand for gradients, once they are asked for.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []

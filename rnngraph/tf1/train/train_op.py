@@ -11,6 +11,7 @@ from ...declare.functions import basic as functions
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, build, constant
 from ...ir.graph import Node, topological
+from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, shown
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
@@ -22,6 +23,11 @@ from ..core.variable import Variable
 from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded
 from .slots import Kept
+
+MAX_PROGRAMS = 64
+"""Sets of fed Tensors for which a training operation keeps a program."""
+MAX_FETCHES = 256
+"""Runs, by what they fetch, of which a program keeps what they read."""
 
 
 class TrainOp(Step):
@@ -51,7 +57,7 @@ class TrainOp(Step):
         self.loss = _loss_of(self.pairs)
         rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
         self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
-        self._programs: dict[frozenset[Node], TrainProgram] = {}
+        self._programs: BoundedCache[frozenset[Node], TrainProgram] = BoundedCache(MAX_PROGRAMS)
         self._apart: AppliedStep | None = None
         super().__init__(name)
 
@@ -176,8 +182,8 @@ class TrainProgram:
         state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met, numbers)
         state.slots = op.kept.slots.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
-        self._reads: dict[Asked, frozenset[str]] = {}
-        self._fetched: dict[Asked, dict[str, Tensor]] = {}
+        self._reads: BoundedCache[Asked, frozenset[str]] = BoundedCache(MAX_FETCHES)
+        self._fetched: BoundedCache[Asked, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
     def knows(self, asked: Asked) -> bool:
         """Whether all that is asked for reads what the program has."""
