@@ -1,6 +1,7 @@
 """ONNX files. ``writing`` makes them of programs; all else reads them. ``core`` has what readers of ops are made of,
 ``recurrent``, ``ops`` and ``loops`` the ops; ``fusing`` and ``graph_reader`` read the nodes that are needed, in their
-order; ``read`` is the way in, which has steps that are written out rolled up.
+order, and ``bodies`` has the functions by which ONNX defines ops that no function here reads; ``read`` is the way in,
+which has steps that are written out rolled up.
 
 To add an op: a function with ``@reads("Op")`` of ``core.table``, in the file of ``ops`` that it belongs to. It takes a
 ``Call``, which has the node's inputs and attributes, and gives what the node's outputs are: a ``Value`` of the script

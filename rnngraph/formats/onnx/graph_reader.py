@@ -14,6 +14,7 @@ from typing import Any
 from ...ir.types import Size
 from ...support.errors import FileError, RnnGraphError, shown
 from ..steps import Value
+from .bodies import body_of
 from .core.known import Deferred, Operand, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
@@ -195,14 +196,14 @@ class GraphReader:
     def _outputs_of(self, nodes: Sequence[Node]) -> list[list[Any]]:
         calls = []
         for number, node in enumerate(nodes):
-            if reader_of(node) is None:
-                raise UnreadableError(reason_for(node.op, node.domain))
             inputs = [
                 self._value(name) if name and (number == 0 or place) else None for place, name in enumerate(node.inputs)
             ]
             if FAILED in inputs:
                 return [[FAILED] * len(part.outputs) for part in nodes]
             reading = self._reading
+            if reader_of(node) is None:
+                return [self._by_body(node, inputs)]
             calls.append(Call(node, inputs, reading.opset(node), self._tensors, reading.model.arrays, self))
         if len(calls) > 1:
             return stack_of(calls)
@@ -214,6 +215,23 @@ class GraphReader:
         for value in found:
             _check(value)
         return [found]
+
+    def _by_body(self, node: Node, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs of a node by the function that the standard defines its op by."""
+        reading = self._reading
+        body = body_of(node, inputs, reading.opset(node))
+        if body is None:
+            raise UnreadableError(reason_for(node.op, node.domain))
+        count = len(reading.problems)
+        try:
+            found = iter(
+                self.branch(body, {name: item for name, item in zip(node.inputs, inputs, strict=True) if name})
+            )
+        except InnerError:
+            inner = reading.problems[count:]
+            del reading.problems[count:]
+            raise UnreadableError(f"of the function that ONNX defines it by, {inner[0]}") from None
+        return [next(found) if name else None for name in node.outputs]
 
 
 def _check(value: Operand | Deferred | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rnngraph as rg
-from rnngraph.formats.onnx.unread import UNREAD
+from rnngraph.formats.onnx.unread import BY_BUILT_BODY, BY_RECORDED_BODY, UNREAD
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402  (which may lack)
@@ -22,9 +22,10 @@ def test_it_has_each_op_of_onnx_that_no_function_reads() -> None:
 
     assert FILES
     ops = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain}
-    listed = [op for group in UNREAD.values() for op in group]
+    groups = [*UNREAD.values(), BY_RECORDED_BODY, BY_BUILT_BODY]
+    listed = [op for group in groups for op in group]
     assert len(listed) == len(set(listed))
-    assert all(list(group) == sorted(group) for group in UNREAD.values())
+    assert all(list(group) == sorted(group) for group in groups)
     assert {op for op in ops if ("", op) not in OPS} <= set(listed)  # older versions of onnx have fewer
     assert not [op for op in listed if ("", op) in OPS]
 
@@ -34,6 +35,10 @@ def test_the_docs_have_it() -> None:
     assert text is not None
     rows = [f"| {reason} | {', '.join(f'`{op}`' for op in group)} |" for reason, group in UNREAD.items()]
     assert text[1].splitlines()[2:] == rows
+    for title, ops in (("recorded", BY_RECORDED_BODY), ("built", BY_BUILT_BODY)):
+        found = re.search(f"<!-- ops by {title} functions -->\n(.*?)\n<!-- end", API.read_text(), re.DOTALL)
+        assert found is not None
+        assert re.findall("`([A-Z][^`]+)`", found[1]) == [*ops]
 
 
 def test_the_docs_have_the_ops_of_onnxruntime() -> None:

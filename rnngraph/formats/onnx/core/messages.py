@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -179,3 +180,24 @@ class Model(Message):
     graph: Graph | None = message(7, lambda: Graph)
     opset_import: list[Opset] = messages(8, lambda: Opset)
     functions: list[Function] = messages(25, lambda: Function)
+
+
+def attribute(name: str, value: float | int | str | list[Any] | Tensor | Graph) -> Attribute:
+    """The attribute of a value."""
+    match value:
+        case Tensor():
+            return Attribute(name, t=value, type=TENSOR)
+        case Graph():
+            return Attribute(name, g=value, type=GRAPH)
+        case str():
+            return Attribute(name, s=value.encode(), type=STRING)
+        case float():
+            return Attribute(name, f=value, type=FLOAT)
+        case int():
+            return Attribute(name, i=value, type=INT)
+    items = [*value]
+    if items and all(isinstance(item, str) for item in items):
+        return Attribute(name, strings=[item.encode() for item in items], type=STRINGS)
+    if any(isinstance(item, float) for item in items):
+        return Attribute(name, floats=np.array(items, np.float32), type=FLOATS)
+    return Attribute(name, ints=np.array(items, np.int64), type=INTS)

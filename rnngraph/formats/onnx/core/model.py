@@ -103,7 +103,7 @@ def model_of(source: Any) -> Model:
     if proto.graph is None:
         raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
     inline_functions(name, proto)
-    graph = _Graphs(name).graph(proto.graph, 0)
+    graph = graph_of(name, proto.graph)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     if "ai.onnx" in opsets:
         opsets.setdefault("", opsets["ai.onnx"])
@@ -186,6 +186,16 @@ def _kind(proto: messages.Type | None) -> Kind:
         else:  # exporters write 0 or -1 where nothing is known
             shape.append(dim.dim_param or None)
     return Kind(dtype, tuple(shape))
+
+
+def graph_of(name: str, proto: messages.Graph) -> Graph:
+    """A graph of messages. name: of what it is, for errors."""
+    return _Graphs(name).graph(proto, 0)
+
+
+def number_of_dtype(dtype: str) -> int:
+    """The element type of NumPy's name; 0 where there is none."""
+    return next((number for number, name in _DTYPES.items() if name == dtype), 0)
 
 
 def dtype_name(number: int) -> str | None:

@@ -60,21 +60,9 @@ def _node(operator: Operator) -> messages.Node:
 
 
 def _attribute(name: str, value: Any) -> messages.Attribute:
-    match value:
-        case Body():
-            return messages.Attribute(name, g=_graph(value), type=messages.GRAPH)
-        case str():
-            return messages.Attribute(name, s=value.encode(), type=messages.STRING)
-        case float():
-            return messages.Attribute(name, f=value, type=messages.FLOAT)
-        case int():
-            return messages.Attribute(name, i=value, type=messages.INT)
-    items = [*value]
-    if items and all(isinstance(item, str) for item in items):
-        return messages.Attribute(name, strings=[item.encode() for item in items], type=messages.STRINGS)
-    if any(isinstance(item, float) for item in items):
-        return messages.Attribute(name, floats=np.array(items, np.float32), type=messages.FLOATS)
-    return messages.Attribute(name, ints=np.array(items, np.int64), type=messages.INTS)
+    if isinstance(value, Body):
+        return messages.attribute(name, _graph(value))
+    return messages.attribute(name, [*value] if isinstance(value, tuple) else value)
 
 
 def _graph(body: Body) -> messages.Graph:

@@ -1,0 +1,36 @@
+"""Record the function bodies that ONNX defines operators by, for ``rnngraph/formats/onnx/function_bodies.json``.
+
+Only operators that no function of rnngraph reads are recorded, and only bodies that are the same for all nodes. Run it
+with a newer package onnx to take its bodies: ``python tools/record_function_bodies.py``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+from onnx import FunctionProto, defs
+
+from rnngraph.formats.onnx import read
+from rnngraph.formats.onnx.core.table import OPS
+
+FILE = Path(read.__file__).with_name("function_bodies.json")
+
+
+def bodies() -> dict[str, dict[str, str]]:
+    """{operator: {version: body}}, each body as the base64 text of a ``FunctionProto``."""
+    found: dict[str, dict[str, str]] = {}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain or ("", schema.name) in OPS or not schema.has_function:
+            continue
+        for version in schema.function_opset_versions:
+            body = FunctionProto.FromString(schema.get_function_with_opset_version(version))
+            defaults = [item.default_value for item in schema.attributes.values() if item.default_value.name]
+            body.attribute_proto.extend(defaults)
+            found.setdefault(schema.name, {})[str(version)] = base64.b64encode(body.SerializeToString()).decode()
+    return dict(sorted(found.items()))
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(bodies(), indent=1) + "\n")
