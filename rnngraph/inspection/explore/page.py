@@ -18,8 +18,9 @@ from ...support.errors import DtypeError, shown
 from ..picture.boxes import Box, Declaration
 from ..picture.drawing import DETAILS, Detail, Graphs, drawing_of
 from ..picture.pictures import declared
-from ..picture.svg import plain, style_text, svg_text
+from ..picture.svg import style_text, svg_text
 from ..profile.profile import Profile
+from ..surface.svg import plain
 from .facts import all_array_facts, lines_of_files, shown_files, time_facts
 from .packed import packed
 from .places import Places

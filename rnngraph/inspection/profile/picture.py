@@ -1,14 +1,14 @@
-"""A profile as a picture, in SVG: the machine's roofline with a dot a layer, and a bar a layer; ``png`` writes the same
-marks.
-"""
+"""A profile as a picture: the machine's roofline with a dot a layer, and a bar a layer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
+from ..surface.png import PngSurface
+from ..surface.surface import Paint, Surface
+from ..surface.svg import SvgSurface
 from .breakdown import Part
 from .limits import Limits
 
@@ -85,32 +85,39 @@ def picture_of(layers: Sequence[Part], limits: Limits) -> Picture:
 
 
 def svg_of(picture: Picture) -> str:
+    surface = SvgSurface()
+    _draw(surface, picture)
     size = f'width="{WIDTH}" height="{picture.height}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {picture.height}" {size} '
         'font-family="sans-serif" font-size="12">',
         f'<rect {size} fill="white"/>',
-        *map(_element, picture.marks),
+        *surface.lines,
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _element(mark: Mark) -> str:
-    if isinstance(mark, Text):
-        place = f'x="{mark.x:.1f}" y="{mark.y:.1f}" text-anchor="{mark.anchor}"'
-        return f'<text {place} fill="{mark.colour}">{escape(mark.text)}</text>'
-    if isinstance(mark, Line):
-        ends = f'x1="{mark.x:.1f}" y1="{mark.y:.1f}" x2="{mark.to_x:.1f}" y2="{mark.to_y:.1f}"'
-        return f'<line {ends} stroke="{mark.colour}" stroke-width="{mark.width}"/>'
-    if isinstance(mark, Dot):
-        place = f'cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:.1f}"'
-        paint = f'fill="{mark.colour}" fill-opacity="{OPACITY}"'
-        return f"<circle {place} {paint}><title>{escape(mark.title)}</title></circle>"
-    return (
-        f'<rect x="{MARGIN}" y="{mark.y:.1f}" width="{mark.width:.1f}" height="{BAR - GAP}" fill="{mark.colour}" '
-        f'fill-opacity="{mark.opacity}"/>'
-    )
+def png_of(picture: Picture) -> bytes:
+    """Raises ``MissingExtraError`` without matplotlib."""
+    surface = PngSurface(WIDTH, picture.height)
+    _draw(surface, picture)
+    return surface.bytes()
+
+
+def _draw(surface: Surface, picture: Picture) -> None:
+    for mark in picture.marks:
+        if isinstance(mark, Text):
+            surface.text(float(mark.x), float(mark.y), mark.text, Paint(fill=mark.colour), mark.anchor)
+        elif isinstance(mark, Line):
+            ends = (float(mark.x), float(mark.y)), (float(mark.to_x), float(mark.to_y))
+            surface.segment(*ends, Paint(line=mark.colour, width=mark.width))
+        elif isinstance(mark, Dot):
+            paint = Paint(fill=mark.colour, opacity=OPACITY)
+            surface.disk(float(mark.x), float(mark.y), float(mark.radius), paint, mark.title)
+        else:
+            paint = Paint(fill=mark.colour, opacity=mark.opacity)
+            surface.rectangle(MARGIN, float(mark.y), float(mark.width), BAR - GAP, paint)
 
 
 def _x(intensity: float) -> float:

@@ -22,8 +22,7 @@ from ...support.errors import ArgumentError, NameLookupError, did_you_mean, show
 from .breakdown import KernelPart, Part, grouped, layer_of, line_of, phase_of, unowned
 from .limits import Limits
 from .page import Column, Titled, html_of
-from .picture import picture_of, svg_of
-from .png import png_of
+from .picture import picture_of, png_of, svg_of
 
 WIDTH = 160
 """Columns of text, where there is no terminal."""

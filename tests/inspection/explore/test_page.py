@@ -23,7 +23,7 @@ from rnngraph.cli import main
 from rnngraph.inspection.explore.packed import packed
 from rnngraph.inspection.explore.page import ASSETS, Page
 from rnngraph.inspection.explore.stages import changes_between
-from rnngraph.inspection.picture.svg import COLOURS, DARK, DARK_INKS, INKS
+from rnngraph.inspection.picture.palette import COLOURS, DARK, DARK_INKS, INKS
 
 
 @dataclass
