@@ -34,7 +34,7 @@ ROOMS = (
     "storage",
     "runtime", "runtime.native", "runtime.direct", "runtime.calls", "runtime.streams",
     "export.c_interface", "export.package", "export",
-    "inspection", "inspection.profile",
+    "inspection", "inspection.surface", "inspection.profile",
     "batching",
     "inspection.picture", "inspection.explore",
     "program.saved", "program",
