@@ -135,7 +135,7 @@ from .declare.functions.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
-from .declare.functions.normalization import group_norm, layer_norm, rms_norm
+from .declare.functions.normalization import group_norm, layer_norm, normalize, rms_norm, standardize
 from .declare.functions.norms import matrix_norm, norm, vector_norm
 from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
 from .declare.functions.padding import pad
@@ -266,17 +266,17 @@ __all__ = [
     "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logit", "logsumexp", "map_structure", "masked_softmax", "matmul", "matrix_norm", "max_pool1d",
     "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num", "nanquantile",
-    "ndtr", "norm", "not_equal", "one_hot", "outer", "pad", "parameter", "placeholder", "positions", "power",
-    "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform", "read_keras", "read_nam", "read_onnx",
-    "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal", "reduce_all", "reduce_any", "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum", "reduce_var", "relu", "relu6", "remainder",
-    "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round", "rsqrt", "selu", "shared", "sigmoid",
-    "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
+    "ndtr", "norm", "normalize", "not_equal", "one_hot", "outer", "pad", "parameter", "placeholder", "positions",
+    "power", "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform", "read_keras", "read_nam",
+    "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal", "reduce_all", "reduce_any",
+    "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum", "reduce_var", "relu", "relu6",
+    "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round", "rsqrt", "selu", "shared",
+    "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
     "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy", "split", "sqrt", "square",
-    "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "state_placeholder", "static_rnn", "stop_gradient",
-    "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile",
-    "top_k", "trace", "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights",
-    "where", "with_update", "write_onnx", "xlogy",
+    "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "standardize", "state_placeholder", "static_rnn",
+    "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "tensordot",
+    "threshold", "tile", "top_k", "trace", "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack",
+    "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
-from ..declare.functions.activations import ACTIVATIONS, relu
+from ..declare.functions.activations import ACTIVATIONS, leaky_relu
 from ..declare.functions.convolutions import conv1d
 from ..declare.functions.layers import batch_normalization
 from ..support.api_guard import api
@@ -159,8 +159,7 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
     if array.size not in (1, x.tensor.width):
         raise layer.error(f"{layer.at}.weights has {array.size} numbers for {x.tensor.width} channels")
     alpha = declare_parameter(script, "prelu", array, "alpha")
-    positive = script.call(relu, x)
-    return script.operation("+", positive, script.operation("*", alpha, script.operation("-", x, positive)))
+    return script.call(leaky_relu, x, alpha)
 
 
 def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:

@@ -45,8 +45,11 @@ def relu6(x: Any) -> Tensor:
 
 
 @api
-def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
-    """x where it is positive, alpha * x elsewhere."""
+def leaky_relu(x: Any, alpha: Any = 0.2) -> Tensor:
+    """x where it is positive, alpha * x elsewhere.
+
+    alpha: a number, or a Tensor that broadcasts with x, such as a parameter (PReLU, He et al. 2015).
+    """
     x = as_tensor(x)
     return where(x > 0, x, x * alpha)
 

@@ -10,7 +10,8 @@ from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import DtypeError, ShapeError, shown
 from ..tensor import Tensor, as_tensor, build
-from .basic import Axis, one_axis, reduce_mean, sqrt, square
+from .basic import Axis, maximum, one_axis, reduce_mean, sqrt, square
+from .norms import vector_norm
 
 
 @api
@@ -26,6 +27,38 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
     scaled = centred / sqrt(reduce_mean(square(centred), axis, keepdims=True) + epsilon)
     scaled = scaled if gamma is None else scaled * gamma
     return scaled if beta is None else scaled + beta
+
+
+@api
+def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -> Tensor:
+    """x over the norm of its vectors along ``axis``, which counts as ``epsilon`` at least.
+
+    ord, axis: as for ``vector_norm``.
+    """
+    return as_tensor(x) / maximum(vector_norm(x, ord, axis, keepdims=True), epsilon)
+
+
+@api
+def standardize(
+    x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
+) -> Tensor:  # fmt: skip
+    """(x - mean) / sqrt(variance + epsilon), times gamma, plus beta, by numbers for each entry of ``axis``.
+
+    It is what ``batch_normalization`` computes at inference, with moving averages as mean and variance.
+
+    mean, variance, gamma, beta: arrays or Tensors [size of the axis].
+    """
+    x = as_tensor(x)
+    _check_arrays("standardize", mean=mean, variance=variance, gamma=gamma, beta=beta)
+    behind = (1,) * (x.rank - 1 - one_axis(x.rank, axis))
+
+    def spread(array: Any) -> Tensor:
+        array = as_tensor(array)
+        return build("reshape", array, shape=(*array.type.shape, *behind)) if behind else array
+
+    scaled = (x - spread(mean)) / spread(sqrt(as_tensor(variance) + epsilon))
+    scaled = scaled if gamma is None else scaled * spread(gamma)
+    return scaled if beta is None else scaled + spread(beta)
 
 
 @api

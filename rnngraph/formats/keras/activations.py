@@ -132,9 +132,7 @@ def _prelu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     array = b.array(layer, "alpha", *(None,) * (x.rank - 1))
     if any(have not in (1, want) for have, want in zip(array.shape, x.shape[1:], strict=True)):
         raise layer.config.error(f"alpha of {layer} has shape {list(array.shape)}, which does not fit its input")
-    positive = b.script.call(relu, x.value)
-    alpha = b.parameter(layer, "alpha", array)
-    return Signal(_of(b, "+", positive, _of(b, "*", alpha, _of(b, "-", x.value, positive))))
+    return Signal(b.script.call(leaky_relu, x.value, b.parameter(layer, "alpha", array)))
 
 
 LAYERS: Mapping[str, Callable[[Declaration, Layer, Inputs], Any]] = {

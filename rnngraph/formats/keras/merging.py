@@ -15,13 +15,11 @@ from ...declare.functions.basic import (
     matmul,
     maximum,
     minimum,
-    reduce_sum,
     reshape,
-    sqrt,
-    square,
     transpose,
     where,
 )
+from ...declare.functions.normalization import normalize
 from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
@@ -156,7 +154,9 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         raise Unreadable("it multiplies along the batch")
     values = [x.value for x in given]
     if layer.config.get("normalize", False):
-        values = [_normalized(b, value, place) for value, place in zip(values, places, strict=True)]
+        options = {} if b.version >= 3 else {"epsilon": 1e-6}
+        pairs = zip(values, places, strict=True)
+        values = [b.script.call(normalize, value, axis=place, **options) for value, place in pairs]
     left, right = values
     if given[0].rank == 2:
         left = b.script.call(expand_dims, left, 1)
@@ -172,12 +172,6 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if given[0].rank == 2:
         return Signal(b.script.item(y, slice(None), 0))
     return Signal(b.script.item(y, ..., 0) if given[1].rank == 2 else y)
-
-
-def _normalized(b: Declaration, x: Value, axis: int) -> Value:
-    total = b.script.call(reduce_sum, b.script.call(square, x), axis, keepdims=True)
-    least = 1e-24 if b.version >= 3 else 1e-12
-    return b.script.operation("/", x, b.script.call(sqrt, b.script.call(maximum, total, least)))
 
 
 LAYERS: Mapping[str, Handler] = {

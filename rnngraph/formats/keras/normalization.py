@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import maximum, sqrt
 from ...declare.functions.layers import batch_normalization
-from ...declare.functions.normalization import group_norm, layer_norm, rms_norm
-from ...declare.functions.norms import vector_norm
-from ..steps import Value
+from ...declare.functions.normalization import group_norm, layer_norm, normalize, rms_norm, standardize
 from .activations import number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
@@ -62,15 +59,10 @@ def _frozen(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
     """By the moving averages in both graphs."""
-
-    def own(name: str) -> Value:
-        shape = (-1, *(1,) * (x.rank - 1 - axis))
-        return b.parameter(layer, name, arrays[name].reshape(shape), trainable=not name.startswith("moving"))
-
-    of = b.script.operation
-    deviation = b.script.call(sqrt, of("+", own("moving_variance"), epsilon))
-    y = of("/", of("-", x.value, own("moving_mean")), deviation)
-    return Signal(_scaled(b, y, {name: own(name) for name in ("gamma", "beta") if name in arrays}))
+    own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
+    statistics = own.pop("moving_mean"), own.pop("moving_variance")
+    options = {} if axis == x.rank - 1 else {"axis": axis}
+    return Signal(b.script.call(standardize, x.value, *statistics, **own, **options, epsilon=epsilon))
 
 
 def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -99,11 +91,6 @@ def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     return Signal(b.script.call(group_norm, x.value, groups, **own, epsilon=epsilon))
 
 
-def _scaled(b: Declaration, x: Value, own: Mapping[str, Value]) -> Value:
-    x = b.script.operation("*", x, own["gamma"]) if "gamma" in own else x
-    return b.script.operation("+", x, own["beta"]) if "beta" in own else x
-
-
 def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if _axes(layer, x.rank) != [x.rank - 1]:
@@ -116,9 +103,8 @@ def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """x over its length, which counts as 1e-12 (Keras 3) or 1e-6 at least."""
     x = inputs.one
     axes = tuple(_axes(layer, x.rank))
-    length = b.script.call(vector_norm, x.value, axis=axes, keepdims=True)
-    least = b.script.call(maximum, length, 1e-12 if b.version >= 3 else 1e-6)
-    return Signal(b.script.operation("/", x.value, least))
+    options = {} if b.version >= 3 else {"epsilon": 1e-6}
+    return Signal(b.script.call(normalize, x.value, axis=axes, **options))
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

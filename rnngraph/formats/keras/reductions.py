@@ -8,7 +8,8 @@ from typing import Any
 from ...declare.functions import basic, orders
 from ...declare.functions.basic import cast
 from ...declare.functions.cumulative import cumprod, cumsum
-from ...declare.functions.norms import norm, vector_norm
+from ...declare.functions.normalization import normalize
+from ...declare.functions.norms import norm
 from ...declare.functions.statistics import (
     count_nonzero,
     logsumexp,
@@ -104,8 +105,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     least = 1e-7 if least is None else plain(b, least)
     axis = axis_of(option(layer, inputs, "axis", 1, -1))
     options = {} if order == 2 else {"ord": order}
-    length = b.script.call(vector_norm, x, **options, axis=axis, keepdims=True)
-    return b.script.operation("/", x, b.script.call(basic.maximum, length, least))
+    return b.script.call(normalize, x, **options, axis=axis, epsilon=least)
 
 
 def _with_axis(function: Callable[..., Any]) -> Operation:

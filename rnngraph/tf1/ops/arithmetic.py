@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from ...declare.functions import basic as functions
+from ...declare.functions import normalization
 from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import powers
@@ -113,9 +115,7 @@ def l2_normalize(
     x: Any, axis: Axis = None, epsilon: float = 1e-12, name: str | None = None, dim: Axis = None
 ) -> Tensor:
     """x over its norm along axes."""
-    along = dim if axis is None else axis
-    squares = functions.reduce_sum(functions.square(x), along, keepdims=True)
-    return as_tensor(x) / functions.sqrt(functions.maximum(squares, epsilon))
+    return normalization.normalize(x, 2, dim if axis is None else axis, math.sqrt(epsilon))
 
 
 @operation

@@ -1,5 +1,7 @@
 """Normalizations of rows beside NumPy in float64."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,31 @@ def test_errors() -> None:
         rg.group_norm(x, 3)
     with pytest.raises(rg.ShapeError, match=r"gamma and beta are \[4\]"):
         rg.group_norm(x, 2, np.ones(2, "f"))
+
+
+@pytest.mark.parametrize(("order", "axis"), [(2, -1), (1, 1), (np.inf, (0, 2))])
+def test_vectors_over_their_norm(order: float, axis: Any) -> None:
+    rows = np.random.default_rng(3).normal(size=(2, 5, 4)).astype(np.float32)
+    rows[0, 1] = 0
+    x = rg.placeholder("x", (None, None, 4))
+    found = rg.compile({"y": rg.normalize(x, order, axis)}).inference(x=rows)["y"]
+    length = np.linalg.vector_norm(rows.astype(np.float64), axis=axis, ord=order, keepdims=True)
+    np.testing.assert_allclose(found, rows / np.maximum(length, 1e-12), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_numbers_for_each_channel(axis: int) -> None:
+    rng = np.random.default_rng(4)
+    rows, arrays = rng.normal(size=(2, 5, 4)).astype(np.float32), rng.uniform(1, 2, (4, (2, 5, 4)[axis]))
+    mean, variance, gamma, beta = arrays.astype(np.float32)
+    x = rg.placeholder("x", (None, 5, 4))
+    y = {
+        "all": rg.standardize(x, mean, variance, gamma, beta, axis, 0.5),
+        "plain": rg.standardize(x, mean, variance, axis=axis),
+    }
+    found = rg.compile(y).inference(x=rows)
+    shape = (-1, 1) if axis == 1 else (-1,)
+    mean, variance, gamma, beta = (array.reshape(shape) for array in arrays)
+    wanted = (rows - mean) / np.sqrt(variance + 0.5) * gamma + beta
+    np.testing.assert_allclose(found["all"], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["plain"], (rows - mean) / np.sqrt(variance + 1e-5), rtol=1e-5, atol=1e-6)

@@ -341,6 +341,5 @@ def _gelu(call: Call) -> Outputs:
 
 @reads("PRelu")
 def _prelu(call: Call) -> Outputs:
-    x, slope = call.value(0), call.tensors.beside(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
-    scaled = call.script.operation("*", x, slope)
-    return call.script.call(basic.where, call.script.operation(">", x, 0), x, scaled)
+    slope = call.tensors.beside(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
+    return call.script.call(activations.leaky_relu, call.value(0), slope)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import batch_normalization
-from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
+from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ....declare.functions.norms import vector_norm
 from ...steps import Value
-from ..core.known import Known, Operand, number_like, shape_of
+from ..core.known import Known, Operand, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import shortest
@@ -28,7 +28,8 @@ def _batch_normalization(call: Call) -> Outputs:
     if rank < 2:
         raise UnreadableError(f"it normalizes an array of rank {rank}")
     if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
-        return [_by_arithmetic(call, x, weights, epsilon)]
+        gamma, beta, mean, variance = (tensors.value(item) for item in weights)
+        return call.script.call(standardize, x, mean, variance, gamma, beta, axis=1, epsilon=epsilon)
     turned = tensors.turned_from(x)
     source, order = turned if turned is not None else (x, tuple(range(rank)))
     scope = call.script.scope("batch_normalization")
@@ -40,16 +41,6 @@ def _batch_normalization(call: Call) -> Outputs:
     axis = {} if order[1] == rank - 1 else {"axis": order[1]}
     made = call.script.call(batch_normalization, source, **axis, epsilon=epsilon, name=scope)
     return [tensors.turned(made, order)]
-
-
-def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
-    """The same where its arrays are computed at run time."""
-    rank, tensors = call.rank(), call.tensors
-    gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
-    small = number_like(epsilon, variance)
-    deviation = call.script.call(basic.sqrt, tensors.value(combined(call, "Add", variance, small)))
-    scaled = combined(call, "Div", combined(call, "Sub", x, mean), deviation)
-    return combined(call, "Add", combined(call, "Mul", scaled, gamma), beta)
 
 
 @reads("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
@@ -94,10 +85,10 @@ def _normalized(
 ) -> Operand:  # fmt: skip
     """x with mean 0 and deviation 1 over axes, scaled and shifted."""
     axis = axes[0] if len(axes) == 1 else tuple(axes)
-    function = layer_norm if is_centred else rms_norm
-    found: Operand = call.script.call(function, x, axis=axis, epsilon=epsilon)
-    found = found if scale is None else combined(call, "Mul", found, scale)
-    return found if shift is None else combined(call, "Add", found, shift)
+    arrays = {"gamma": scale, **({"beta": shift} if is_centred else {})}
+    options = {name: call.tensors.value(item, name) for name, item in arrays.items() if item is not None}
+    found = call.script.call(layer_norm if is_centred else rms_norm, x, **options, axis=axis, epsilon=epsilon)
+    return found if is_centred or shift is None else combined(call, "Add", found, shift)
 
 
 @reads("InstanceNormalization")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,19 +27,29 @@ meaning("tanhshrink")(unary(ours.tanh_shrink, torch.nn.functional.tanhshrink))
 meaning("logsigmoid", "log_sigmoid")(unary(ours.log_sigmoid, torch.nn.functional.logsigmoid))
 
 
-@meaning("leaky_relu")
-def _leaky_relu(tracer: Tracer, x: Any, negative_slope: float = 0.01) -> Any:
-    return tracer.call(ours.leaky_relu, tracer.value(x), float(negative_slope))
+_WITH_NUMBERS: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
+    "leaky_relu": (ours.leaky_relu, {"negative_slope": 0.01}),
+    "elu": (ours.elu, {"alpha": 1.0}),
+    "celu": (ours.celu, {"alpha": 1.0}),
+    "softshrink": (ours.soft_shrink, {"lambd": 0.5}),
+    "hardshrink": (ours.hard_shrink, {"lambd": 0.5}),
+}
+"""Activations with a number, and torch's default of it."""
 
 
-@meaning("elu")
-def _elu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
-    return tracer.call(ours.elu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
+def _with_number(function: Callable[..., Any], name: str, usual: float) -> Callable[..., Any]:
+    own = inspect.signature(function).parameters
+    default = [parameter.default for parameter in own.values()][1]
+
+    def mean(tracer: Tracer, x: Any, *given: Any, **named: Any) -> Any:
+        number = float(given[0] if given else named.get(name, usual))
+        return tracer.call(function, tracer.value(x), *([] if number == default else [number]))
+
+    return mean
 
 
-@meaning("celu")
-def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
-    return tracer.call(ours.celu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
+for _name, (_function, _usual) in _WITH_NUMBERS.items():
+    meaning(_name)(_with_number(_function, *next(iter(_usual.items()))))
 
 
 @meaning("softplus")
@@ -56,20 +68,10 @@ def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
     return tracer.call(ours.gelu, tracer.value(x), **({} if approximate == "none" else {"approximate": True}))
 
 
-@meaning("softshrink")
-def _softshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    return tracer.call(ours.soft_shrink, tracer.value(x), float(lambd))
-
-
-@meaning("hardshrink")
-def _hardshrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    return tracer.call(ours.hard_shrink, tracer.value(x), float(lambd))
-
-
 @meaning("rrelu")
 def _rrelu(tracer: Tracer, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
     """A net that predicts takes the middle of the slopes."""
-    return _leaky_relu(tracer, x, (lower + upper) / 2)
+    return tracer.call(ours.leaky_relu, tracer.value(x), (lower + upper) / 2)
 
 
 @meaning("threshold", "_threshold")
@@ -90,5 +92,4 @@ def _prelu(tracer: Tracer, x: Any, weight: Any) -> Any:
     rank = len(shape_of(x))
     if weight.numel() > 1 and rank > 2:
         alpha = tracer.call(basic.reshape, alpha, (-1, *(1,) * (rank - 2)))
-    positive = tracer.script.operation(">", x, 0.0)
-    return tracer.call(basic.where, positive, x, tracer.script.operation("*", alpha, x))
+    return tracer.call(ours.leaky_relu, x, alpha)

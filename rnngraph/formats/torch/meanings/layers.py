@@ -10,7 +10,7 @@ from torch import nn
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import batch_normalization, embedding
-from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
+from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
@@ -130,7 +130,7 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
     x = tracer.value(x)
     if training or running_mean is None:
         axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
-        return _scaled(tracer, _standard(tracer, x, axes, eps), weight, bias)
+        return _of_channels(tracer, x, axes, weight, bias, eps)
     tracer.sizes.meet(shape_of(x)[1], running_mean.shape[0])
     if tracer.use(running_mean):
         return _by_parameters(tracer, x, running_mean, running_var, weight, bias, eps)
@@ -150,31 +150,21 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
 
 
 def _by_parameters(tracer: Tracer, x: Value, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
-    shape = (-1, *(1,) * (len(shape_of(x)) - 2))
-
-    def spread(value: Value) -> Value:
-        return tracer.call(basic.reshape, value, shape) if len(shape) > 1 else value
-
-    deviation = tracer.call(basic.sqrt, tracer.script.operation("+", tracer.parameter(variance), float(eps)))
-    centred = tracer.script.operation("-", x, spread(tracer.parameter(mean)))
-    return _scaled(tracer, tracer.script.operation("/", centred, spread(deviation)), weight, bias)
+    arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
+    statistics = tracer.parameter(mean), tracer.parameter(variance)
+    return tracer.call(standardize, x, *statistics, **arrays, axis=1, epsilon=float(eps))
 
 
-def _standard(tracer: Tracer, x: Value, axes: list[int], eps: float) -> Value:
-    """x less its mean, over its deviation, over axes."""
-    return tracer.call(layer_norm, x, epsilon=float(eps), axis=tuple(axes) if len(axes) > 1 else axes[0])
-
-
-def _scaled(tracer: Tracer, x: Value, weight: Any, bias: Any, channel: int = 1) -> Value:
-    """x times weight plus bias, which have a number for each channel."""
-    behind = len(shape_of(x)) - channel - 1
+def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Any, bias: Any, eps: float) -> Value:
+    """x less its mean, over its deviation, over axes; scaled and shifted by a number for each channel."""
+    behind = len(shape_of(x)) - 2
 
     def spread(item: Any) -> Value:
         value = tracer.value(item)
         return tracer.call(basic.reshape, value, (-1, *(1,) * behind)) if behind else value
 
-    x = x if weight is None else tracer.script.operation("*", x, spread(weight))
-    return x if bias is None else tracer.script.operation("+", x, spread(bias))
+    arrays = {name: spread(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
+    return tracer.call(layer_norm, x, **arrays, epsilon=float(eps), axis=tuple(axes) if len(axes) > 1 else axes[0])
 
 
 @meaning("layer_norm")
@@ -219,4 +209,4 @@ def _instance_norm(tracer: Tracer, x: Any, running_mean: Any = None, running_var
     x = tracer.value(x)
     if not use_input_stats:
         return batch_norm(tracer, x, running_mean, running_var, weight, bias, False, momentum, eps)
-    return _scaled(tracer, _standard(tracer, x, [*range(2, len(shape_of(x)))], eps), weight, bias)
+    return _of_channels(tracer, x, [*range(2, len(shape_of(x)))], weight, bias, eps)

@@ -9,7 +9,7 @@ import torch
 from ....declare.functions import basic
 from ....declare.functions.arrays.contractions import einsum, letters_of, tensordot
 from ....declare.functions.arrays.matrices import outer
-from ....declare.functions.norms import vector_norm
+from ....declare.functions.normalization import normalize
 from ....ir.types import Dim
 from ...layers import declare_dense
 from ...steps import Value
@@ -163,7 +163,6 @@ def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> 
         raise UnreadableError("one operand is repeated along dim; expand it first")
 
     def direction(x: Value) -> Value:
-        length = tracer.call(vector_norm, x, axis=axis, keepdims=True)
-        return tracer.script.operation("/", x, tracer.call(basic.maximum, length, float(eps)))
+        return tracer.call(normalize, x, axis=axis, epsilon=float(eps))
 
     return tracer.call(basic.reduce_sum, tracer.script.operation("*", direction(first), direction(second)), axis)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ....declare.functions import basic
+from ....declare.functions.normalization import normalize
 from ....declare.functions.norms import matrix_norm, norm, vector_norm
 from ....declare.functions.statistics import (
     count_nonzero,
@@ -170,9 +171,8 @@ def _in_order(x: Any, dim: Any) -> tuple[int, ...]:
 
 @meaning("normalize")
 def _normalize(tracer: Tracer, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
-    x = tracer.value(x)
-    least = tracer.call(basic.maximum, length(tracer, x, p, dim, True), float(eps))
-    return tracer.script.operation("/", x, least)
+    options = {} if p == 2 else {"ord": p}
+    return tracer.call(normalize, tracer.value(x), **options, axis=_axes(x, dim), epsilon=float(eps))
 
 
 def _numbers(tracer: Tracer, x: Any) -> Value:
