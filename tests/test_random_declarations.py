@@ -19,7 +19,7 @@ from wired_cells import declare_cell
 
 from rnngraph.codegen.buffers import buffer_reuse as overwriting
 from rnngraph.codegen.cost_model import chunk_length as chunks
-from rnngraph.codegen.schedule import scheduler as schedule
+from rnngraph.codegen.schedule import entry_analysis
 
 QUICK = 4
 MANY = 1000
@@ -68,13 +68,13 @@ def test_many_random_cells(seed: int) -> None:
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of two steps: the short sequences of these declarations are several, with a shorter one at the end."""
-    original = schedule.chunk_length
+    original = entry_analysis.chunk_length
 
     def two_steps(*arguments: Any) -> int:
         longest = original(*arguments)
         return longest if longest == chunks.LONGEST_CHUNK else min(longest, 2)
 
-    monkeypatch.setattr(schedule, "chunk_length", two_steps)
+    monkeypatch.setattr(entry_analysis, "chunk_length", two_steps)
     monkeypatch.setattr(overwriting, "FEWEST_STEPS", 1)
 
 

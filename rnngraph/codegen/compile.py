@@ -19,8 +19,9 @@ from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output
 from .machine.target import Target
+from .schedule.entry_analysis import analyse
 from .schedule.plan import Plan
-from .schedule.scheduler import schedule
+from .schedule.scheduler import scheduled
 from .schedule.ticks import COUNTERS, LINE
 
 
@@ -59,9 +60,14 @@ def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes,
 
 
 def planned(
-    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = (), timed: bool = False,
+    graph: Graph,
+    target: Target,
+    name: str,
+    parts: int,
+    alike: Sequence[PanelLayout] = (),
+    timed: bool = False,
     max_chunk: int | None = None,
-) -> Plan:  # fmt: skip
+) -> Plan:
     """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed, max_chunk: as
     for ``schedule``.
 
@@ -73,10 +79,10 @@ def planned(
     if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
         parts = 1
     _no_loops_within(graph)
-    plan = schedule(graph, target, name, parts, alike, timed, max_chunk)
-    if parts == 1 or plan.work.pays():
-        return plan
-    return schedule(graph, target, name, alike=alike, timed=timed, max_chunk=max_chunk)
+    analysis = analyse(graph, target, parts, max_chunk)
+    if parts > 1 and not analysis.work.pays():
+        analysis = analysis.for_one_worker()
+    return scheduled(analysis, name, alike, timed)
 
 
 def _no_loops_within(graph: Graph) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rnngraph.codegen.cost_model import interleaving
 from rnngraph.codegen.cost_model.interleaving import InterleavingPlan
-from rnngraph.codegen.schedule import scheduler
+from rnngraph.codegen.schedule import entry_emitter
 
 
 def interleave_everything(
@@ -24,13 +24,13 @@ def interleave_everything(
     monkeypatch.setattr(interleaving, "CACHE_SHARE", math.inf)
     monkeypatch.setattr(interleaving, "LOOK_AHEAD", 0.0 if by_statement else math.inf)
     monkeypatch.setattr(interleaving, "_grain", lambda *_: steps)
-    original, found = scheduler.add_interleaved, list[InterleavingPlan]()
+    original, found = entry_emitter.add_interleaved, list[InterleavingPlan]()
 
     def counted(writer: Any, plan: InterleavingPlan, loops: Any) -> None:
         found.append(plan)
         original(writer, plan, loops)
 
-    monkeypatch.setattr(scheduler, "add_interleaved", counted)
+    monkeypatch.setattr(entry_emitter, "add_interleaved", counted)
     return found
 
 

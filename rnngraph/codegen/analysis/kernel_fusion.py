@@ -56,9 +56,12 @@ class FusedKernels:
 
 
 def fuse(
-    nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+    nodes: Sequence[Node],
+    live_out: set[Node],
+    available: Collection[Node],
+    copies: set[Node],
     lazy_concats: frozenset[Node] = frozenset(),
-) -> FusedKernels:  # fmt: skip
+) -> FusedKernels:
     """The kernels of ``nodes``, which are in topological order.
 
     available: values in memory before. copies: reshapes that strides can't express, which copy. lazy_concats:
@@ -81,27 +84,6 @@ def fuse_body(body: Graph) -> FusedKernels:
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
     return fuse(body.nodes, set(outputs) - available, available, copies)
-
-
-def needed_kernels(kernels: Sequence[Kernel], nodes: Collection[Node]) -> list[set[int]]:
-    """For each kernel the numbers of those whose values it reads, directly or through others of the group's ``nodes``,
-    such as views.
-    """
-    number = {node: place for place, kernel in enumerate(kernels) for node in kernel.members}
-    found: list[set[int]] = []
-    for place, kernel in enumerate(kernels):
-        needed, seen = set[int](), set(kernel.members)
-        pending = [item for node in kernel.members for item in node.operands]
-        for node in pending:  # which grows
-            if node in seen or node not in nodes:
-                continue
-            seen.add(node)
-            if node in number:
-                needed.add(number[node])
-            else:
-                pending += node.operands
-        found.append(needed - {place})
-    return found
 
 
 def _goes_on(kernel: Kernel) -> bool:
@@ -133,9 +115,13 @@ def _split(kernel: Kernel) -> list[Kernel]:
 
 class _Fuser:
     def __init__(
-        self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+        self,
+        nodes: Sequence[Node],
+        live_out: set[Node],
+        available: Collection[Node],
+        copies: set[Node],
         lazy_concats: frozenset[Node],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.nodes = [node for node in nodes if node not in available]
         self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, copies, lazy_concats
         self.members = set(self.nodes)

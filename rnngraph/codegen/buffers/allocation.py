@@ -60,9 +60,9 @@ class Allocation:
         self.reuse = BufferReuse(graph, users)
 
     def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
-        """What kernels are told. scratch: where their own memory comes from, if not from the arena."""
-        stores = {} if group is None else group.stores
-        return Memory(self.panels, scratch or self.arena.buffer, self.views, stores)
+        """Where values lie now. scratch: where memory of kernels' own comes from, if not from the arena."""
+        stores = {} if group is None else {node: tuple(views) for node, views in group.stores.items()}
+        return Memory(self.panels, scratch or self.arena.buffer, dict(self.views), stores)
 
     def allocate(
         self, fused: FusedKernels, leaving: Collection[Node], time: TimeChunk | None = None,

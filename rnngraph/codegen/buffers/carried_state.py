@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.scan import is_kept, step_condition
-from ...ir.types import Dim, size
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Index, LetIndex
+from ...ir.types import Dim
+from ..loop_ir.nodes import Index
 from .views import View
 
 IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full history"
@@ -19,7 +18,7 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 class State:
     """Where a carried value lies: in one place, which a step overwrites, in two alternately, or in one for every step.
 
-    kind: ``serial``, ``twice`` or ``track``.
+    kind: ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
     """
 
     view: View
@@ -39,15 +38,13 @@ class State:
             return self.view.first_axis(step if self.reverse else step + 1)
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
 
-    def at(self, block: Block, position: Index, name: str = "") -> View:
-        """Where the value lies once the steps before ``position`` have run, or in reverse the others. Only of a scan
-        of whose steps some are left out, where places follow from positions. name: of the place, in the entry.
+    def at(self, position: Index, slot: Index) -> View:
+        """Where the value lies once the steps before ``position`` have run, or in reverse the others; ``slot`` is the
+        parity of the position. Only of a scan of whose steps some are left out, where places follow from positions.
         """
         if self.kind != DOUBLE_BUFFERED:
             return self.view.first_axis(position) if self.kind == FULL_HISTORY else self.view
-        slot = name or block.fresh_index("slot")
-        block.add(LetIndex(slot, "parity", position))
-        return self.view.first_axis(size(slot))
+        return self.view.first_axis(slot)
 
     def first(self) -> View:
         return self.before(0, self.length - 1 if self.reverse else 0)

@@ -7,7 +7,7 @@ chunk behind the one that it reads. Estimates decide what runs together, and nev
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -18,7 +18,8 @@ from ...ir.node import DIVISION, DRAW
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, step_condition
 from ...ir.types import ITEM_BYTES, Dim
-from ..analysis.kernel_fusion import Kernel, needed_kernels
+from ..analysis.chunk_needs import Needs
+from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_view
 from ..machine.target import Target
 from .chunk_length import LONGEST_CHUNK, TimeChunk
@@ -52,10 +53,10 @@ other have an odd one, of their own, all other kernels an even one.
 
 
 class LoopKernels(NamedTuple):
-    """A loop over chunks of time. nodes: of its fusion group. longest: steps of a chunk, if it is a loop of its own."""
+    """A loop over chunks of time. needs: of its kernels within a chunk. longest: steps of a chunk, if the loop is its own."""
 
     kernels: Sequence[Kernel]
-    nodes: Collection[Node]
+    needs: Sequence[Needs]
     longest: int
 
 
@@ -108,8 +109,7 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
     if not batches:
         return None
     batch_of = {scan: number for number, batch in enumerate(batches) for scan in batch}
-    needs = [needed_kernels(loop.kernels, set(loop.nodes)) for loop in loops]
-    phases = [_phases(loop.kernels, needed, batch_of) for loop, needed in zip(loops, needs, strict=True)]
+    phases = [_phases(loop.kernels, loop.needs, batch_of) for loop in loops]
     if max(lag for places in phases for lag, _ in places) > MOST_LAG:
         return None
     steps = min(loop.longest for loop in loops)
@@ -119,11 +119,12 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
             return None
     busy = [sum(costs[scan].busy for scan in batch) for batch in batches]
     return InterleavingPlan(
-        tuple(map(tuple, phases)), steps,
-        tuple(_depth(places, needed) for places, needed in zip(phases, needs, strict=True)),
+        tuple(map(tuple, phases)),
+        steps,
+        tuple(_depth(places, loop.needs) for places, loop in zip(phases, loops, strict=True)),
         frozenset(2 * number + 1 for number, cycles in enumerate(busy) if cycles > LOOK_AHEAD),
         {2 * number + 1: _gain([costs[scan] for scan in batch]) for number, batch in enumerate(batches)},
-    )  # fmt: skip
+    )
 
 
 def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
@@ -195,7 +196,7 @@ def _gain(costs: Sequence[StepCost]) -> float:
     return sum(max(cost.waits, cost.busy) for cost in costs) / beside if beside else 1.0
 
 
-def _phases(kernels: Sequence[Kernel], needs: Sequence[set[int]], batch_of: Mapping[Node, int]) -> list[Phase]:
+def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
     """The first place of each kernel that is behind all that it needs of the same chunk."""
     found: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
@@ -208,7 +209,7 @@ def _phases(kernels: Sequence[Kernel], needs: Sequence[set[int]], batch_of: Mapp
     return found
 
 
-def _depth(phases: Sequence[Phase], needs: Sequence[set[int]]) -> int:
+def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
     """How many buffers what a chunk hands on needs: nothing is overwritten that is still read."""
     found = 1
     for (lag, place), needed in zip(phases, needs, strict=True):

@@ -21,8 +21,13 @@ class CallEffects:
     """Effects of statements that call ``functions``: a call has those of the function, each of which is read once."""
 
     def __init__(self, functions: Iterable[Function]) -> None:
-        self.functions = {function.name: function for function in functions}
+        self.functions: dict[str, Function] = {}
         self.known: dict[str, Effects] = {}
+        self.add(functions)
+
+    def add(self, functions: Iterable[Function]) -> None:
+        """Add functions that statements call from now on."""
+        self.functions.update((function.name, function) for function in functions)
 
     def of(self, statements: Sequence[Statement]) -> Effects:
         """The effects of statements that run one after the other."""

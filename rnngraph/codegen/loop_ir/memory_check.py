@@ -6,31 +6,65 @@ the arena's places are formulas, and that one begins where another has ended is 
 is about whole buffers in the order of statements; that each element of one is written, tests show, which fill memory
 that holds nothing with NaN. Of results it shows that something writes them.
 
-Where workers share an entry, all that happens between two barriers may happen at the same time.
+Where workers share an entry, all that happens between two barriers may happen at the same time. Stages of a pipeline
+that meet in memory must wait for each other, as what they read and write shows: their needs were planned before.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from ...support.errors import VerifyError
 from .effects import CallEffects, has_barrier, running_bodies
 from .functions import Function
-from .nodes import Barrier, Buffer, Call, Statement
+from .nodes import Barrier, Buffer, Call, Pipeline, Statement
 
 Extent = tuple[int, int]
 """From where to where a temporary lies. Places that are formulas are numbered, in their order, behind the others."""
 
 
-def check_memory(
-    name: str, statements: Sequence[Statement], functions: Iterable[Function], extents: Mapping[Buffer, Extent],
-    results: Collection[Buffer] = (),
-) -> None:  # fmt: skip
-    """Raises ``VerifyError`` where an entry misuses its temporaries, which lie at ``extents``, or leaves one of its
-    ``results`` as it was. The mistake is ours.
+@dataclass(frozen=True)
+class LoopBuffers:
+    """Memory of a loop over chunks of time.
+
+    sequences: with values of all steps, of which each chunk has its own. slots: with values of one chunk, of which
+    there are ``depth`` in turn. indices: with values that chunks compute, each the same ones.
     """
-    used = _Memory(name, extents, CallEffects(functions), has_barrier(statements))
+
+    sequences: frozenset[Buffer]
+    slots: frozenset[Buffer]
+    indices: frozenset[Buffer] = frozenset()
+    depth: int = 1
+
+    def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
+        """By how many chunks one kernel may be ahead of another that reads what it writes to these; None: by any."""
+        once = shared - self.sequences
+        if not once:
+            return None
+        return self.depth if once <= self.slots else 1
+
+
+def check_memory(
+    name: str,
+    statements: Sequence[Statement],
+    functions: Iterable[Function],
+    extents: Mapping[Buffer, Extent],
+    results: Collection[Buffer] = (),
+    pipelines: Mapping[Buffer, LoopBuffers] | None = None,
+) -> None:
+    """Raise ``VerifyError`` where an entry misuses its memory. The mistake is ours.
+
+    Args:
+        name: of the entry.
+        statements: of the entry.
+        functions: those that it calls.
+        extents: where its temporaries lie.
+        results: memory that it must write to.
+        pipelines: memory of the loops that are pipelines, by that of their stages' states.
+    """
+    used = _Memory(name, extents, CallEffects(functions), has_barrier(statements), pipelines or {})
     used.walk(statements)
     for buffer in results:
         if buffer not in used.written:
@@ -40,8 +74,15 @@ def check_memory(
 class _Memory:
     """What temporaries hold while an entry runs. shared: whether several workers may run it."""
 
-    def __init__(self, name: str, extents: Mapping[Buffer, Extent], effects: CallEffects, shared: bool) -> None:
-        self.name, self.extents, self.effects, self.shared = name, extents, effects, shared
+    def __init__(
+        self,
+        name: str,
+        extents: Mapping[Buffer, Extent],
+        effects: CallEffects,
+        shared: bool,
+        pipelines: Mapping[Buffer, LoopBuffers],
+    ) -> None:
+        self.name, self.extents, self.effects, self.shared, self.pipelines = name, extents, effects, shared, pipelines
         self.holding = _Intervals()  # what was written and not overwritten
         self.present = _Intervals()  # what was used since the last barrier
         self.written = set[Buffer]()  # ever
@@ -58,6 +99,8 @@ class _Memory:
                 self.present = self.present if statement.one_way else _Intervals()
             else:
                 self._use(statement, uses.reads, [*uses.reads, *uses.writes], uses.writes)
+            if isinstance(statement, Pipeline) and statement.states in self.pipelines:
+                self._check_stages(statement, self.pipelines[statement.states])
             for _ in range(2 if statement.repeats else 1):
                 for body in running_bodies(statement):
                     self.walk(body.statements)
@@ -78,6 +121,23 @@ class _Memory:
             self.written.add(buffer)
             if buffer in self.extents and buffer not in self.holding:
                 self.holding.add(buffer, self.extents[buffer])
+
+    def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
+        """Every two stages that meet in memory wait for each other: the later one for what the earlier one writes, and
+        that one for the later one before it writes to the same place again.
+        """
+        effects = [self.effects.of(stage.body) for stage in pipeline.stages]
+        for later, (read, wrote, _) in enumerate(effects):
+            for before, (read_before, wrote_before, _) in enumerate(effects[:later]):
+                shared = (wrote_before & (read | wrote)) | (read_before & wrote)
+                if not shared:
+                    continue
+                behind, ahead = (dict(pipeline.stages[number].needs) for number in (later, before))
+                most = buffers.chunks_ahead(shared)
+                waits = most is None or ahead.get(later, -most) >= 1 - most
+                if behind.get(before, 0) < 1 or not waits:
+                    names = ", ".join(sorted(buffer.name for buffer in shared))
+                    self._fail(pipeline, f"has stages {before} and {later} that don't wait for each other over {names}")
 
     def _fail(self, statement: Statement, what: str) -> None:
         comment = statement.comment if isinstance(statement, Call) else ""

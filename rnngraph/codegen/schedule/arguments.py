@@ -30,12 +30,43 @@ class Argument:
     value: np.ndarray | None = None
 
 
-class Arguments:
-    """The arguments of a graph's entry.
+@dataclass(frozen=True)
+class EntryArguments:
+    """Arguments of an entry, and where they lie.
 
     strides: names of sizes that hold a feed's strides, by argument. replaced: by output the input whose memory it is
-    written over.
+    written over. leaves: views of feeds, parameters and constants. results: memory of results that are written where
+    they are computed. late: results that are copied at the end, in this order.
     """
+
+    items: tuple[Argument, ...]
+    strides: Mapping[str, tuple[str, ...]]
+    replaced: Mapping[str, Node]
+    leaves: Mapping[Node, View]
+    results: Mapping[Node, Sequence[View]]
+    late: tuple[tuple[Node, View], ...]
+
+    @property
+    def late_values(self) -> set[Node]:
+        """Values that are copied after all fusion groups have run."""
+        return {node for node, _ in self.late}
+
+    @property
+    def parameters(self) -> dict[Buffer, str]:
+        """Names of the parameters by their memory."""
+        return {item.buffer: item.name for item in self.items if item.kind == "parameter"}
+
+
+def arguments_of(graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> EntryArguments:
+    """The arguments of a graph's entry."""
+    found = _Arguments(graph)
+    leaves = found.leaves(fusion.free)
+    results, late = found.outputs(fusion, users, leaves)
+    return EntryArguments(tuple(found.items), found.strides, found.replaced, leaves, results, tuple(late))
+
+
+class _Arguments:
+    """Arguments in the making."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -10,6 +10,7 @@ from ...ir.types import size
 from ...support.errors import Where
 from ..buffers.packing import Panels
 from ..loop_ir.builder import Block
+from ..loop_ir.effects import CallEffects, Effects
 from ..loop_ir.functions import Function, origins_in
 from ..loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
 from ..loop_ir.renaming import free, renamed, work_of
@@ -31,6 +32,7 @@ class EntryWriter:
         self.block, self.preparation = Block(), Block()
         self.functions: dict[tuple[Any, ...], Function] = {}
         self.is_preparing, self.unsynchronized = False, ""
+        self._effects = CallEffects(())
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
@@ -69,9 +71,13 @@ class EntryWriter:
         self.unsynchronized = ""
 
     def kernel(
-        self, emit: Callable[[Block], None], comment: str, by_rows: bool = False, serial: bool = False,
+        self,
+        emit: Callable[[Block], None],
+        comment: str,
+        by_rows: bool = False,
+        serial: bool = False,
         origin: Where | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A kernel that is a function of its own. origin: where it comes from, if not from where all around it does."""
         self.synchronize(by_rows, serial)
         self.emit(emit, comment, origin)
@@ -84,9 +90,7 @@ class EntryWriter:
             self.panels.pack(self.block)
         self._call(block, comment, "fused")
 
-    def function(
-        self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False
-    ) -> None:  # fmt: skip
+    def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
         """Calls a function with these statements. by_rows: it computes each row from that row alone; serial: the first
         worker does it.
         """
@@ -114,16 +118,19 @@ class EntryWriter:
         self.parts = parts
         return found
 
+    def effects(self, statements: Sequence[Statement]) -> Effects:
+        """What statements of the entry read and write."""
+        self._effects.add((*self.functions.values(), *self.panels.functions))
+        return self._effects.of(statements)
+
     def _call(self, block: Block, comment: str, kind: str) -> None:
         """Functions that do equal work are one."""
         buffers, names = free(block.statements)
         formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
         statements = renamed(block.statements, formal, symbols)
-        named = Function(
-            f"{kind}{len(self.functions)}", tuple(formal.values()), tuple(f"n{i}" for i in range(len(names))),
-            statements, comment,
-        )  # fmt: skip
+        name, sizes_of = f"{kind}{len(self.functions)}", tuple(f"n{i}" for i in range(len(names)))
+        named = Function(name, tuple(formal.values()), sizes_of, statements, comment)
         work = work_of(named)
         function = self.functions.setdefault(work, named)
         if function is not named:

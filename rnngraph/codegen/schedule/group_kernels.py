@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...ir.graph import Graph, Node, dependents
 from ...ir.scan import split_inputs
 from ...ir.types import Dim
+from ..analysis.chunk_needs import Needs, chunk_needs
 from ..analysis.kernel_fusion import FusedKernels, fuse
 from ..analysis.loop_fusion import FusionGroup, LoopFusion
 from ..analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
-from ..buffers.allocation import Allocation
 from ..cost_model.interleaving import may_pay
 from ..machine.target import Target
+from .arguments import EntryArguments, arguments_of
 
 Numbered = tuple[int, FusionGroup]
 """A group with its number among all."""
+
+
+@dataclass(frozen=True)
+class EntryGraph:
+    """A graph that becomes an entry: who reads its values, its fusion groups, and the caller's arrays."""
+
+    graph: Graph
+    users: Mapping[Node, Sequence[Node]]
+    fusion: LoopFusion
+    arguments: EntryArguments
+
+    @staticmethod
+    def of(graph: Graph) -> EntryGraph:
+        users, fusion = graph.users(), LoopFusion(graph)
+        return EntryGraph(graph, users, fusion, arguments_of(graph, fusion, users))
 
 
 @dataclass(frozen=True)
@@ -33,36 +50,39 @@ class GroupKernels:
     def scans(self) -> list[Node]:
         return scans_of(self.group)
 
+    @cached_property
+    def needs(self) -> tuple[Needs, ...]:
+        """What kernels of a loop over chunks of time need of each other within a chunk."""
+        return chunk_needs(self.fused.kernels, self.nodes)
+
 
 def scans_of(group: FusionGroup) -> list[Node]:
     return [node for node in group.nodes if node.op == "scan"]
 
 
-def group_kernels(
-    graph: Graph, users: Mapping[Node, Sequence[Node]], fusion: LoopFusion, allocation: Allocation, numbered: Numbered,
-    late: Collection[Node],
-) -> GroupKernels:  # fmt: skip
-    """The kernels of a group, as values lie now. late: values that are copied out after all groups."""
+def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
+    """The kernels of a group. in_memory: values that lie in memory before it."""
     number, group = numbered
-    inside, outputs = set(group.nodes), {node for _, node in graph.outputs} | set(late)
+    users, fusion, arguments = entry.users, entry.fusion, entry.arguments
+    inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
     leaving = {
         node
         for node in group.nodes
-        if node in outputs or node in allocation.outputs or any(user not in inside for user in users[node])
+        if node in outputs or node in arguments.results or any(user not in inside for user in users[node])
     }
     nodes = fusion.closure(group.nodes)
-    copies = {node for node in nodes if _must_copy(node, group, users, allocation.views)}
+    copies = {node for node in nodes if _must_copy(node, group, users, in_memory)}
     for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
-    fused = fuse(nodes, leaving, set(allocation.views), copies, frozenset(lazy_concats))
+    fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats))
     return GroupKernels(number, group, nodes, fused, leaving)
 
 
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
-) -> bool:  # fmt: skip
+) -> bool:
     """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
     if not is_view(node) or node in in_memory:
         return False

@@ -8,7 +8,7 @@ each other alternate in one function for as long as all of them have steps; each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import combinations
@@ -16,35 +16,43 @@ from itertools import combinations
 from ...ir.graph import Node
 from ...ir.types import size, substitute
 from ...support.errors import VerifyError
-from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
-from ..buffers.allocation import GroupMemory
 from ..buffers.memory import Memory
 from ..cost_model.chunk_length import LONGEST_CHUNK
 from ..cost_model.interleaving import InterleavingPlan, Phase
+from ..kernels.kernel_plan import KernelPlan
 from ..kernels.loop_nests import loop
 from ..loop_ir.builder import Block
-from ..loop_ir.effects import CallEffects, Effects
+from ..loop_ir.effects import Effects
 from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
 from ..loop_ir.renaming import free, renamed
+from .chunks import Chunks
 from .entry_writer import EntryWriter
-from .scan import Scan
+from .group_plan import GroupPlan, TimeLoopPlan
+from .scan_plan import ScanPlan
+from .scan_writer import ScanWriter
 from .ticks import WORK, Timed
-from .time_loop import Chunks, joined
+from .time_loop import joined
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TimeLoop:
-    """A loop over chunks of time before it is written. indices: values that chunks compute, each the same ones. run:
-    writes a kernel for the present chunk.
+    """A loop over chunks of time before it is written. scans: writers, by number of the kernel. run: writes the kernel
+    of a number for the present chunk.
     """
 
-    chunks: Chunks
-    group: GroupMemory
-    indices: Container[Node]
-    kernels: Sequence[Kernel]
-    scans: Mapping[Kernel, Scan]
-    run: Callable[[Kernel], None]
+    group: GroupPlan
+    scans: Mapping[int, ScanWriter]
+    run: Callable[[int], None]
+
+    @property
+    def plan(self) -> TimeLoopPlan:
+        assert self.group.loop is not None
+        return self.group.loop
+
+    @property
+    def chunks(self) -> Chunks:
+        return self.plan.chunks
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class PlacedKernel:
     lagged: Chunks
     statements: tuple[Statement, ...]
     effects: Effects
-    scan: Scan | None = None
+    scan: ScanWriter | None = None
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -73,7 +81,7 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
     or of several, would not see what they see one after the other.
     """
     written = _Writing(writer, plan, loops)
-    check_order(written.placed, plan.depths)
+    check_order(written.placed)
     written.add()
 
 
@@ -87,7 +95,7 @@ class _Writing:
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
 
-    def _beside(self, place: int) -> list[Scan]:
+    def _beside(self, place: int) -> list[ScanWriter]:
         """The scans at a place in a turn."""
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
@@ -97,27 +105,26 @@ class _Writing:
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
         nodes = tuple(node for scan in scans for kernel in scan.plan.kernels for node in kernel.kernel.members)
-        memory = reduce(_both, (scan.step_memory for scan in scans))
+        memory = reduce(_both, (scan.plan.step.memory for scan in scans))
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _placed(self) -> Iterator[PlacedKernel]:
         """Every kernel, with the statements of its chunk."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
-            for number, (kernel, phase) in enumerate(zip(item.kernels, phases, strict=True)):
-                scan = item.scans[kernel] if phase[1] % 2 else None
+            for number, phase in enumerate(phases):
+                scan = item.scans[number] if phase[1] % 2 else None
                 if scan is None:
-                    found = self.writer.captured(partial(item.run, kernel))
+                    found = self.writer.captured(partial(item.run, number))
                     statements = found
                 else:
-                    scan.join_others()
                     found, statements = self._one_step(item, scan), []
-                effects = CallEffects((*self.writer.functions.values(), *self.writer.panels.functions)).of(found)
+                effects = self.writer.effects(found)
                 lagged = replace(item.chunks, lag=phase[0])
                 statements_of_chunk = _of_chunk(statements, item.chunks, lagged)
                 yield PlacedKernel(item, number, phase, lagged, statements_of_chunk, effects, scan)
 
     @staticmethod
-    def _one_step(item: TimeLoop, scan: Scan, block: Block | None = None, s: Index = 0) -> list[Statement]:
+    def _one_step(item: TimeLoop, scan: ScanWriter, block: Block | None = None, s: Index = 0) -> list[Statement]:
         """A step of a scan in the present chunk."""
         own = Block() if block is None else block.nested()
         with own.at(scan.node.where):
@@ -229,7 +236,7 @@ def _steps(item: PlacedKernel) -> Index:
     """How many steps of its chunk a scan runs."""
     assert item.scan is not None
     names = map(size, _names(item.lagged))
-    return substitute(item.scan.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
+    return substitute(item.scan.layout.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
 
 
 def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
@@ -256,12 +263,11 @@ def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
     return [lists[number][place] for _, number, place in sorted(places)]
 
 
-def check_order(placed: Sequence[PlacedKernel], depths: Sequence[int]) -> None:
+def check_order(placed: Sequence[PlacedKernel]) -> None:
     """Raises ``VerifyError`` unless kernels meet in memory as they do one after the other, chunk after chunk.
 
     Shown by what they read and write, whatever the order was made of. The mistake is ours.
     """
-    loops = list(dict.fromkeys(id(item.loop) for item in placed))
     for one, other in combinations(placed, 2):
         (read, wrote, _), (read_by_other, wrote_by_other, _) = one.effects, other.effects
         common = (wrote & (read_by_other | wrote_by_other)) | (read & wrote_by_other)
@@ -269,14 +275,12 @@ def check_order(placed: Sequence[PlacedKernel], depths: Sequence[int]) -> None:
             continue
         if one.loop is not other.loop:
             _fail(one, other, common)
-        group = one.loop.group
-        sequences, slots = group.buffers(one.loop.chunks.time)
-        same = {view.buffer for node, views in group.stores.items() if node in one.loop.indices for view in views}
+        buffers = one.loop.plan.buffers
         if not one.order < other.order:
             _fail(one, other, common)
         # A sequence's steps of another chunk are elsewhere, and so are those that are handed on, for some chunks.
-        for buffer in common - sequences - same:
-            ahead = depths[loops.index(id(one.loop))] if buffer in slots else 1
+        for buffer in common - buffers.sequences - buffers.indices:
+            ahead = buffers.depth if buffer in buffers.slots else 1
             lag, place, number = one.order
             if not other.order < (lag + ahead, place, number):
                 _fail(one, other, {buffer})
@@ -284,5 +288,9 @@ def check_order(placed: Sequence[PlacedKernel], depths: Sequence[int]) -> None:
 
 def _fail(one: PlacedKernel, other: PlacedKernel, common: set[Buffer]) -> None:
     names = ", ".join(sorted(buffer.name for buffer in common))
-    kernels = " and ".join(label_of(item.loop.kernels[item.number].first) for item in (one, other))
+    kernels = " and ".join(label_of(_first(item.loop.group.kernels[item.number])) for item in (one, other))
     raise VerifyError(f"{kernels}, in a loop of scans beside each other, use {names} in another order than alone")
+
+
+def _first(kernel: KernelPlan | ScanPlan) -> Node:
+    return kernel.node if isinstance(kernel, ScanPlan) else kernel.kernel.first

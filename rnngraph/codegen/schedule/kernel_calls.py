@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ir.graph import Node
+from ...ir.types import size
 from ..analysis.node_kinds import label_of
+from ..buffers.carried_state import DOUBLE_BUFFERED
 from ..buffers.views import View
-from ..kernels.emit import copy_partition, copy_to, emit_kernel, origin_of
+from ..cost_model.register_tiles import lanes_for
+from ..kernels.emit import copy_to, emit_kernel, origin_of
 from ..kernels.kernel_plan import KernelPlan
-from ..kernels.loop_nests import each_slice, single
+from ..kernels.loop_nests import each_slice, loop, single, strips
 from ..kernels.outer_products import add_outer_sum, clear
 from ..kernels.region import Region
+from ..kernels.values import ValueEmitter
 from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index, LetIndex
+from .copy_plan import CopyPlan, RowwiseCopyPlan
 from .entry_writer import EntryWriter
-from .group_plan import CopyPlan
 from .ticks import COPY, WORK, Timed
 
 
@@ -37,19 +41,49 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
             )
 
 
-def call_copy(
-    writer: EntryWriter, region: Region, node: Node, view: View, comment: str, owner: Node | None = None
-) -> CopyPlan:  # fmt: skip
-    """Adds a call of a function that writes a value to a place. owner: the node for which it does, where it is not the
-    value's own.
-    """
-    partition = copy_partition(region, node)
-    with writer.timing(Timed(COPY, (node,), comment, owner=owner)):
-        writer.kernel(
-            lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows,
-            partition.serial, origin_of([node]),
-        )  # fmt: skip
-    return CopyPlan(comment, partition)
+def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
+    """Adds a call of a function that writes a value to a place."""
+    partition, node = plan.partition, plan.value
+    if plan.parity is not None:
+        writer.block.add(LetIndex(plan.parity.name, "parity", plan.parity.position))
+
+    def emit(block: Block) -> None:
+        copy_to(region, block, node, [plan.place], partition)
+
+    with writer.timing(Timed(COPY, (node,), plan.what, owner=plan.owner)):
+        writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]))
+
+
+def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:
+    """Adds a call of a function that copies each row from or to where that row ends."""
+    table, state, value, to = plan.table, plan.state, plan.value, plan.to
+    block, rows, parts = Block(origin=value.where or plan.owner.where), table.mask.rows, writer.parts
+
+    def at(inner: Block, position: Index) -> View:
+        slot: Index = 0
+        if state.kind == DOUBLE_BUFFERED:
+            name = inner.fresh_index("slot")
+            inner.add(LetIndex(name, "parity", position))
+            slot = size(name)
+        return state.at(position, slot)
+
+    def row(inner: Block, index: Index) -> None:
+        there = at(inner, table.length_of(inner, index))
+        source, place = (region.memory.views, there) if to is None else ({value: there}, at(inner, to))
+        for nested, strip in strips(inner, value.shape[-1], lanes_for(region.target, [value], value.shape[-1])):
+            emitter = ValueEmitter(nested, source)
+            emitter.store(emitter.value(value, (index, strip)), place, (index, strip))
+
+    def between(inner: Block, first: Index, stop: Index) -> None:
+        loop(inner, "b", stop, row, first)
+
+    by_rows = plan.partition.by_rows
+    if by_rows:
+        each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, rows)))
+    else:
+        single(parts, block, lambda inner: between(inner, 0, rows))
+    with writer.timing(Timed(COPY, (value,), plan.what, owner=plan.owner)):
+        writer.function(block, plan.what, "fused", by_rows)
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:

@@ -13,7 +13,8 @@ from ..analysis.node_kinds import label_of
 from ..cost_model.work_sharing import Partition
 from ..kernels.active_rows import ActiveSteps
 from ..kernels.kernel_plan import KernelPlan
-from .group_plan import CopyPlan, GroupPlan
+from .copy_plan import AnyCopyPlan
+from .group_plan import GroupPlan
 from .plan import Plan
 from .scan_plan import ScanPlan
 
@@ -66,7 +67,7 @@ def _when(group: GroupPlan) -> str:
     return f"{over}; by several workers a pipeline of {stages}, {steps} at a time"
 
 
-def _copy(copy: CopyPlan, parts: int) -> Iterator[str]:
+def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
     workers = _workers(copy.partition, parts)
     yield f"  {copy.what}{': ' * bool(workers)}{workers}"
 

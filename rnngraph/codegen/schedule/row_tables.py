@@ -1,8 +1,9 @@
-"""Tables of a graph's length masks, written into an entry before the first fusion group that needs them."""
+"""Tables of a graph's length masks: planned with the first fusion group that needs them, and written before it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.types import size
@@ -10,12 +11,13 @@ from ..analysis.kernel_fusion import Kernel
 from ..analysis.row_independence import row_by_row
 from ..analysis.row_lengths import LengthMask, RowLengths
 from ..buffers.allocation import Allocation
+from ..buffers.views import View
 from ..cost_model.work_sharing import Workers
 from ..kernels.active_rows import ActiveSteps, MaskTable, fill, longest
 from ..kernels.loop_nests import WorkerSlice, each_slice, single
 from ..kernels.values import is_emitted
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import LetIndex
+from ..loop_ir.nodes import Buffer, LetIndex
 from .entry_writer import EntryWriter
 from .ticks import TABLE, Timed
 
@@ -23,24 +25,34 @@ Active = Mapping[LengthMask, ActiveSteps]
 """By mask: what is known of it, and of the present chunk the steps at which some row is active."""
 
 
+@dataclass(frozen=True)
+class TablePlan:
+    """A table that is written. span: name of the steps at which some row is active. views: of what it is computed from.
+    cursor: scratch memory, where rows end at steps of their own. owner: the scan that it is for.
+    """
+
+    table: MaskTable
+    span: str
+    views: Mapping[Node, View]
+    cursor: Buffer | None = None
+    owner: Node | None = None
+
+
 class RowTables:
     """The tables of active rows that an entry of these ``workers`` makes of a graph's masks."""
 
-    def __init__(
-        self, writer: EntryWriter, allocation: Allocation, lengths: RowLengths, workers: Workers
-    ) -> None:  # fmt: skip
-        self.writer, self.allocation, self.lengths = writer, allocation, lengths
-        self.workers = workers
-        self.tables: dict[LengthMask, MaskTable] = {}
+    def __init__(self, allocation: Allocation, lengths: RowLengths, workers: Workers) -> None:
+        self.allocation, self.lengths, self.workers = allocation, lengths, workers
+        self.tables: dict[LengthMask, TablePlan] = {}
 
-    def of_group(self, number: int, kernels: Sequence[Kernel]) -> Active:
-        """The masks that kernels of a fusion group follow. Writes their tables, where there are none yet."""
-        found: dict[LengthMask, ActiveSteps] = {}
+    def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
+        """The masks that kernels of a fusion group follow, and those of their tables that there are not yet."""
+        known, found = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
             if mask is not None and mask not in found and (mask in self.tables or self._is_there(mask.lengths)):
                 found[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(found)}")
-        return found
+        return found, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
         """The mask that says which rows a kernel need not compute, if there is one."""
@@ -65,33 +77,40 @@ class RowTables:
 
     def _table(self, mask: LengthMask) -> MaskTable:
         if mask not in self.tables:
-            self.tables[mask] = self._written(mask)
-        return self.tables[mask]
+            self.tables[mask] = self._planned(mask)
+        return self.tables[mask].table
 
-    def _written(self, mask: LengthMask) -> MaskTable:
-        writer, workers, span = self.writer, self.workers, f"span_{len(self.tables)}"
-        views, scratch = self.allocation.views, self.allocation.arena.buffer
-        if writer.unsynchronized and workers.parts > 1:
-            writer.barrier()
-        writer.block.add(LetIndex(span, "of", 0, mask.length + 1, longest(mask, writer.block, views)))
+    def _planned(self, mask: LengthMask) -> TablePlan:
+        workers, span, views = self.workers, f"span_{len(self.tables)}", dict(self.allocation.views)
         scans = [node for node, other in self.lengths.scans.items() if other == mask]
         if mask.rows == 1 or not all(row_by_row(scan, mask) for scan in scans):
-            return MaskTable(mask, size(span))
+            return TablePlan(MaskTable(mask, size(span)), span, views)
         parts = workers.parts if workers.rowwise is not None and workers.rowwise.rows == mask.rows else 1
-        steps = (mask.length + 1) * parts
+        steps, scratch = (mask.length + 1) * parts, self.allocation.arena.buffer
         lengths = scratch("limits", "int64", mask.rows)
         order = scratch("order", "int64", mask.rows)
         counts, cursor = (scratch(name, "int64", steps) for name in ("counts", "cursor"))
         table = MaskTable(mask, size(span), parts, lengths, order, counts)
+        return TablePlan(table, span, views, cursor, scans[0] if scans else None)
 
-        def sort(block: Block) -> None:
-            if parts == 1:
-                whole = WorkerSlice(0, 1, 0)
-                single(workers.parts, block, lambda inner: fill(table, cursor, inner, views, whole))
-            else:
-                each_slice(workers.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
 
-        comment = "rows in the order of their lengths"
-        with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=scans[0] if scans else None)):
-            writer.kernel(sort, comment, by_rows=parts > 1)
-        return table
+def write_table(writer: EntryWriter, plan: TablePlan) -> None:
+    """Adds how many steps have active rows, and a call that sorts rows which end at steps of their own."""
+    table, views, cursor = plan.table, plan.views, plan.cursor
+    mask, parts = table.mask, table.parts
+    if writer.unsynchronized and writer.parts > 1:
+        writer.barrier()
+    writer.block.add(LetIndex(plan.span, "of", 0, mask.length + 1, longest(mask, writer.block, views)))
+    if cursor is None:
+        return
+
+    def sort(block: Block) -> None:
+        if parts == 1:
+            whole = WorkerSlice(0, 1, 0)
+            single(writer.parts, block, lambda inner: fill(table, cursor, inner, views, whole))
+        else:
+            each_slice(writer.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
+
+    comment = "rows in the order of their lengths"
+    with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=plan.owner)):
+        writer.kernel(sort, comment, by_rows=parts > 1)

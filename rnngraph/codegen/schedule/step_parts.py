@@ -41,7 +41,7 @@ class StepWaits:
 
     def step(
         self, block: Block, parts: Sequence[StepPart], overwritten: Node | None, ticks: SampledStep | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         """All parts. overwritten: the value in whose place lies what told that the step runs, if one does: a worker may
         compute it only when all others have looked.
         """

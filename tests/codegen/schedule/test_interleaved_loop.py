@@ -22,7 +22,7 @@ from rnngraph.codegen.loop_ir.functions import nested
 from rnngraph.codegen.loop_ir.nodes import Call, For
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import scheduler
+from rnngraph.codegen.schedule import entry_analysis
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.plan_text import plan_text
 from rnngraph.codegen.schedule.scheduler import schedule
@@ -263,6 +263,6 @@ def test_an_order_that_is_wrong_is_found(wrong: str, monkeypatch: pytest.MonkeyP
             return replace(found, phases=(tuple((0, place) for _, place in places),))
         return replace(found, phases=(tuple((lag, 2 if place == 0 else place) for lag, place in places),))
 
-    monkeypatch.setattr(scheduler, "plan_interleaving", plan)
+    monkeypatch.setattr(entry_analysis, "plan_interleaving", plan)
     with pytest.raises(VerifyError, match="in another order than alone"):
         planned(stack(rg.BasicRNNCell, 8, skips=wrong == "depth"))

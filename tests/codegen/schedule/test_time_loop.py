@@ -13,20 +13,25 @@ from native_calls import call_native
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.codegen.buffers.memory import Memory
+from rnngraph.codegen.buffers.packing import Panels
+from rnngraph.codegen.buffers.views import View
 from rnngraph.codegen.cost_model import pipelining as pipeline
 from rnngraph.codegen.cost_model.pipelining import StageCost, plan_pipeline
 from rnngraph.codegen.cost_model.work_sharing import Partition
 from rnngraph.codegen.llvm.module import module_text
-from rnngraph.codegen.loop_ir.effects import Effects
+from rnngraph.codegen.loop_ir.memory_check import LoopBuffers
 from rnngraph.codegen.loop_ir.nodes import Buffer, Call, LetIndex, Pipeline, When
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import time_loop
+from rnngraph.codegen.schedule import entry_emitter, planner
+from rnngraph.codegen.schedule.chunks import stage_needs
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.scheduler import schedule
-from rnngraph.codegen.schedule.time_loop import waited_for
-from rnngraph.ir.types import size
+from rnngraph.ir.graph import make
+from rnngraph.ir.types import TensorType, size
+from rnngraph.support.errors import VerifyError
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
 COUNTERS = {"seed": 4, "first_row": 0, "first_step": 0}
@@ -85,20 +90,36 @@ def test_stages_may_be_as_far_ahead_as_they_can(
     assert differing(stack(cell, layers), steps, parts, batch, monkeypatch) == []
 
 
-@pytest.mark.parametrize("missing", ["later", "earlier"])
-def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check itself: a stage that doesn't wait for one before it, or for one behind it, gives something else."""
-    teams.share_in_pipelines(monkeypatch, 2)
-    original = waited_for
+def without_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages don't wait for those before them, or for those behind them."""
+    original = stage_needs
 
-    def fewer(*arguments: Any) -> list[dict[int, int]]:
-        needs = original(*arguments)
-        return [
+    def fewer(*arguments: Any) -> tuple[dict[int, int], ...]:
+        return tuple(
             {other: ahead for other, ahead in needed.items() if (other > number) == (missing == "earlier")}
-            for number, needed in enumerate(needs)
-        ]
+            for number, needed in enumerate(original(*arguments))
+        )
 
-    monkeypatch.setattr(time_loop, "waited_for", fewer)
+    monkeypatch.setattr(planner, "stage_needs", fewer)
+
+
+@pytest.mark.parametrize("missing", ["later", "earlier"])
+def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stages read and write, as they are written, shows it."""
+    teams.share_in_pipelines(monkeypatch, 2)
+    program = stack(lambda: rg.BasicRNNCell(17), 3)
+    assert pipeline_of(planned(program, {"B": 1}))
+    without_needs(missing, monkeypatch)
+    with pytest.raises(VerifyError, match="don't wait for each other"):
+        planned(program, {"B": 1})
+
+
+@pytest.mark.parametrize("missing", ["later", "earlier"])
+def test_a_missing_need_gives_something_else(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of numbers itself: it finds a stage that doesn't wait."""
+    teams.share_in_pipelines(monkeypatch, 2)
+    without_needs(missing, monkeypatch)
+    monkeypatch.setattr(entry_emitter, "check_memory", lambda *_: None)
     assert differing(stack(lambda: rg.BasicRNNCell(17), 3), 13, 2, 1, monkeypatch) != []
 
 
@@ -223,14 +244,17 @@ def test_a_length_of_one_chunk_is_no_pipeline() -> None:
 
 # Who waits for whom --------------------------------------------------------------------------------
 
-A, B, C, D = (Buffer(name, "float32") for name in "abcd")
+A, B, C = (Buffer(name, "float32") for name in "abc")
 
 
-def test_needs_follow_from_what_is_read_and_written() -> None:
-    first, second, third = Effects(set(), {A, C}, set()), Effects({A}, {B}, set()), Effects({B, C}, {D}, set())
+def test_needs_follow_from_what_kernels_hand_on() -> None:
+    """A value of one chunk is handed on in slots, one that is not double-buffered stops its writer."""
+    first, second, third = (make("input", label=name, type=TensorType("float32", ())) for name in "xyz")
+    views = {node: View.contiguous(buffer, ()) for node, buffer in ((first, A), (second, B), (third, C))}
+    memory = Memory(Panels({}), lambda *_: A, views)
+    buffers = LoopBuffers(frozenset({B}), frozenset({A}), depth=pipeline.BUFFER_DEPTH)
+    needs = [{}, {0: frozenset({first})}, {0: frozenset({third}), 1: frozenset({second})}]
+    stages = [(0, 1), (1, 2), (2, 3)]
     ahead = 1 - pipeline.BUFFER_DEPTH
-    assert waited_for([first, second, third], {B}, {A}) == [{1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1}]
-    assert waited_for([Effects({A}, {D}, set()), Effects({A}, {B}, set())], set(), set()) == [
-        {},
-        {},
-    ]  # nobody writes what both read
+    assert stage_needs(stages, needs, memory, buffers) == ({1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1})
+    assert stage_needs([(0, 2), (2, 3)], needs, memory, buffers) == ({1: 0}, {0: 1})

@@ -1,0 +1,44 @@
+"""Which values lie in memory while the fusion groups of a graph run, one after the other.
+
+Where they lie is decided later; kernels are cut by this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ...ir.graph import Node
+from .kernel_fusion import FusedKernels
+from .loop_fusion import FusionGroup
+from .node_kinds import is_view, stays_view
+
+
+class Residency:
+    """The values that are in memory now, and for each the value whose memory holds it.
+
+    Args:
+        leaves: feeds, parameters, constants, and views of them.
+        indices: values that no kernel needs to compute. What a chunk of time stores of them is gone behind the loop.
+        users: who reads a value.
+    """
+
+    def __init__(
+        self, leaves: Collection[Node], indices: Collection[Node], users: Mapping[Node, Sequence[Node]]
+    ) -> None:
+        self.sources: dict[Node, Node] = {leaf: leaf for leaf in leaves}
+        self.indices, self.users = indices, users
+
+    def run(self, group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
+        """Move on behind a group. nodes: with the indices that it reads. leaving: values that outlive it."""
+        stored = [node for node in nodes if node in fused.stored and node.op != "scan"]
+        self.sources.update((node, node) for node in stored)
+        for node in nodes:
+            if node not in self.sources and is_view(node) and stays_view(node) and node.operands[0] in self.sources:
+                self.sources[node] = self.sources[node.operands[0]]
+        if group.kind.length is None:
+            return
+        gone = {node for node in stored if node in self.indices or node not in leaving}
+        self.sources = {node: source for node, source in self.sources.items() if source not in gone}
+        for scan in (node for node in group.nodes if node.op == "scan"):
+            finals = [user for user in self.users[scan] if user["index"] < scan["carries"]]
+            self.sources.update((user, user) for user in finals)

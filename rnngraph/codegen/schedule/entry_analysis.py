@@ -1,0 +1,234 @@
+"""First phase: what runs together, who computes what, and what that is estimated to take. No memory is given out yet.
+
+The estimates say whether several workers pay before anything is planned. They never change what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...ir.axes.by_size import lengths_of
+from ...ir.graph import Graph, Node
+from ...ir.types import Dim
+from ..analysis.directions import check_blocks
+from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse_body
+from ..analysis.loop_fusion import PLAIN, PREPARED
+from ..analysis.residency import Residency
+from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
+from ..cost_model.chunk_length import TimeChunk, chunk_length
+from ..cost_model.interleaving import InterleavingPlan, LoopKernels, may_pay, plan_interleaving
+from ..cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
+from ..cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
+from ..machine.target import Target
+from .group_kernels import EntryGraph, GroupKernels, Numbered, both_directions, group_kernels
+from .scan_plan import ScanSharing, share_scan
+
+
+@dataclass(frozen=True)
+class ScanAnalysis:
+    """The kernels of a scan's step, and who computes each."""
+
+    fused: FusedKernels
+    sharing: ScanSharing
+
+
+@dataclass(frozen=True)
+class GroupAnalysis:
+    """A fusion group: who computes each of its kernels.
+
+    partitions: of all kernels but scans. longest: steps of a chunk of time, where the group is a loop over such chunks.
+    is_first_short: whether the chunk that is short, if one is, is the first one. pipeline: of several workers, in place
+    of kernels that are cut.
+    """
+
+    kernels: GroupKernels
+    partitions: Mapping[Kernel, Partition]
+    scans: Mapping[Kernel, ScanAnalysis]
+    longest: int = 0
+    is_first_short: bool = False
+    pipeline: PipelinePlan | None = None
+
+    def in_pipeline(self, pipeline: PipelinePlan) -> GroupAnalysis:
+        """The group as a pipeline, each of whose kernels is one worker's."""
+        scans = {kernel: replace(scan, sharing=scan.sharing.made_serial()) for kernel, scan in self.scans.items()}
+        return replace(self, partitions=dict.fromkeys(self.partitions, SERIAL), scans=scans, pipeline=pipeline)
+
+
+@dataclass(frozen=True)
+class SectionAnalysis:
+    """Groups that run as one: a single one, or several loops over time whose scans run beside each other."""
+
+    groups: tuple[GroupAnalysis, ...]
+    interleaving: InterleavingPlan | None = None
+
+
+@dataclass(frozen=True)
+class EntryAnalysis:
+    """All that is known of an entry before memory is given out.
+
+    workers: for whom it is cut. sections: in the order in which they run. max_chunk: steps of a chunk of time, at most.
+    is_step: whether all lengths of loops are known.
+    """
+
+    entry: EntryGraph
+    target: Target
+    workers: Workers
+    sections: tuple[SectionAnalysis, ...]
+    work: Work
+    max_chunk: int | None
+    is_step: bool
+
+    def for_one_worker(self) -> EntryAnalysis:
+        """The same graph for one worker."""
+        return _analysed(self.entry, self.target, 1, self.max_chunk)
+
+
+def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = None) -> EntryAnalysis:
+    """Analyse a graph whose sizes, but for lengths of scans, are known.
+
+    Args:
+        graph: the graph.
+        target: the processor.
+        parts: into how many parts kernels are cut, for as many workers at most.
+        max_chunk: steps of a chunk of time, at most.
+    """
+    return _analysed(EntryGraph.of(graph), target, parts, max_chunk)
+
+
+def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> EntryAnalysis:
+    analyst = _Analyst(entry, target, parts, max_chunk)
+    sections = tuple(analyst.sections())
+    is_step = not lengths_of(entry.graph)
+    return EntryAnalysis(entry, target, analyst.workers, sections, analyst.work, max_chunk, is_step)
+
+
+class _Analyst:
+    """Goes through the fusion groups of a graph, in order.
+
+    synchronized: values that are there for all workers, as a barrier stands behind what computes them.
+    """
+
+    def __init__(self, entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> None:
+        self.entry, self.target, self.max_chunk = entry, target, max_chunk
+        rows = rows_of(entry.graph) if parts > 1 else 0
+        rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
+        if rowwise is not None:
+            replaced = entry.arguments.replaced
+            rowwise.apart.update(node for name, node in entry.graph.outputs if name in replaced)
+        self.workers = Workers(parts, rowwise)
+        self.residency = Residency(entry.arguments.leaves, entry.fusion.free, entry.users)
+        self.synchronized: set[Node] = set()
+        self.work = Work()
+
+    def sections(self) -> Iterable[SectionAnalysis]:
+        if self.workers.parts > 1:
+            groups = [[item] for item in enumerate(self.entry.fusion.groups())]
+        else:
+            groups = both_directions(self.entry.fusion, self.target)
+        for together in groups:
+            yield from self._together(together)
+
+    def _is_shared(self, node: Node) -> bool:
+        """Whether a value is there before kernels run that are cut by rows."""
+        fusion = self.entry.fusion
+        return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
+
+    def _synchronize(self, nodes: Iterable[Node], partition: Partition) -> None:
+        """Behind a kernel that is not cut by rows stands a barrier: what it gives may then be read whole."""
+        if not partition.by_rows:
+            self.synchronized.update(nodes)
+
+    def _together(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
+        """One group, or several as one loop if that pays."""
+        graph, late = self.entry.graph, self.entry.arguments.late_values
+        found = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
+        for item in found:
+            check_blocks(set(item.group.nodes), self.entry.users, {node for _, node in graph.outputs} | late)
+        plan = self._interleaving(found) if self.workers.parts == 1 else None
+        if plan is None and len(groups) > 1:
+            for single in groups:
+                yield from self._together([single])
+            return
+        yield SectionAnalysis(tuple(self._group(item, plan) for item in found), plan)
+        for item in found:
+            self.residency.run(item.group, item.nodes, item.fused, item.leaving)
+
+    def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
+        """How scans of groups run beside each other with one worker, if they do."""
+        length = groups[0].group.kind.length
+        scans = [scan for item in groups for scan in item.scans]
+        if length is None or not may_pay(self.target, scans):
+            return None
+        loops = [LoopKernels(item.fused.kernels, item.needs, self._chunk_length(item, length)) for item in groups]
+        return plan_interleaving(self.target, loops, length)
+
+    def _chunk_length(self, item: GroupKernels, length: Dim) -> int:
+        return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
+
+    def _gains(self, item: GroupKernels) -> list[float]:
+        """How many times as fast one worker, who runs scans beside each other, is than estimated of each kernel."""
+        plan = self._interleaving([item]) if self.workers.parts > 1 else None
+        if plan is None:
+            return [1.0] * len(item.fused.kernels)
+        return [plan.gains.get(place, 1.0) for _, place in plan.phases[0]]
+
+    def _group(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
+        if item.group.kind == PREPARED:
+            return GroupAnalysis(item, dict.fromkeys(item.fused.kernels, SERIAL), {})
+        if item.group.kind == PLAIN:
+            return self._plain(item)
+        return self._time_loop(item, interleaving)
+
+    def _plain(self, item: GroupKernels) -> GroupAnalysis:
+        """Kernels that run once, one after the other."""
+        sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
+        for kernel in item.fused.kernels:
+            partition = partitions[kernel] = sharing.partition(kernel)
+            self.work.add(partition.per_step(1))
+            self._synchronize(kernel.members, partition)
+        return GroupAnalysis(item, partitions, {})
+
+    def _time_loop(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
+        kind, kernels = item.group.kind, item.fused.kernels
+        assert kind.length is not None
+        block = next((steps for kernel in kernels if (steps := kernel.first.get("blocks")) is not None), None)
+        longest = block or self._chunk_length(item, kind.length)
+        found, costs = self._estimated(item, TimeChunk(kind.length, 0, 0, kind.reverse, longest), block is not None)
+        if interleaving is not None:
+            return found
+        pipeline = None
+        if block is None:
+            pipeline = plan_pipeline(costs, kind.length, longest, self.workers.parts)
+        if pipeline is not None:
+            found = found.in_pipeline(pipeline)
+            for kernel in kernels:
+                self._synchronize(self._computed(kernel), SERIAL)
+        for cost, gain in zip(costs, self._gains(item), strict=True):
+            estimate = cost.partition if pipeline is None else pipeline.estimate(cost.partition)
+            self.work.add(replace(estimate, serial_cycles=estimate.serial_cycles / gain), kind.length)
+        return found
+
+    def _estimated(
+        self, item: GroupKernels, time: TimeChunk, is_first_short: bool
+    ) -> tuple[GroupAnalysis, list[StageCost]]:
+        """How each kernel of a loop would be cut, and what that takes, in order."""
+        sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
+        partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
+        for kernel in item.fused.kernels:
+            if kernel.kind == "scan":
+                fused = fuse_body(kernel.first["body"])
+                shared = share_scan(self.target, self.workers, kernel.first, fused.kernels)
+                scans[kernel] = ScanAnalysis(fused, shared)
+                self._synchronize(self._computed(kernel), shared.estimate)
+                costs.append(StageCost(shared.estimate))
+                continue
+            partition = partitions[kernel] = sharing.partition(kernel)
+            self._synchronize(kernel.members, partition)
+            cost = partition.per_step(time.estimated_steps)
+            costs.append(StageCost(cost, sharing.tile_steps(kernel), per_chunk_overhead(kernel)))
+        return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
+
+    def _computed(self, kernel: Kernel) -> Collection[Node]:
+        """The values that a kernel gives; of a scan its results."""
+        return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members

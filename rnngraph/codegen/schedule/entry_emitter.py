@@ -1,0 +1,160 @@
+"""Third phase: an entry's loop IR, as its plan says. Who computes what, and in which buffer, is decided before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from ...ir.types import Dim
+from ..buffers.arena import extents
+from ..loop_ir.functions import Entry, Function
+from ..loop_ir.memory_check import check_memory
+from ..loop_ir.nodes import Buffer, Statement
+from ..loop_ir.renaming import free
+from ..loop_ir.workers import TEAM
+from .copy_plan import CopyPlan, before_loops
+from .entry_plan import EntryPlan
+from .entry_writer import EntryWriter
+from .group_plan import GroupPlan, SectionPlan
+from .interleaved_loop import TimeLoop, add_interleaved
+from .kernel_calls import call_copy, call_kernel, call_row_copy
+from .plan import Plan
+from .row_tables import write_table
+from .scan_plan import ScanPlan
+from .scan_writer import ScanWriter
+from .ticks import COUNTERS, PACK, Ticks, Timed
+from .time_loop import add_loop, add_pipeline
+
+
+def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> Plan:
+    """The functions of an entry. timed: whether it counts what time its parts take."""
+    writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
+    for section in plan.sections:
+        with writer.block.at(section.origin):
+            _write_section(writer, section)
+    return _finished(plan, writer, name)
+
+
+# Sections ----------------------------------------------------------------------------------------
+
+
+def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
+    for group in section.groups:
+        for table in group.tables:
+            write_table(writer, table)
+    if section.interleaving is not None:
+        for group in section.groups:
+            _begin(writer, group)
+        loops = [_time_loop(writer, group) for group in section.groups]
+        add_interleaved(writer, section.interleaving, loops)
+        for loop in loops:
+            _end(loop)
+        return
+    (group,) = section.groups
+    if group.loop is not None:
+        _write_loop(writer, group)
+    elif group.prepared:
+        with writer.preparing():
+            _write_kernels(writer, group)
+    else:
+        _write_kernels(writer, group)
+
+
+def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
+    """Kernels that run once, or copies at the end."""
+    _begin(writer, group)
+    for number in range(len(group.kernels)):
+        _run(writer, group, {}, number)
+
+
+def _write_loop(writer: EntryWriter, group: GroupPlan) -> None:
+    """A loop over chunks of time."""
+    loop = _time_loop(writer, group)
+    kernels = [partial(loop.run, number) for number in range(len(group.kernels))]
+    if loop.plan.pipeline is None:
+        _begin(writer, group)
+        add_loop(writer, loop.chunks, kernels)
+    else:
+        add_pipeline(writer, loop.plan, partial(_begin, writer, group), kernels)
+    _end(loop)
+
+
+def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
+    scans = dict[int, ScanWriter]()
+    for number, kernel in enumerate(group.kernels):
+        if isinstance(kernel, ScanPlan):
+            is_beside_others = bool(group.phases) and group.phases[number][1] % 2 == 1
+            scans[number] = ScanWriter(writer, kernel, is_sampled=not is_beside_others)
+    return TimeLoop(group, scans, partial(_run, writer, group, scans))
+
+
+def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
+    """Writes a kernel, of a loop for the present chunk."""
+    kernel = group.kernels[number]
+    if isinstance(kernel, ScanPlan):
+        assert group.chunks is not None
+        scans[number].run(group.chunks.done)
+    else:
+        call_kernel(writer, group.region, kernel)
+
+
+def _begin(writer: EntryWriter, group: GroupPlan) -> None:
+    """Writes what comes before a group's kernels."""
+    before = before_loops(group.region)
+    for copy in group.copies:
+        if isinstance(copy, CopyPlan):
+            call_copy(writer, before, copy)
+        else:
+            call_row_copy(writer, before, copy)
+
+
+def _end(loop: TimeLoop) -> None:
+    """Writes what stands behind a loop."""
+    for scan in loop.scans.values():
+        scan.end()
+
+
+# The entry ---------------------------------------------------------------------------------------
+
+
+def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> Plan:
+    """The entry, all of whose statements are there: temporaries get their places, and uses of memory are checked."""
+    arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
+    statements = tuple(writer.block.statements)
+    arena.place(statements)
+    places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in arguments.items}
+    places[TEAM] = (TEAM.name, 0)
+    places.update(arena.places)
+    places.update({buffer: ("panels", offset) for buffer, offset in panels.offsets.items()})
+    pack = panels.pack_function(f"{name}_pack", writer.preparation)
+    if ticks is not None:
+        places[COUNTERS] = (COUNTERS.name, 0)
+        statements = (ticks.begin(), *statements, ticks.count(ticks.rest))
+        pack = replace(pack, body=(ticks.begin(), *_timed_packing(plan, pack.body, ticks)))
+    used, packed = free(statements)[0], free(pack.body)[0]
+    sizes = [size for size in plan.entry.graph.symbols if not size.startswith("_")]
+    strides = [size for names in arguments.strides.values() for size in names]
+    main = Function(name, used, (*sizes, *strides), statements, "the entry")
+    functions = (*writer.functions.values(), *panels.functions)
+    results = [item.buffer for item in arguments.items if item.kind == "output" and 0 not in item.shape]
+    loops = [group.loop for group in plan.groups if group.loop is not None]
+    pipelines = {loop.states: loop.buffers for loop in loops if loop.states is not None}
+    check_memory(name, statements, functions, extents(arena), results, pipelines)
+    slots = list(dict.fromkeys(item.buffer.name for item in arguments.items))
+    slots = [*slots, "arena", "panels", TEAM.name, *sizes, *strides, *([] if ticks is None else [COUNTERS.name])]
+
+    def entry(function: Function) -> Entry:
+        return Entry(function.name, function, tuple(slots), {buffer: places[buffer] for buffer in function.buffers})
+
+    return Plan(plan, functions, entry(main), entry(replace(pack, buffers=packed)), tuple(sizes), ticks)
+
+
+def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
+    """Statements that pack, each counted for the first parameter that it packs; what reads none, with the next one."""
+    nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
+    of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}
+    for statement in statements:
+        yield statement
+        if packed := [of[buffer] for buffer in statement.uses().reads if buffer in of]:
+            yield ticks.count(ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights")))

@@ -1,0 +1,249 @@
+"""From an analysis to the plan of an entry: one fusion group after the other gets its memory and its kernels' plans.
+
+Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written
+where the caller wants them. Temporaries live in one arena whose size is a formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...ir.axes.walk import adds_up
+from ...ir.graph import Node, make
+from ...ir.types import size
+from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import label_of
+from ..analysis.row_lengths import RowLengths
+from ..buffers.allocation import Allocation, GroupMemory
+from ..buffers.carried_state import State
+from ..buffers.packing import PanelLayout, Panels
+from ..buffers.views import View
+from ..cost_model.interleaving import Phase
+from ..cost_model.pipelining import BUFFER_DEPTH
+from ..cost_model.work_sharing import ONE_WORKER
+from ..kernels.active_rows import ActiveSteps
+from ..kernels.emit import copy_partition, origin_of
+from ..kernels.kernel_plan import KernelPlan, plan_kernel
+from ..kernels.region import Region
+from .chunks import Chunks, loop_buffers, stage_needs
+from .copy_plan import AnyCopyPlan, CopyPlan, before_loops
+from .entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
+from .entry_plan import EntryPlan, MemoryPlan
+from .group_plan import GroupPlan, SectionPlan, TimeLoopPlan
+from .row_tables import Active, RowTables, TablePlan
+from .scan_layout import ScanLayout
+from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
+
+
+def plan_entry(analysis: EntryAnalysis, alike: Sequence[PanelLayout] = ()) -> EntryPlan:
+    """The plan of an entry. alike: how another plan packs parameters, which this one then does too if it can."""
+    return _Planner(analysis, alike).plan()
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Buffers for what a chunk hands on: ``depth`` of ``steps`` each, instead of one of ``longest``."""
+
+    depth: int
+    steps: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class _LaidOut:
+    """A loop over time whose values have places, but for those of scans' steps. depth: of slots."""
+
+    analysis: GroupAnalysis
+    chunks: Chunks
+    active: Active
+    tables: tuple[TablePlan, ...]
+    memory: GroupMemory
+    states: Mapping[Kernel, tuple[State, ...]]
+    region: Region
+    depth: int
+
+
+class _Planner:
+    """Goes through the sections of an analysis, in order."""
+
+    def __init__(self, analysis: EntryAnalysis, alike: Sequence[PanelLayout]) -> None:
+        self.analysis, self.entry, self.target = analysis, analysis.entry, analysis.target
+        graph, arguments = self.entry.graph, self.entry.arguments
+        declared = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
+        parameters = arguments.parameters
+        origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
+        panels = Panels(parameters, alike, origins)
+        self.allocation = Allocation(graph, self.entry.users, panels, dict(arguments.leaves))
+        self.allocation.outputs = arguments.results
+        self.lengths = RowLengths(graph)
+        self.tables = RowTables(self.allocation, self.lengths, analysis.workers)
+
+    def plan(self) -> EntryPlan:
+        sections = [self._section(item) for item in self.analysis.sections]
+        region = self._region()
+        late = [
+            CopyPlan(f"copy of {label_of(node)}", copy_partition(region, node), node, view)
+            for node, view in self.entry.arguments.late
+        ]
+        sections.append(SectionPlan((GroupPlan((), region, tuple(late)),)))
+        allocation = self.allocation
+        memory = MemoryPlan(allocation.arena, allocation.panels, allocation.residuals)
+        return EntryPlan(self.entry, self.analysis.workers.parts, tuple(sections), memory, self.analysis.work)
+
+    def _region(self, group: GroupMemory | None = None) -> Region:
+        """The region of a group, as values lie now."""
+        memory, is_step = self.allocation.memory(group), self.analysis.is_step
+        return Region(self.target, memory, workers=self.analysis.workers, is_step=is_step)
+
+    def _section(self, section: SectionAnalysis) -> SectionPlan:
+        origin = origin_of(section.groups[0].kernels.group.nodes)
+        if section.interleaving is not None:
+            plan = SectionPlan(tuple(self._interleaved(section)), origin, section.interleaving)
+        else:
+            (group,) = section.groups
+            plan = SectionPlan((self._group(group),), origin)
+        for item in section.groups:
+            self.allocation.reuse.finished.update(item.kernels.group.nodes)
+        return plan
+
+    def _group(self, group: GroupAnalysis) -> GroupPlan:
+        kind = group.kernels.group.kind
+        if kind.prepared:
+            return self._prepared(group)
+        return self._plain(group) if kind.length is None else self._time_loop(group)
+
+    def _prepared(self, group: GroupAnalysis) -> GroupPlan:
+        """What depends on parameters alone is computed when they change, into memory that stays."""
+        item, panels = group.kernels, self.allocation.panels
+        memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
+        self.allocation.add_views(item.nodes)
+        for node, views in memory.stores.items():
+            if node.where is not None:
+                panels.origins.update((view.buffer, node.where) for view in views)
+        region = Region(self.target, self.allocation.memory(memory, panels.prepared))
+        return GroupPlan(self._kernels(group, region), region, prepared=True)
+
+    def _plain(self, group: GroupAnalysis) -> GroupPlan:
+        """Kernels that run once, one after the other."""
+        item = group.kernels
+        memory = self.allocation.allocate(item.fused, item.leaving)
+        self.allocation.add_views(item.nodes)
+        region = self._region(memory)
+        return GroupPlan(self._kernels(group, region), region)
+
+    @staticmethod
+    def _kernels(group: GroupAnalysis, region: Region) -> tuple[KernelPlan, ...]:
+        return tuple(plan_kernel(region, kernel, partition) for kernel, partition in group.partitions.items())
+
+    # Loops over time -----------------------------------------------------------------------------
+
+    def _time_loop(self, group: GroupAnalysis) -> GroupPlan:
+        pipeline, slots = group.pipeline, None
+        if pipeline is not None:
+            slots = _Slots(BUFFER_DEPTH, pipeline.most, group.longest)
+        return self._planned(self._laid_out(group, slots))
+
+    def _interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
+        """Several scans beside each other, of one group or of several."""
+        plan, loops = section.interleaving, list[_LaidOut]()
+        assert plan is not None
+        for group, depth in zip(section.groups, plan.depths, strict=True):
+            loops.append(self._laid_out(group, _Slots(depth, plan.steps, plan.steps) if depth > 1 else None))
+            # The next group stores indices of its own.
+            self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
+        for laid_out, phases in zip(loops, plan.phases, strict=True):
+            yield self._planned(laid_out, phases)
+
+    def _laid_out(self, group: GroupAnalysis, slots: _Slots | None) -> _LaidOut:
+        """A loop over time whose values have places."""
+        item, allocation = group.kernels, self.allocation
+        number, kind, fused = item.number, item.group.kind, item.fused
+        assert kind.length is not None
+        active, tables = self.tables.of_group(number, fused.kernels)
+        spans = tuple((ended.table.span, ended.name) for ended in active.values())
+        chunks = Chunks(number, kind.length, kind.reverse, group.longest, spans, group.is_first_short)
+        memory = allocation.allocate(fused, item.leaving, chunks.time)
+        states = {
+            kernel: carried_states(allocation, memory.histories, kernel.first, scan.fused)
+            for kernel, scan in group.scans.items()
+        }
+        if slots is not None:
+            allocation.multi_buffer(memory, size(chunks.slot), slots.steps, slots.longest, slots.depth)
+        allocation.add_views(item.nodes)
+        region = replace(self._region(memory), time=chunks.time)
+        if group.pipeline is not None:
+            region = replace(region, workers=ONE_WORKER)
+        depth = 1 if slots is None else slots.depth
+        return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
+
+    def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
+        """The plan of a loop over time, and views of what it leaves behind."""
+        group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
+        item = group.kernels
+        kernels = tuple(
+            self._scan(laid_out, kernel)
+            if kernel in group.scans
+            else plan_kernel(region, kernel, group.partitions[kernel], self._active(kernel, laid_out.active))
+            for kernel in item.fused.kernels
+        )
+        copies = tuple(self._copies(kernels, region))
+        indices = self.entry.fusion.free
+        buffers = loop_buffers(memory, chunks.time, indices, laid_out.depth)
+        loop = TimeLoopPlan(chunks, buffers, phases=phases)
+        if group.pipeline is not None:
+            stages = group.pipeline.stages
+            states = self.allocation.arena.buffer("states", "int64", len(stages))
+            needs = stage_needs(stages, item.needs, region.memory, buffers)
+            loop = replace(loop, pipeline=group.pipeline, states=states, stage_needs=needs)
+        for scan in kernels:
+            if isinstance(scan, ScanPlan):
+                self.allocation.views.update(final_views(scan))
+        self.allocation.end_group(memory, indices)
+        return GroupPlan(kernels, region, copies, laid_out.tables, loop=loop)
+
+    def _scan(self, laid_out: _LaidOut, kernel: Kernel) -> ScanPlan:
+        analysis, item, node = laid_out.analysis.scans[kernel], laid_out.analysis.kernels, kernel.first
+        results: dict[int, list[Node]] = {}
+        for user in self.entry.users[node]:
+            results.setdefault(user["index"], []).append(user)
+        layout = ScanLayout(
+            node,
+            analysis.fused,
+            laid_out.states[kernel],
+            results,
+            laid_out.region,
+            self._active(kernel, laid_out.active),
+        )
+        temporary = self.allocation.temporary
+        temporaries = {
+            value: temporary(value, value.shape, contiguous=value.op == "reshape") for value in layout.unplaced()
+        }
+        tag = f"{item.number}_{item.nodes.index(node)}"
+        return plan_scan(replace(layout, temporaries=temporaries), analysis.sharing, tag, self.lengths.unread)
+
+    def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
+        """The steps and rows that a kernel computes, where it need not compute all."""
+        mask = self.tables.mask_of(kernel)
+        return None if mask is None else active.get(mask)
+
+    @staticmethod
+    def _copies(kernels: Sequence[KernelPlan | ScanPlan], region: Region) -> Iterator[AnyCopyPlan]:
+        """What comes before the first chunk: initial values, and zeros for sums over time."""
+        before, stores = before_loops(region), region.memory.stores
+        for scan in kernels:
+            if isinstance(scan, ScanPlan):
+                yield from initial_copies(scan, before)
+        for plan in kernels:
+            if isinstance(plan, KernelPlan) and adds_up(plan.kernel.first):
+                yield from _cleared(plan.kernel.first, stores, before)
+
+
+def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
+    """Zeros, before the first chunk adds to a sum over time."""
+    zero = make("constant", value=np.zeros((), node.dtype))
+    zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
+    for view in stores[node]:
+        yield CopyPlan(f"zeros {label_of(node)}", copy_partition(before, zeros), zeros, view, node)

@@ -1,0 +1,185 @@
+"""Where the values of a scan lie: what it carries, what its steps take and give, and what they compute on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from ...ir.graph import Graph, Node
+from ...ir.scan import ScanParts
+from ...ir.types import ITEM_BYTES, product
+from ..analysis.kernel_fusion import FusedKernels
+from ..analysis.node_kinds import is_view
+from ..buffers.carried_state import DOUBLE_BUFFERED, IN_PLACE, State
+from ..buffers.memory import Memory
+from ..buffers.views import View, view_through
+from ..cost_model.chunk_length import TimeChunk
+from ..kernels.active_rows import ActiveSteps, MaskTable
+from ..kernels.region import Region
+from ..loop_ir.nodes import Index
+
+Places = tuple[View, ...]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step: its number in the chunk and in the sequence, and the parity of its turn."""
+
+    local: Index
+    absolute: Index
+    slot: Index = 0
+
+    def of(self, view: View) -> View:
+        """A sequence's element at this step."""
+        return view.first_axis(self.local if view.local else self.absolute)
+
+
+class StepMemory(NamedTuple):
+    """Memory of one step.
+
+    early, late: values that no kernel of the step writes to where they go, with their places. The early ones are inputs
+    of the step, or views of such, and are copied before the step overwrites them; the late ones are views of what the
+    step computes.
+    """
+
+    memory: Memory
+    early: list[tuple[Node, Places]]
+    late: list[tuple[Node, Places]]
+
+
+@dataclass(frozen=True)
+class ScanLayout:
+    """The memory of a scan.
+
+    fused: the kernels of a step. states: where carried values lie. results: who reads what the scan gives, by index.
+    chunk: the region of a chunk of time. active: the steps and rows that are computed, where a mask leaves out others.
+    temporaries: where values of one step lie.
+    """
+
+    node: Node
+    fused: FusedKernels
+    states: tuple[State, ...]
+    results: Mapping[int, Sequence[Node]]
+    chunk: Region
+    active: ActiveSteps | None = None
+    temporaries: Mapping[Node, View] = field(default_factory=dict)
+
+    @cached_property
+    def parts(self) -> ScanParts:
+        return ScanParts.of(self.node)
+
+    @property
+    def body(self) -> Graph:
+        body: Graph = self.node["body"]
+        return body
+
+    @property
+    def table(self) -> MaskTable | None:
+        """The rows that are active, where a mask leaves out others."""
+        return None if self.active is None else self.active.table
+
+    @property
+    def region(self) -> Region:
+        """The region of a chunk's steps that run."""
+        return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
+
+    @property
+    def time(self) -> TimeChunk:
+        """The chunk of time, of which only the steps that run."""
+        assert self.region.time is not None
+        return self.region.time
+
+    @cached_property
+    def alternates(self) -> bool:
+        """True if some carried value lies in two places in turn."""
+        return any(state.kind == DOUBLE_BUFFERED for state in self.states)
+
+    @cached_property
+    def reads_much(self) -> bool:
+        """True if a step multiplies by more than the first cache holds."""
+        weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op == "matmul")
+        numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
+        return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
+
+    @cached_property
+    def overwrites_condition(self) -> Node | None:
+        """The value that takes the place of what told that the step runs, if one does."""
+        pairs = zip(self.parts.carries, self.states, strict=True)
+        return next(
+            (carry.next for carry, state in pairs if carry.inside is self.parts.when and state.kind == IN_PLACE),
+            None,
+        )
+
+    def unplaced(self) -> list[Node]:
+        """Values of a step that lie in memory, and that the scan doesn't give."""
+        given = {value for _, value in self.body.outputs}
+        return [node for node in self.body.nodes if node in self.fused.stored and node not in given]
+
+    # One step ------------------------------------------------------------------------------------
+
+    def moment(self, s: Index) -> Moment:
+        """The step after ``s`` others of its chunk, but for the parity of its turn."""
+        local = self.time.steps - 1 - s if self.node["reverse"] else s
+        return Moment(local, self.time.start + local)
+
+    def carried(self, at: Moment) -> dict[Node, View]:
+        """Carried values at the start of a step."""
+        pairs = zip(self.parts.carries, self.states, strict=True)
+        return {carry.inside: state.before(at.slot, at.absolute) for carry, state in pairs}
+
+    def inputs(self, at: Moment) -> dict[Node, View]:
+        """All that the body of a step takes."""
+        outer, views = self.chunk.memory.views, self.carried(at)
+        for binding in self.parts.sequences:
+            views[binding.inside] = at.of(outer[binding.outside])
+        for binding in self.parts.invariants:
+            views[binding.inside] = outer[binding.outside]
+        for inner in self.body.nodes:
+            if inner.op == "constant" and inner.tensor.rank:
+                views[inner] = outer[inner]
+        return views
+
+    def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
+        """Memory of a step that runs. inputs: of its body."""
+        views, stores = dict(inputs), dict[Node, list[View]]()
+        self._add_views(views)
+        given, passed = set(views), list[tuple[Node, Places]]()
+        for index, (_, value) in enumerate(self.body.outputs):
+            places = self.result_places(index, at)
+            if value in self.fused.stored:
+                stores.setdefault(value, []).extend(places)
+            elif places:
+                passed.append((value, tuple(places)))
+        for value in [node for node in self.body.nodes if node in self.fused.stored]:  # in a fixed order
+            if value not in stores:
+                stores[value] = [self.temporaries[value]]
+            views[value] = _best(stores[value])
+        self._add_views(views)
+        early = [item for item in passed if item[0] in given]
+        late = [item for item in passed if item[0] not in given]
+        return StepMemory(self.memory(views, stores), early, late)
+
+    def memory(self, views: Mapping[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
+        """The chunk's memory with other values in it."""
+        return replace(self.chunk.memory, views=views, stores=stores or {})
+
+    def result_places(self, index: int, at: Moment) -> list[View]:
+        """Where a step writes what it gives."""
+        if index < len(self.states):
+            return [self.states[index].after(at.slot, at.absolute)]
+        stores = self.chunk.memory.stores
+        return [at.of(view) for user in self.results.get(index, ()) for view in stores.get(user, ())]
+
+    def _add_views(self, views: dict[Node, View]) -> None:
+        for inner in self.body.nodes:
+            if inner not in views and is_view(inner) and inner.operands[0] in views:
+                view = view_through(inner, views[inner.operands[0]])
+                if view is not None:
+                    views[inner] = view
+
+
+def _best(places: Sequence[View]) -> View:
+    """The copy of a value that is read: of several the padded one."""
+    return next((view for view in places if view.room is not None), places[0])

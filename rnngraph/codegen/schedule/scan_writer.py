@@ -1,0 +1,255 @@
+"""A scan as loop IR, as its plan says: its loop over steps as a function of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from ...ir.graph import Node, make
+from ...ir.types import size
+from ...support.errors import VerifyError
+from ..analysis.node_kinds import label_of
+from ..buffers.carried_state import DOUBLE_BUFFERED
+from ..buffers.views import View
+from ..cost_model.work_sharing import Partition
+from ..kernels.active_rows import ActiveRows, MaskTable
+from ..kernels.emit import copy_partition, copy_to, emit_kernel
+from ..kernels.loop_nests import loop, single
+from ..kernels.region import Region
+from ..kernels.values import ValueEmitter
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import For, Index, LetIndex, When
+from .copy_plan import Parity
+from .entry_writer import EntryWriter
+from .kernel_calls import call_row_copy
+from .scan_layout import Moment, Places
+from .scan_plan import ScanPlan, step_region
+from .step_parts import StepPart, StepWaits
+from .ticks import COPY, WAIT, WORK, StepTicks, Timed
+
+
+def zeros_like(node: Node) -> Node:
+    zero = make("constant", value=np.zeros((), node.dtype))
+    return make("broadcast", zero, where=node.where, shape=node.shape)
+
+
+class ScanWriter:
+    """Writes a scan: its loop over steps, and what stands behind them.
+
+    is_sampled: whether an entry that counts looks at single steps, which it can't where they run beside others'.
+    """
+
+    def __init__(self, writer: EntryWriter, plan: ScanPlan, is_sampled: bool = True) -> None:
+        self.writer, self.plan, self.layout = writer, plan, plan.layout
+        self.node, self.table = plan.node, plan.layout.table
+        self._is_sampled = is_sampled
+        self._ticks: StepTicks | None = None
+        self._waits = StepWaits(plan.sharing, len(plan.kernels) + 1)
+
+    # In the entry --------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Write what is done behind the last step."""
+        for item in self.plan.final:
+            if isinstance(item, Parity):
+                self.writer.block.add(LetIndex(item.name, "parity", item.position))
+            else:
+                call_row_copy(self.writer, self.layout.region, item)
+
+    def run_from(self, first: Index, done: Index, timed: Timed) -> None:
+        """The loop over the steps of the present chunk from ``first`` on, as a function that counts as ``timed``; the
+        others run beside those of other scans.
+        """
+        block = Block(origin=self.node.where)
+        loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done), first)
+        with self.writer.timing(timed):
+            self.writer.function(block, self.plan.comment, "scan", serial=True)
+
+    def fill_ended(self, timed: Timed) -> None:
+        """Zeros for what is emitted of rows that have ended, behind the steps that run beside others."""
+        block = Block(origin=self.node.where)
+        if self.table is not None:
+            self._zeros(block, self.table)
+        if block.statements:
+            with self.writer.timing(timed):
+                self.writer.function(block, self.plan.comment, "scan", serial=True)
+
+    def run(self, done: Index) -> None:
+        """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
+        block, unroll = Block(origin=self.node.where), self.node.get("unroll", 1)
+        steps = self.layout.time.steps
+        if unroll == 1:
+            loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
+        else:
+            block.add(LetIndex("whole", "floor", steps, unroll))
+
+            def several(inner: Block, s: Index) -> None:
+                for offset in range(unroll):
+                    self.add_step(inner, s + offset, done)
+
+            loop(block, "s", size("whole"), several, 0, unroll)
+            loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
+        if self.table is not None:
+            self._zeros(block, self.table)
+        sharing = self.plan.sharing
+        serial = sharing.workers.parts == 1
+        if self.writer.parts > 1 and serial:
+            one = Block([], block.counts, block.origin)
+            single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
+            block = one
+        if self._ticks is not None:
+            self.writer.block.add(self._ticks.let())
+        with self.writer.timing(self._timed()):
+            self.writer.function(block, self.plan.comment, "scan", sharing.estimate.by_rows, serial)
+
+    def _zeros(self, block: Block, table: MaskTable) -> None:
+        """Writes zeros where rows that have ended would emit, if somebody reads them."""
+        layout, chunk = self.layout, self.layout.chunk
+        time, memory = chunk.time, chunk.memory
+        assert time is not None
+
+        def step(inner: Block, local: Index) -> None:
+            at = Moment(local, time.start + local)
+            rows = ActiveRows(table, at.absolute, ended=True) if table.by_rows else None
+            # One step's values: that there may be as many rows as steps makes no row a step.
+            region = Region(chunk.target, replace(memory, views={}), None, self.plan.sharing.workers, rows)
+            for index, users in layout.results.items():
+                read = [user for user in users if user not in self.plan.unread]
+                places = [view for user in read for view in memory.stores.get(user, ())]
+                if len(layout.states) <= index < len(layout.body.outputs) and places:
+                    self._copy(region, inner, zeros_like(layout.body.outputs[index][1]), list(map(at.of, places)))
+
+        inner = block.nested()
+        loop(inner, "s", time.steps, step, 0 if table.by_rows else layout.time.steps)
+        if any(isinstance(item, For) and item.body for item in inner.statements):
+            block.statements.extend(inner.statements)
+
+    def _copy(
+        self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition | None = None
+    ) -> None:
+        partition = copy_partition(region, node) if partition is None else partition
+        if self.plan.sharing.estimate.by_rows and not partition.by_rows:
+            raise VerifyError(f"{label_of(node)} is copied by one worker in a scan whose workers don't wait")
+        copy_to(region, block, node, places, partition)
+
+    # Ticks ---------------------------------------------------------------------------------------
+
+    def _step_ticks(self) -> StepTicks | None:
+        """What divides the time of an entry that counts between the kernels of a step, where there are several."""
+        ticks, plan = self.writer.ticks, self.plan
+        if ticks is None or not self._is_sampled or (len(plan.kernels) == 1 and plan.sharing.workers.parts == 1):
+            return None
+        if self._ticks is not None:
+            return self._ticks
+        whole, scan, active, memory = ticks.of(self._timed()), self.node, plan.active, plan.step.memory
+        found = [Timed(WORK, item.kernel.members, "", item, memory, scan, active, whole) for item in plan.kernels]
+        copies = Timed(COPY, (scan,), "copies of results", scan=scan, whole=whole)
+        waits = Timed(WAIT, (), "waits for other workers", scan=scan, whole=whole)
+        self._ticks = StepTicks(ticks, whole, [*found, copies, waits])
+        return self._ticks
+
+    def _timed(self) -> Timed:
+        """What a profile counts the whole scan as: its kernel, if it has one alone."""
+        plan = self.plan
+        one = plan.kernels[0] if len(plan.kernels) == 1 else None
+        nodes = one.kernel.members if one is not None else self.layout.body.nodes
+        return Timed(WORK, nodes, plan.comment, one, plan.step.memory, self.node, plan.active)
+
+    # One step ------------------------------------------------------------------------------------
+
+    def add_step(self, block: Block, s: Index, done: Index) -> None:
+        """One step of the present chunk, after ``s`` others of it and ``done`` of earlier chunks."""
+        at = self._moment(block, s, done)
+        self._begin_block(block, at)
+        views = self.layout.inputs(at)
+        when = self.layout.parts.when
+        if when is None:
+            self._step(block, views, at, s)
+            return
+        runs = block.fresh_index("runs")
+        flag = ValueEmitter(block, views).value(when, ())
+        block.add(LetIndex(runs, "of", 0, 2, block.let("cast", [flag], "int64", 1)))
+        one, other = block.nested(), block.nested()
+        self._step(one, views, at, s)
+        self._left_out(other, views, at)
+        block.add(When(size(runs), 1, 2, tuple(one.statements)))
+        block.add(When(size(runs), 0, 1, tuple(other.statements)))
+
+    def _moment(self, block: Block, s: Index, done: Index) -> Moment:
+        """The step, with the parity of its turn where something depends on it."""
+        at = self.layout.moment(s)
+        if self.layout.alternates:
+            position = at.absolute + 1 if self.node["reverse"] else at.absolute
+            name = block.fresh_index("slot")
+            block.add(LetIndex(name, "parity", done + s if self.table is None else position))
+            return replace(at, slot=size(name))
+        if self.layout.reads_much:
+            return replace(at, slot=block.let_index("parity", "parity", done + s, 1))
+        return at
+
+    def _begin_block(self, block: Block, at: Moment) -> None:
+        """At the first step of each block its own initial values are carried on, or what is carried is kept."""
+        layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
+        steps = parts.keeps if parts.blocks is None else parts.blocks
+        if steps is None:
+            return
+        behind, views = len(layout.body.outputs), layout.carried(at)
+        ran = parts.length - 1 - at.absolute if parts.reverse else at.absolute
+        number, inner = block.fresh_index("block"), block.nested()
+        block.add(LetIndex(number, "divide", ran, steps))
+        for index, carry in enumerate(parts.carries):
+            source, places = views[carry.inside], [views[carry.inside]]
+            if parts.blocks is not None:
+                source = chunk.memory.views[carry.initial].first_axis(size(number))
+            else:
+                users = layout.results.get(behind + index, ())
+                kept = [view for user in users for view in chunk.memory.stores[user]]
+                places = [view.first_axis(size(number)) for view in kept]
+            if places:
+                memory = layout.memory({carry.inside: source})
+                region = Region(chunk.target, memory, None, self.plan.sharing.workers)
+                self._copy(region, inner, carry.inside, places)
+        self._waits.add(inner)
+        block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
+
+    def _left_out(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
+        """A step that does not run: what is double-buffered moves on, and it emits zeros."""
+        layout = self.layout
+        region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
+        for carry, state in zip(layout.parts.carries, layout.states, strict=True):
+            if state.kind == DOUBLE_BUFFERED:
+                self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)])
+        for index, (_, value) in enumerate(layout.body.outputs):
+            places = layout.result_places(index, at) if index >= len(layout.states) else []
+            if places:
+                self._copy(region, block, zeros_like(value), places)
+        if layout.overwrites_condition is None or layout.parts.blocks is not None:
+            self._waits.add(block)  # else no step runs any more, and each worker goes on with what is its own
+
+    def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
+        plan, layout = self.plan, self.layout
+        memory, early, late = layout.step(views, at)
+        region = step_region(layout, plan.sharing, memory, at.absolute, at.slot)
+        step_ticks = self._step_ticks()
+        ticks = None if step_ticks is None else step_ticks.step(block, s)
+
+        def copies(passed: Sequence[tuple[Node, Places]], partitions: Sequence[Partition]) -> list[StepPart]:
+            return [
+                StepPart(
+                    (),
+                    len(plan.kernels),
+                    partition,
+                    partial(self._copy, region, block, value, places, partition),
+                )
+                for (value, places), partition in zip(passed, partitions, strict=True)
+            ]
+
+        parts = copies(early, plan.step.early)
+        for number, kernel in enumerate(plan.kernels):
+            emit = partial(emit_kernel, region, block, kernel)
+            parts.append(StepPart(kernel.kernel.members, number, kernel.partition, emit))
+        parts += copies(late, plan.step.late)
+        self._waits.step(block, parts, layout.overwrites_condition, ticks)
