@@ -25,7 +25,7 @@ from rnngraph.codegen.llvm.module import module_lines, module_text
 from rnngraph.codegen.machine.engine import assembly, object_code
 from rnngraph.codegen.machine.line_table import read_lines
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.support.errors import Where
 from rnngraph.support.stage_text import StageLine, StageText
 
@@ -33,7 +33,7 @@ FILE = layered_nets.__file__
 STAGES = ("graph", "fuse_multiply_add", "plan", "loops", "llvm", "asm")
 
 
-def plan_of(shown: Any, target: str) -> Plan:
+def plan_of(shown: Any, target: str) -> ScheduledEntry:
     """The plan of what an object with stages computes."""
     compiled = shown._stepper.variant("shown").native.compiled if isinstance(shown, rg.Trainer) else shown.compiled
     outputs = tuple(name for name, _ in compiled.graph.outputs)
@@ -176,14 +176,14 @@ def test_the_tiles_of_several_lines_are_told_apart_by_column() -> None:
 # The twin ------------------------------------------------------------------------------------------
 
 
-def twins(plan: Plan, target: str) -> tuple[str, StageText]:
+def twins(plan: ScheduledEntry, target: str) -> tuple[str, StageText]:
     chosen = target_of(target)
     plain = module_text(plan.functions, [plan.main, plan.pack], chosen, "net")
     return plain, module_lines(plan.functions, [plan.main, plan.pack], chosen, "net")
 
 
 @cache
-def own_cell() -> Plan:
+def own_cell() -> ScheduledEntry:
     return plan_of(net("own cell"), "x86-64-v3")
 
 

@@ -19,7 +19,7 @@ from wired_cells import declare_cell
 
 from rnngraph.codegen.buffers import buffer_reuse as overwriting
 from rnngraph.codegen.cost_model import chunk_length as chunks
-from rnngraph.codegen.schedule import entry_analysis
+from rnngraph.codegen.schedule.analyse import entry_analysis
 
 QUICK = 4
 MANY = 1000

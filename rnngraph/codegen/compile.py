@@ -19,10 +19,10 @@ from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output
 from .machine.target import Target
-from .schedule.entry_analysis import analyse
-from .schedule.plan import Plan
+from .schedule.analyse.entry_analysis import analyse
+from .schedule.emit.scheduled_entry import ScheduledEntry
+from .schedule.emit.ticks import COUNTERS, LINE
 from .schedule.scheduler import scheduled
-from .schedule.ticks import COUNTERS, LINE
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
@@ -32,7 +32,9 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
     return ObjectCode(interface_of(plan), object_code(text, target))
 
 
-def compile_timed(graph: Graph, target: Target, name: str, parts: int = 1) -> tuple[ObjectCode, Plan, np.ndarray]:
+def compile_timed(
+    graph: Graph, target: Target, name: str, parts: int = 1
+) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
     """The code of the same graph that also counts what time its parts take, its plan, and the memory of the counters:
     [slot, worker, (units of the processor's counter, times, …)], of slots as the plan's ``ticks`` name them.
 
@@ -67,7 +69,7 @@ def planned(
     alike: Sequence[PanelLayout] = (),
     timed: bool = False,
     max_chunk: int | None = None,
-) -> Plan:
+) -> ScheduledEntry:
     """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed, max_chunk: as
     for ``schedule``.
 
@@ -106,7 +108,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
             )
 
 
-def interface_of(plan: Plan) -> Interface:
+def interface_of(plan: ScheduledEntry) -> Interface:
     """What of a plan outlives compilation."""
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {

@@ -12,7 +12,7 @@ from ..codegen.llvm.module import module_text
 from ..codegen.machine.engine import object_code
 from ..codegen.machine.interface import ObjectCode
 from ..codegen.machine.target import Target, twin
-from ..codegen.schedule.plan import Plan
+from ..codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ..ir.graph import Graph
 from ..runtime.calls.entry_blocks import run_once
 from ..runtime.calls.feeds import solve_sizes
@@ -39,7 +39,7 @@ class ExportSource:
     held_weights: Callable[[CompileOptions], Sequence[str]]
 
 
-def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
+def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
     """A plan, with its packed weights where they are embedded. Equal weights are equal bytes: zeros stand where nothing
     is packed.
     """
@@ -52,7 +52,7 @@ def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> Expo
     return ExportedEntry(plan, panels[: entry.panel_bytes].tobytes())
 
 
-def results_of(plan: Plan, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
+def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
     """What a call without feeds gives, with a target's bits, computed on this machine. values: of the parameters."""
     entry = _native(plan, target)
     return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
@@ -79,7 +79,7 @@ def whole_sequence(
     return found
 
 
-def _native(plan: Plan, target: Target) -> NativeEntry:
+def _native(plan: ScheduledEntry, target: Target) -> NativeEntry:
     name = plan.main.name
     text = module_text(plan.functions, [plan.main, plan.pack], twin(target), name)
     return NativeEntry(ObjectCode(interface_of(plan), object_code(text, twin(target))), twin(target))

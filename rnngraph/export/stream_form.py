@@ -10,7 +10,7 @@ import numpy as np
 from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
-from ..codegen.schedule.plan import Plan
+from ..codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..passes.lowering.lowered import kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
@@ -139,7 +139,7 @@ def _entries(
     """
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
 
-    def step_plan(alike: tuple[PanelLayout, ...] = ()) -> Plan:
+    def step_plan(alike: tuple[PanelLayout, ...] = ()) -> ScheduledEntry:
         return planned(one_step, target, "step", 1, alike)
 
     by_steps = target.lanes(4) == 1 or max_block == 1
@@ -210,7 +210,7 @@ def _tail(
     return entry_of(plan, target, values, embedded), owed
 
 
-def _large_layouts(plan: Plan, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
+def _large_layouts(plan: ScheduledEntry, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
     """The layouts of large panels that another entry should share."""
     return tuple(layout for layout in plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
 
@@ -222,7 +222,7 @@ def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
     return sum(int(str(product(view.shape))) * values[view.parameter].itemsize for view in layout.views)
 
 
-def _common_layout(layout: PanelLayout, other: Plan) -> PanelLayout:
+def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
     """A layout in the largest groups that both its own plan's tiles and another plan's can read."""
     own = (*other.layouts.values(), layout)
     readers = [(found.views, found.blocks) for found in own if {*found.views} <= {*layout.views}]

@@ -9,7 +9,7 @@ import pytest
 
 from rnngraph.codegen.cost_model import interleaving
 from rnngraph.codegen.cost_model.interleaving import InterleavingPlan
-from rnngraph.codegen.schedule import entry_emitter
+from rnngraph.codegen.schedule.emit import entry_emitter
 
 
 def interleave_everything(

@@ -19,7 +19,7 @@ from rnngraph.codegen.buffers.arena import lifetimes
 from rnngraph.codegen.loop_ir.effects import has_barrier
 from rnngraph.codegen.loop_ir.functions import nested
 from rnngraph.codegen.loop_ir.nodes import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.ir.types import ITEM_BYTES, size
 
 POISON = {
@@ -28,7 +28,7 @@ POISON = {
 }  # fmt: skip
 
 
-def poisoned(plan: Plan) -> Plan:
+def poisoned(plan: ScheduledEntry) -> ScheduledEntry:
     """The plan with that done in its entry; one that several workers run is left as it is."""
     main = plan.main
     if has_barrier(main.function.body):
@@ -42,7 +42,7 @@ def poisoned_entries() -> Iterator[None]:
     """Everything that is compiled inside is poisoned."""
     original = code.planned
 
-    def planned(*arguments: Any) -> Plan:
+    def planned(*arguments: Any) -> ScheduledEntry:
         return poisoned(original(*arguments))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -51,7 +51,7 @@ def poisoned_entries() -> Iterator[None]:
 
 
 class _Poisoner:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ScheduledEntry) -> None:
         self.bytes = plan.arena.sizes
         spans = lifetimes(plan.main.function.body)
         self.spans = {buffer: span for buffer, span in spans.items() if buffer in self.bytes}

@@ -26,7 +26,7 @@ from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
 from rnngraph.codegen.machine.target import Target, host
-from rnngraph.codegen.schedule import scan_plan
+from rnngraph.codegen.schedule.analyse import scan_sharing
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.threads import claim
 from rnngraph.ir.graph import Graph
@@ -80,7 +80,7 @@ def share_everything(
 
     barrier_cycles: what waiting is taken to cost. Of 0 every kernel is cut; of more, small ones stay one worker's.
     """
-    for module in (sharing, scan_plan):
+    for module in (sharing, scan_sharing):
         monkeypatch.setattr(module, "BARRIER_CYCLES", barrier_cycles)
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)

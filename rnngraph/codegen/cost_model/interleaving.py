@@ -53,7 +53,7 @@ other have an odd one, of their own, all other kernels an even one.
 
 
 class LoopKernels(NamedTuple):
-    """A loop over chunks of time. needs: of its kernels within a chunk. longest: steps of a chunk, if the loop is its own."""
+    """A loop over chunks of time. needs: of its kernels within a chunk. longest: steps of a chunk if it runs alone."""
 
     kernels: Sequence[Kernel]
     needs: Sequence[Needs]

@@ -13,18 +13,18 @@ from ..analysis.node_kinds import label_of
 from ..cost_model.work_sharing import Partition
 from ..kernels.active_rows import ActiveSteps
 from ..kernels.kernel_plan import KernelPlan
-from .copy_plan import AnyCopyPlan
-from .group_plan import GroupPlan
-from .plan import Plan
-from .scan_plan import ScanPlan
+from .emit.scheduled_entry import ScheduledEntry
+from .plan.copy_plan import AnyCopyPlan
+from .plan.group_plan import GroupPlan
+from .plan.scan_plan import ScanPlan
 
 
-def plan_text(plan: Plan) -> StageText:
+def plan_text(plan: ScheduledEntry) -> StageText:
     """Every fusion group with its kernels, in the order in which they run."""
     return StageText(StageLine(line) if isinstance(line, str) else line for line in _lines(plan))
 
 
-def _lines(plan: Plan) -> Iterator[str | StageLine]:
+def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
     yield f"# {plan.memory_text}"
     if plan.parts == 1:
         yield "# one worker"

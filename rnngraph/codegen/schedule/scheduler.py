@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from ...ir.graph import Graph
 from ..buffers.packing import PanelLayout
 from ..machine.target import Target
-from .entry_analysis import EntryAnalysis, analyse
-from .entry_emitter import emit_entry
-from .plan import Plan
-from .planner import plan_entry
+from .analyse.entry_analysis import EntryAnalysis, analyse
+from .emit.entry_emitter import emit_entry
+from .emit.scheduled_entry import ScheduledEntry
+from .plan.planner import plan_entry
 
 
 def schedule(
@@ -26,7 +26,7 @@ def schedule(
     alike: Sequence[PanelLayout] = (),
     timed: bool = False,
     max_chunk: int | None = None,
-) -> Plan:
+) -> ScheduledEntry:
     """The entry of a graph whose sizes, but for lengths of scans, are known, cut for workers whether they pay or not.
 
     Args:
@@ -41,6 +41,8 @@ def schedule(
     return scheduled(analyse(graph, target, parts, max_chunk), name, alike, timed)
 
 
-def scheduled(analysis: EntryAnalysis, name: str, alike: Sequence[PanelLayout] = (), timed: bool = False) -> Plan:
+def scheduled(
+    analysis: EntryAnalysis, name: str, alike: Sequence[PanelLayout] = (), timed: bool = False
+) -> ScheduledEntry:
     """The entry of a graph that was analysed."""
     return emit_entry(plan_entry(analysis, alike), name, timed)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from ...codegen.loop_ir.functions import Entry
-from ...codegen.schedule.arguments import Argument
-from ...codegen.schedule.plan import Plan
+from ...codegen.schedule.analyse.arguments import Argument
+from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ...ir.axes.by_size import axis_of_names
 from ...ir.types import ITEM_BYTES, Shape, symbols_of
 from .llvm_text import STEPS, elements
@@ -58,7 +58,7 @@ class Port:
 class ExportedEntry:
     """An entry of the exported code, and its packed weights where they are embedded."""
 
-    plan: Plan
+    plan: ScheduledEntry
     panels: bytes = b""
 
     @cached_property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...codegen.analysis.node_kinds import label_of
-from ...codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
+from ...codegen.schedule.emit.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ...ir.graph import Node, topological
 from ...ir.node import INSTRUCTION
 from ...ir.ops import OPS

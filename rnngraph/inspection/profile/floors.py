@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...codegen.cost_model.register_tiles import FMA_LATENCY
-from ...codegen.schedule.ticks import Timed
+from ...codegen.schedule.emit.ticks import Timed
 from ...ir.graph import Node
 from ...ir.node import INSTRUCTION
 from ...ir.ops import OPS

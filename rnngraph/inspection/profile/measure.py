@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...codegen.machine.cycle_counter import counter
-from ...codegen.schedule.ticks import Ticks
+from ...codegen.schedule.emit.ticks import Ticks
 
 Call = Callable[[], object]
 WARM_UP = 3

@@ -16,7 +16,7 @@ from ...codegen.buffers.memory import Memory
 from ...codegen.kernels.active_rows import ActiveSteps
 from ...codegen.kernels.kernel_plan import values_read
 from ...codegen.kernels.product_plan import dot_width_of
-from ...codegen.schedule.ticks import COPY, PACK, Timed
+from ...codegen.schedule.emit.ticks import COPY, PACK, Timed
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product

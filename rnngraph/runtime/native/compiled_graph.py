@@ -25,7 +25,7 @@ from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, Recompute, exceeds_share, steps_of
 
 if TYPE_CHECKING:
-    from ...codegen.schedule.plan import Plan
+    from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 
 Fixed = tuple[tuple[str, Dim | None], ...]
 """Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
@@ -119,7 +119,7 @@ class CompiledGraph(OptimizedGraph):
 
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
-    ) -> tuple[NativeEntry, Plan, np.ndarray]:  # fmt: skip
+    ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:  # fmt: skip
         """Code as of ``entry`` that also counts what time its parts take; as ``compile_timed`` gives it. Not kept."""
         from ...codegen.compile import compile_timed
 

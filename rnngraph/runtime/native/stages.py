@@ -16,7 +16,7 @@ from .optimized_graph import open_sizes
 
 if TYPE_CHECKING:
     from ...codegen.loop_ir.origins import Origins
-    from ...codegen.schedule.plan import Plan
+    from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 
 NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
@@ -107,7 +107,7 @@ class NativeStages:
         return tuple(name for name, _ in self._compiled.graph.outputs)
 
     @cached_property
-    def _plan(self) -> Plan:
+    def _plan(self) -> ScheduledEntry:
         from ...codegen.compile import planned  # half the package's time to import; code that is on disk needs none
 
         compiled = self._compiled

@@ -15,7 +15,7 @@ from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
 from rnngraph.codegen.machine.target import Target, host, lacks, target_of
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.ir.graph import Graph
 from rnngraph.runtime.native.entry import NativeEntry
 
@@ -29,7 +29,7 @@ def graph_of(cell: rg.Cell, width: int, rows: int) -> tuple[rg.Program, Graph]:
     return program, compiled.sized(("y",), {"B": rows})
 
 
-def results(plan: Plan, target: Target, program: rg.Program, x: np.ndarray) -> np.ndarray:
+def results(plan: ScheduledEntry, target: Target, program: rg.Program, x: np.ndarray) -> np.ndarray:
     text = module_text(plan.functions, [plan.main, plan.pack], target, plan.main.name)
     entry = NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)
     return call_native(entry, program.parameters, {"x": x}, {"B": x.shape[0], "T": x.shape[1]})["y"]

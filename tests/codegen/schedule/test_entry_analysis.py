@@ -1,4 +1,4 @@
-"""The first phase: it knows what lies in memory without giving any out, and whether workers pay before a plan is made."""
+"""The first phase: it knows what lies in memory, though nothing has a place, and before any plan whether workers pay."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from declarations import declare
 import rnngraph as rg
 from rnngraph.codegen.compile import planned
 from rnngraph.codegen.machine.target import Target, target_of
-from rnngraph.codegen.schedule import planner, scheduler
-from rnngraph.codegen.schedule.entry_analysis import SectionAnalysis, analyse
-from rnngraph.codegen.schedule.group_kernels import group_kernels
+from rnngraph.codegen.schedule import scheduler
+from rnngraph.codegen.schedule.analyse.entry_analysis import SectionAnalysis, analyse
+from rnngraph.codegen.schedule.analyse.group_kernels import group_kernels
+from rnngraph.codegen.schedule.plan import planner
 from rnngraph.ir.graph import Graph
 
 TARGET: Target = target_of("x86-64-v3")

@@ -22,8 +22,8 @@ from rnngraph.codegen.loop_ir.functions import nested
 from rnngraph.codegen.loop_ir.nodes import Call, For
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import entry_analysis
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.analyse import entry_analysis
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.codegen.schedule.plan_text import plan_text
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.interpreter import interpret
@@ -123,7 +123,7 @@ def both(cell: Callable[[int], rg.Cell], units: int, layers: int) -> rg.Program:
     return rg.compile({"y": value}, seed=1, cache=False)
 
 
-def planned(program: rg.Program, rows: int = 1, target: str = "x86-64-v4", training: bool = False) -> Plan:
+def planned(program: rg.Program, rows: int = 1, target: str = "x86-64-v4", training: bool = False) -> ScheduledEntry:
     compiled = (program.training if training else program.inference).full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, {"B": rows}), target_of(target), "entry")
@@ -133,11 +133,11 @@ def feed(steps: int, width: int) -> np.ndarray:
     return np.random.default_rng(steps).normal(size=(1, steps, width)).astype(np.float32)
 
 
-def phases(plan: Plan) -> list[tuple[Phase, ...]]:
+def phases(plan: ScheduledEntry) -> list[tuple[Phase, ...]]:
     return [group.phases for group in plan.groups if group.phases]
 
 
-def calls_beside(plan: Plan) -> list[Call]:
+def calls_beside(plan: ScheduledEntry) -> list[Call]:
     calls = [item for item in nested(plan.main.function.body) if isinstance(item, Call)]
     return [call for call in calls if call.function.startswith("beside")]
 

@@ -15,9 +15,9 @@ from rnngraph.codegen.cost_model import work_sharing
 from rnngraph.codegen.kernels import kernel_plan, product_plan
 from rnngraph.codegen.kernels.kernel_plan import KernelPlan
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
+from rnngraph.codegen.schedule.plan.scan_plan import ScanPlan
 from rnngraph.codegen.schedule.plan_text import plan_text
-from rnngraph.codegen.schedule.scan_plan import ScanPlan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.text.parser import parse
 
@@ -31,19 +31,19 @@ def net(cell: rg.Cell, inputs: int = 7, lengths: bool = False, unroll: int | Non
     return rg.compile({"outputs": outputs, "state": state}, loss=loss, cache=False, unroll=unroll)
 
 
-def planned(graphs: Any, parts: int, rows: int = 6) -> Plan:
+def planned(graphs: Any, parts: int, rows: int = 6) -> ScheduledEntry:
     compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, {"B": rows}), target_of("x86-64-v3"), "entry", parts)
 
 
-def kernels(plan: Plan) -> Iterator[KernelPlan]:
+def kernels(plan: ScheduledEntry) -> Iterator[KernelPlan]:
     for group in plan.groups:
         for item in group.kernels:
             yield from item.kernels if isinstance(item, ScanPlan) else [item]
 
 
-def scans(plan: Plan) -> list[ScanPlan]:
+def scans(plan: ScheduledEntry) -> list[ScanPlan]:
     return [item for group in plan.groups for item in group.kernels if isinstance(item, ScanPlan)]
 
 

@@ -25,9 +25,10 @@ from rnngraph.codegen.loop_ir.nodes import Buffer, Call, LetIndex, Pipeline, Whe
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import entry_emitter, planner
-from rnngraph.codegen.schedule.chunks import stage_needs
-from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.emit import entry_emitter
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
+from rnngraph.codegen.schedule.plan import planner
+from rnngraph.codegen.schedule.plan.chunks import stage_needs
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import make
 from rnngraph.ir.types import TensorType, size
@@ -64,13 +65,13 @@ def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypat
     return found
 
 
-def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2, target: str = "x86-64-v3") -> Plan:
+def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2, target: str = "x86-64-v3") -> ScheduledEntry:
     compiled = program.inference.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, sizes), target_of(target), "entry", parts)
 
 
-def pipeline_of(plan: Plan) -> Pipeline:
+def pipeline_of(plan: ScheduledEntry) -> Pipeline:
     branches = [item for item in plan.main.function.body if isinstance(item, When)]
     return next(item for branch in branches for item in branch.body if isinstance(item, Pipeline))
 

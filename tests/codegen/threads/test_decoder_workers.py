@@ -17,8 +17,8 @@ import rnngraph as rg
 from rnngraph.codegen.loop_ir.functions import nested
 from rnngraph.codegen.loop_ir.nodes import Barrier
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule.plan import Plan
-from rnngraph.codegen.schedule.scan_plan import ScanPlan
+from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
+from rnngraph.codegen.schedule.plan.scan_plan import ScanPlan
 from rnngraph.codegen.schedule.scheduler import schedule
 
 WORDS = 11
@@ -127,13 +127,13 @@ def test_workers_give_the_bits_of_one_in_many_shapes(
             check(program, number, parts, monkeypatch)
 
 
-def planned(program: rg.Program, rows: int, kind: str = "inference") -> Plan:
+def planned(program: rg.Program, rows: int, kind: str = "inference") -> ScheduledEntry:
     compiled = getattr(program, kind).full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, {"B": rows}), target_of("x86-64-v3"), "entry", 2)
 
 
-def scans_of(plan: Plan) -> list[ScanPlan]:
+def scans_of(plan: ScheduledEntry) -> list[ScanPlan]:
     return [kernel for group in plan.groups for kernel in group.kernels if isinstance(kernel, ScanPlan)]
 
 

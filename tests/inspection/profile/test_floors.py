@@ -6,7 +6,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.codegen.machine.target import host, target_of
-from rnngraph.codegen.schedule.ticks import WORK, Timed
+from rnngraph.codegen.schedule.emit.ticks import WORK, Timed
 from rnngraph.inspection.profile.floors import bound_of, floor_of
 from rnngraph.inspection.profile.limits import Limits, function_seconds
 from rnngraph.inspection.profile.work import Products, Work

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnngraph.codegen.machine.cycle_counter import counter
-from rnngraph.codegen.schedule.ticks import WORK, Ticks, Timed
+from rnngraph.codegen.schedule.emit.ticks import WORK, Ticks, Timed
 from rnngraph.inspection.profile import measure as measuring
 from rnngraph.inspection.profile.measure import measure
 

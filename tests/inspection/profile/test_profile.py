@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from profiled_nets import NETS, ProfiledNet, array, trained
 
 import rnngraph as rg
-from rnngraph.codegen.schedule.ticks import REST, WAIT
+from rnngraph.codegen.schedule.emit.ticks import REST, WAIT
 from rnngraph.inspection.profile import measure
 from rnngraph.inspection.profile.profile import Profile
 from rnngraph.runtime.calls.direct_call import CALLS_UNTIL_DIRECT

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from wired_cells import declare_cell
 
 import rnngraph as rg
-from rnngraph.codegen.schedule.ticks import REST, WAIT
+from rnngraph.codegen.schedule.emit.ticks import REST, WAIT
 from rnngraph.inspection.profile.profile import Profile
 from rnngraph.runtime.calls.entry_blocks import run_once
 

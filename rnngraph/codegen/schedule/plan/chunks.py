@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.graph import Node
-from ...ir.types import Dim, size
-from ..analysis.chunk_needs import Needs
-from ..buffers.allocation import GroupMemory
-from ..buffers.memory import Memory
-from ..cost_model.chunk_length import LONGEST_CHUNK, TimeChunk
-from ..loop_ir.memory_check import LoopBuffers
-from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Statement
+from ....ir.graph import Node
+from ....ir.types import Dim, size
+from ...analysis.chunk_needs import Needs
+from ...buffers.allocation import GroupMemory
+from ...buffers.memory import Memory
+from ...cost_model.chunk_length import LONGEST_CHUNK, TimeChunk
+from ...loop_ir.memory_check import LoopBuffers
+from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement
 
 
 @dataclass(frozen=True)

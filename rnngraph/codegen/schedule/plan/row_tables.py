@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.graph import Node
-from ...ir.types import size
-from ..analysis.kernel_fusion import Kernel
-from ..analysis.row_independence import row_by_row
-from ..analysis.row_lengths import LengthMask, RowLengths
-from ..buffers.allocation import Allocation
-from ..buffers.views import View
-from ..cost_model.work_sharing import Workers
-from ..kernels.active_rows import ActiveSteps, MaskTable, fill, longest
-from ..kernels.loop_nests import WorkerSlice, each_slice, single
-from ..kernels.values import is_emitted
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, LetIndex
-from .entry_writer import EntryWriter
-from .ticks import TABLE, Timed
+from ....ir.graph import Node
+from ....ir.types import size
+from ...analysis.kernel_fusion import Kernel
+from ...analysis.row_independence import row_by_row
+from ...analysis.row_lengths import LengthMask, RowLengths
+from ...buffers.allocation import Allocation
+from ...buffers.views import View
+from ...cost_model.work_sharing import Workers
+from ...kernels.active_rows import ActiveSteps, MaskTable
+from ...kernels.values import is_emitted
+from ...loop_ir.nodes import Buffer
 
 Active = Mapping[LengthMask, ActiveSteps]
 """By mask: what is known of it, and of the present chunk the steps at which some row is active."""
@@ -92,25 +88,3 @@ class RowTables:
         counts, cursor = (scratch(name, "int64", steps) for name in ("counts", "cursor"))
         table = MaskTable(mask, size(span), parts, lengths, order, counts)
         return TablePlan(table, span, views, cursor, scans[0] if scans else None)
-
-
-def write_table(writer: EntryWriter, plan: TablePlan) -> None:
-    """Adds how many steps have active rows, and a call that sorts rows which end at steps of their own."""
-    table, views, cursor = plan.table, plan.views, plan.cursor
-    mask, parts = table.mask, table.parts
-    if writer.unsynchronized and writer.parts > 1:
-        writer.barrier()
-    writer.block.add(LetIndex(plan.span, "of", 0, mask.length + 1, longest(mask, writer.block, views)))
-    if cursor is None:
-        return
-
-    def sort(block: Block) -> None:
-        if parts == 1:
-            whole = WorkerSlice(0, 1, 0)
-            single(writer.parts, block, lambda inner: fill(table, cursor, inner, views, whole))
-        else:
-            each_slice(writer.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
-
-    comment = "rows in the order of their lengths"
-    with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=plan.owner)):
-        writer.kernel(sort, comment, by_rows=parts > 1)

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...ir.types import Dim
-from ...support.stage_text import StageLine, StageText
-from ..buffers.arena import Arena
-from ..buffers.packing import PanelLayout
-from ..cost_model.work_sharing import Work
-from ..loop_ir.functions import Entry, Function
-from ..loop_ir.printer import function_text
-from .arguments import Argument
-from .entry_plan import EntryPlan
-from .group_plan import GroupPlan
+from ....ir.types import Dim
+from ....support.stage_text import StageLine, StageText
+from ...buffers.arena import Arena
+from ...buffers.packing import PanelLayout
+from ...cost_model.work_sharing import Work
+from ...loop_ir.functions import Entry, Function
+from ...loop_ir.printer import function_text
+from ..analyse.arguments import Argument
+from ..plan.entry_plan import EntryPlan
+from ..plan.group_plan import GroupPlan
 from .ticks import Ticks
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScheduledEntry:
     """One entry as loop IR, and the plan that it was written from: all that code generation and the runtime need.
 
     functions: those that ``main``, which is called from outside, and ``pack``, which packs parameters, call.

@@ -11,26 +11,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...ir.axes.walk import adds_up
-from ...ir.graph import Node, make
-from ...ir.types import size
-from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import label_of
-from ..analysis.row_lengths import RowLengths
-from ..buffers.allocation import Allocation, GroupMemory
-from ..buffers.carried_state import State
-from ..buffers.packing import PanelLayout, Panels
-from ..buffers.views import View
-from ..cost_model.interleaving import Phase
-from ..cost_model.pipelining import BUFFER_DEPTH
-from ..cost_model.work_sharing import ONE_WORKER
-from ..kernels.active_rows import ActiveSteps
-from ..kernels.emit import copy_partition, origin_of
-from ..kernels.kernel_plan import KernelPlan, plan_kernel
-from ..kernels.region import Region
+from ....ir.axes.walk import adds_up
+from ....ir.graph import Node, make
+from ....ir.types import size
+from ...analysis.kernel_fusion import Kernel
+from ...analysis.node_kinds import label_of
+from ...analysis.row_lengths import RowLengths
+from ...buffers.allocation import Allocation, GroupMemory
+from ...buffers.carried_state import State
+from ...buffers.packing import PanelLayout, Panels
+from ...buffers.views import View
+from ...cost_model.interleaving import Phase
+from ...cost_model.pipelining import BUFFER_DEPTH
+from ...cost_model.work_sharing import ONE_WORKER
+from ...kernels.active_rows import ActiveSteps
+from ...kernels.emit import copy_partition, origin_of
+from ...kernels.kernel_plan import KernelPlan, plan_kernel
+from ...kernels.region import Region
+from ..analyse.entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
 from .chunks import Chunks, loop_buffers, stage_needs
 from .copy_plan import AnyCopyPlan, CopyPlan, before_loops
-from .entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
 from .entry_plan import EntryPlan, MemoryPlan
 from .group_plan import GroupPlan, SectionPlan, TimeLoopPlan
 from .row_tables import Active, RowTables, TablePlan

@@ -1,25 +1,27 @@
-"""Kernels and copies as functions that an entry calls, for as many workers as it has."""
+"""Kernels, copies and tables of active rows as functions that an entry calls, for as many workers as it has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ir.types import size
-from ..analysis.node_kinds import label_of
-from ..buffers.carried_state import DOUBLE_BUFFERED
-from ..buffers.views import View
-from ..cost_model.register_tiles import lanes_for
-from ..kernels.emit import copy_to, emit_kernel, origin_of
-from ..kernels.kernel_plan import KernelPlan
-from ..kernels.loop_nests import each_slice, loop, single, strips
-from ..kernels.outer_products import add_outer_sum, clear
-from ..kernels.region import Region
-from ..kernels.values import ValueEmitter
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Index, LetIndex
-from .copy_plan import CopyPlan, RowwiseCopyPlan
+from ....ir.types import size
+from ...analysis.node_kinds import label_of
+from ...buffers.carried_state import DOUBLE_BUFFERED
+from ...buffers.views import View
+from ...cost_model.register_tiles import lanes_for
+from ...kernels.active_rows import fill, longest
+from ...kernels.emit import copy_to, emit_kernel, origin_of
+from ...kernels.kernel_plan import KernelPlan
+from ...kernels.loop_nests import WorkerSlice, each_slice, loop, single, strips
+from ...kernels.outer_products import add_outer_sum, clear
+from ...kernels.region import Region
+from ...kernels.values import ValueEmitter
+from ...loop_ir.builder import Block
+from ...loop_ir.nodes import Index, LetIndex
+from ..plan.copy_plan import CopyPlan, RowwiseCopyPlan
+from ..plan.row_tables import TablePlan
 from .entry_writer import EntryWriter
-from .ticks import COPY, WORK, Timed
+from .ticks import COPY, TABLE, WORK, Timed
 
 
 def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
@@ -84,6 +86,28 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
         single(parts, block, lambda inner: between(inner, 0, rows))
     with writer.timing(Timed(COPY, (value,), plan.what, owner=plan.owner)):
         writer.function(block, plan.what, "fused", by_rows)
+
+
+def write_table(writer: EntryWriter, plan: TablePlan) -> None:
+    """Adds how many steps have active rows, and a call that sorts rows which end at steps of their own."""
+    table, views, cursor = plan.table, plan.views, plan.cursor
+    mask, parts = table.mask, table.parts
+    if writer.unsynchronized and writer.parts > 1:
+        writer.barrier()
+    writer.block.add(LetIndex(plan.span, "of", 0, mask.length + 1, longest(mask, writer.block, views)))
+    if cursor is None:
+        return
+
+    def sort(block: Block) -> None:
+        if parts == 1:
+            whole = WorkerSlice(0, 1, 0)
+            single(writer.parts, block, lambda inner: fill(table, cursor, inner, views, whole))
+        else:
+            each_slice(writer.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
+
+    comment = "rows in the order of their lengths"
+    with writer.timing(Timed(TABLE, (mask.lengths,), comment, owner=plan.owner)):
+        writer.kernel(sort, comment, by_rows=parts > 1)
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:

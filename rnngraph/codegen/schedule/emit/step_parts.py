@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
-from ...ir.graph import Node
-from ..cost_model.work_sharing import Partition
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Barrier
-from ..loop_ir.workers import TEAM, WORKER, WORKERS
-from .scan_plan import ScanSharing, waits_between
+from ....ir.graph import Node
+from ...cost_model.work_sharing import Partition
+from ...loop_ir.builder import Block
+from ...loop_ir.nodes import Barrier
+from ...loop_ir.workers import TEAM, WORKER, WORKERS
+from ..analyse.scan_sharing import ScanSharing, waits_between
 from .ticks import SampledStep
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...ir.types import size
-from ...support.errors import Where
-from ..buffers.packing import Panels
-from ..loop_ir.builder import Block
-from ..loop_ir.effects import CallEffects, Effects
-from ..loop_ir.functions import Function, origins_in
-from ..loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
-from ..loop_ir.renaming import free, renamed, work_of
-from ..loop_ir.workers import TEAM, WORKER, WORKERS
+from ....ir.types import size
+from ....support.errors import Where
+from ...buffers.packing import Panels
+from ...loop_ir.builder import Block
+from ...loop_ir.effects import CallEffects, Effects
+from ...loop_ir.functions import Function, origins_in
+from ...loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
+from ...loop_ir.renaming import free, renamed, work_of
+from ...loop_ir.workers import TEAM, WORKER, WORKERS
 from .ticks import Ticks, Timed
 
 

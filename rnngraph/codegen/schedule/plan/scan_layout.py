@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from ...ir.graph import Graph, Node
-from ...ir.scan import ScanParts
-from ...ir.types import ITEM_BYTES, product
-from ..analysis.kernel_fusion import FusedKernels
-from ..analysis.node_kinds import is_view
-from ..buffers.carried_state import DOUBLE_BUFFERED, IN_PLACE, State
-from ..buffers.memory import Memory
-from ..buffers.views import View, view_through
-from ..cost_model.chunk_length import TimeChunk
-from ..kernels.active_rows import ActiveSteps, MaskTable
-from ..kernels.region import Region
-from ..loop_ir.nodes import Index
+from ....ir.graph import Graph, Node
+from ....ir.scan import ScanParts
+from ....ir.types import ITEM_BYTES, product
+from ...analysis.kernel_fusion import FusedKernels
+from ...analysis.node_kinds import is_view
+from ...buffers.carried_state import DOUBLE_BUFFERED, IN_PLACE, State
+from ...buffers.memory import Memory
+from ...buffers.views import View, view_through
+from ...cost_model.chunk_length import TimeChunk
+from ...kernels.active_rows import ActiveSteps, MaskTable
+from ...kernels.region import Region
+from ...loop_ir.nodes import Index
 
 Places = tuple[View, ...]
 

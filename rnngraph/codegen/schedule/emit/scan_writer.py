@@ -8,25 +8,25 @@ from functools import partial
 
 import numpy as np
 
-from ...ir.graph import Node, make
-from ...ir.types import size
-from ...support.errors import VerifyError
-from ..analysis.node_kinds import label_of
-from ..buffers.carried_state import DOUBLE_BUFFERED
-from ..buffers.views import View
-from ..cost_model.work_sharing import Partition
-from ..kernels.active_rows import ActiveRows, MaskTable
-from ..kernels.emit import copy_partition, copy_to, emit_kernel
-from ..kernels.loop_nests import loop, single
-from ..kernels.region import Region
-from ..kernels.values import ValueEmitter
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import For, Index, LetIndex, When
-from .copy_plan import Parity
+from ....ir.graph import Node, make
+from ....ir.types import size
+from ....support.errors import VerifyError
+from ...analysis.node_kinds import label_of
+from ...buffers.carried_state import DOUBLE_BUFFERED
+from ...buffers.views import View
+from ...cost_model.work_sharing import Partition
+from ...kernels.active_rows import ActiveRows, MaskTable
+from ...kernels.emit import copy_partition, copy_to, emit_kernel
+from ...kernels.loop_nests import loop, single
+from ...kernels.region import Region
+from ...kernels.values import ValueEmitter
+from ...loop_ir.builder import Block
+from ...loop_ir.nodes import For, Index, LetIndex, When
+from ..plan.copy_plan import Parity
+from ..plan.scan_layout import Moment, Places
+from ..plan.scan_plan import ScanPlan, step_region
 from .entry_writer import EntryWriter
 from .kernel_calls import call_row_copy
-from .scan_layout import Moment, Places
-from .scan_plan import ScanPlan, step_region
 from .step_parts import StepPart, StepWaits
 from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 

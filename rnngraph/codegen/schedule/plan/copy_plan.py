@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ...ir.graph import Node
-from ..buffers.carried_state import State
-from ..buffers.views import View
-from ..cost_model.work_sharing import SERIAL, Partition
-from ..kernels.active_rows import MaskTable
-from ..kernels.region import Region
-from ..loop_ir.nodes import Index
+from ....ir.graph import Node
+from ...buffers.carried_state import State
+from ...buffers.views import View
+from ...cost_model.work_sharing import SERIAL, Partition
+from ...kernels.active_rows import MaskTable
+from ...kernels.region import Region
+from ...loop_ir.nodes import Index
 
 BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
 

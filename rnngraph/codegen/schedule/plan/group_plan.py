@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...support.errors import Where
-from ..cost_model.interleaving import InterleavingPlan, Phase
-from ..cost_model.pipelining import PipelinePlan
-from ..kernels.kernel_plan import KernelPlan
-from ..kernels.region import Region
-from ..loop_ir.memory_check import LoopBuffers
-from ..loop_ir.nodes import Buffer
+from ....support.errors import Where
+from ...cost_model.interleaving import InterleavingPlan, Phase
+from ...cost_model.pipelining import PipelinePlan
+from ...kernels.kernel_plan import KernelPlan
+from ...kernels.region import Region
+from ...loop_ir.memory_check import LoopBuffers
+from ...loop_ir.nodes import Buffer
 from .chunks import Chunks
 from .copy_plan import AnyCopyPlan
 from .row_tables import TablePlan

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ...ir.types import size
-from ..cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
-from ..loop_ir.effects import has_barrier
-from ..loop_ir.nodes import Buffer, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
-from ..loop_ir.workers import TEAM, WORKER, WORKERS
-from ..threads.pool_functions import MOST_WORKERS
-from .chunks import Chunks
+from ....ir.types import size
+from ...cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
+from ...loop_ir.effects import has_barrier
+from ...loop_ir.nodes import Buffer, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
+from ...loop_ir.workers import TEAM, WORKER, WORKERS
+from ...threads.pool_functions import MOST_WORKERS
+from ..plan.chunks import Chunks
+from ..plan.group_plan import TimeLoopPlan
 from .entry_writer import EntryWriter
-from .group_plan import TimeLoopPlan
 
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:

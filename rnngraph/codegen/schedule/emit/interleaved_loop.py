@@ -13,23 +13,23 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import combinations
 
-from ...ir.graph import Node
-from ...ir.types import size, substitute
-from ...support.errors import VerifyError
-from ..analysis.node_kinds import label_of
-from ..buffers.memory import Memory
-from ..cost_model.chunk_length import LONGEST_CHUNK
-from ..cost_model.interleaving import InterleavingPlan, Phase
-from ..kernels.kernel_plan import KernelPlan
-from ..kernels.loop_nests import loop
-from ..loop_ir.builder import Block
-from ..loop_ir.effects import Effects
-from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
-from ..loop_ir.renaming import free, renamed
-from .chunks import Chunks
+from ....ir.graph import Node
+from ....ir.types import size, substitute
+from ....support.errors import VerifyError
+from ...analysis.node_kinds import label_of
+from ...buffers.memory import Memory
+from ...cost_model.chunk_length import LONGEST_CHUNK
+from ...cost_model.interleaving import InterleavingPlan, Phase
+from ...kernels.kernel_plan import KernelPlan
+from ...kernels.loop_nests import loop
+from ...loop_ir.builder import Block
+from ...loop_ir.effects import Effects
+from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
+from ...loop_ir.renaming import free, renamed
+from ..plan.chunks import Chunks
+from ..plan.group_plan import GroupPlan, TimeLoopPlan
+from ..plan.scan_plan import ScanPlan
 from .entry_writer import EntryWriter
-from .group_plan import GroupPlan, TimeLoopPlan
-from .scan_plan import ScanPlan
 from .scan_writer import ScanWriter
 from .ticks import WORK, Timed
 from .time_loop import joined

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ir.types import Dim
-from ..buffers.arena import Arena
-from ..buffers.packing import Panels
-from ..cost_model.work_sharing import Work
-from .group_kernels import EntryGraph
+from ....ir.types import Dim
+from ...buffers.arena import Arena
+from ...buffers.packing import Panels
+from ...cost_model.work_sharing import Work
+from ..analyse.group_kernels import EntryGraph
 from .group_plan import GroupPlan, SectionPlan
 
 

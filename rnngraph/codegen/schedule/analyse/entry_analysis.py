@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...ir.axes.by_size import lengths_of
-from ...ir.graph import Graph, Node
-from ...ir.types import Dim
-from ..analysis.directions import check_blocks
-from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse_body
-from ..analysis.loop_fusion import PLAIN, PREPARED
-from ..analysis.residency import Residency
-from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
-from ..cost_model.chunk_length import TimeChunk, chunk_length
-from ..cost_model.interleaving import InterleavingPlan, LoopKernels, may_pay, plan_interleaving
-from ..cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
-from ..cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
-from ..machine.target import Target
+from ....ir.axes.by_size import lengths_of
+from ....ir.graph import Graph, Node
+from ....ir.types import Dim
+from ...analysis.directions import check_blocks
+from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse_body
+from ...analysis.loop_fusion import PLAIN, PREPARED
+from ...analysis.residency import Residency
+from ...analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
+from ...cost_model.chunk_length import TimeChunk, chunk_length
+from ...cost_model.interleaving import InterleavingPlan, LoopKernels, may_pay, plan_interleaving
+from ...cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
+from ...cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
+from ...machine.target import Target
 from .group_kernels import EntryGraph, GroupKernels, Numbered, both_directions, group_kernels
-from .scan_plan import ScanSharing, share_scan
+from .scan_sharing import ScanSharing, share_scan
 
 
 @dataclass(frozen=True)

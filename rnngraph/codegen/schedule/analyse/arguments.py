@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.graph import Graph, Node
-from ...ir.types import Shape, size
-from ..analysis.loop_fusion import LoopFusion
-from ..analysis.node_kinds import is_view, label_of
-from ..buffers.output_buffers import OutputBuffers
-from ..buffers.views import View, view_through
-from ..loop_ir.nodes import Buffer, Index
+from ....ir.graph import Graph, Node
+from ....ir.types import Shape, size
+from ...analysis.loop_fusion import LoopFusion
+from ...analysis.node_kinds import is_view, label_of
+from ...buffers.output_buffers import OutputBuffers
+from ...buffers.views import View, view_through
+from ...loop_ir.nodes import Buffer, Index
 
 _PREFIXES = {"input": "in", "parameter": "w", "constant": "const", "output": "out"}
 

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ...ir.graph import Node
-from ...ir.scan import ScanParts
-from ...ir.types import size
-from ..analysis.kernel_fusion import FusedKernels, Kernel
-from ..analysis.node_kinds import label_of
-from ..analysis.row_lengths import LengthMask
-from ..buffers.allocation import Allocation
-from ..buffers.buffer_reuse import may_overwrite
-from ..buffers.carried_state import DOUBLE_BUFFERED, FULL_HISTORY, IN_PLACE, State
-from ..buffers.memory import Memory
-from ..buffers.views import View
-from ..cost_model.work_sharing import BARRIER_CYCLES, ONE_WORKER, SERIAL, Partition, Workers, WorkSharing
-from ..kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
-from ..kernels.emit import copy_partition
-from ..kernels.kernel_plan import KernelPlan, plan_kernel
-from ..kernels.region import Region
-from ..loop_ir.nodes import Index
-from ..machine.target import Target
+from ....ir.graph import Node
+from ....ir.scan import ScanParts
+from ....ir.types import size
+from ...analysis.kernel_fusion import FusedKernels
+from ...analysis.node_kinds import label_of
+from ...analysis.row_lengths import LengthMask
+from ...buffers.allocation import Allocation
+from ...buffers.buffer_reuse import may_overwrite
+from ...buffers.carried_state import DOUBLE_BUFFERED, FULL_HISTORY, IN_PLACE, State
+from ...buffers.memory import Memory
+from ...buffers.views import View
+from ...cost_model.work_sharing import Partition
+from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
+from ...kernels.emit import copy_partition
+from ...kernels.kernel_plan import KernelPlan, plan_kernel
+from ...kernels.region import Region
+from ...loop_ir.nodes import Index
+from ..analyse.scan_sharing import ScanSharing
 from .copy_plan import AnyCopyPlan, CopyPlan, Parity, RowwiseCopyPlan
 from .scan_layout import ScanLayout
-
-
-@dataclass(frozen=True)
-class ScanSharing:
-    """Who computes a scan. estimate: of a step. workers: for whom its kernels are cut, each as its partition says."""
-
-    estimate: Partition
-    workers: Workers
-    partitions: tuple[Partition, ...]
-
-    def made_serial(self) -> ScanSharing:
-        """The sharing where one worker runs every step."""
-        serial = self.estimate.serial_cycles
-        return ScanSharing(Partition(None, serial, serial), ONE_WORKER, (SERIAL,) * len(self.partitions))
 
 
 @dataclass(frozen=True)
@@ -92,36 +78,6 @@ class ScanPlan:
     @property
     def comment(self) -> str:
         return f"scan {label_of(self.node)}  {self.node.where}"
-
-
-# Sharing -----------------------------------------------------------------------------------------
-
-
-def waits_between(one: Partition, other: Partition | None) -> bool:
-    """Whether workers wait between parts of a step that follow each other. other: None behind the last one."""
-    alike = other is not None and ((one.by_rows and other.by_rows) or (one.serial and other.serial))
-    return not alike
-
-
-def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Estimates a step. Its kernels are cut between workers unless waiting would cost more. Where all of them compute
-    row by row nobody waits for anybody; else workers wait before and behind those that don't.
-    """
-    rowwise, parts = workers.rowwise, workers.parts
-    inside = None if rowwise is None else rowwise.inside(node, kernels)
-    by_rows = inside is not None
-    if rowwise is not None and inside is None:
-        inside = rowwise.among_others(node, kernels)
-    own = Workers(parts, inside)
-    sharing = WorkSharing(target, own, in_scan=True)
-    partitions = tuple(sharing.partition(kernel) for kernel in kernels)
-    serial = sum(item.serial_cycles for item in partitions)
-    if by_rows:
-        return ScanSharing(Partition(0, sum(item.cycles for item in partitions), serial, True), own, partitions)
-    waits = sum(map(waits_between, partitions, (*partitions[1:], None)))
-    shared = sum(item.cycles for item in partitions) + waits * BARRIER_CYCLES
-    whole = ScanSharing(Partition(0, shared, serial, barriers=waits), own, partitions)
-    return whole if parts > 1 and shared < 0.9 * serial else whole.made_serial()
 
 
 # Memory ------------------------------------------------------------------------------------------

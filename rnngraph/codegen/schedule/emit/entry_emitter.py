@@ -6,28 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ...ir.types import Dim
-from ..buffers.arena import extents
-from ..loop_ir.functions import Entry, Function
-from ..loop_ir.memory_check import check_memory
-from ..loop_ir.nodes import Buffer, Statement
-from ..loop_ir.renaming import free
-from ..loop_ir.workers import TEAM
-from .copy_plan import CopyPlan, before_loops
-from .entry_plan import EntryPlan
+from ....ir.types import Dim
+from ...buffers.arena import extents
+from ...loop_ir.functions import Entry, Function
+from ...loop_ir.memory_check import check_memory
+from ...loop_ir.nodes import Buffer, Statement
+from ...loop_ir.renaming import free
+from ...loop_ir.workers import TEAM
+from ..plan.copy_plan import CopyPlan, before_loops
+from ..plan.entry_plan import EntryPlan
+from ..plan.group_plan import GroupPlan, SectionPlan
+from ..plan.scan_plan import ScanPlan
 from .entry_writer import EntryWriter
-from .group_plan import GroupPlan, SectionPlan
 from .interleaved_loop import TimeLoop, add_interleaved
-from .kernel_calls import call_copy, call_kernel, call_row_copy
-from .plan import Plan
-from .row_tables import write_table
-from .scan_plan import ScanPlan
+from .kernel_calls import call_copy, call_kernel, call_row_copy, write_table
 from .scan_writer import ScanWriter
+from .scheduled_entry import ScheduledEntry
 from .ticks import COUNTERS, PACK, Ticks, Timed
 from .time_loop import add_loop, add_pipeline
 
 
-def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> Plan:
+def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
     """The functions of an entry. timed: whether it counts what time its parts take."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
@@ -118,7 +117,7 @@ def _end(loop: TimeLoop) -> None:
 # The entry ---------------------------------------------------------------------------------------
 
 
-def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> Plan:
+def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
     """The entry, all of whose statements are there: temporaries get their places, and uses of memory are checked."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)
@@ -147,7 +146,7 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> Plan:
     def entry(function: Function) -> Entry:
         return Entry(function.name, function, tuple(slots), {buffer: places[buffer] for buffer in function.buffers})
 
-    return Plan(plan, functions, entry(main), entry(replace(pack, buffers=packed)), tuple(sizes), ticks)
+    return ScheduledEntry(plan, functions, entry(main), entry(replace(pack, buffers=packed)), tuple(sizes), ticks)
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:

@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...ir.graph import Graph, Node, dependents
-from ...ir.scan import split_inputs
-from ...ir.types import Dim
-from ..analysis.chunk_needs import Needs, chunk_needs
-from ..analysis.kernel_fusion import FusedKernels, fuse
-from ..analysis.loop_fusion import FusionGroup, LoopFusion
-from ..analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
-from ..cost_model.interleaving import may_pay
-from ..machine.target import Target
+from ....ir.graph import Graph, Node, dependents
+from ....ir.scan import split_inputs
+from ....ir.types import Dim
+from ...analysis.chunk_needs import Needs, chunk_needs
+from ...analysis.kernel_fusion import FusedKernels, fuse
+from ...analysis.loop_fusion import FusionGroup, LoopFusion
+from ...analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
+from ...cost_model.interleaving import may_pay
+from ...machine.target import Target
 from .arguments import EntryArguments, arguments_of
 
 Numbered = tuple[int, FusionGroup]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...ir.graph import Node
-from ...ir.types import Dim, size
-from ..buffers.memory import Memory
-from ..kernels.active_rows import ActiveSteps
-from ..kernels.kernel_plan import KernelPlan
-from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Index, LetIndex, Tick, When
-from ..loop_ir.workers import WORKER
+from ....ir.graph import Node
+from ....ir.types import Dim, size
+from ...buffers.memory import Memory
+from ...kernels.active_rows import ActiveSteps
+from ...kernels.kernel_plan import KernelPlan
+from ...loop_ir.builder import Block
+from ...loop_ir.nodes import Buffer, Index, LetIndex, Tick, When
+from ...loop_ir.workers import WORKER
 
 COUNTERS = Buffer("counters", "int64")
 """The memory of all slots of all workers."""
