@@ -1,4 +1,4 @@
-"""The first phase: it knows what lies in memory, though nothing has a place, and before any plan whether workers pay."""
+"""The first phase: it knows what lies in memory, though nothing has a place, and before a plan, whether workers pay."""
 
 from __future__ import annotations
 
