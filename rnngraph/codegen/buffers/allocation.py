@@ -51,7 +51,7 @@ class Allocation:
 
     def __init__(
         self, graph: Graph, users: Mapping[Node, Sequence[Node]], panels: Panels, views: dict[Node, View]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.users, self.panels, self.views = users, panels, views
         self.order = {node: number for number, node in enumerate(graph.nodes)}
         self.outputs: Mapping[Node, Sequence[View]] = {}
@@ -65,9 +65,12 @@ class Allocation:
         return Memory(self.panels, scratch or self.arena.buffer, dict(self.views), stores)
 
     def allocate(
-        self, fused: FusedKernels, leaving: Collection[Node], time: TimeChunk | None = None,
+        self,
+        fused: FusedKernels,
+        leaving: Collection[Node],
+        time: TimeChunk | None = None,
         scratch: Scratch | None = None,
-    ) -> GroupMemory:  # fmt: skip
+    ) -> GroupMemory:
         """A place for every value that must be in memory. leaving: what outlives the group, or a chunk of it."""
         group = GroupMemory()
         for kernel in fused.kernels:
@@ -98,7 +101,7 @@ class Allocation:
 
     def _keep_histories(
         self, group: GroupMemory, scan: Node, stored: Collection[Node], leaving: Collection[Node]
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
         what the next one begins with.
         """
