@@ -27,12 +27,12 @@ class Fission:
     name: str = "fission"
 
     def __call__(self, graph: Graph) -> Graph:
-        pieces: dict[Node, _Pieces] = {}
+        pieces: dict[Node, ScanPieces] = {}
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 scan = remake(node, operands)
-                split = _Pieces(scan)
+                split = ScanPieces(scan)
                 if split.whole:
                     return None
                 pieces[node] = split
@@ -44,7 +44,7 @@ class Fission:
         return rewrite(graph, rule)
 
 
-class _Pieces:
+class ScanPieces:
     """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
 
     def __init__(self, scan: Node) -> None:
@@ -167,7 +167,7 @@ class _Pieces:
 class _Loop:
     """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
 
-    def __init__(self, pieces: _Pieces, members: list[Node]) -> None:
+    def __init__(self, pieces: ScanPieces, members: list[Node]) -> None:
         self.pieces = pieces
         self.members = members
         self.carries = [node for node in members if node in pieces.next]

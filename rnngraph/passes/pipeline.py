@@ -10,6 +10,7 @@ from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
+from .affine.chunk import Chunk
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .gradients.autodiff import Autodiff
@@ -48,16 +49,22 @@ LOOPS: tuple[Pass, ...] = (
 )
 
 
-def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+def meaning(
+    kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = (), chunked: int | None = None
+) -> tuple[Pass, ...]:
     """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``.
+
+    chunked: steps of a chunk, in which affine recurrences run where the graph is for training.
 
     outputs: what gradients are given of, in place of a loss. Values within the graph that gradients are of stay apart
     until then: two that are equal have one value, and a gradient each.
     """
+    chunks = (Chunk(chunked), Simplify("simplify_chunks")) if chunked is not None and kind == "training" else ()
+    before = (*SPLIT[kind], *chunks)
     if not wrt:
-        return SPLIT[kind]
-    before = [single for single in SPLIT[kind] if not (isinstance(single, Simplify) and any(map(is_inner, wrt)))]
-    return (*before, Autodiff(wrt, outputs), Simplify("simplify_gradients"))
+        return before
+    kept = [single for single in before if not (isinstance(single, Simplify) and any(map(is_inner, wrt)))]
+    return (*kept, Autodiff(wrt, outputs), Simplify("simplify_gradients"))
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:

@@ -75,3 +75,4 @@ class CompileKeywords(TypedDict, total=False):
     states: Mapping[str, Any] | None
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None
     direct_calls: bool
+    chunked: int | None

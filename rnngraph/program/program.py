@@ -77,6 +77,7 @@ def compile(  # the field's name for it
     states: Mapping[str, Any] | None = None,
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
     direct_calls: bool = True,
+    chunked: int | None = None,
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
@@ -116,7 +117,7 @@ def compile(  # the field's name for it
     program: Program[Any] = Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
         weight_rules(weights), activations, sparse=flag(sparse, "sparse"),
-        direct_calls=flag(direct_calls, "direct_calls"),
+        direct_calls=flag(direct_calls, "direct_calls"), chunked=chunked,
     )  # fmt: skip
     warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -237,7 +238,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
         unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: WeightRules = FLOAT32,
         activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
-        direct_calls: bool = True,
+        direct_calls: bool = True, chunked: int | None = None,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
         unroll = unroll if is_full else steps_per_turn(unroll)
@@ -250,7 +251,7 @@ class Program(Uncalled, Generic[Given, Trained]):
             check_lengths(lowered.graph)
         options = CompileOptions(
             chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices(),
-            tuple(lowered.slots.values()), direct_calls,
+            tuple(lowered.slots.values()), direct_calls, chunked,
         )  # fmt: skip
         parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
         self.parts, self.parameters, self.options = parts, parameters, options

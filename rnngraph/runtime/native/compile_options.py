@@ -25,6 +25,7 @@ class CompileOptions:
     whether inference leaves out blocks of weights that are zero. cache: of code that earlier processes compiled.
     threads: how many a call may use, which users change at any time. notices: told where code is compiled. parameters:
     names of all parameters, which patterns of ``weights`` match. direct_calls: whether CPython may call machine code.
+    chunked: steps of a chunk of an affine recurrence in training; None: by steps.
     """
 
     target: Target
@@ -37,6 +38,7 @@ class CompileOptions:
     notices: Notices = field(default_factory=Notices)
     parameters: tuple[str, ...] = ()
     direct_calls: bool = True
+    chunked: int | None = None
 
     @property
     def reduced(self) -> ReducedWeights | None:

@@ -76,7 +76,7 @@ class OptimizedGraph:
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None
         self.sparse = options.sparse and kind == "inference"
-        self._meaning = (*meaning(kind, wrt, differentiated), *then)
+        self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
         self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
         self._lock = fork_lock(Order.GRAPH)
         self._split: Graph | None = None

@@ -1,0 +1,271 @@
+"""chunk: affine recurrences run in chunks of steps, by matrix products, with one state from chunk to chunk.
+
+What a step needs of the state are readouts. They are computed for all steps of a chunk at once, from the state before
+the chunk and from the chunk's own columns; the rest of the step leaves the loop, or stays in loops over single steps,
+as fission has it. A length that chunks do not divide is filled up with steps that change nothing.
+Law: equal up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.scan import Binding, Carry, ScanParts
+from ...ir.sizes.polynomial import ceil_divide
+from ...ir.types import Dim, product
+from ..fission import ScanPieces
+from ..loops.lifting import over_time
+from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced
+from .linear_forms import Linear, Probe
+from .recurrences import ChunkPlan, Recurrence, recurrences_of
+from .views import gathered, shaped, spans, spread, transposed
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Law: equal up to rounding. steps: of a chunk, a power of two."""
+
+    steps: int
+    name: str = "chunk"
+
+    def __call__(self, graph: Graph) -> Graph:
+        pieces: dict[Node, ChunkedPieces] = {}
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                scan = remake(node, operands)
+                planned = [found for found in recurrences_of(scan) if found.plan is not None]
+                if not planned:
+                    return None
+                pieces[node] = ChunkedPieces(scan, planned, self.steps)
+                return scan  # dead once every ``get`` is replaced
+            if node.op == "get" and node.operands[0] in pieces:
+                return pieces[node.operands[0]].result(node["index"], node)
+            return None
+
+        return rewrite(graph, rule)
+
+
+class ChunkedPieces(ScanPieces):
+    """A scan taken apart, with the recurrences that run in chunks as pieces of their own."""
+
+    def __init__(self, scan: Node, planned: Sequence[Recurrence], steps: int) -> None:
+        super().__init__(scan)
+        for recurrence in planned:
+            plan = recurrence.plan
+            assert plan is not None
+            for node in [node for node, loop in self.loops.items() if recurrence.carry in loop.members]:
+                del self.loops[node]
+            loop = ChunkLoop(self, recurrence, plan, steps)
+            for node in loop.members:
+                self.loops[node] = loop
+        self.whole = False
+
+
+class ChunkLoop:
+    """A recurrence as a loop over chunks. members: values of the body that read its state."""
+
+    def __init__(self, pieces: ChunkedPieces, recurrence: Recurrence, plan: ChunkPlan, steps: int) -> None:
+        self.pieces, self.plan, self.steps = pieces, plan, steps
+        self.carry, self.scan = recurrence.carry, recurrence.scan
+        self.members = [self.carry, *plan.boundary]
+        self.forms, self.dtype = plan.forms, self.carry.dtype
+        self._sequences = _Sequences(plan)
+        self._state: Node | None = None
+        self._readouts: dict[Node, Node] = {}  # values of a step, by value of the body
+
+    # What the pieces ask -------------------------------------------------------------------------
+
+    def needed(self) -> Sequence[Node]:
+        """The body's values that the chunks read; none once they are built."""
+        return () if self._state is not None else self._sequences.all
+
+    def final(self, carry: Node, like: Node) -> Node:
+        """The state after the last step."""
+        self._build()
+        assert self._state is not None
+        return self._state
+
+    def emitted(self, node: Node) -> Node:
+        """A readout at every step."""
+        self._build()
+        value = self._readouts[node]
+        whole, has_time = self.pieces.outside(value)
+        return over_time(whole, has_time, self.pieces.length)
+
+    # The loop over chunks ------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        if self._state is not None:
+            return
+        self.pieces.take_out(self._sequences.all)
+        plan, length = self.plan, self.pieces.length
+        count = ceil_divide(length, self.steps)
+        initial = self._matrix(self.pieces.initial[self.carry])
+        formal = _formal("state", initial)
+        sequences: list[Binding] = []
+        inside: dict[Node, Node] = {}
+        for number, (value, filling) in enumerate(self._sequences.filling.items()):
+            whole = over_time(*self.pieces.outside(value), length)
+            chunks = self._in_chunks(whole, count, filling)
+            inside[value] = make(
+                "input", where=value.where, name=f"of_steps_{number}", label=f"of_steps_{number}",
+                type=chunks.tensor.with_shape(chunks.shape[1:]),
+            )  # fmt: skip
+            sequences.append(Binding(inside[value], chunks))
+        readouts, state = chunk_of(self._sequences.chunk(inside, self.steps), formal)
+        label = str(self.carry["label"])
+        made = ScanParts(
+            [Carry(formal, initial, label, state)], sequences, [],
+            [(f"readout_{number}", value) for number, value in enumerate(readouts)], count, False,
+        ).made(self.scan.where, f"{self.scan.name}_chunks")  # fmt: skip
+        self._state = self._as_carried(make("get", made, where=self.scan.where, name=label, index=0))
+        probes: dict[Probe, Node] = {}
+        for number, probe in enumerate(plan.readouts):
+            chunks = make("get", made, where=self.scan.where, name=f"readout_{number}", index=number + 1)
+            steps = self._in_steps(chunks, count)
+            value = _formal(f"readout_{number}", steps, steps.shape[1:])
+            self.pieces.lifted[value] = steps
+            probes[probe] = value
+        for node in plan.boundary:
+            self._readouts[node] = self._readout(node, probes)
+
+    def _in_chunks(self, whole: Node, count: Dim, filling: float) -> Node:
+        """A sequence, [T, ..., width], as [chunks, ..., C, width]."""
+        missing = count * self.steps - whole.shape[0]
+        if self.scan["reverse"]:
+            whole = make("reverse", whole, where=whole.where, axis=0)
+        if missing != 0:
+            rest = make("constant", value=np.asarray(filling, whole.dtype))
+            rest = make("broadcast", rest, where=whole.where, shape=(missing, *whole.shape[1:]))
+            whole = concat([whole, rest], -whole.tensor.rank)
+        cut = shaped(whole, (count, self.steps, *whole.shape[1:]))
+        rank = cut.tensor.rank
+        return transposed(cut, (0, *range(2, rank - 1), 1, rank - 1))
+
+    def _in_steps(self, chunks: Node, count: Dim) -> Node:
+        """What each chunk gives, [chunks, ..., C, width], as [T, ..., width]."""
+        rank, length = chunks.tensor.rank, self.pieces.length
+        apart = transposed(chunks, (0, rank - 2, *range(1, rank - 2), rank - 1))
+        whole = shaped(apart, (count * self.steps, *apart.shape[2:]))
+        if whole.shape[0] != length:
+            whole = sliced(whole, 0, 0, length)
+        return make("reverse", whole, where=whole.where, axis=0) if self.scan["reverse"] else whole
+
+    # The state and what is read of it, between the forms -----------------------------------------
+
+    @property
+    def _order(self) -> tuple[int, ...]:
+        return (*self.plan.batch, *self.plan.keys, *self.plan.values)
+
+    def _matrix(self, state: Node) -> Node:
+        """The state as [..., keys, values]."""
+        axes, plan = self.forms.axes, self.plan
+        apart = transposed(shaped(state, axes), self._order)
+        lead = tuple(axes[axis] for axis in plan.batch)
+        return shaped(apart, (*lead, _size(plan, plan.keys), _size(plan, plan.values)))
+
+    def _as_carried(self, state: Node) -> Node:
+        axes, order = self.forms.axes, self._order
+        apart = shaped(state, tuple(axes[axis] for axis in order))
+        back = [order.index(axis) for axis in range(len(axes))]
+        return shaped(transposed(apart, back), self.carry.shape)
+
+    def _readout(self, node: Node, probes: Mapping[Probe, Node]) -> Node:
+        """A value that reads the state, as one of the body over readouts."""
+        form = self.forms.forms[node]
+        assert isinstance(form, Linear)
+        total: Node | None = None
+        for term in form.terms:
+            factors = list(term.factors)
+            if isinstance(term.read, Probe):
+                factors.append(self._along_axes(probes[term.read]))
+            total = added(total, self.forms.product(tuple(factors)))
+        assert total is not None
+        if not total.tensor.rank:
+            total = shaped(total, (1,) * len(self.forms.axes))
+        return gathered(total, form.view, node.shape, self.forms.axes)
+
+    def _along_axes(self, readout: Node) -> Node:
+        """A readout, [..., values], with the state's axes."""
+        axes, plan = self.forms.axes, self.plan
+        kept = (*plan.batch, *plan.values)
+        apart = shaped(readout, tuple(axes[axis] for axis in kept))
+        apart = transposed(apart, sorted(range(len(kept)), key=kept.__getitem__))
+        return shaped(apart, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
+
+
+class _Sequences:
+    """The values of a step that a chunk reads. filling: by value, what a step has that changes nothing."""
+
+    def __init__(self, plan: ChunkPlan) -> None:
+        self.plan, self.forms = plan, plan.forms
+        self.filling: dict[Node, float] = {}
+        self.hold = None
+        if plan.hold is not None:
+            self.hold = spread(plan.hold, self.forms.view, self.forms.axes)
+        self.decay = self._of(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
+        self.weights = [self._of(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
+        self.columns = []
+        for column in plan.columns:
+            row = self._of(self._sum(column.free), plan.values, 0.0) if column.free else None
+            scales = {
+                plan.readouts.index(probe): self._of(self._sum(terms), (), 0.0) for probe, terms in column.read.items()
+            }
+            self.columns.append(ChunkColumn(self._of(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
+
+    @property
+    def all(self) -> Sequence[Node]:
+        return [*self.filling]
+
+    def chunk(self, inside: Mapping[Node, Node], steps: int) -> ChunkSteps:
+        """The same within a chunk. inside: values there, by value of the body."""
+        columns = [
+            ChunkColumn(
+                inside[column.keys], None if column.row is None else inside[column.row],
+                {number: inside[scale] for number, scale in column.scales.items()},
+            )
+            for column in self.columns
+        ]  # fmt: skip
+        return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
+
+    def _sum(self, terms: Sequence[tuple[Node, ...]]) -> Node:
+        total: Node | None = None
+        for factors in terms:
+            total = added(total, self.forms.product(factors))
+        return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
+
+    def _of(self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True) -> Node:
+        """A value with the batch's axes and one for ``axes``; 1 of it where it is the same along them, if it may be."""
+        rank = len(self.forms.axes)
+        if not value.tensor.rank:
+            value = shaped(value, (1,) * rank)
+        if self.hold is not None:
+            number = make("constant", value=np.asarray(filling, value.dtype))
+            value = make("select", self.hold, value, number, where=value.where)
+        along = spans(value)
+        width = _size(self.plan, axes)
+        if axes and (is_whole or along & set(axes)):
+            full = tuple(size if axis in axes else value.shape[axis] for axis, size in enumerate(self.forms.axes))
+            value = value if value.shape == full else make("broadcast", value, where=value.where, shape=full)
+        else:
+            width = 1
+        rest = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
+        apart = transposed(value, (*self.plan.batch, *axes, *rest))
+        lead = tuple(value.shape[axis] for axis in self.plan.batch)
+        made = shaped(apart, (*lead, width))
+        self.filling.setdefault(made, filling)
+        return made
+
+
+def _size(plan: ChunkPlan, axes: Sequence[int]) -> Dim:
+    return product(tuple(plan.forms.axes[axis] for axis in axes))
+
+
+def _formal(label: str, like: Node, shape: Sequence[Dim] | None = None) -> Node:
+    kind = like.tensor if shape is None else like.tensor.with_shape(tuple(shape))
+    return make("input", where=like.where, name=label, label=label, type=kind)

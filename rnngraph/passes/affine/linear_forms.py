@@ -1,0 +1,363 @@
+"""Values of a step as sums of terms in a state.
+
+A term is a product of factors, which are free of the state, and of what it reads::
+
+    STATE            the state before the step, entry by entry
+    Probe(w, axes)   the sum over ``axes`` of ``w`` times the state: a readout
+    None             nothing: the term is free of the state
+
+Factors have one axis for each of the state's, of size 1 where they do not vary. Values that are no such sums are
+``Opaque``: any function of readouts, or one of the whole state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ...ir.graph import Node, make
+from ...ir.types import Shape
+from .views import (
+    UnknownAxisError,
+    View,
+    atoms_of,
+    joined,
+    matched,
+    padded,
+    resolved,
+    reshaped,
+    spans,
+    spread,
+    transposed,
+)
+
+MAX_TERMS = 64
+"""Terms of one value. What has more is no recurrence of low rank."""
+
+STATE: Literal["state"] = "state"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The sum over ``axes`` of the state times the product of ``weights``."""
+
+    weights: tuple[Node, ...]
+    axes: frozenset[int]
+
+
+Read = Probe | Literal["state"] | None
+
+
+@dataclass(frozen=True)
+class Term:
+    factors: tuple[Node, ...]
+    read: Read = None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """view: on which axes of the state those of the value lie."""
+
+    terms: tuple[Term, ...]
+    view: View
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the value reads the state entry by entry."""
+        return any(term.read == STATE for term in self.terms)
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """is_whole: whether the value may read every entry of the state. reason: the op that is not linear."""
+
+    is_whole: bool
+    reason: str = ""
+
+
+Form = Linear | Opaque
+
+
+def product_of(factors: Sequence[Node], dtype: str) -> Node:
+    """Return the product of factors; 1 where there are none."""
+    if not factors:
+        return constant(1.0, dtype)
+    result = factors[0]
+    for factor in factors[1:]:
+        result = make("mul", result, factor, where=factor.where)
+    return result
+
+
+def constant(value: float, dtype: str) -> Node:
+    return make("constant", value=np.asarray(value, dtype))
+
+
+class LinearForms:
+    """Forms of the values of a body that depend on one of its carries.
+
+    carry: the state. axes: of the state; view: of the carry. dependent: nodes that depend on it, in this step or by way of later ones.
+    later: carries among them.
+    """
+
+    def __init__(self, carry: Node, axes: Shape, dependent: set[Node], later: set[Node]) -> None:
+        self.carry, self.axes, self.dependent = carry, axes, dependent
+        self.view = matched(range(len(axes)), axes, carry.shape)
+        self.forms: dict[Node, Form] = {carry: Linear((Term((), STATE),), self.view)}
+        self.forms |= {node: Opaque(False, "a state that depends on it") for node in later}
+        self._products: dict[tuple[Node, ...], Node] = {}
+
+    def add(self, node: Node) -> None:
+        """Find the form of a node, whose operands have theirs."""
+        forms = [self.forms[item] for item in node.operands if item in self.dependent]
+        is_whole = any(form.is_whole for form in forms)
+        opaque = next((form for form in forms if isinstance(form, Opaque)), None)
+        if opaque is not None:
+            self.forms[node] = Opaque(is_whole, opaque.reason)
+            return
+        try:
+            found = self._form(node)
+        except UnknownAxisError:
+            found = None
+        if found is None or len(found.terms) > MAX_TERMS:
+            self.forms[node] = Opaque(is_whole, node.op)
+        else:
+            self.forms[node] = found
+
+    # Rules by op ---------------------------------------------------------------------------------
+
+    def _form(self, node: Node) -> Linear | None:
+        if node.dtype != self.carry.dtype:
+            return None
+        match node.op:
+            case "add" | "sub":
+                return self._sum(node)
+            case "neg":
+                minus = constant(-1.0, node.dtype)
+                return self._scaled(self._linear(node.operands[0]), (minus,))
+            case "mul":
+                return self._product(node, *node.operands)
+            case "div":
+                return self._quotient(node)
+            case "select":
+                return self._select(node)
+            case "cast" | "ensure_shape":
+                return self._linear(node.operands[0])
+            case "reshape" | "transpose" | "broadcast":
+                return self._moved(node)
+            case "reduce_sum":
+                return self._reduced(self._linear(node.operands[0]), node["axes"], node["keepdims"], node)
+            case "matmul":
+                return self._matmul(node)
+        return None
+
+    def _linear(self, node: Node) -> Linear:
+        form = self.forms[node]
+        assert isinstance(form, Linear)
+        return form
+
+    def _is_free(self, node: Node) -> bool:
+        return node not in self.dependent
+
+    def _scaled(self, form: Linear, factors: tuple[Node, ...], view: View | None = None) -> Linear:
+        return Linear(tuple(Term(term.factors + factors, term.read) for term in form.terms), view or form.view)
+
+    def _sum(self, node: Node) -> Linear:
+        view: View = ()
+        for item in node.operands:
+            if not self._is_free(item):
+                view = joined(view, self._linear(item).view, node.tensor.rank)
+        view = resolved(padded(view, node.tensor.rank), node.shape, self.axes)
+        terms: list[Term] = []
+        for number, item in enumerate(node.operands):
+            own = self._free_terms(item, view) if self._is_free(item) else self._linear(item).terms
+            if number and node.op == "sub":
+                minus = constant(-1.0, node.dtype)
+                own = tuple(Term((*term.factors, minus), term.read) for term in own)
+            terms += own
+        return Linear(tuple(terms), view)
+
+    def _product(self, node: Node, one: Node, other: Node) -> Linear | None:
+        if not (self._is_free(one) or self._is_free(other)):
+            return None
+        free, linear = (one, other) if self._is_free(one) else (other, one)
+        return self._times(node, self._linear(linear), free)
+
+    def _times(self, node: Node, form: Linear, free: Node) -> Linear | None:
+        view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
+        parts = self._free_terms(free, view)
+        terms = [Term(term.factors + part.factors, term.read) for term in form.terms for part in parts]
+        return Linear(tuple(terms), view)
+
+    def _quotient(self, node: Node) -> Linear | None:
+        dividend, divisor = node.operands
+        if not self._is_free(divisor):
+            return None
+        form = self._linear(dividend)
+        view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
+        factor = make("div", constant(1.0, node.dtype), divisor, where=node.where)
+        return self._scaled(form, (spread(factor, view, self.axes),), view)
+
+    def _select(self, node: Node) -> Linear | None:
+        condition, *choices = node.operands
+        if not self._is_free(condition):
+            return None
+        view: View = ()
+        for item in choices:
+            if not self._is_free(item):
+                view = joined(view, self._linear(item).view, node.tensor.rank)
+        view = resolved(padded(view, node.tensor.rank), node.shape, self.axes)
+        chosen = spread(condition, view, self.axes)
+        terms: list[Term] = []
+        for number, item in enumerate(choices):
+            own = self._free_terms(item, view) if self._is_free(item) else self._linear(item).terms
+            terms += [Term(tuple(self.where(chosen, factor, number) for factor in term.factors) or (
+                self.where(chosen, constant(1.0, node.dtype), number),), self._read_where(chosen, term.read, number))
+                for term in own]  # fmt: skip
+        return Linear(tuple(terms), view)
+
+    def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
+        """Return a value where a condition holds, or does not if ``other``, and a number elsewhere."""
+        number = constant(otherwise, value.dtype)
+        choices = (number, value) if other else (value, number)
+        return make("select", condition, *choices, where=value.where)
+
+    def _read_where(self, condition: Node, read: Read, other: int) -> Read:
+        """Return a readout that is 0 where the term that reads is: what is not chosen may be no number."""
+        if not isinstance(read, Probe):
+            return read
+        return Probe(tuple(self.where(condition, weight, other) for weight in read.weights), read.axes)
+
+    def _moved(self, node: Node) -> Linear:
+        form, shape = self._linear(node.operands[0]), node.operands[0].shape
+        if node.op == "reshape":
+            view = reshaped(form.view, shape, self.axes, node.shape)
+        elif node.op == "transpose":
+            view = tuple(form.view[axis] for axis in node["order"])
+        else:
+            view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
+        return Linear(form.terms, view)
+
+    def _reduced(self, form: Linear, places: Sequence[int], keeps: bool, node: Node) -> Linear | None:
+        shape = node.operands[0].shape
+        axes = frozenset(axis for place in places if shape[place] != 1 for axis in form.view[place])
+        terms: list[Term] = []
+        for term in form.terms:
+            found = self._reduced_term(term, axes)
+            if found is None:
+                return None
+            terms.append(found)
+        view = [group for place, group in enumerate(form.view) if keeps or place not in places]
+        return Linear(tuple(terms), tuple(view))
+
+    def _reduced_term(self, term: Term, axes: frozenset[int]) -> Term | None:
+        """Return the sum of a term over axes of the state."""
+        if not axes:
+            return term
+        within = tuple(factor for factor in term.factors if spans(factor) & axes)
+        outside = tuple(factor for factor in term.factors if not spans(factor) & axes)
+        if term.read == STATE:
+            return Term(outside, Probe(within, axes))
+        if isinstance(term.read, Probe) and not axes <= term.read.axes:
+            return None
+        return Term((*outside, self._total(within, axes)), term.read)
+
+    def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
+        """Return the sum of a product over axes, which stay with size 1."""
+        product = self.product(factors)
+        rank = len(self.axes)
+        missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]
+        if any(not isinstance(size, int) for size in missing):
+            raise UnknownAxisError
+        times = constant(float(np.prod([int(str(size)) for size in missing])), product.dtype)
+        if product.tensor.rank == rank:
+            summed = tuple(sorted(axis for axis in axes if product.shape[axis] != 1))
+            product = make("reduce_sum", product, where=product.where, axes=summed, keepdims=True)
+        return make("mul", product, times) if missing else product
+
+    def _matmul(self, node: Node) -> Linear | None:
+        """A product with a vector for each matrix of the state is a readout; with a column and a row, an outer one."""
+        left, right = node.operands[:2]
+        if len(node.operands) > 2 or left.tensor.rank != right.tensor.rank or node.tensor.rank < 2:
+            return None
+        if left.shape[-1] == 1:
+            return self._product(node, left, right)
+        if self._is_free(left) and left.shape[-2] == 1:
+            order = (*range(left.tensor.rank - 2), left.tensor.rank - 1, left.tensor.rank - 2)
+            return self._read(node, right, transposed(left, order), node.tensor.rank - 2)
+        if self._is_free(right) and right.shape[-1] == 1:
+            order = (*range(right.tensor.rank - 2), right.tensor.rank - 1, right.tensor.rank - 2)
+            return self._read(node, left, transposed(right, order), node.tensor.rank - 1)
+        return None
+
+    def _read(self, node: Node, value: Node, weights: Node, place: int) -> Linear | None:
+        """The sum over one axis of a value times weights."""
+        scaled = make("mul", weights, value, where=node.where)
+        form = self._times(scaled, self._linear(value), weights)
+        if form is None:
+            return None
+        summed = make("reduce_sum", scaled, axes=(place,), keepdims=True)
+        return self._reduced(form, (place,), True, summed)
+
+    # What is free of the state -------------------------------------------------------------------
+
+    def product(self, factors: tuple[Node, ...]) -> Node:
+        """Return the product of factors, one node for the same factors."""
+        if factors not in self._products:
+            self._products[factors] = product_of(factors, self.carry.dtype)
+        return self._products[factors]
+
+    def _free_terms(self, node: Node, view: View) -> tuple[Term, ...]:
+        """Return a value that is free of the state as terms, an outer product as its factors."""
+        rank = len(view)
+        own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
+        groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
+        return tuple(Term(factors) for factors in self._outer(node, groups[rank - node.tensor.rank :], 0))
+
+    def _outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
+        """Return products whose sum is a value: those of factors that vary along fewer axes, where it is made so."""
+        whole = (spread(node, view, self.axes),)
+        if depth > MAX_TERMS or len(spans(whole[0])) < 2:
+            return (whole,)
+        try:
+            split = self._split(node, view, depth + 1)
+        except UnknownAxisError:
+            split = None
+        own = spans(whole[0])
+        if split is None or any(spans(factor) == own for factors in split for factor in factors):
+            return (whole,)
+        return split
+
+    def _split(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...] | None:
+        rank = node.tensor.rank
+
+        def of(item: Node) -> tuple[tuple[Node, ...], ...]:
+            groups = view[rank - item.tensor.rank :]
+            own = tuple(group if dim != 1 else () for group, dim in zip(groups, item.shape, strict=True))
+            return self._outer(item, own, depth)
+
+        match node.op:
+            case "mul":
+                left, right = map(of, node.operands)
+                return tuple((*a, *b) for a in left for b in right)
+            case "add":
+                return (*of(node.operands[0]), *of(node.operands[1]))
+            case "sub":
+                minus = constant(-1.0, node.dtype)
+                return (*of(node.operands[0]), *((*factors, minus) for factors in of(node.operands[1])))
+            case "neg":
+                return tuple((*factors, constant(-1.0, node.dtype)) for factors in of(node.operands[0]))
+            case "matmul":
+                left, right = node.operands[:2]
+                is_outer = left.shape[-1] == 1 and left.tensor.rank == right.tensor.rank and len(node.operands) == 2
+                return tuple((*a, *b) for a in of(left) for b in of(right)) if is_outer else None
+            case "reshape" | "transpose":
+                item = node.operands[0]
+                if node.op == "reshape":
+                    inner = matched(atoms_of(view, node.shape), self.axes, item.shape)
+                else:
+                    inner = tuple(view[node["order"].index(axis)] for axis in range(rank))
+                return self._outer(item, inner, depth)
+        return None

@@ -1,0 +1,295 @@
+"""Which carries of a scan are affine recurrences, of what kind, and whether their steps can run in chunks.
+
+The next value of a state S is read as ``A S + B``: terms in S itself are A's diagonal, terms in readouts of S its low
+rank, all others B. A chunk of steps needs more: a state of keys and values that is read along its keys alone::
+
+    P_t = w_t . S_t-1                           readouts, one for each vector of weights
+    S_t = d_t S_t-1 + sum of x_t (f_t + c_t P_t)   decays d and columns x along keys, rows f along values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ...ir.graph import Graph, Node, dependents
+from ...ir.scan import ScanParts
+from ...ir.types import FLOATS, Shape, dim_text, product
+from ..loops.cycles import cycles
+from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
+from .views import UnknownAxisError, finest, spans
+
+VECTOR = "it has no axes of keys and values, and steps update such states as fast"
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """What a chunk of steps needs of each step, in values of the body that are free of the state.
+
+    keys, values, batch: axes of the state. decay: factors of each term of the diagonal. columns: of the update.
+    readouts: those that the update or the step's outputs read. boundary: values of the body that read the state.
+    hold: the condition under which a step changes the state, where no step that it leaves out is seen; None: all do.
+    """
+
+    forms: LinearForms
+    batch: tuple[int, ...]
+    keys: tuple[int, ...]
+    values: tuple[int, ...]
+    decay: tuple[tuple[Node, ...], ...]
+    columns: tuple[Column, ...]
+    readouts: tuple[Probe, ...]
+    boundary: tuple[Node, ...]
+    hold: Node | None
+
+    @property
+    def rank(self) -> int:
+        """Columns that add what they read of the state."""
+        return sum(bool(column.read) for column in self.columns)
+
+
+@dataclass
+class Column:
+    """A column of the update: factors along keys, and the terms of its row. read: terms by the readout they scale."""
+
+    keys: tuple[Node, ...]
+    free: list[tuple[Node, ...]] = field(default_factory=list)
+    read: dict[Probe, list[tuple[Node, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A carry of a scan. kind: of A, empty where the carry is not affine. reason: why it runs by steps.
+
+    axes: of the state, by the finest shape in which its step handles it. plan: None where it runs by steps.
+    """
+
+    scan: Node
+    index: int
+    axes: Shape
+    kind: str
+    reason: str = ""
+    plan: ChunkPlan | None = None
+
+    @property
+    def carry(self) -> Node:
+        """The input of the body."""
+        return self.scan["body"].inputs[self.index]
+
+    @property
+    def is_affine(self) -> bool:
+        return bool(self.kind)
+
+    @property
+    def name(self) -> str:
+        """The state's name, behind that of its loop."""
+        return f"{self.scan.name or 'scan'}/{self.carry['label']}"
+
+    def __str__(self) -> str:
+        if not self.is_affine:
+            return f"{self.name} is not affine: {self.reason}"
+        shape = ", ".join(map(dim_text, self.axes))
+        return f"{self.name} [{shape}] is affine: S' = A S + B, A {self.kind}"
+
+
+def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
+    """Yield what is carried by the scans of a graph in floats, those of bodies not among them."""
+    for node in graph.nodes:
+        if node.op == "scan":
+            yield from recurrences_of(node)
+
+
+def recurrences_of(scan: Node) -> list[Recurrence]:
+    """Return the recurrences of a scan. What is only delayed by a step, or never changes, is none."""
+    parts, body = ScanParts.of(scan), scan["body"]
+    following = {carry.inside: carry.next for carry in parts.carries}
+    together = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
+    found = []
+    for index, carry in enumerate(parts.carries):
+        node = carry.inside
+        if node.dtype in FLOATS and carry.next is not node and len(together[node]) > 1:
+            found.append(_recurrence(scan, parts, index, [item for item in together[node] if item in following]))
+    return found
+
+
+def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Node]) -> Recurrence:
+    body, carry = scan["body"], parts.carries[index]
+    if len(together) > 1:
+        others = ", ".join(str(node["label"]) for node in together if node is not carry.inside)
+        return Recurrence(scan, index, (), "", f"it and {others} need each other")
+    if any(node.op == "scan" for node in body.nodes):
+        return Recurrence(scan, index, (), "", "its step holds a loop")
+    later = _later(parts, body, carry.inside)
+    dependent = dependents([carry.inside, *later], body.nodes)
+    forms = _forms(body, carry.inside, dependent, later)
+    for node in body.nodes:
+        if node in dependent and node not in forms.forms:
+            forms.add(node)
+    hold, updated = _held(carry.inside, carry.next, dependent)
+    form = forms.forms[updated]
+    if isinstance(form, Opaque):
+        return Recurrence(scan, index, forms.axes, "", _not_linear(form))
+    if hold is not None and not _held_everywhere(parts, carry.inside, hold, dependent, later):
+        hold = None
+        form = forms.forms[carry.next]
+        if isinstance(form, Opaque):
+            return Recurrence(scan, index, forms.axes, "", _not_linear(form))
+    return _classified(scan, parts, index, forms, form, hold)
+
+
+def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:
+    count = product(state.shape)
+    cut = [node.shape for node in body.nodes if node in dependent and node.op == "reshape"]
+    try:
+        axes = finest(shape for shape in (state.shape, *cut) if product(shape) == count)
+        return LinearForms(state, axes, dependent, later)
+    except UnknownAxisError:  # what is cut so fine is no view of the state as it is carried
+        return LinearForms(state, finest(iter([state.shape])), dependent, later)
+
+
+def _not_linear(form: Opaque) -> str:
+    if form.reason == "matmul":
+        return "its step multiplies the state by a matrix"
+    return f"its step is not linear in the state: {form.reason}"
+
+
+def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
+    """Carries that depend on a state, by way of earlier steps too."""
+    later: set[Node] = set()
+    while True:
+        reached = dependents([state, *later], body.nodes)
+        more = {item.inside for item in parts.carries if item.next in reached} - later - {state}
+        if not more:
+            return later
+        later |= more
+
+
+# Rows that have ended ---------------------------------------------------------------------------------
+
+
+def _bare(node: Node) -> Node:
+    """What a condition is a view of."""
+    while node.op in ("reshape", "broadcast", "ensure_shape"):
+        node = node.operands[0]
+    return node
+
+
+def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
+    """The condition under which a step changes the state at all, and the next value where it does."""
+    if following.op == "select" and following.operands[0] not in dependent and following.operands[2] is state:
+        return following.operands[0], following.operands[1]
+    return None, following
+
+
+def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[Node], later: set[Node]) -> bool:
+    """True if nothing is seen of a step that leaves the state as it is."""
+    values = [value for _, value in parts.emits if value in dependent]
+    values += [carry.next for carry in parts.carries if carry.inside in later]
+    return all(
+        value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] in later | {state}
+        or (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] not in dependent)
+        for value in values
+    )  # fmt: skip
+
+
+# Kinds ------------------------------------------------------------------------------------------------
+
+
+def _classified(
+    scan: Node, parts: ScanParts, index: int, forms: LinearForms, form: Linear, hold: Node | None
+) -> Recurrence:
+    boundary, reason = _boundary(parts, index, forms)
+    updating = [term.read for term in form.terms if isinstance(term.read, Probe)]
+    reading = [term.read for node in boundary for term in _terms(forms, node) if isinstance(term.read, Probe)]
+    readouts = tuple(dict.fromkeys((*updating, *reading)))
+    diagonal = frozenset[int]().union(*(spans(item) for term in form.terms if term.read == STATE for item in term.factors))
+    keys, clash = _keys(forms.axes, readouts, form, diagonal)
+    columns = _columns(form, keys)
+    kind = _kind(form, forms.axes, keys, diagonal, sum(bool(column.read) for column in columns))
+    if clash or reason:
+        return Recurrence(scan, index, forms.axes, kind, clash or reason)
+    along = diagonal.union(*(spans(item) for probe in readouts for item in probe.weights))
+    along = along.union(*(spans(item) for column in columns for item in column.keys))
+    scales = (item for column in columns for terms in column.read.values() for factors in terms for item in factors)
+    along = along.union(*map(spans, scales))
+    values = tuple(axis for axis in range(len(forms.axes)) if axis not in along and axis not in keys)
+    batch = tuple(axis for axis in range(len(forms.axes)) if axis not in keys and axis not in values)
+    sizes = [forms.axes[axis] for axis in (*keys, *values)]
+    if not keys or not values or not any(isinstance(size, int) and size > 1 for size in sizes):
+        return Recurrence(scan, index, forms.axes, kind, VECTOR)
+    if any(not isinstance(size, int) for size in sizes):
+        return Recurrence(scan, index, forms.axes, kind, "the size of its keys or values is open")
+    decay = tuple(term.factors for term in form.terms if term.read == STATE)
+    plan = ChunkPlan(forms, batch, keys, values, decay, columns, readouts, boundary, hold)
+    return Recurrence(scan, index, forms.axes, kind, "", plan)
+
+
+def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
+    form = forms.forms[node]
+    assert isinstance(form, Linear)
+    return form.terms
+
+
+def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
+    """Readouts that the outputs of a step need, in order; and why it can't run in chunks, if it can't."""
+    if parts.when is not None:
+        return (), "its loop decides from step to step which steps run"
+    outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
+    found: dict[Node, None] = {}
+    seen: set[Node] = set()
+    pending = [value for value in outputs if value in forms.dependent]
+    while pending:
+        node = pending.pop()
+        if node in seen or node not in forms.dependent:
+            continue
+        seen.add(node)
+        form = forms.forms[node]
+        if form.is_whole:
+            op = f" in {form.reason}" if isinstance(form, Opaque) and form.reason else ""
+            return (), f"each step gives its whole state{op}, and steps are as fast"
+        if any(forms.forms[item].is_whole for item in node.operands if item in forms.dependent):
+            found[node] = None
+        else:
+            pending += node.operands
+    return tuple(found), ""
+
+
+def _keys(
+    axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
+) -> tuple[tuple[int, ...], str]:  # fmt: skip
+    """The axes along which a state is read; of one that no step reads, an axis along which columns are added."""
+    every = {probe.axes for probe in readouts}
+    if len(every) > 1:
+        return (), "it is read along different axes"
+    if every:
+        return tuple(sorted(every.pop())), ""
+    for axis in reversed(range(len(axes))):
+        others = diagonal.union(*(spans(item) for term in form.terms for item in term.factors if axis in spans(item)))
+        if isinstance(axes[axis], int) and len(others) < len(axes):
+            return (axis,), ""
+    return (), ""
+
+
+def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
+    columns: dict[tuple[Node, ...], Column] = {}
+    for term in form.terms:
+        if term.read == STATE:
+            continue
+        along = tuple(item for item in term.factors if spans(item) & frozenset(keys))
+        rest = tuple(item for item in term.factors if not spans(item) & frozenset(keys))
+        column = columns.setdefault(along, Column(along))
+        if isinstance(term.read, Probe):
+            column.read.setdefault(term.read, []).append(rest)
+        else:
+            column.free.append(rest)
+    return tuple(columns.values())
+
+
+def _kind(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
+    """A in words."""
+    terms = [term for term in form.terms if term.read == STATE]
+    if not terms:
+        return f"of rank {rank}" if rank else "zero"
+    low = f" plus rank {rank}" if rank else ""
+    if len(terms) == 1 and not terms[0].factors:
+        return f"the identity{low}"
+    return f"{'diagonal' if diagonal & {*keys, len(axes) - 1} else 'scalar'}{low}"
