@@ -82,7 +82,7 @@ class ScanPieces:
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
         ) or self._stuck()
-        if any(node.op == "scan" for node in self._varying()):  # a loop of each step's own
+        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # a loop of each step's own
             self.whole = True
 
     def _steps(self) -> list[Node]:
@@ -101,6 +101,18 @@ class ScanPieces:
             return False
         operands = [self.outside(item) for item in work[0].operands]
         return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
+
+    def _is_block(self) -> bool:
+        """True if steps multiply values of their own, and none with what is the same at every step.
+
+        Outside of the loop such products are as much work, between sequences that are written and read.
+        """
+        free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
+        varying = self._varying()
+        products = [node for node in self.body.nodes if node.op == "matmul"]
+        own = [node for node in products if node in free and all(item in varying for item in node.operands[:2])]
+        weighing = [node.operands[1] for node in products if node.operands[1] not in varying]
+        return bool(self.next) and bool(own) and all(node.op == "constant" for node in weighing)
 
     @staticmethod
     def _number(node: Node) -> bool:

@@ -109,9 +109,9 @@ class ChunkLoop:
         formal = _formal("state", initial)
         sequences: list[Binding] = []
         inside: dict[Node, Node] = {}
-        for number, (value, filling) in enumerate(self._sequences.filling.items()):
+        for number, (value, (filling, is_row)) in enumerate(self._sequences.filling.items()):
             whole = over_time(*self.pieces.outside(value), length)
-            chunks = self._in_chunks(whole, count, filling)
+            chunks = self._in_chunks(whole, count, filling, is_row)
             inside[value] = make(
                 "input", where=value.where, name=f"of_steps_{number}", label=f"of_steps_{number}",
                 type=chunks.tensor.with_shape(chunks.shape[1:]),
@@ -134,8 +134,8 @@ class ChunkLoop:
         for node in plan.boundary:
             self._readouts[node] = self._readout(node, probes)
 
-    def _in_chunks(self, whole: Node, count: Dim, filling: float) -> Node:
-        """A sequence, [T, ..., width], as [chunks, ..., C, width]."""
+    def _in_chunks(self, whole: Node, count: Dim, filling: float, is_row: bool) -> Node:
+        """A sequence, [T, ..., width], as [chunks, ..., C, width] of rows, else as [chunks, ..., width, C]."""
         missing = count * self.steps - whole.shape[0]
         if self.scan["reverse"]:
             whole = make("reverse", whole, where=whole.where, axis=0)
@@ -145,7 +145,7 @@ class ChunkLoop:
             whole = concat([whole, rest], -whole.tensor.rank)
         cut = shaped(whole, (count, self.steps, *whole.shape[1:]))
         rank = cut.tensor.rank
-        return transposed(cut, (0, *range(2, rank - 1), 1, rank - 1))
+        return transposed(cut, (0, *range(2, rank - 1), *((1, rank - 1) if is_row else (rank - 1, 1))))
 
     def _in_steps(self, chunks: Node, count: Dim) -> Node:
         """What each chunk gives, [chunks, ..., C, width], as [T, ..., width]."""
@@ -200,11 +200,13 @@ class ChunkLoop:
 
 
 class _Sequences:
-    """The values of a step that a chunk reads. filling: by value, what a step has that changes nothing."""
+    """The values of a step that a chunk reads. filling: by value, what a step has that changes nothing, and whether
+    the value is a row.
+    """
 
     def __init__(self, plan: ChunkPlan) -> None:
         self.plan, self.forms = plan, plan.forms
-        self.filling: dict[Node, float] = {}
+        self.filling: dict[Node, tuple[float, bool]] = {}
         self.hold = None
         if plan.hold is not None:
             self.hold = spread(plan.hold, self.forms.view, self.forms.axes)
@@ -212,7 +214,7 @@ class _Sequences:
         self.weights = [self._of(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
         self.columns = []
         for column in plan.columns:
-            row = self._of(self._sum(column.free), plan.values, 0.0) if column.free else None
+            row = self._of(self._sum(column.free), plan.values, 0.0, is_row=True) if column.free else None
             scales = {
                 plan.readouts.index(probe): self._of(self._sum(terms), (), 0.0) for probe, terms in column.read.items()
             }
@@ -239,7 +241,9 @@ class _Sequences:
             total = added(total, self.forms.product(factors))
         return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
 
-    def _of(self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True) -> Node:
+    def _of(
+        self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
+    ) -> Node:  # fmt: skip
         """A value with the batch's axes and one for ``axes``; 1 of it where it is the same along them, if it may be."""
         rank = len(self.forms.axes)
         if not value.tensor.rank:
@@ -258,7 +262,7 @@ class _Sequences:
         apart = transposed(value, (*self.plan.batch, *axes, *rest))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
         made = shaped(apart, (*lead, width))
-        self.filling.setdefault(made, filling)
+        self.filling.setdefault(made, (filling, is_row))
         return made
 
 
