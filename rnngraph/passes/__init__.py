@@ -1,7 +1,7 @@
 """Passes: each takes a graph and gives a graph, and its law is in its docstring.
 
 The passes stand in ``pipeline``, in the order in which they run. ``lowering`` comes first: the declaration becomes a
-graph; ``split`` makes two of it, for training and for inference; ``simplify`` folds constants and drops what is dead,
+graph; ``split`` makes two of it, for training and for inference; ``affine`` runs chunks of steps where that is asked for; ``simplify`` folds constants and drops what is dead,
 here and after others; ``gradients`` differentiates. The others make it faster, and unchanged graphs are the same
 object: ``layout`` moves transposes away from scans, ``split_concats`` takes joins apart, ``accumulate`` makes chains of
 products, ``quantization`` makes weights narrow, ``fission`` takes scans apart, ``sink`` moves cheap ops into loops,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -44,6 +45,21 @@ class Fission:
         return rewrite(graph, rule)
 
 
+class LoopPiece(Protocol):
+    """A loop that some of a body's values stay in. members: these values."""
+
+    members: list[Node]
+
+    def needed(self) -> Sequence[Node]:
+        """The body's nodes outside of the loop that it reads; none once it is built."""
+
+    def final(self, carry: Node, like: Node) -> Node:
+        """What the loop carries after the last step."""
+
+    def emitted(self, node: Node) -> Node:
+        """A member's value at every step."""
+
+
 class ScanPieces:
     """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
 
@@ -60,7 +76,7 @@ class ScanPieces:
         for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
             self.readers[value].append(carry)
         self.results = {value for _, value in self.body.outputs[self.carries :]}
-        self.loops: dict[Node, _Loop] = {}  # by member
+        self.loops: dict[Node, LoopPiece] = {}  # by member
         self._components()
 
     def _components(self) -> None:

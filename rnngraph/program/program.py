@@ -31,6 +31,7 @@ from ..support.arguments import checked_name, flag, seed_number, whole_number
 from ..support.attribute_hints import Uncalled
 from ..support.errors import DtypeError, GraphError, shown, user_line
 from .callable_graph import CallableGraph
+from .chunked import checked_chunked, recurrence_lines
 from .columns import ColumnCall
 from .held_weights import warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
@@ -107,6 +108,9 @@ def compile(  # the field's name for it
     direct_calls: whether CPython may call machine code in place of ``program.inference``, ``stream.step`` and
         ``stream.process`` once calls are often. With False their functions in Python run in every call, for debuggers
         and profilers; the results are the same.
+    chunked: steps, at most, that training takes together of a recurrence whose next state is affine in the state: by
+        matrix products, equal to single steps up to rounding. ``summary()`` says which recurrences these are, and why
+        others run by steps. None: all run by steps. Raises ``GraphError`` where no recurrence is affine.
 
     Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
@@ -117,7 +121,8 @@ def compile(  # the field's name for it
     program: Program[Any] = Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
         weight_rules(weights), activations, sparse=flag(sparse, "sparse"),
-        direct_calls=flag(direct_calls, "direct_calls"), chunked=chunked,
+        direct_calls=flag(direct_calls, "direct_calls"),
+        chunked=checked_chunked(chunked, source.lowered.graph, user_line()),
     )  # fmt: skip
     warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -205,6 +210,7 @@ def _of_source(
         saved, parameters, settings.seed, target, threads, settings.unroll, cache, rules,
         "float32" if activations is None else activations,
         sparse=settings.sparse if sparse is None else flag(sparse, "sparse"), direct_calls=direct_calls,
+        chunked=settings.chunked,
     )  # fmt: skip
     program.parts.seeds.state = settings.generator
     return program
@@ -400,7 +406,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         own = Parameters(source.lowered.slots, self.seed, parameters)
         return Program(
             source, own, self.seed, options.target.name, self.threads, None, options.cache or False,
-            notices=options.notices, direct_calls=options.direct_calls,
+            notices=options.notices, direct_calls=options.direct_calls, chunked=options.chunked,
         )  # fmt: skip
 
     @api
@@ -437,11 +443,14 @@ class Program(Uncalled, Generic[Given, Trained]):
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
 
         Where ``weights=`` asks for narrow ones, a line for each parameter says in which kind it is held, and why it
-        stays float32 where it does.
+        stays float32 where it does. Below stand the states whose next value is affine in them, ``A S + B``, and with
+        ``chunked=`` all states and how training runs them.
         """
         from .summary import summary_of
 
-        return summary_of(self.inference.graph, self.parameters, self.target, self.options.reduced)
+        graph, options = self.inference.graph, self.options
+        lines = [*recurrence_lines(self.parts.lowered.graph, options.chunked)]
+        return summary_of(graph, self.parameters, self.target, options.reduced, lines)
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:

@@ -13,7 +13,7 @@ from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
 from ..passes.held_weights import held_weights
 from ..passes.pipeline import reducing, run
 from ..passes.quantization.reduced_weights import ReducedWeights
-from ..support.display.html import table
+from ..support.display.html import code, table
 
 if TYPE_CHECKING:
     from ..runtime.parameters import Parameters
@@ -56,39 +56,47 @@ class Summary(str):
 
     rows: of the table, a tuple of texts each, the sum last. shapes: of parameters by layer. held: by layer a line for
     each parameter, which says how inference holds it; empty where all are float32 and nothing else was asked for.
+    recurrences: a line for each state whose next value is affine in it; with ``chunked=``, for each state.
     """
 
-    __slots__ = ("held", "rows", "shapes")
+    __slots__ = ("held", "recurrences", "rows", "shapes")
     rows: Sequence[tuple[str, ...]]
     shapes: Mapping[str, str]
     held: Mapping[str, Sequence[str]]
+    recurrences: Sequence[str]
 
     @staticmethod
     def of(
-        rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str], held: Mapping[str, Sequence[str]] | None = None
+        rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str], held: Mapping[str, Sequence[str]] | None = None,
+        recurrences: Sequence[str] = (),
     ) -> Summary:  # fmt: skip
         width, under = max(len(name) for name, *_ in rows), held or {}
         lines = []
         for name, *cells in (HEAD, *rows):
             lines.append(f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}")
             lines += [f"  {line}" for line in under.get(name, ())]
-        made = Summary("\n".join(lines))
-        made.rows, made.shapes, made.held = rows, shapes, under
+        made = Summary("\n".join([*lines, *recurrences]))
+        made.rows, made.shapes, made.held, made.recurrences = rows, shapes, under, recurrences
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Summary.of, (self.rows, self.shapes, self.held)
+        return Summary.of, (self.rows, self.shapes, self.held, self.recurrences)
 
     def _repr_html_(self) -> str:
         rows = [(name, self.shapes.get(name, ""), *cells) for name, *cells in self.rows]
-        return table((HEAD[0], "shapes", *HEAD[1:]), rows, last_is_sum=True)
+        return table((HEAD[0], "shapes", *HEAD[1:]), rows, last_is_sum=True) + (
+            code("\n".join(self.recurrences)) if self.recurrences else ""
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 
 
-def summary_of(graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None) -> Summary:
-    """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
+def summary_of(
+    graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None,
+    recurrences: Sequence[str] = (),
+) -> Summary:  # fmt: skip
+    """The table that ``Program.summary`` gives. graph: inference, before it is optimised. recurrences: lines below."""
     layers = layers_of(graph, parameters)
     if reduced is not None:
         for name, count in _saved(run(graph, reducing(reduced)), parameters).items():
@@ -107,7 +115,7 @@ def summary_of(graph: Graph, parameters: Parameters, target: Target, reduced: Re
         if held:
             under.setdefault(owner, []).append(f"{own}  {held[name]}")
     all_rows = [*rows, _row("in all", total, sum(times))]
-    return Summary.of(all_rows, {key: ", ".join(of) for key, of in shapes.items()}, under)
+    return Summary.of(all_rows, {key: ", ".join(of) for key, of in shapes.items()}, under, recurrences)
 
 
 def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:

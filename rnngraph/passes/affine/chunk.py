@@ -27,7 +27,7 @@ from .views import gathered, shaped, spans, spread, transposed
 
 @dataclass(frozen=True)
 class Chunk:
-    """Law: equal up to rounding. steps: of a chunk, a power of two."""
+    """Law: equal up to rounding. steps: of a chunk, at most."""
 
     steps: int
     name: str = "chunk"
@@ -50,6 +50,19 @@ class Chunk:
         return rewrite(graph, rule)
 
 
+MAX_STEPS, MAX_PAIRED_STEPS = 64, 16
+"""Steps of a chunk, at most. Products between its steps grow with the square of their number, those with the state not
+at all. Where each pair of steps has decays of its own for every key, or rows need each other, the first cost more.
+"""
+
+
+def steps_of(plan: ChunkPlan, asked: int) -> int:
+    """Return the steps of a chunk of a recurrence: a power of two."""
+    along = frozenset(plan.keys)
+    is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
+    return 1 << (min(asked, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
+
+
 class ChunkedPieces(ScanPieces):
     """A scan taken apart, with the recurrences that run in chunks as pieces of their own."""
 
@@ -60,7 +73,7 @@ class ChunkedPieces(ScanPieces):
             assert plan is not None
             for node in [node for node, loop in self.loops.items() if recurrence.carry in loop.members]:
                 del self.loops[node]
-            loop = ChunkLoop(self, recurrence, plan, steps)
+            loop = ChunkLoop(self, recurrence, plan, steps_of(plan, steps))
             for node in loop.members:
                 self.loops[node] = loop
         self.whole = False
@@ -136,14 +149,17 @@ class ChunkLoop:
 
     def _in_chunks(self, whole: Node, count: Dim, filling: float, is_row: bool) -> Node:
         """A sequence, [T, ..., width], as [chunks, ..., C, width] of rows, else as [chunks, ..., width, C]."""
-        missing = count * self.steps - whole.shape[0]
+        shape, length = whole.shape[1:], whole.shape[0]
+        while whole.op == "reshape" and whole.operands[0].tensor.rank and whole.operands[0].shape[0] == length:
+            whole = whole.operands[0]  # filled up before its axes are cut, it is copied once less
+        missing = count * self.steps - length
         if self.scan["reverse"]:
             whole = make("reverse", whole, where=whole.where, axis=0)
         if missing != 0:
             rest = make("constant", value=np.asarray(filling, whole.dtype))
             rest = make("broadcast", rest, where=whole.where, shape=(missing, *whole.shape[1:]))
             whole = concat([whole, rest], -whole.tensor.rank)
-        cut = shaped(whole, (count, self.steps, *whole.shape[1:]))
+        cut = shaped(whole, (count, self.steps, *shape))
         rank = cut.tensor.rank
         return transposed(cut, (0, *range(2, rank - 1), *((1, rank - 1) if is_row else (rank - 1, 1))))
 

@@ -71,9 +71,7 @@ class _Chunk:
             for number, weights in enumerate(given.weights)
             for place, column in enumerate(given.columns)
         }
-        before = [
-            matmul(swapped(multiplied(self.decays.before, weights)), self.state) for weights in given.weights
-        ]
+        before = [matmul(swapped(multiplied(self.decays.before, weights)), self.state) for weights in given.weights]
         rows = self._rows(within, before)
         readouts = []
         for number, first in enumerate(before):
@@ -110,9 +108,7 @@ class _Chunk:
         nothing = (*self.leading, self.steps, width)
         return [row if row is not None else zeros(nothing, self.state) for row in rows]
 
-    def _solved(
-        self, fed: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]
-    ) -> list[Node]:
+    def _solved(self, fed: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]) -> list[Node]:
         """Return the rows that scale readouts, of one column behind those of the other."""
         count, steps = len(fed), self.steps
         blocks = []
@@ -159,7 +155,8 @@ class Decays:
             behind = _times(behind, added(multiplied(is_early, sibling), is_late))
             total = multiplied(total, sibling)
             half *= 2
-        assert before is not None and behind is not None
+        assert before is not None
+        assert behind is not None
         self.before, self.behind = before, behind
         self.all_steps = sliced(total, -1, 0, 1)
 
@@ -181,7 +178,9 @@ class Decays:
         for half, before, behind in self.levels:
             if before is None or behind is None:
                 one = make("constant", value=np.ones((), self.decay.dtype))
-                part = make("broadcast", one, where=self.decay.where, shape=(*self.decay.shape[:-2], *(self.steps,) * 2))
+                part = make(
+                    "broadcast", one, where=self.decay.where, shape=(*self.decay.shape[:-2], *(self.steps,) * 2)
+                )
             else:
                 part = multiplied(as_column(before), behind)
             total = self._chosen(part, half, total)

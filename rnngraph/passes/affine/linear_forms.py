@@ -27,8 +27,8 @@ from .views import (
     joined,
     matched,
     padded,
-    resolved,
     reshaped,
+    resolved,
     spans,
     spread,
     transposed,
@@ -53,6 +53,8 @@ Read = Probe | Literal["state"] | None
 
 @dataclass(frozen=True)
 class Term:
+    """The product of factors and of what is read."""
+
     factors: tuple[Node, ...]
     read: Read = None
 
@@ -98,8 +100,8 @@ def constant(value: float, dtype: str) -> Node:
 class LinearForms:
     """Forms of the values of a body that depend on one of its carries.
 
-    carry: the state. axes: of the state; view: of the carry. dependent: nodes that depend on it, in this step or by way of later ones.
-    later: carries among them.
+    carry: the state. axes: of the state. view: of the carry. later: carries that depend on the state.
+    dependent: nodes that do, in this step or by way of later ones.
     """
 
     def __init__(self, carry: Node, axes: Shape, dependent: set[Node], later: set[Node]) -> None:
@@ -350,9 +352,9 @@ class LinearForms:
             case "neg":
                 return tuple((*factors, constant(-1.0, node.dtype)) for factors in of(node.operands[0]))
             case "matmul":
-                left, right = node.operands[:2]
-                is_outer = left.shape[-1] == 1 and left.tensor.rank == right.tensor.rank and len(node.operands) == 2
-                return tuple((*a, *b) for a in of(left) for b in of(right)) if is_outer else None
+                column, row = node.operands[:2]
+                is_outer = column.shape[-1] == 1 and column.tensor.rank == row.tensor.rank and len(node.operands) == 2
+                return tuple((*a, *b) for a in of(column) for b in of(row)) if is_outer else None
             case "reshape" | "transpose":
                 item = node.operands[0]
                 if node.op == "reshape":

@@ -185,7 +185,7 @@ def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[N
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
-        value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] in later | {state}
+        (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] in later | {state})
         or (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] not in dependent)
         for value in values
     )  # fmt: skip
@@ -201,7 +201,9 @@ def _classified(
     updating = [term.read for term in form.terms if isinstance(term.read, Probe)]
     reading = [term.read for node in boundary for term in _terms(forms, node) if isinstance(term.read, Probe)]
     readouts = tuple(dict.fromkeys((*updating, *reading)))
-    diagonal = frozenset[int]().union(*(spans(item) for term in form.terms if term.read == STATE for item in term.factors))
+    diagonal = frozenset[int]().union(
+        *(spans(item) for term in form.terms if term.read == STATE for item in term.factors)
+    )
     keys, clash = _keys(forms.axes, readouts, form, diagonal)
     columns = _columns(form, keys)
     kind = _kind(form, forms.axes, keys, diagonal, sum(bool(column.read) for column in columns))

@@ -42,6 +42,7 @@ from ...storage.versioned_directory import read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.errors import FileError, GraphError, OutOfMemoryError
 from ...version import __version__
+from ..chunked import MIN_STEPS
 from .json_form import (
     check,
     described_from,
@@ -76,12 +77,15 @@ class SavedSettings:
     weights: WeightRules
     activations: str
     sparse: bool
+    chunked: int | None
     generator: Mapping[str, Any]
 
 
 def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]) -> SavedSettings:
     """Return what is saved of a program's options. generator: state of its generator of seeds."""
-    return SavedSettings(seed, options.unroll, options.weights, options.activations, options.sparse, generator)
+    return SavedSettings(
+        seed, options.unroll, options.weights, options.activations, options.sparse, options.chunked, generator
+    )
 
 
 class SavedSource:
@@ -159,7 +163,9 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     weights = weights_from_text(text.get("weights", "float32"))
     sparse = text.get("sparse", False)
     check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
-    return SavedSettings(seed, unroll, weights, activations, sparse, generator_from(text["generator"]))
+    chunked = text.get("chunked")
+    check(chunked is None or (type(chunked) is int and chunked >= MIN_STEPS), f"{chunked!r} is no number of steps")
+    return SavedSettings(seed, unroll, weights, activations, sparse, chunked, generator_from(text["generator"]))
 
 
 def _kept(text: Any) -> dict[str, str]:
@@ -209,6 +215,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "weights": weights_as_text(settings.weights),
         "activations": settings.activations,
         "sparse": settings.sparse,
+        "chunked": settings.chunked,
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, parameters.slot(name), arrays) for name in parameters],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...codegen.machine.engine import assembly
 from ...ir.graph import Graph
 from ...ir.types import dim_text
+from ...passes.affine.recurrences import recurrences_in
 from ...passes.pipeline import forbidden, run
 from ...support.errors import NameLookupError, shown
 from ...support.stage_text import StageLine, StageText
@@ -34,7 +36,7 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
     if stage == "declared":
         return compiled.declared().text() if compiled.declared is not None else StageText(())
     if stage == "graph":
-        return compiled.graph.text()
+        return StageText([*compiled.graph.text().lines, *map(StageLine, _recurrences(compiled.graph))])
     if stage in NATIVE_STAGES:
         return NativeStages(compiled).text(stage)
     found: list[StageLine] = []
@@ -45,6 +47,14 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
 
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
     return StageText(found)
+
+
+def _recurrences(graph: Graph) -> Iterator[str]:
+    """Yield a comment for each affine recurrence, but for those of derivatives."""
+    for found in recurrences_in(graph):
+        where = found.scan.where
+        if found.is_affine and (where is None or where.phase != "backward"):
+            yield f"# {found}"
 
 
 class PassChange(NamedTuple):

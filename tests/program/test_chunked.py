@@ -1,0 +1,66 @@
+"""``rg.compile(chunked=…)``: the option, what is printed, and native gradients."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine_cells import CHUNKED, DeltaCell, GatedCell, declared, fed
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+
+
+@pytest.mark.parametrize(("name", "steps"), [("delta", 16), pytest.param("gated", 8, marks=pytest.mark.exhaustive)])
+def test_gradients_are_those_of_steps(name: str, steps: int) -> None:
+    cell = CHUNKED[name]()
+    outputs, loss, _ = declared(cell)
+    by_steps, chunked = rg.compile(outputs, loss=loss), rg.compile(outputs, loss=loss, chunked=steps)
+    feeds = {key: fed(cell, 2, 37)[key].astype("float32") for key in ("x", "first")}
+    expected, found = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (by_steps, chunked))
+    assert abs(expected[0] - found[0]) <= 5e-6 * abs(expected[0])
+    for key, value in expected[1].items():
+        assert np.abs(found[1][key] - value).max() <= 5e-6 * np.abs(value).max()
+    assert_array_equal(by_steps.inference(feeds)["outputs"], chunked.inference(feeds)["outputs"])
+
+
+def test_the_summary_says_what_runs_in_chunks() -> None:
+    outputs = declared(CHUNKED["stabilised"]())[0]
+    lines = rg.compile(outputs, chunked=64).summary().recurrences
+    assert [line.partition(" ")[0] for line in lines] == ["stabilised_cell/C", "stabilised_cell/n", "stabilised_cell/m"]
+    assert "A scalar; training runs chunks of 64 steps" in lines[0]
+    assert "training runs it by steps: it has no axes" in lines[1]
+    assert "is not affine" in lines[2]
+    plain = rg.compile(outputs).summary()
+    assert [line.partition(" ")[0] for line in plain.recurrences] == ["stabilised_cell/C", "stabilised_cell/n"]
+    assert pickle.loads(pickle.dumps(plain)) == plain
+
+
+def test_graphs_say_what_is_affine() -> None:
+    program = rg.compile(declared(GatedCell())[0])
+    line = "# gated_cell/S [B, 2, 5, 3] is affine: S' = A S + B, A diagonal"
+    assert str(program.inference.show("graph")).splitlines()[-1] == line
+
+
+def test_nothing_to_chunk_is_an_error() -> None:
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("x", (None, None, 3)))
+    with pytest.raises(rg.GraphError, match="needs an affine recurrence, and the net has none: gru_cell/h is not"):
+        rg.compile(outputs, chunked=64)
+    with pytest.raises(rg.GraphError, match="there is no recurrence"):
+        rg.compile(rg.dense(rg.placeholder("y", (None, 3)), 2), chunked=64)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -4, 2.5, True, "64"])
+def test_other_values_are_refused(wrong: object) -> None:
+    with pytest.raises((rg.ArgumentError, rg.DtypeError), match="chunked must be"):
+        rg.compile(declared(GatedCell())[0], chunked=wrong)  # type: ignore[arg-type]
+
+
+def test_saved_programs_train_in_chunks(tmp_path: Path) -> None:
+    outputs, loss, _ = declared(DeltaCell())
+    program = rg.compile(outputs, loss=loss, chunked=8)
+    program.save(tmp_path / "net")
+    assert rg.load(tmp_path / "net").options.chunked == program.options.chunked == 8
+    assert rg.loads(rg.dumps(program)).options.chunked == 8
