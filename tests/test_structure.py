@@ -27,7 +27,7 @@ ROOMS = (
     "ir.sizes", "ir.numbers", "ir", "ir.axes", "ir.text",
     "declare", "declare.functions", "declare.functions.arrays", "declare.functions.elementary", "declare.cells",
     "declare.seq2seq",
-    "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
+    "passes.lowering", "passes.chunks", "passes.loops", "passes.affine", "passes.gradients", "passes.quantization",
     "passes.shards", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",
     "codegen.cost_model", "codegen.buffers", "codegen.kernels",

@@ -18,7 +18,7 @@ from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
-from ..runtime.native.compile_options import CompileOptions, steps_per_turn
+from ..runtime.native.compile_options import CompileOptions, checked_chunked, steps_per_turn
 from ..runtime.native.notices import Notices
 from ..runtime.native.object_cache import Cache, cache_of, option_of
 from ..runtime.native.weight_options import FLOAT32, WeightRules, Weights, check_weights, weight_rules
@@ -31,7 +31,6 @@ from ..support.arguments import checked_name, flag, seed_number, whole_number
 from ..support.attribute_hints import Uncalled
 from ..support.errors import DtypeError, GraphError, shown, user_line
 from .callable_graph import CallableGraph
-from .chunked import checked_chunked, recurrence_lines
 from .columns import ColumnCall
 from .held_weights import warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
@@ -83,11 +82,9 @@ def compile(  # the field's name for it
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
     outputs: a Tensor, or a mapping from names to (nests of) Tensors, such as the ``outputs`` of a net that was read.
-    loss: a scalar Tensor.
-    seed: of initial values and of masks drawn without a seed.
+    loss: a scalar Tensor. seed: of initial values and of masks drawn without a seed.
     target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
-    threads: how many may share a call; results do not depend on it.
-    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length).
+    threads: how many may share a call, with the same results. unroll: steps per turn, or ``"full"`` for int lengths.
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights, or
         ``rg.Narrow(kind, force=True)``, by small ones too; training does not see it. A mapping from patterns of
         parameters' names to kinds, such as ``{"head/*": "bfloat16", "*": "int8"}``, of which the first that matches
@@ -98,8 +95,7 @@ def compile(  # the field's name for it
         they are is found when parameters change. Results are as without; what is left out spreads no NaN.
     parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added with a
         warning. Raises ``GraphError`` where there are new ones only.
-    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one that is given
-        here.
+    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one given here.
     states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
         files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or
         zeros on; calls take and give them as before.
@@ -108,9 +104,8 @@ def compile(  # the field's name for it
     direct_calls: whether CPython may call machine code in place of ``program.inference``, ``stream.step`` and
         ``stream.process`` once calls are often. With False their functions in Python run in every call, for debuggers
         and profilers; the results are the same.
-    chunked: steps, at most, that training takes together of a recurrence whose next state is affine in the state: by
-        matrix products, equal to single steps up to rounding. ``summary()`` says which recurrences these are, and why
-        others run by steps. None: all run by steps. Raises ``GraphError`` where no recurrence is affine.
+    chunked: steps, at most, that training takes together of affine recurrences, up to rounding as single steps;
+        ``summary()`` says of which. Raises ``GraphError`` where none is affine.
 
     Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
     """
@@ -120,9 +115,8 @@ def compile(  # the field's name for it
     number = seed_number(seed)
     program: Program[Any] = Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
-        weight_rules(weights), activations, sparse=flag(sparse, "sparse"),
-        direct_calls=flag(direct_calls, "direct_calls"),
-        chunked=checked_chunked(chunked, source.lowered.graph, user_line()),
+        weight_rules(weights), activations, None, flag(sparse, "sparse"), flag(direct_calls, "direct_calls"),
+        checked_chunked(chunked, source.lowered.graph, user_line()),
     )  # fmt: skip
     warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -209,8 +203,7 @@ def _of_source(
     program = Program(
         saved, parameters, settings.seed, target, threads, settings.unroll, cache, rules,
         "float32" if activations is None else activations,
-        sparse=settings.sparse if sparse is None else flag(sparse, "sparse"), direct_calls=direct_calls,
-        chunked=settings.chunked,
+        None, settings.sparse if sparse is None else flag(sparse, "sparse"), direct_calls, settings.chunked,
     )  # fmt: skip
     program.parts.seeds.state = settings.generator
     return program
@@ -406,7 +399,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         own = Parameters(source.lowered.slots, self.seed, parameters)
         return Program(
             source, own, self.seed, options.target.name, self.threads, None, options.cache or False,
-            notices=options.notices, direct_calls=options.direct_calls, chunked=options.chunked,
+            notices=options.notices, direct_calls=options.direct_calls,
         )  # fmt: skip
 
     @api
@@ -443,14 +436,11 @@ class Program(Uncalled, Generic[Given, Trained]):
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
 
         Where ``weights=`` asks for narrow ones, a line for each parameter says in which kind it is held, and why it
-        stays float32 where it does. Below stand the states whose next value is affine in them, ``A S + B``, and with
-        ``chunked=`` all states and how training runs them.
+        stays float32 where it does. Below stand affine recurrences; with ``chunked=`` all, and how training runs them.
         """
         from .summary import summary_of
 
-        graph, options = self.inference.graph, self.options
-        lines = [*recurrence_lines(self.parts.lowered.graph, options.chunked)]
-        return summary_of(graph, self.parameters, self.target, options.reduced, lines)
+        return summary_of(self.inference.graph, self.parts)
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:

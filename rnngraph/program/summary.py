@@ -10,13 +10,15 @@ from ..codegen.machine.target import Target
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ..passes.affine.chunk import steps_of
 from ..passes.held_weights import held_weights
 from ..passes.pipeline import reducing, run
-from ..passes.quantization.reduced_weights import ReducedWeights
+from ..runtime.native.compile_options import declared_recurrences
 from ..support.display.html import code, table
 
 if TYPE_CHECKING:
     from ..runtime.parameters import Parameters
+    from .parts import ProgramParts
 
 CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
 PORTS = 2  # vectors of fused multiply-adds that a cycle can start
@@ -92,11 +94,9 @@ class Summary(str):
         printer.text(str(self))
 
 
-def summary_of(
-    graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None,
-    recurrences: Sequence[str] = (),
-) -> Summary:  # fmt: skip
-    """The table that ``Program.summary`` gives. graph: inference, before it is optimised. recurrences: lines below."""
+def summary_of(graph: Graph, parts: ProgramParts) -> Summary:
+    """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
+    parameters, target, reduced = parts.parameters, parts.options.target, parts.options.reduced
     layers = layers_of(graph, parameters)
     if reduced is not None:
         for name, count in _saved(run(graph, reducing(reduced)), parameters).items():
@@ -115,7 +115,24 @@ def summary_of(
         if held:
             under.setdefault(owner, []).append(f"{own}  {held[name]}")
     all_rows = [*rows, _row("in all", total, sum(times))]
-    return Summary.of(all_rows, {key: ", ".join(of) for key, of in shapes.items()}, under, recurrences)
+    return Summary.of(
+        all_rows,
+        {key: ", ".join(of) for key, of in shapes.items()},
+        under,
+        [*recurrence_lines(parts.lowered.graph, parts.options.chunked)],
+    )
+
+
+def recurrence_lines(lowered: Graph, chunked: int | None) -> Iterator[str]:
+    """Yield a line for each affine recurrence; with ``chunked``, for each recurrence, how training runs it."""
+    for found in declared_recurrences(lowered):
+        if chunked is None:
+            if found.is_affine:
+                yield str(found)
+        elif found.plan is not None:
+            yield f"{found}; training runs chunks of {steps_of(found.plan, chunked)} steps"
+        else:
+            yield f"{found}; training runs it by steps" + (f": {found.reason}" if found.is_affine else "")
 
 
 def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:

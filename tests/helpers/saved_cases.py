@@ -28,6 +28,7 @@ def files_of(program: rg.Program) -> dict[str, bytes]:
         options.weights,
         options.activations,
         options.sparse,
+        options.chunked,
         parts.seeds.state,
     )
     return save_load.files_of(parts.source, parts.parameters, settings)

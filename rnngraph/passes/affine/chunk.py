@@ -17,8 +17,8 @@ from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, product
-from ..fission import ScanPieces
 from ..loops.lifting import over_time
+from ..loops.pieces import ScanPieces
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced
 from .linear_forms import Linear, Probe
 from .recurrences import ChunkPlan, Recurrence, recurrences_of

@@ -28,7 +28,7 @@ from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
-from ...runtime.native.compile_options import CompileOptions
+from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
@@ -42,7 +42,6 @@ from ...storage.versioned_directory import read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.errors import FileError, GraphError, OutOfMemoryError
 from ...version import __version__
-from ..chunked import MIN_STEPS
 from .json_form import (
     check,
     described_from,
@@ -164,7 +163,7 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     sparse = text.get("sparse", False)
     check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
     chunked = text.get("chunked")
-    check(chunked is None or (type(chunked) is int and chunked >= MIN_STEPS), f"{chunked!r} is no number of steps")
+    check(chunked is None or (type(chunked) is int and chunked >= MIN_CHUNK), f"{chunked!r} is no number of steps")
     return SavedSettings(seed, unroll, weights, activations, sparse, chunked, generator_from(text["generator"]))
 
 

@@ -9,12 +9,19 @@ import numpy as np
 
 from ...codegen.machine.target import Target
 from ...ir.attributes import MOST_UNROLLED
+from ...ir.graph import Graph
+from ...passes.affine.recurrences import Recurrence, recurrences_in
+from ...passes.pipeline import SPLIT, forbidden, run
 from ...passes.quantization.reduced_weights import ReducedWeights
-from ...support.errors import ArgumentError, shown
+from ...support.arguments import whole_number
+from ...support.errors import ArgumentError, GraphError, Where, shown
 from .notices import Notices
 from .object_cache import Cache
 from .weight_options import FLOAT32, WeightRules, reduction
 from .worker_pool import ThreadCount
+
+MIN_CHUNK = 2
+"""Steps of a chunk, at least."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +62,20 @@ def steps_per_turn(unroll: Any) -> int | None:
     if unroll > MOST_UNROLLED:
         raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
     return int(unroll)
+
+
+def checked_chunked(value: Any, lowered: Graph, where: Where | None) -> int | None:
+    """Return a checked ``chunked``. Raises ``GraphError`` where no recurrence is affine."""
+    if value is None:
+        return None
+    steps = whole_number(value, "chunked", MIN_CHUNK)
+    recurrences = declared_recurrences(lowered)
+    if not any(found.is_affine for found in recurrences):
+        reasons = "; ".join(map(str, recurrences)) or "there is no recurrence"
+        raise GraphError(f"chunked={steps} needs an affine recurrence, and the net has none: {reasons}", where)
+    return steps
+
+
+def declared_recurrences(lowered: Graph) -> list[Recurrence]:
+    """Return what training carries from step to step, before any pass changes how."""
+    return [*recurrences_in(run(lowered, SPLIT["training"], forbidden("training")))]

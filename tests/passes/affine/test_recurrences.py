@@ -9,7 +9,7 @@ from affine_cells import CHUNKED, GatedCell, MatrixCell, declared
 
 import rnngraph as rg
 from rnngraph.passes.affine.recurrences import Recurrence
-from rnngraph.program.chunked import declared_recurrences
+from rnngraph.runtime.native.compile_options import declared_recurrences
 
 
 def found_in(outputs: Any) -> dict[str, Recurrence]:

@@ -1,0 +1,254 @@
+"""A scan taken apart: what its cycles need stays in loops, all else is computed over all steps, around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ...ir.graph import Graph, Node, dependents, make, remake
+from ...ir.scan import Binding, Carry, ScanParts
+from .cycles import cycles
+from .large_values import stays_before, stays_behind
+from .lifting import aligned, lift, over_time
+
+
+class LoopPiece(Protocol):
+    """A loop that some of a body's values stay in. members: these values."""
+
+    members: list[Node]
+
+    def needed(self) -> Sequence[Node]:
+        """The body's nodes outside of the loop that it reads; none once it is built."""
+
+    def final(self, carry: Node, like: Node) -> Node:
+        """What the loop carries after the last step."""
+
+    def emitted(self, node: Node) -> Node:
+        """A member's value at every step."""
+
+
+class ScanPieces:
+    """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
+
+    def __init__(self, scan: Node) -> None:
+        self.scan = scan
+        self.body: Graph = scan["body"]
+        self.carries, self.length = scan["carries"], scan["length"]
+        parts = ScanParts.of(scan)
+        self.initial = {carry.inside: carry.initial for carry in parts.carries}
+        self.next = {carry.inside: carry.next for carry in parts.carries}
+        self.lifted, self.invariant = dict(parts.sequences), dict(parts.invariants)
+        self.condition = parts.when
+        self.readers = self.body.users()
+        for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
+            self.readers[value].append(carry)
+        self.results = {value for _, value in self.body.outputs[self.carries :]}
+        self.loops: dict[Node, LoopPiece] = {}  # by member
+        self._components()
+
+    def _components(self) -> None:
+        for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
+            carries = [node for node in part if node in self.next]
+            if len(part) == 1 and self.next[carries[0]] is carries[0]:
+                self.invariant[carries[0]] = self.initial[carries[0]]  # no step changes it
+                continue
+            loop = _Loop(self, part)
+            for node in part:
+                self.loops[node] = loop
+        self._keep_large()
+        members = set(self.loops)
+        rest = [node for node in self.body.nodes if node not in members]
+        leaves = set(self.body.inputs)
+        self.whole = (
+            len({id(loop) for loop in self.loops.values()}) <= 1
+            and all(node in leaves or self._number(node) for node in rest)
+            and not any(node in self.initial for node in rest)
+            and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
+            and all(value in members for _, value in self.body.outputs[self.carries :])
+        ) or self._stuck()
+        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # a loop of each step's own
+            self.whole = True
+
+    def _keep_large(self) -> None:
+        """Matrices that a loop adds, and readouts of those that it carries, stay in it."""
+        for find in (self._before, self._behind):
+            found = find()
+            for loop in {id(loop): loop for loop in found.values()}.values():
+                own = {*loop.members, *(node for node, home in found.items() if home is loop)}
+                whole = _Loop(self, [node for node in self.body.nodes if node in own])
+                for node in own:
+                    self.loops[node] = whole
+
+    def _before(self) -> dict[Node, LoopPiece]:
+        return stays_before(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
+
+    def _behind(self) -> dict[Node, LoopPiece]:
+        return stays_behind(self.body.nodes, self.readers, self.loops, self.results)
+
+    def _steps(self) -> list[Node]:
+        """All that varies from step to step: it stays together where only the loop knows which steps run."""
+        varies = self._varying()
+        return [node for node in self.body.nodes if node in varies and node not in self.lifted]
+
+    def _varying(self) -> set[Node]:
+        carries = (carry for carry in self.next if carry not in self.invariant)
+        return dependents([*carries, *self.lifted], self.body.nodes)
+
+    def _stuck(self) -> bool:
+        """Whether the body is one op alone that can't leave the loop."""
+        work = [node for node in self.body.nodes if node not in self.body.inputs and not self._number(node)]
+        if self.initial or len(work) != 1 or [value for _, value in self.body.outputs] != work:
+            return False
+        operands = [self.outside(item) for item in work[0].operands]
+        return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
+
+    def _is_block(self) -> bool:
+        """True if a loop reads products of values of its step, and steps multiply by nothing that is the same at all.
+
+        Outside of the loop such products are as much work, between sequences that are written and read.
+        """
+        free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
+        cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}
+        varying = self._varying()
+        products = [node for node in self.body.nodes if node.op == "matmul"]
+        own = [node for node in products if node in free and all(item in varying for item in node.operands[:2])]
+        weighing = [node.operands[1] for node in products if node.operands[1] not in varying]
+        feeds = not cyclic.isdisjoint(dependents(own, self.body.nodes))
+        return feeds and all(node.op == "constant" for node in weighing)
+
+    @staticmethod
+    def _number(node: Node) -> bool:
+        return node.op in ("constant", "iota", "dimension")
+
+    def result(self, index: int, like: Node) -> Node:
+        value = self.body.outputs[index][1]
+        if index < self.carries:
+            carry = self.body.inputs[index]
+            if carry in self.invariant:
+                return self.invariant[carry]
+            return self.loops[carry].final(carry, like)
+        node, has_time = self.outside(value)
+        whole = over_time(node, has_time, self.length)
+        return whole if self.condition is None or value in self.loops else self._where_it_runs(whole)
+
+    def _where_it_runs(self, value: Node) -> Node:
+        """What left the loop is computed for all steps; a step that does not run gives zeros."""
+        assert self.condition is not None
+        running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
+        zero = make("constant", value=np.zeros((), value.dtype))
+        return make("select", running, value, zero, where=value.where, name=value.name)
+
+    def outside(self, node: Node) -> tuple[Node, bool]:
+        """The value of a body's node outside the loop, and whether it has a time axis."""
+        self.take_out([node])
+        return (self.invariant[node], False) if node in self.invariant else (self.lifted[node], True)
+
+    def take_out(self, nodes: Iterable[Node]) -> None:
+        """Makes the values of the body's nodes outside the loop, after those that they need, loops among them."""
+        stack = list(nodes)
+        while stack:  # of its own: bodies, and chains of loops, may be deeper than Python's
+            current = stack[-1]
+            if current in self.invariant or current in self.lifted:
+                stack.pop()
+                continue
+            loop = self.loops.get(current)
+            needed = current.operands if loop is None else loop.needed()
+            missing = [item for item in needed if item not in self.invariant and item not in self.lifted]
+            if missing:
+                stack.extend(missing)
+                continue
+            if loop is None:
+                self._build(current)
+            else:
+                self.lifted[current] = loop.emitted(current)
+            stack.pop()
+
+    def _build(self, node: Node) -> None:
+        if all(item in self.invariant for item in node.operands):
+            self.invariant[node] = remake(node, [self.invariant[item] for item in node.operands])
+            return
+        operands = [
+            (self.invariant[item], False) if item in self.invariant else (self.lifted[item], True)
+            for item in node.operands
+        ]
+        lifted = lift(node, operands, self.length)
+        if lifted is None:
+            loop = _Loop(self, [node])
+            lifted = loop.emitted(node)
+        self.lifted[node] = lifted
+
+
+class _Loop:
+    """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
+
+    def __init__(self, pieces: ScanPieces, members: list[Node]) -> None:
+        self.pieces = pieces
+        self.members = members
+        self.carries = [node for node in members if node in pieces.next]
+        self.emits: list[Node] = []
+        self.built: Node | None = None
+        inside = set(members)
+        # What leaves the loop is zeros where a step does not run.
+        zeroed = None if inside.issuperset(pieces.results) else pieces.condition
+        self.emits = [
+            node
+            for node in members
+            if node in pieces.results or node is zeroed or any(user not in inside for user in pieces.readers[node])
+        ]
+
+    def scan(self) -> Node:
+        if self.built is None:
+            self.pieces.take_out(self.needed())
+            self.built = self._build()
+        return self.built
+
+    def needed(self) -> Sequence[Node]:
+        """The body's nodes outside of the loop that it reads; none once it is built."""
+        if self.built is not None:
+            return ()
+        inside = set(self.members)
+        read = [
+            *(item for node in self.members for item in node.operands),
+            *map(self.pieces.next.get, self.carries),
+            self.pieces.condition,
+        ]
+        return list(dict.fromkeys(item for item in read if item is not None and item not in inside))
+
+    def _build(self) -> Node:
+        pieces = self.pieces
+        sequences: list[Binding] = []
+        invariants: list[Binding] = []
+        new: dict[Node, Node] = {}
+        for carry in self.carries:
+            new[carry] = carry
+        for node in self.needed():
+            outer, has_time = pieces.outside(node)
+            if not has_time and outer.op == "constant" and outer.tensor.rank == 0:
+                new[node] = outer
+                continue
+            label = str(node.get("label", node.name or node.op))
+            kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
+            formal = make("input", where=node.where, name=label, label=label, type=kind)
+            new[node] = formal
+            (sequences if has_time else invariants).append(Binding(formal, outer))
+        for node in self.members:
+            if node not in new:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        scan = pieces.scan
+        # The next value of a mere delay is no member of the loop, but one of what it needs.
+        following = {node: new[pieces.next[node]] for node in self.carries}
+        carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
+        emits = [(node.name or node.op, new[node]) for node in self.emits]
+        when = None if pieces.condition is None else new[pieces.condition]
+        return ScanParts(carries, sequences, invariants, emits, scan["length"], scan["reverse"], when).made(
+            scan.where, scan.name
+        )
+
+    def final(self, carry: Node, like: Node) -> Node:
+        return make("get", self.scan(), where=like.where, name=like.name, index=self.carries.index(carry))
+
+    def emitted(self, node: Node) -> Node:
+        index = len(self.carries) + self.emits.index(node)
+        return make("get", self.scan(), where=node.where, name=node.name or "emit", index=index)
