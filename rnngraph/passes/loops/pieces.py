@@ -113,7 +113,8 @@ class ScanPieces:
         cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}
         varying = self._varying()
         products = [node for node in self.body.nodes if node.op == "matmul"]
-        own = [node for node in products if node in free and all(item in varying for item in node.operands[:2])]
+        batched = [node for node in products if node in free and node.operands[1].tensor.rank > 2]
+        own = [node for node in batched if all(item in varying for item in node.operands[:2])]
         weighing = [node.operands[1] for node in products if node.operands[1] not in varying]
         feeds = not cyclic.isdisjoint(dependents(own, self.body.nodes))
         return feeds and all(node.op == "constant" for node in weighing)
