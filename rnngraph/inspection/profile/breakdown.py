@@ -6,12 +6,13 @@ the kernel's cost, as ``floors`` estimates it; operations and bytes are counted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...codegen.analysis.node_kinds import label_of
+from ...codegen.loop_ir.nodes import Buffer
 from ...codegen.schedule.emit.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ...ir.graph import Node, topological
 from ...ir.node import INSTRUCTION
@@ -20,7 +21,7 @@ from ...support.errors import Where
 from .floors import Floor, bound_of, floor_of
 from .limits import Limits
 from .measure import Measured
-from .work import Feeds, Sizes, Work, work_of
+from .work import Feeds, Sizes, Work, necessary, work_of
 
 NO_LAYER, NO_LINE = "(no layer)", "(no line)"
 APART = {WAIT: "(waits)", PACK: "(packing)"}
@@ -107,15 +108,18 @@ class KernelPart(Part):
 
 
 def kernels_of(
-    ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits
+    ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits, arrays: Collection[Buffer]
 ) -> tuple[KernelPart, ...]:  # fmt: skip
     """Return a part for each slot that ran, in the order in which they run.
 
-    Which slots are listed, and what they count, does not depend on measured time.
+    Which slots are listed, and what they count, does not depend on measured time. arrays: buffers of the caller.
     """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
     floors = []
-    for number, (timed, work) in enumerate(zip(ticks.timed, works, strict=True)):
+    order = sorted(range(len(works)), key=lambda number: ticks.timed[number].whole is None)  # samples first
+    needed = dict(zip(order, necessary((works[number] for number in order), arrays), strict=True))
+    for number, timed in enumerate(ticks.timed):
+        work = needed[number]
         weights = sum(other.weights for at, other in enumerate(works) if _is_same_step(ticks, number, at))
         floors.append(floor_of(work, limits, weights, timed.chunked))
     outer = measured.seconds[[number for number, timed in enumerate(ticks.timed) if timed.whole is None]]

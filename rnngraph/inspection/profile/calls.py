@@ -41,7 +41,8 @@ def profile_of(
     assert ticks is not None, "it was made to count"
     measured = measure(calls(entry), plain, ticks, counters, seconds)
     limits = limits_of(compiled.options.target)
-    kernels = kernels_of(ticks, measured, sizes, feeds, limits)
+    arrays = {argument.buffer for argument in plan.arguments}
+    kernels = kernels_of(ticks, measured, sizes, feeds, limits, arrays)
     workers = int((measured.times[ticks.rest] > 0).sum())
     return Profile(
         name, dict(sizes), kernels, measured.native, measured.outside, measured.ratio, measured.calls, workers, limits

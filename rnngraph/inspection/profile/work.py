@@ -1,13 +1,13 @@
 """What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, bytes that it reads and writes.
 
 Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a
-scan, and once where all steps are computed together.
+scan, and once where all steps are computed together. ``necessary`` leaves of them what no plan can avoid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from ...codegen.buffers.memory import Memory
 from ...codegen.kernels.active_rows import ActiveSteps
 from ...codegen.kernels.kernel_plan import values_read
 from ...codegen.kernels.product_plan import dot_width_of
+from ...codegen.loop_ir.nodes import Buffer
 from ...codegen.schedule.emit.ticks import COPY, PACK, Timed
 from ...ir.graph import Node
 from ...ir.ops import OPS
@@ -50,6 +51,7 @@ class Work:
     products: matrix products of one run.
     elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
     transfers: (node, bytes) that one run reads or writes for a node, weights apart.
+    places: (buffer, bytes) of the same, by where they lie.
     """
 
     runs: float = 1.0
@@ -57,6 +59,7 @@ class Work:
     products: tuple[Products, ...] = ()
     elements: tuple[tuple[Node, int], ...] = ()
     transfers: tuple[tuple[Node, int], ...] = ()
+    places: tuple[tuple[Buffer, int], ...] = ()
 
     @property
     def times(self) -> float:
@@ -122,13 +125,36 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
     rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
     picked = {node.operands[0]: node for node in members if node.op in PICKS}
     readers = {operand: node for node in reversed(members) for operand in node.operands}
-    transfers = [
-        (readers.get(node, node), _bytes(picked.get(node, node), sizes))
-        for node in values_read(members, timed.memory)
-        if node not in rights and _is_tensor(node)
-    ]
-    transfers += [(node, _bytes(node, sizes)) for node in members if node in timed.memory.stores]
-    return Work(runs, share, products, elements, tuple(transfers))
+    read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
+    transfers = [(readers.get(node, node), _bytes(picked.get(node, node), sizes)) for node in read]
+    places = [(timed.memory.views[node].buffer, count) for node, (_, count) in zip(read, transfers, strict=True)]
+    written = [node for node in members if node in timed.memory.stores]
+    transfers += [(node, _bytes(node, sizes)) for node in written]
+    places += [(view.buffer, _bytes(node, sizes)) for node in written for view in timed.memory.stores[node]]
+    return Work(runs, share, products, elements, tuple(transfers), tuple(places))
+
+
+def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
+    """Return what no plan of the same graph can avoid: each operation once, and each of the caller's arrays once.
+
+    Values in between can stay in registers, or in a cache beside what is computed there.
+
+    Args:
+        works: Those of a call, in order.
+        arrays: Buffers that the caller hands over.
+    """
+    computed, moved = set[Node](), set[Buffer]()
+    found = []
+    for work in works:
+        elements = tuple((node, count) for node, count in work.elements if node not in computed)
+        products = tuple(item for item in work.products if item.node not in computed)
+        places = tuple((buffer, count) for buffer, count in work.places if buffer in arrays and buffer not in moved)
+        computed |= {node for node, _ in elements} | {item.node for item in products}
+        moved |= {buffer for buffer, _ in places}
+        total = sum(count for _, count in places)
+        transfers = tuple((node, total) for node, _ in work.transfers[:1] if total)
+        found.append(replace(work, products=products, elements=elements, transfers=transfers, places=places))
+    return found
 
 
 def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 import rnngraph as rg
+from rnngraph.codegen.loop_ir.nodes import Buffer
 from rnngraph.codegen.machine.target import host, target_of
 from rnngraph.codegen.schedule.emit.ticks import WORK, Timed
 from rnngraph.inspection.profile.floors import bound_of, floor_of
 from rnngraph.inspection.profile.limits import Limits, function_seconds
-from rnngraph.inspection.profile.work import Products, Work
+from rnngraph.inspection.profile.work import Products, Work, necessary
 from rnngraph.ir.graph import Node, make
 from rnngraph.ir.types import TensorType
 
@@ -67,6 +68,22 @@ def test_the_floor_is_what_takes_longest(work: Work, seconds: float, words: str)
     assert floor.seconds == pytest.approx(seconds)
     assert floor.largest == words
     assert bound_of(floor, 1.2 * seconds, work, Timed(WORK, (value(),)), LIMITS) == words
+
+
+def test_what_kernels_hand_to_each_other_is_no_floor() -> None:
+    fed, given, between = (Buffer(name, "float32") for name in ("fed", "given", "between"))
+    once, again = value("tanh"), value("neg")
+    works = [
+        Work(elements=((once, 10),), transfers=((once, 140),), places=((fed, 40), (between, 100))),
+        Work(
+            elements=((once, 10), (again, 5)),
+            transfers=((again, 180),),
+            places=((fed, 40), (between, 100), (given, 40)),
+        ),
+    ]
+    first, second = necessary(works, {fed, given})
+    assert (first.moved, second.moved) == (40, 40)
+    assert (first.elements, second.elements) == (((once, 10),), ((again, 5),))
 
 
 def test_what_is_far_from_its_floor_waits() -> None:
