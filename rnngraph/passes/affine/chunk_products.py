@@ -158,7 +158,9 @@ class Decays:
         assert before is not None
         assert behind is not None
         self.before, self.behind = before, behind
-        self.all_steps = sliced(total, -1, 0, 1)
+        first = _constant((np.arange(steps) == 0)[None].astype(int), decay)
+        last = decay.tensor.rank - 1
+        self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
         """Return sums over keys of weights, decays between two steps, and columns: A, [..., C, C]."""

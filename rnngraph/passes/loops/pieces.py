@@ -117,7 +117,7 @@ class ScanPieces:
         own = [node for node in batched if all(item in varying for item in node.operands[:2])]
         weighing = [node.operands[1] for node in products if node.operands[1] not in varying]
         feeds = not cyclic.isdisjoint(dependents(own, self.body.nodes))
-        return feeds and all(node.op == "constant" for node in weighing)
+        return feeds and dependents(self.body.inputs, self.body.nodes).isdisjoint(weighing)
 
     @staticmethod
     def _number(node: Node) -> bool:
