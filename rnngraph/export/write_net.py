@@ -22,7 +22,7 @@ from ..support.errors import ArgumentError, GraphError, Where, shown
 from .c_interface.object_code import exported_code
 from .example import sequence_examples, stream_example
 from .native_code import Arrays, ExportSource
-from .package.build_files import CMAKE_LISTS, cmake, pkg_config
+from .package.build_files import cmake, cmake_lists, pkg_config
 from .package.description import Description
 from .package.header import header
 from .package.javascript_module import javascript_module
@@ -118,7 +118,7 @@ def export(
     contents[f"{name}.h"] = header(net).encode()
     contents[f"{name}_test.c"] = test.encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
-    contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
+    contents["CMakeLists.txt"] = cmake_lists().encode()
     if weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)

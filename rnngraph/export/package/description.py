@@ -16,6 +16,7 @@ from ...version import __version__
 from ..c_interface.nets import ExportedNet, ExportedSequence, ExportedStream
 from ..c_interface.object_code import ABI_VERSION
 from ..c_interface.ports import Port
+from .template import filled
 
 C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
 
@@ -186,8 +187,13 @@ def shape_text(shape: Shape) -> str:
     return "".join(f"[{dim_text(dim)}]" for dim in shape) or " (one number)"
 
 
-def filled(template: str, net: Description, described: Mapping[str, Any], flush: str, **words: str) -> str:
-    """The text of a module that runs the net from another language. flush: of one that owes something at the end."""
-    end = flush.format(name=net.name) if described.get("owed") else ""
+def module_text(text: str, net: Description, described: Mapping[str, Any], flush: str, **words: str) -> str:
+    """Return the text of a module that runs the net from another language.
+
+    Args:
+        text: the module's template.
+        flush: template of the method of nets that owe something at the end; it is inserted where the module says so.
+    """
+    end = filled(flush, name=net.name) + "\n" if described.get("owed") else ""
     told = json.dumps(described, indent=1)
-    return template.format(name=net.name, version=__version__, description=told, flush=end, **words)
+    return filled(text, name=net.name, version=__version__, description=told, flush=end, **words)
