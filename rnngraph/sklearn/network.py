@@ -11,7 +11,8 @@ from ..declare.cell import Cell
 from ..declare.cells.basic import BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import DropoutWrapper, MultiRNNCell
 from ..declare.drivers import dynamic_rnn, stack_bidirectional_dynamic_rnn
-from ..declare.functions.basic import cast, concat, expand_dims, reduce_sum, softmax
+from ..declare.functions.activations import softmax
+from ..declare.functions.basic import cast, concat, expand_dims, reduce_sum
 from ..declare.functions.layers import dense
 from ..declare.functions.losses import mean_squared_error, sparse_softmax_cross_entropy
 from ..declare.functions.sequences import gather_last

@@ -19,14 +19,14 @@ from .basic import (
     exp,
     expm1,
     identity,
+    log,
     log1p,
-    log_softmax,
     maximum,
     minimum,
     reduce_max,
+    reduce_sum,
     sigmoid,
     sin,
-    softmax,
     tanh,
     where,
 )
@@ -42,6 +42,22 @@ def relu(x: Any) -> Tensor:
 def relu6(x: Any) -> Tensor:
     """min(max(x, 0), 6). At 0 and 6 the gradient is 0."""
     return minimum(maximum(as_tensor(x), 0), 6)
+
+
+@api
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)), along ``axis``, shifted by the maximum so that nothing overflows."""
+    x = as_tensor(x)
+    raised = exp(x - reduce_max(x, axis, keepdims=True))
+    return raised / reduce_sum(raised, axis, keepdims=True)
+
+
+@api
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """log(softmax(x)) along ``axis``, without the detour through exp."""
+    x = as_tensor(x)
+    shifted = x - reduce_max(x, axis, keepdims=True)
+    return shifted - log(reduce_sum(exp(shifted), axis, keepdims=True))
 
 
 @api

@@ -77,10 +77,22 @@ def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
 
 maximum = _binary("maximum", "The larger, elementwise; NaN where either is NaN.")
 minimum = _binary("minimum", "The smaller, elementwise; NaN where either is NaN.")
-equal = _binary("equal", "a == b, elementwise, as bool.")
-not_equal = _binary("not_equal", "a != b, elementwise, as bool.")
 logical_and = _binary("and", "a and b, elementwise, of bool tensors.", "logical_and")
 logical_or = _binary("or", "a or b, elementwise, of bool tensors.", "logical_or")
+
+
+@api
+def equal(a: Any, b: Any) -> Tensor:
+    """a == b, elementwise, as bool."""
+    a, b = pair(a, b)
+    return logical_not(logical_xor(a, b)) if a.dtype == b.dtype == "bool" else build("equal", a, b)
+
+
+@api
+def not_equal(a: Any, b: Any) -> Tensor:
+    """a != b, elementwise, as bool."""
+    a, b = pair(a, b)
+    return logical_xor(a, b) if a.dtype == b.dtype == "bool" else build("not_equal", a, b)
 
 
 @api
@@ -225,22 +237,6 @@ def _along(size: Dim, behind: int) -> Tensor:
     """0, 1 and on up to a size, with so many axes of 1 behind."""
     index = build("iota", size=size)
     return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
-
-
-@api
-def softmax(x: Any, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)), along ``axis``, shifted by the maximum so that nothing overflows."""
-    x = as_tensor(x)
-    raised = exp(x - reduce_max(x, axis, keepdims=True))
-    return raised / reduce_sum(raised, axis, keepdims=True)
-
-
-@api
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """log(softmax(x)) along ``axis``, without the detour through exp."""
-    x = as_tensor(x)
-    shifted = x - reduce_max(x, axis, keepdims=True)
-    return shifted - log(reduce_sum(exp(shifted), axis, keepdims=True))
 
 
 # Movement -------------------------------------------------------------------------------------------

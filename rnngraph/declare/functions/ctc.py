@@ -15,6 +15,7 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError
 from ..cell import Cell, Scope
 from ..drivers import dynamic_rnn
 from ..tensor import Tensor, build, constant
+from .activations import log_softmax
 from .basic import (
     cast,
     concat,
@@ -22,7 +23,6 @@ from .basic import (
     exp,
     expand_dims,
     log,
-    log_softmax,
     maximum,
     reduce_max,
     reduce_sum,

@@ -9,6 +9,7 @@ from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..tensor import Tensor, build, like
+from .activations import log_softmax
 from .basic import (
     abs,
     argmax,
@@ -16,7 +17,6 @@ from .basic import (
     equal,
     expand_dims,
     log1p,
-    log_softmax,
     maximum,
     minimum,
     reduce_sum,

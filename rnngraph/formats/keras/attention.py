@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...declare.functions.activations import masked_softmax
+from ...declare.functions.activations import masked_softmax, softmax
 from ...declare.functions.basic import (
     cast,
     expand_dims,
@@ -17,7 +17,6 @@ from ...declare.functions.basic import (
     not_equal,
     reduce_sum,
     reshape,
-    softmax,
     tanh,
     transpose,
     where,

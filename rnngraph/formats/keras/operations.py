@@ -11,6 +11,8 @@ from ...declare.functions.basic import cast, clip, logical_not
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, numbers, powers, remainders
 from ...declare.functions.rounding import ceil, floor
 from ...declare.functions.rounding import round as rounded
+from ..operators.backend import ScriptBackend
+from ..operators.elementwise import sign
 from ..steps import Value
 from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
@@ -124,16 +126,14 @@ def _threshold(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _sign_of(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-    """Unlike NumPy's, the sign of NaN is 0."""
-    (x,) = operands(b, inputs, 1)
-    sides = (b.script.call(cast, b.script.operation(sign, x, 0), x.tensor.dtype) for sign in "><")
-    return b.script.operation("-", *sides)
+    return sign(ScriptBackend(b.script), *operands(b, inputs, 1))
 
 
 def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    if option(layer, inputs, "decimals", 1, 0):
-        raise Unreadable("it rounds to decimals")
-    return b.script.call(rounded, *operands(b, inputs, 1))
+    decimals = option(layer, inputs, "decimals", 1, 0)
+    if type(decimals) is not int:
+        raise Unreadable(f"its decimals are {decimals!r}")
+    return b.script.call(rounded, *operands(b, inputs, 1), *([decimals] if decimals else []))
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...declare.functions import basic, orders
+from ...declare.functions import activations, basic, orders
 from ...declare.functions.basic import cast
 from ...declare.functions.cumulative import cumprod, cumsum
 from ...declare.functions.normalization import normalize
@@ -172,7 +172,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **dict.fromkeys(("Max", "Amax"), _extreme(basic.reduce_max, reduce_any)),
     **dict.fromkeys(("Min", "Amin"), _extreme(basic.reduce_min, reduce_all)),
     "Argmax": _place(basic.argmax), "Argmin": _place(basic.argmin), "CountNonzero": _count, "Average": _average,
-    "Norm": _norm, "Normalize": _normalize, "Softmax": _with_axis(basic.softmax),
-    "LogSoftmax": _with_axis(basic.log_softmax), "Cumsum": _so_far(cumsum), "Cumprod": _so_far(cumprod),
+    "Norm": _norm, "Normalize": _normalize, "Softmax": _with_axis(activations.softmax),
+    "LogSoftmax": _with_axis(activations.log_softmax), "Cumsum": _so_far(cumsum), "Cumprod": _so_far(cumprod),
     "Sort": _sort, "Argsort": _argsort, "TopK": _top_k, "Median": _median, "Quantile": _quantile,
 }  # fmt: skip

@@ -30,6 +30,9 @@ Conventions
     - Written scripts call public names of ``rg`` only.
     - Masks, writes in place, packed sequences and policies of sizes stay in the front ends.
 
+What users could want, too, is no operator but a public function of ``rg``, and a front end's line names it. Operators
+are what needs a backend: arrays of weights, sizes that only a front end can write, or a meaning that NumPy has not.
+
 Read ``errors``, ``backend``, then ``windows`` (what an output reads along an axis), ``planes`` (two axes, one of them
-written out), ``convolutions``, ``pools`` and ``moves``.
+written out), ``convolutions``, ``pools``, ``moves`` (parts of axes) and ``elementwise``.
 """

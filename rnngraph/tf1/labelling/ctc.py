@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...declare.functions import basic as functions
+from ...declare.functions.activations import log_softmax
 from ...declare.functions.ctc import NEVER
 from ...declare.functions.losses import real_steps
 from ...declare.tensor import Tensor, as_tensor, build, constant
@@ -38,7 +39,7 @@ def ctc_loss(
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
     logits = _time_major(inputs, time_major)
     given, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
-    total = _alignments(given, counts, functions.log_softmax(logits), _lengths(sequence_length))
+    total = _alignments(given, counts, log_softmax(logits), _lengths(sequence_length))
     fits = total > NEVER / 2
     return functions.where(fits, -total, 0.0 if ignore_longer_outputs_than_inputs else float("inf"))
 

@@ -16,7 +16,10 @@ from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, ShapeError
 from ..core.operations import operation
 from ..core.sizes import sizes_in, slice_between
+from .functions import unary
 from .numbers import floordiv
+
+reciprocal, rsqrt = unary(powers.reciprocal), unary(powers.rsqrt)
 
 
 @operation
@@ -33,18 +36,6 @@ def div(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y; of ints rounded down."""
     x, y = pair(x, y)
     return x / y if x.dtype in FLOATS else floordiv(x, y)
-
-
-@operation
-def reciprocal(x: Any, name: str | None = None) -> Tensor:
-    """1 / x."""
-    return powers.reciprocal(x)
-
-
-@operation
-def rsqrt(x: Any, name: str | None = None) -> Tensor:
-    """1 / the square root of x."""
-    return powers.rsqrt(x)
 
 
 @operation

@@ -29,18 +29,22 @@ _WRITTEN_OUT = 1 << 20
 """Elements of a constant of one number that is an array; a larger one is made in the run."""
 
 
-def _unary(function: Callable[[Any], Tensor]) -> Function:
+def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
+    """Return a function of one tensor. own_name: TensorFlow's, where it is another one."""
+
     def apply(x: Any, name: str | None = None) -> Tensor:
         return function(x)
 
-    return _named(apply, function)
+    return _named(apply, function, own_name)
 
 
-def _binary(function: Callable[[Any, Any], Tensor]) -> Function:
+def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Function:
+    """Return a function of two tensors. own_name: TensorFlow's, where it is another one."""
+
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return function(x, y)
 
-    return _named(apply, function)
+    return _named(apply, function, own_name)
 
 
 def _activation(function: Callable[[Any], Tensor]) -> Function:
@@ -50,7 +54,9 @@ def _activation(function: Callable[[Any], Tensor]) -> Function:
     return _named(apply, function)
 
 
-def _reduction(function: Callable[[Any, Axis, bool], Tensor]) -> Function:
+def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "") -> Function:
+    """Return a function over axes. own_name: TensorFlow's, where it is another one."""
+
     def apply(
         input_tensor: Any,
         axis: Axis = None,
@@ -61,18 +67,18 @@ def _reduction(function: Callable[[Any, Axis, bool], Tensor]) -> Function:
     ) -> Tensor:
         return function(input_tensor, reduction_indices if axis is None else axis, bool(keepdims or keep_dims))
 
-    return _named(apply, function)
+    return _named(apply, function, own_name)
 
 
-def _along(function: Callable[[Any, int], Tensor]) -> Function:
+def along(function: Callable[[Any, int], Tensor]) -> Function:
     def apply(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
         return function(logits, _first(axis, dim, -1))
 
     return _named(apply, function)
 
 
-def _named(apply: Function, function: Callable[..., Tensor]) -> Function:
-    apply.__name__ = apply.__qualname__ = function.__name__
+def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "") -> Function:
+    apply.__name__ = apply.__qualname__ = own_name or function.__name__
     apply.__doc__ = function.__doc__
     return operation(apply)
 
@@ -97,43 +103,43 @@ def _beside(value: Any, other: Any) -> Tensor:
     return make_constant(value, other.dtype if isinstance(other, Tensor) and is_number else None)
 
 
-tanh, sigmoid, exp, log = (_unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))
-log1p, expm1, square, sqrt = (_unary(f) for f in (functions.log1p, functions.expm1, functions.square, functions.sqrt))
-sin, cos, atan = (_unary(f) for f in (functions.sin, functions.cos, functions.atan))
-erf, erfc = _unary(functions.erf), _unary(normal.erfc)
-tan, asin, acos = _unary(angles.tan), _unary(angles.asin), _unary(angles.acos)
-sinh, cosh, asinh = _unary(hyperbolic.sinh), _unary(hyperbolic.cosh), _unary(hyperbolic.asinh)
-acosh, atanh = _unary(hyperbolic.acosh), _unary(hyperbolic.atanh)
-abs, logical_not = _unary(functions.abs), _unary(functions.logical_not)
+tanh, sigmoid, exp, log = (unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))
+log1p, expm1, square, sqrt = (unary(f) for f in (functions.log1p, functions.expm1, functions.square, functions.sqrt))
+sin, cos, atan = (unary(f) for f in (functions.sin, functions.cos, functions.atan))
+erf, erfc = unary(functions.erf), unary(normal.erfc)
+tan, asin, acos = unary(angles.tan), unary(angles.asin), unary(angles.acos)
+sinh, cosh, asinh = unary(hyperbolic.sinh), unary(hyperbolic.cosh), unary(hyperbolic.asinh)
+acosh, atanh = unary(hyperbolic.acosh), unary(hyperbolic.atanh)
+abs, logical_not = unary(functions.abs), unary(functions.logical_not)
 
 add, subtract = (
-    _binary(_operator("add", lambda x, y: x + y)),
-    _binary(_operator("subtract", lambda x, y: x - y)),
+    binary(_operator("add", lambda x, y: x + y)),
+    binary(_operator("subtract", lambda x, y: x - y)),
 )
 multiply, divide = (
-    _binary(_operator("multiply", lambda x, y: x * y)),
-    _binary(_operator("divide", lambda x, y: x / y)),
+    binary(_operator("multiply", lambda x, y: x * y)),
+    binary(_operator("divide", lambda x, y: x / y)),
 )
 less_equal, greater_equal = (
-    _binary(_operator("less_equal", lambda x, y: x <= y)),
-    _binary(_operator("greater_equal", lambda x, y: x >= y)),
+    binary(_operator("less_equal", lambda x, y: x <= y)),
+    binary(_operator("greater_equal", lambda x, y: x >= y)),
 )
-pow = _binary(_operator("pow", elementwise.power))
-atan2 = _binary(angles.atan2)
-maximum, minimum = _binary(elementwise.maximum), _binary(elementwise.minimum)
-equal, not_equal = _binary(functions.equal), _binary(functions.not_equal)
-less, greater = _binary(functions.less), _binary(functions.greater)
-logical_and, logical_or = _binary(functions.logical_and), _binary(functions.logical_or)
+pow = binary(_operator("pow", elementwise.power))
+atan2 = binary(angles.atan2)
+maximum, minimum = binary(elementwise.maximum), binary(elementwise.minimum)
+equal, not_equal = binary(functions.equal), binary(functions.not_equal)
+less, greater = binary(functions.less), binary(functions.greater)
+logical_and, logical_or = binary(functions.logical_and), binary(functions.logical_or)
 
 relu, relu6, elu, selu = (
     _activation(f) for f in (activations.relu, activations.relu6, activations.elu, activations.selu)
 )
 softplus, softsign, swish = (_activation(f) for f in (activations.softplus, activations.softsign, activations.swish))
-softmax, log_softmax = _along(functions.softmax), _along(functions.log_softmax)
+softmax, log_softmax = along(activations.softmax), along(activations.log_softmax)
 
-reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions.reduce_mean)
-reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.reduce_min)
-reduce_all, reduce_any = _reduction(statistics.reduce_all), _reduction(statistics.reduce_any)
+reduce_sum, reduce_mean = reduction(functions.reduce_sum), reduction(functions.reduce_mean)
+reduce_max, reduce_min = reduction(functions.reduce_max), reduction(functions.reduce_min)
+reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.reduce_any)
 
 
 @operation

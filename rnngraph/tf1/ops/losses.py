@@ -8,6 +8,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions import losses
+from ...declare.functions.activations import log_softmax
 from ...declare.functions.matching import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
@@ -54,7 +55,7 @@ def softmax_cross_entropy_with_logits(
     along = dim if axis is None else axis
     logits = as_tensor(logits)
     given = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
-    return -functions.reduce_sum(functions.cast(given, logits.dtype) * functions.log_softmax(logits, along), along)
+    return -functions.reduce_sum(functions.cast(given, logits.dtype) * log_softmax(logits, along), along)
 
 
 @operation

@@ -12,29 +12,21 @@ from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, pair
+from ...formats.operators.backend import TensorBackend
+from ...formats.operators.elementwise import sign as sign_of
 from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
-from .functions import identity
+from .functions import binary, identity, reduction, unary
 
-
-@operation
-def floor(x: Any, name: str | None = None) -> Tensor:
-    """The largest whole number that is not above x."""
-    return rounding.floor(x)
-
-
-@operation
-def ceil(x: Any, name: str | None = None) -> Tensor:
-    """The smallest whole number that is not below x."""
-    return rounding.ceil(x)
-
-
-@operation
-def round(x: Any, name: str | None = None) -> Tensor:
-    """The nearest whole number; of two the even one."""
-    return rounding.round(x)
+floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(rounding.round)
+is_nan, is_inf = unary(numbers.isnan, "is_nan"), unary(numbers.isinf, "is_inf")
+is_finite, log_sigmoid = unary(numbers.isfinite, "is_finite"), unary(activations.log_sigmoid)
+floormod, truncatemod = binary(remainders.remainder, "floormod"), binary(remainders.fmod, "truncatemod")
+truncatediv, logical_xor = binary(remainders.trunc_divide, "truncatediv"), binary(functions.logical_xor)
+reduce_prod = reduction(statistics.reduce_prod)
+reduce_logsumexp = reduction(statistics.logsumexp, "reduce_logsumexp")
 
 
 @operation
@@ -52,59 +44,11 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def floormod(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """What is left of x / y, with the sign of y."""
-    return remainders.remainder(x, y)
-
-
-@operation
-def truncatemod(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """What is left of x / y, with the sign of x."""
-    return remainders.fmod(x, y)
-
-
-@operation
-def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y of integers, cut off towards 0."""
-    return remainders.trunc_divide(x, y)
-
-
-@operation
-def is_nan(x: Any, name: str | None = None) -> Tensor:
-    """Where x is not a number."""
-    return numbers.isnan(x)
-
-
-@operation
-def is_inf(x: Any, name: str | None = None) -> Tensor:
-    """Where x is infinite."""
-    return numbers.isinf(x)
-
-
-@operation
-def is_finite(x: Any, name: str | None = None) -> Tensor:
-    """Where x is a number, and not infinite."""
-    return numbers.isfinite(x)
-
-
-@operation
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, and 0 where y is 0."""
     x, y = pair(x, y)
     zero = functions.equal(y, 0)
     return functions.where(zero, 0.0, x / functions.where(zero, 1.0, y))
-
-
-@operation
-def logical_xor(x: Any, y: Any, name: str = "LogicalXor") -> Tensor:
-    """Where one of two holds and the other does not."""
-    return functions.logical_xor(x, y)
-
-
-@operation
-def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
-    """log(sigmoid(x))."""
-    return activations.log_sigmoid(x)
 
 
 @operation
@@ -129,8 +73,7 @@ def zero_fraction(value: Any, name: str | None = None) -> Tensor:
 @operation
 def sign(x: Any, name: str | None = None) -> Tensor:
     """-1, 0 or 1; of NaN it is 0, as TensorFlow has it."""
-    x = as_tensor(x)
-    return functions.cast(x > 0, x.dtype) - functions.cast(x < 0, x.dtype)
+    return sign_of(TensorBackend(), as_tensor(x))
 
 
 @operation
@@ -173,26 +116,6 @@ def count_nonzero(
     along = reduction_indices if axis is None else axis
     count = statistics.count_nonzero(input_tensor, along, _kept(keepdims, keep_dims))
     return functions.cast(count, dtype_name(dtype))
-
-
-@operation
-def reduce_logsumexp(
-    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
-    reduction_indices: Axis = None, keep_dims: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """log(sum(exp(x))) along axes, which does not overflow."""
-    along = reduction_indices if axis is None else axis
-    return statistics.logsumexp(input_tensor, along, _kept(keepdims, keep_dims))
-
-
-@operation
-def reduce_prod(
-    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
-    reduction_indices: Axis = None, keep_dims: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """The product along axes."""
-    along = reduction_indices if axis is None else axis
-    return statistics.reduce_prod(input_tensor, along, _kept(keepdims, keep_dims))
 
 
 @operation

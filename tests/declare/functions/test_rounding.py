@@ -32,3 +32,19 @@ def test_whole_numbers_stay_and_no_gradient_passes(name: str) -> None:
     assert program.inference(whole=[3, -4, 0])["y"].tolist() == [3, -4, 0]
     _, gradients = program.training.gradients(x=[0.4, 1.6, -2.5])
     assert gradients["weight"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("decimals", [-2, -1, 1, 3])
+def test_digits_that_stay(decimals: int) -> None:
+    rows = np.array([[1234.5678, -0.0445, 150.0, 250.0], [np.nan, np.inf, -np.inf, -0.0]])
+    x = rg.placeholder("x", (None, 4), "float64")
+    found = rg.compile({"y": rg.round(x, decimals)}).inference(x=rows)["y"]
+    np.testing.assert_array_equal(found, np.round(rows, decimals))
+
+
+def test_truth_values_are_equal_or_not() -> None:
+    rows = np.array([[True, False, True, False], [True, True, False, False]])
+    x = rg.placeholder("x", (2, 4), "bool")
+    found = rg.compile({"equal": rg.equal(x[0], x[1]), "not": rg.not_equal(x[0], x[1])}).inference(x=rows)
+    np.testing.assert_array_equal(found["equal"], rows[0] == rows[1])
+    np.testing.assert_array_equal(found["not"], rows[0] != rows[1])

@@ -198,8 +198,6 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
     if op == "GreaterOrEqual":
         return call.script.operation(">=", a, b)
     if op in _BINARY:
-        if dtype == "bool" and op == "Equal":
-            return call.script.call(basic.logical_not, call.script.call(basic.logical_xor, a, b))
         return call.script.call(_BINARY[op], a, b)
     raise UnreadableError(f"{op} of two values")
 

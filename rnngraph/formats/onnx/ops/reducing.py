@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.functions import basic
+from ....declare.functions import activations, basic
 from ....declare.functions.norms import vector_norm
 from ....declare.functions.statistics import logsumexp, reduce_all, reduce_any, reduce_prod
 from ....ir.types import INTEGERS, product
@@ -96,7 +96,7 @@ def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Opera
 
 @reads("Softmax", "LogSoftmax")
 def _softmax(call: Call) -> Outputs:
-    function = basic.softmax if call.op == "Softmax" else basic.log_softmax
+    function = activations.softmax if call.op == "Softmax" else activations.log_softmax
     own, tensors = call.shape(), call.tensors
     if call.opset >= 13:
         axis = call.axis(-1, len(own))

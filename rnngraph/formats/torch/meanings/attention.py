@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ....declare.functions import basic
-from ....declare.functions.activations import masked_softmax
+from ....declare.functions.activations import masked_softmax, softmax
 from ....declare.functions.randomness import dropout as drop
 from ....ir.types import Dim
 from ...layers import declare_dense
@@ -47,7 +47,7 @@ def attended(
             scores = tracer.call(basic.where, mask, scores, float("-inf"), hint="scores")
         else:
             scores = script.operation("+", scores, mask)
-    weights = tracer.call(masked_softmax if masks and is_zero else basic.softmax, scores, hint="weights")
+    weights = tracer.call(masked_softmax if masks and is_zero else softmax, scores, hint="weights")
     applied = weights if keep == 1.0 else tracer.call(drop, weights, keep)
     return script.operation("@", applied, value), weights
 

@@ -14,6 +14,7 @@ from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
 from ....ir.types import FLOATS
+from ...operators.elementwise import sign
 from ...steps import Value
 from ..tracing.making import number_of
 from ..tracing.numbers import Extent, OpenFloat
@@ -21,6 +22,7 @@ from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
+from .backend import TorchBackend
 
 Operand = Any
 """A value, a number, or a size."""
@@ -136,10 +138,7 @@ def _whole(function: Any) -> Callable[..., Any]:
     def mean(tracer: Tracer, x: Any, *, decimals: int = 0) -> Any:
         if not _dtype(tracer).startswith("float"):
             return x
-        if not decimals:
-            return tracer.call(function, tracer.value(x))
-        scaled = tracer.script.operation("*", tracer.value(x), 10.0**decimals)
-        return tracer.script.operation("/", tracer.call(function, scaled), 10.0**decimals)
+        return tracer.call(function, tracer.value(x), *([int(decimals)] if decimals else []))
 
     return mean
 
@@ -277,9 +276,7 @@ def _sign_of(tracer: Tracer, x: Any) -> Any:
     """Unlike NumPy's, torch's sign of NaN is 0."""
     if isinstance(x, Filled):
         return unary(basic.sign, torch.sign)(tracer, x)
-    dtype, value = _dtype(tracer), tracer.value(x)
-    sides = (tracer.cast(tracer.script.operation(sign, value, 0), dtype) for sign in "><")
-    return tracer.operation("-", *sides)
+    return sign(TorchBackend(tracer), tracer.value(x, _dtype(tracer)))
 
 
 @meaning("logit", "special_logit")

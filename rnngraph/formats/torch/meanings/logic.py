@@ -65,8 +65,6 @@ def _logical(name: str, function: Any) -> Callable[..., Any]:
     def mean(tracer: Tracer, a: Any, b: Any) -> Any:
         given = [_truth(tracer, item, name) if isinstance(item, Value | Lazy) else item for item in (a, b)]
         first, second = pair(tracer, given[0], given[1], "bool")
-        if function is basic.not_equal:  # which takes numbers
-            first, second = (tracer.cast(tracer.value(item), "int32") for item in (first, second))
         return tracer.call(function, first, second)
 
     return mean
@@ -75,7 +73,7 @@ def _logical(name: str, function: Any) -> Callable[..., Any]:
 for _names, _function in (
     (("logical_and", "__and__", "bitwise_and", "__rand__"), basic.logical_and),
     (("logical_or", "__or__", "bitwise_or", "__ror__"), basic.logical_or),
-    (("logical_xor", "__xor__", "bitwise_xor", "__rxor__"), basic.not_equal),
+    (("logical_xor", "__xor__", "bitwise_xor", "__rxor__"), basic.logical_xor),
 ):
     for _name in _names:
         meaning(_name)(_logical(_name, _function))

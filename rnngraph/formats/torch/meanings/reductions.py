@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ....declare.functions import basic
+from ....declare.functions import activations, basic
 from ....declare.functions.normalization import normalize
 from ....declare.functions.norms import matrix_norm, norm, vector_norm
 from ....declare.functions.statistics import (
@@ -241,17 +241,17 @@ def _all(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 @meaning("softmax", "_softmax")
 def _softmax(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
-    return _over(tracer, basic.softmax, x, dim)
+    return _over(tracer, activations.softmax, x, dim)
 
 
 @meaning("log_softmax")
 def _log_softmax(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
-    return _over(tracer, basic.log_softmax, x, dim)
+    return _over(tracer, activations.log_softmax, x, dim)
 
 
 @meaning("softmin")
 def _softmin(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
-    return _over(tracer, basic.softmax, tracer.script.negative(tracer.value(x)), dim)
+    return _over(tracer, activations.softmax, tracer.script.negative(tracer.value(x)), dim)
 
 
 def _over(tracer: Tracer, function: Any, x: Any, dim: Any) -> Value:
