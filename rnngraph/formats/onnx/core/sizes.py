@@ -6,22 +6,20 @@ A size that is open is a formula of names, each of which stands for 1 or more. W
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ....ir.sizes.polynomial import Floor, floor_divide, terms_of
-from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute, uncommon
+from ....ir.sizes.arithmetic import Arithmetic, Relation
+from ....ir.sizes.arithmetic import sign_of as sign_of
+from ....ir.sizes.polynomial import Floor, terms_of
+from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
 MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
-
-
-FAR = 1 << 53
-"""No size is as large: from here on a number is a bound that nothing reaches."""
-MOST_TIMES = 4
-"""How many times a size may hold another one to be divided by it where nothing is left over."""
 
 
 class ForcedSizeError(UnreadableError):
@@ -56,31 +54,12 @@ def checked(dim: Dim) -> Dim:
     return dim
 
 
-def sign_of(dim: Dim) -> int | None:
-    """-1, 0 or 1 where that holds for all sizes from 1 on, else None."""
-    if isinstance(dim, int):
-        return (dim > 0) - (dim < 0)
-    number = next((factor for names, factor in dim.terms if not names), 0)
-    if abs(number) >= FAR:
-        return 1 if number > 0 else -1
-    # every name is 1 and something more; of floors, from 0 on, nothing is taken out
-    names = {name for factors, _ in dim.terms for name in factors if not isinstance(name, Floor)}
-    moved = terms_of(substitute(dim, {name: size(name) + 1 for name in names}))
-    signs = {factor > 0 for _, factor in moved}
-    has_constant = any(not names for names, _ in moved)
-    if len(signs) != 1 or not has_constant:
-        return None
-    return 1 if signs == {True} else -1
-
-
 def equal(left: Entry, right: Entry) -> bool | Undecided:
     """Whether two entries are equal."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
         raise UnreadableError("whether sizes are equal is compared again")
-    difference = left - right
-    if isinstance(difference, int):
-        return difference == 0
-    return Undecided(left, right) if sign_of(difference) is None else False
+    found: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
+    return found
 
 
 def inverted(entry: Entry) -> Entry:
@@ -92,55 +71,36 @@ def inverted(entry: Entry) -> Entry:
     return not entry
 
 
-def _less(left: Dim, right: Dim) -> bool:
-    return not _no_less(left, right)
+class _Proving:
+    """The policy of ONNX's reader: whether sizes are equal may wait for the call, all else must hold for all sizes."""
 
+    def quotient(self, left: Dim, right: Dim) -> Dim:
+        raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
 
-def _no_less(left: Dim, right: Dim) -> bool:
-    """Whether left >= right, for all sizes from 1 on."""
-    difference = left - right
-    if isinstance(difference, int):
-        return difference >= 0
-    if sign_of(difference + 1) == 1:  # whole numbers
-        return True
-    if sign_of(difference) != -1:
+    def compare(self, relation: Relation, left: Dim, right: Dim) -> Undecided:
+        if relation is operator.eq:
+            return Undecided(left, right)
         raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
-    return False
+
+
+ARITHMETIC = Arithmetic(_Proving())
 
 
 def divided(left: Dim, right: Dim) -> Dim:
     """left / right, cut off."""
-    if isinstance(left, int) and isinstance(right, int):
-        if right == 0:
-            raise UnreadableError("a size is divided by 0")
-        return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
-    exact = quotient(left, right) if terms_of(right) else None
-    if exact is not None:
-        return exact
-    if isinstance(right, int) and right > 0:
-        return floor_divide(left, right)
-    times = _whole_times(left, right)
-    return times if times >= 0 or left == times * right else times + 1
-
-
-def _whole_times(left: Dim, right: Dim) -> int:
-    """How many times left holds right, where that is the same for all sizes."""
-    for times in range(-MOST_TIMES, MOST_TIMES):
-        rest = left - times * right
-        if sign_of(rest + 1) == 1 and sign_of(right - rest) == 1:  # 0 <= rest < right
-            return times
-    raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
+    try:
+        found = ARITHMETIC.divide(left, right)
+    except ZeroDivisionError:
+        raise UnreadableError("a size is divided by 0") from None
+    return found + 1 if isinstance(found, int) and found < 0 and found * right != left else found
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
     """left modulo right."""
-    if isinstance(left, int) and isinstance(right, int):
-        if right == 0:
-            raise UnreadableError("a size is divided by 0")
-        return left % right
-    if isinstance(right, Size) and quotient(left, right) is None:
-        return left - _whole_times(left, right) * right
-    return left - divided(left, right) * right
+    try:
+        return ARITHMETIC.remainder(left, right)
+    except ZeroDivisionError:
+        raise UnreadableError("a size is divided by 0") from None
 
 
 def _both(left: Entry, right: Entry) -> Entry:
@@ -169,13 +129,13 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "Mul": plain(lambda a, b: a * b),
     "Div": plain(divided),
     "Mod": plain(remainder),
-    "Max": plain(lambda a, b: a if _no_less(a, b) else b),
-    "Min": plain(lambda a, b: b if _no_less(a, b) else a),
+    "Max": plain(ARITHMETIC.maximum),
+    "Min": plain(ARITHMETIC.minimum),
     "Equal": equal,
-    "Less": plain(_less),
-    "Greater": plain(lambda a, b: _less(b, a)),
-    "LessOrEqual": plain(lambda a, b: _no_less(b, a)),
-    "GreaterOrEqual": plain(_no_less),
+    "Less": plain(partial(ARITHMETIC.compare, operator.lt)),
+    "Greater": plain(partial(ARITHMETIC.compare, operator.gt)),
+    "LessOrEqual": plain(partial(ARITHMETIC.compare, operator.le)),
+    "GreaterOrEqual": plain(partial(ARITHMETIC.compare, operator.ge)),
     "And": _both,
     "Or": lambda a, b: inverted(_both(inverted(a), inverted(b))),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.functions.indexing import axis_indices, clamped_slice, take_along_axis
+from ....ir.sizes.arithmetic import compare
 from ....ir.types import Dim, Size, evaluate
 from ...operators.moves import is_clamped
 from ...steps import Value
-from ..tracing.numbers import dim_of, least_of
+from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
@@ -88,7 +90,7 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
     place = dim_of(given)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
-        if (least_of(0 - place) or 0) < 1:  # of another size it may be 0, which is no place from the end
+        if not compare(operator.lt, place, 0):  # of another size it may be 0, which is no place from the end
             sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place

@@ -9,8 +9,9 @@ import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ....ir.sizes.arithmetic import Relation, compare
 from ....ir.sizes.polynomial import ceil_divide, floor_divide
-from ....ir.types import Dim, Size, evaluate, quotient
+from ....ir.types import Dim, Size, quotient
 from .sizes import Sizes
 
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt, "log": math.log}
@@ -51,22 +52,13 @@ def whole(number: Any) -> Any:
     """What ``int`` makes of a number: without its fraction, towards 0."""
     if isinstance(number, Extent):
         return number
-    least = least_of(number.ratio[0]) if number.ratio else None
-    return int(_plain(number)) if least is None or least < 0 else math.floor(number)
+    is_positive = number.ratio and compare(operator.ge, number.ratio[0], 0)
+    return math.floor(number) if is_positive else int(_plain(number))
 
 
 def as_float(number: Any) -> OpenFloat:
     """What ``float`` makes of a number."""
     return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
-
-
-def least_of(dim: Dim) -> int | None:
-    """A number that the size is never below, if every size in it is at least 1; None where that is unknown."""
-    if isinstance(dim, int):
-        return dim
-    if any(factor < 0 for names, factor in dim.terms if names):
-        return None
-    return evaluate(dim, dict.fromkeys(dim.symbols, 1))
 
 
 def _plain(number: Any) -> Any:
@@ -187,17 +179,12 @@ class Extent(_Open, int):
     def __floordiv__(self, other: Any) -> Any:
         if not isinstance(other, int):
             return int(self) // _plain(other)
-        if isinstance(other, Extent):
-            exact = quotient(self.dim, other.dim)
-            return int(self) // int(other) if exact is None else self._new(exact)
-        if other > 0:
-            return self._new(floor_divide(self.dim, other))
-        return int(self) // _plain(other)
+        return self._new(self.sizes.arithmetic.divide(self.dim, dim_of(other)))
 
     def __mod__(self, other: Any) -> Any:
-        if isinstance(other, Extent) or not isinstance(other, int) or other <= 0:
+        if not isinstance(other, int):
             return int(self) % _plain(other)
-        return self._new(self.dim - other * floor_divide(self.dim, other))
+        return self._new(self.sizes.arithmetic.remainder(self.dim, dim_of(other)))
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -208,35 +195,32 @@ class Extent(_Open, int):
     def __lshift__(self, other: Any) -> Any:
         return self * 2**other
 
-    def _compared(self, other: Any, holds: bool) -> bool:
+    def _compared(self, relation: Relation, other: Any) -> bool:
         if not isinstance(other, int):
-            return holds
-        difference = self.dim - dim_of(other)
-        least = least_of(difference)
-        if least is not None and least > 0:
-            return holds
-        return self.sizes.decide(self.dim, dim_of(other), holds)
+            return relation(int(self), _plain(other))
+        holds: bool = self.sizes.arithmetic.compare(relation, self.dim, dim_of(other))
+        return holds
 
     def __eq__(self, other: Any) -> bool:
-        return self._compared(other, int(self) == _plain(other))
+        return self._compared(operator.eq, other)
 
     def __ne__(self, other: Any) -> bool:
         return not self == other
 
     def __lt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) < _plain(other))
+        return self._compared(operator.lt, other)
 
     def __le__(self, other: Any) -> bool:
-        return self._compared(other, int(self) <= _plain(other))
+        return self._compared(operator.le, other)
 
     def __gt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) > _plain(other))
+        return self._compared(operator.gt, other)
 
     def __ge__(self, other: Any) -> bool:
-        return self._compared(other, int(self) >= _plain(other))
+        return self._compared(operator.ge, other)
 
     def __bool__(self) -> bool:
-        return self._compared(0, int(self) != 0)
+        return self._compared(operator.ne, 0)
 
     def __hash__(self) -> int:
         return int.__hash__(self)

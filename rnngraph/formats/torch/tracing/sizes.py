@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NoReturn
 
+from ....ir.sizes.arithmetic import Arithmetic, Relation
 from ....ir.types import Dim, Size, evaluate, size, substitute, symbols_of
 
 
@@ -21,6 +22,7 @@ class Sizes:
     def __init__(self, examples: Mapping[str, int], known: Mapping[str, Dim]) -> None:
         self.examples = dict(examples)
         self.known = dict(known)
+        self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
         """Numbers of steps that were written out, each of which may be an open size yet."""
         self.taken: dict[Dim, set[int]] = {}
@@ -110,6 +112,19 @@ class Sizes:
                     self.meet(*pair)
             self.close(names)
         return holds
+
+
+class _ByExample:
+    """The policy of torch's reader: what formulas do not tell is as in the example, whose sizes are then numbers."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+
+    def quotient(self, left: Dim, right: Dim) -> NoReturn:
+        self._sizes.close(symbols_of(left) | symbols_of(right))
+
+    def compare(self, relation: Relation, left: Dim, right: Dim) -> bool:
+        return self._sizes.decide(left, right, relation(self._sizes.value(left), self._sizes.value(right)))
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
