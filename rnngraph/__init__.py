@@ -52,6 +52,7 @@ from .declare.functions.activations import (
     threshold,
 )
 from .declare.functions.arrays.contractions import einsum, tensordot
+from .declare.functions.arrays.filling import full_like, ones_like, zeros_like
 from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, tril, triu
 from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
 from .declare.functions.basic import (
@@ -259,24 +260,24 @@ __all__ = [
     "concat", "constant", "conv1d", "copysign", "cos", "cosh", "count_nonzero", "ctc_loss", "cummax", "cummin",
     "cumprod", "cumsum", "deg2rad", "dense", "diag_embed", "diagonal", "dropout", "dumps", "dynamic_decode",
     "dynamic_rnn", "einsum", "elu", "embedding", "ensure_longest", "entr", "equal", "erf", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gather", "gather_last",
-    "gather_nd", "gelu", "greater", "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3", "hard_swish",
-    "hard_tanh", "heaviside", "huber_loss", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "joined", "layer_norm", "leaky_relu", "less", "load", "loads", "loads_trainer", "log", "log1p", "log2", "log10",
-    "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logit", "logsumexp", "map_structure", "masked_softmax", "matmul", "matrix_norm", "max_pool1d",
-    "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num", "nanquantile",
-    "ndtr", "norm", "normalize", "not_equal", "one_hot", "outer", "pad", "parameter", "placeholder", "positions",
-    "power", "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform", "read_keras", "read_nam",
-    "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal", "reduce_all", "reduce_any",
-    "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum", "reduce_var", "relu", "relu6",
-    "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round", "rsqrt", "selu", "shared",
-    "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh", "soft_shrink", "softmax",
-    "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy", "split", "sqrt", "square",
-    "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "standardize", "state_placeholder", "static_rnn",
-    "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh", "tanh_shrink", "tap", "tensordot",
-    "threshold", "tile", "top_k", "trace", "transpose", "tril", "triu", "trunc", "trunc_divide", "unstack",
-    "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
+    "expand_dims", "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "full_like", "gather",
+    "gather_last", "gather_nd", "gelu", "greater", "group_norm", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras3",
+    "hard_swish", "hard_tanh", "heaviside", "huber_loss", "hypot", "identity", "isfinite", "isinf", "isnan", "isneginf",
+    "isposinf", "joined", "layer_norm", "leaky_relu", "less", "load", "loads", "loads_trainer", "log", "log1p", "log2",
+    "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logit", "logsumexp", "map_structure", "masked_softmax", "matmul", "matrix_norm",
+    "max_pool1d", "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num",
+    "nanquantile", "ndtr", "norm", "normalize", "not_equal", "one_hot", "ones_like", "outer", "pad", "parameter",
+    "placeholder", "positions", "power", "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform",
+    "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal",
+    "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum",
+    "reduce_var", "relu", "relu6", "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round",
+    "rsqrt", "selu", "shared", "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh",
+    "soft_shrink", "softmax", "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy",
+    "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "standardize",
+    "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh",
+    "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose", "tril", "triu", "trunc",
+    "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy", "zeros_like",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ..operators.convolutions import (
     shared,
     transposed_convolution,
 )
-from ..operators.pools import max_pool, mean_pool
+from ..operators.pools import adaptive_pool, max_pool, mean_pool
 from ..operators.windows import Window
 from ..steps import Value
 from .activations import activation
@@ -198,6 +198,18 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(of("/", total, b.script.call(reduce_sum, weights, axis=axis, **_options(layer))))
 
 
+def _adaptive(axes: int, is_max: bool) -> Handler:
+    """Windows that divide axes into so many parts."""
+
+    def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        x, backend = inputs.one, ScriptBackend(b.script)
+        _check_rank(x, axes)
+        counts = dict(enumerate(sizes(layer, "output_size", axes), 1))
+        return Signal(adaptive_pool(backend, x.value, counts, is_max))
+
+    return pool
+
+
 # Steps --------------------------------------------------------------------------------------------
 
 
@@ -226,6 +238,8 @@ LAYERS: Mapping[str, Handler] = {
     **{f"SeparableConv{axes}D": _separable(axes) for axes in (1, 2)},
     **{f"MaxPooling{axes}D": _pool(axes, True) for axes in (1, 2)},
     **{f"AveragePooling{axes}D": _pool(axes, False) for axes in (1, 2)},
+    **{f"AdaptiveMaxPooling{axes}D": _adaptive(axes, True) for axes in (1, 2)},
+    **{f"AdaptiveAveragePooling{axes}D": _adaptive(axes, False) for axes in (1, 2)},
     "GlobalMaxPooling1D": _global_max, "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding,
     "Cropping1D": _cropping, "UpSampling1D": _up_sampling,
 }  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...declare.functions.arrays.filling import ones_like
 from ...declare.functions.basic import (
     concat,
     expand_dims,
-    less,
     logical_and,
     logical_not,
     logical_or,
@@ -133,7 +133,7 @@ def _mask_of_parts(b: Declaration, given: list[Signal], axis: int) -> Value | No
 
 def all_true(b: Declaration, like: Value) -> Value:
     """True in the shape of a float tensor."""
-    return b.script.call(logical_not, b.script.call(less, like, float("-inf")))
+    return b.script.call(ones_like, like, "bool")
 
 
 # Products -----------------------------------------------------------------------------------------

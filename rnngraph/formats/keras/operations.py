@@ -7,6 +7,7 @@ from typing import Any
 
 from ...declare.functions import activations as act
 from ...declare.functions import basic
+from ...declare.functions.arrays.filling import ones_like, zeros_like
 from ...declare.functions.basic import cast, clip, logical_not
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, numbers, powers, remainders
 from ...declare.functions.rounding import ceil, floor
@@ -84,16 +85,12 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     return b.script.call(basic.where, condition, *alike(b, [one, other]))
 
 
-def _filled(value: float) -> Operation:
-    """Zeros or ones in the shape of a tensor."""
+def _filled(function: Callable[..., Any]) -> Operation:
+    """A number in the shape of a tensor."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        (x,) = operands(b, inputs, 1)
-        kind = dtype_of(option(layer, inputs, "dtype", 1)) or x.tensor.dtype
-        never = b.script.call(basic.less, x, float("-inf") if x.tensor.dtype.startswith("float") else -(2**31))
-        if kind == "bool":
-            return b.script.call(logical_not, never) if value else never
-        return b.script.call(cast, b.script.call(basic.where, never, x, value), kind)
+        kind = dtype_of(option(layer, inputs, "dtype", 1))
+        return b.script.call(function, *operands(b, inputs, 1), **({"dtype": kind} if kind else {}))
 
     return fill
 
@@ -168,7 +165,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "LogicalNot": _of_truths(logical_not, 1), "LogicalAnd": _of_truths(basic.logical_and, 2),
     "LogicalOr": _of_truths(basic.logical_or, 2), "LogicalXor": _of_truths(basic.logical_xor, 2),
     "Floor": _of_floats(floor), "Ceil": _of_floats(ceil),
-    "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1), "Round": _round,
+    "Cast": _cast, "Clip": _clip, "Where": _where, "Round": _round,
+    "ZerosLike": _filled(zeros_like), "OnesLike": _filled(ones_like),
     "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2), "Elu": _with_number(act.elu, "alpha", 1.0),
     "Celu": _with_number(act.celu, "alpha", 1.0), "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),
     "SoftShrink": _with_number(act.soft_shrink, "threshold", 0.5), "Threshold": _threshold, "Gelu": _gelu,

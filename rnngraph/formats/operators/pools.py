@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...declare.functions.basic import reduce_max, reduce_mean
 from ...declare.functions.convolutions import average_pool1d, max_pool1d
 from ...declare.tensor import constant
 from ...ir.types import Dim
@@ -26,6 +27,28 @@ def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_paddi
     counts_padding: whether padding counts as zeros; else a mean is of the entries that there are.
     """
     return _pool(b, x, windows, counts_padding)
+
+
+def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: bool) -> Item:
+    """Return the largest entries, or the means, of windows that divide axes into so many parts.
+
+    counts: windows by axis. They are as even as can be, and overlap where they don't divide the axis.
+    """
+    function = reduce_max if is_max else reduce_mean
+    for axis, count in counts.items():
+        shape, ahead = b.shape(x), (slice(None),) * axis
+        size = shape[axis]
+        if count == 1:
+            x = b.call(function, x, axis, keepdims=True)
+            continue
+        if not isinstance(size, int) or count < 1:
+            raise UnreadableError(f"it divides an axis of {size} into {count} windows; fix the size")
+        if size % count == 0:
+            x = b.call(function, b.reshape(x, (*shape[:axis], count, size // count, *shape[axis + 1 :])), axis + 1)
+            continue
+        bounds = [slice(place * size // count, -(-(place + 1) * size // count)) for place in range(count)]
+        x = b.concat([b.call(function, b.item(x, *ahead, window), axis, keepdims=True) for window in bounds], axis)
+    return x
 
 
 def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool | None) -> Item:

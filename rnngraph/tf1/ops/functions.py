@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.functions import activations, cumulative, padding, randomness, statistics
 from ...declare.functions import basic as functions
-from ...declare.functions.arrays import moves
+from ...declare.functions.arrays import filling, moves
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import angles, hyperbolic, normal
 from ...declare.functions.randomness import KeepProb
@@ -223,17 +223,13 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
 @operation
 def zeros_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Zeros in the shape of a tensor."""
-    return _filled_like(0, tensor, dtype)
+    return filling.zeros_like(tensor, None if dtype is None else dtype_name(dtype))
 
 
 @operation
 def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Ones in the shape of a tensor."""
-    return _filled_like(1, tensor, dtype)
-
-
-def _filled_like(value: int, tensor: Tensor, dtype: Any) -> Tensor:
-    return functions.filled_like(tensor, value, None if dtype is None else dtype_name(dtype))
+    return filling.ones_like(tensor, None if dtype is None else dtype_name(dtype))
 
 
 @operation

@@ -75,6 +75,21 @@ def test_diagonals_of_open_size(offset: int) -> None:
     np.testing.assert_array_equal(found["matrix"], np.diag(SQUARE[0], offset))
 
 
+def test_numbers_in_the_shape_of_a_tensor() -> None:
+    """Whatever its entries are."""
+    names = {
+        "zeros": rg.zeros_like,
+        "truths": lambda x: rg.ones_like(x, bool),
+        "sevens": lambda x: rg.full_like(x, 7, "int32"),
+    }
+    found = value(
+        lambda x: {name: function(x) for name, function in names.items()}, np.full((2, 3), np.nan, np.float32)
+    )
+    np.testing.assert_array_equal(found["zeros"], np.zeros((2, 3), np.float32))
+    assert found["truths"].all()
+    np.testing.assert_array_equal(found["sevens"], np.full((2, 3), 7, np.int32))
+
+
 # Entries at indices ----------------------------------------------------------------------------------------
 
 INDEX = np.array([[[3, 0, -1]], [[1, -4, 1]]])

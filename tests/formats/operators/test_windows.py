@@ -13,7 +13,7 @@ import rnngraph as rg
 from rnngraph.formats.operators.backend import TensorBackend
 from rnngraph.formats.operators.convolutions import convolution, owned, shared, transposed_convolution
 from rnngraph.formats.operators.errors import UnreadableError
-from rnngraph.formats.operators.pools import max_pool, mean_pool
+from rnngraph.formats.operators.pools import adaptive_pool, max_pool, mean_pool
 from rnngraph.formats.operators.windows import Window
 
 Axis = tuple[int, int, int, Any]
@@ -206,3 +206,18 @@ def test_what_can_not_be_declared() -> None:
     with pytest.raises(UnreadableError, match="depends on the call"):
         mean_pool(b, y, [window], True)
     assert window.ceiled(y.type.shape[1]) is None
+
+
+@pytest.mark.parametrize("counts", [{1: 1}, {1: 3, 2: 5}, {1: 4, 2: 7}, {2: 9}])
+@pytest.mark.parametrize("is_max", [True, False])
+def test_adaptive_pools(counts: dict[int, int], is_max: bool) -> None:
+    """Window i of n is from floor(i * size / n) to ceil((i + 1) * size / n)."""
+    rows = np.random.default_rng(5).normal(size=(2, 6, 7, 3)).astype(np.float32)
+    x, wanted = rg.placeholder("x", (None, 6, 7, 3)), rows.astype(np.float64)
+    for axis, count in counts.items():
+        size = rows.shape[axis]
+        bounds = [(place * size // count, -(-(place + 1) * size // count)) for place in range(count)]
+        parts = [np.take(wanted, range(*pair), axis) for pair in bounds]
+        wanted = np.concatenate([(np.max if is_max else np.mean)(part, axis, keepdims=True) for part in parts], axis)
+    found = rg.compile({"y": adaptive_pool(TensorBackend(), x, counts, is_max)}).inference(x=rows)["y"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....declare.functions.basic import cast, logical_not, logical_or, tanh, where
+from ....declare.functions.basic import tanh, where
 from ....declare.tensor import Tensor
 
 
@@ -26,9 +26,3 @@ def thresholded_relu(x: Any, alpha: float) -> Tensor:
 def shrink(x: Any, bias: float, lambd: float) -> Tensor:
     """x moved by bias towards 0 where it is further from 0 than lambd, 0 elsewhere, for NaN too."""
     return where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))
-
-
-def ones_like(x: Any) -> Tensor:
-    """1 in the shape of x, whatever x is."""
-    is_negative = cast(x, "float32") < 0
-    return cast(logical_or(is_negative, logical_not(is_negative)), "float32")

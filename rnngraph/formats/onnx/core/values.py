@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic, rounding
+from ....declare.functions.arrays.filling import ones_like
 from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
@@ -15,7 +16,6 @@ from ....ir.types import INTEGERS, Dim, Size, dim_text, size
 from ...layers import declare_dense, declare_parameter
 from ...script import Script
 from ...steps import Step, Value, values_read
-from .functions import ones_like
 from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
@@ -164,7 +164,8 @@ class Values:
             if dim in shape:
                 index = [slice(None) if axis == shape.index(dim) else 0 for axis in range(len(shape))]
                 line = value if len(shape) == 1 else self.script.item(value, *index)
-                return self.script.call(ones_like, line)
+                dtype = {} if line.tensor.dtype == "float32" else {"dtype": "float32"}
+                return self.script.call(ones_like, line, **dtype)
         raise UnreadableError(f"no input has an axis of the size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
+from ...operators.pools import adaptive_pool
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
@@ -19,6 +21,7 @@ from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import dtype_of, shape_of
+from .backend import TorchBackend
 from .products import layer_of
 from .shapes import axis_of
 
@@ -89,27 +92,25 @@ def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
     return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 
 
-@meaning("adaptive_avg_pool1d")
-def _adaptive_average(tracer: Tracer, x: Any, output_size: Any) -> Any:
-    return _adaptive(tracer, x, _one(output_size), basic.reduce_mean)
+def _adaptive(axes: int, is_max: bool) -> Callable[..., Any]:
+    """Windows that divide the last axes. Their sizes are numbers then, but for a window of all."""
+
+    def pool(tracer: Tracer, x: Any, output_size: Any, return_indices: bool = False) -> Any:
+        x = tracer.value(x)
+        rank = len(shape_of(x))
+        given = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
+        counts = {rank - axes + place: int(count) for place, count in enumerate(given) if count is not None}
+        for axis, count in counts.items():
+            if count > 1:
+                tracer.sizes.fix(shape_of(x)[axis])
+        return adaptive_pool(TorchBackend(tracer), x, counts, is_max)
+
+    return pool
 
 
-@meaning("adaptive_max_pool1d")
-def _adaptive_max(tracer: Tracer, x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    return _adaptive(tracer, x, _one(output_size), basic.reduce_max)
-
-
-def _adaptive(tracer: Tracer, x: Any, size: int, function: Any) -> Value:
-    x = tracer.value(x)
-    axis = len(shape_of(x)) - 1
-    if size == 1:
-        return tracer.call(function, x, axis, keepdims=True)
-    time = tracer.sizes.fix(shape_of(x)[axis])
-    parts = []
-    for place in range(size):
-        bounds = slice(place * time // size, -(-(place + 1) * time // size))
-        parts.append(tracer.call(function, tracer.script.item(x, ..., bounds), axis, keepdims=True))
-    return tracer.call(basic.concat, parts, axis)
+for _axes in (1, 2):
+    meaning(f"adaptive_avg_pool{_axes}d")(_adaptive(_axes, False))
+    meaning(f"adaptive_max_pool{_axes}d")(_adaptive(_axes, True))
 
 
 # Normalizations -------------------------------------------------------------------------------------
