@@ -235,7 +235,7 @@ def test_weights_that_hooks_and_parametrizations_compute() -> None:
 
 @pytest.mark.parametrize(("make", "word"), [
     (lambda: torch.jit.trace(nn.Linear(4, 3).eval(), torch.ones(2, 4)), "TorchScript"),
-    (lambda: torch.export.export(nn.Linear(4, 3).eval(), (torch.ones(2, 4),)).module(), "that was exported"),
+    (lambda: torch.export.export(nn.Linear(4, 3).eval(), (torch.ones(2, 4),)).module(), "give the ExportedProgram"),
     (lambda: nn.Linear(4, 3).half().eval(), r"module\.float"),
     (lambda: torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(4, 3)).eval()), "before it was quantized"),
 ])  # fmt: skip

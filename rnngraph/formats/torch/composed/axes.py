@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional
 
+from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import composed
 
 
 @composed("unfold")
-def _unfold(x: Any, dimension: int, size: int, step: int) -> Any:
+def _unfold(x: torch.Tensor, dimension: int, size: int, step: int) -> torch.Tensor:
     """Windows on a last axis, which are as many parts of x as a window has entries."""
     before, last = (slice(None),) * (dimension % x.dim()), x.size(dimension) - size + 1
     return torch.stack([x[(*before, slice(place, last + place, step))] for place in range(size)], -1)
 
 
 @composed("fliplr")
-def _fliplr(x: Any) -> Any:
+def _fliplr(x: torch.Tensor) -> torch.Tensor:
     return torch.flip(x, (1,))
 
 
 @composed("flipud")
-def _flipud(x: Any) -> Any:
+def _flipud(x: torch.Tensor) -> torch.Tensor:
     return torch.flip(x, (0,))
 
 
 @composed("rot90")
-def _rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+def _rot90(x: torch.Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> torch.Tensor:
     if k % 4 == 2:
         return torch.flip(x, tuple(dims))
     turned = x.transpose(*dims) if k % 2 else x
@@ -36,67 +37,67 @@ def _rot90(x: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
 
 
 @composed(".H")
-def _h(x: Any) -> Any:
+def _h(x: torch.Tensor) -> torch.Tensor:
     return x.transpose(-2, -1)
 
 
 @composed("atleast_1d")
-def _atleast_1d(x: Any) -> Any:
+def _atleast_1d(x: torch.Tensor) -> torch.Tensor:
     return x if x.dim() else x.unsqueeze(0)
 
 
 @composed("atleast_2d")
-def _atleast_2d(x: Any) -> Any:
+def _atleast_2d(x: torch.Tensor) -> torch.Tensor:
     return x if x.dim() > 1 else _atleast_1d(x).unsqueeze(0)
 
 
 @composed("atleast_3d")
-def _atleast_3d(x: Any) -> Any:
+def _atleast_3d(x: torch.Tensor) -> torch.Tensor:
     return x if x.dim() > 2 else _atleast_2d(x).unsqueeze(-1)
 
 
 @composed("vstack", "row_stack")
-def _vstack(tensors: Any) -> Any:
+def _vstack(tensors: Tensors) -> torch.Tensor:
     return torch.cat([_atleast_2d(x) for x in tensors], 0)
 
 
 @composed("dstack")
-def _dstack(tensors: Any) -> Any:
+def _dstack(tensors: Tensors) -> torch.Tensor:
     return torch.cat([_atleast_3d(x) for x in tensors], 2)
 
 
 @composed("column_stack")
-def _column_stack(tensors: Any) -> Any:
+def _column_stack(tensors: Tensors) -> torch.Tensor:
     return torch.cat([x if x.dim() > 1 else _atleast_1d(x).unsqueeze(1) for x in tensors], 1)
 
 
 @composed("unsafe_chunk")
-def _unsafe_chunk(x: Any, chunks: int, dim: int = 0) -> Any:
+def _unsafe_chunk(x: torch.Tensor, chunks: int, dim: int = 0) -> torch.Tensor:
     return torch.chunk(x, chunks, dim)
 
 
 @composed("unsafe_split")
-def _unsafe_split(x: Any, split_size: Any, dim: int = 0) -> Any:
+def _unsafe_split(x: torch.Tensor, split_size: int | Sequence[int], dim: int = 0) -> Tensors:
     return torch.split(x, split_size, dim)
 
 
 @composed("hsplit")
-def _hsplit(x: Any, parts: Any) -> Any:
+def _hsplit(x: torch.Tensor, parts: int | Sequence[int]) -> Tensors:
     return torch.tensor_split(x, parts, 1 if x.dim() > 1 else 0)
 
 
 @composed("vsplit")
-def _vsplit(x: Any, parts: Any) -> Any:
+def _vsplit(x: torch.Tensor, parts: int | Sequence[int]) -> Tensors:
     return torch.tensor_split(x, parts, 0)
 
 
 @composed("dsplit")
-def _dsplit(x: Any, parts: Any) -> Any:
+def _dsplit(x: torch.Tensor, parts: int | Sequence[int]) -> Tensors:
     return torch.tensor_split(x, parts, 2)
 
 
 @composed("meshgrid")
-def _meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+def _meshgrid(*tensors: torch.Tensor, indexing: str = "ij") -> Tensors:
     given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
     order = [1, 0, *range(2, len(given))] if indexing == "xy" and len(given) > 1 else [*range(len(given))]
     sizes = [given[place].numel() for place in order]
@@ -109,37 +110,39 @@ def _meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
 
 
 @composed("eye")
-def _eye(n: Any, m: Any = None, dtype: Any = None) -> Any:
+def _eye(n: int, m: int | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
     rows, columns = torch.arange(n), torch.arange(n if m is None else m)
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
 
 
 @composed("linspace")
-def _linspace(start: Any, end: Any, steps: Any, dtype: Any = None) -> Any:
+def _linspace(start: Number, end: Number, steps: int, dtype: torch.dtype | None = None) -> torch.Tensor:
     place = torch.arange(steps).to(dtype or torch.get_default_dtype())
     return start + place * ((end - start) / torch.clamp(place.amax(), min=1))
 
 
 @composed("new_tensor")
-def _new_tensor(x: Any, data: Any, dtype: Any = None) -> Any:
+def _new_tensor(x: torch.Tensor, data: object, dtype: torch.dtype | None = None) -> torch.Tensor:
     return torch.tensor(data, dtype=dtype or x.dtype)
 
 
 @composed("select_scatter")
-def _select_scatter(x: Any, src: Any, dim: int, index: int) -> Any:
+def _select_scatter(x: torch.Tensor, src: torch.Tensor, dim: int, index: int) -> torch.Tensor:
     written = x.clone()
     written[(*(slice(None),) * (dim % x.dim()), index)] = src
     return written
 
 
 @composed("slice_scatter")
-def _slice_scatter(x: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+def _slice_scatter(
+    x: torch.Tensor, src: torch.Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> torch.Tensor:
     written = x.clone()
     written[(*(slice(None),) * (dim % x.dim()), slice(start, end, step))] = src
     return written
 
 
-def with_each_nth(x: Any, axis: int, start: int, step: int, value: Any) -> Any:
+def with_each_nth(x: torch.Tensor, axis: int, start: int, step: int, value: Number | torch.Tensor) -> torch.Tensor:
     """x with a number, or with entries of a tensor, in place of the entries at start, start + step and on."""
     behind = torch.arange(x.size(axis)) - start
     hit = ((behind >= 0) & (behind % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
@@ -155,13 +158,15 @@ def with_each_nth(x: Any, axis: int, start: int, step: int, value: Any) -> Any:
 
 
 @composed("lp_pool1d")
-def _lp_pool1d(x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+def _lp_pool1d(
+    x: torch.Tensor, norm_type: float, kernel_size: int, stride: int | None = None, ceil_mode: bool = False
+) -> torch.Tensor:
     size = kernel_size[0] if isinstance(kernel_size, list | tuple) else kernel_size
     mean = functional.avg_pool1d(torch.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
     return torch.pow(torch.sign(mean) * torch.abs(mean) * size, 1 / norm_type)
 
 
-def between(x: Any, factor: int) -> Any:
+def between(x: torch.Tensor, factor: int) -> torch.Tensor:
     """So many points in place of each of the last axis, on lines between its neighbours."""
     before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
     points = []

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import UnreadableError, composed
 
 # Single elements ------------------------------------------------------------------------------------
 
 
 @composed("frac")
-def _frac(x: Any) -> Any:
+def _frac(x: torch.Tensor) -> torch.Tensor:
     return x - torch.trunc(x)
 
 
 @composed("isreal")
-def _isreal(x: Any) -> Any:
+def _isreal(x: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(x, dtype=torch.bool)
 
 
@@ -25,44 +24,48 @@ def _isreal(x: Any) -> Any:
 
 
 @composed("ldexp")
-def _ldexp(x: Any, other: Any) -> Any:
+def _ldexp(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return x * torch.exp2(other.to(x.dtype))
 
 
 @composed("float_power")
-def _float_power(x: Any, exponent: Any) -> Any:
+def _float_power(x: torch.Tensor, exponent: Number | torch.Tensor) -> torch.Tensor:
     return torch.pow(x.double(), exponent.double() if isinstance(exponent, torch.Tensor) else exponent)
 
 
 @composed("addcdiv")
-def _addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def _addcdiv(x: torch.Tensor, tensor1: torch.Tensor, tensor2: torch.Tensor, *, value: Number = 1) -> torch.Tensor:
     return x + (tensor1 / tensor2 if value == 1 else value * (tensor1 / tensor2))
 
 
 @composed("isclose")
-def _isclose(x: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def _isclose(
+    x: torch.Tensor, other: torch.Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> torch.Tensor:
     far, allowed = torch.abs(x - other), atol + rtol * torch.abs(other)
     near = (far <= allowed) & (far < float("inf")) | (x == other)  # an infinite bound allows nothing
     return near | ((x != x) & (other != other)) if equal_nan else near
 
 
 @composed("dist")
-def _dist(x: Any, other: Any, p: float = 2) -> Any:
+def _dist(x: torch.Tensor, other: torch.Tensor, p: float = 2) -> torch.Tensor:
     return torch.linalg.vector_norm(x - other, p)
 
 
 @composed("pairwise_distance")
-def _pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+def _pairwise_distance(
+    x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> torch.Tensor:
     return torch.linalg.vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 @composed("cdist")
-def _cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
+def _cdist(x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, compute_mode: str | None = None) -> torch.Tensor:
     return torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
 @composed("cross", "linalg_cross")
-def _cross(x: Any, other: Any, dim: int = -1) -> Any:
+def _cross(x: torch.Tensor, other: torch.Tensor, dim: int = -1) -> torch.Tensor:
     a, b = x.unbind(dim), other.unbind(dim)
     pairs = ((1, 2), (2, 0), (0, 1))
     return torch.stack([a[i] * b[j] - a[j] * b[i] for i, j in pairs], dim)
@@ -72,7 +75,7 @@ def _cross(x: Any, other: Any, dim: int = -1) -> Any:
 
 
 @composed("inner")
-def _inner(x: Any, other: Any) -> Any:
+def _inner(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     if x.dim() == 1 or other.dim() == 1:
         return (x * other).sum(-1)
     if other.dim() != 2:
@@ -81,7 +84,7 @@ def _inner(x: Any, other: Any) -> Any:
 
 
 @composed("linalg_multi_dot", "chain_matmul")
-def _multi_dot(tensors: Any, *more: Any) -> Any:
+def _multi_dot(tensors: Tensors, *more: torch.Tensor) -> torch.Tensor:
     first, *others = [tensors, *more] if isinstance(tensors, torch.Tensor) else tensors
     for other in others:
         first = first @ other
@@ -89,20 +92,26 @@ def _multi_dot(tensors: Any, *more: Any) -> Any:
 
 
 @composed("addbmm")
-def _addbmm(x: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def _addbmm(
+    x: torch.Tensor, batch1: torch.Tensor, batch2: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
+) -> torch.Tensor:
     return _added(beta, x, alpha * (batch1 @ batch2).sum(0))
 
 
-def _added(beta: Any, x: Any, product: Any) -> Any:
+def _added(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
     """The product, and beta times x, of which nothing counts where beta is 0, NaN neither."""
     return product if beta == 0 else beta * x + product
 
 
 @composed("addmv")
-def _addmv(x: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def _addmv(
+    x: torch.Tensor, mat: torch.Tensor, vec: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
+) -> torch.Tensor:
     return _added(beta, x, alpha * (mat @ vec))
 
 
 @composed("addr")
-def _addr(x: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def _addr(
+    x: torch.Tensor, vec1: torch.Tensor, vec2: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
+) -> torch.Tensor:
     return _added(beta, x, alpha * torch.outer(vec1, vec2))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from ..tracing.kinds import Tensors
 from ..tracing.registry import UnreadableError, composed
 
 
-def _last(x: Any, dim: int) -> Any:
+def _last(x: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.movedim(x, dim, -1) if dim % x.dim() != x.dim() - 1 else x
 
 
-def _back(x: Any, dim: int) -> Any:
+def _back(x: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
 
 
@@ -21,7 +20,7 @@ def _back(x: Any, dim: int) -> Any:
 
 
 @composed("take_along_dim")
-def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
+def _take_along_dim(x: torch.Tensor, indices: torch.Tensor, dim: int | None = None) -> torch.Tensor:
     if dim is None:
         x, indices, dim = x.reshape(-1), indices.reshape(-1), 0
     pairs = zip(indices.shape, x.shape, strict=True)
@@ -31,26 +30,36 @@ def _take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
 
 
 @composed("take")
-def _take(x: Any, index: Any) -> Any:
+def _take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return x.reshape(-1)[index]
 
 
 @composed("isin")
-def _isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+def _isin(
+    elements: torch.Tensor, test_elements: torch.Tensor, *, assume_unique: bool = False, invert: bool = False
+) -> torch.Tensor:
     found = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
     return ~found if invert else found
 
 
 @composed("bucketize")
-def _bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+def _bucketize(
+    x: torch.Tensor, boundaries: torch.Tensor, *, out_int32: bool = False, right: bool = False
+) -> torch.Tensor:
     own = x.unsqueeze(-1)
     is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # NaN stands behind all
     return is_before.sum(-1)
 
 
 @composed("searchsorted")
-def _searchsorted(sorted_sequence: Any, x: Any, *, out_int32: bool = False, right: bool = False,
-                  side: Any = None) -> Any:  # fmt: skip
+def _searchsorted(
+    sorted_sequence: torch.Tensor,
+    x: torch.Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+) -> torch.Tensor:
     if sorted_sequence.dim() > 1:
         raise UnreadableError("it is read with boundaries of one axis")
     return _bucketize(x, sorted_sequence, right=right or side == "right")
@@ -60,24 +69,24 @@ def _searchsorted(sorted_sequence: Any, x: Any, *, out_int32: bool = False, righ
 
 
 @composed("nansum")
-def _nansum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _nansum(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> torch.Tensor:
     return torch.where(x != x, 0.0, x).sum(() if dim is None else dim, keepdim)
 
 
 @composed("nanmean")
-def _nanmean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _nanmean(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> torch.Tensor:
     axes = () if dim is None else dim
     return torch.where(x != x, 0.0, x).sum(axes, keepdim) / (x == x).to(x.dtype).sum(axes, keepdim)
 
 
 @composed("aminmax")
-def _aminmax(x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
+def _aminmax(x: torch.Tensor, *, dim: int | None = None, keepdim: bool = False) -> Tensors:
     axes = () if dim is None else dim
     return torch.amin(x, axes, keepdim), torch.amax(x, axes, keepdim)
 
 
 @composed("trapezoid", "trapz")
-def _trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
+def _trapezoid(y: torch.Tensor, x: torch.Tensor | None = None, *, dx: float = 1.0, dim: int = -1) -> torch.Tensor:
     if x is not None:
         raise UnreadableError("it is read with dx")
     y = _last(y, dim)
@@ -85,10 +94,19 @@ def _trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
 
 
 @composed("embedding_bag")
-def _embedding_bag(ids: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: float = 2,
-                   scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
-                   per_sample_weights: Any = None, include_last_offset: bool = False,
-                   padding_idx: Any = None) -> Any:  # fmt: skip
+def _embedding_bag(
+    ids: torch.Tensor,
+    weight: torch.Tensor,
+    offsets: torch.Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: torch.Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> torch.Tensor:
     if ids.dim() != 2 or offsets is not None:
         raise UnreadableError("it is read of ids [bags, entries], without offsets")
     if max_norm is not None:

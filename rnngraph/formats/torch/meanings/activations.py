@@ -10,6 +10,7 @@ import torch
 
 from ....declare.functions import activations as ours
 from ....declare.functions import basic
+from ..tracing.kinds import Operand, Result
 from ..tracing.registry import meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
@@ -41,7 +42,7 @@ def _with_number(function: Callable[..., Any], name: str, usual: float) -> Calla
     own = inspect.signature(function).parameters
     default = [parameter.default for parameter in own.values()][1]
 
-    def mean(tracer: Tracer, x: Any, *given: Any, **named: Any) -> Any:
+    def mean(tracer: Tracer, x: Operand, *given: Any, **named: Any) -> Result:
         number = float(given[0] if given else named.get(name, usual))
         return tracer.call(function, tracer.value(x), *([] if number == default else [number]))
 
@@ -53,7 +54,7 @@ for _name, (_function, _usual) in _WITH_NUMBERS.items():
 
 
 @meaning("softplus")
-def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def _softplus(tracer: Tracer, x: Operand, beta: float = 1.0, threshold: float = 20.0) -> Result:
     x = tracer.value(x)
     scaled = x if beta == 1 else tracer.script.operation("*", x, float(beta))
     found = tracer.call(ours.softplus, scaled)
@@ -64,30 +65,30 @@ def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0
 
 
 @meaning("gelu")
-def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
+def _gelu(tracer: Tracer, x: Operand, approximate: str = "none") -> Result:
     return tracer.call(ours.gelu, tracer.value(x), **({} if approximate == "none" else {"approximate": True}))
 
 
 @meaning("rrelu")
-def _rrelu(tracer: Tracer, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+def _rrelu(tracer: Tracer, x: Operand, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Result:
     """A net that predicts takes the middle of the slopes."""
     return tracer.call(ours.leaky_relu, tracer.value(x), (lower + upper) / 2)
 
 
 @meaning("threshold", "_threshold")
-def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
+def _threshold(tracer: Tracer, x: Operand, threshold: float, value: float) -> Result:
     return tracer.call(ours.threshold, tracer.value(x), float(threshold), float(value))
 
 
 @meaning("glu")
-def _glu(tracer: Tracer, x: Any, dim: int = -1) -> Any:
+def _glu(tracer: Tracer, x: Operand, dim: int = -1) -> Result:
     tracer.sizes.fix(shape_of(x)[dim])
     half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
     return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
 
 
 @meaning("prelu")
-def _prelu(tracer: Tracer, x: Any, weight: Any) -> Any:
+def _prelu(tracer: Tracer, x: Operand, weight: torch.Tensor) -> Result:
     x, alpha = tracer.value(x), tracer.parameter(weight)
     rank = len(shape_of(x))
     if weight.numel() > 1 and rank > 2:

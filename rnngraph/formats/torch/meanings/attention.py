@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from ....declare.functions import basic
@@ -14,6 +15,7 @@ from ....ir.types import Dim
 from ...layers import declare_dense
 from ...steps import Value
 from ..tracing.calls import array_of
+from ..tracing.kinds import Operand, Result
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Positions, dtype_of, shape_of
@@ -60,8 +62,8 @@ def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
 
 
 @meaning("scaled_dot_product_attention")
-def _scaled(tracer: Tracer, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-            is_causal: bool = False, scale: Any = None, enable_gqa: bool = False) -> Any:  # fmt: skip
+def _scaled(tracer: Tracer, query: Operand, key: Operand, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+            is_causal: bool = False, scale: Any = None, enable_gqa: bool = False) -> Result:  # fmt: skip
     if enable_gqa:
         raise UnreadableError("it is read without enable_gqa")
     query, key, value = map(tracer.value, (query, key, value))
@@ -73,9 +75,17 @@ def _scaled(tracer: Tracer, query: Any, key: Any, value: Any, attn_mask: Any = N
 
 @module(nn.MultiheadAttention)
 def _multihead(
-    tracer: Tracer, found: nn.MultiheadAttention, query: Any, key: Any, value: Any, key_padding_mask: Any = None,
-    need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
-) -> Any:  # fmt: skip
+    tracer: Tracer,
+    found: nn.MultiheadAttention,
+    query: Operand,
+    key: Operand,
+    value: Any,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> Any:
     if found.bias_k is not None or found.add_zero_attn:
         raise UnreadableError("it is read without add_bias_kv and add_zero_attn")
     query, key, value = map(tracer.value, (query, key, value))
@@ -119,7 +129,9 @@ def _projected(tracer: Tracer, found: nn.MultiheadAttention, x: Value, part: int
     return _dense(tracer, x, weight, bias, f"{path}/{name}".lstrip("/"), found)
 
 
-def _dense(tracer: Tracer, x: Value, weight: Any, bias: Any, path: str, owner: Any = None) -> Value:
+def _dense(
+    tracer: Tracer, x: Value, weight: torch.Tensor, bias: torch.Tensor | None, path: str, owner: object = None
+) -> Value:
     """A dense layer; with parameters of their own where the module is used several times."""
     tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
     marker = ("dense", path, id(owner or weight))

@@ -16,6 +16,7 @@ from ....declare.tensor import constant
 from ....ir.types import FLOATS
 from ...operators.elementwise import sign
 from ...steps import Value
+from ..tracing.kinds import Argument, Function, Number, Operand, Result
 from ..tracing.making import number_of
 from ..tracing.numbers import Extent, OpenFloat
 from ..tracing.registry import UnreadableError, meaning
@@ -24,16 +25,13 @@ from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
 from .backend import TorchBackend
 
-Operand = Any
-"""A value, a number, or a size."""
-
 
 def _dtype(tracer: Tracer) -> str:
     """Of the result, as torch has it."""
     return DTYPES[tracer.expected.dtype]
 
 
-def operand(tracer: Tracer, x: Any, dtype: str, shape: Any = None) -> Any:
+def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Any:
     """x as an operand of a binary function: a number where it is one everywhere."""
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
@@ -48,13 +46,13 @@ def operand(tracer: Tracer, x: Any, dtype: str, shape: Any = None) -> Any:
     return tracer.value(x, dtype)
 
 
-def _shape(x: Any) -> Any:
+def _shape(x: Argument) -> Any:
     if isinstance(x, Value | Lazy):
         return shape_of(x)
     return tuple(x.shape) if isinstance(x, torch.Tensor) else None
 
 
-def pair(tracer: Tracer, a: Any, b: Any, dtype: str) -> tuple[Any, Any]:
+def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Any, Any]:
     """Two operands of one dtype, whose sizes meet."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
@@ -69,7 +67,7 @@ def pair(tracer: Tracer, a: Any, b: Any, dtype: str) -> tuple[Any, Any]:
     return first, second
 
 
-def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any) -> Filled | None:
+def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Argument, b: Argument) -> Filled | None:
     """What is one number everywhere, of such operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
@@ -88,7 +86,9 @@ def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any)
 
 
 def _operator(sign: str, theirs: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any, *, alpha: Any = 1, rounding_mode: str | None = None) -> Any:
+    def mean(
+        tracer: Tracer, a: Argument, b: Argument, *, alpha: Number = 1, rounding_mode: str | None = None
+    ) -> Result:
         if swapped:
             a, b = b, a
         if rounding_mode is not None:
@@ -110,32 +110,33 @@ def _operator(sign: str, theirs: Callable[[Any, Any], Any], swapped: bool = Fals
     return mean
 
 
-def _nothing(x: Any, number: float) -> bool:
+def _nothing(x: Argument, number: float) -> bool:
     return not isinstance(x, Value) and x == number
 
 
-def _full(tracer: Tracer, a: Any, b: Any) -> bool:
+def _full(tracer: Tracer, a: Argument, b: Argument) -> bool:
     """Whether a has the shape of the result."""
     return isinstance(a, Value | Lazy) and tuple(map(tracer.sizes.value, shape_of(a))) == tuple(tracer.expected.shape)
 
 
-def _moved(tracer: Tracer, sign: str, a: Any, b: Any) -> Positions | None:
+def _moved(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
     """Positions plus or times a whole number."""
-    whole = isinstance(b, int) and not isinstance(b, bool | Extent)
-    if not isinstance(a, Positions) or not whole or sign not in "+-*" or _dtype(tracer) != a.dtype:
+    if not isinstance(b, int) or isinstance(b, bool | Extent):
+        return None
+    if not isinstance(a, Positions) or sign not in "+-*" or _dtype(tracer) != a.dtype:
         return None
     if sign == "*":
         return Positions(a.count, a.start * b, a.step * b, a.dtype)
     return Positions(a.count, a.start + (b if sign == "+" else -b), a.step, a.dtype)
 
 
-def _rounded_division(tracer: Tracer, a: Any, b: Any, mode: str) -> Any:
+def _rounded_division(tracer: Tracer, a: Argument, b: Argument, mode: str) -> Any:
     function = remainders.floor_divide if mode == "floor" else remainders.trunc_divide
     return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
 
-def _whole(function: Any) -> Callable[..., Any]:
-    def mean(tracer: Tracer, x: Any, *, decimals: int = 0) -> Any:
+def _whole(function: Function) -> Callable[..., Any]:
+    def mean(tracer: Tracer, x: Argument, *, decimals: int = 0) -> Result:
         if not _dtype(tracer).startswith("float"):
             return x
         return tracer.call(function, tracer.value(x), *([int(decimals)] if decimals else []))
@@ -160,12 +161,12 @@ meaning("__rtruediv__", "__rdiv__")(_operator("/", torch.div, True))
 
 
 @meaning("neg", "__neg__", "negative")
-def _negative(tracer: Tracer, x: Any) -> Any:
+def _negative(tracer: Tracer, x: Argument) -> Result:
     return Filled(-x.number, x.shape, x.dtype) if isinstance(x, Filled) else tracer.script.negative(tracer.value(x))
 
 
 @meaning("pow", "__pow__", "special_pow")
-def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
+def _power(tracer: Tracer, x: Argument, exponent: Any) -> Result:
     dtype = _dtype(tracer)
     is_number = isinstance(exponent, int | float) and not isinstance(exponent, bool | Extent | OpenFloat)
     if not is_number or not isinstance(x, Value | Lazy | torch.Tensor):
@@ -178,8 +179,8 @@ def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     return tracer.script.operation("**", tracer.value(x, dtype), int(exponent) if is_whole else float(exponent))
 
 
-def _of_pair(function: Any, swapped: bool = False) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+def _of_pair(function: Function, swapped: bool = False) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Argument, b: Argument) -> Result:
         if swapped:
             a, b = b, a
         return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
@@ -214,7 +215,7 @@ for _name, _function in _SWAPPED.items():
 
 
 @meaning("heaviside")
-def _heaviside(tracer: Tracer, x: Any, values: Any) -> Any:
+def _heaviside(tracer: Tracer, x: Argument, values: Any) -> Result:
     """Unlike NumPy's, torch's step of NaN is 0."""
     dtype = _dtype(tracer)
     step = tracer.cast(tracer.call(basic.greater, tracer.value(x, dtype), 0.0), dtype)
@@ -223,8 +224,8 @@ def _heaviside(tracer: Tracer, x: Any, values: Any) -> Any:
     )
 
 
-def unary(function: Any, theirs: Any) -> Callable[..., Any]:
-    def mean(tracer: Tracer, x: Any) -> Any:
+def unary(function: Function, theirs: Any) -> Callable[..., Any]:
+    def mean(tracer: Tracer, x: Argument) -> Result:
         if isinstance(x, Filled):
             kinds = {name: kind for kind, name in DTYPES.items()}
             return Filled(theirs(torch.tensor(x.number, dtype=kinds[x.dtype])).item(), x.shape, _dtype(tracer))
@@ -263,7 +264,7 @@ for _theirs_of_one, (_function, _own) in _OF_ONE.items():
     meaning(*_theirs_of_one)(unary(_function, _own))
 
 
-def _kind(function: Any) -> Callable[..., Any]:
+def _kind(function: Function) -> Callable[..., Any]:
     return lambda tracer, x: tracer.call(function, tracer.value(x))
 
 
@@ -272,7 +273,7 @@ for _name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite", "signbit"):
 
 
 @meaning("sign", "sgn")
-def _sign_of(tracer: Tracer, x: Any) -> Any:
+def _sign_of(tracer: Tracer, x: Argument) -> Result:
     """Unlike NumPy's, torch's sign of NaN is 0."""
     if isinstance(x, Filled):
         return unary(basic.sign, torch.sign)(tracer, x)
@@ -280,19 +281,19 @@ def _sign_of(tracer: Tracer, x: Any) -> Any:
 
 
 @meaning("logit", "special_logit")
-def _logit(tracer: Tracer, x: Any, eps: Any = None) -> Any:
+def _logit(tracer: Tracer, x: Argument, eps: Any = None) -> Result:
     return tracer.call(logarithms.logit, tracer.value(x, _dtype(tracer)), *([] if eps is None else [float(eps)]))
 
 
 @meaning("clamp", "clip")
-def _clamp(tracer: Tracer, x: Any, *limits: Any, min: Any = None, max: Any = None, min_val: Any = None,
-           max_val: Any = None) -> Any:  # fmt: skip
+def _clamp(tracer: Tracer, x: Argument, *limits: Any, min: Any = None, max: Any = None, min_val: Any = None,
+           max_val: Any = None) -> Result:  # fmt: skip
     low = limits[0] if limits else min if min_val is None else min_val
     high = limits[1] if len(limits) > 1 else max if max_val is None else max_val
     return limited(tracer, x, low, high)
 
 
-def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
+def limited(tracer: Tracer, x: Argument, low: Any, high: Any) -> Any:
     """x within limits, at which the gradient is x's."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
@@ -304,7 +305,7 @@ def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
 
 
 @meaning("hardtanh")
-def _hardtanh(tracer: Tracer, x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+def _hardtanh(tracer: Tracer, x: Argument, min_val: Any = -1.0, max_val: Any = 1.0) -> Result:
     """x within limits, at which the gradient is 0."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
@@ -319,11 +320,11 @@ meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 
 
 @meaning("where")
-def _where(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
+def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Result:
     return choose(tracer, condition, a, b)
 
 
-def choose(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
+def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Any:
     """a where the condition holds, b elsewhere, each repeated as torch does."""
     dtype = _dtype(tracer)
     shapes = [found for found in (_shape(item) for item in (condition, a, b)) if found is not None]
@@ -340,12 +341,12 @@ def choose(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
 
 
 @meaning("masked_fill")
-def _masked_fill(tracer: Tracer, x: Any, mask: Any, value: Any) -> Any:
+def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Any) -> Result:
     return choose(tracer, mask, value, x)
 
 
 @meaning("dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "feature_alpha_dropout")
-def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
     if p == 0 or isinstance(x, Filled):
         return x
     return tracer.call(drop, tracer.value(x), 1 - float(p))
@@ -355,7 +356,7 @@ def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inpl
          "clone", "identity", "requires_grad_", "view_as_real", "type",
          "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__", "conj", "real", "resolve_conj",
          "resolve_neg", "conj_physical")  # fmt: skip
-def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
+def _converted(tracer: Tracer, x: Operand, *_: Any, **__: Any) -> Any:
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:
         raise UnreadableError(f"{tracer.expected.dtype} is not read; use float32")
@@ -365,7 +366,7 @@ def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
 
 
 @meaning("detach", "data", ".data")
-def _detached(tracer: Tracer, x: Any) -> Any:
+def _detached(tracer: Tracer, x: Operand) -> Result:
     x = _converted(tracer, x)
     if isinstance(x, Positions) or tracer.is_number(x) or dtype_of(x) not in FLOATS:
         return x
@@ -373,14 +374,14 @@ def _detached(tracer: Tracer, x: Any) -> Any:
 
 
 @meaning("nan_to_num")
-def _without_nan(tracer: Tracer, x: Any, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
+def _without_nan(tracer: Tracer, x: Argument, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Result:
     numbers_given = {"nan": nan, "posinf": posinf, "neginf": neginf}
     options = {name: float(number) for name, number in numbers_given.items() if number is not None}
     return tracer.call(numbers.nan_to_num, tracer.value(x), **options)
 
 
 @meaning("lerp")
-def _lerp(tracer: Tracer, a: Any, b: Any, weight: Any) -> Any:
+def _lerp(tracer: Tracer, a: Argument, b: Argument, weight: Argument) -> Result:
     """From the nearer end on, so that each end is exact, and so is infinity."""
     dtype, operation = _dtype(tracer), tracer.script.operation
     first, second = pair(tracer, a, b, dtype)
@@ -395,7 +396,7 @@ def _lerp(tracer: Tracer, a: Any, b: Any, weight: Any) -> Any:
 
 
 @meaning("addcmul")
-def _addcmul(tracer: Tracer, x: Any, a: Any, b: Any, *, value: Any = 1) -> Any:
+def _addcmul(tracer: Tracer, x: Argument, a: Argument, b: Argument, *, value: Any = 1) -> Result:
     dtype = _dtype(tracer)
     product = tracer.script.operation("*", *pair(tracer, a, b, dtype))
     if value != 1:

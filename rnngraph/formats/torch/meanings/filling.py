@@ -9,6 +9,7 @@ import torch
 from ....declare.functions import basic
 from ....ir.types import Dim, Size
 from ...steps import Value
+from ..tracing.kinds import Operand, Result
 from ..tracing.numbers import Extent, OpenFloat, dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
@@ -18,7 +19,7 @@ from .shapes import sizes_of
 
 
 def _made_of(number: Any) -> Any:
-    def mean(tracer: Tracer, *size: Any, dtype: Any = None, **named: Any) -> Any:
+    def mean(tracer: Tracer, *size: Any, dtype: object = None, **named: Any) -> Result:
         return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
 
     return mean
@@ -29,7 +30,7 @@ meaning("ones")(_made_of(1))
 
 
 def _of_other(number: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, *size: Any, dtype: Any = None, **named: Any) -> Any:
+    def mean(tracer: Tracer, x: Operand, *size: Any, dtype: object = None, **named: Any) -> Result:
         return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
 
     return mean
@@ -40,7 +41,7 @@ meaning("new_ones")(_of_other(1))
 
 
 def _like(number: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, dtype: Any = None) -> Any:
+    def mean(tracer: Tracer, x: Operand, dtype: object = None) -> Result:
         if isinstance(x, Sorted):
             return Sorted("empty", x.of, x.lengths, x.shape, x.dtype)
         return Filled(number, _shape(x), DTYPES[tracer.expected.dtype])
@@ -48,7 +49,7 @@ def _like(number: Any) -> Any:
     return mean
 
 
-def _shape(x: Any) -> tuple[Dim, ...]:
+def _shape(x: Operand) -> tuple[Dim, ...]:
     return shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
 
 
@@ -57,7 +58,7 @@ meaning("ones_like")(_like(1))
 
 
 @meaning("full")
-def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: Any = None) -> Any:
+def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: object = None) -> Result:
     return filled(tracer, fill_value, tuple(sizes_of(size)), DTYPES[tracer.expected.dtype])
 
 
@@ -70,7 +71,7 @@ def filled(tracer: Tracer, number: Any, shape: tuple[Dim, ...], dtype: str) -> A
 
 
 @meaning("tensor", "as_tensor")
-def _tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
+def _tensor(tracer: Tracer, data: Any, dtype: object = None) -> Result:
     """A tensor of numbers."""
     kind = DTYPES[tracer.expected.dtype]
     items = data if isinstance(data, list | tuple) else [data]
@@ -82,7 +83,7 @@ def _tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
 
 
 @meaning("full_like", "new_full")
-def _full_like(tracer: Tracer, x: Any, *given: Any, dtype: Any = None, fill_value: Any = None) -> Any:
+def _full_like(tracer: Tracer, x: Operand, *given: Any, dtype: object = None, fill_value: Any = None) -> Result:
     number = given[-1] if fill_value is None else fill_value
     shape = (
         _shape(x)
@@ -93,12 +94,14 @@ def _full_like(tracer: Tracer, x: Any, *given: Any, dtype: Any = None, fill_valu
 
 
 @meaning("fill_")
-def _fill(tracer: Tracer, x: Any, value: Any) -> Any:
+def _fill(tracer: Tracer, x: Operand, value: Any) -> Result:
     return filled(tracer, value, shape_of(x), dtype_of(x))
 
 
 @meaning("arange")
-def _arange(tracer: Tracer, *bounds: Any, dtype: Any = None, start: Any = 0, end: Any = None, step: Any = 1) -> Any:
+def _arange(
+    tracer: Tracer, *bounds: Any, dtype: object = None, start: Any = 0, end: Any = None, step: Any = 1
+) -> Result:
     if len(bounds) == 1:
         end = bounds[0]
     elif bounds:
@@ -123,7 +126,7 @@ def _arange(tracer: Tracer, *bounds: Any, dtype: Any = None, start: Any = 0, end
 
 
 @meaning("one_hot")
-def _one_hot(tracer: Tracer, x: Any, num_classes: int = -1) -> Any:
+def _one_hot(tracer: Tracer, x: Operand, num_classes: int = -1) -> Result:
     if num_classes == -1:
         raise UnreadableError("give num_classes, which is else found by values")
     return tracer.call(basic.one_hot, tracer.value(x), int(num_classes), "int64")

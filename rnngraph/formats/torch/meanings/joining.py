@@ -11,6 +11,7 @@ from ....declare.functions.arrays import moves
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim, Size, product
 from ...steps import Value
+from ..tracing.kinds import Operand, Operands, Result
 from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
@@ -21,7 +22,7 @@ from .slicing import entry_of, of_steps, part
 
 
 @meaning("cat", "concat", "concatenate")
-def _cat(tracer: Tracer, tensors: Any, dim: int = 0, **named: Any) -> Any:
+def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, **named: Any) -> Result:
     dtype = DTYPES[tracer.expected.dtype]
     rank = tracer.expected.dim()
     axis = axis_of(rank, named.get("axis", dim))
@@ -50,7 +51,7 @@ def joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], 
     return joined or tracer.call(basic.concat, [tracer.value(item, dtype) for item in items], axis)
 
 
-def _as_stack(x: Any, axis: int) -> Any:
+def _as_stack(x: Operand, axis: int) -> Any:
     """A value to which this axis was added as a stack of one."""
     expanded = expanded_of(x)
     if expanded is None or expanded[1] != axis:
@@ -76,7 +77,7 @@ def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Any:
 
 
 @meaning("stack")
-def _stack(tracer: Tracer, tensors: Any, dim: int = 0) -> Any:
+def _stack(tracer: Tracer, tensors: Operands, dim: int = 0) -> Result:
     dtype = DTYPES[tracer.expected.dtype]
     items = tuple(item if isinstance(item, Value | Lazy) else tracer.value(item) for item in tensors)
     for item in items[1:]:
@@ -86,11 +87,11 @@ def _stack(tracer: Tracer, tensors: Any, dim: int = 0) -> Any:
 
 
 @meaning("hstack")
-def _hstack(tracer: Tracer, tensors: Any) -> Any:
+def _hstack(tracer: Tracer, tensors: Operands) -> Result:
     return _cat(tracer, tensors, 1 if tracer.expected.dim() > 1 else 0)
 
 
-def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
+def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Any:
     shape = shape_of(x)
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
@@ -115,7 +116,7 @@ def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
 
 
 @meaning("tensor_split")
-def _tensor_split(tracer: Tracer, x: Any, sections: Any = None, dim: int = 0, *, indices: Any = None) -> Any:
+def _tensor_split(tracer: Tracer, x: Operand, sections: Any = None, dim: int = 0, *, indices: Any = None) -> Result:
     """So many parts of which the first may be one longer, or parts between places."""
     sections = indices if sections is None else sections
     axis = axis_of(len(shape_of(x)), dim)
@@ -127,7 +128,7 @@ def _tensor_split(tracer: Tracer, x: Any, sections: Any = None, dim: int = 0, *,
 
 
 @meaning("split", "split_with_sizes")
-def _split(tracer: Tracer, x: Any, split_size: Any = None, dim: int = 0, **named: Any) -> Any:
+def _split(tracer: Tracer, x: Operand, split_size: Any = None, dim: int = 0, **named: Any) -> Result:
     split_size = named.get("split_size_or_sections", named.get("split_sizes", split_size))
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
@@ -145,7 +146,7 @@ def _fixed(tracer: Tracer, size: Dim) -> Any:
 
 
 @meaning("chunk")
-def _chunk(tracer: Tracer, x: Any, chunks: int, dim: int = 0) -> Any:
+def _chunk(tracer: Tracer, x: Operand, chunks: int, dim: int = 0) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
     if isinstance(size, Size) and len(tracer.expected) == tracer.sizes.value(size):
@@ -156,13 +157,13 @@ def _chunk(tracer: Tracer, x: Any, chunks: int, dim: int = 0) -> Any:
 
 
 @meaning("unbind")
-def _unbind(tracer: Tracer, x: Any, dim: int = 0) -> Any:
+def _unbind(tracer: Tracer, x: Operand, dim: int = 0) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     return tuple(entry_of(tracer, x, axis, place) for place in range(len(tracer.expected)))
 
 
 @meaning("flip")
-def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
+def _flip(tracer: Tracer, x: Operand, *dims: Any) -> Result:
     given = dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims
     rank = len(shape_of(x))
     axes = {axis_of(rank, axis) for axis in given}
@@ -174,7 +175,7 @@ def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
 
 
 @meaning("roll")
-def _roll(tracer: Tracer, x: Any, shifts: Any, dims: Any = None) -> Any:
+def _roll(tracer: Tracer, x: Operand, shifts: Any, dims: Any = None) -> Result:
     if isinstance(shifts, list | tuple):
         for shift, dim in zip(shifts, dims, strict=True):
             x = _roll(tracer, x, shift, dim)
@@ -186,7 +187,7 @@ def _roll(tracer: Tracer, x: Any, shifts: Any, dims: Any = None) -> Any:
 
 
 @meaning("pad")
-def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+def _pad(tracer: Tracer, x: Operand, pad: Any, mode: str = "constant", value: Any = None) -> Result:
     rank = len(shape_of(x))
     pairs = [(int(pad[at]), int(pad[at + 1])) for at in range(0, len(pad), 2)]
     modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
@@ -211,7 +212,7 @@ def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = 
     return tracer.call(padded, tracer.value(cut), dict(sorted(found.items())), **options)
 
 
-def turned_round(tracer: Tracer, x: Any, around: dict[int, tuple[int, int]]) -> Any:
+def turned_round(tracer: Tracer, x: Operand, around: dict[int, tuple[int, int]]) -> Any:
     """x with the end of each axis before its beginning, and the beginning behind its end."""
     if any(count < 0 for pair in around.values() for count in pair):
         raise UnreadableError("a circular padding is read of numbers from 0 on")

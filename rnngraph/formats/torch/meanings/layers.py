@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ...operators.pools import adaptive_pool
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of, user_line_of_module
+from ..tracing.kinds import Function, Operand, Result
 from ..tracing.moved_axes import untransposed
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
@@ -35,8 +36,8 @@ _BY_FREQUENCY = (
 
 
 @meaning("embedding")
-def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
-               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
+def _embedding(tracer: Tracer, ids: Operand, weight: Operand, padding_idx: Any = None, max_norm: Any = None,
+               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Result:  # fmt: skip
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
     if scale_grad_by_freq:
@@ -70,8 +71,8 @@ def _one(given: Any) -> Any:
 
 
 @meaning("interpolate")
-def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                 align_corners: Any = None, *_: Any, **__: Any) -> Any:  # fmt: skip
+def _interpolate(tracer: Tracer, x: Operand, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+                 align_corners: Any = None, *_: Any, **__: Any) -> Result:  # fmt: skip
     """Each step so many times, or with steps between on lines."""
     x, factor = tracer.value(x), _one(scale_factor)
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
@@ -85,17 +86,19 @@ def _interpolate(tracer: Tracer, x: Any, size: Any = None, scale_factor: Any = N
 
 
 @meaning("repeat_interleave")
-def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
+def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None) -> Result:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
         raise UnreadableError("it is read with a number of repeats and a dim")
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 
 
-def _adaptive(axes: int, is_max: bool) -> Callable[..., Any]:
+def _adaptive(axes: int, is_max: bool) -> Function:
     """Windows that divide the last axes. Their sizes are numbers then, but for a window of all."""
 
-    def pool(tracer: Tracer, x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    def pool(
+        tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
+    ) -> Result:
         x = tracer.value(x)
         rank = len(shape_of(x))
         given = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
@@ -117,7 +120,7 @@ for _axes in (1, 2):
 
 
 @module(nn.BatchNorm1d)
-def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Any) -> Any:
+def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Operand) -> Any:
     momentum = 0.1 if found.momentum is None else found.momentum
     return batch_norm(
         tracer, x, found.running_mean, found.running_var, found.weight, found.bias, found.running_mean is None,
@@ -126,8 +129,17 @@ def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Any) -> Any:
 
 
 @meaning("batch_norm")
-def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-               training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+def batch_norm(
+    tracer: Tracer,
+    x: Operand,
+    running_mean: Any,
+    running_var: Any,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Result:
     x = tracer.value(x)
     if training or running_mean is None:
         axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
@@ -150,13 +162,15 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
     return tracer.call(batch_normalization, x, **options, name=scope)
 
 
-def _by_parameters(tracer: Tracer, x: Value, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
+def _by_parameters(
+    tracer: Tracer, x: Value, mean: Operand, variance: Any, weight: Operand, bias: Operand, eps: float
+) -> Value:
     arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     statistics = tracer.parameter(mean), tracer.parameter(variance)
     return tracer.call(standardize, x, *statistics, **arrays, axis=1, epsilon=float(eps))
 
 
-def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Any, bias: Any, eps: float) -> Value:
+def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Operand, bias: Operand, eps: float) -> Value:
     """x less its mean, over its deviation, over axes; scaled and shifted by a number for each channel."""
     behind = len(shape_of(x)) - 2
 
@@ -169,8 +183,14 @@ def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Any, bias: A
 
 
 @meaning("layer_norm")
-def _layer_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
-                eps: float = 1e-5) -> Any:  # fmt: skip
+def _layer_norm(
+    tracer: Tracer,
+    x: Operand,
+    normalized_shape: Any,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Result:
     x = tracer.value(x)
     rank, count = len(shape_of(x)), len(normalized_shape)
     for have, want in zip(shape_of(x)[rank - count :], normalized_shape, strict=True):
@@ -186,7 +206,9 @@ def _last_axes(rank: int, count: int) -> dict[str, Any]:
 
 
 @meaning("rms_norm")
-def _rms_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
+def _rms_norm(
+    tracer: Tracer, x: Operand, normalized_shape: Any, weight: Operand | None = None, eps: Any = None
+) -> Result:
     x = tracer.value(x)
     least = torch.finfo(tracer.expected.dtype).eps if eps is None else eps
     gamma = [] if weight is None else [tracer.value(weight)]
@@ -195,8 +217,8 @@ def _rms_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None,
 
 
 @meaning("group_norm")
-def _group_norm(tracer: Tracer, x: Any, num_groups: int, weight: Any = None, bias: Any = None,
-                eps: float = 1e-5) -> Any:  # fmt: skip
+def _group_norm(tracer: Tracer, x: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
+                eps: float = 1e-5) -> Result:  # fmt: skip
     x = tracer.value(x)
     tracer.sizes.fix(shape_of(x)[1])
     given = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
@@ -204,9 +226,17 @@ def _group_norm(tracer: Tracer, x: Any, num_groups: int, weight: Any = None, bia
 
 
 @meaning("instance_norm")
-def _instance_norm(tracer: Tracer, x: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1,
-                   eps: float = 1e-5) -> Any:  # fmt: skip
+def _instance_norm(
+    tracer: Tracer,
+    x: Operand,
+    running_mean: Operand | None = None,
+    running_var: Operand | None = None,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Result:
     x = tracer.value(x)
     if not use_input_stats:
         return batch_norm(tracer, x, running_mean, running_var, weight, bias, False, momentum, eps)

@@ -9,6 +9,7 @@ import torch
 
 from ....declare.functions import basic
 from ...steps import Value
+from ..tracing.kinds import Function, Operand, Result
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
@@ -18,7 +19,7 @@ from .elementwise import pair
 
 
 def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+    def mean(tracer: Tracer, a: Operand, b: Operand) -> Result:
         dtype = _common(a, b)
         first, second = pair(tracer, a, b, dtype)
         if sign == "==":
@@ -32,11 +33,11 @@ def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
     return mean
 
 
-def _common(a: Any, b: Any) -> str:
+def _common(a: Operand, b: Operand) -> str:
     """The dtype in which torch compares."""
     kinds = {name: kind for kind, name in DTYPES.items()}
 
-    def as_torch(x: Any) -> Any:
+    def as_torch(x: Operand) -> Any:
         if isinstance(x, Value | Lazy):
             return torch.empty((1,) * min(len(shape_of(x)), 1), dtype=kinds[dtype_of(x)])
         return int(x) if isinstance(x, Extent) else x
@@ -52,7 +53,7 @@ for _sign in _COMPARISONS:
     meaning(*_COMPARISONS[_sign])(_compared(_sign))
 
 
-def _truth(tracer: Tracer, x: Any, name: str) -> Any:
+def _truth(tracer: Tracer, x: Operand, name: str) -> Any:
     """A bool tensor, or what of numbers is not 0."""
     if dtype_of(x) == "bool":
         return x
@@ -61,8 +62,8 @@ def _truth(tracer: Tracer, x: Any, name: str) -> Any:
     return tracer.call(basic.not_equal, tracer.value(x), 0)
 
 
-def _logical(name: str, function: Any) -> Callable[..., Any]:
-    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+def _logical(name: str, function: Function) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Operand, b: Operand) -> Result:
         given = [_truth(tracer, item, name) if isinstance(item, Value | Lazy) else item for item in (a, b)]
         first, second = pair(tracer, given[0], given[1], "bool")
         return tracer.call(function, first, second)
@@ -80,7 +81,7 @@ for _names, _function in (
 
 
 def _not(name: str) -> Callable[..., Any]:
-    def mean(tracer: Tracer, x: Any) -> Any:
+    def mean(tracer: Tracer, x: Operand) -> Result:
         if isinstance(x, Filled):
             return Filled(not x.number, x.shape, "bool")
         return tracer.call(basic.logical_not, tracer.value(_truth(tracer, x, name)))

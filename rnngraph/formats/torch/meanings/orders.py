@@ -12,6 +12,7 @@ from ....declare.functions.rounding import floor
 from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS
 from ...steps import Value
+from ..tracing.kinds import Function, Number, Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -34,7 +35,7 @@ class Found(NamedTuple):
 # Orders ---------------------------------------------------------------------------------------------
 
 
-def ordered(tracer: Tracer, x: Any, dim: int, descending: bool) -> Found:
+def ordered(tracer: Tracer, x: Operand, dim: int, descending: bool) -> Found:
     """All entries of an axis, and where they stood; of equal ones the first is first."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
@@ -43,12 +44,12 @@ def ordered(tracer: Tracer, x: Any, dim: int, descending: bool) -> Found:
 
 
 @meaning("msort")
-def _msort(tracer: Tracer, x: Any) -> Any:
+def _msort(tracer: Tracer, x: Operand) -> Result:
     return tracer.call(orders.sort, tracer.value(x), 0)
 
 
 @meaning("topk")
-def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def _topk(tracer: Tracer, x: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Result:
     x = tracer.value(x)
     rank = len(shape_of(x))
     axis = axis_of(rank, dim)
@@ -58,7 +59,7 @@ def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, s
 
 
 @meaning("kthvalue")
-def _kthvalue(tracer: Tracer, x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+def _kthvalue(tracer: Tracer, x: Operand, k: int, dim: int = -1, keepdim: bool = False) -> Result:
     return Found(*(_entry(tracer, one, int(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False)))
 
 
@@ -68,7 +69,7 @@ def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Val
 
 
 @meaning("median")
-def _median(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
     """The lower one of two in the middle; the first NaN, if any."""
     x = tracer.value(x)
     if dim is None:
@@ -94,7 +95,7 @@ def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
 
 
 @meaning("nanmedian")
-def _nanmedian(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
     """The lower one of two in the middle of those that are not NaN."""
     if dtype_of(x) in INTEGERS:
         return _median(tracer, x, dim, keepdim)
@@ -128,9 +129,9 @@ def _places(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
     return tracer.call(basic.reshape, place, (-1, *(1,) * behind)) if behind else place
 
 
-def _quantile(function: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, q: Any, dim: Any = None, keepdim: bool = False, *,
-             interpolation: str = "linear") -> Any:  # fmt: skip
+def _quantile(function: Function) -> Function:
+    def mean(tracer: Tracer, x: Operand, q: Operand, dim: int | None = None, keepdim: bool = False, *,
+             interpolation: str = "linear") -> Result:  # fmt: skip
         if not isinstance(q, int | float) or interpolation != "linear":
             raise UnreadableError("it is read for one number q, with interpolation='linear'")
         x = tracer.value(x)
@@ -143,7 +144,7 @@ def _quantile(function: Any) -> Any:
     return mean
 
 
-def _quantile_along(tracer: Tracer, function: Any, x: Value, q: float, axis: int, keepdim: bool) -> Value:
+def _quantile_along(tracer: Tracer, function: Function, x: Value, q: float, axis: int, keepdim: bool) -> Value:
     tracer.sizes.fix(shape_of(x)[axis])
     return tracer.call(function, x, q, axis, **({"keepdims": True} if keepdim else {}))
 
@@ -155,10 +156,10 @@ meaning("nanquantile")(_quantile(orders.nanquantile))
 # So far ---------------------------------------------------------------------------------------------
 
 
-def _so_far(function: Any) -> Any:
+def _so_far(function: Function) -> Function:
     """A cumulative function. Products of whole numbers wrap, so that their axis gets a size."""
 
-    def mean(tracer: Tracer, x: Any, dim: int, dtype: Any = None) -> Any:
+    def mean(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
         if function is cumulative.cumprod and kind in INTEGERS:
             tracer.sizes.fix(shape_of(x)[axis])
@@ -172,10 +173,10 @@ meaning("cumprod")(_so_far(cumulative.cumprod))
 meaning("logcumsumexp")(_so_far(cumulative.logcumsumexp))
 
 
-def _best_so_far(function: Any) -> Any:
+def _best_so_far(function: Function) -> Function:
     """The extreme, and where the last of equal ones stands, or the last NaN."""
 
-    def mean(tracer: Tracer, x: Any, dim: int) -> Any:
+    def mean(tracer: Tracer, x: Operand, dim: int) -> Result:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
         axis = axis_of(len(shape_of(x)), dim)
         values = tracer.call(function, x, axis)
@@ -208,13 +209,13 @@ def _index(tracer: Tracer, x: Value, axis: int, index: Any) -> Value:
 
 
 @meaning("gather")
-def _gather(tracer: Tracer, x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+def _gather(tracer: Tracer, x: Operand, dim: int, index: Any, *, sparse_grad: bool = False) -> Result:
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(take_along_axis, x, _index(tracer, x, axis, index), axis, negative=False)
 
 
-def put(tracer: Tracer, x: Any, dim: int, index: Any, given: Any, mode: str = "set") -> Value:
+def put(tracer: Tracer, x: Operand, dim: int, index: Any, given: Any, mode: str = "set") -> Value:
     """Return x with a number, or entries of a tensor, at indices."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
@@ -229,20 +230,20 @@ def put(tracer: Tracer, x: Any, dim: int, index: Any, given: Any, mode: str = "s
 
 @meaning("scatter")
 def scatter(
-    tracer: Tracer, x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None
-) -> Any:
+    tracer: Tracer, x: Operand, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None
+) -> Result:
     return put(tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _MODES[reduce])
 
 
 @meaning("scatter_add", "scatter_add_")
-def _scatter_add(tracer: Tracer, x: Any, dim: int, index: Any, src: Any) -> Any:
+def _scatter_add(tracer: Tracer, x: Operand, dim: int, index: Any, src: Any) -> Result:
     return put(tracer, x, dim, index, src, "add")
 
 
 @meaning("scatter_reduce")
 def _scatter_reduce(
-    tracer: Tracer, x: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
-) -> Any:
+    tracer: Tracer, x: Operand, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Result:
     if reduce not in _MODES or not include_self:
         raise UnreadableError("it is read with include_self=True, and with a reduce that is no mean")
     return put(tracer, x, dim, index, src, _MODES[reduce])
@@ -251,7 +252,7 @@ def _scatter_reduce(
 def _of_all(mode: str) -> Callable[..., Any]:
     """Entries at an index of one axis, the same along all others."""
 
-    def mean(tracer: Tracer, x: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    def mean(tracer: Tracer, x: Operand, dim: int, index: Any, source: Operand, *, alpha: Number = 1) -> Result:
         x, index = tracer.value(x), tracer.value(index)
         rank = len(shape_of(x))
         axis = axis_of(rank, dim)
@@ -281,7 +282,7 @@ meaning("triu")(_triangle(matrices.triu))
 
 
 @meaning("diagonal", "linalg_diagonal")
-def _diagonal(tracer: Tracer, x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def _diagonal(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     x = tracer.value(x)
     rows, columns = (shape_of(x)[axis_of(len(shape_of(x)), dim)] for dim in (dim1, dim2))
     if tracer.sizes.value(rows) == tracer.sizes.value(columns):
@@ -292,17 +293,17 @@ def _diagonal(tracer: Tracer, x: Any, offset: int = 0, dim1: int = 0, dim2: int 
 
 
 @meaning("diag_embed")
-def _diag_embed(tracer: Tracer, x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def _diag_embed(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     if (dim1, dim2) != (-2, -1):
         raise UnreadableError("it is read with the last two axes")
     return tracer.call(matrices.diag_embed, tracer.value(x), *([int(offset)] if offset else []))
 
 
 @meaning("diag")
-def _diag(tracer: Tracer, x: Any, diagonal: int = 0) -> Any:
+def _diag(tracer: Tracer, x: Operand, diagonal: int = 0) -> Result:
     return (_diag_embed if len(shape_of(x)) == 1 else _diagonal)(tracer, x, diagonal)
 
 
 @meaning("trace")
-def _trace(tracer: Tracer, x: Any) -> Any:
+def _trace(tracer: Tracer, x: Operand) -> Result:
     return tracer.call(matrices.trace, tracer.value(x, DTYPES[tracer.expected.dtype]))

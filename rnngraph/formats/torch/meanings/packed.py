@@ -11,6 +11,7 @@ from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.calls import user_line_of_module
 from ..tracing.cuts import Cut
+from ..tracing.kinds import Operand, Result
 from ..tracing.numbers import LongestRow, dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
@@ -29,7 +30,7 @@ _COMPUTED = (
 
 
 @meaning("sort")
-def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def _sort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
     if isinstance(x, Sorted) and x.what == "order" and not descending:  # places in order, and the way back
         return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
@@ -38,12 +39,12 @@ def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stabl
 
 
 @meaning("argsort")
-def _argsort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def _argsort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
     return _sort(tracer, x, dim, descending)[1]
 
 
 @meaning("scatter_")
-def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any = None, **named: Any) -> Any:
+def _scatter(tracer: Tracer, x: Operand, dim: int, index: Any, source: Any = None, **named: Any) -> Result:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
         return _back(index)
     given = named.get("src", named.get("value")) if source is None else source
@@ -55,9 +56,9 @@ def _back(order: Sorted) -> Sorted:
 
 
 @meaning("_pack_padded_sequence")
-def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
+def _pack(tracer: Tracer, x: Operand, lengths: Any, batch_first: bool) -> Result:
     is_sorted = isinstance(x, Sorted)
-    rows = tracer.value(x.of if is_sorted else x)
+    rows = tracer.value(x.of if isinstance(x, Sorted) else x)
     if not isinstance(lengths, Value | Lazy):
         raise UnreadableError("lengths are numbers of the example; give them as a tensor among the inputs")
     counts = lengths.of if isinstance(lengths, Sorted) else lengths
@@ -73,7 +74,7 @@ def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
 
 
 @meaning("_pad_packed_sequence")
-def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Any:
+def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Result:
     if not isinstance(data, Packed):
         raise UnreadableError("what is unpacked was not packed in the module")
     time = shape_of(data.of)[1 if data.batch_first else 0]

@@ -14,6 +14,7 @@ from ....ir.types import Dim
 from ...layers import declare_dense
 from ...steps import Value
 from ..tracing.calls import array_of
+from ..tracing.kinds import Number, Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -23,7 +24,7 @@ from .shapes import axis_of, reshaped
 
 
 @meaning("linear")
-def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
+def _linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     if not isinstance(weight, torch.Tensor):
         product = tracer.script.operation("@", tracer.value(x), _turned(tracer, tracer.value(weight)))
         return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
@@ -74,7 +75,7 @@ def _turned(tracer: Tracer, x: Value) -> Value:
 
 
 @meaning("addmm", "baddbmm")
-def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def _addmm(tracer: Tracer, x: Operand, a: Operand, b: Operand, *, beta: Number = 1, alpha: Number = 1) -> Result:
     product = _matmul(tracer, a, b)
     product = product if alpha == 1 else tracer.script.operation("*", product, float(alpha))
     if beta == 0:  # what is not added may be anything, NaN too
@@ -85,7 +86,7 @@ def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any 
 
 
 @meaning("matmul", "__matmul__", "bmm", "mm", "mv", "dot", "__rmatmul__")
-def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
+def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     a = tracer.value(a)
     rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
     repeated = expanded_of(b.of) if isinstance(b, Repeated) else None
@@ -104,7 +105,7 @@ def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
 
 
 @meaning("einsum")
-def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
+def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Result:
     given = tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     values = [tracer.value(item) for item in given]
     letters = letters_of(equation, [len(shape_of(value)) for value in values])
@@ -118,7 +119,7 @@ def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
 
 
 @meaning("tensordot")
-def _tensordot(tracer: Tracer, a: Any, b: Any, dims: Any = 2) -> Any:
+def _tensordot(tracer: Tracer, a: Operand, b: Operand, dims: Any = 2) -> Result:
     a, b = tracer.value(a), tracer.value(b)
     axes = (range(len(shape_of(a)) - dims, len(shape_of(a))), range(dims)) if isinstance(dims, int) else dims
     for one, other in zip(*axes, strict=True):
@@ -127,13 +128,13 @@ def _tensordot(tracer: Tracer, a: Any, b: Any, dims: Any = 2) -> Any:
 
 
 @meaning("outer", "ger")
-def _every_pair(tracer: Tracer, a: Any, b: Any) -> Any:
+def _every_pair(tracer: Tracer, a: Operand, b: Operand) -> Result:
     kind = DTYPES[tracer.expected.dtype]
     return tracer.call(outer, tracer.value(a, kind), tracer.value(b, kind))
 
 
 @meaning("bilinear")
-def _bilinear(tracer: Tracer, a: Any, b: Any, weight: Any, bias: Any = None) -> Any:
+def _bilinear(tracer: Tracer, a: Operand, b: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     """a @ [width of a, units * width of b], then a product with b for each unit."""
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("it is read with a weight of the module's")
@@ -154,7 +155,7 @@ def _bilinear(tracer: Tracer, a: Any, b: Any, weight: Any, bias: Any = None) -> 
 
 
 @meaning("cosine_similarity")
-def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+def _cosine(tracer: Tracer, a: Operand, b: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
     first, second = pair(tracer, a, b, DTYPES[tracer.expected.dtype])
     ranks = [len(shape_of(item)) for item in (first, second)]
     axis = axis_of(max(ranks), dim) - max(ranks)

@@ -25,6 +25,7 @@ from ...layers import scope_of
 from ...steps import Value
 from ...weights import torch_layer
 from ..tracing.calls import array_of
+from ..tracing.kinds import Operand
 from ..tracing.registry import UnreadableError, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Packed, Sorted, Stacked, dtype_of, shape_of
@@ -33,7 +34,7 @@ from .shapes import reshaped
 
 
 @module(nn.RNN, nn.LSTM, nn.GRU)
-def _layers(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
+def _layers(tracer: Tracer, found: Any, x: Operand, hx: Any = None) -> Any:
     return _Reading(tracer, found).of(x, hx)
 
 
@@ -48,7 +49,7 @@ class _Reading:
         path = tracer.paths.get(id(found), "").replace(".", "/")
         self.scope = tracer.script.scope(path or type(found).__name__.lower())
 
-    def of(self, x: Any, hx: Any) -> Any:
+    def of(self, x: Operand, hx: Operand) -> Any:
         """(outputs, states) as torch gives them."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
         options: dict[str, Any] = {}
@@ -233,7 +234,7 @@ def _field(state: Value, name: str) -> Value:
 
 
 @module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
-def _step(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
+def _step(tracer: Tracer, found: Any, x: Operand, hx: Any = None) -> Any:
     """A step: a driver over one, until equal steps are rolled up."""
     is_lstm = isinstance(found, nn.LSTMCell)
     x = tracer.value(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from ....declare.functions.statistics import (
 )
 from ....ir.types import INTEGERS
 from ...steps import Value
+from ..tracing.kinds import Axes, Function, Number, Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -31,11 +33,11 @@ from .shapes import axis_of, reshaped
 class Found(NamedTuple):
     """What ``max`` and the like give along an axis."""
 
-    values: Any
-    indices: Any
+    values: Value
+    indices: Value
 
 
-def _axes(x: Any, dim: Any) -> Any:
+def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
     """Axes from the front as a script has them; None for all."""
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
@@ -46,27 +48,33 @@ def _axes(x: Any, dim: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def reduced(tracer: Tracer, function: Any, x: Any, dim: Any, keepdim: bool, dtype: str | None = None) -> Value:
+def reduced(
+    tracer: Tracer, function: Function, x: Operand, dim: Axes, keepdim: bool, dtype: str | None = None
+) -> Value:
     x = tracer.value(x, dtype)
     return tracer.call(function, x, *_given(_axes(x, dim)), **({"keepdims": True} if keepdim else {}))
 
 
-def _given(axes: Any) -> list[Any]:
+def _given(axes: Axes) -> list[Axes]:
     return [] if axes is None else [axes]
 
 
 @meaning("sum")
-def _sum(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None, axis: Any = None) -> Any:
+def _sum(
+    tracer: Tracer, x: Operand, dim: Axes = None, keepdim: bool = False, dtype: object = None, axis: Axes = None
+) -> Result:
     return reduced(tracer, basic.reduce_sum, x, axis if dim is None else dim, keepdim, DTYPES[tracer.expected.dtype])
 
 
 @meaning("mean")
-def _mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None, axis: Any = None) -> Any:
+def _mean(
+    tracer: Tracer, x: Operand, dim: Axes = None, keepdim: bool = False, dtype: object = None, axis: Axes = None
+) -> Result:
     return reduced(tracer, basic.reduce_mean, x, axis if dim is None else dim, keepdim, DTYPES[tracer.expected.dtype])
 
 
 @meaning("prod")
-def _prod(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def _prod(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False, dtype: object = None) -> Result:
     kind = DTYPES[tracer.expected.dtype]
     if kind in INTEGERS:  # no loop over steps holds whole numbers
         for axis in range(len(shape_of(x))) if dim is None else (axis_of(len(shape_of(x)), dim),):
@@ -75,23 +83,23 @@ def _prod(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype:
 
 
 @meaning("count_nonzero")
-def _count_nonzero(tracer: Tracer, x: Any, dim: Any = None) -> Any:
+def _count_nonzero(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
     return reduced(tracer, count_nonzero, x, dim, False)
 
 
-def _spread(function: Any) -> Any:
+def _spread(function: Function) -> Function:
     def mean(
         tracer: Tracer,
-        x: Any,
-        dim: Any = None,
+        x: Operand,
+        dim: Axes = None,
         unbiased: bool = True,
         keepdim: bool = False,
         *,
-        correction: Any = None,
-        axis: Any = None,
-    ) -> Any:
+        correction: Number | None = None,
+        axis: Axes = None,
+    ) -> Result:
         if isinstance(dim, bool):
-            dim, unbiased = None, dim
+            unbiased, dim = dim, None
         less = int(unbiased) if correction is None else correction
         options: dict[str, Any] = {"keepdims": True} if keepdim else {}
         options |= {"correction": less} if less else {}
@@ -104,11 +112,11 @@ meaning("var")(_spread(reduce_var))
 meaning("std")(_spread(reduce_std))
 
 
-def _spread_and_mean(function: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
-             **named: Any) -> Any:  # fmt: skip
+def _spread_and_mean(function: Function) -> Function:
+    def mean(tracer: Tracer, x: Operand, dim: Axes = None, unbiased: bool = True, keepdim: bool = False,
+             **named: Any) -> Result:  # fmt: skip
         if isinstance(dim, bool):
-            dim, unbiased = None, dim
+            unbiased, dim = dim, None
         spread = _spread(function)(tracer, x, dim, unbiased, keepdim, **named)
         return spread, reduced(tracer, basic.reduce_mean, x, named.get("axis", dim), keepdim)
 
@@ -122,15 +130,22 @@ meaning("std_mean")(_spread_and_mean(reduce_std))
 # Norms ----------------------------------------------------------------------------------------------
 
 
-def length(tracer: Tracer, x: Value, order: Any, dim: Any, keepdim: bool) -> Value:
+def length(tracer: Tracer, x: Value, order: Number | str, dim: Axes, keepdim: bool) -> Value:
     """The norm of vectors along axes."""
-    options = {"ord": order} if order != 2 else {}
+    options: dict[str, Any] = {"ord": order} if order != 2 else {}
     options |= {} if (axes := _axes(x, dim)) is None else {"axis": axes}
     return tracer.call(vector_norm, x, **options, **({"keepdims": True} if keepdim else {}))
 
 
 @meaning("norm")
-def _norm(tracer: Tracer, x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def _norm(
+    tracer: Tracer,
+    x: Operand,
+    p: Number | str | None = "fro",
+    dim: Axes = None,
+    keepdim: bool = False,
+    dtype: object = None,
+) -> Result:
     """Of vectors, along several axes too."""
     if p not in ("fro", None) and not isinstance(p, int | float):
         raise UnreadableError(f"p={p!r}; numbers and 'fro' are read")
@@ -139,14 +154,14 @@ def _norm(tracer: Tracer, x: Any, p: Any = "fro", dim: Any = None, keepdim: bool
 
 
 @meaning("linalg_vector_norm")
-def _vector_norm(tracer: Tracer, x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False,
-                 dtype: Any = None) -> Any:  # fmt: skip
+def _vector_norm(tracer: Tracer, x: Operand, ord: Number = 2, dim: Axes = None, keepdim: bool = False,
+                 dtype: object = None) -> Result:  # fmt: skip
     return length(tracer, tracer.value(x, DTYPES[tracer.expected.dtype]), ord, dim, keepdim)
 
 
 @meaning("linalg_norm")
-def _linalg_norm(tracer: Tracer, x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False,
-                 dtype: Any = None) -> Any:  # fmt: skip
+def _linalg_norm(tracer: Tracer, x: Operand, ord: Number | str | None = None, dim: Axes = None, keepdim: bool = False,
+                 dtype: object = None) -> Result:  # fmt: skip
     """Of matrices along two axes, of vectors along one."""
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     if ord is None or isinstance(dim, int) or (dim is None and len(shape_of(x)) == 1):
@@ -158,31 +173,37 @@ def _linalg_norm(tracer: Tracer, x: Any, ord: Any = None, dim: Any = None, keepd
 
 
 @meaning("linalg_matrix_norm")
-def _matrix_norm(tracer: Tracer, x: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False,
-                 dtype: Any = None) -> Any:  # fmt: skip
+def _matrix_norm(
+    tracer: Tracer,
+    x: Operand,
+    ord: Number | str = "fro",
+    dim: Sequence[int] = (-2, -1),
+    keepdim: bool = False,
+    dtype: object = None,
+) -> Result:
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     return tracer.call(matrix_norm, x, ord, _in_order(x, dim), **({"keepdims": True} if keepdim else {}))
 
 
-def _in_order(x: Any, dim: Any) -> tuple[int, ...]:
+def _in_order(x: Operand, dim: Sequence[int]) -> tuple[int, ...]:
     """Axes from the front, the one of the rows first."""
     return tuple(axis_of(len(shape_of(x)), one) for one in dim)
 
 
 @meaning("normalize")
-def _normalize(tracer: Tracer, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+def _normalize(tracer: Tracer, x: Operand, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Result:
     options = {} if p == 2 else {"ord": p}
     return tracer.call(normalize, tracer.value(x), **options, axis=_axes(x, dim), epsilon=float(eps))
 
 
-def _numbers(tracer: Tracer, x: Any) -> Value:
+def _numbers(tracer: Tracer, x: Operand) -> Value:
     """x, and truth values as ints."""
     return tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
 
 
-def _extreme(function: Any, pairwise: Any, place: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None,
-             axis: Any = None) -> Any:  # fmt: skip
+def _extreme(function: Function, pairwise: Function, place: Function) -> Function:
+    def mean(tracer: Tracer, x: Operand, dim: Any = None, keepdim: bool = False, *, other: Operand | None = None,
+             axis: Axes = None) -> Result:  # fmt: skip
         dim = axis if dim is None else dim
         if other is not None or isinstance(dim, Value | Filled | torch.Tensor):
             other = dim if other is None else other
@@ -196,7 +217,7 @@ def _extreme(function: Any, pairwise: Any, place: Any) -> Any:
     return mean
 
 
-def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Any) -> Value:
+def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function) -> Value:
     """The index of an extreme."""
     return tracer.call(function, x, axis_of(len(shape_of(x)), dim), **({"keepdims": True} if keepdim else {}))
 
@@ -205,7 +226,7 @@ meaning("max")(_extreme(basic.reduce_max, basic.maximum, basic.argmax))
 meaning("min")(_extreme(basic.reduce_min, basic.minimum, basic.argmin))
 
 
-def _extreme_of_axes(function: Any) -> Any:
+def _extreme_of_axes(function: Function) -> Function:
     return lambda tracer, x, dim=(), keepdim=False: reduced(tracer, function, _numbers(tracer, x), dim, keepdim)
 
 
@@ -213,8 +234,8 @@ meaning("amax")(_extreme_of_axes(basic.reduce_max))
 meaning("amin")(_extreme_of_axes(basic.reduce_min))
 
 
-def _arg(function: Any) -> Any:
-    def mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _arg(function: Function) -> Function:
+    def mean(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
         x = tracer.value(x)
         if dim is not None:
             return _place(tracer, x, dim, keepdim, function)
@@ -230,31 +251,31 @@ meaning("argmin")(_arg(basic.argmin))
 
 
 @meaning("any")
-def _any(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _any(tracer: Tracer, x: Operand, dim: Axes = None, keepdim: bool = False) -> Result:
     return reduced(tracer, reduce_any, tracer.cast(x, "bool"), dim, keepdim)
 
 
 @meaning("all")
-def _all(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _all(tracer: Tracer, x: Operand, dim: Axes = None, keepdim: bool = False) -> Result:
     return reduced(tracer, reduce_all, tracer.cast(x, "bool"), dim, keepdim)
 
 
 @meaning("softmax", "_softmax")
-def _softmax(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
+def _softmax(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object = None) -> Result:
     return _over(tracer, activations.softmax, x, dim)
 
 
 @meaning("log_softmax")
-def _log_softmax(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
+def _log_softmax(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object = None) -> Result:
     return _over(tracer, activations.log_softmax, x, dim)
 
 
 @meaning("softmin")
-def _softmin(tracer: Tracer, x: Any, dim: Any = None, dtype: Any = None) -> Any:
+def _softmin(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object = None) -> Result:
     return _over(tracer, activations.softmax, tracer.script.negative(tracer.value(x)), dim)
 
 
-def _over(tracer: Tracer, function: Any, x: Any, dim: Any) -> Value:
+def _over(tracer: Tracer, function: Function, x: Operand, dim: int | None) -> Value:
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     rank = len(shape_of(x))
     if dim is None:  # as torch chose it before it asked for a dim
@@ -264,12 +285,12 @@ def _over(tracer: Tracer, function: Any, x: Any, dim: Any) -> Value:
 
 
 @meaning("logsumexp")
-def _logsumexp(tracer: Tracer, x: Any, dim: Any, keepdim: bool = False) -> Any:
+def _logsumexp(tracer: Tracer, x: Operand, dim: Axes, keepdim: bool = False) -> Result:
     return reduced(tracer, logsumexp, x, dim, keepdim, DTYPES[tracer.expected.dtype])
 
 
 @meaning("diff")
-def _diff(tracer: Tracer, x: Any, n: int = 1, dim: int = -1) -> Any:
+def _diff(tracer: Tracer, x: Operand, n: int = 1, dim: int = -1) -> Result:
     x = tracer.value(x)
     index = (slice(None),) * axis_of(len(shape_of(x)), dim)
     for _ in range(n):

@@ -12,6 +12,7 @@ from ....declare.functions.arrays.moves import moved_order, swapped_order, tile
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Index, Value
+from ..tracing.kinds import Axes, Operand, Result
 from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
@@ -27,7 +28,7 @@ def axis_of(rank: int, dim: int) -> int:
 # Shapes ---------------------------------------------------------------------------------------------
 
 
-def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
+def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Any:
     """x in another shape. target: sizes, one of which may be -1."""
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
@@ -105,7 +106,7 @@ def sizes_of(given: Sequence[Any]) -> list[Dim]:
 
 
 @meaning("view", "reshape", "_unsafe_view")
-def _view(tracer: Tracer, x: Any, *shape: Any, **named: Any) -> Any:
+def _view(tracer: Tracer, x: Operand, *shape: Any, **named: Any) -> Result:
     given = shape or (named.get("shape", named.get("size")),)
     if len(given) == 1 and isinstance(given[0], torch.dtype):
         raise UnreadableError("another dtype of the same bytes")
@@ -113,12 +114,12 @@ def _view(tracer: Tracer, x: Any, *shape: Any, **named: Any) -> Any:
 
 
 @meaning("view_as", "reshape_as")
-def _view_as(tracer: Tracer, x: Any, other: Any) -> Any:
+def _view_as(tracer: Tracer, x: Operand, other: Operand) -> Result:
     return reshaped(tracer, x, shape_of(other))
 
 
 @meaning("flatten", "ravel")
-def _flatten(tracer: Tracer, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def _flatten(tracer: Tracer, x: Operand, start_dim: int = 0, end_dim: int = -1) -> Result:
     shape = shape_of(x)
     if not shape:
         return reshaped(tracer, x, [1])
@@ -127,7 +128,7 @@ def _flatten(tracer: Tracer, x: Any, start_dim: int = 0, end_dim: int = -1) -> A
 
 
 @meaning("unflatten")
-def _unflatten(tracer: Tracer, x: Any, dim: int, sizes: Any) -> Any:
+def _unflatten(tracer: Tracer, x: Operand, dim: int, sizes: Any) -> Result:
     shape = shape_of(x)
     axis = axis_of(len(shape), dim)
     parts = [dim_of(entry) for entry in sizes]
@@ -140,7 +141,7 @@ def _unflatten(tracer: Tracer, x: Any, dim: int, sizes: Any) -> Any:
 
 
 @meaning("unsqueeze")
-def unsqueezed(tracer: Tracer, x: Any, dim: int) -> Any:
+def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     shape = shape_of(x)
     axis = axis_of(len(shape) + 1, dim)
     whole = (*shape[:axis], 1, *shape[axis:])
@@ -150,7 +151,7 @@ def unsqueezed(tracer: Tracer, x: Any, dim: int) -> Any:
 
 
 @meaning("squeeze")
-def _squeeze(tracer: Tracer, x: Any, dim: Any = None) -> Any:
+def _squeeze(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
     shape = shape_of(x)
     axes = (
         range(len(shape))
@@ -178,7 +179,7 @@ def _squeeze(tracer: Tracer, x: Any, dim: Any = None) -> Any:
     return tracer.call(basic.squeeze, tracer.value(x), gone[0] if len(gone) == 1 else tuple(gone))
 
 
-def _entry(tracer: Tracer, x: Any, axis: int) -> Value | None:
+def _entry(tracer: Tracer, x: Operand, axis: int) -> Value | None:
     """An entry of an axis in place of a slice of one, where x is such a slice of that axis alone."""
     if not isinstance(x, Value) or not isinstance(x.step.key, Index) or x.path:
         return None
@@ -191,7 +192,7 @@ def _entry(tracer: Tracer, x: Any, axis: int) -> Value | None:
     return tracer.script.item(x.step.operands[0], *index[:axis], start)
 
 
-def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:
+def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Any:
     order = [axis_of(len(shape_of(x)), axis) for axis in order]
     if order == sorted(order):
         return x
@@ -205,7 +206,7 @@ def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:
 
 
 @meaning("transpose", "swapaxes", "swapdims", "transpose_")
-def _transpose(tracer: Tracer, x: Any, dim0: int, dim1: int) -> Any:
+def _transpose(tracer: Tracer, x: Operand, dim0: int, dim1: int) -> Result:
     rank = len(shape_of(x)) if not isinstance(x, torch.Tensor) else x.dim()
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     a, b = axis_of(rank, dim0), axis_of(rank, dim1)
@@ -217,31 +218,31 @@ def _transpose(tracer: Tracer, x: Any, dim0: int, dim1: int) -> Any:
 
 
 @meaning("permute")
-def _permute(tracer: Tracer, x: Any, *dims: Any) -> Any:
+def _permute(tracer: Tracer, x: Operand, *dims: Any) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     return permuted(tracer, x, dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims)
 
 
 @meaning("t", ".T", ".mT", "adjoint")
-def _turned(tracer: Tracer, x: Any) -> Any:
+def _turned(tracer: Tracer, x: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
     return permuted(tracer, x, [*range(rank - 2), rank - 1, rank - 2]) if rank > 1 else x
 
 
 @meaning("movedim", "moveaxis")
-def _moved(tracer: Tracer, x: Any, source: Any, destination: Any) -> Any:
+def _moved(tracer: Tracer, x: Operand, source: Any, destination: Any) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     return permuted(tracer, x, moved_order(len(shape_of(x)), source, destination))
 
 
 @meaning("expand", "broadcast_to", "expand_as")
-def _expand(tracer: Tracer, x: Any, *sizes: Any, **_: Any) -> Any:
+def _expand(tracer: Tracer, x: Operand, *sizes: Any, **_: Any) -> Result:
     is_like = len(sizes) == 1 and isinstance(sizes[0], Value | Lazy)
     return expanded(tracer, x, shape_of(sizes[0]) if is_like else sizes_of(sizes))
 
 
-def expanded(tracer: Tracer, x: Any, wanted: Sequence[Dim]) -> Any:
+def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Any:
     """x repeated along axes of size 1 and new ones in front. wanted: sizes, -1 where one stays."""
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
@@ -255,7 +256,7 @@ def expanded(tracer: Tracer, x: Any, wanted: Sequence[Dim]) -> Any:
     return value if shape_of(value) == tuple(wanted) else Repeated(value, tuple(wanted))
 
 
-def _inner(x: Any, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
+def _inner(x: Operand, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
     """The shape of what is repeated, with as many axes in front as ``own`` has."""
     if not isinstance(x, Repeated):
         return own
@@ -264,7 +265,7 @@ def _inner(x: Any, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
 
 
 @meaning("repeat", "tile")
-def _repeat(tracer: Tracer, x: Any, *counts: Any, **named: Any) -> Any:
+def _repeat(tracer: Tracer, x: Operand, *counts: Any, **named: Any) -> Result:
     given = sizes_of(counts or (named.get("repeats", named.get("dims")),))
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(given) - len(shape)) + tuple(shape)

@@ -15,6 +15,7 @@ from ....ir.sizes.arithmetic import compare
 from ....ir.types import Dim, Size, evaluate
 from ...operators.moves import is_clamped
 from ...steps import Value
+from ..tracing.kinds import Operand, Result
 from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
@@ -32,7 +33,7 @@ def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> S
     return Stacked(items, axis, (*inner[:axis], count, *inner[axis:]), dtype)
 
 
-def part(tracer: Tracer, x: Any, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
+def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
     """x[start:stop:step] of an axis, in sizes."""
     shape = shape_of(x)
     size = shape[axis]
@@ -108,7 +109,7 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
 
 
 @meaning("__getitem__")
-def _item(tracer: Tracer, x: Any, index: Any) -> Any:
+def _item(tracer: Tracer, x: Operand, index: Any) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     entries = index if isinstance(index, tuple) else (index,)
     if isinstance(x, Sorted):
@@ -126,7 +127,7 @@ def _item(tracer: Tracer, x: Any, index: Any) -> Any:
     return _indexed(tracer, x, entries)
 
 
-def _of_each_row(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
+def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
     """x[torch.arange(rows), index]: one entry of each row."""
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
@@ -139,7 +140,7 @@ def _of_each_row(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
     return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
 
 
-def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
+def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
     """x[entries], an entry for each axis and None for new ones."""
     axis, shape = 0, shape_of(x)
     plain: list[Any] = []
@@ -178,7 +179,7 @@ def _is_clamped(entry: Any, size: Dim) -> bool:
     return is_clamped(size, entry.start, entry.stop, 1 if entry.step is None else int(entry.step))
 
 
-def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]) -> Any:
+def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Any], plain: list[Any]) -> Any:
     if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
         if written is not None:
@@ -207,7 +208,7 @@ def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]
     return x
 
 
-def _entry_at(tracer: Tracer, x: Any, axis: int, place: Size) -> Any:
+def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Any:
     """The entry at a place that is a size, such as the middle one."""
     if not _is_inside(place, shape_of(x)[axis]):
         return entry_of(tracer, x, axis, tracer.sizes.fix(place))
@@ -248,7 +249,7 @@ def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list
     return found
 
 
-def entry_of(tracer: Tracer, x: Any, axis: int, place: int) -> Any:
+def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Any:
     shape = shape_of(x)
     tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
@@ -267,7 +268,7 @@ def entry_of(tracer: Tracer, x: Any, axis: int, place: int) -> Any:
     return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
 
 
-def _chosen(tracer: Tracer, x: Any, axis: int, index: Any, negative: bool = True) -> Any:
+def _chosen(tracer: Tracer, x: Operand, axis: int, index: Any, negative: bool = True) -> Any:
     """x at an index that is a tensor, or a list."""
     if isinstance(index, list):
         index = torch.tensor(index)
@@ -291,7 +292,7 @@ def _chosen(tracer: Tracer, x: Any, axis: int, index: Any, negative: bool = True
     return gathered(tracer, tracer.value(x), axis, tracer.value(index))
 
 
-def _from_start(tracer: Tracer, index: Value, x: Any, axis: int, negative: bool = True) -> Value:
+def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
     """Indices into an axis of ``x``, counted from its start; a call checks those that are fed."""
     index = _whole(tracer, index)
     if index.step.key is basic.argmax:
@@ -306,20 +307,20 @@ def _whole(tracer: Tracer, index: Value) -> Value:
 
 
 @meaning("index_select")
-def _index_select(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
+def _index_select(tracer: Tracer, x: Operand, dim: int, index: Any) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
     return _chosen(tracer, x, axis_of(rank, dim), index, negative=False)
 
 
 @meaning("select")
-def _select(tracer: Tracer, x: Any, dim: int, index: int) -> Any:
+def _select(tracer: Tracer, x: Operand, dim: int, index: int) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     return _indexed(tracer, x, [*(ALL,) * axis, index, *(ALL,) * (len(shape_of(x)) - axis - 1)])
 
 
 @meaning("narrow")
-def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
+def _narrow(tracer: Tracer, x: Operand, dim: int, start: Any, length: Any) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
     first = place_in(tracer, start, size, 0)
@@ -329,7 +330,7 @@ def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
 # Rows in the order of their lengths ----------------------------------------------------------------
 
 
-def in_order(tracer: Tracer, x: Any, axis: int, index: Sorted) -> Any:
+def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Any:
     """Rows that are taken by their lengths' order, or put back."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":

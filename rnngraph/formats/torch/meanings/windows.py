@@ -18,6 +18,7 @@ from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
 from ...steps import Value
 from ..tracing.calls import array_of
+from ..tracing.kinds import Operand, Result
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
@@ -42,7 +43,7 @@ def _windows(sizes: Sequence[Dim], kernel: Sequence[Any], stride: Any, padding: 
     return [Window.along(size, int(one), int(step), int(apart), side) for size, one, step, apart, side in given]
 
 
-def _channels_last(b: TorchBackend, x: Any, axes: int) -> tuple[Value, bool]:
+def _channels_last(b: TorchBackend, x: Operand, axes: int) -> tuple[Value, bool]:
     """[batch, channels, *axes] as [batch, *axes, channels]; and whether there was a batch."""
     x = b.tracer.value(x)
     has_batch = len(shape_of(x)) == axes + 2
@@ -79,8 +80,16 @@ def _run(
 
 
 @meaning("conv1d", "conv2d")
-def _convolved(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-               dilation: Any = 1, groups: int = 1) -> Value:  # fmt: skip
+def _convolved(
+    tracer: Tracer,
+    x: Operand,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Value:
     b, y, has_batch = _operands(tracer, x, weight, 1, groups)
     sizes = shape_of(y)[1:-1]
     windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
@@ -93,7 +102,7 @@ def _convolved(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: An
 
 
 def _operands(
-    tracer: Tracer, x: Any, weight: Any, place: int, groups: int
+    tracer: Tracer, x: Operand, weight: torch.Tensor, place: int, groups: int
 ) -> tuple[TorchBackend, Value, bool]:  # fmt: skip
     """Check a convolution's weight; return x with channels last, and whether it has a batch. place: of the weight's
     axis of x's channels.
@@ -110,7 +119,7 @@ def _operands(
 
 
 @module(nn.Conv1d)
-def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
+def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Operand) -> Any:
     options = (found.stride, found.padding, found.dilation, found.groups)
     if found.padding_mode != "zeros":
         before, after = found._reversed_padding_repeated_twice
@@ -123,19 +132,19 @@ def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
     return _convolved(tracer, x, found.weight, found.bias, *options)
 
 
-def _kernel(weight: Any) -> np.ndarray:
+def _kernel(weight: torch.Tensor) -> np.ndarray:
     """[filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
     array = array_of(weight)
     return array.transpose(*range(2, array.ndim), 1, 0)
 
 
-def _layer(b: TorchBackend, weight: Any, bias: Any, groups: int) -> Convolve[Value]:
+def _layer(b: TorchBackend, weight: torch.Tensor, bias: Operand, groups: int) -> Convolve[Value]:
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
 
 @module(nn.ConvTranspose1d, nn.ConvTranspose2d)
-def _transposed_module(tracer: Tracer, found: Any, x: Any, output_size: Any = None) -> Any:
+def _transposed_module(tracer: Tracer, found: Any, x: Operand, output_size: Any = None) -> Any:
     if output_size is not None:
         raise UnreadableError("it is read without output_size")
     return _transposed(
@@ -145,8 +154,17 @@ def _transposed_module(tracer: Tracer, found: Any, x: Any, output_size: Any = No
 
 
 @meaning("conv_transpose1d", "conv_transpose2d")
-def _transposed(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+def _transposed(
+    tracer: Tracer,
+    x: Operand,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Result:
     b, y, has_batch = _operands(tracer, x, weight, 0, groups)
     sizes = shape_of(y)[1:-1]
     added = [int(more) for more in _each(output_padding, len(sizes))]
@@ -165,7 +183,7 @@ def _transposed(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: A
 
 
 def _pooled(
-    tracer: Tracer, x: Any, size: Any, steps: Any, axes: int, counts_padding: bool | None, ceil_mode: bool
+    tracer: Tracer, x: Operand, size: Any, steps: Any, axes: int, counts_padding: bool | None, ceil_mode: bool
 ) -> Value:  # fmt: skip
     """Pool. size: of the kernel. steps: stride, padding and dilation. counts_padding: None for the maximum."""
     stride, padding, dilation = steps
@@ -186,7 +204,7 @@ def _pooled(
     return _channels_first(b, _run(b, y, windows, counts, None, run), has_batch)
 
 
-def _whole(tracer: Tracer, x: Any, size: Any, is_max: bool) -> Value | None:
+def _whole(tracer: Tracer, x: Operand, size: Any, is_max: bool) -> Value | None:
     """Return the reduction of all steps, if one window is as long as an open axis."""
     if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
         return None
@@ -201,7 +219,7 @@ def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
 
 
 def _max_pool(axes: int) -> Callable[..., Any]:
-    def pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    def pool(tracer: Tracer, x: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
              ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
         if return_indices:
             raise UnreadableError("it is read without return_indices")
@@ -215,8 +233,16 @@ meaning("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
 
 
 def _mean_pool(axes: int) -> Callable[..., Any]:
-    def pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-             count_include_pad: bool = True, divisor_override: Any = None) -> Any:  # fmt: skip
+    def pool(
+        tracer: Tracer,
+        x: Operand,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: Any = None,
+    ) -> Any:
         if divisor_override is not None:
             raise UnreadableError("it is read without divisor_override")
         return _pooled(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)

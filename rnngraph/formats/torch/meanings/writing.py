@@ -12,6 +12,7 @@ from ....ir.sizes.polynomial import ceil_divide
 from ....ir.types import Dim
 from ...steps import Value
 from ..composed.axes import with_each_nth
+from ..tracing.kinds import Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -24,7 +25,7 @@ from .slicing import entry_of, gathered, part, place_in
 
 
 @meaning("__setitem__")
-def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
+def _set(tracer: Tracer, x: Operand, index: Any, value: Any) -> Result:
     entries = index if isinstance(index, tuple) else (index,)
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     if isinstance(value, torch.Tensor):
@@ -38,7 +39,7 @@ def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
     return written(tracer, x, entries, value)
 
 
-def written(tracer: Tracer, x: Any, entries: Sequence[Any], value: Any) -> Any:
+def written(tracer: Tracer, x: Operand, entries: Sequence[Any], value: Any) -> Any:
     """x with a value, or a number, at an index that has an entry for each of its first axes."""
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
@@ -65,7 +66,7 @@ def _is_place(entry: Any) -> bool:
     return isinstance(entry, int) and not isinstance(entry, bool)
 
 
-def _read(tracer: Tracer, x: Any, axis: int, entry: Any) -> Any:
+def _read(tracer: Tracer, x: Operand, axis: int, entry: Any) -> Any:
     size = shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size)
     if _is_place(entry):
@@ -90,7 +91,7 @@ def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value
     return Written(ground, axis, {**items, place: value})
 
 
-def _part_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     start, stop = _bounds(tracer, entry, size)
@@ -102,7 +103,7 @@ def _part_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
     return joined(tracer, [*ends, value, *behind], axis, shape, dtype)
 
 
-def _several_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
     """Entries that don't lie side by side: they are put behind all, and then into their places."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
@@ -117,7 +118,7 @@ def _several_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> A
     return gathered(tracer, tracer.value(both), axis, tracer.declared("order", order, False))
 
 
-def _each_nth_set(tracer: Tracer, x: Any, axis: int, entry: Any, value: Any) -> Any:
+def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
     """Every second entry of an axis of open size, or third and on."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
@@ -147,7 +148,7 @@ def _whole(tracer: Tracer, value: Any, shape: tuple[Dim, ...], dtype: str) -> An
     return tracer.cast(expanded(tracer, value, shape), dtype)
 
 
-def _masked_set(tracer: Tracer, x: Any, mask: Any, value: Any) -> Any:
+def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Any) -> Any:
     behind = len(shape_of(x)) - len(shape_of(mask))
     if isinstance(value, Value | Lazy) and len(shape_of(value)) > behind:
         raise UnreadableError("as many values as a mask has places are written; choose by torch.where")
@@ -157,6 +158,6 @@ def _masked_set(tracer: Tracer, x: Any, mask: Any, value: Any) -> Any:
 
 
 @meaning("copy_")
-def _copied(tracer: Tracer, x: Any, value: Any, non_blocking: bool = False) -> Any:
+def _copied(tracer: Tracer, x: Operand, value: Any, non_blocking: bool = False) -> Result:
     value = tracer.value(value) if isinstance(value, torch.Tensor) else value
     return _whole(tracer, value, shape_of(x), dtype_of(x))

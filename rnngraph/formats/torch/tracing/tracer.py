@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -347,7 +347,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             raise UnreadableError(f"{type(item).__name__.lower()} values are not read here")
         return self.cast(item, dtype) if dtype else item
 
-    def is_number(self, item: Any) -> bool:
+    def is_number(self, item: object) -> TypeGuard[Filled]:
         """Whether it is one number everywhere and may be written as that number."""
         kept = self.keeps_filled and isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
         return isinstance(item, Filled) and not kept
