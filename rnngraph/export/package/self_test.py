@@ -1,4 +1,4 @@
-"""What the self-tests of exported nets have in common: numbers as C, comparison, weights from a file."""
+"""What the self-tests of exported nets have in common: arrays described as data for C's harness, in ``templates``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import numpy as np
 
 from ..c_interface.ports import Port
 from .description import C_TYPES, Description
+from .template import template
+
+_KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "l", "bool": "u"}
+"""Letters by which the harness knows types of elements."""
 
 
 @dataclass(frozen=True)
@@ -23,70 +27,58 @@ class Example:
     owed: Mapping[str, np.ndarray]
 
 
-def includes(net: Description) -> list[str]:
-    return [
-        "#include <math.h>",
-        "#include <stdio.h>",
-        "#include <string.h>",
-        *([] if net.first.embedded else ["#include <stdlib.h>"]),
-        f'#include "{net.name}.h"',
-        "",
-    ]
+def self_test(net: Description, about: str, data: Sequence[str], harness: str) -> str:
+    """Return ``NAME_test.c``, which needs the C library alone.
 
-
-CHECK = [
-    "static double largest = 0;",
-    "static int wrong = 0;",
-    "",
-    "static void check(double found, double expected)",
-    "{",
-    "    double difference = found > expected ? found - expected : expected - found;",
-    "    double size = expected < 0 ? -expected : expected;",
-    "    if (found == expected || (found != found && expected != expected))",
-    "        return;",
-    "    if (!(difference <= 1e-5 * (size > 1 ? size : 1)))",
-    "        wrong++;",
-    "    if (!(difference <= largest))",
-    "        largest = difference;",
-    "}",
-    "",
-]
-
-
-def begin_main(net: Description, declarations: Sequence[str], versions: str) -> list[str]:
-    """The head of ``main``, and its first statements. versions: what else shows that header and code don't match."""
-    name, macro = net.name, net.macro
-    return [
-        *([] if net.first.embedded else _read_weights(net)),
-        "int main(int count, char **given)",
-        "{",
-        *(f"    {line}" for line in declarations),
-        *(["    (void)count;", "    (void)given;"] if net.first.embedded else [
-            f'    void *weights = read_weights(count > 1 ? given[1] : "{name}.safetensors");',
-            "    if (!weights)",
-            "        return 1;",
-        ]),
-        f"    if ({name}_abi_version() != {macro}_ABI_VERSION{versions}) {{",
-        '        puts("header and code do not belong together");',
-        "        return 1;",
-        "    }",
+    Args:
+        about: what the program checks.
+        data: declarations that the harness reads.
+        harness: file of ``templates`` that checks a net of this form.
+    """
+    weights = [] if net.first.embedded else [
+        f'#define WEIGHTS_FILE "{net.name}.safetensors"',
+        f"#define WEIGHTS_SIZE {net.macro}_WEIGHTS_SIZE",
+        *function("int set_weights(void *weights, const void *image, size_t bytes)",
+                  f"return {net.name}_set_weights(weights, image, bytes);"),
     ]  # fmt: skip
+    head = f"/* Checks {net.name} against what the compiled program computed: {about}. Needs the C\n"
+    head += " * library alone. Prints ok and the largest difference; exit code 0 if all is well. */"
+    declared = [f'#include "{net.name}.h"', "", *data, *weights]
+    return "\n".join([head, template("self_test_head.c"), *declared]) + template(harness) + template("self_test_tail.c")
 
 
-END_MAIN = [
-    '    printf("%s, largest difference %g\\n", wrong ? "wrong" : "ok", largest);',
-    "    return wrong != 0;",
-    "}",
-    "",
-]
+def function(head: str, *body: str) -> list[str]:
+    """Return a function of C for the harness to call."""
+    return [f"static {head}", "{", *(f"    {line}" for line in body), "}", ""]
 
 
-def compare(found: str, expected: str) -> list[str]:
-    """Holds all elements of an array to what they should be."""
-    return [
-        f"    for (i = 0; i < sizeof {expected} / sizeof *{expected}; i++)",
-        f"        check((double){found}[i], (double){expected}[i]);",
-    ]
+def described(
+    port: Port,
+    bytes_text: str,
+    count: int,
+    given: str = "NULL",
+    memory: Mapping[str, str] | None = None,
+    around: tuple[int, int] = (0, 0),
+) -> str:
+    """Return an array's description as an initializer of C.
+
+    Args:
+        bytes_text: bytes of a step, or of an array without an axis of steps.
+        count: elements of what is given.
+        given: array of what is fed or expected.
+        memory: arrays that the harness writes to, by the names of ``Array``.
+        around: slices before the axis of steps, and elements of a step in each; zeros if there is no such axis.
+    """
+    item, (before, after) = f"sizeof({C_TYPES[port.dtype]})", around
+    places = [(memory or {}).get(name, "NULL") for name in ("one", "two", "stepped", "block")]
+    facts = [f'"{port.symbol}"', f"'{_KINDS[port.dtype]}'", item, str(before), f"{after} * {item}", bytes_text]
+    return f"{{{', '.join([*facts, str(count), given, *places])}}}"
+
+
+def table(name: str, rows: Sequence[str]) -> list[str]:
+    """Return a table of descriptions, which has a last row that nothing reads, as C has no empty arrays."""
+    nothing = "{NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}"
+    return [f"static const Array {name}[] = {{", *(f"    {row}," for row in (*rows, nothing)), "};"]
 
 
 def array_text(name: str, port: Port, array: np.ndarray) -> str:
@@ -107,30 +99,3 @@ def _number(value: float | int | bool) -> str:
     if value == -(2**63):
         return "-9223372036854775807 - 1"  # C has no negative literals, and the positive number is none
     return str(int(value))
-
-
-def _read_weights(net: Description) -> list[str]:
-    name, macro = net.name, net.macro
-    return [
-        "static void *read_weights(const char *path)",
-        "{",
-        '    FILE *file = fopen(path, "rb");',
-        f"    void *weights = malloc({macro}_WEIGHTS_SIZE), *image;",
-        "    long bytes;",
-        "    if (!file || !weights || fseek(file, 0, SEEK_END) != 0 || (bytes = ftell(file)) < 0) {",
-        '        printf("can\'t read %s\\n", path);',
-        "        return NULL;",
-        "    }",
-        "    rewind(file);",
-        "    image = malloc((size_t)bytes + 8);",
-        "    if (!image || fread(image, 1, (size_t)bytes, file) != (size_t)bytes",
-        f"        || {name}_set_weights(weights, image, (size_t)bytes) != 0) {{",
-        '        printf("%s does not hold the weights\\n", path);',
-        "        return NULL;",
-        "    }",
-        "    fclose(file);",
-        "    free(image);",
-        "    return weights;",
-        "}",
-        "",
-    ]

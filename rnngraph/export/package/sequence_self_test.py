@@ -7,67 +7,66 @@ from collections.abc import Mapping, Sequence
 from ...ir.types import evaluate
 from ..c_interface.nets import ExportedSequence
 from .description import C_TYPES, Description
-from .self_test import CHECK, END_MAIN, Example, array_text, begin_main, compare, includes
+from .self_test import Example, array_text, described, function, self_test, table
 
 
 def sequence_self_test(net: Description, examples: Sequence[Example]) -> str:
-    """``NAME_test.c``, which needs the C library alone and prints ``ok`` with the largest difference."""
-    name = net.name
-    arrays, calls = [], []
+    """Return ``NAME_test.c``."""
+    numbers, lines = range(len(examples)), list[str]()
     for number, example in enumerate(examples):
-        arrays += _arrays(net, example, number)
-        calls += _call(net, example, number)
-    scratch = max(_scratch_bytes(net, example.sizes) for example in examples)
-    beyond = ["SIZE_MAX"] * len(net.sequence.sizes)
-    refused = f"{name}_run({_arguments(net, beyond, 0, 'NULL')}) == 0"
-    return "\n".join([
-        f"/* Checks {name} against what the compiled program computed, at several sizes. Needs the C library alone.",
-        " * Prints ok and the largest difference; exit code 0 if all is well. */",
-        *includes(net),
-        *arrays,
+        lines += _arrays(net, example, number)
+    sizes = [", ".join([*(str(example.sizes[size.name]) for size in net.sequence.sizes), "0"]) for example in examples]
+    data = [
+        f"#define EXAMPLES {len(examples)}",
+        f"#define SIZES {len(net.sequence.sizes)}",
+        f"#define INPUTS {len(net.sequence.inputs)}",
+        f"#define OUTPUTS {len(net.sequence.outputs)}",
         "",
-        f"static unsigned char scratch[{scratch}];",
-        *CHECK,
-        *begin_main(net, ["size_t i;"], ""),
-        *calls,
-        f"    if ({name}_scratch_size({', '.join(beyond)}) != SIZE_MAX || {refused}) {{",
-        '        puts("sizes are taken that no memory holds");',
-        "        wrong++;",
-        "    }",
-        *END_MAIN,
-    ])  # fmt: skip
+        *lines,
+        f"static const Array *const inputs[] = {{{', '.join(f'inputs{number}' for number in numbers)}}};",
+        f"static const Array *const outputs[] = {{{', '.join(f'outputs{number}' for number in numbers)}}};",
+        f"static const size_t sizes[][SIZES + 1] = {{{', '.join(f'{{{row}}}' for row in sizes)}}};",
+        f"static unsigned char scratch[{max(_scratch_bytes(net, example.sizes) for example in examples)}];",
+        "",
+        *_calls(net),
+    ]
+    return self_test(net, "at several sizes", data, "sequence_self_test.c")
 
 
 def _arrays(net: Description, example: Example, number: int) -> list[str]:
     """Feeds and results of one call."""
-    found = [array_text(f"in{number}_{port.symbol}", port, example.feeds[port.name]) for port in net.sequence.inputs]
+    lines, inputs, outputs = list[str](), list[str](), list[str]()
+    for port in net.sequence.inputs:
+        array, name = example.feeds[port.name], f"in{number}_{port.symbol}"
+        lines.append(array_text(name, port, array))
+        inputs.append(described(port, "0", array.size, name))
     for port in net.sequence.outputs:
-        result = example.results[port.name]
-        found.append(array_text(f"expected{number}_{port.symbol}", port, result))
-        found.append(f"static {C_TYPES[port.dtype]} found{number}_{port.symbol}[{max(1, result.size)}];")
-    return found
+        array, name, found = (
+            example.results[port.name],
+            f"expected{number}_{port.symbol}",
+            f"found{number}_{port.symbol}",
+        )
+        lines.append(array_text(name, port, array))
+        lines.append(f"static {C_TYPES[port.dtype]} {found}[{max(1, array.size)}];")
+        outputs.append(described(port, "0", array.size, name, {"one": found}))
+    return [*lines, *table(f"inputs{number}", inputs), *table(f"outputs{number}", outputs)]
 
 
-def _call(net: Description, example: Example, number: int) -> list[str]:
-    name, sizes = net.name, [str(example.sizes[size.name]) for size in net.sequence.sizes]
+def _calls(net: Description) -> list[str]:
+    """Functions through which the harness calls the net, whatever its sizes and arrays are."""
+    name, sequence = net.name, net.sequence
+    sizes = [f"n[{number}]" for number in range(len(sequence.sizes))]
+    arrays = [f"in[{number}]" for number in range(len(sequence.inputs))]
+    arrays += [f"out[{number}]" for number in range(len(sequence.outputs))]
+    given = ", ".join(["NULL" if net.first.embedded else "weights", *sizes, *arrays, "room"])
+    run = "int run_net(const void *weights, const size_t *n, const void *const *in, void *const *out, void *room)"
+    needed = f"{name}_scratch_size({', '.join(sizes)})"
+    unused = ["(void)weights;", "(void)n;", "(void)in;", "(void)out;"]
     return [
-        f"    if ({name}_scratch_size({', '.join(sizes)}) > sizeof scratch",
-        f"        || {name}_run({_arguments(net, sizes, number, 'scratch')}) != 0) {{",
-        f'        puts("sizes are refused: {", ".join(sizes)}");',
-        "        return 1;",
-        "    }",
-        *(
-            line
-            for port in net.sequence.outputs
-            for line in compare(f"found{number}_{port.symbol}", f"expected{number}_{port.symbol}")
-        ),
+        *function("int versions_differ(void)", f"return {name}_abi_version() != {net.macro}_ABI_VERSION;"),
+        *function("size_t scratch_size(const size_t *n)", "(void)n;", f"return {needed};"),
+        *function(run, *unused, f"return {name}_run({given});"),
     ]
-
-
-def _arguments(net: Description, sizes: Sequence[str], number: int, scratch: str) -> str:
-    arrays = [f"in{number}_{port.symbol}" for port in net.sequence.inputs]
-    arrays += [f"found{number}_{port.symbol}" for port in net.sequence.outputs]
-    return ", ".join(["NULL" if net.first.embedded else "weights", *sizes, *arrays, scratch])
 
 
 def _scratch_bytes(net: Description, sizes: Mapping[str, int]) -> int:
