@@ -4,8 +4,11 @@
 
 Needs a Python 3.7 with ``tensorflow==1.15.5``, which has ``contrib``. Runs the programs of
 `tests/fixtures/tensorflow_variables.py` and `tests/fixtures/tensorflow_order.py`, and writes the files of these names
-with ``.json`` at their end, which tests of `tests/tf1` compare with. The constructors of cells and attention are in
-`tests/fixtures/tensorflow_signatures.json`, convolutions and pools in `tests/fixtures/tensorflow_windows.npz`.
+with ``.json`` at their end, which tests of `tests/tf1` compare with. Beside these it writes
+
+- `tensorflow_signatures.json`: the constructors of cells and attention;
+- `tensorflow_arguments.json`: arguments of all functions in `rnngraph/tf1/table/names.txt`;
+- `tensorflow_windows.npz`: convolutions and pools.
 """
 
 import inspect
@@ -66,6 +69,31 @@ def signature(path):  # type: ignore[no-untyped-def]
     return str(given.replace(parameters=parameters))[1:-1]
 
 
+def arguments():  # type: ignore[no-untyped-def]
+    """Return {path: names of the arguments by position} of the functions and classes of rnngraph.tf1's table."""
+    import tensorflow as tf
+
+    found = {}
+    with open(os.path.join(FIXTURES, "..", "..", "rnngraph", "tf1", "table", "names.txt")) as table:
+        entries = [line.split() for line in table if line[0] not in "#$\n"]
+    for path, target in (entry[:2] for entry in entries):
+        made = tf
+        for name in path.split("."):
+            made = getattr(made, name, None)
+        if target in ("!", "=", "->") or not callable(made):
+            continue
+        for function in [vars(cls).get("__init__") for cls in made.__mro__] if inspect.isclass(made) else [made]:
+            try:
+                given = inspect.signature(function).parameters.values()
+            except (TypeError, ValueError):
+                continue
+            names = [item.name for item in given if item.kind == 1 and item.name != "self"]
+            if names:
+                found[path] = " ".join(names)
+                break
+    return found
+
+
 def main():  # type: ignore[no-untyped-def]
     """Write the files."""
     import tensorflow as tf
@@ -87,6 +115,10 @@ def main():  # type: ignore[no-untyped-def]
     paths = [f"{module}.{name}" for module, names in SIGNED.items() for name in names.split()]
     signatures = {path: lambda path=path: signature(path) for path in paths}
     failed += record("tensorflow_signatures.json", tf.__version__, signatures)
+    taken = arguments()
+    failed += record(
+        "tensorflow_arguments.json", tf.__version__, {path: (lambda path=path: taken[path]) for path in taken}
+    )
     tf.reset_default_graph()
     arrays = tensorflow_windows.values(tf)
     np.savez_compressed(os.path.join(FIXTURES, "tensorflow_windows.npz"), **arrays)

@@ -28,7 +28,7 @@ from rnngraph.tf1.platform.version import VERSION as VERSION
 from rnngraph.tf1.core.variables import Variable as Variable
 from rnngraph.tf1.core.scopes import VariableScope as VariableScope
 from rnngraph.tf1.ops.functions import abs as abs
-from rnngraph.tf1.ops.shapes import add_n as accumulate_n
+from rnngraph.tf1.ops.shapes import accumulate_n as accumulate_n
 from rnngraph.tf1.ops.functions import acos as acos
 from rnngraph.tf1.ops.functions import acosh as acosh
 from rnngraph.tf1.ops.functions import add as add
@@ -36,8 +36,8 @@ from rnngraph.tf1.ops.shapes import add_n as add_n
 from rnngraph.tf1.core.graph import add_to_collection as add_to_collection
 from rnngraph.tf1.core.variables import global_variables as all_variables
 from rnngraph.tf1 import app as app
-from rnngraph.tf1.ops.functions import argmax as arg_max
-from rnngraph.tf1.ops.numbers import argmin as arg_min
+from rnngraph.tf1.ops.functions import arg_max as arg_max
+from rnngraph.tf1.ops.numbers import arg_min as arg_min
 from rnngraph.tf1.ops.functions import argmax as argmax
 from rnngraph.tf1.ops.numbers import argmin as argmin
 from rnngraph.tf1.core.names import as_dtype as as_dtype

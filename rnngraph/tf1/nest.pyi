@@ -1,4 +1,4 @@
 """``tf.nest``, written by tools/write_tf1_stubs.py."""
 
 from rnngraph.tf1.ops.nest import flatten as flatten
-from rnngraph.declare.structures import map_structure as map_structure
+from rnngraph.tf1.ops.nest import map_structure as map_structure

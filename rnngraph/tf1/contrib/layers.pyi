@@ -7,7 +7,7 @@ from rnngraph.tf1.ops.normalizers import batch_norm as batch_norm
 from rnngraph.tf1.ops.normalizers import bias_add as bias_add
 from rnngraph.tf1.ops.normalizers import dropout as dropout
 from rnngraph.tf1.ops.normalizers import embed_sequence as embed_sequence
-from rnngraph.tf1.ops.layers import flatten as flatten
+from rnngraph.tf1.ops.layers import contrib_flatten as flatten
 from rnngraph.tf1.ops.layers import fully_connected as fully_connected
 from rnngraph.tf1.ops.regularizers import l1_l2_regularizer as l1_l2_regularizer
 from rnngraph.tf1.ops.regularizers import l1_regularizer as l1_regularizer
@@ -20,6 +20,6 @@ from rnngraph.tf1.ops.layers import fully_connected_relu as relu
 from rnngraph.tf1.ops.layers import fully_connected_relu6 as relu6
 from rnngraph.tf1.ops.regularizers import sum_regularizer as sum_regularizer
 from rnngraph.tf1.ops.normalizers import unit_norm as unit_norm
-from rnngraph.tf1.ops.initializers import variance_scaling_initializer as variance_scaling_initializer
+from rnngraph.tf1.ops.initializers import contrib_variance_scaling_initializer as variance_scaling_initializer
 from rnngraph.tf1.ops.initializers import xavier_initializer as xavier_initializer
 from rnngraph.tf1.ops.initializers import xavier_initializer as xavier_initializer_conv2d

@@ -23,8 +23,9 @@ from .sparse import Sparse, Taken, check_sparse
 
 @operation
 def ctc_loss(
-    labels: Any, inputs: Tensor, sequence_length: Any, preprocess_collapse_repeated: bool = False,
+    labels: Any, inputs: Any = None, sequence_length: Any = None, preprocess_collapse_repeated: bool = False,
     ctc_merge_repeated: bool = True, ignore_longer_outputs_than_inputs: bool = False, time_major: bool = True,
+    logits: Any = None,
 ) -> Tensor:  # fmt: skip
     """-log of the probability of each row's labels over all alignments [batch]; the last class is the blank.
 
@@ -37,7 +38,7 @@ def ctc_loss(
         preprocess_collapse_repeated=preprocess_collapse_repeated or None,
     )  # fmt: skip
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
-    logits = _time_major(inputs, time_major)
+    logits = _time_major(inputs if logits is None else logits, time_major)
     given, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
     total = _alignments(given, counts, log_softmax(logits), _lengths(sequence_length))
     fits = total > NEVER / 2

@@ -125,7 +125,6 @@ less_equal, greater_equal = (
     binary(_operator("greater_equal", lambda x, y: x >= y)),
 )
 pow = binary(_operator("pow", elementwise.power))
-atan2 = binary(angles.atan2)
 maximum, minimum = binary(elementwise.maximum), binary(elementwise.minimum)
 equal, not_equal = binary(functions.equal), binary(functions.not_equal)
 less, greater = binary(functions.less), binary(functions.greater)
@@ -172,7 +171,9 @@ def to_float(x: Any, name: str = "ToFloat") -> Tensor:
 
 
 @operation
-def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const") -> Tensor:
+def constant(
+    value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const", verify_shape: bool = False
+) -> Tensor:
     """A constant. Python floats become float32 and ints int32; ``shape`` reshapes, and fills from the last value."""
     made = make_constant(value, None if dtype is None else dtype_name(dtype))
     array = np.array(value)
@@ -182,7 +183,7 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
         return made
     wanted = tuple(int(size) for size in shape)
     count = int(np.prod(wanted))
-    if not 0 < array.size <= count:
+    if not 0 < array.size <= count or (verify_shape and array.shape != wanted):
         raise ShapeError(f"constant of {array.size} values does not fill shape {wanted}")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
@@ -234,11 +235,12 @@ def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimi
 
 @operation
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, *unused: Any, name: str | None = None
-) -> Tensor:
-    """Matrix product."""
-    refuse("tf.matmul", "write tf.matmul(a, b, transpose_a, transpose_b)", more=unused or None)
-    return functions.matmul(_swapped(a) if transpose_a else a, _swapped(b) if transpose_b else b)
+    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False,
+    adjoint_b: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Matrix product; of real numbers an adjoint is a transpose."""
+    left, right = _swapped(a) if transpose_a or adjoint_a else a, _swapped(b) if transpose_b or adjoint_b else b
+    return functions.matmul(left, right)
 
 
 def _swapped(x: Any) -> Tensor:
@@ -334,10 +336,18 @@ def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims
 
 
 @operation
+def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
+    """The angle of the point (x, y)."""
+    return angles.atan2(y, x)
+
+
+@operation
 def gather(
-    params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
-) -> Tensor:
+    params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None,
+    batch_dims: int = 0,
+) -> Tensor:  # fmt: skip
     """Rows of ``params`` at ``indices``, or entries of another axis."""
+    refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
     return functions.gather(params, indices, axis or 0)
 
 
@@ -375,6 +385,12 @@ def argmax(
 ) -> Tensor:  # fmt: skip
     """Index of the first largest entry along an axis, by default the first axis."""
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
+
+
+@operation
+def arg_max(input: Any, dimension: int, output_type: Any = "int64", name: str | None = None) -> Tensor:
+    """Index of the first largest entry along an axis, as before TensorFlow 1.0."""
+    return argmax(input, dimension, output_type=output_type)
 
 
 @operation

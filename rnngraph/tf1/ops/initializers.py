@@ -132,12 +132,18 @@ def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtyp
 @maker
 def variance_scaling_initializer(
     scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None,
-    dtype: Any = None, factor: float | None = None, uniform: bool = False,
+    dtype: Any = None,
 ) -> Initializer:  # fmt: skip
-    """Of variance scale / fan; also with the arguments ``factor``, ``mode="FAN_IN"`` and ``uniform`` of contrib."""
-    if factor is not None or mode.isupper():
-        scale, distribution = 2.0 if factor is None else factor, "uniform" if uniform else "truncated_normal"
-    return _scaled(scale, mode.lower(), distribution)
+    """Of variance scale / fan."""
+    return _scaled(scale, mode, distribution)
+
+
+@maker
+def contrib_variance_scaling_initializer(
+    factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Of variance factor / fan."""
+    return _scaled(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
 
 
 @maker

@@ -214,7 +214,15 @@ def batch_normalization(
 
 
 @gives_tensors
-def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
+def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channels_last") -> Tensor:
+    """[batch, ...] as [batch, product of the rest]."""
+    usual = data_format == "channels_last"
+    refuse("tf.layers.flatten", "transpose the inputs", data_format=None if usual else data_format)
+    return reshape(inputs, [None, -1])
+
+
+@gives_tensors
+def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
 

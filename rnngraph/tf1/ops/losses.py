@@ -60,12 +60,11 @@ def softmax_cross_entropy_with_logits(
 
 @operation
 def softmax_cross_entropy_with_logits_v2(
-    _sentinel: Any = None, labels: Any = None, logits: Any = None, axis: int | None = None,
-    name: str | None = None, dim: int | None = None,
-) -> Tensor:  # fmt: skip
+    labels: Any, logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None
+) -> Tensor:
     """As ``softmax_cross_entropy_with_logits``."""
     along = next((given for given in (axis, dim) if given is not None), -1)
-    return softmax_cross_entropy_with_logits(_sentinel, labels, logits, along)
+    return softmax_cross_entropy_with_logits(labels=labels, logits=logits, dim=along)
 
 
 @operation
@@ -285,9 +284,11 @@ def get_regularization_loss(scope: str | None = None, name: str = "total_regular
 
 
 @gives_tensors
-def get_total_loss(add_regularization_losses: bool = True, name: str = "total_loss") -> Tensor:
-    """The sum of all losses of the graph."""
-    found = get_losses() + (get_regularization_losses() if add_regularization_losses else [])
+def get_total_loss(
+    add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
+) -> Tensor:
+    """The sum of all losses of the graph, or of those in a scope."""
+    found = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
     if not found:
         raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; functions of tf.losses add theirs")
     return add_n(found)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ...declare import nest
+from ...declare import nest, structures
 from ...support.api_guard import api
 
 
 @api
-def flatten(structure: Any) -> list[Any]:
+def flatten(structure: Any, expand_composites: bool = False) -> list[Any]:
     """The leaves of a nest, in order."""
     return nest.flatten(structure)
+
+
+@api
+def map_structure(func: Callable[..., Any], *structure: Any, **options: Any) -> Any:
+    """A function of the leaves of nests of one structure, in that structure."""
+    return structures.map_structure(func, *structure)

@@ -108,13 +108,19 @@ def argmin(
 
 
 @operation
+def arg_min(input: Any, dimension: int, output_type: Any = "int64", name: str | None = None) -> Tensor:
+    """Index of the first smallest entry along an axis, as before TensorFlow 1.0."""
+    return argmin(input, dimension, output_type=output_type)
+
+
+@operation
 def count_nonzero(
-    input_tensor: Any, axis: Axis = None, keepdims: bool | None = None, dtype: Any = "int64", name: str | None = None,
-    reduction_indices: Axis = None, keep_dims: bool | None = None,
+    input_tensor: Any = None, axis: Axis = None, keepdims: bool | None = None, dtype: Any = "int64",
+    name: str | None = None, reduction_indices: Axis = None, keep_dims: bool | None = None, input: Any = None,
 ) -> Tensor:  # fmt: skip
     """How many entries are not 0 along axes."""
     along = reduction_indices if axis is None else axis
-    count = statistics.count_nonzero(input_tensor, along, _kept(keepdims, keep_dims))
+    count = statistics.count_nonzero(input_tensor if input is None else input, along, _kept(keepdims, keep_dims))
     return functions.cast(count, dtype_name(dtype))
 
 

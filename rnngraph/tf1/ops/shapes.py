@@ -78,13 +78,21 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None) -> Tensor:
+def convert_to_tensor(
+    value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None
+) -> Tensor:
     """A Tensor of what may be one already, a list of them, a number or an array."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
         return functions.stack(value)
     return constant(value, dtype)
+
+
+@operation
+def accumulate_n(inputs: Sequence[Any], shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
+    """The sum of several tensors of one shape."""
+    return add_n(inputs)
 
 
 @operation

@@ -74,8 +74,8 @@ legacy_sequence_loss.__name__ = legacy_sequence_loss.__qualname__ = "sequence_lo
 @operation
 def sequence_loss(
     logits: Tensor, targets: Tensor, weights: Tensor, average_across_timesteps: bool = True,
-    average_across_batch: bool = True, softmax_loss_function: Loss = None, name: str | None = None,
-    sum_over_timesteps: bool = False, sum_over_batch: bool = False,
+    average_across_batch: bool = True, sum_over_timesteps: bool = False, sum_over_batch: bool = False,
+    softmax_loss_function: Loss = None, name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Weighted cross-entropy of sequences, averaged over what is said.
 
