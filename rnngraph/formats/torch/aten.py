@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from .tracing.kinds import Function, Number
+
 Sizes = Sequence[int]
+Results = tuple[torch.Tensor | None, ...]
+"""Results of an operator, of which those that nothing reads are left out."""
 NOTHING = ("_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range",
            "sym_constrain_range_for_size", "_assert_tensor_metadata")  # fmt: skip
 """Checks of sizes and dtypes, which give nothing."""
@@ -19,27 +23,29 @@ END = (1 << 63) - 1
 """The end of a slice that goes on to the end of its axis."""
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+FUNCTIONS: dict[str, Function] = {}
 
 
-def operator(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def operator(*names: str) -> Callable[[Function], Function]:
     """Says which operators of ATen's a function computes."""
 
-    def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+    def keep(function: Function) -> Function:
         FUNCTIONS.update(dict.fromkeys(names, function))
         return function
 
     return keep
 
 
-def function_of(name: str) -> Callable[..., Any] | None:
+def function_of(name: str) -> Function | None:
     """The function of an operator, None where torch has none."""
     places = (torch, torch.Tensor, functional)
     return FUNCTIONS.get(name) or next((getattr(place, name) for place in places if hasattr(place, name)), None)
 
 
 @operator("slice")
-def _slice(x: torch.Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> torch.Tensor:
+def _slice(
+    x: torch.Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> torch.Tensor:
     dim %= x.dim()
     stop = None if isinstance(end, int) and end == END else end
     return x[(*(slice(None),) * dim, slice(start, stop, step))]
@@ -69,17 +75,17 @@ def _embedding(
 
 
 @operator("softmax", "_softmax")
-def _softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+def _softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = None) -> torch.Tensor:
     return functional.softmax(x, dim, dtype=None if isinstance(dtype, bool) else dtype)
 
 
 @operator("log_softmax", "_log_softmax")
-def _log_softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+def _log_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = None) -> torch.Tensor:
     return functional.log_softmax(x, dim, dtype=None if isinstance(dtype, bool) else dtype)
 
 
 @operator("_safe_softmax")
-def _safe_softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = None) -> torch.Tensor:
     """0 where all entries are -inf."""
     is_masked = torch.all(x == float("-inf"), dim, keepdim=True)
     return torch.where(is_masked, 0.0, functional.softmax(x, dim, dtype=dtype))
@@ -87,61 +93,109 @@ def _safe_softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
 
 @operator("layer_norm")
 def _layer_norm(
-    x: torch.Tensor, shape: Sizes, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+    x: torch.Tensor,
+    shape: Sizes,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+    *_: object,
 ) -> torch.Tensor:
     return functional.layer_norm(x, shape, weight, bias, eps)
 
 
 @operator("native_layer_norm")
-def _native_layer_norm(x: torch.Tensor, shape: Sizes, weight: Any, bias: Any, eps: float) -> tuple[Any, ...]:
+def _native_layer_norm(
+    x: torch.Tensor, shape: Sizes, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+) -> Results:
     return functional.layer_norm(x, shape, weight, bias, eps), None, None
 
 
 @operator("_fused_rms_norm")
-def _fused_rms_norm(x: torch.Tensor, shape: Sizes, weight: Any, eps: Any) -> tuple[Any, ...]:
+def _fused_rms_norm(x: torch.Tensor, shape: Sizes, weight: torch.Tensor | None, eps: float | None) -> Results:
     return functional.rms_norm(x, shape, weight, eps), None
 
 
 @operator("group_norm")
 def _group_norm(
-    x: torch.Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+    x: torch.Tensor,
+    groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+    *_: object,
 ) -> torch.Tensor:
     return functional.group_norm(x, groups, weight, bias, eps)
 
 
 @operator("native_group_norm")
 def _native_group_norm(
-    x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, rest: int, groups: int, eps: float
-) -> tuple[Any, ...]:  # fmt: skip
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    n: int,
+    c: int,
+    rest: int,
+    groups: int,
+    eps: float,
+) -> Results:
     return functional.group_norm(x, groups, weight, bias, eps), None, None
 
 
 @operator("batch_norm")
 def _batch_norm(
-    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float, *_: Any
-) -> torch.Tensor:  # fmt: skip
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    var: torch.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    *_: object,
+) -> torch.Tensor:
     return functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
 
 
 @operator("_native_batch_norm_legit_no_training")
 def _native_batch_norm_legit_no_training(
-    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, momentum: float, eps: float
-) -> tuple[Any, ...]:
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    var: torch.Tensor | None,
+    momentum: float,
+    eps: float,
+) -> Results:
     return functional.batch_norm(x, mean, var, weight, bias, False, momentum, eps), None, None
 
 
 @operator("instance_norm")
 def _instance_norm(
-    x: torch.Tensor, weight: Any, bias: Any, mean: Any, var: Any, of_input: bool, momentum: float, eps: float, *_: Any
-) -> torch.Tensor:  # fmt: skip
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    var: torch.Tensor | None,
+    of_input: bool,
+    momentum: float,
+    eps: float,
+    *_: object,
+) -> torch.Tensor:
     return functional.instance_norm(x, mean, var, weight, bias, of_input, momentum, eps)
 
 
 @operator("convolution")
 def _convolution(
-    x: torch.Tensor, weight: torch.Tensor, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, transposed: bool,
-    output_padding: Sizes, groups: int,
-) -> torch.Tensor:  # fmt: skip
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+) -> torch.Tensor:
     rank = weight.dim() - 2
     if transposed:
         function = getattr(functional, f"conv_transpose{rank}d")
@@ -155,7 +209,7 @@ def _constant_pad_nd(x: torch.Tensor, pad: Sizes, value: float = 0) -> torch.Ten
 
 
 @operator("pad")
-def _pad(x: torch.Tensor, pad: Sizes, mode: str = "constant", value: Any = None) -> torch.Tensor:
+def _pad(x: torch.Tensor, pad: Sizes, mode: str = "constant", value: float | None = None) -> torch.Tensor:
     return functional.pad(x, [*pad], mode, value)
 
 
@@ -178,29 +232,29 @@ def _elu(x: torch.Tensor, alpha: float = 1, scale: float = 1, input_scale: float
 
 
 @operator("scalar_tensor")
-def _scalar_tensor(value: Any, **options: Any) -> torch.Tensor:
+def _scalar_tensor(value: Number, **options: Any) -> torch.Tensor:
     return torch.tensor(value, dtype=options.get("dtype"))
 
 
 @operator("native_dropout")
-def _native_dropout(x: torch.Tensor, p: float, train: bool | None = True) -> tuple[Any, ...]:
+def _native_dropout(x: torch.Tensor, p: float, train: bool | None = True) -> Results:
     return functional.dropout(x, p, bool(train)), None
 
 
 @operator("max_pool1d_with_indices")
-def _max_pool1d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> tuple[Any, ...]:
+def _max_pool1d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> Results:
     return functional.max_pool1d(x, *given, **named), None
 
 
 @operator("max_pool2d_with_indices")
-def _max_pool2d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> tuple[Any, ...]:
+def _max_pool2d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> Results:
     return functional.max_pool2d(x, *given, **named), None
 
 
 @operator("_scaled_dot_product_flash_attention_for_cpu")
 def _scaled_dot_product(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float = 0, causal: bool = False, **named: Any
-) -> tuple[Any, ...]:
+) -> Results:
     mask, scale = named.get("attn_mask"), named.get("scale")
     return functional.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale), None
 
@@ -208,12 +262,12 @@ def _scaled_dot_product(
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
     """Resizing by size, or by factors; ``align_corners`` stands between them, where a mode has it."""
 
-    def upsample(x: torch.Tensor, size: Any = None, *given: Any, **named: Any) -> torch.Tensor:
-        align = given[0] if mode in ("linear", "bilinear") and given else None
+    def upsample(x: torch.Tensor, size: Sizes | None = None, *given: Any, **named: Any) -> torch.Tensor:
+        align: bool | None = given[0] if mode in ("linear", "bilinear") and given else None
         factors = next((item for item in given if isinstance(item, list | tuple)), named.get("scale_factors"))
         if factors is not None and size is None:
             return functional.interpolate(x, scale_factor=tuple(factors), mode=mode, align_corners=align)
-        return functional.interpolate(x, size=tuple(size), mode=mode, align_corners=align)
+        return functional.interpolate(x, size=tuple(size or ()), mode=mode, align_corners=align)
 
     return upsample
 
@@ -244,7 +298,7 @@ def _copy(x: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> 
 
 
 @operator("fill")
-def _fill(x: torch.Tensor, value: Any) -> torch.Tensor:
+def _fill(x: torch.Tensor, value: Number) -> torch.Tensor:
     return torch.full_like(x, value)
 
 
@@ -259,5 +313,5 @@ def _lift_fresh_copy(x: torch.Tensor) -> torch.Tensor:
 
 
 @operator("_weight_norm_interface")
-def _weight_norm_interface(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> tuple[torch.Tensor, Any]:
+def _weight_norm_interface(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> Results:
     return torch._weight_norm(v, g, dim), None

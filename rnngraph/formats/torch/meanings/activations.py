@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ....declare.functions import activations as ours
 from ....declare.functions import basic
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Function, Operand, Result
 from ..tracing.registry import meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
@@ -28,7 +27,7 @@ meaning("tanhshrink")(unary(ours.tanh_shrink, torch.nn.functional.tanhshrink))
 meaning("logsigmoid", "log_sigmoid")(unary(ours.log_sigmoid, torch.nn.functional.logsigmoid))
 
 
-_WITH_NUMBERS: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
+_WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
     "leaky_relu": (ours.leaky_relu, {"negative_slope": 0.01}),
     "elu": (ours.elu, {"alpha": 1.0}),
     "celu": (ours.celu, {"alpha": 1.0}),
@@ -38,7 +37,7 @@ _WITH_NUMBERS: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
 """Activations with a number, and torch's default of it."""
 
 
-def _with_number(function: Callable[..., Any], name: str, usual: float) -> Callable[..., Any]:
+def _with_number(function: Function, name: str, usual: float) -> Function:
     own = inspect.signature(function).parameters
     default = [parameter.default for parameter in own.values()][1]
 

@@ -62,8 +62,17 @@ def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
 
 
 @meaning("scaled_dot_product_attention")
-def _scaled(tracer: Tracer, query: Operand, key: Operand, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-            is_causal: bool = False, scale: Any = None, enable_gqa: bool = False) -> Result:  # fmt: skip
+def _scaled(
+    tracer: Tracer,
+    query: Operand,
+    key: Operand,
+    value: Any,
+    attn_mask: Operand | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Result:
     if enable_gqa:
         raise UnreadableError("it is read without enable_gqa")
     query, key, value = map(tracer.value, (query, key, value))
@@ -80,9 +89,9 @@ def _multihead(
     query: Operand,
     key: Operand,
     value: Any,
-    key_padding_mask: Any = None,
+    key_padding_mask: Operand | None = None,
     need_weights: bool = True,
-    attn_mask: Any = None,
+    attn_mask: Operand | None = None,
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> Any:
@@ -150,7 +159,13 @@ def _dense(
     return product if shift is None else tracer.script.operation("+", product, shift)
 
 
-def _masks(tracer: Tracer, attn_mask: Any, key_padding_mask: Any, queries: Any, keys: Any) -> list[Value]:
+def _masks(
+    tracer: Tracer,
+    attn_mask: Operand | None,
+    key_padding_mask: Operand | None,
+    queries: tuple[Dim, ...],
+    keys: tuple[Dim, ...],
+) -> list[Value]:
     """Of scores [batch, heads, queries, keys]. torch's bool masks say what does not count."""
     found = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):

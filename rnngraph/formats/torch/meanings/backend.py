@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ....ir.types import Dim
 from ...operators.backend import ScriptBackend
 from ...steps import Value
+from ..tracing.kinds import Function
 from ..tracing.tracer import Tracer
 from .shapes import expanded, permuted, reshaped
 
@@ -19,7 +20,7 @@ class TorchBackend(ScriptBackend):
         super().__init__(tracer.script)
         self.tracer = tracer
 
-    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Value:
+    def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
         return self.tracer.call(function, *operands, **keywords)
 
     def transpose(self, x: Value, order: Sequence[int]) -> Value:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ def _dtype(tracer: Tracer) -> str:
     return DTYPES[tracer.expected.dtype]
 
 
-def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Any:
+def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Operand:
     """x as an operand of a binary function: a number where it is one everywhere."""
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
@@ -67,7 +66,7 @@ def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Any, Any
     return first, second
 
 
-def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Argument, b: Argument) -> Filled | None:
+def _folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Filled | None:
     """What is one number everywhere, of such operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
@@ -85,7 +84,7 @@ def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Argument, b:
     return Filled(function(*tensors).item(), shape, _dtype(tracer))
 
 
-def _operator(sign: str, theirs: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[..., Any]:
+def _operator(sign: str, theirs: Function, swapped: bool = False) -> Function:
     def mean(
         tracer: Tracer, a: Argument, b: Argument, *, alpha: Number = 1, rounding_mode: str | None = None
     ) -> Result:
@@ -130,12 +129,12 @@ def _moved(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | N
     return Positions(a.count, a.start + (b if sign == "+" else -b), a.step, a.dtype)
 
 
-def _rounded_division(tracer: Tracer, a: Argument, b: Argument, mode: str) -> Any:
+def _rounded_division(tracer: Tracer, a: Argument, b: Argument, mode: str) -> Operand:
     function = remainders.floor_divide if mode == "floor" else remainders.trunc_divide
     return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
 
-def _whole(function: Function) -> Callable[..., Any]:
+def _whole(function: Function) -> Function:
     def mean(tracer: Tracer, x: Argument, *, decimals: int = 0) -> Result:
         if not _dtype(tracer).startswith("float"):
             return x
@@ -179,7 +178,7 @@ def _power(tracer: Tracer, x: Argument, exponent: Any) -> Result:
     return tracer.script.operation("**", tracer.value(x, dtype), int(exponent) if is_whole else float(exponent))
 
 
-def _of_pair(function: Function, swapped: bool = False) -> Callable[..., Any]:
+def _of_pair(function: Function, swapped: bool = False) -> Function:
     def mean(tracer: Tracer, a: Argument, b: Argument) -> Result:
         if swapped:
             a, b = b, a
@@ -188,7 +187,7 @@ def _of_pair(function: Function, swapped: bool = False) -> Callable[..., Any]:
     return mean
 
 
-_OF_PAIRS: dict[tuple[str, ...], Callable[..., Any]] = {
+_OF_PAIRS: dict[tuple[str, ...], Function] = {
     ("maximum",): basic.maximum,
     ("minimum",): basic.minimum,
     ("fmax",): numbers.fmax,
@@ -203,7 +202,7 @@ _OF_PAIRS: dict[tuple[str, ...], Callable[..., Any]] = {
     ("logaddexp2",): logarithms.logaddexp2,
     ("xlogy", "special_xlogy"): logarithms.xlogy,
 }
-_SWAPPED: dict[str, Callable[..., Any]] = {
+_SWAPPED: dict[str, Function] = {
     "__rmod__": remainders.remainder,
     "__rfloordiv__": remainders.floor_divide,
     "__rpow__": powers.power,
@@ -224,7 +223,7 @@ def _heaviside(tracer: Tracer, x: Argument, values: Any) -> Result:
     )
 
 
-def unary(function: Function, theirs: Any) -> Callable[..., Any]:
+def unary(function: Function, theirs: Function) -> Function:
     def mean(tracer: Tracer, x: Argument) -> Result:
         if isinstance(x, Filled):
             kinds = {name: kind for kind, name in DTYPES.items()}
@@ -236,7 +235,7 @@ def unary(function: Function, theirs: Any) -> Callable[..., Any]:
 
 for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "square", "abs"):
     meaning(_name)(unary(getattr(basic, _name), getattr(torch, _name)))
-_OF_ONE: dict[tuple[str, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {
+_OF_ONE: dict[tuple[str, ...], tuple[Function, Function]] = {
     ("absolute", "__abs__"): (basic.abs, torch.abs),
     ("exp2",): (powers.exp2, torch.exp2),
     ("log2",): (logarithms.log2, torch.log2),
@@ -264,7 +263,7 @@ for _theirs_of_one, (_function, _own) in _OF_ONE.items():
     meaning(*_theirs_of_one)(unary(_function, _own))
 
 
-def _kind(function: Function) -> Callable[..., Any]:
+def _kind(function: Function) -> Function:
     return lambda tracer, x: tracer.call(function, tracer.value(x))
 
 
@@ -281,19 +280,26 @@ def _sign_of(tracer: Tracer, x: Argument) -> Result:
 
 
 @meaning("logit", "special_logit")
-def _logit(tracer: Tracer, x: Argument, eps: Any = None) -> Result:
+def _logit(tracer: Tracer, x: Argument, eps: float | None = None) -> Result:
     return tracer.call(logarithms.logit, tracer.value(x, _dtype(tracer)), *([] if eps is None else [float(eps)]))
 
 
 @meaning("clamp", "clip")
-def _clamp(tracer: Tracer, x: Argument, *limits: Any, min: Any = None, max: Any = None, min_val: Any = None,
-           max_val: Any = None) -> Result:  # fmt: skip
+def _clamp(
+    tracer: Tracer,
+    x: Argument,
+    *limits: Any,
+    min: Argument | None = None,
+    max: Argument | None = None,
+    min_val: Argument | None = None,
+    max_val: Argument | None = None,
+) -> Result:
     low = limits[0] if limits else min if min_val is None else min_val
     high = limits[1] if len(limits) > 1 else max if max_val is None else max_val
     return limited(tracer, x, low, high)
 
 
-def limited(tracer: Tracer, x: Argument, low: Any, high: Any) -> Any:
+def limited(tracer: Tracer, x: Argument, low: Any, high: Any) -> Operand:
     """x within limits, at which the gradient is x's."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
@@ -324,7 +330,7 @@ def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Res
     return choose(tracer, condition, a, b)
 
 
-def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Any:
+def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Operand:
     """a where the condition holds, b elsewhere, each repeated as torch does."""
     dtype = _dtype(tracer)
     shapes = [found for found in (_shape(item) for item in (condition, a, b)) if found is not None]
@@ -356,7 +362,7 @@ def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True,
          "clone", "identity", "requires_grad_", "view_as_real", "type",
          "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__", "conj", "real", "resolve_conj",
          "resolve_neg", "conj_physical")  # fmt: skip
-def _converted(tracer: Tracer, x: Operand, *_: Any, **__: Any) -> Any:
+def _converted(tracer: Tracer, x: Operand, *_: Any, **__: Any) -> Operand:
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:
         raise UnreadableError(f"{tracer.expected.dtype} is not read; use float32")
@@ -374,7 +380,13 @@ def _detached(tracer: Tracer, x: Operand) -> Result:
 
 
 @meaning("nan_to_num")
-def _without_nan(tracer: Tracer, x: Argument, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Result:
+def _without_nan(
+    tracer: Tracer,
+    x: Argument,
+    nan: Number | None = None,
+    posinf: Number | None = None,
+    neginf: Number | None = None,
+) -> Result:
     numbers_given = {"nan": nan, "posinf": posinf, "neginf": neginf}
     options = {name: float(number) for name, number in numbers_given.items() if number is not None}
     return tracer.call(numbers.nan_to_num, tracer.value(x), **options)
@@ -386,7 +398,7 @@ def _lerp(tracer: Tracer, a: Argument, b: Argument, weight: Argument) -> Result:
     dtype, operation = _dtype(tracer), tracer.script.operation
     first, second = pair(tracer, a, b, dtype)
     difference, share = operation("-", second, first), operand(tracer, weight, dtype)
-    if isinstance(share, Value):
+    if not isinstance(share, int | float):
         is_near = operation("<", tracer.call(basic.abs, share), 0.5)
         end = tracer.call(basic.where, is_near, first, second)
         share = tracer.call(basic.where, is_near, share, operation("-", share, 1.0))

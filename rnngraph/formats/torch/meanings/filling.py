@@ -9,7 +9,7 @@ import torch
 from ....declare.functions import basic
 from ....ir.types import Dim, Size
 from ...steps import Value
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Function, Number, Operand, Result
 from ..tracing.numbers import Extent, OpenFloat, dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
@@ -18,7 +18,7 @@ from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
 from .shapes import sizes_of
 
 
-def _made_of(number: Any) -> Any:
+def _made_of(number: Number) -> Function:
     def mean(tracer: Tracer, *size: Any, dtype: object = None, **named: Any) -> Result:
         return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
 
@@ -29,7 +29,7 @@ meaning("zeros", "new_zeros_", "empty")(_made_of(0))
 meaning("ones")(_made_of(1))
 
 
-def _of_other(number: Any) -> Any:
+def _of_other(number: Number) -> Function:
     def mean(tracer: Tracer, x: Operand, *size: Any, dtype: object = None, **named: Any) -> Result:
         return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
 
@@ -40,7 +40,7 @@ meaning("new_zeros", "new_empty")(_of_other(0))
 meaning("new_ones")(_of_other(1))
 
 
-def _like(number: Any) -> Any:
+def _like(number: Number) -> Function:
     def mean(tracer: Tracer, x: Operand, dtype: object = None) -> Result:
         if isinstance(x, Sorted):
             return Sorted("empty", x.of, x.lengths, x.shape, x.dtype)
@@ -62,7 +62,7 @@ def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: object = None) -> R
     return filled(tracer, fill_value, tuple(sizes_of(size)), DTYPES[tracer.expected.dtype])
 
 
-def filled(tracer: Tracer, number: Any, shape: tuple[Dim, ...], dtype: str) -> Any:
+def filled(tracer: Tracer, number: Any, shape: tuple[Dim, ...], dtype: str) -> Operand:
     """A number everywhere, which may be made of sizes."""
     if not isinstance(number, Extent | OpenFloat):
         return Filled(number, shape, dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 from ....declare.functions import basic
 from ....declare.functions.arrays import moves
@@ -37,7 +37,7 @@ def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, **named: Any) -> Resul
     return joined(tracer, items, axis, shape, dtype)
 
 
-def joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], dtype: str) -> Any:
+def joined(tracer: Tracer, items: list[Any], axis: int, shape: tuple[Dim, ...], dtype: str) -> Operand:
     """Items one behind the other. shape: of all of it."""
     if len(items) == 1:
         return items[0]
@@ -59,7 +59,7 @@ def _as_stack(x: Operand, axis: int) -> Any:
     return Stacked((expanded[0],), axis, shape_of(x), dtype_of(x))
 
 
-def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Any:
+def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Operand:
     """Padding, where numbers stand before or after what is joined."""
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
@@ -91,7 +91,7 @@ def _hstack(tracer: Tracer, tensors: Operands) -> Result:
     return _cat(tracer, tensors, 1 if tracer.expected.dim() > 1 else 0)
 
 
-def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Any:
+def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Operands:
     shape = shape_of(x)
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
@@ -141,8 +141,8 @@ def _split(tracer: Tracer, x: Operand, split_size: Any = None, dim: int = 0, **n
     return _pieces(tracer, x, axis, [min(count, size - start) for start in range(0, size, count)])
 
 
-def _fixed(tracer: Tracer, size: Dim) -> Any:
-    tracer.sizes.fix(size)
+def _fixed(tracer: Tracer, size: Size) -> NoReturn:
+    tracer.sizes.close(size.symbols)
 
 
 @meaning("chunk")
@@ -212,7 +212,7 @@ def _pad(tracer: Tracer, x: Operand, pad: Any, mode: str = "constant", value: An
     return tracer.call(padded, tracer.value(cut), dict(sorted(found.items())), **options)
 
 
-def turned_round(tracer: Tracer, x: Operand, around: dict[int, tuple[int, int]]) -> Any:
+def turned_round(tracer: Tracer, x: Operand, around: dict[int, tuple[int, int]]) -> Operand:
     """x with the end of each axis before its beginning, and the beginning behind its end."""
     if any(count < 0 for pair in around.values() for count in pair):
         raise UnreadableError("a circular padding is read of numbers from 0 on")

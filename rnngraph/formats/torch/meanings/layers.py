@@ -36,8 +36,16 @@ _BY_FREQUENCY = (
 
 
 @meaning("embedding")
-def _embedding(tracer: Tracer, ids: Operand, weight: Operand, padding_idx: Any = None, max_norm: Any = None,
-               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Result:  # fmt: skip
+def _embedding(
+    tracer: Tracer,
+    ids: Operand,
+    weight: Operand,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Result:
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
     if scale_grad_by_freq:
@@ -72,7 +80,7 @@ def _one(given: Any) -> Any:
 
 @meaning("interpolate")
 def _interpolate(tracer: Tracer, x: Operand, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                 align_corners: Any = None, *_: Any, **__: Any) -> Result:  # fmt: skip
+                 align_corners: bool | None = None, *_: Any, **__: Any) -> Result:  # fmt: skip
     """Each step so many times, or with steps between on lines."""
     x, factor = tracer.value(x), _one(scale_factor)
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
@@ -120,7 +128,7 @@ for _axes in (1, 2):
 
 
 @module(nn.BatchNorm1d)
-def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Operand) -> Any:
+def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Operand) -> Operand:
     momentum = 0.1 if found.momentum is None else found.momentum
     return batch_norm(
         tracer, x, found.running_mean, found.running_var, found.weight, found.bias, found.running_mean is None,
@@ -132,8 +140,8 @@ def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Operand) -> Any
 def batch_norm(
     tracer: Tracer,
     x: Operand,
-    running_mean: Any,
-    running_var: Any,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
     weight: Operand | None = None,
     bias: Operand | None = None,
     training: bool = False,
@@ -186,7 +194,7 @@ def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Operand, bia
 def _layer_norm(
     tracer: Tracer,
     x: Operand,
-    normalized_shape: Any,
+    normalized_shape: Sequence[int],
     weight: Operand | None = None,
     bias: Operand | None = None,
     eps: float = 1e-5,
@@ -207,7 +215,7 @@ def _last_axes(rank: int, count: int) -> dict[str, Any]:
 
 @meaning("rms_norm")
 def _rms_norm(
-    tracer: Tracer, x: Operand, normalized_shape: Any, weight: Operand | None = None, eps: Any = None
+    tracer: Tracer, x: Operand, normalized_shape: Sequence[int], weight: Operand | None = None, eps: float | None = None
 ) -> Result:
     x = tracer.value(x)
     least = torch.finfo(tracer.expected.dtype).eps if eps is None else eps

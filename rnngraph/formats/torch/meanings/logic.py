@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from ..tracing.values import Filled, Lazy, dtype_of, shape_of
 from .elementwise import pair
 
 
-def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
+def _compared(sign: str, swapped: bool = False) -> Function:
     def mean(tracer: Tracer, a: Operand, b: Operand) -> Result:
         dtype = _common(a, b)
         first, second = pair(tracer, a, b, dtype)
@@ -53,7 +52,7 @@ for _sign in _COMPARISONS:
     meaning(*_COMPARISONS[_sign])(_compared(_sign))
 
 
-def _truth(tracer: Tracer, x: Operand, name: str) -> Any:
+def _truth(tracer: Tracer, x: Operand, name: str) -> Operand:
     """A bool tensor, or what of numbers is not 0."""
     if dtype_of(x) == "bool":
         return x
@@ -62,7 +61,7 @@ def _truth(tracer: Tracer, x: Operand, name: str) -> Any:
     return tracer.call(basic.not_equal, tracer.value(x), 0)
 
 
-def _logical(name: str, function: Function) -> Callable[..., Any]:
+def _logical(name: str, function: Function) -> Function:
     def mean(tracer: Tracer, a: Operand, b: Operand) -> Result:
         given = [_truth(tracer, item, name) if isinstance(item, Value | Lazy) else item for item in (a, b)]
         first, second = pair(tracer, given[0], given[1], "bool")
@@ -80,7 +79,7 @@ for _names, _function in (
         meaning(_name)(_logical(_name, _function))
 
 
-def _not(name: str) -> Callable[..., Any]:
+def _not(name: str) -> Function:
     def mean(tracer: Tracer, x: Operand) -> Result:
         if isinstance(x, Filled):
             return Filled(not x.number, x.shape, "bool")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ....declare.functions import basic, cumulative, orders
@@ -12,7 +11,7 @@ from ....declare.functions.rounding import floor
 from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS
 from ...steps import Value
-from ..tracing.kinds import Function, Number, Operand, Result
+from ..tracing.kinds import Argument, Function, Number, Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -28,8 +27,8 @@ _MODES = {
 class Found(NamedTuple):
     """Entries, and where they stood."""
 
-    values: Any
-    indices: Any
+    values: Value
+    indices: Value
 
 
 # Orders ---------------------------------------------------------------------------------------------
@@ -111,7 +110,7 @@ def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool
     return Found(values, _middle_place(tracer, x, axis, options))
 
 
-def _middle_place(tracer: Tracer, x: Value, axis: int, options: Any) -> Value:
+def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, Any]) -> Value:
     """Where the lower one of two in the middle stands among those that are not NaN."""
     script = tracer.script
     is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
@@ -196,26 +195,27 @@ meaning("cummin")(_best_so_far(cumulative.cummin))
 # Entries at indices -----------------------------------------------------------------------------------
 
 
-def _index(tracer: Tracer, x: Value, axis: int, index: Any) -> Value:
+def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
     """Return an index with as many axes as x, of x's sizes along the others, or repeated along them."""
     for other, (have, want) in enumerate(zip(shape_of(x), shape_of(index), strict=True)):
         if other != axis:
             tracer.sizes.meet(have, want)
             if isinstance(have, int) and isinstance(want, int) and have != want:
                 raise UnreadableError(f"its index has {want} entries along axis {other} and not {have}")
-    is_one = isinstance(index, Repeated) and shape_of(index.of)[axis] == shape_of(index)[axis]
-    found = tracer.value(index.of if is_one else index)
+    if isinstance(index, Repeated) and shape_of(index.of)[axis] == shape_of(index)[axis]:
+        index = index.of
+    found = tracer.value(index)
     return found if dtype_of(found) in ("int32", "int64") else tracer.value(found, "int64")
 
 
 @meaning("gather")
-def _gather(tracer: Tracer, x: Operand, dim: int, index: Any, *, sparse_grad: bool = False) -> Result:
+def _gather(tracer: Tracer, x: Operand, dim: int, index: Operand, *, sparse_grad: bool = False) -> Result:
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(take_along_axis, x, _index(tracer, x, axis, index), axis, negative=False)
 
 
-def put(tracer: Tracer, x: Operand, dim: int, index: Any, given: Any, mode: str = "set") -> Value:
+def put(tracer: Tracer, x: Operand, dim: int, index: Operand, given: Argument, mode: str = "set") -> Value:
     """Return x with a number, or entries of a tensor, at indices."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
@@ -230,29 +230,36 @@ def put(tracer: Tracer, x: Operand, dim: int, index: Any, given: Any, mode: str 
 
 @meaning("scatter")
 def scatter(
-    tracer: Tracer, x: Operand, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None
+    tracer: Tracer,
+    x: Operand,
+    dim: int,
+    index: Operand,
+    src: Operand | None = None,
+    *,
+    value: Number | None = None,
+    reduce: str | None = None,
 ) -> Result:
     return put(tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _MODES[reduce])
 
 
 @meaning("scatter_add", "scatter_add_")
-def _scatter_add(tracer: Tracer, x: Operand, dim: int, index: Any, src: Any) -> Result:
+def _scatter_add(tracer: Tracer, x: Operand, dim: int, index: Operand, src: Operand) -> Result:
     return put(tracer, x, dim, index, src, "add")
 
 
 @meaning("scatter_reduce")
 def _scatter_reduce(
-    tracer: Tracer, x: Operand, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+    tracer: Tracer, x: Operand, dim: int, index: Operand, src: Operand, reduce: str, *, include_self: bool = True
 ) -> Result:
     if reduce not in _MODES or not include_self:
         raise UnreadableError("it is read with include_self=True, and with a reduce that is no mean")
     return put(tracer, x, dim, index, src, _MODES[reduce])
 
 
-def _of_all(mode: str) -> Callable[..., Any]:
+def _of_all(mode: str) -> Function:
     """Entries at an index of one axis, the same along all others."""
 
-    def mean(tracer: Tracer, x: Operand, dim: int, index: Any, source: Operand, *, alpha: Number = 1) -> Result:
+    def mean(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
         x, index = tracer.value(x), tracer.value(index)
         rank = len(shape_of(x))
         axis = axis_of(rank, dim)
@@ -273,7 +280,7 @@ meaning("index_copy", "index_fill")(_of_all("set"))
 # Triangles and diagonals -------------------------------------------------------------------------------
 
 
-def _triangle(function: Callable[..., Any]) -> Callable[..., Any]:
+def _triangle(function: Function) -> Function:
     return lambda tracer, x, diagonal=0: tracer.call(function, tracer.value(x), *([int(diagonal)] if diagonal else []))
 
 

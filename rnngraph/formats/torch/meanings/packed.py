@@ -56,7 +56,7 @@ def _back(order: Sorted) -> Sorted:
 
 
 @meaning("_pack_padded_sequence")
-def _pack(tracer: Tracer, x: Operand, lengths: Any, batch_first: bool) -> Result:
+def _pack(tracer: Tracer, x: Operand, lengths: Operand, batch_first: bool) -> Result:
     is_sorted = isinstance(x, Sorted)
     rows = tracer.value(x.of if isinstance(x, Sorted) else x)
     if not isinstance(lengths, Value | Lazy):

@@ -28,7 +28,7 @@ def axis_of(rank: int, dim: int) -> int:
 # Shapes ---------------------------------------------------------------------------------------------
 
 
-def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Any:
+def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     """x in another shape. target: sizes, one of which may be -1."""
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
@@ -192,7 +192,7 @@ def _entry(tracer: Tracer, x: Operand, axis: int) -> Value | None:
     return tracer.script.item(x.step.operands[0], *index[:axis], start)
 
 
-def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Any:
+def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Operand:
     order = [axis_of(len(shape_of(x)), axis) for axis in order]
     if order == sorted(order):
         return x
@@ -242,7 +242,7 @@ def _expand(tracer: Tracer, x: Operand, *sizes: Any, **_: Any) -> Result:
     return expanded(tracer, x, shape_of(sizes[0]) if is_like else sizes_of(sizes))
 
 
-def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Any:
+def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
     """x repeated along axes of size 1 and new ones in front. wanted: sizes, -1 where one stays."""
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)

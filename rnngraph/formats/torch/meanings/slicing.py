@@ -15,7 +15,7 @@ from ....ir.sizes.arithmetic import compare
 from ....ir.types import Dim, Size, evaluate
 from ...operators.moves import is_clamped
 from ...steps import Value
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Index, Operand, Result
 from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
@@ -33,7 +33,7 @@ def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> S
     return Stacked(items, axis, (*inner[:axis], count, *inner[axis:]), dtype)
 
 
-def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
+def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Operand:
     """x[start:stop:step] of an axis, in sizes."""
     shape = shape_of(x)
     size = shape[axis]
@@ -54,7 +54,7 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
     return tracer.script.item(x, *(ALL,) * axis, slice(bounds[0] or None, bounds[1], step if step != 1 else None))
 
 
-def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Any:
+def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Operand:
     """A bound of a slice as it is written: from the front, or from the end where the size is open."""
     if isinstance(place, int):
         return place if end == 0 or place != size else None
@@ -64,7 +64,7 @@ def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Any:
     return difference if isinstance(difference, int) and difference < 0 else place
 
 
-def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Any:
+def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Operand:
     """A part between bounds that are other sizes."""
     count = stop - start
     if step != 1:
@@ -79,7 +79,7 @@ def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, s
     return gathered(tracer, x, axis, value)
 
 
-def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Any:
+def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Operand:
     """Entries of an axis at an index, whose axes stand in its place."""
     return tracer.call(basic.gather, x, index, *([axis] if axis else []))
 
@@ -109,7 +109,7 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
 
 
 @meaning("__getitem__")
-def _item(tracer: Tracer, x: Operand, index: Any) -> Result:
+def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     entries = index if isinstance(index, tuple) else (index,)
     if isinstance(x, Sorted):
@@ -127,7 +127,7 @@ def _item(tracer: Tracer, x: Operand, index: Any) -> Result:
     return _indexed(tracer, x, entries)
 
 
-def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
+def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
     """x[torch.arange(rows), index]: one entry of each row."""
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
@@ -140,7 +140,7 @@ def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
     return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
 
 
-def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
+def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
     """x[entries], an entry for each axis and None for new ones."""
     axis, shape = 0, shape_of(x)
     plain: list[Any] = []
@@ -169,7 +169,7 @@ def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Any]) -> Any:
     return _one_by_one(tracer, x, entries, plain)
 
 
-def _is_clamped(entry: Any, size: Dim) -> bool:
+def _is_clamped(entry: Index, size: Dim) -> bool:
     """True for a slice whose bounds are numbers that may lie beyond the ends of an axis of open size."""
     if not isinstance(entry, slice) or isinstance(size, int):
         return False
@@ -179,7 +179,7 @@ def _is_clamped(entry: Any, size: Dim) -> bool:
     return is_clamped(size, entry.start, entry.stop, 1 if entry.step is None else int(entry.step))
 
 
-def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Any], plain: list[Any]) -> Any:
+def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Any]) -> Operand:
     if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
         if written is not None:
@@ -208,7 +208,7 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Any], plain: list[
     return x
 
 
-def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Any:
+def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
     """The entry at a place that is a size, such as the middle one."""
     if not _is_inside(place, shape_of(x)[axis]):
         return entry_of(tracer, x, axis, tracer.sizes.fix(place))
@@ -224,7 +224,7 @@ def _is_inside(place: Size, size: Dim) -> bool:
     return all(0 <= evaluate(place, count) < evaluate(size, count) for count in counts)
 
 
-def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list[Any]) -> list[Any] | None:
+def _written_index(tracer: Tracer, x: Value, entries: Sequence[Index], plain: list[Any]) -> list[Any] | None:
     """The index as a script has it, or None where it can't be written."""
     found: list[Any] = []
     places, shape = iter(plain), iter(shape_of(x))
@@ -249,7 +249,7 @@ def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list
     return found
 
 
-def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Any:
+def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Operand:
     shape = shape_of(x)
     tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
@@ -268,7 +268,7 @@ def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Any:
     return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
 
 
-def _chosen(tracer: Tracer, x: Operand, axis: int, index: Any, negative: bool = True) -> Any:
+def _chosen(tracer: Tracer, x: Operand, axis: int, index: Any, negative: bool = True) -> Operand:
     """x at an index that is a tensor, or a list."""
     if isinstance(index, list):
         index = torch.tensor(index)
@@ -330,7 +330,7 @@ def _narrow(tracer: Tracer, x: Operand, dim: int, start: Any, length: Any) -> Re
 # Rows in the order of their lengths ----------------------------------------------------------------
 
 
-def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Any:
+def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
     """Rows that are taken by their lengths' order, or put back."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":
@@ -340,7 +340,7 @@ def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Any:
     raise UnreadableError("rows are put into another order than that of their lengths")
 
 
-def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Any]) -> Any:
+def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])

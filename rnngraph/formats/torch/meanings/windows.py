@@ -18,7 +18,7 @@ from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
 from ...steps import Value
 from ..tracing.calls import array_of
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Extents, Function, Operand, Result
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
@@ -35,7 +35,9 @@ def _each(given: Any, count: int) -> list[Any]:
     return entries * count if len(entries) == 1 else entries
 
 
-def _windows(sizes: Sequence[Dim], kernel: Sequence[Any], stride: Any, padding: Any, dilation: Any = 1) -> list[Window]:
+def _windows(
+    sizes: Sequence[Dim], kernel: Sequence[Any], stride: Extents, padding: Extents | str, dilation: Extents = 1
+) -> list[Window]:
     """Return the windows along axes of these sizes."""
     count = len(sizes)
     sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in _each(padding, count)]
@@ -85,9 +87,9 @@ def _convolved(
     x: Operand,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: Extents = 1,
+    padding: Extents = 0,
+    dilation: Extents = 1,
     groups: int = 1,
 ) -> Value:
     b, y, has_batch = _operands(tracer, x, weight, 1, groups)
@@ -119,7 +121,7 @@ def _operands(
 
 
 @module(nn.Conv1d)
-def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Operand) -> Any:
+def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Operand) -> Operand:
     options = (found.stride, found.padding, found.dilation, found.groups)
     if found.padding_mode != "zeros":
         before, after = found._reversed_padding_repeated_twice
@@ -144,7 +146,7 @@ def _layer(b: TorchBackend, weight: torch.Tensor, bias: Operand, groups: int) ->
 
 
 @module(nn.ConvTranspose1d, nn.ConvTranspose2d)
-def _transposed_module(tracer: Tracer, found: Any, x: Operand, output_size: Any = None) -> Any:
+def _transposed_module(tracer: Tracer, found: Any, x: Operand, output_size: Any = None) -> Operand:
     if output_size is not None:
         raise UnreadableError("it is read without output_size")
     return _transposed(
@@ -159,11 +161,11 @@ def _transposed(
     x: Operand,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    stride: Extents = 1,
+    padding: Extents = 0,
+    output_padding: Extents = 0,
     groups: int = 1,
-    dilation: Any = 1,
+    dilation: Extents = 1,
 ) -> Result:
     b, y, has_batch = _operands(tracer, x, weight, 0, groups)
     sizes = shape_of(y)[1:-1]
@@ -183,8 +185,14 @@ def _transposed(
 
 
 def _pooled(
-    tracer: Tracer, x: Operand, size: Any, steps: Any, axes: int, counts_padding: bool | None, ceil_mode: bool
-) -> Value:  # fmt: skip
+    tracer: Tracer,
+    x: Operand,
+    size: Extents,
+    steps: tuple[Extents | None, Extents, Extents],
+    axes: int,
+    counts_padding: bool | None,
+    ceil_mode: bool,
+) -> Value:
     """Pool. size: of the kernel. steps: stride, padding and dilation. counts_padding: None for the maximum."""
     stride, padding, dilation = steps
     whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
@@ -204,7 +212,7 @@ def _pooled(
     return _channels_first(b, _run(b, y, windows, counts, None, run), has_batch)
 
 
-def _whole(tracer: Tracer, x: Operand, size: Any, is_max: bool) -> Value | None:
+def _whole(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Value | None:
     """Return the reduction of all steps, if one window is as long as an open axis."""
     if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
         return None
@@ -218,9 +226,17 @@ def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
     return found
 
 
-def _max_pool(axes: int) -> Callable[..., Any]:
-    def pool(tracer: Tracer, x: Operand, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-             ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+def _max_pool(axes: int) -> Function:
+    def pool(
+        tracer: Tracer,
+        x: Operand,
+        kernel_size: Extents,
+        stride: Extents | None = None,
+        padding: Extents = 0,
+        dilation: Extents = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Result:
         if return_indices:
             raise UnreadableError("it is read without return_indices")
         return _pooled(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
@@ -232,17 +248,17 @@ meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")(_max_pool(1
 meaning("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
 
 
-def _mean_pool(axes: int) -> Callable[..., Any]:
+def _mean_pool(axes: int) -> Function:
     def pool(
         tracer: Tracer,
         x: Operand,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Extents,
+        stride: Extents | None = None,
+        padding: Extents = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
-        divisor_override: Any = None,
-    ) -> Any:
+        divisor_override: int | None = None,
+    ) -> Result:
         if divisor_override is not None:
             raise UnreadableError("it is read without divisor_override")
         return _pooled(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from ....ir.sizes.polynomial import ceil_divide
 from ....ir.types import Dim
 from ...steps import Value
 from ..composed.axes import with_each_nth
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Argument, Index, Operand, Result
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -25,7 +24,7 @@ from .slicing import entry_of, gathered, part, place_in
 
 
 @meaning("__setitem__")
-def _set(tracer: Tracer, x: Operand, index: Any, value: Any) -> Result:
+def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
     entries = index if isinstance(index, tuple) else (index,)
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     if isinstance(value, torch.Tensor):
@@ -39,7 +38,7 @@ def _set(tracer: Tracer, x: Operand, index: Any, value: Any) -> Result:
     return written(tracer, x, entries, value)
 
 
-def written(tracer: Tracer, x: Operand, entries: Sequence[Any], value: Any) -> Any:
+def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argument) -> Operand:
     """x with a value, or a number, at an index that has an entry for each of its first axes."""
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
@@ -62,11 +61,11 @@ def written(tracer: Tracer, x: Operand, entries: Sequence[Any], value: Any) -> A
     return _several_set(tracer, x, axis, entry, value)
 
 
-def _is_place(entry: Any) -> bool:
+def _is_place(entry: Index) -> bool:
     return isinstance(entry, int) and not isinstance(entry, bool)
 
 
-def _read(tracer: Tracer, x: Operand, axis: int, entry: Any) -> Any:
+def _read(tracer: Tracer, x: Operand, axis: int, entry: Index) -> Operand:
     size = shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size)
     if _is_place(entry):
@@ -74,14 +73,14 @@ def _read(tracer: Tracer, x: Operand, axis: int, entry: Any) -> Any:
     return part(tracer, x, axis, start, stop, 1 if entry.step is None else int(entry.step))
 
 
-def _bounds(tracer: Tracer, entry: Any, size: Dim) -> tuple[Dim, Dim]:
+def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
     if isinstance(entry, slice):
         return place_in(tracer, entry.start, size, 0), place_in(tracer, entry.stop, size, size)
     start = place_in(tracer, entry, size, 0)
     return start, start + 1
 
 
-def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Any) -> Any:
+def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
     """An entry of a tensor that is one number where nothing was written yet."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
@@ -91,7 +90,7 @@ def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value
     return Written(ground, axis, {**items, place: value})
 
 
-def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
+def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     start, stop = _bounds(tracer, entry, size)
@@ -103,7 +102,7 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> 
     return joined(tracer, [*ends, value, *behind], axis, shape, dtype)
 
 
-def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
+def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
     """Entries that don't lie side by side: they are put behind all, and then into their places."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
@@ -118,7 +117,7 @@ def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) 
     return gathered(tracer, tracer.value(both), axis, tracer.declared("order", order, False))
 
 
-def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any) -> Any:
+def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
     """Every second entry of an axis of open size, or third and on."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
@@ -130,7 +129,7 @@ def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Any, value: Any)
     return tracer.by_torch(with_each_nth, x, axis, start, step, given)
 
 
-def _with_axis(tracer: Tracer, value: Any, axis: int, rank: int) -> Any:
+def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand:
     """A value for one entry of an axis, with that axis, if it has the ones before or behind it at all."""
     if not isinstance(value, Value | Lazy):
         return value
@@ -138,7 +137,7 @@ def _with_axis(tracer: Tracer, value: Any, axis: int, rank: int) -> Any:
     return unsqueezed(tracer, value, at) if at >= 0 else value
 
 
-def _whole(tracer: Tracer, value: Any, shape: tuple[Dim, ...], dtype: str) -> Any:
+def _whole(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) -> Operand:
     """A value, or a number, repeated to a shape."""
     if isinstance(value, bool | int | float):
         return filled(tracer, value, shape, dtype)
@@ -148,7 +147,7 @@ def _whole(tracer: Tracer, value: Any, shape: tuple[Dim, ...], dtype: str) -> An
     return tracer.cast(expanded(tracer, value, shape), dtype)
 
 
-def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Any) -> Any:
+def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Argument) -> Operand:
     behind = len(shape_of(x)) - len(shape_of(mask))
     if isinstance(value, Value | Lazy) and len(shape_of(value)) > behind:
         raise UnreadableError("as many values as a mask has places are written; choose by torch.where")
@@ -158,6 +157,6 @@ def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Any) -> Any:
 
 
 @meaning("copy_")
-def _copied(tracer: Tracer, x: Operand, value: Any, non_blocking: bool = False) -> Result:
+def _copied(tracer: Tracer, x: Operand, value: Argument, non_blocking: bool = False) -> Result:
     value = tracer.value(value) if isinstance(value, torch.Tensor) else value
     return _whole(tracer, value, shape_of(x), dtype_of(x))

@@ -1,42 +1,41 @@
-"""What torch's calls give that give no tensor: shapes, dtypes, numbers. ``tracer`` is a ``Tracer``, whose file imports
-this one.
-"""
+"""What torch's calls give that give no tensor: shapes, dtypes, numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from .kinds import Declaring, Function, Number
 from .numbers import LongestRow, extent_of
 from .tensors import Shape, Traced
 from .values import Filled, Packed, shape_of
 
 
-def _sizes_of(tracer: Any, x: Any) -> Shape:
+def _sizes_of(tracer: Declaring, x: torch.Tensor) -> Shape:
     if not isinstance(x, Traced):
         return Shape(x.shape)
     return Shape(extent_of(tracer.sizes, dim) for dim in shape_of(x.value))
 
 
-def _size(tracer: Any, x: Any, dim: int | None = None) -> Any:
+def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape | int:
     found = _sizes_of(tracer, x)
     if dim is not None and isinstance(x, Traced) and isinstance(x.value, Packed) and x.dim() == 1:
         return LongestRow(tracer.sizes, x.value.shape[0])  # of ``batch_sizes``
     return found if dim is None else found[dim]
 
 
-def _truth(tracer: Any, x: Any) -> bool:
+def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
     tracer.problem("the code hangs on values of a tensor; choose by torch.where, or on sizes, or before the module")
     return True
 
 
-def _equal(tracer: Any, x: Any, *_: Any, **__: Any) -> bool:
+def _equal(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> bool:
     return _truth(tracer, x)
 
 
-def _item(tracer: Any, x: Any, *_: Any) -> Any:
+def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return x.value.number
     if not isinstance(x, Traced):
@@ -45,29 +44,29 @@ def _item(tracer: Any, x: Any, *_: Any) -> Any:
     return 1.0 if x.dtype.is_floating_point else 1
 
 
-def _list(tracer: Any, x: Any) -> Any:
+def _list(tracer: Declaring, x: torch.Tensor) -> Any:
     tracer.problem("values of a tensor are taken as a list; leave it a tensor")
     return torch.ones(x.shape).tolist()
 
 
-def _numpy(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
+def _numpy(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> Any:
     tracer.problem("NumPy is given values of a tensor; use torch's functions")
     return torch.ones(x.shape).numpy()
 
 
-def _native(tracer: Any, func: Any) -> Callable[..., Any]:
+def _native(tracer: Declaring, func: Function) -> Function:
     return lambda *args, **named: func(*args, **named)
 
 
-def _iterate(tracer: Any, x: Any) -> Any:
+def _iterate(tracer: Declaring, x: torch.Tensor) -> Iterator[torch.Tensor]:
     return iter([x[position] for position in range(int(x.shape[0]))]) if x.ndim else iter(())
 
 
-def _same(tracer: Any, x: Any, *_: Any, **__: Any) -> Any:
+def _same(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     return x
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {
+ANSWERS: dict[str, Function] = {
     ".shape": _sizes_of, "size": _size, "__len__": lambda r, x: int(x.shape[0]), "__bool__": _truth,
     "equal": _equal, "allclose": _equal, "is_nonzero": _equal, "is_signed": lambda r, x: x.is_signed(),
     "element_size": lambda r, x: x.element_size(), "is_inference": lambda r, x: False, "is_conj": lambda r, x: False,

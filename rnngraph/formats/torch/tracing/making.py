@@ -4,6 +4,7 @@ made of the positions along an axis that has such a size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import gcd
 from typing import Any
 
@@ -18,15 +19,14 @@ from ....declare.functions.rounding import floor as rounded_down
 from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import Floor, floor_divide, floors_of, terms_of
-from ....ir.types import Size, quotient
+from ....ir.types import Dim, Size, quotient
 from ...steps import Value
+from .kinds import Declaring, Number
 from .numbers import SIGNS, OpenFloat, dim_of
 from .values import Filled, Positions, Repeated, Stacked, Written, shape_of
 
-# ``tracer`` is a ``Tracer``, whose file imports this one.
 
-
-def made(tracer: Any, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
+def made(tracer: Declaring, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
     """The value of the script that something stands for."""
     if isinstance(lazy, Filled):
         return _filled(tracer, lazy)
@@ -41,7 +41,7 @@ def made(tracer: Any, lazy: Filled | Positions | Repeated | Stacked | Written) -
     return _assumed(tracer, _written(tracer, lazy), lazy)
 
 
-def along(tracer: Any, dim: Size) -> Value:
+def along(tracer: Declaring, dim: Size) -> Value:
     """0, 1 and on, up to an open size."""
     key = "along", dim
     if key not in tracer.cached:
@@ -51,7 +51,7 @@ def along(tracer: Any, dim: Size) -> Value:
     return made_once
 
 
-def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
+def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
     """A tensor and its axis of this size."""
     places = [*_places(tracer)]
     for value, axis, have in places:
@@ -90,7 +90,7 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
-def _places(tracer: Any) -> Any:
+def _places(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
     """Axes of what the script has so far, inputs first: (value, axis, size)."""
     made_so_far = (Value(step.thing, step) for step in tracer.script.steps)
     for value in (*tracer.script.inputs.values(), *made_so_far):
@@ -99,7 +99,7 @@ def _places(tracer: Any) -> Any:
                 yield value, axis, dim
 
 
-def number_of(tracer: Any, number: Any, dtype: str) -> Any:
+def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
     """A size as a number that a call computes, or what code computes of sizes."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
@@ -118,21 +118,21 @@ def number_of(tracer: Any, number: Any, dtype: str) -> Any:
     return tracer.cast(total, dtype)
 
 
-def _count(tracer: Any, name: str) -> Value:
+def _count(tracer: Declaring, name: str) -> Value:
     """A size that has a name, and so is at least 1."""
     last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
     found: Value = tracer.script.operation("+", last, 1)
     return found
 
 
-def _divided(tracer: Any, floor: Floor) -> Value:
+def _divided(tracer: Declaring, floor: Floor) -> Value:
     """A quotient of a size, which may be 0, in float64, which is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     found: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
     return found
 
 
-def _fraction(tracer: Any, number: OpenFloat, dtype: str) -> Any:
+def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float:
     if not dtype.startswith("float"):
         number.close()
     if number.ratio is not None:
@@ -144,7 +144,7 @@ def _fraction(tracer: Any, number: OpenFloat, dtype: str) -> Any:
     return tracer.script.operation(name, *made_of) if name in SIGNS else tracer.call(getattr(basic, name), *made_of)
 
 
-def _filled(tracer: Any, lazy: Filled) -> Value:
+def _filled(tracer: Declaring, lazy: Filled) -> Value:
     if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # as states of a layer are, which later calls squeeze
         return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
@@ -169,7 +169,7 @@ def _filled(tracer: Any, lazy: Filled) -> Value:
     return tracer.call(tile, found, repeats) if any(count > 1 for count in repeats) else found
 
 
-def _repeated(tracer: Any, lazy: Repeated) -> Value:
+def _repeated(tracer: Declaring, lazy: Repeated) -> Value:
     own, value = shape_of(lazy.of), lazy.of
     if all(have == want or isinstance(want, int) for have, want in zip(own, lazy.shape, strict=True)):
         counts = [1 if have == want else want for have, want in zip(own, lazy.shape, strict=True)]
@@ -181,7 +181,7 @@ def _repeated(tracer: Any, lazy: Repeated) -> Value:
     return tracer.script.operation("+", value, tracer.value(Filled(0, opened, lazy.dtype)))
 
 
-def _positions(tracer: Any, lazy: Positions) -> Value:
+def _positions(tracer: Declaring, lazy: Positions) -> Value:
     if isinstance(lazy.count, int):
         array = np.arange(lazy.count) * lazy.step + lazy.start
         return tracer.declared("positions", array.astype(lazy.dtype), False)
@@ -194,7 +194,7 @@ def _positions(tracer: Any, lazy: Positions) -> Value:
     return tracer.cast(found, lazy.dtype)
 
 
-def _assumed(tracer: Any, value: Value, lazy: Stacked | Written) -> Value:
+def _assumed(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
     """Steps over an axis of open size, as what a driver over that axis gives: of this size, not of the example's.
     The script is made anew before anyone has it.
     """
@@ -205,13 +205,13 @@ def _assumed(tracer: Any, value: Value, lazy: Stacked | Written) -> Value:
     return Value(value.step.thing, value.step)
 
 
-def _stacked(tracer: Any, items: list[Value], axis: int) -> Value:
+def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
     if len(items) == 1:
         return tracer.call(expand_dims, items[0], axis)
     return tracer.call(stack, items, axis)
 
 
-def _written(tracer: Any, lazy: Written) -> Value:
+def _written(tracer: Declaring, lazy: Written) -> Value:
     """Values where they were written, and the number elsewhere."""
     ground, axis = lazy.ground, lazy.axis
     count = tracer.sizes.value(ground.shape[axis])

@@ -7,10 +7,11 @@ from typing import Any
 from ....declare.functions.basic import expand_dims, transpose
 from ...script import Script
 from ...steps import Value
+from .kinds import Function
 from .values import expanded_of, shape_of
 
 
-def of_elements(script: Script, function: Any, x: Any, *rest: Any, **keywords: Any) -> Value:
+def of_elements(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
     """A function of each element."""
     inner, order = untransposed(x)
     if order is not None:
@@ -21,7 +22,7 @@ def of_elements(script: Script, function: Any, x: Any, *rest: Any, **keywords: A
     return script.call(function, x, *rest, **keywords)
 
 
-def operation(script: Script, sign: str, a: Any, b: Any) -> Value:
+def operation(script: Script, sign: str, a: object, b: object) -> Value:
     """``a sign b``."""
     (left, order), (right, other) = untransposed(a), untransposed(b)
     is_alone = not isinstance(a, Value) or not isinstance(b, Value)
