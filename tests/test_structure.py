@@ -28,7 +28,7 @@ ROOMS = (
     "declare", "declare.functions", "declare.functions.arrays", "declare.functions.elementary", "declare.cells",
     "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.affine", "passes.gradients", "passes.quantization",
-    "passes.shards", "passes", "passes.recomputation",
+    "passes.shards", "passes.states", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",
     "codegen.cost_model", "codegen.buffers", "codegen.kernels",
     "codegen.schedule.analyse", "codegen.schedule.plan", "codegen.schedule.emit", "codegen.schedule",

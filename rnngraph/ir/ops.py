@@ -193,9 +193,10 @@ _row(
     axis=may.axis, size=may.dim, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 
+# A sum that is ``fused`` adds the products that its operand is by multiply-adds, each rounded once.
 _row(
     "reduce_sum", "reduction", 1, rule.reduce, axes_of.reduce_sum, value.reduce(np.sum), derivative.reduce_sum,
-    axes=may.axes, keepdims=may.flag,
+    optional=("fused",), axes=may.axes, keepdims=may.flag, fused=may.flag,
 )  # fmt: skip
 # Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
 _row(

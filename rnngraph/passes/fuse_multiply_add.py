@@ -1,15 +1,17 @@
 """fuse_multiply_add: a product that is only added becomes one fused multiply-add.
 
-The rule looks at the graph alone, never at tiles, unrolling or threads, so every way of running a graph
-rounds alike.
+So it is in a sum over an axis of a product with a matrix that a loop carries. The rule looks at the graph alone, never
+at tiles, unrolling or threads, so every way of running a graph rounds alike.
 Law: values unchanged, up to the one rounding that an fma saves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
-from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+from ..ir.graph import Graph, Node, make, rewrite, with_body
+from ..ir.ops import OPS
 from ..ir.types import FLOATS
 
 
@@ -20,10 +22,33 @@ class FuseMultiplyAdd:
     name: str = "fuse_multiply_add"
 
     def __call__(self, graph: Graph) -> Graph:
-        return _fuse(map_bodies(graph, _fuse))
+        return _fuse(_in_bodies(graph), frozenset())
 
 
-def _fuse(graph: Graph) -> Graph:
+def _in_bodies(graph: Graph) -> Graph:
+    """``graph`` with the rule applied to the body of every scan, innermost first."""
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op != "scan":
+            return None
+        inner = _in_bodies(node["body"])
+        body = _fuse(inner, _matrices(inner, node["carries"]))
+        return None if body is node["body"] else with_body(node, operands, body)
+
+    return rewrite(graph, rule)
+
+
+def _matrices(body: Graph, carries: int) -> Set[Node]:
+    """Carried values of three axes and more, and what is computed of them entry by entry."""
+    found = {node for node in body.inputs[:carries] if node.tensor.rank > 2}
+    for node in body.nodes:
+        is_entrywise = OPS[node.op].kind == "elementwise"
+        if is_entrywise and any(item in found and item.shape == node.shape for item in node.operands):
+            found.add(node)
+    return found
+
+
+def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
     users = graph.users()
     outputs = {node for _, node in graph.outputs}
 
@@ -31,6 +56,8 @@ def _fuse(graph: Graph) -> Graph:
         return node.op == "mul" and len(users[node]) == 1 and node not in outputs
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "reduce_sum" and node.operands[0] in matrices and product(node.operands[0]):
+            return _fused_sum(node, operands[0])
         if node.op not in ("add", "sub") or node.dtype not in FLOATS:
             return None
         first, second = node.operands
@@ -45,3 +72,19 @@ def _fuse(graph: Graph) -> Graph:
         return None
 
     return rewrite(graph, rule)
+
+
+def _fused_sum(node: Node, products: Node) -> Node | None:
+    """The sum by multiply-adds: over axes behind the first, of rows of a fixed width."""
+    is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
+    if not is_plain or not isinstance(products.shape[-1], int):
+        return None
+    return make(
+        "reduce_sum",
+        products,
+        where=node.where,
+        name=node.name,
+        axes=node["axes"],
+        keepdims=node["keepdims"],
+        fused=True,
+    )

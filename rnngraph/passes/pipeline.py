@@ -22,6 +22,8 @@ from .sink import Sink
 from .sparse_products import SparseProducts
 from .split import Split
 from .split_concats import SplitConcats
+from .states.state_shapes import StateShapes
+from .states.trailing_ones import TrailingOnes
 from .unroll import Unroll
 
 
@@ -41,6 +43,8 @@ SPLIT: dict[str, tuple[Pass, ...]] = {
 
 ORDER: tuple[Pass, ...] = (Layout(), SplitConcats(), Accumulate())
 LOOPS: tuple[Pass, ...] = (
+    TrailingOnes(),
+    StateShapes(),
     Fission(),
     Layout("layout_again"),
     Sink(),

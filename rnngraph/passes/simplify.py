@@ -98,6 +98,8 @@ def _same(node: Node, operands: tuple[Node, ...]) -> Node | None:
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if operands[0].op == "reshape":
         return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
+    if operands[0].op == "broadcast" and not operands[0].operands[0].tensor.rank:
+        return make("broadcast", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
     return operands[0]
 
 

@@ -31,6 +31,8 @@ from rnngraph.passes.sparse_products import SparseProducts
 from rnngraph.passes.split import Split
 from rnngraph.passes.split_concats import SplitConcats
 from rnngraph.passes.squeeze import Squeeze
+from rnngraph.passes.states.state_shapes import StateShapes
+from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.unroll import Unroll
 
 DIRECTORY = Path(__file__).parent / "golden"
@@ -40,6 +42,8 @@ PASSES: dict[str, Pass] = {
     "layout_between": Layout(between=True),
     "split_concats": SplitConcats(),
     "accumulate": Accumulate(),
+    "trailing_ones": TrailingOnes(),
+    "state_shapes": StateShapes(),
     "fission": Fission(),
     "sink": Sink(),
     "fuse_multiply_add": FuseMultiplyAdd(),

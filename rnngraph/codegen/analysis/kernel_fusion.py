@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
-from ...ir.types import Shape
+from ...ir.types import FLOATS, Dim, Shape
 from .node_kinds import (
     contracted,
     cuts_axes,
@@ -25,6 +25,8 @@ from .node_kinds import (
     stays_view,
 )
 
+WIDEST_ROW = 128
+"""Units of a row that is added up in the pass that computes it: all its vectors are written out."""
 MOST_TOGETHER = 128
 """Ops of a fused kernel, if they can be told apart: the time to compile a function grows faster than its length, and
 equal parts, such as the updates of layers that are alike, are one function.
@@ -34,7 +36,8 @@ equal parts, such as the updates of layers that are alike, are one function.
 @dataclass(frozen=True)
 class Kernel:
     """Ops that one loop nest computes: ``fused`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
-    ``scatter_add``, ``overlap_add``, ``copy`` or ``scan``, whose shape is ().
+    ``scatter_add``, ``overlap_add``, ``copy`` or ``scan``, whose shape is (). A ``fused_reduce`` over ``shape`` is
+    reductions, first among its members, with the elementwise values that they read in the pass that computes them.
     """
 
     kind: str
@@ -43,7 +46,7 @@ class Kernel:
 
     @property
     def first(self) -> Node:
-        """The only member of all kinds but ``fused``."""
+        """The only member of all kinds but ``fused`` and ``fused_reduce``."""
         return self.members[0]
 
 
@@ -61,13 +64,14 @@ def fuse(
     available: Collection[Node],
     copies: set[Node],
     lazy_concats: frozenset[Node] = frozenset(),
+    matrix_rank: int = 4,
 ) -> FusedKernels:
     """The kernels of ``nodes``, which are in topological order.
 
     available: values in memory before. copies: reshapes that strides can't express, which copy. lazy_concats:
-    concatenations that are read piece by piece.
+    concatenations that are read piece by piece. matrix_rank: axes of values that are read and written once if possible.
     """
-    fuser = _Fuser(nodes, live_out, available, copies, lazy_concats)
+    fuser = _Fuser(nodes, live_out, available, copies, lazy_concats, matrix_rank)
     fuser.levels()
     fuser.fold()
     fuser.sink()
@@ -83,7 +87,26 @@ def fuse_body(body: Graph) -> FusedKernels:
         if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
-    return fuse(body.nodes, set(outputs) - available, available, copies)
+    return fuse(body.nodes, set(outputs) - available, available, copies, matrix_rank=3)
+
+
+def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
+    """Whether a kernel can compute reductions, too: one of elementwise ops over the shape that all of them read, along
+    axes that nest.
+    """
+    if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
+        return False
+    if any(node.operands[0].shape != kernel.shape or node.dtype not in FLOATS for node in reductions):
+        return False
+    last = len(kernel.shape) - 1
+    outer = {tuple(axis for axis in node["axes"] if axis != last) for node in reductions} - {()}
+    by_units = [node for node in reductions if last in node["axes"]]
+    return len(outer) < 2 and (not by_units or _is_narrow(kernel.shape[last]))
+
+
+def _is_narrow(width: Dim) -> bool:
+    """Whether rows are so short that a pass takes all vectors of one together."""
+    return isinstance(width, int) and width <= WIDEST_ROW
 
 
 def _goes_on(kernel: Kernel) -> bool:
@@ -121,12 +144,15 @@ class _Fuser:
         available: Collection[Node],
         copies: set[Node],
         lazy_concats: frozenset[Node],
+        matrix_rank: int,
     ) -> None:
         self.nodes = [node for node in nodes if node not in available]
         self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, copies, lazy_concats
+        self.matrix_rank = matrix_rank
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
+        self.recomputed: set[Node] = set()  # those of them that read memory
         self.folded: set[Node] = set()
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
@@ -141,7 +167,7 @@ class _Fuser:
         return is_view(node) and node not in self.copies
 
     def _can_inline(self, node: Node) -> bool:
-        """A value cheap enough to be computed wherever it is read: an index, or one number a row."""
+        """A value cheap enough to be computed wherever it is read: an index, one number a row, or a read's worth."""
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
@@ -152,8 +178,25 @@ class _Fuser:
             item in self.available or item in self.inline or self._source(item) is not None for item in node.operands
         )
         small = not node.tensor.rank or node.shape[-1] == 1
-        pure = all(item in self.inline for item in node.operands)
-        return operands_ready and (small or pure)
+        pure = all(item in self.inline and item not in self.recomputed for item in node.operands)
+        if operands_ready and (small or pure):
+            return True
+        if self._costs_a_read(node):
+            self.recomputed.add(node)
+        return node in self.recomputed
+
+    def _costs_a_read(self, node: Node) -> bool:
+        """Whether a matrix that several read costs one short op on another matrix, which lies in memory."""
+        row, readers = OPS[node.op], self.users[node]
+        is_matrix = node.tensor.rank >= self.matrix_rank
+        if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
+            return False
+        if any(reader.op == "matmul" for reader in readers):
+            return False
+        whole = {item for item in node.operands if item.shape == node.shape}
+        smaller = [item for item in node.operands if item.tensor.rank and item not in whole]
+        in_memory = all(not item.tensor.rank or item in self.available for item in node.operands)
+        return in_memory and len(whole) == 1 and all(1 in item.shape for item in smaller)
 
     def _in_memory_for(self, operand: Node, user: Node) -> bool:
         return contracted(operand, user) or user in self.lazy_concats
@@ -278,7 +321,43 @@ class _Fuser:
             for part in _split(Kernel(kind, shape, tuple(nodes)))
         ]
         every.sort(key=lambda item: (item[0], _goes_on(item[1]), positions[item[1].first]))
-        return FusedKernels(tuple(kernel for _, kernel in every), frozenset(stored))
+        return FusedKernels(tuple(self._with_reductions([kernel for _, kernel in every])), frozenset(stored))
+
+    def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
+        """The kernels, with reductions in the pass that computes what they read."""
+        place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
+        joined = dict[int, list[Node]]()
+        for kernel in kernels:
+            node = kernel.first
+            if kernel.kind != "reduce" or node.operands[0].tensor.rank < self.matrix_rank or 0 in node["axes"]:
+                continue
+            read = [place[item] for item in self._computed_operands(node)]
+            last = max(read, default=-1)
+            if last >= 0 and _takes_reduction(kernels[last], [*joined.get(last, ()), node]):
+                joined.setdefault(last, []).append(node)
+        gone = {node for nodes in joined.values() for node in nodes}
+        found = list[Kernel]()
+        for number, kernel in enumerate(kernels):
+            if number in joined:
+                found.append(Kernel("fused_reduce", kernel.shape, (*joined[number], *kernel.members)))
+            elif kernel.first not in gone:
+                found.append(kernel)
+        return found
+
+    def _computed_operands(self, node: Node) -> list[Node]:
+        """What other kernels compute of all that a node reads, directly or through what is computed in place."""
+        found, seen, pending = list[Node](), set[Node](), [*node.operands]
+        while pending:
+            item = pending.pop()
+            if item in seen or item not in self.members:
+                continue
+            seen.add(item)
+            in_place = item in self.folded or (item in self.inline and not self._stored(item))
+            if in_place or self._is_view(item) or item.op == "get":
+                pending += item.operands
+            else:
+                found.append(item)
+        return found
 
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""

@@ -33,8 +33,8 @@ def is_view(node: Node) -> bool:
 
 
 def stays_view(node: Node) -> bool:
-    """Whether a view is one of any source: a reshape that joins or cuts axes depends on the source's strides."""
-    if node.op != "reshape":
+    """Whether a view is one of any source: a reshape that joins axes depends on the source's strides."""
+    if node.op != "reshape" or cuts_axes(node):
         return True
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 

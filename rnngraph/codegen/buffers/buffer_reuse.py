@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, split_inputs
+from ...ir.types import Shape
 from ..analysis.kernel_fusion import FusedKernels, fuse_body
-from ..analysis.node_kinds import contracted, is_view, source_of
+from ..analysis.node_kinds import contracted, folds_operand, is_view, source_of
 from ..machine.alignment import padded_row
 from .views import View, view_through
 
@@ -19,24 +20,39 @@ layers which are alike otherwise need kernels of their own.
 """
 
 
-def may_overwrite(fused: FusedKernels, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
+def may_overwrite(
+    fused: FusedKernels, outputs: Sequence[Node], users: Mapping[Node, Sequence[Node]], old: Node, new: Node
+) -> bool:
     """Whether what a body computes can take the place of what it was given.
 
-    fused: the kernels of the body, which has these ``outputs``; users: of ``old`` in it.
+    fused: the kernels of the body, which has these ``outputs`` and ``users`` of its nodes.
     """
     position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
     if new not in fused.stored or new not in position or old in outputs:
         return False
     last, beside = position[new], list[Node]()
-    for user in users:
-        if user not in position or is_view(user) or position[user] > last:
+    pending = [(old, user) for user in users[old]]
+    for source, user in pending:  # which grows
+        if is_view(user) or (user not in position and user.shape != old.shape):
+            return False
+        if user not in position:  # it is computed wherever it is read
+            if old.tensor.rank < 3 or contracted(source, user) or user in outputs:
+                return False
+            pending += [(user, reader) for reader in users[user]]
+            continue
+        if position[user] > last:
             return False
         if position[user] == last:
-            if contracted(old, user) or user.shape != old.shape:
+            if contracted(source, user) or _folded_shape(user) != old.shape:
                 return False
             beside.append(user)
     # Whatever order a kernel writes in: what a value is computed from has been read by then, at its own place.
     return not beside or _leads_to(beside, new, {node for node in position if position[node] == last})
+
+
+def _folded_shape(node: Node) -> Shape:
+    """The shape at whose places a node reads its operands."""
+    return node.operands[0].shape if folds_operand(node) else node.shape
 
 
 def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
@@ -81,7 +97,7 @@ class BufferReuse:
             fitting[emit] = [
                 old
                 for old, (node, _) in left.items()
-                if node.tensor == emit.tensor and may_overwrite(fused, outputs, users[old], old, new)
+                if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
         found: dict[Node, View] = {}
         # Who has little choice takes first; else the order of outputs, which is the same for layers that are alike.

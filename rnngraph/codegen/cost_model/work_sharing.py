@@ -227,8 +227,8 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     a worker wrote is nearest to itself, and scans are cut by rows or units.
     """
     last = len(shape) - 1
-    if kernel.kind == "reduce":
-        axes = kernel.first["axes"]
+    if kernel.kind in ("reduce", "fused_reduce"):
+        axes = {axis for node in kernel.members for axis in node.get("axes", ())}
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
     if kernel.kind == "overlap_add":  # what lies ahead of the axis of windows

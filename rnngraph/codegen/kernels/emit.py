@@ -9,6 +9,7 @@ from ...support.errors import Where
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block
+from .fused_reductions import fused_reductions
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, each_slice, single
 from .matmul import Tiles
@@ -27,7 +28,7 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
     A kernel whose values have no elements has no loops.
     """
     axis, parts = plan.partition.axis, region.workers.parts
-    if 0 in (plan.kernel.shape if plan.kernel.kind == "fused" else plan.kernel.first.shape):
+    if 0 in (plan.kernel.shape if plan.kernel.kind.startswith("fused") else plan.kernel.first.shape):
         return
     with block.at(origin_of(plan.kernel.members)):
         if axis is None:
@@ -53,6 +54,8 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
         case "fused":
             members = set(kernel.members)
             elementwise(region, block, kernel.shape, plan.lanes, kernel.members, members.__contains__, share)
+        case "fused_reduce":
+            fused_reductions(region, block, kernel, share)
         case "reduce":
             reduce(region, block, kernel.first, share)
         case "outer_sum":

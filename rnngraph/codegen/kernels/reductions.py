@@ -15,12 +15,41 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, Literal, Operand
 from .loop_nests import WorkerSlice, fold, folds, loop, strip_groups
 from .region import Region, over_axes
-from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute
+from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute, aligned
 
 FOLDED_AT_ONCE = 8
 """Vectors of units that are folded side by side: what an operation takes until its result is there would bound one."""
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
+
+
+def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
+    """``before`` folded with what a reduction reads at a place."""
+    if node.get("fused") and source.op == "mul":
+        factors = [
+            emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
+        ]
+        return emitter.block.let("fma", [*factors, before], node.dtype, before.lanes)
+    value = emitter.spread(emitter.value(source, at), before.lanes)
+    return emitter.block.let(combining_op(node), [before, value], node.dtype, before.lanes)
+
+
+def interleaved_vectors(full: int) -> int:
+    """How many vectors a row of ``full`` ones is folded in: what one operation takes until its result is there would
+    bound a single one.
+    """
+    return 4 if full >= 4 else min(full, 2)
+
+
+def combining_op(node: Node) -> str:
+    """The op that folds two values of a reduction."""
+    return {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
+
+
+def neutral_of(node: Node) -> float | int:
+    """Where the folding of a reduction starts."""
+    neutral = {"reduce_sum": 0, "reduce_max": LOWEST[node.dtype], "reduce_min": HIGHEST[node.dtype]}[node.op]
+    return float(neutral) if node.dtype in FLOATS else neutral
 
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
@@ -48,15 +77,13 @@ class _Reduction:
         self.share, self.axes, self.last = share, node["axes"], source.tensor.rank - 1
         self.kept = [axis for axis in range(self.last) if axis not in self.axes]
         self.reduced = [axis for axis in self.axes if axis != self.last]
-        self.op = {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
-        neutral = {"add": 0, "maximum": LOWEST[node.dtype], "minimum": HIGHEST[node.dtype]}[self.op]
-        self.neutral = float(neutral) if node.dtype in FLOATS else neutral
+        self.op, self.neutral = combining_op(node), neutral_of(node)
         self.everywhere = ValueEmitter(block, region.memory.views)
         width = source.shape[-1] if source.tensor.rank else None
         self.units_kept = source.tensor.rank > 0 and self.last not in self.axes
         lanes = lanes_for(region.target, [node, source], width) if width is not None and not self.units_kept else 1
         self.lanes = lanes_for(region.target, [node], width) if width is not None and self.units_kept else 1
-        self.units = _Units(node, source, self.op, self.neutral, lanes, self._read)
+        self.units = _Units(node, source, self.op, self.neutral, lanes, self._read, self._with_value)
 
     def emit(self) -> None:
         shape, kept, origin = self.source.shape, self.kept, [0] * (self.last + 1)
@@ -134,16 +161,17 @@ class _Reduction:
         remaining: list[int], starts: Sequence[Operand],
     ) -> list[Operand]:  # fmt: skip
         """``starts`` combined with everything under ``remaining`` axes, in order. here: the row and units of each."""
-        node, region, shape = self.node, self.region, self.source.shape
+        region, shape = self.region, self.source.shape
         if self.last in self.axes and 0 not in remaining:  # indices of the first axis apart: it may be time, in chunks
             found = self.units.all(self.everywhere.within(inner), at, remaining)
-            return [inner.let(self.op, [starts[0], found], node.dtype, 1)]
+            return [inner.let(self.op, [starts[0], found], self.node.dtype, 1)]
         if not remaining:
             emitter = self.everywhere.within(inner)
             places = [tuple(self._placed(at, *item)) if shape else () for item in here]
-            values = [self._read(emitter, place, start.lanes) for place, start in zip(places, starts, strict=True)]
-            pairs = zip(starts, values, strict=True)
-            return [inner.let(self.op, [start, value], node.dtype, start.lanes) for start, value in pairs]
+            if not self.node.get("fused"):  # everything is read before it is folded
+                for place in places:
+                    emitter.value(self.source, place)
+            return [self._with_value(emitter, place, start) for place, start in zip(places, starts, strict=True)]
         axis, rest = remaining[0], remaining[1:]
         is_time, extent = region.is_time(shape, axis), region.extent(shape, axis)
 
@@ -154,6 +182,12 @@ class _Reduction:
             return self._folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
         return folds(inner, starts, extent, 1, turn)
+
+    def _with_value(self, emitter: ValueEmitter, at: Coordinates, before: Operand) -> Operand:
+        if self.region.active is None or 0 not in self.axes:
+            return with_value(emitter, self.node, self.source, at, before)
+        value = self._read(emitter, at, before.lanes)
+        return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
         """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
@@ -206,6 +240,7 @@ class _Units:
     neutral: float
     lanes: int
     read: Callable[[ValueEmitter, Coordinates, int], Operand]
+    with_value: Callable[[ValueEmitter, Coordinates, Operand], Operand]
 
     def all(self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int]) -> Operand:
         """Everything under ``axes`` and the last one, as one number."""
@@ -241,7 +276,7 @@ class _Units:
         return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
-        return 4 if self._full() >= 4 or self._is_open() else min(self._full(), 2)
+        return 4 if self._is_open() else interleaved_vectors(self._full())
 
     def _over(
         self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
@@ -259,8 +294,7 @@ class _Units:
         block, lanes, count, full = emitter.block, self.lanes, self._count(), self._full()
 
         def element(nested: Block, strip: Coordinate, before: Operand) -> Operand:
-            inner = emitter.within(nested)
-            return self._fold(nested, before, self.read(inner, (*at[:-1], strip), before.lanes))
+            return self.with_value(emitter.within(nested), (*at[:-1], strip), before)
 
         def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]

@@ -13,6 +13,7 @@ from ...analysis.chunk_needs import Needs, chunk_needs
 from ...analysis.kernel_fusion import FusedKernels, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion
 from ...analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
+from ...buffers.views import view_through
 from ...cost_model.interleaving import may_pay
 from ...machine.target import Target
 from .arguments import EntryArguments, arguments_of
@@ -71,13 +72,25 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
         if node in outputs or node in arguments.results or any(user not in inside for user in users[node])
     }
     nodes = fusion.closure(group.nodes)
-    copies = {node for node in nodes if _must_copy(node, group, users, in_memory)}
+    placed = _views_of_results(nodes, arguments)
+    copies = {node for node in nodes if node not in placed and _must_copy(node, group, users, in_memory)}
     for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
     fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats))
     return GroupKernels(number, group, nodes, fused, leaving)
+
+
+def _views_of_results(nodes: Sequence[Node], arguments: EntryArguments) -> set[Node]:
+    """Views of what is computed where a result lies, whose strides express them."""
+    views = {node: places[0] for node, places in arguments.results.items()}
+    for node in nodes:
+        if is_view(node) and node not in views and node.operands[0] in views:
+            view = view_through(node, views[node.operands[0]])
+            if view is not None:
+                views[node] = view
+    return views.keys() - arguments.results.keys()
 
 
 def _must_copy(

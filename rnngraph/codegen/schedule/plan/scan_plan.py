@@ -95,7 +95,7 @@ def carried_states(
         view, kind = histories.get((node, index)), FULL_HISTORY
         if view is None:
             once = [carry.next for carry in carries].count(following) == 1
-            in_place = once and may_overwrite(fused, outputs, users[formal], formal, following)
+            in_place = once and may_overwrite(fused, outputs, users, formal, following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
             view = allocation.temporary(formal, formal.shape if in_place else (2, *formal.shape))
         found.append(State(view, kind, node["length"], node["reverse"]))

@@ -1,0 +1,186 @@
+"""Elementwise values, and reductions of them, in one pass: what is reduced is read where it is computed.
+
+Axes that no reduction folds are looped over outermost, then those before the last one that some fold, then a row's
+vectors. Each reduction folds in the order of ``reductions``: its bits are those of a pass of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...ir.graph import Node
+from ..analysis.kernel_fusion import Kernel
+from ..cost_model.register_tiles import lanes_for
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index, Literal, Operand
+from .loop_nests import WorkerSlice, folds, strip_groups
+from .reductions import FOLDED_AT_ONCE, combining_op, interleaved_vectors, neutral_of, with_value
+from .region import Region, over_axes
+from .values import Coordinate, Coordinates, Strip, ValueEmitter
+
+
+def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
+    """Computes and stores a kernel's elementwise values, and folds its reductions."""
+    _Pass(region, kernel, share).emit(block)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """A reduction of the pass, whose rows have ``last`` + 1 axes."""
+
+    node: Node
+    last: int
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """The axes before the last one that it folds."""
+        return tuple(axis for axis in self.node["axes"] if axis != self.last)
+
+    @cached_property
+    def is_over_units(self) -> bool:
+        """Whether it folds the last axis."""
+        return self.last in self.node["axes"]
+
+    def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
+        """Where folding starts: a vector for each strip; if it folds these, a few vectors, and a number for units."""
+        if not self.is_over_units:
+            return [self._neutral(strip.lanes) for strip in strips]
+        full = [strip for strip in strips if strip.lanes > 1]
+        vectors = [self._neutral(strip.lanes) for strip in full[: interleaved_vectors(len(full))]]
+        return [*vectors, *([self._neutral(1)] if len(full) < len(strips) else [])]
+
+    def _neutral(self, lanes: int) -> Operand:
+        return Literal(neutral_of(self.node), self.node.dtype, lanes)
+
+    def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
+        """The accumulators with one row's values, which lie ``at`` the places of its strips."""
+        found = [*carried]
+        vectors = len(found) - 1 if found[-1].lanes == 1 and len(found) > 1 else len(found)
+        for number, place in enumerate(at):
+            strip, index = place[-1], number
+            if self.is_over_units:
+                index = number % vectors if isinstance(strip, Strip) and strip.lanes > 1 else len(found) - 1
+            found[index] = with_value(emitter, self.node, self.node.operands[0], place, found[index])
+        return found
+
+    def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
+        """One number of the accumulators: vectors by halves, across their lanes, then with single units."""
+        vectors, units = [item for item in carried if item.lanes > 1], [item for item in carried if item.lanes == 1]
+        if not vectors:
+            return units[0]
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            pairs = zip(vectors[:half], vectors[half : 2 * half], strict=True)
+            vectors = [*(self._combine(block, one, other) for one, other in pairs), *vectors[2 * half :]]
+        total = block.let("across", [vectors[0]], self.node.dtype, 1, combine=combining_op(self.node))
+        return self._combine(block, total, units[0]) if units else total
+
+    def _combine(self, block: Block, one: Operand, other: Operand) -> Operand:
+        return block.let(combining_op(self.node), [one, other], self.node.dtype, one.lanes)
+
+
+class _Pass:
+    def __init__(self, region: Region, kernel: Kernel, share: WorkerSlice | None) -> None:
+        self.region, self.shape, self.share = region, kernel.shape, share
+        self.last = len(kernel.shape) - 1
+        nodes = [node for node in kernel.members if node.op.startswith("reduce_")]
+        self.folds = [_Fold(node, self.last) for node in nodes]
+        self.rows = max((fold.rows for fold in self.folds), key=len)
+        self.outer = [axis for axis in range(self.last) if axis not in self.rows]
+        self.values = [node for node in kernel.members if node not in nodes]
+        self.stored = [node for node in self.values if node in region.memory.stores]
+        self.lanes = lanes_for(region.target, [*nodes, *self.values], kernel.shape[-1])
+
+    def emit(self, block: Block) -> None:
+        members = set(self.values)
+        everywhere = ValueEmitter(block, self.region.memory.views, computed=members.__contains__)
+
+        def place(inner: Block, at: list[Coordinate]) -> None:
+            emitter = everywhere.within(inner, tuple(at[axis] for axis in self.outer))
+            for nested, strips in self._strips(inner):
+                self._rows(emitter.within(nested), at, strips)
+
+        over_axes(self.region, block, self.shape, self.outer, [0] * len(self.shape), place, self.share)
+
+    def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
+        """The strips of a row that are computed together: all of them if a reduction folds them, and then the units
+        that fill no vector one by one.
+        """
+        width, lanes = self.shape[-1], self.lanes
+        if not any(fold.is_over_units for fold in self.folds):
+            share = self.share if self.share and self.share.axis == self.last else None
+            yield from strip_groups(block, width, lanes, FOLDED_AT_ONCE, share)
+            return
+        assert isinstance(width, int)
+        whole = width // lanes * lanes if lanes > 1 else 0
+        yield (
+            block,
+            [
+                *(Strip(unit, lanes) for unit in range(0, whole, lanes)),
+                *(Strip(unit, 1) for unit in range(whole, width)),
+            ],
+        )
+
+    def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
+        """All rows at one place of the outer axes. What reductions have of them goes from row to row in registers."""
+        carrying = [fold for fold in self.folds if fold.rows]
+        starts = [fold.accumulators(strips) for fold in carrying]
+        flat = [item for items in starts for item in items]
+        found = self._over(emitter, at, self.rows, strips, carrying, flat)
+        for fold, begun in zip(carrying, starts, strict=True):
+            own, found = found[: len(begun)], found[len(begun) :]
+            self._store(emitter, fold, at, strips, own)
+
+    def _over(
+        self, emitter: ValueEmitter, at: list[Coordinate], axes: Sequence[int], strips: Sequence[Strip],
+        carrying: Sequence[_Fold], carried: Sequence[Operand],
+    ) -> list[Operand]:  # fmt: skip
+        if not axes:
+            return self._row(emitter, at, strips, carrying, carried)
+        axis, rest = axes[0], axes[1:]
+
+        def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
+            inner = emitter.within(nested, (index,))
+            return self._over(inner, [*at[:axis], index, *at[axis + 1 :]], rest, strips, carrying, before)
+
+        return folds(emitter.block, carried, self.shape[axis], 1, turn)
+
+    def _row(
+        self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip], carrying: Sequence[_Fold],
+        carried: Sequence[Operand],
+    ) -> list[Operand]:  # fmt: skip
+        """One row: all of its values are computed before any is stored, as one may lie where another was read."""
+        places = [(*at[:-1], strip) for strip in strips]
+        stored = [(node, place, emitter.value(node, place)) for place in places for node in self.stored]
+        folded = dict[_Fold, list[Operand]]()
+        for fold in self.folds:
+            own = fold.accumulators(strips)
+            if fold in carrying:
+                own, carried = [*carried[: len(own)]], carried[len(own) :]
+            folded[fold] = fold.with_row(emitter, own, places)
+        for node, place, value in stored:
+            with emitter.block.at(node.where):
+                for view in self.region.memory.stores[node]:
+                    emitter.store(value, view, place)
+        for fold in self.folds:
+            if fold not in carrying:
+                self._store(emitter, fold, at, strips, folded[fold])
+        return [item for fold in carrying for item in folded[fold]]
+
+    def _store(
+        self, emitter: ValueEmitter, fold: _Fold, at: Sequence[Coordinate], strips: Sequence[Strip],
+        carried: Sequence[Operand],
+    ) -> None:  # fmt: skip
+        results = [(0, fold.total(emitter.block, carried))] if fold.is_over_units else zip(strips, carried, strict=True)
+        with emitter.block.at(fold.node.where):
+            for unit, value in results:
+                for view in self.region.memory.stores[fold.node]:
+                    emitter.store(value, view, self._result_at(fold, (*at[:-1], unit)))
+
+    def _result_at(self, fold: _Fold, at: Coordinates) -> Coordinates:
+        axes = fold.node["axes"]
+        if fold.node["keepdims"]:
+            return tuple(0 if axis in axes else coordinate for axis, coordinate in enumerate(at))
+        return tuple(coordinate for axis, coordinate in enumerate(at) if axis not in axes)

@@ -1,0 +1,125 @@
+"""state_shapes: a state that is carried flat, and reshaped in each step, is carried in the shape that steps compute in.
+
+Cells that keep a matrix as one row of numbers begin a step with ``reshape`` and end it with another. Both leave the
+loop, so that a step updates its state where it lies, and later passes see its axes.
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.ops import OPS
+from ...ir.scan import Carry, ScanParts
+from ...ir.types import Shape
+
+
+@dataclass(frozen=True)
+class StateShapes:
+    """Law: values unchanged, bit for bit."""
+
+    name: str = "state_shapes"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                return _with_shaped_states(remake(node, operands))
+            if node.op == "get" and operands != node.operands:
+                return _in_shape(remake(node, operands), node.shape)
+            return None
+
+        return rewrite(graph, rule)
+
+
+@dataclass(frozen=True)
+class _FlatState:
+    """A carried value, the shape that steps compute in, and the ops in between that take it entry by entry."""
+
+    carry: Carry
+    shape: Shape
+    entrywise: frozenset[Node]
+
+
+def _with_shaped_states(scan: Node) -> Node:
+    """The scan with each of its states in the shape that its steps compute in."""
+    parts, body = ScanParts.of(scan), scan["body"]
+    users = body.users()
+    states = {carry.inside: _flat_state(carry, users[carry.inside]) for carry in parts.carries}
+    flat = {formal: state for formal, state in states.items() if state is not None and formal is not parts.when}
+    if not flat:
+        return scan
+    new: dict[Node, Node] = {}  # what stands for a node of before, in the same shape
+    shaped: dict[tuple[Node, Shape], Node] = {}  # the same in the shape that steps compute in
+    for formal, state in flat.items():
+        kind = formal.tensor.with_shape(state.shape)
+        inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
+        shaped[formal, state.shape], new[formal] = inside, _in_shape(inside, formal.shape)
+    for node in body.nodes:
+        if node in new:
+            continue
+        state = next((state for state in flat.values() if node in state.entrywise), None)
+        if state is not None:
+            parts_of_it = [
+                shaped.get((item, state.shape)) or _over_more_axes(new[item], node.shape, state.shape)
+                for item in node.operands
+            ]
+            shaped[node, state.shape] = remake(node, parts_of_it)
+            new[node] = _in_shape(shaped[node, state.shape], node.shape)
+            continue
+        inner = [new[item] for item in node.operands]
+        new[node] = _in_shape(inner[0], node.shape) if node.op == "reshape" else remake(node, inner)
+    carries = []
+    for carry in parts.carries:
+        if (state := flat.get(carry.inside)) is None:
+            carries.append(carry._replace(next=new[carry.next]))
+            continue
+        following = shaped.get((carry.next, state.shape)) or _in_shape(new[carry.next], state.shape)
+        first = _in_shape(carry.initial, state.shape)
+        carries.append(Carry(shaped[carry.inside, state.shape], first, carry.name, following))
+    emits = [(name, new[value]) for name, value in parts.emits]
+    return replace(parts, carries=carries, emits=emits).made(scan.where, scan.name)
+
+
+def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
+    """How a state is shaped: None unless each step reshapes it to more axes, and its next value back from them."""
+    formal, shapes = carry.inside, {user.shape for user in users if user.op == "reshape"}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    if len(shape) <= formal.tensor.rank or shape[:1] != formal.shape[:1]:
+        return None
+    entrywise, pending, is_computed = set[Node](), [carry.next], False
+    while pending:
+        node = pending.pop()
+        if node in entrywise or node is formal:
+            continue
+        if node.op == "reshape" and node.operands[0].shape == shape:
+            is_computed = True
+        elif OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == formal.shape:
+            entrywise.add(node)
+            pending += [item for item in node.operands if not _is_one_per_row(item, formal)]
+        else:
+            return None
+    return _FlatState(carry, shape, frozenset(entrywise)) if is_computed else None
+
+
+def _is_one_per_row(node: Node, formal: Node) -> bool:
+    """Whether a value is one number for each row, or one for all."""
+    rank = node.tensor.rank
+    return rank == 0 or (rank == formal.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
+
+
+def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
+    """An operand of an op over ``flat``, as that of the op over ``shape``."""
+    if not node.tensor.rank:
+        return node
+    return _in_shape(node, shape if node.shape == flat else (node.shape[0], *(1 for _ in shape[1:])))
+
+
+def _in_shape(node: Node, shape: Shape) -> Node:
+    """The value in another shape: itself where it has that, or was reshaped from it."""
+    while node.op == "reshape":
+        node = node.operands[0]
+    return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)

@@ -1,0 +1,176 @@
+"""Recurrences of today whose states are matrices: the same equations in NumPy, and the same bits in every way to run.
+
+A rule gets the state ``[rows, heads, keys, values]`` and vectors that broadcast against it, and gives what is read and
+the next state. It is written once, and runs in NumPy and as a step of a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+
+Rule = Callable[..., tuple[Any, Any]]
+
+
+def total(value: Any, axis: int, keepdims: bool = False) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.sum(axis, keepdims=keepdims)
+    return rg.reduce_sum(value, axis, keepdims=keepdims)
+
+
+def gated(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Gated linear attention: a decay for each key."""
+    S = a * S + k * v
+    return total(q * S, 2), S
+
+
+def decays_by_head(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Mamba-2: a decay for each head; read before the update, and after it."""
+    before = total(k * S, 2)
+    S = a[:, :, :1] * S + k * (b * v)
+    return total(q * S, 2) - before, S
+
+
+def delta(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """The gated delta rule."""
+    S = a[:, :, :1] * S
+    S = S + k * (b * (v - total(k * S, 2, keepdims=True)))
+    return total(q * S, 2), S
+
+
+def delta_of_rank_two(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Two corrections a step, of which the second sees the first."""
+    S = a * S + k * (b * (v - total(k * S, 2, keepdims=True)))
+    S = S - q * (0.5 * b * total(q * S, 2, keepdims=True))
+    return total(k * S, 2), S
+
+
+def values_first(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """A state whose keys lie on the last axis: the read adds up a row."""
+    turned = (0, 1, 3, 2)
+    if isinstance(S, np.ndarray):
+        q, k, v, a = (x.transpose(turned) for x in (q, k, v, a))
+    else:
+        q, k, v, a = (rg.transpose(x, turned) for x in (q, k, v, a))
+    S = a * S + k * v
+    return total(q * S, 3), S
+
+
+RULES: list[Rule] = [gated, decays_by_head, delta, delta_of_rank_two, values_first]
+
+
+class MatrixCell(rg.Cell):
+    """Carries the state of a rule flat, and feeds the rule with columns of its input."""
+
+    def __init__(self, rule: Rule, heads: int, keys: int, values: int) -> None:
+        self.rule, self.heads, self.keys, self.values = rule, heads, keys, values
+        self.widths = [heads * keys] * 3 + [heads * values, heads]
+
+    def state(self) -> Any:
+        return {"S": rg.memory(self.heads * self.keys * self.values)}
+
+    @property
+    def output_size(self) -> int:
+        return self.heads * self.values
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        q, k, a, v, b = rg.split(x, self.widths, 1)
+        q, k, a = (rg.reshape(part, (None, self.heads, self.keys, 1)) for part in (q, k, rg.sigmoid(a)))
+        v, b = rg.reshape(v, (None, self.heads, 1, self.values)), rg.reshape(rg.sigmoid(b), (None, self.heads, 1, 1))
+        shape = (self.keys, self.values) if self.rule is not values_first else (self.values, self.keys)
+        read, S = self.rule(rg.reshape(state["S"], (None, self.heads, *shape)), q, k, v, a, b)
+        flat = rg.reshape(S, (None, self.heads * self.keys * self.values))
+        return rg.reshape(read, (None, self.output_size)), {"S": flat}
+
+
+def in_numpy(cell: MatrixCell, x: np.ndarray, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, heads, ends = len(x), cell.heads, np.cumsum(cell.widths)[:-1]
+    shape = (cell.keys, cell.values) if cell.rule is not values_first else (cell.values, cell.keys)
+    S, reads = S.reshape(rows, heads, *shape), []
+    for t in range(x.shape[1]):
+        q, k, a, v, b = np.split(x[:, t], ends, 1)
+        a, b = 1 / (1 + np.exp(-a)), 1 / (1 + np.exp(-b))
+        q, k, a = (part.reshape(rows, heads, cell.keys, 1) for part in (q, k, a))
+        read, S = cell.rule(S, q, k, v.reshape(rows, heads, 1, cell.values), a, b.reshape(rows, heads, 1, 1))
+        reads.append(read.reshape(rows, -1))
+    return np.stack(reads, 1), S.reshape(rows, -1)
+
+
+def declared(cell: MatrixCell, dtype: str = "float32", **options: Any) -> rg.Program:
+    x = rg.placeholder("x", (None, None, sum(cell.widths)), dtype)
+    first = rg.placeholder("S", (None, cell.heads * cell.keys * cell.values), dtype)
+    out, state = rg.dynamic_rnn(cell, x, initial_state=first)
+    return rg.compile({"out": out, "S": state}, loss=rg.reduce_sum(rg.square(out)), **options)
+
+
+def feeds(cell: MatrixCell, rows: int, steps: int, dtype: str = "float32") -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(steps)
+    x = 0.5 * generator.normal(size=(rows, steps, sum(cell.widths)))
+    S = generator.normal(size=(rows, cell.heads * cell.keys * cell.values))
+    return {"x": x.astype(dtype), "S": S.astype(dtype)}
+
+
+SIZES = [(1, 1, 1), (2, 7, 3), (3, 2, 25), (1, 17, 16), (4, 32, 48), (1, 63, 100)]
+
+
+@pytest.mark.parametrize(("heads", "keys", "values"), SIZES)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_values(rule: Rule, heads: int, keys: int, values: int) -> None:
+    cell = MatrixCell(rule, heads, keys, values)
+    program = declared(cell, "float64")
+    for rows, steps in ((2, 5), (1, 1)):
+        fed = feeds(cell, rows, steps, "float64")
+        out, S = in_numpy(cell, fed["x"], fed["S"])
+        result = program.inference(fed)
+        assert_allclose(result["out"], out, rtol=1e-10, atol=1e-11 * np.abs(out).max())
+        assert_allclose(result["S"], S, rtol=1e-10, atol=1e-11 * np.abs(S).max())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(("heads", "keys", "values"), [(2, 7, 25), (1, 32, 48)])
+def test_bits(rule: Rule, heads: int, keys: int, values: int) -> None:
+    """A stream, chunks of a stream, a row alone and two threads."""
+    cell = MatrixCell(rule, heads, keys, values)
+    program, fed = declared(cell), feeds(cell, 3, 9)
+    fed["S"] *= 0
+    whole = program.inference(fed)
+    stream = program.inference.stream(batch=3)
+    steps = [stream.step(x=fed["x"][:, t], S=fed["S"])["out"] for t in range(3)]
+    rest = stream.process(x=fed["x"][:, 3:])
+    assert_array_equal(np.concatenate([np.stack(steps, 1), rest["out"]], 1), whole["out"])
+    assert_array_equal(rest["S"], whole["S"])
+    alone = program.inference({name: array[[1]] for name, array in fed.items()})
+    assert_array_equal(alone["out"], whole["out"][[1]])
+    threads = declared(cell, threads=2).inference(fed)
+    assert_array_equal(threads["out"], whole["out"])
+    assert_array_equal(threads["S"], whole["S"])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_gradients(rule: Rule) -> None:
+    cell = MatrixCell(rule, 2, 5, 7)
+    program, fed = declared(cell, "float64"), feeds(cell, 2, 6, "float64")
+    _, gradients = program.training.gradients(fed, wrt=["x", "S"])
+    generator = np.random.default_rng(1)
+    for name in fed:
+        direction = generator.normal(size=fed[name].shape)
+        moved = [
+            (in_numpy(cell, **{**fed, name: fed[name] + sign * direction})[0] ** 2).sum() for sign in (1e-6, -1e-6)
+        ]
+        slope = (moved[0] - moved[1]) / 2e-6
+        assert_allclose((gradients[name] * direction).sum(), slope, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_updates_its_state_where_it_lies_and_reads_it_there() -> None:
+    """One pass over the matrix a step, and nothing of its size beside it."""
+    text = declared(MatrixCell(gated, 4, 64, 64)).inference.show("plan")
+    scan = text[text.index("scan ") :]
+    assert "in place" in scan
+    assert scan.count("f32[1,4,64,64]") == 2, scan  # the state, and the kernel
+    assert "f32[T,1,4,64,64]" not in text
