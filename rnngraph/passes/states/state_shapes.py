@@ -59,8 +59,9 @@ def _with_shaped_states(scan: Node) -> Node:
     for node in body.nodes:
         if node in new:
             continue
-        state = next((state for state in flat.values() if node in state.entrywise), None)
-        if state is not None:
+        taking = [state for state in flat.values() if node in state.entrywise]
+        if taking:
+            state = taking[0]
             parts_of_it = [
                 shaped.get((item, state.shape)) or _over_more_axes(new[item], node.shape, state.shape)
                 for item in node.operands
@@ -72,9 +73,10 @@ def _with_shaped_states(scan: Node) -> Node:
         new[node] = _in_shape(inner[0], node.shape) if node.op == "reshape" else remake(node, inner)
     carries = []
     for carry in parts.carries:
-        if (state := flat.get(carry.inside)) is None:
+        if carry.inside not in flat:
             carries.append(carry._replace(next=new[carry.next]))
             continue
+        state = flat[carry.inside]
         following = shaped.get((carry.next, state.shape)) or _in_shape(new[carry.next], state.shape)
         first = _in_shape(carry.initial, state.shape)
         carries.append(Carry(shaped[carry.inside, state.shape], first, carry.name, following))

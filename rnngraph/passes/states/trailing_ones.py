@@ -50,8 +50,9 @@ class _Rule:
         if column not in self._rows:
             source = column.operands[0] if column.op == "reshape" else column
             shape = column.shape[:-1]
-            like = {"where": column.where, "name": column.name}
-            self._rows[column] = source if source.shape == shape else make("reshape", source, **like, shape=shape)
+            if source.shape != shape:
+                source = make("reshape", source, where=column.where, name=column.name, shape=shape)
+            self._rows[column] = source
         return self._rows[column]
 
 

@@ -72,7 +72,7 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
         if node in outputs or node in arguments.results or any(user not in inside for user in users[node])
     }
     nodes = fusion.closure(group.nodes)
-    placed = _views_of_results(nodes, arguments)
+    placed = _views_of_results(nodes, users, arguments)
     copies = {node for node in nodes if node not in placed and _must_copy(node, group, users, in_memory)}
     for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
         if node in leaving and is_view(node) and node not in copies:
@@ -82,15 +82,21 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
     return GroupKernels(number, group, nodes, fused, leaving)
 
 
-def _views_of_results(nodes: Sequence[Node], arguments: EntryArguments) -> set[Node]:
-    """Views of what is computed where a result lies, whose strides express them."""
+def _views_of_results(
+    nodes: Sequence[Node], users: Mapping[Node, Sequence[Node]], arguments: EntryArguments
+) -> set[Node]:
+    """Views, read by nothing else, of what is computed where a result lies, if strides express them."""
     views = {node: places[0] for node, places in arguments.results.items()}
     for node in nodes:
         if is_view(node) and node not in views and node.operands[0] in views:
             view = view_through(node, views[node.operands[0]])
             if view is not None:
                 views[node] = view
-    return views.keys() - arguments.results.keys()
+    found = set[Node]()
+    for node in reversed(nodes):
+        if node in views and node not in arguments.results and all(user in found for user in users[node]):
+            found.add(node)
+    return found
 
 
 def _must_copy(
