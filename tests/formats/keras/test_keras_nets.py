@@ -123,6 +123,21 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
+def parts_of_axes(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Slices beyond the ends of open axes, entries at indices that are computed, triangles, products by axes."""
+    if not hasattr(keras, "ops"):
+        pytest.skip("keras.ops came with Keras 3")
+    k, x = keras.ops, keras.Input((None, 4))
+    best = k.argmax(x, axis=-1, keepdims=True)
+    outputs = [
+        x[:, :1000], x[:, -3:, 1], x[:, 1000:, None], k.take(x, [0, -1], axis=1), k.take(x, best[:, 0], axis=1),
+        k.take_along_axis(x, best, axis=-1), k.swapaxes(x, 1, 2), k.moveaxis(x, (1, 2), (2, 1)), k.tril(x),
+        k.triu(x, 1), k.one_hot(k.argmax(x, axis=-1), 4, axis=1), k.einsum("btd,bsd,bse->bte", x, x, x),
+        k.tensordot(x, k.eye(4), 1), k.zeros_like(x), k.ones_like(x, dtype="int32"), k.round(x, 1), k.flip(x, axis=-1),
+    ]  # fmt: skip
+    return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
+
+
 def over_axes(keras: Any) -> tuple[Any, list[Feeds]]:
     """Norms, orders, extremes and logarithms of sums at NaN, infinities and ties, and of truth values."""
     if not hasattr(keras, "ops"):
@@ -298,6 +313,7 @@ def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -
         heads,
         functions,
         more_functions,
+        parts_of_axes,
         over_axes,
         matrices,
         pictures,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ....declare.functions import basic
-from ....declare.functions.indexing import axis_indices, clamped_slice, take_along_axis
+from ....declare.functions.indexing import axis_indices, clamped_slice, gather_nd, take_along_axis
 from ....ir.sizes.arithmetic import compare
 from ....ir.types import Dim, Size, evaluate
 from ...operators.moves import is_clamped
@@ -20,7 +20,7 @@ from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, meaning
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
-from .shapes import ALL, axis_of, reshaped, unsqueezed
+from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MOST_TRIED = 200
 """Sizes that are tried: places are sums of parts of sizes, which are the same for a larger one again."""
@@ -132,12 +132,25 @@ def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operan
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
     if not places or not isinstance(index, Value) or any(other != ALL for other in others):
-        raise UnreadableError("it is indexed by several tensors at once")
+        return _at_several(tracer, x, entries)
     x = tracer.value(x)
     tracer.sizes.meet(rows.count, shape_of(x)[0])
     tracer.sizes.meet(shape_of(index)[0], shape_of(x)[0])
     column = reshaped(tracer, _whole(tracer, index), [*shape_of(index), *(1,) * (len(shape_of(x)) - 1)])
     return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
+
+
+def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
+    """x[i, j]: entries by an index of each of the first axes."""
+    chosen = [entry for entry in entries if not isinstance(entry, slice)]
+    if any(entry != ALL for entry in entries[len(chosen) :]) or any(entry is None for entry in chosen):
+        raise UnreadableError("it is indexed by several tensors that are not those of the first axes")
+    indices = [tracer.value(torch.tensor(entry) if isinstance(entry, int | list) else entry) for entry in chosen]
+    if any(dtype_of(index) not in ("int32", "int64") for index in indices):
+        raise UnreadableError("it is indexed by several tensors that are not whole numbers")
+    whole = tracer.sizes.broadcast(*map(shape_of, indices))
+    same = [tracer.value(expanded(tracer, tracer.value(index, "int64"), whole)) for index in indices]
+    return tracer.call(gather_nd, tracer.value(x), tracer.call(basic.stack, same, -1))
 
 
 def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
