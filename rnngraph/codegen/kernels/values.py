@@ -96,12 +96,12 @@ class ValueEmitter:
             in_memory = item in self.views and not self.computed(item)
             # What is loaded, or seen in another shape, is so for whoever reads it.
             origin = reader if in_memory or is_view(item) else item.where or reader
-            missing = [need for need in self._needs(item, place) if self._found(*need) is None]
+            missing = [need for need in self._needs(item, place) if self._at_hand(*need) is None]
             if missing:
                 pending += [(*need, origin) for need in reversed(missing)]
                 continue
             pending.pop()
-            found = self._found(item, place)
+            found = self._at_hand(item, place)
             if found is None:
                 self.block.origin = origin
                 found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
@@ -115,9 +115,13 @@ class ValueEmitter:
 
     def _found(self, node: Node, at: Coordinates) -> Operand | None:
         """A value that needs no statement any more."""
+        return self._at_hand(node, aligned(node.shape, at))  # one name for each place, however it is asked for
+
+    def _at_hand(self, node: Node, place: Coordinates) -> Operand | None:
+        """A value that needs no statement any more. place: as ``aligned`` gives it."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
-        key = (node, aligned(node.shape, at))  # one name for each place, however it is asked for
+        key = (node, place)
         return self.given.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:

@@ -23,6 +23,7 @@ class CallEffects:
     def __init__(self, functions: Iterable[Function]) -> None:
         self.functions: dict[str, Function] = {}
         self.known: dict[str, Effects] = {}
+        self._of_calls: dict[int, tuple[Call, Effects]] = {}  # by identity: a call is looked at many times
         self.add(functions)
 
     def add(self, functions: Iterable[Function]) -> None:
@@ -37,11 +38,16 @@ class CallEffects:
 
     def of_call(self, call: Call) -> Effects:
         """The effects of a call on the buffers that it hands over."""
+        found = self._of_calls.get(id(call))
+        if found is not None:
+            return found[1]
         function = self.functions[call.function]
         if function.name not in self.known:
             self.known[function.name] = self.of(function.body)
         given = dict(zip(function.buffers, (buffer for buffer, _ in call.buffers), strict=True))
-        return Effects(*({given[buffer] for buffer in kind} for kind in self.known[function.name]))
+        effects = Effects(*({given[buffer] for buffer in kind} for kind in self.known[function.name]))
+        self._of_calls[id(call)] = call, effects
+        return effects
 
     def _add(self, statements: Sequence[Statement], found: Effects) -> None:
         for statement in statements:

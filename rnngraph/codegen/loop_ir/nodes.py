@@ -6,7 +6,7 @@ and strides. ``printer`` gives the text of a function.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
@@ -94,8 +94,9 @@ def _sizes_in(*valid: Valid) -> Iterator[Index]:
 
 
 @dataclass(frozen=True)
-class BaseStatement(ABC):
-    """What every walk over statements asks of one. An object of a class that doesn't answer can't be made.
+class BaseStatement:
+    """What every walk over statements asks of one. A class that doesn't answer can't be made: it is no abstract class of
+    ``abc``, whose checks of instances take several times as long as plain ones, and walks check each statement's class.
 
     origin: the line of the script, the layer and the phase that it computes for; what it does follows from none of it.
     repeats: whether what is inside may run several times.
@@ -103,6 +104,10 @@ class BaseStatement(ABC):
 
     repeats: ClassVar[bool] = False
     origin: Where | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+    def __init_subclass__(cls) -> None:
+        if cls.uses is BaseStatement.uses or cls.renamed is BaseStatement.renamed:
+            raise TypeError(f"{cls.__name__} doesn't say what it uses, or how it is renamed")
 
     @abstractmethod
     def uses(self) -> Uses:

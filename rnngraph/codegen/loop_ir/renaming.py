@@ -35,9 +35,9 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 
 
 def renamed(
-    statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer], names: Mapping[str, Index]
+    statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer] | None, names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Statements over other buffers and sizes."""
+    """Statements over other sizes, and other buffers if there are any."""
     known: dict[Index, Index] = {}
 
     def index(value: Index) -> Index:
@@ -51,8 +51,12 @@ def renamed(
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple([statement.renamed(by) for statement in inner])
 
-    by = Renaming(buffers.__getitem__, index, many)
+    by = Renaming(_same if buffers is None else buffers.__getitem__, index, many)
     return many(statements)
+
+
+def _same(buffer: Buffer) -> Buffer:
+    return buffer
 
 
 _NO_WORK = ("comment", "origin", "columns")

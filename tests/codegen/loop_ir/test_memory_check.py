@@ -273,16 +273,16 @@ def test_all_statements_are_found_at_any_depth() -> None:
 
 
 def test_a_statement_that_does_not_say_what_it_uses_cannot_be_made() -> None:
-    class Silent(BaseStatement):
-        pass
+    with pytest.raises(TypeError, match="Silent doesn't say"):
 
-    class Half(BaseStatement):
-        def uses(self) -> Uses:
-            return Uses()
+        class Silent(BaseStatement):
+            pass
 
-    for kind in (Silent, Half):
-        with pytest.raises(TypeError, match="abstract"):
-            kind()  # type: ignore[abstract]
+    with pytest.raises(TypeError, match="Half doesn't say"):
+
+        class Half(BaseStatement):
+            def uses(self) -> Uses:
+                return Uses()
 
 
 @pytest.mark.parametrize("inner", [call(READS, A), For("i", 0, 2, 1, (call(READS, A),))])

@@ -25,7 +25,7 @@ from ...kernels.loop_nests import loop
 from ...loop_ir.builder import Block
 from ...loop_ir.effects import Effects
 from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
-from ...loop_ir.renaming import free, renamed
+from ...loop_ir.renaming import renamed
 from ..plan.chunks import Chunks
 from ..plan.group_plan import GroupPlan, TimeLoopPlan
 from ..plan.scan_plan import ScanPlan
@@ -250,7 +250,7 @@ def _names(chunks: Chunks) -> tuple[str, ...]:
 
 
 def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tuple[Statement, ...]:
-    return renamed(statements, {buffer: buffer for buffer in free(statements)[0]}, names)
+    return renamed(statements, None, names)
 
 
 def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
