@@ -95,8 +95,9 @@ def _sizes_in(*valid: Valid) -> Iterator[Index]:
 
 @dataclass(frozen=True)
 class BaseStatement:
-    """What every walk over statements asks of one. A class that doesn't answer can't be made: it is no abstract class of
-    ``abc``, whose checks of instances take several times as long as plain ones, and walks check each statement's class.
+    """What every walk over statements asks of one. A class that doesn't answer can't be made.
+
+    It is no abstract class of ``abc``, of which ``isinstance`` takes several times as long: walks ask each statement.
 
     origin: the line of the script, the layer and the phase that it computes for; what it does follows from none of it.
     repeats: whether what is inside may run several times.

@@ -94,6 +94,10 @@ class _Writing:
         self.turn, self.first = f"turn{self.number}", f"first{self.number}"
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
+        # Turns before the loop and the loop's own call the same functions, for which the statements are written once.
+        self._alone: dict[int, list[Statement]] = {}
+        self._zeros: dict[int, list[Statement]] = {}
+        self._beside_others: dict[int, list[Statement]] = {}
 
     def _beside(self, place: int) -> list[ScanWriter]:
         """The scans at a place in a turn."""
@@ -187,14 +191,17 @@ class _Writing:
         """A scan's steps from ``first`` on, alone."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
-        found = self.writer.captured(lambda: run(size(self.first), done, timed))
+        if id(item) not in self._alone:
+            self._alone[id(item)] = self.writer.captured(lambda: run(size(self.first), done, timed))
+        found = self._alone[id(item)]
         return _renamed(_of_chunk(found, item.loop.chunks, item.lagged), {self.first: first})
 
     def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
         """Writes what stands behind a scan's steps."""
         assert item.scan is not None
-        found = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
-        return _of_chunk(found, item.loop.chunks, item.lagged)
+        if id(item) not in self._zeros:
+            self._zeros[id(item)] = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
+        return _of_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
         """Scans beside each other: the steps that all of them have, and then what each has more."""
@@ -210,10 +217,13 @@ class _Writing:
             name = f"common{self.number}_{place}"
             yield LetIndex(name, "max", common, 0)
             common = size(name)
-        block = Block(origin=self._beside(place)[0].node.where)
-        loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
-        with self.writer.timing(timed):
-            yield from self.writer.captured(lambda: self.writer.function(block, timed.text, "beside", serial=True))
+        if place not in self._beside_others:
+            block = Block(origin=self._beside(place)[0].node.where)
+            loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
+            with self.writer.timing(timed):
+                call = partial(self.writer.function, block, timed.text, "beside", serial=True)
+                self._beside_others[place] = self.writer.captured(call)
+        yield from self._beside_others[place]
         for item, length in zip(here, lengths, strict=True) if differ else ():
             yield When(length - common, 1, LONGEST_CHUNK + 1, self._from(item, common))
 
