@@ -19,12 +19,13 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
     def walk(inner: Sequence[Statement], bound: frozenset[str]) -> None:
         for statement in inner:
             uses = statement.uses()
-            buffers.update(dict.fromkeys(uses.reads))
-            buffers.update(dict.fromkeys(uses.writes))
-            buffers.update(dict.fromkeys(uses.prefetches))
+            for buffer in (*uses.reads, *uses.writes, *uses.prefetches):
+                buffers[buffer] = None
             for index in uses.indices:
                 if not isinstance(index, int):
-                    names.update(dict.fromkeys(name for name in sorted(index.symbols) if name not in bound))
+                    for name in sorted(index.symbols):
+                        if name not in bound:
+                            names[name] = None
             for body in uses.bodies:
                 walk(body.statements, bound | {body.var})
             if isinstance(statement, LetIndex):

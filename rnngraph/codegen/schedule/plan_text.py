@@ -15,7 +15,7 @@ from ..kernels.active_rows import ActiveSteps
 from ..kernels.kernel_plan import KernelPlan
 from .emit.scheduled_entry import ScheduledEntry
 from .plan.copy_plan import AnyCopyPlan
-from .plan.group_plan import GroupPlan
+from .plan.group_plan import GroupPlan, SectionPlan
 from .plan.scan_plan import ScanPlan
 
 
@@ -31,8 +31,9 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
     else:
         serial, shared = dim_text(plan.work.serial), dim_text(plan.work.shared)
         yield f"# up to {plan.parts} workers: about {shared} cycles; one worker: {serial}"
-    for number, group in enumerate(item for item in plan.groups if item.kernels or item.copies):
-        yield from _wrapped(f"group {number}: {_when(group)}", "")
+    every = ((section, group) for section in plan.entry_plan.sections for group in section.groups)
+    for number, (section, group) in enumerate(item for item in every if item[1].kernels or item[1].copies):
+        yield from _wrapped(f"group {number}: {_when(section, group)}", "")
         parts = 1 if group.pipeline is not None or group.prepared else plan.parts
         for copy in group.copies:
             yield from _copy(copy, parts)
@@ -53,18 +54,20 @@ def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
     return (StageLine(line, origins) for line in lines)
 
 
-def _when(group: GroupPlan) -> str:
+def _when(section: SectionPlan, group: GroupPlan) -> str:
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
-    over = f"over {dim_text(group.chunks.length)}, {group.chunks.pace}"
+    beside_others = section.interleaving
+    steps = group.chunks.longest if beside_others is None else beside_others.steps
+    over = f"over {dim_text(group.chunks.length)}, {group.chunks.pace(steps)}"
     if group.pipeline is None:
-        return f"{over}; scans run beside others" if group.phases else over
+        return over if beside_others is None else f"{over}; scans run beside others"
     stages = ", ".join(
         f"kernel {first}" if last == first + 1 else f"kernels {first} to {last - 1}"
         for first, last in group.pipeline.stages
     )
-    steps = f"{group.pipeline.grain} to {group.pipeline.most} steps"
-    return f"{over}; by several workers a pipeline of {stages}, {steps} at a time"
+    chunk = f"{group.pipeline.grain} to {group.pipeline.most} steps"
+    return f"{over}; by several workers a pipeline of {stages}, {chunk} at a time"
 
 
 def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:

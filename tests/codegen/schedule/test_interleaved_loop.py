@@ -163,6 +163,7 @@ def test_a_layer_is_a_chunk_behind_the_one_that_it_reads(golden: Any) -> None:
     assert "beside others, 2 chunks behind" in text
     turns = [item for item in plan.main.function.body if isinstance(item, For)]
     assert [turn.comment.partition(",")[0] for turn in turns] == ["time"] * 3
+    assert f"over T, forward, {turns[-1].step} steps at a time; scans run beside others" in text
     assert len(calls_beside(plan)) == 1
     two = planned(stack(rg.BasicRNNCell, 8, 2))
     golden(DIRECTORY / "interleaved_entry.txt", function_text(two.main.function))

@@ -89,13 +89,11 @@ class Chunks:
 
     def loop(self, body: Sequence[Statement]) -> For:
         """The loop of all chunks."""
-        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace}")
+        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace(self.longest)}")
 
-    @property
-    def pace(self) -> str:
+    def pace(self, steps: int) -> str:
         """The direction, and how many steps run together, in words."""
-        steps = f"{self.longest} steps at a time" if self.longest < LONGEST_CHUNK else "all steps at once"
-        return f"{self.way()}, {steps}"
+        return f"{self.way()}, {f'{steps} steps at a time' if steps < LONGEST_CHUNK else 'all steps at once'}"
 
     def way(self) -> str:
         return "backward" if self.reverse else "forward"
