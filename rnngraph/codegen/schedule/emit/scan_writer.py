@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
-from ....ir.graph import Node, make
+from ....ir.graph import Node
 from ....ir.types import size
 from ....support.errors import VerifyError
 from ...analysis.node_kinds import label_of
@@ -16,24 +14,19 @@ from ...buffers.carried_state import DOUBLE_BUFFERED
 from ...buffers.views import View
 from ...cost_model.work_sharing import Partition
 from ...kernels.active_rows import ActiveRows, MaskTable
-from ...kernels.emit import copy_partition, copy_to, emit_kernel
+from ...kernels.emit import copy_to, emit_kernel
 from ...kernels.loop_nests import loop, single
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block
 from ...loop_ir.nodes import For, Index, LetIndex, When
 from ..plan.copy_plan import Parity
-from ..plan.scan_layout import Moment, Places
+from ..plan.scan_layout import Moment, Places, zeros_like
 from ..plan.scan_plan import ScanPlan, step_region
 from .entry_writer import EntryWriter
 from .kernel_calls import call_row_copy
 from .step_parts import StepPart, StepWaits
 from .ticks import COPY, WAIT, WORK, StepTicks, Timed
-
-
-def zeros_like(node: Node) -> Node:
-    zero = make("constant", value=np.zeros((), node.dtype))
-    return make("broadcast", zero, where=node.where, shape=node.shape)
 
 
 class ScanWriter:
@@ -79,7 +72,7 @@ class ScanWriter:
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
-        block, unroll = Block(origin=self.node.where), self.node.get("unroll", 1)
+        block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps = self.layout.time.steps
         if unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
@@ -120,17 +113,19 @@ class ScanWriter:
                 read = [user for user in users if user not in self.plan.unread]
                 places = [view for user in read for view in memory.stores.get(user, ())]
                 if len(layout.states) <= index < len(layout.body.outputs) and places:
-                    self._copy(region, inner, zeros_like(layout.body.outputs[index][1]), list(map(at.of, places)))
+                    self._copy_zeros(region, inner, index, list(map(at.of, places)))
 
         inner = block.nested()
         loop(inner, "s", time.steps, step, 0 if table.by_rows else layout.time.steps)
         if any(isinstance(item, For) and item.body for item in inner.statements):
             block.statements.extend(inner.statements)
 
-    def _copy(
-        self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition | None = None
-    ) -> None:
-        partition = copy_partition(region, node) if partition is None else partition
+    def _copy_zeros(self, region: Region, block: Block, index: int, places: Sequence[View]) -> None:
+        """Zeros in place of what a step gives."""
+        zeros = zeros_like(self.layout.body.outputs[index][1])
+        self._copy(region, block, zeros, places, self.plan.step.copies.zeros[index - len(self.layout.states)])
+
+    def _copy(self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition) -> None:
         if self.plan.sharing.estimate.by_rows and not partition.by_rows:
             raise VerifyError(f"{label_of(node)} is copied by one worker in a scan whose workers don't wait")
         copy_to(region, block, node, places, partition)
@@ -211,7 +206,7 @@ class ScanWriter:
             if places:
                 memory = layout.memory({carry.inside: source})
                 region = Region(chunk.target, memory, None, self.plan.sharing.workers)
-                self._copy(region, inner, carry.inside, places)
+                self._copy(region, inner, carry.inside, places, self.plan.step.copies.carried[index])
         self._waits.add(inner)
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
@@ -219,13 +214,14 @@ class ScanWriter:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
-        for carry, state in zip(layout.parts.carries, layout.states, strict=True):
+        carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
+        for carry, state, partition in carried:
             if state.kind == DOUBLE_BUFFERED:
-                self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)])
-        for index, (_, value) in enumerate(layout.body.outputs):
-            places = layout.result_places(index, at) if index >= len(layout.states) else []
+                self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)], partition)
+        for index in range(len(layout.states), len(layout.body.outputs)):
+            places = layout.result_places(index, at)
             if places:
-                self._copy(region, block, zeros_like(value), places)
+                self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
             self._waits.add(block)  # else no step runs any more, and each worker goes on with what is its own
 
@@ -247,9 +243,9 @@ class ScanWriter:
                 for (value, places), partition in zip(passed, partitions, strict=True)
             ]
 
-        parts = copies(early, plan.step.early)
+        parts = copies(early, plan.step.copies.early)
         for number, kernel in enumerate(plan.kernels):
             emit = partial(emit_kernel, region, block, kernel)
             parts.append(StepPart(kernel.kernel.members, number, kernel.partition, emit))
-        parts += copies(late, plan.step.late)
+        parts += copies(late, plan.step.copies.late)
         self._waits.step(block, parts, layout.overwrites_condition, ticks)

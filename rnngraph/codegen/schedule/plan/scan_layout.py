@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from ....ir.graph import Graph, Node
+import numpy as np
+
+from ....ir.graph import Graph, Node, make
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
 from ...analysis.kernel_fusion import FusedKernels
@@ -178,6 +180,12 @@ class ScanLayout:
                 view = view_through(inner, views[inner.operands[0]])
                 if view is not None:
                     views[inner] = view
+
+
+def zeros_like(node: Node) -> Node:
+    """Zeros of a value's shape."""
+    zero = make("constant", value=np.zeros((), node.dtype))
+    return make("broadcast", zero, where=node.where, shape=node.shape)
 
 
 def _best(places: Sequence[View]) -> View:

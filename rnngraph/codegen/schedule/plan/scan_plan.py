@@ -24,20 +24,35 @@ from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 from ..analyse.scan_sharing import ScanSharing
 from .copy_plan import AnyCopyPlan, CopyPlan, Parity, RowwiseCopyPlan
-from .scan_layout import ScanLayout
+from .scan_layout import ScanLayout, zeros_like
+
+
+@dataclass(frozen=True)
+class StepCopies:
+    """How values that a step copies are cut between workers.
+
+    early, late: of those that are copied before and behind the kernels, in the order of ``StepMemory``. carried: of
+    carried values, where blocks begin with values of their own, are kept, or steps may not run. zeros: of what is
+    emitted where steps may not run, or rows have ended.
+    """
+
+    early: tuple[Partition, ...]
+    late: tuple[Partition, ...]
+    carried: tuple[Partition, ...] = ()
+    zeros: tuple[Partition, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepPlan:
     """How a step is computed.
 
-    kernels: in their order. early, late: partitions of values that are copied before and behind the kernels, in the
-    order of ``StepMemory``. memory: of any one step; in others, values lie alike.
+    kernels: in their order. unroll: steps of one turn of the loop over steps. memory: of any one step; in others,
+    values lie alike.
     """
 
     kernels: tuple[KernelPlan, ...]
-    early: tuple[Partition, ...]
-    late: tuple[Partition, ...]
+    copies: StepCopies
+    unroll: int
     memory: Memory
 
 
@@ -120,7 +135,13 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
     kernels = zip(layout.fused.kernels, sharing.partitions, strict=True)
     plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
     before, behind = (tuple(copy_partition(region, value) for value, _ in passed) for passed in (early, late))
-    return StepPlan(plans, before, behind, memory)
+    parts = layout.parts
+    carried, zeros = tuple[Partition, ...](), tuple[Partition, ...]()
+    if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
+        carried = tuple(copy_partition(region, carry.inside) for carry in parts.carries)
+    if parts.when is not None or layout.table is not None:
+        zeros = tuple(copy_partition(region, zeros_like(value)) for _, value in parts.emits)
+    return StepPlan(plans, StepCopies(before, behind, carried, zeros), parts.unroll or 1, memory)
 
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
