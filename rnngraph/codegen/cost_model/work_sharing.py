@@ -77,17 +77,17 @@ SERIAL = Partition(None, 0.0, 0.0)
 """Where there is one worker: nothing is estimated, as nothing is decided by it."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Work:
     """Cycles that an entry takes: with one worker, and with all of them. Formulas in the run-time sizes."""
 
     serial: Dim = 0
     shared: Dim = 0
 
-    def add(self, partition: Partition, times: Dim = 1) -> None:
-        """Adds what ``partition`` estimates, barriers included, ``times`` times."""
-        self.serial = self.serial + times * round(partition.serial_cycles)
-        self.shared = self.shared + times * round(partition.cycles)
+    def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
+        """The work with that of a kernel, as estimated, barriers included, ``times`` times."""
+        serial, shared = round(partition.serial_cycles), round(partition.cycles)
+        return Work(self.serial + times * serial, self.shared + times * shared)
 
     def pays(self) -> bool:
         """Whether several workers are clearly faster than one, at lengths of some tens."""

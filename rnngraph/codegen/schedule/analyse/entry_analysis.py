@@ -185,7 +185,7 @@ class _Analyst:
         sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
         for kernel in item.fused.kernels:
             partition = partitions[kernel] = sharing.partition(kernel)
-            self.work.add(partition.per_step(1))
+            self.work = self.work.with_kernel(partition.per_step(1))
             self._synchronize(kernel.members, partition)
         return GroupAnalysis(item, partitions, {})
 
@@ -206,7 +206,8 @@ class _Analyst:
                 self._synchronize(self._computed(kernel), SERIAL)
         for cost, gain in zip(costs, self._gains(item), strict=True):
             estimate = cost.partition if pipeline is None else pipeline.estimate(cost.partition)
-            self.work.add(replace(estimate, serial_cycles=estimate.serial_cycles / gain), kind.length)
+            estimate = replace(estimate, serial_cycles=estimate.serial_cycles / gain)
+            self.work = self.work.with_kernel(estimate, kind.length)
         return found
 
     def _estimated(
