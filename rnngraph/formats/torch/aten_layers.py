@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 LAYERS: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
@@ -14,7 +15,7 @@ CELLS: dict[str, type[nn.Module]] = {
 GATES = {"lstm": 4, "gru": 3}
 
 
-def layers_of(nodes: Iterable[Any], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
+def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
     """The layers of a graph by the names of their nodes; nodes of the same weights have one.
 
     weights: parameters by the names of their placeholders. Layers whose weights are computed are left out.

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec, OutputKind
 from torch.utils import _pytree as pytree
 
 from ...ir.types import Dim, size
@@ -34,7 +34,7 @@ class Exported(PlacedModule):
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.program = program
-        self.node: Any = None
+        self.node: torch.fx.Node | None = None
         self._graph = program.graph_module
         self._parameters_by_path = dict(program.named_parameters())
         self._buffers_by_path = dict(program.named_buffers())
@@ -114,16 +114,16 @@ class Exported(PlacedModule):
 
     # Modules --------------------------------------------------------------------------------------
 
-    def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    def named_parameters(self, *_: object, **__: object) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """Parameters by the paths that they had in the module."""
         yield from self._parameters_by_path.items()
 
-    def named_buffers(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    def named_buffers(self, *_: object, **__: object) -> Iterator[tuple[str, torch.Tensor]]:
         """Buffers and constants by the paths that they had in the module."""
         yield from self._buffers_by_path.items()
         yield from ((name, item) for name, item in self.program.constants.items() if isinstance(item, torch.Tensor))
 
-    def named_modules(self, *_: Any, **__: Any) -> Iterator[tuple[str, torch.nn.Module]]:
+    def named_modules(self, *_: object, **__: object) -> Iterator[tuple[str, torch.nn.Module]]:
         """The program, and its recurrent layers by the paths of their weights."""
         yield "", self
         paths = {id(item): path for path, item in self._parameters_by_path.items()}
@@ -165,7 +165,7 @@ class Exported(PlacedModule):
         spec = self.program.call_spec.out_spec
         return pytree.tree_unflatten(own, spec) if spec is not None else tuple(own)
 
-    def _given(self, item: Any, inputs: Mapping[str, Any]) -> Any:
+    def _given(self, item: InputSpec, inputs: Mapping[str, Any]) -> Any:
         """The value of an input of the graph."""
         match item.kind:
             case InputKind.USER_INPUT:
@@ -176,9 +176,9 @@ class Exported(PlacedModule):
                 return self._buffers_by_path[item.target]
         return self.program.constants[item.target]
 
-    def _run(self, graph: Any, given: list[Any]) -> Any:
+    def _run(self, graph: torch.fx.GraphModule, given: list[Any]) -> Any:
         """The results of a graph of which placeholders have these values, in order."""
-        values: dict[Any, Any] = {}
+        values: dict[torch.fx.Node, Any] = {}
         rest = iter(given)
         for node in graph.graph.nodes:
             self.node = node if graph is self._graph else self.node
@@ -195,7 +195,7 @@ class Exported(PlacedModule):
             values[node] = self._called(node, arguments, keywords)
         raise AssertionError("a graph without an output")
 
-    def _called(self, node: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def _called(self, node: torch.fx.Node, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):
             if target.__name__ not in _WITH_GRAPHS:
@@ -228,8 +228,8 @@ def _plain(item: Any) -> Any:
     return {key: _plain(part) for key, part in item.items()} if isinstance(item, dict) else item
 
 
-def _attribute(graph: Any, path: str) -> Any:
-    found = graph
+def _attribute(graph: torch.fx.GraphModule, path: str) -> Any:
+    found: Any = graph
     for name in path.split("."):
         found = getattr(found, name)
     return found

@@ -90,6 +90,7 @@ def check(module: nn.Module, x: torch.Tensor, dims: Any, *texts: str, decomposed
     return net
 
 
+@pytest.mark.slow
 def test_layers_are_those_of_a_module() -> None:
     net = check(tagger(), torch.arange(10).reshape(2, 5), {0: DYNAMIC}, "rg.bidirectional_dynamic_rnn(")
     assert "x i64[B,5]" in repr(net)

@@ -34,14 +34,14 @@ from .shapes import reshaped
 
 
 @module(nn.RNN, nn.LSTM, nn.GRU)
-def _layers(tracer: Tracer, found: nn.Module, x: Operand, hx: Any = None) -> Any:
+def _layers(tracer: Tracer, found: nn.RNNBase, x: Operand, hx: Any = None) -> Any:
     return _Reading(tracer, found).of(x, hx)
 
 
 class _Reading:
     """One use of a recurrent module."""
 
-    def __init__(self, tracer: Tracer, found: nn.Module) -> None:
+    def __init__(self, tracer: Tracer, found: nn.RNNBase) -> None:
         self.tracer, self.found = tracer, found
         self.directions = 2 if found.bidirectional else 1
         self.is_lstm = isinstance(found, nn.LSTM)
@@ -234,7 +234,7 @@ def _field(state: Value, name: str) -> Value:
 
 
 @module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
-def _step(tracer: Tracer, found: nn.Module, x: Operand, hx: Any = None) -> Any:
+def _step(tracer: Tracer, found: nn.RNNCellBase, x: Operand, hx: Any = None) -> Any:
     """A step: a driver over one, until equal steps are rolled up."""
     is_lstm = isinstance(found, nn.LSTMCell)
     x = tracer.value(x)
@@ -260,7 +260,7 @@ def _step(tracer: Tracer, found: nn.Module, x: Operand, hx: Any = None) -> Any:
     return tuple(leaves) if is_lstm else leaves[0]
 
 
-def _cell_of(tracer: Tracer, found: nn.Module) -> tuple[Value, str]:
+def _cell_of(tracer: Tracer, found: nn.RNNCellBase) -> tuple[Value, str]:
     is_shared, key = tracer.use(found), ("cell", id(found))
     path = tracer.paths.get(id(found), "").replace(".", "/") or "rnn"
     scope = tracer.script.scope(path)
