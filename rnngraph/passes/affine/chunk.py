@@ -50,7 +50,7 @@ class Chunk:
         return rewrite(graph, rule)
 
 
-MAX_STEPS, MAX_PAIRED_STEPS = 64, 16
+MAX_STEPS, MAX_PAIRED_STEPS = 32, 16
 """Steps of a chunk, at most. Products between its steps grow with the square of their number, those with the state not
 at all. Where each pair of steps has decays of its own for every key, or rows need each other, the first cost more.
 """

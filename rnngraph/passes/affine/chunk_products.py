@@ -7,8 +7,8 @@ For steps t = 1 … C of a chunk that begins with the state S_0, keys first and 
 
 Products of decays are taken forwards only, by halves: a product over steps s+1 … t-1 is one of decays up to the middle
 of the smallest block of 2, 4, 8, … steps that holds both, and one from there on. Nothing is divided and there is no
-logarithm, so that decays of any size and sign are exact: those that are 0, those whose product underflows, and those
-above 1. With them::
+logarithm, so that decays may have any size and sign: those that are 0, those whose product underflows, which counts
+as 0, and those above 1. With them::
 
     A_ts = sum over keys of w_t (d_s+1 … d_t-1) x_s   for s < t, else 0
     y = f + c P,  P = A y + (w_t d_1 … d_t-1)' S_0    hence (I - c A) y = f + c (w_t d_1 … d_t-1)' S_0
@@ -151,9 +151,9 @@ class Decays:
             sibling = matmul(total, _constant(_siblings(steps, half), decay))
             is_late = _constant(_late(steps, half)[None], decay)
             is_early = _constant(1 - _late(steps, half)[None], decay)
-            before = _times(before, added(multiplied(is_late, sibling), is_early))
-            behind = _times(behind, added(multiplied(is_early, sibling), is_late))
-            total = multiplied(total, sibling)
+            before = _flushed(_times(before, added(multiplied(is_late, sibling), is_early)))
+            behind = _flushed(_times(behind, added(multiplied(is_early, sibling), is_late)))
+            total = _flushed(multiplied(total, sibling))
             half *= 2
         assert before is not None
         assert behind is not None
@@ -284,6 +284,14 @@ def as_column(node: Node) -> Node:
     """Return [..., 1, C] as [..., C, 1]."""
     shape: Shape = (*node.shape[:-2], node.shape[-1], 1)
     return shaped(node, shape)
+
+
+def _flushed(node: Node) -> Node:
+    """Return a value with 0 in place of what would soon be no normal number: processors multiply those slowly."""
+    kind = np.finfo(node.dtype)
+    least, zero = (_constant(np.asarray(value), node) for value in (kind.tiny / kind.eps, 0.0))
+    is_small = make("less", make("abs", node, where=node.where), least, where=node.where)
+    return make("select", is_small, zero, node, where=node.where)
 
 
 def _times(one: Node | None, other: Node) -> Node:

@@ -30,7 +30,7 @@ def test_the_summary_says_what_runs_in_chunks() -> None:
     outputs = declared(CHUNKED["stabilised"]())[0]
     lines = rg.compile(outputs, chunked=64).summary().recurrences
     assert [line.partition(" ")[0] for line in lines] == ["stabilised_cell/C", "stabilised_cell/n", "stabilised_cell/m"]
-    assert "A scalar; training runs chunks of 64 steps" in lines[0]
+    assert "A scalar; training runs chunks of 32 steps" in lines[0]
     assert "training runs it by steps: it has no axes" in lines[1]
     assert "is not affine" in lines[2]
     plain = rg.compile(outputs).summary()
