@@ -8,16 +8,16 @@ Law: equal up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.graph import Graph, Node, make, remake, rewrite, topological
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, product
-from ..loops.lifting import over_time
+from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced
 from .linear_forms import Linear, Probe
@@ -87,7 +87,7 @@ class ChunkLoop:
         self.carry, self.scan = recurrence.carry, recurrence.scan
         self.members = [self.carry, *plan.boundary]
         self.forms, self.dtype = plan.forms, self.carry.dtype
-        self._sequences = _Sequences(plan)
+        self._sequences = _Sequences(plan, set(pieces.body.nodes))
         self._state: Node | None = None
         self._readouts: dict[Node, Node] = {}  # values of a step, by value of the body
 
@@ -95,7 +95,7 @@ class ChunkLoop:
 
     def needed(self) -> Sequence[Node]:
         """The body's values that the chunks read; none once they are built."""
-        return () if self._state is not None else self._sequences.all
+        return () if self._state is not None else self._sequences.sources
 
     def final(self, carry: Node, like: Node) -> Node:
         """The state after the last step."""
@@ -115,26 +115,24 @@ class ChunkLoop:
     def _build(self) -> None:
         if self._state is not None:
             return
-        self.pieces.take_out(self._sequences.all)
+        self.pieces.take_out(self._sequences.sources)
         plan, length = self.plan, self.pieces.length
         count = ceil_divide(length, self.steps)
         initial = self._matrix(self.pieces.initial[self.carry])
         formal = _formal("state", initial)
-        sequences: list[Binding] = []
-        inside: dict[Node, Node] = {}
-        for number, (value, (filling, is_row)) in enumerate(self._sequences.filling.items()):
-            whole = over_time(*self.pieces.outside(value), length)
-            chunks = self._in_chunks(whole, count, filling, is_row)
-            inside[value] = make(
-                "input", where=value.where, name=f"of_steps_{number}", label=f"of_steps_{number}",
-                type=chunks.tensor.with_shape(chunks.shape[1:]),
-            )  # fmt: skip
-            sequences.append(Binding(inside[value], chunks))
-        readouts, state = chunk_of(self._sequences.chunk(inside, self.steps), formal)
+        inputs = _ChunkInputs(self.steps)
+        values: dict[Node, Lifted] = {}
+        for source in self._sequences.sources:
+            outer, has_time = self.pieces.outside(source)
+            values[source] = inputs.add(source, self._in_chunks(outer, count) if has_time else outer, has_time)
+        is_step = None
+        if count * self.steps != length:
+            is_step = inputs.over("is_step", _are_steps(count, self.steps, length, self.scan))
+        readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), formal)
         label = str(self.carry["label"])
         made = ScanParts(
-            [Carry(formal, initial, label, state)], sequences, [],
-            [(f"readout_{number}", value) for number, value in enumerate(readouts)], count, False,
+            [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants,
+            [(f"readout_{number}", _steps_first(value)) for number, value in enumerate(readouts)], count, False,
         ).made(self.scan.where, f"{self.scan.name}_chunks")  # fmt: skip
         self._state = self._as_carried(make("get", made, where=self.scan.where, name=label, index=0))
         probes: dict[Probe, Node] = {}
@@ -147,27 +145,21 @@ class ChunkLoop:
         for node in plan.boundary:
             self._readouts[node] = self._readout(node, probes)
 
-    def _in_chunks(self, whole: Node, count: Dim, filling: float, is_row: bool) -> Node:
-        """A sequence, [T, ..., width], as [chunks, ..., C, width] of rows, else as [chunks, ..., width, C]."""
-        shape, length = whole.shape[1:], whole.shape[0]
-        while whole.op == "reshape" and whole.operands[0].tensor.rank and whole.operands[0].shape[0] == length:
-            whole = whole.operands[0]  # filled up before its axes are cut, it is copied once less
-        missing = count * self.steps - length
+    def _in_chunks(self, whole: Node, count: Dim) -> Node:
+        """A sequence, [T, ...], as [chunks, C, ...]. Steps that fill up the last chunk hold ones."""
+        missing, shape = count * self.steps - whole.shape[0], whole.shape[1:]
         if self.scan["reverse"]:
             whole = make("reverse", whole, where=whole.where, axis=0)
         if missing != 0:
-            rest = make("constant", value=np.asarray(filling, whole.dtype))
-            rest = make("broadcast", rest, where=whole.where, shape=(missing, *whole.shape[1:]))
+            rest = make("constant", value=np.ones((), whole.dtype))
+            rest = make("broadcast", rest, where=whole.where, shape=(missing, *shape))
             whole = concat([whole, rest], -whole.tensor.rank)
-        cut = shaped(whole, (count, self.steps, *shape))
-        rank = cut.tensor.rank
-        return transposed(cut, (0, *range(2, rank - 1), *((1, rank - 1) if is_row else (rank - 1, 1))))
+        return shaped(whole, (count, self.steps, *shape))
 
     def _in_steps(self, chunks: Node, count: Dim) -> Node:
-        """What each chunk gives, [chunks, ..., C, width], as [T, ..., width]."""
-        rank, length = chunks.tensor.rank, self.pieces.length
-        apart = transposed(chunks, (0, rank - 2, *range(1, rank - 2), rank - 1))
-        whole = shaped(apart, (count * self.steps, *apart.shape[2:]))
+        """What each chunk gives, [chunks, C, ...], as [T, ...]."""
+        length = self.pieces.length
+        whole = shaped(chunks, (count * self.steps, *chunks.shape[2:]))
         if whole.shape[0] != length:
             whole = sliced(whole, 0, 0, length)
         return make("reverse", whole, where=whole.where, axis=0) if self.scan["reverse"] else whole
@@ -215,12 +207,54 @@ class ChunkLoop:
         return shaped(apart, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
 
 
+class _ChunkInputs:
+    """What the body of a loop over chunks takes, beside the state."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.sequences: list[Binding] = []
+        self.invariants: list[Binding] = []
+
+    def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
+        """Return what stands for a value of a step in the body, and whether it has an axis of the chunk's steps."""
+        label = str(source.get("label", source.name or source.op))
+        if has_time:
+            return self.over(label, outer), True
+        if outer.op == "constant":
+            return outer, False
+        formal = _formal(label, outer)
+        self.invariants.append(Binding(formal, outer))
+        return formal, False
+
+    def over(self, label: str, chunks: Node) -> Node:
+        """Return one chunk of a sequence of chunks."""
+        formal = _formal(label, chunks, chunks.shape[1:])
+        self.sequences.append(Binding(formal, chunks))
+        return formal
+
+
+def _are_steps(count: Dim, steps: int, length: Dim, scan: Node) -> Node:
+    """Which steps of chunks are steps of a sequence, and do not only fill up the last chunk; [chunks, C]."""
+    number = make("iota", where=scan.where, size=count * steps)
+    return shaped(make("less", number, make("dimension", size=length), where=scan.where), (count, steps))
+
+
+def _steps_first(node: Node) -> Node:
+    """A readout, [..., C, values], as [C, ..., values]."""
+    rank = node.tensor.rank
+    return transposed(node, (rank - 2, *range(rank - 2), rank - 1))
+
+
+MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
+"""Ops that a chunk does again for its own steps, where the sequence that they give would be one more in memory."""
+
+
 class _Sequences:
     """The values of a step that a chunk reads. filling: by value, what a step has that changes nothing, and whether
-    the value is a row.
+    the value is a row. sources: values of the body that they are computed from, in the loop over chunks.
     """
 
-    def __init__(self, plan: ChunkPlan) -> None:
+    def __init__(self, plan: ChunkPlan, body: Set[Node]) -> None:
         self.plan, self.forms = plan, plan.forms
         self.filling: dict[Node, tuple[float, bool]] = {}
         self.hold = None
@@ -235,13 +269,34 @@ class _Sequences:
                 plan.readouts.index(probe): self._of(self._sum(terms), (), 0.0) for probe, terms in column.read.items()
             }
             self.columns.append(ChunkColumn(self._of(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
+        self.sources = self._sources(body)
 
-    @property
-    def all(self) -> Sequence[Node]:
-        return [*self.filling]
+    def _sources(self, body: Set[Node]) -> list[Node]:
+        found: dict[Node, None] = {}
+        seen: set[Node] = set()
+        pending = [*self.filling]
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in body and node.op not in MOVES:
+                found[node] = None
+            else:
+                pending += node.operands
+        return [*found]
 
-    def chunk(self, inside: Mapping[Node, Node], steps: int) -> ChunkSteps:
-        """The same within a chunk. inside: values there, by value of the body."""
+    def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
+        """The values of a chunk. values: of sources. is_step: [C], of which steps there are; None: of all."""
+        for node in topological(self.filling, known=values):
+            operands = [values[item] for item in node.operands]
+            if any(has_time for _, has_time in operands):
+                lifted = lift(node, operands, steps)
+                assert lifted is not None, node.op
+                values[node] = lifted, True
+            else:
+                values[node] = remake(node, [item for item, _ in operands]), False
+        inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
         columns = [
             ChunkColumn(
                 inside[column.keys], None if column.row is None else inside[column.row],
@@ -250,6 +305,17 @@ class _Sequences:
             for column in self.columns
         ]  # fmt: skip
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
+
+    def _laid_out(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
+        """A value as [..., C, width] of rows, else as [..., width, C]."""
+        filling, is_row = self.filling[value]
+        whole = over_time(*values[value], steps)
+        rank = whole.tensor.rank
+        if is_step is not None:
+            number = make("constant", value=np.asarray(filling, whole.dtype))
+            chosen = shaped(is_step, (steps, *(1,) * (rank - 1)))
+            whole = make("select", chosen, whole, number, where=whole.where)
+        return transposed(whole, (*range(1, rank - 1), *((0, rank - 1) if is_row else (rank - 1, 0))))
 
     def _sum(self, terms: Sequence[tuple[Node, ...]]) -> Node:
         total: Node | None = None
@@ -277,8 +343,8 @@ class _Sequences:
         rest = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
         apart = transposed(value, (*self.plan.batch, *axes, *rest))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
-        made = shaped(apart, (*lead, width))
-        self.filling.setdefault(made, (filling, is_row))
+        made = make("reshape", apart, where=apart.where, name=apart.name, shape=(*lead, width))  # a node of its own
+        self.filling[made] = (filling, is_row)
         return made
 
 

@@ -287,11 +287,15 @@ def as_column(node: Node) -> Node:
 
 
 def _flushed(node: Node) -> Node:
-    """Return a value with 0 in place of what would soon be no normal number: processors multiply those slowly."""
+    """Return a value with 0 in place of what would soon be no normal number: processors multiply those slowly.
+
+    Derivatives are those of the value as it was.
+    """
     kind = np.finfo(node.dtype)
     least, zero = (_constant(np.asarray(value), node) for value in (kind.tiny / kind.eps, 0.0))
     is_small = make("less", make("abs", node, where=node.where), least, where=node.where)
-    return make("select", is_small, zero, node, where=node.where)
+    small = make("stop_gradient", make("select", is_small, node, zero, where=node.where), where=node.where)
+    return make("sub", node, small, where=node.where)
 
 
 def _times(one: Node | None, other: Node) -> Node:

@@ -240,9 +240,17 @@ class ScanDerivative:
 def _is_cheap(node: Node) -> bool:
     """Whether a value is computed again from what it reads, rather than kept."""
     row = OPS[node.op]
-    if not node.operands:
+    if not node.operands or (node.op == "matmul" and _is_small_constant(node.operands[1])):
         return True
     return row.kind in ("elementwise", "movement") and not row.is_long and node.op != "gather"
+
+
+SMALL = 32
+"""Rows of a constant matrix by which multiplying again costs no more than keeping the product in memory."""
+
+
+def _is_small_constant(node: Node) -> bool:
+    return node.op == "constant" and node.tensor.rank == 2 and int(str(node.shape[0])) <= SMALL
 
 
 def _before_sum(part: Node, g: Node) -> Node:
