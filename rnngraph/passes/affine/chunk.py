@@ -8,7 +8,7 @@ Law: equal up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +89,7 @@ class ChunkLoop:
         self.forms, self.dtype = plan.forms, self.carry.dtype
         self._sequences = _Sequences(plan, set(pieces.body.nodes))
         self._state: Node | None = None
-        self._readouts: dict[Node, Node] = {}  # values of a step, by value of the body
+        self._readouts: dict[Node, Node] = {}  # over all steps, by value of the body
 
     # What the pieces ask -------------------------------------------------------------------------
 
@@ -106,9 +106,7 @@ class ChunkLoop:
     def emitted(self, node: Node) -> Node:
         """A readout at every step."""
         self._build()
-        value = self._readouts[node]
-        whole, has_time = self.pieces.outside(value)
-        return over_time(whole, has_time, self.pieces.length)
+        return self._readouts[node]
 
     # The loop over chunks ------------------------------------------------------------------------
 
@@ -129,21 +127,17 @@ class ChunkLoop:
         if count * self.steps != length:
             is_step = inputs.over("is_step", _are_steps(count, self.steps, length, self.scan))
         readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), formal)
+        for probe, value in zip(self._sequences.probes.values(), readouts, strict=True):
+            values[probe] = _steps_first(value), True
         label = str(self.carry["label"])
+        emits = [(node.name or node.op, self._sequences.given(node, values, self.steps)) for node in plan.boundary]
         made = ScanParts(
-            [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants,
-            [(f"readout_{number}", _steps_first(value)) for number, value in enumerate(readouts)], count, False,
-        ).made(self.scan.where, f"{self.scan.name}_chunks")  # fmt: skip
+            [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants, emits, count, False
+        ).made(self.scan.where, f"{self.scan.name}_chunks")
         self._state = self._as_carried(make("get", made, where=self.scan.where, name=label, index=0))
-        probes: dict[Probe, Node] = {}
-        for number, probe in enumerate(plan.readouts):
-            chunks = make("get", made, where=self.scan.where, name=f"readout_{number}", index=number + 1)
-            steps = self._in_steps(chunks, count)
-            value = _formal(f"readout_{number}", steps, steps.shape[1:])
-            self.pieces.lifted[value] = steps
-            probes[probe] = value
-        for node in plan.boundary:
-            self._readouts[node] = self._readout(node, probes)
+        for number, node in enumerate(plan.boundary, 1):
+            chunks = make("get", made, where=node.where, name=node.name or "emit", index=number)
+            self._readouts[node] = self._in_steps(chunks, count)
 
     def _in_chunks(self, whole: Node, count: Dim) -> Node:
         """A sequence, [T, ...], as [chunks, C, ...]. Steps that fill up the last chunk hold ones."""
@@ -154,7 +148,7 @@ class ChunkLoop:
             rest = make("constant", value=np.ones((), whole.dtype))
             rest = make("broadcast", rest, where=whole.where, shape=(missing, *shape))
             whole = concat([whole, rest], -whole.tensor.rank)
-        return shaped(whole, (count, self.steps, *shape))
+        return make("windows", whole, where=whole.where, axis=0, size=self.steps, step=self.steps, apart=1)
 
     def _in_steps(self, chunks: Node, count: Dim) -> Node:
         """What each chunk gives, [chunks, C, ...], as [T, ...]."""
@@ -182,29 +176,6 @@ class ChunkLoop:
         apart = shaped(state, tuple(axes[axis] for axis in order))
         back = [order.index(axis) for axis in range(len(axes))]
         return shaped(transposed(apart, back), self.carry.shape)
-
-    def _readout(self, node: Node, probes: Mapping[Probe, Node]) -> Node:
-        """A value that reads the state, as one of the body over readouts."""
-        form = self.forms.forms[node]
-        assert isinstance(form, Linear)
-        total: Node | None = None
-        for term in form.terms:
-            factors = list(term.factors)
-            if isinstance(term.read, Probe):
-                factors.append(self._along_axes(probes[term.read]))
-            total = added(total, self.forms.product(tuple(factors)))
-        assert total is not None
-        if not total.tensor.rank:
-            total = shaped(total, (1,) * len(self.forms.axes))
-        return gathered(total, form.view, node.shape, self.forms.axes)
-
-    def _along_axes(self, readout: Node) -> Node:
-        """A readout, [..., values], with the state's axes."""
-        axes, plan = self.forms.axes, self.plan
-        kept = (*plan.batch, *plan.values)
-        apart = shaped(readout, tuple(axes[axis] for axis in kept))
-        apart = transposed(apart, sorted(range(len(kept)), key=kept.__getitem__))
-        return shaped(apart, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
 
 
 class _ChunkInputs:
@@ -269,15 +240,19 @@ class _Sequences:
                 plan.readouts.index(probe): self._of(self._sum(terms), (), 0.0) for probe, terms in column.read.items()
             }
             self.columns.append(ChunkColumn(self._of(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
+        lead = tuple(self.forms.axes[axis] for axis in plan.batch)
+        shape = (*lead, _size(plan, plan.values))
+        self.probes = {probe: _formal("readout", self.forms.carry, shape) for probe in plan.readouts}
+        self.readouts = {node: self._readout(node) for node in plan.boundary}
         self.sources = self._sources(body)
 
     def _sources(self, body: Set[Node]) -> list[Node]:
         found: dict[Node, None] = {}
         seen: set[Node] = set()
-        pending = [*self.filling]
+        pending = [*self.filling, *self.readouts.values()]
         while pending:
             node = pending.pop()
-            if node in seen:
+            if node in seen or node in self.probes.values():
                 continue
             seen.add(node)
             if node in body and node.op not in MOVES:
@@ -288,14 +263,7 @@ class _Sequences:
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
         """The values of a chunk. values: of sources. is_step: [C], of which steps there are; None: of all."""
-        for node in topological(self.filling, known=values):
-            operands = [values[item] for item in node.operands]
-            if any(has_time for _, has_time in operands):
-                lifted = lift(node, operands, steps)
-                assert lifted is not None, node.op
-                values[node] = lifted, True
-            else:
-                values[node] = remake(node, [item for item, _ in operands]), False
+        self._lift(self.filling, values, steps)
         inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
         columns = [
             ChunkColumn(
@@ -305,6 +273,22 @@ class _Sequences:
             for column in self.columns
         ]  # fmt: skip
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
+
+    def given(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
+        """What a chunk gives of a value that reads the state, [C, ...]. values: those of readouts among them."""
+        self._lift([self.readouts[node]], values, steps)
+        return over_time(*values[self.readouts[node]], steps)
+
+    def _lift(self, roots: Iterable[Node], values: dict[Node, Lifted], steps: int) -> None:
+        """Add the values that ``roots`` need, with an axis of the chunk's steps in front."""
+        for node in topological(roots, known=values):
+            operands = [values[item] for item in node.operands]
+            if any(has_time for _, has_time in operands):
+                lifted = lift(node, operands, steps)
+                assert lifted is not None, node.op
+                values[node] = lifted, True
+            else:
+                values[node] = remake(node, [item for item, _ in operands]), False
 
     def _laid_out(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
         """A value as [..., C, width] of rows, else as [..., width, C]."""
@@ -316,6 +300,32 @@ class _Sequences:
             chosen = shaped(is_step, (steps, *(1,) * (rank - 1)))
             whole = make("select", chosen, whole, number, where=whole.where)
         return transposed(whole, (*range(1, rank - 1), *((0, rank - 1) if is_row else (rank - 1, 0))))
+
+    def _readout(self, node: Node) -> Node:
+        """A value that reads the state, as one of the body over readouts."""
+        form = self.forms.forms[node]
+        assert isinstance(form, Linear)
+        total: Node | None = None
+        for term in form.terms:
+            factors = list(term.factors)
+            if isinstance(term.read, Probe):
+                read = self._along_axes(self.probes[term.read])
+                if self.hold is not None:  # what scales it may be no number where a row has ended
+                    read = make("select", self.hold, read, make("constant", value=np.zeros((), read.dtype)))
+                factors.append(read)
+            total = added(total, self.forms.product(tuple(factors)))
+        assert total is not None
+        if not total.tensor.rank:
+            total = shaped(total, (1,) * len(self.forms.axes))
+        return gathered(total, form.view, node.shape, self.forms.axes)
+
+    def _along_axes(self, readout: Node) -> Node:
+        """A readout, [..., values], with the state's axes."""
+        axes, plan = self.forms.axes, self.plan
+        kept = (*plan.batch, *plan.values)
+        apart = shaped(readout, tuple(axes[axis] for axis in kept))
+        apart = transposed(apart, sorted(range(len(kept)), key=kept.__getitem__))
+        return shaped(apart, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
 
     def _sum(self, terms: Sequence[tuple[Node, ...]]) -> Node:
         total: Node | None = None
