@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ...ir.graph import Graph, Node, dependents
+from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import ScanParts
 from ...ir.types import FLOATS, Shape, dim_text, product
 from ..loops.cycles import cycles
 from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
-from .views import UnknownAxisError, finest, spans
+from .views import UnknownAxisError, finest, spans, without_ones
 
 VECTOR = "it has no axes of keys and values, and steps update such states as fast"
 
@@ -113,11 +113,13 @@ def recurrences_of(scan: Node) -> list[Recurrence]:
 
 def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Node]) -> Recurrence:
     body, carry = scan["body"], parts.carries[index]
-    if len(together) > 1:
-        others = ", ".join(str(node["label"]) for node in together if node is not carry.inside)
-        return Recurrence(scan, index, (), "", f"it and {others} need each other")
     if any(node.op == "scan" for node in body.nodes):
         return Recurrence(scan, index, (), "", "its step holds a loop")
+    if len(together) > 1:
+        others = ", ".join(str(node["label"]) for node in together if node is not carry.inside)
+        reason, kind = f"it and {others} need each other", _joint_kind(parts, body, together)
+        axes = without_ones(carry.inside.shape)
+        return Recurrence(scan, index, axes, kind, f"{reason}, and steps are as fast" if kind else reason)
     later = _later(parts, body, carry.inside)
     dependent = dependents([carry.inside, *later], body.nodes)
     forms = _forms(body, carry.inside, dependent, later)
@@ -134,6 +136,33 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Nod
         if isinstance(form, Opaque):
             return Recurrence(scan, index, forms.axes, "", _not_linear(form))
     return _classified(scan, parts, index, forms, form, hold)
+
+
+def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
+    """A in words, of several states that are affine together; empty where they are not.
+
+    A sum is affine in all of them if it is in each, with factors that depend on none.
+    """
+    reached = dependents(together, body.nodes)
+    following = [carry.next for carry in parts.carries if carry.inside in together]
+    for state in together:
+        dependent = dependents([state], body.nodes)
+        forms = _forms(body, state, dependent, set())
+        for node in body.nodes:
+            if node in dependent and node not in forms.forms:
+                forms.add(node)
+        for value in following:
+            form = forms.forms.get(value)  # none of what does not depend on this state
+            if isinstance(form, Opaque) or (form is not None and not reached.isdisjoint(_coefficients(form))):
+                return ""
+    return f"in blocks of {len(together)} states"
+
+
+def _coefficients(form: Linear) -> Iterator[Node]:
+    """Yield all that the factors of terms in the state are computed from."""
+    read = [term for term in form.terms if term.read is not None]
+    weights = [item for term in read if isinstance(term.read, Probe) for item in term.read.weights]
+    yield from topological([*weights, *(item for term in read for item in term.factors)])
 
 
 def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:

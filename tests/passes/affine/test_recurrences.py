@@ -82,6 +82,28 @@ def test_what_only_hands_on_is_no_recurrence() -> None:
     assert not found_in(rg.dynamic_rnn(VectorCell(lambda p, x, h: rg.tanh(x)), rg.placeholder("x", (None, None, 6)))[0])
 
 
+class TurnedCell(rg.Cell):
+    """A complex state as two real ones. scaled: whether one of them scales the other."""
+
+    def __init__(self, scaled: bool) -> None:
+        self.scaled = scaled
+
+    def state(self) -> Any:
+        return {"re": 6, "im": 6}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        re, im, a = state["re"], state["im"], rg.cos(x)
+        new = a * re - rg.sin(x) * im + x
+        return new, {"re": new, "im": rg.sin(x) * re + a * im * (re if self.scaled else 1.0)}
+
+
+def test_states_that_are_affine_together() -> None:
+    outputs = rg.dynamic_rnn(TurnedCell(False), rg.placeholder("x", (None, None, 6)))[0]
+    assert [item.kind for item in found_in(outputs).values()] == ["in blocks of 2 states"] * 2
+    found = found_in(rg.dynamic_rnn(TurnedCell(True), rg.placeholder("x", (None, None, 6)))[0])
+    assert [item.kind for item in found.values()] == ["", ""]
+
+
 def test_gates_of_each_other_are_not_affine() -> None:
     found = found_in(rg.dynamic_rnn(rg.LSTMCell(4), rg.placeholder("x", (None, None, 3)))[0])
     assert not any(item.is_affine for item in found.values())
