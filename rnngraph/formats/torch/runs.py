@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from typing import Any
 
@@ -302,7 +302,9 @@ def _same_arrays(script: Script, other: Script) -> bool:
     )
 
 
-def _named(forward: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _named(
+    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> list[tuple[str, Any]]:
     """Arguments with the names that forward has for them."""
     names: list[str] = []
     for parameter in inspect.signature(forward).parameters.values():
@@ -347,7 +349,7 @@ def _fields(item: Any) -> tuple[str, ...]:
     return ()
 
 
-def _nest(item: Any, function: Any) -> Any:
+def _nest(item: Any, function: Callable[[Any], Any]) -> Any:
     if hasattr(item, "_fields"):
         return type(item)(*(_nest(part, function) for part in item))
     if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):

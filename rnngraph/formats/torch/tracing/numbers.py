@@ -56,7 +56,7 @@ def whole(number: Any) -> Any:
     return math.floor(number) if is_positive else int(_plain(number))
 
 
-def as_float(number: Any) -> OpenFloat:
+def as_float(number: Extent | OpenFloat) -> OpenFloat:
     """What ``float`` makes of a number."""
     return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
 
@@ -70,7 +70,7 @@ def _plain(number: Any) -> Any:
 # Fractions ------------------------------------------------------------------------------------------
 
 
-def _ratio(number: Any) -> Ratio | None:
+def _ratio(number: float) -> Ratio | None:
     """A number as a fraction, where it is exactly that."""
     if isinstance(number, OpenFloat):
         return number.ratio
@@ -125,13 +125,13 @@ class _Open:
                 return as_float(found) if isinstance(found, Extent) else float(found)
         return getattr(function, method)(*map(_plain, given), **options)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Any:
         return _float("/", self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> Any:
         return _float("/", other, self)
 
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+    def __pow__(self, other: object, modulo: object = None) -> Any:
         return _power(self, other)
 
 
@@ -149,18 +149,18 @@ class Extent(_Open, int):
     def _new(self, dim: Dim) -> int:
         return extent_of(self.sizes, dim)
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         return self._new(self.dim + dim_of(other)) if isinstance(other, int) else _float("+", self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Any:
         return self._new(self.dim - dim_of(other)) if isinstance(other, int) else _float("-", self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return self._new(dim_of(other) - self.dim) if isinstance(other, int) else _float("-", other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         return self._new(self.dim * dim_of(other)) if isinstance(other, int) else _float("*", self, other)
 
     __rmul__ = __mul__
@@ -176,47 +176,47 @@ class Extent(_Open, int):
     def __round__(self, digits: Any = None) -> int:
         return self
 
-    def __floordiv__(self, other: Any) -> Any:
+    def __floordiv__(self, other: object) -> Any:
         if not isinstance(other, int):
             return int(self) // _plain(other)
         return self._new(self.sizes.arithmetic.divide(self.dim, dim_of(other)))
 
-    def __mod__(self, other: Any) -> Any:
+    def __mod__(self, other: object) -> Any:
         if not isinstance(other, int):
             return int(self) % _plain(other)
         return self._new(self.sizes.arithmetic.remainder(self.dim, dim_of(other)))
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: object) -> Any:
         return self // other, self % other
 
-    def __rshift__(self, other: Any) -> Any:
+    def __rshift__(self, other: int) -> Any:
         return self // 2**other
 
-    def __lshift__(self, other: Any) -> Any:
+    def __lshift__(self, other: int) -> Any:
         return self * 2**other
 
-    def _compared(self, relation: Relation, other: Any) -> bool:
+    def _compared(self, relation: Relation, other: object) -> bool:
         if not isinstance(other, int):
             return relation(int(self), _plain(other))
         holds: bool = self.sizes.arithmetic.compare(relation, self.dim, dim_of(other))
         return holds
 
-    def __eq__(self, other: Any) -> bool:
+    def __eq__(self, other: object) -> bool:
         return self._compared(operator.eq, other)
 
-    def __ne__(self, other: Any) -> bool:
+    def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: object) -> bool:
         return self._compared(operator.lt, other)
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: object) -> bool:
         return self._compared(operator.le, other)
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: object) -> bool:
         return self._compared(operator.gt, other)
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: object) -> bool:
         return self._compared(operator.ge, other)
 
     def __bool__(self) -> bool:
@@ -259,18 +259,18 @@ class OpenFloat(_Open, float):
         parts = [dim.symbols for dim in dims if isinstance(dim, Size)]
         return frozenset().union(*parts, *(item.symbols for item in self.made if isinstance(item, OpenFloat)))
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         return _float("+", self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Any:
         return _float("-", self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return _float("-", other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         return _float("*", self, other)
 
     __rmul__ = __mul__
@@ -303,7 +303,7 @@ class OpenFloat(_Open, float):
     def is_integer(self) -> bool:
         self.close()
 
-    def _compared(self, other: Any, compare: Callable[[Any, Any], bool]) -> Any:
+    def _compared(self, other: object, compare: Relation) -> bool:
         if not isinstance(other, int | float):
             return NotImplemented
         ours, theirs = self.ratio, _ratio(other)
@@ -313,22 +313,22 @@ class OpenFloat(_Open, float):
             )  # fmt: skip
         self.close()
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: object) -> Any:
         return self._compared(other, operator.eq)
 
-    def __ne__(self, other: Any) -> Any:
+    def __ne__(self, other: object) -> Any:
         return self._compared(other, operator.ne)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: object) -> Any:
         return self._compared(other, operator.lt)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: object) -> Any:
         return self._compared(other, operator.le)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: object) -> Any:
         return self._compared(other, operator.gt)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: object) -> Any:
         return self._compared(other, operator.ge)
 
     def __bool__(self) -> bool:
@@ -338,12 +338,12 @@ class OpenFloat(_Open, float):
         return float.__hash__(self)
 
 
-def _float(sign: str, a: Any, b: Any) -> Any:
+def _float(sign: str, a: object, b: object) -> Any:
     """``a sign b`` of numbers of which one is a float, or which are divided."""
     return computed(sign, a, b) if isinstance(a, int | float) and isinstance(b, int | float) else NotImplemented
 
 
-def _power(number: Any, exponent: Any) -> Any:
+def _power(number: Any, exponent: object) -> Any:
     if not isinstance(exponent, int | float):
         return NotImplemented
     if exponent == 0.5:
