@@ -192,9 +192,26 @@ class LaterCell(DeltaCell):
         return h + o, {**new, "h": h}
 
 
+class EquationCell(MatrixCell):
+    """The delta rule by ``rg.einsum``, with a decay for each key."""
+
+    @property
+    def widths(self) -> Sequence[int]:
+        return (*(self.of_keys,) * 3, self.of_values)
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        *along_keys, v = rg.split(x, self.widths, 1)
+        q, k, a = (rg.reshape(part, (None, self.heads, self.keys)) for part in along_keys)
+        k, v = rg.tanh(k) * 0.5, rg.reshape(v, (None, self.heads, self.values))
+        S = rg.reshape(state["S"], (None, self.heads, self.keys, self.values)) * rg.expand_dims(rg.sigmoid(a), 3)
+        S = S + rg.einsum("bhk,bhv->bhkv", k, v - rg.einsum("bhkv,bhk->bhv", S, k))
+        o = rg.reshape(rg.einsum("bhkv,bhk->bhv", S, q), (None, self.of_values))
+        return o, {"S": rg.reshape(S, (None, self.heads * self.keys * self.values))}
+
+
 CHUNKED: dict[str, type[MatrixCell]] = {
     "gated": GatedCell, "products": ProductCell, "shared": SharedCell, "delta": DeltaCell, "twice": TwiceCell,
-    "mixed": MixedCell, "stabilised": StabilisedCell, "later": LaterCell,
+    "mixed": MixedCell, "stabilised": StabilisedCell, "later": LaterCell, "equation": EquationCell,
 }  # fmt: skip
 
 
