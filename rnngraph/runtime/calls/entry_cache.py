@@ -12,7 +12,7 @@ from ...support.bounded_cache import BoundedCache
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry, Sized
 
-MOST_SHAPES = 1024
+MAX_SHAPES = 1024
 
 
 class EntryCache:
@@ -22,7 +22,7 @@ class EntryCache:
     """
 
     def __init__(self) -> None:
-        self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MOST_SHAPES)
+        self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MAX_SHAPES)
 
     def entry(
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
