@@ -18,6 +18,8 @@ from .runner import Runner
 class EntryBlocks:
     """Blocks with an arena from the entry's free list and the present weights. Each call in flight has its own."""
 
+    is_shared = True
+
     def __init__(self, spec: CallSpec, weights: Callable[[], Weights]) -> None:
         """weights: returns the present ones of the spec's entry."""
         self._entry, self._sized, self._weights = spec.entry, spec.sized, weights

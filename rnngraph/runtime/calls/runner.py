@@ -40,6 +40,10 @@ class Block(Protocol):
 class BlockSource(Protocol):
     """Source of argument blocks: the owner of the weights, states and temporaries that calls use."""
 
+    @property
+    def is_shared(self) -> bool:
+        """True if several threads may run calls at once; else callers take turns."""
+
     def call(self, spec: CallSpec) -> PreparedCall:
         """Return memory for one more call at a time."""
 
@@ -57,7 +61,10 @@ class OptionalFeeds(Protocol):
     """Feeds that a call may leave out, because the values that were fed last stay."""
 
     def take(self, given: Mapping[Any, Any], call: PreparedCall) -> bool:
-        """Take over the optional ones among all feeds of a filled call. Return False if one does not fit."""
+        """Take over the optional ones among all feeds of a filled call, whose numbers are checked with them.
+
+        Return False if one does not fit.
+        """
 
 
 class DirectSource(NamedTuple):
@@ -101,7 +108,9 @@ class Runner:
         self.spec, self.outs = spec, spec.outs
         self._source, self._block, self._ran = source, source.block, source.ran
         self._threads, self._parts = threads, threads.parts
-        self._count, self._draw, self._optional = len(spec.names), draw, optional
+        self._count, self._draw = len(spec.names), draw
+        self._take = None if optional is None else optional.take
+        self._only = None if source.is_shared else source.call(spec)
         self._idle: deque[PreparedCall] = deque()
         self._interrupt = nullcontext() if interrupt is None else interrupt
         self._sentinel = sentinel
@@ -134,19 +143,28 @@ class Runner:
         """
         if given is None or self._parts != self._threads.parts:
             return None
-        has_more = len(given) != self._count
-        if has_more and self._optional is None:
-            return None
+        take = None
+        if len(given) != self._count:
+            take = self._take
+            if take is None:
+                return None
         if out is not None:
             arrays = self.outs.arrays(out)
             if arrays is None:
                 return None
-        try:
-            call = self._idle.pop()
-        except IndexError:
-            call = self._source.call(self.spec)
-        if not call.fill(given) or ((has_more or call.has_checks) and not self._accepts(call, given, has_more)):
-            self._idle.append(call)
+        call = self._only
+        if call is None:
+            try:
+                call = self._idle.pop()
+            except IndexError:
+                call = self._source.call(self.spec)
+        if (
+            not call.fill(given)
+            or (take is not None and not take(given, call))
+            or (call.has_checks and take is None and not call.check(given))
+        ):
+            if self._only is None:
+                self._idle.append(call)
             return None
         if self._draw is not None:
             number = self._draw() if seed is None else seed
@@ -158,22 +176,17 @@ class Runner:
         if commit is not None:
             result = self._commit(call, block, commit)
         else:
-            if self._until_direct:
-                self._time.run(block.run)
-            else:
+            if self._direct_source is None:
                 block.run()
+            else:
+                self._time.run(block.run)
             self._ran(call, arrays, held)
             result = call.give() if arrays is None else call.give_into(arrays)
-        self._idle.append(call)
-        if self._until_direct or (self._direct is not None and block.version != self._version):
-            self._approach_direct(block.version)
+        if self._only is None:
+            self._idle.append(call)
+        if self._direct_source is not None:
+            self._approach_direct(self._direct_source, block.version)
         return result
-
-    def _accepts(self, call: PreparedCall, given: Mapping[Any, Any], has_more: bool) -> bool:
-        """Check the numbers of feeds that were copied. Return False if the slow path has to look at them."""
-        if not has_more:
-            return call.check(given)
-        return self._optional is not None and self._optional.take(given, call)
 
     def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:
         """Run native code and bring its results into effect as one."""
@@ -196,18 +209,20 @@ class Runner:
         self._direct = self.plan = None
         self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
 
-    def _approach_direct(self, version: int | None) -> None:
+    def _approach_direct(self, source: DirectSource, version: int | None) -> None:
         """Count a call with weights of a version; after enough of them, let machine code run the next ones."""
         if self._direct is not None and version != self._version:
             self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
         self._until_direct -= 1
-        source, lock = self._direct_source, self._lock
-        if self._until_direct or source is None or lock is None or not lock.acquire(blocking=False):
+        lock = self._lock
+        if self._until_direct or lock is None or not lock.acquire(blocking=False):
             return
         try:
             if self._direct is None:
                 self._direct = source.make(self._time)
-            if self._direct is not None:
+            if self._direct is None:
+                self._direct_source = None  # machine code cannot run such calls
+            else:
                 weights = source.weights()
                 self.plan = self._direct.renew(weights)
                 self._version = None if self.plan is None else weights.version  # None: try again, as it was busy

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..calls.prepared_call import PreparedCall
-from ..calls.signatures import Feed, is_like
+from ..calls.signatures import NUMBERS
 from ..native.preconditions import Precondition, check_preconditions
 
 
@@ -22,40 +22,33 @@ class HeldInputs:
     def __init__(self, arrays: Mapping[str, ndarray], ranges: Sequence[Precondition]) -> None:
         self.arrays, self.ranges = arrays, ranges
 
-    def take(self, given: Mapping[str, Any], call: PreparedCall) -> bool:
-        """Write over what is fed anew among all feeds of a filled call: all of it, or nothing and False or an error."""
-        held = self.taken(given, call.count, call.read(given) if self.ranges else {}, call.spec.sized.sizes)
-        if held is None:
-            return False
-        for array, value in held:
-            array[...] = value
-        return True
+    def take(self, given: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
+        """Write over what is fed anew among all feeds of a filled call: all of it, or nothing and False or an error.
 
-    def taken(
-        self, given: Mapping[str, Any], others: int, moving: Mapping[str, ndarray], sizes: Mapping[str, int]
-    ) -> list[tuple[ndarray, Any]] | None:
-        """Return held arrays with their new values; None if one does not fit or is unknown.
-
-        Args:
-            others: how many feeds have a time axis.
-            moving: these feeds, if their numbers are not checked yet.
+        is_checked: true if the numbers of the call's own feeds were checked, and the call was not filled.
         """
-        taken = []
+        arrays, taken = self.arrays, []
         for name, value in given.items():
-            held = self.arrays.get(name)
+            held = arrays.get(name)
             if held is not None:
-                if not is_like(value, Feed(held.shape, held.dtype, None)):
-                    return None
+                if type(value) is ndarray:
+                    if value.shape != held.shape or value.dtype != held.dtype:
+                        return False
+                elif held.shape or type(value) not in NUMBERS.get(held.dtype, ()):
+                    return False
                 taken.append((name, held, value))
-        if len(taken) + others != len(given):
-            return None
+        if len(taken) + call.count != len(given):  # one is unknown
+            return False
         if self.ranges:  # of copies, which nobody else can change
             taken = [(name, held, np.array(value, held.dtype)) for name, held, value in taken]
-            inputs = {**self.arrays, **moving, **{name: value for name, _, value in taken}}
-            check_preconditions(self.ranges, inputs, sizes, None)
+            moving = {} if is_checked else call.read(given)
+            inputs = {**arrays, **moving, **{name: value for name, _, value in taken}}
+            check_preconditions(self.ranges, inputs, call.spec.sized.sizes, None)
         elif len(taken) > 1:  # numbers become arrays before any is taken over: one that is too large may be an error
             taken = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
                 for name, held, value in taken
             ]
-        return [(held, value) for _, held, value in taken]
+        for _, held, value in taken:
+            held[...] = value
+        return True

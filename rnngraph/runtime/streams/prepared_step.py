@@ -30,6 +30,8 @@ class StateBlocks:
     call: the only one. left_out: mask of rows that the call that runs leaves as they were; None: there are none.
     """
 
+    is_shared = False
+
     def __init__(
         self,
         spec: CallSpec,
@@ -40,7 +42,7 @@ class StateBlocks:
     ) -> None:
         """labels: of the states. row_axis: of outputs, None: has none."""
         self._spec, self._states, self._row_axis = spec, states, row_axis
-        self._parameters, self._changes = parameters, parameters.counter()
+        self._parameters, self._changes, self._side = parameters, parameters.counter().word, states.word
         self._call = PreparedCall(spec)
         self.left_out: ndarray | None = None
         self.arena, entry = aligned_bytes(spec.sized.arena_bytes, TEMPORARIES), spec.entry
@@ -68,15 +70,15 @@ class StateBlocks:
         return self._weights
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, int]:
-        if self._version != self._changes.word.value:
+        if self._version != self._changes.value:
             self._renew()
-        side = self._states.word.value
+        side = self._side.value
         return self.blocks[side], side
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: int) -> None:
         if self.left_out is not None:
             self._leave(self.left_out, call.present(arrays), held)
-        self._states.word.value = 1 - held
+        self._side.value = 1 - held
 
     def _leave(self, others: ndarray, results: Sequence[ndarray], side: int) -> None:
         """Leave the state of these rows as it was, and give zeros for their results."""
@@ -162,12 +164,8 @@ class PreparedStep(Runner):
         rows, count = np.flatnonzero(kept), len(self.spec.names)
         if not some.fill(given, rows):
             return None
-        if len(given) != count:
-            held = self._held.taken(given, count, {}, self.spec.sized.sizes)
-            if held is None:
-                return None
-            for array, value in held:
-                array[...] = value
+        if len(given) != count and not self._held.take(given, self._blocks.call(self.spec), is_checked=True):
+            return None
         some.run(rows)
         return some.give(rows, arrays)
 

@@ -129,6 +129,8 @@ class RowBlocks:
 
     version: int | None = None
 
+    is_shared = False
+
     def __init__(self, table: StreamTable, rows: np.ndarray) -> None:
         """rows: int64, an array that stays as it is."""
         self._steps, self._rows, self._count = table.steps, rows, len(rows)

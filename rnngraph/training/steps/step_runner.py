@@ -35,6 +35,8 @@ class NativeStep:
     Each call packs the weights again. own: returns what a call reads beside parameters and feeds.
     """
 
+    is_shared = False
+
     def __init__(
         self,
         target: StepTarget,
