@@ -171,6 +171,26 @@ def test_a_step_updates_its_state_where_it_lies_and_reads_it_there() -> None:
     """One pass over the matrix a step, and nothing of its size beside it."""
     text = declared(MatrixCell(gated, 4, 64, 64)).inference.show("plan")
     scan = text[text.index("scan ") :]
-    assert "in place" in scan
-    assert scan.count("f32[1,4,64,64]") == 2, scan  # the state, and the kernel
+    assert "f32[1,4,64,64] in place" in scan
+    assert scan.count("64,64]") == 2, scan  # the state, and the kernel
     assert "f32[T,1,4,64,64]" not in text
+
+
+@pytest.mark.parametrize(
+    ("heads", "keys", "values", "cut"), [(4, 64, 64, "1 of 4"), (1, 128, 128, "of 128"), (2, 8, 8, "")]
+)
+def test_a_state_that_no_cache_holds_is_cut_along_axes_that_steps_do_not_mix(
+    heads: int, keys: int, values: int, cut: str
+) -> None:
+    cell = MatrixCell(delta, heads, keys, values)
+    text = declared(cell, target="x86-64-v3").inference.show("plan")
+    assert ("in blocks, all steps of each: " in text) == bool(cut)
+    assert cut in text
+    fed = feeds(cell, 3, 5)
+    wanted, _ = in_numpy(cell, fed["x"].astype(np.float64), fed["S"].astype(np.float64))
+    whole = declared(cell).inference(fed)
+    assert_allclose(whole["out"], wanted, atol=2e-5 * np.abs(wanted).max())
+    for rows in ([0], [1, 2]):
+        some = declared(cell, threads=2).inference({name: array[rows] for name, array in fed.items()})
+        assert_array_equal(some["out"], whole["out"][rows])
+        assert_array_equal(some["S"], whole["S"][rows])

@@ -70,17 +70,19 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 class BufferReuse:
     """Places of sequences that nothing reads after a scan, for what the scan emits.
 
-    sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute.
+    sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute. in_blocks: scans that run
+    all steps of one block before the next: what a step gives then comes before others have read.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
         self.users, self.outputs = users, {value for _, value in graph.outputs}
         self.sequences: set[Node] = set()
         self.finished: set[Node] = set()
+        self.in_blocks: set[Node] = set()
 
     def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
         """For some of what a scan emits, where it lies. views: of sequences; longest: steps of a chunk."""
-        if longest < FEWEST_STEPS:
+        if longest < FEWEST_STEPS or scan in self.in_blocks:
             return {}
         body, sequences = scan["body"], ScanParts.of(scan).sequences
         left: dict[Node, tuple[Node, View]] = {}

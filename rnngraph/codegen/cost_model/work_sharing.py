@@ -177,6 +177,11 @@ class WorkSharing:
             return Partition(None, serial, serial)
         return Partition(1, serial * -(-vectors // parts) / vectors, serial)
 
+    def cycles(self, kernel: Kernel) -> float:
+        """What a kernel takes one worker."""
+        shape = _shape(kernel)
+        return self._cycles(kernel, shape, [self._extent(shape, axis) for axis in range(len(shape))])
+
     def _extent(self, shape: Shape, axis: int) -> int:
         dim = shape[axis]
         if self.time is not None and self.time.is_axis(shape, axis):

@@ -80,6 +80,10 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_place(node)}"
     for formal, state in zip(node["body"].inputs, scan.states, strict=False):
         yield f"    carries {label_of(formal)} : {formal.type} {state.kind}, in {state.view.buffer.name}"
+    if (blocks := scan.layout.blocks) is not None:
+        cut = zip(blocks.sizes, blocks.axes, strict=True)
+        of_each = ", ".join(f"{width} of {dim_text(axis.size)}" for width, axis in cut)
+        yield f"    in blocks, all steps of each: {of_each}"
     if parts > 1:
         yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
     yield from _rows(scan.active, "    ")

@@ -22,15 +22,24 @@ from ...cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
 from ...cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
 from ...machine.target import Target
 from .group_kernels import EntryGraph, GroupKernels, Numbered, both_directions, group_kernels
-from .scan_sharing import ScanSharing, share_scan
+from .scan_blocks import ScanBlocks, scan_blocks
+from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 
 @dataclass(frozen=True)
 class ScanAnalysis:
-    """The kernels of a scan's step, and who computes each."""
+    """The kernels of a scan's step, and who computes each. blocks: how the scan is cut, if it is: a step is then one of
+    a block.
+    """
 
     fused: FusedKernels
     sharing: ScanSharing
+    blocks: ScanBlocks | None = None
+
+    def body(self, scan: Node) -> Graph:
+        """The body of a step."""
+        body: Graph = scan["body"] if self.blocks is None else self.blocks.body
+        return body
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ class _Analyst:
         """How scans of groups run beside each other with one worker, if they do."""
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
-        if length is None or not may_pay(self.target, scans):
+        if length is None or not may_pay(self.target, scans) or any(scan_blocks(self.target, scan) for scan in scans):
             return None
         loops = [LoopKernels(item.fused.kernels, item.needs, self._chunk_length(item, length)) for item in groups]
         return plan_interleaving(self.target, loops, length)
@@ -218,9 +227,13 @@ class _Analyst:
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
             if kernel.kind == "scan":
-                fused = fuse_body(kernel.first["body"])
-                shared = share_scan(self.target, self.workers, kernel.first, fused.kernels)
-                scans[kernel] = ScanAnalysis(fused, shared)
+                blocks = scan_blocks(self.target, kernel.first)
+                fused = fuse_body(kernel.first["body"] if blocks is None else blocks.body)
+                if blocks is None:
+                    shared = share_scan(self.target, self.workers, kernel.first, fused.kernels)
+                else:
+                    shared = share_blocks(self.target, self.workers.parts, blocks, fused.kernels)
+                scans[kernel] = ScanAnalysis(fused, shared, blocks)
                 self._synchronize(self._computed(kernel), shared.estimate)
                 costs.append(StageCost(shared.estimate))
                 continue

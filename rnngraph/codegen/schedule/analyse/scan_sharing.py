@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from ....ir.graph import Node
+from ....ir.types import Dim
 from ...analysis.kernel_fusion import Kernel
+from ...cost_model.register_tiles import OPEN_ROWS
 from ...cost_model.work_sharing import BARRIER_CYCLES, ONE_WORKER, SERIAL, Partition, Workers, WorkSharing
 from ...machine.target import Target
+from .scan_blocks import ScanBlocks
 
 
 @dataclass(frozen=True)
 class ScanSharing:
-    """Who computes a scan. estimate: of a step. workers: for whom its kernels are cut, each as its partition says."""
+    """Who computes a scan. estimate: of a step. workers: for whom its kernels are cut, each as its partition says.
+
+    shared_axis: the axis of its blocks that is cut between workers, each of whom runs all steps of its own.
+    """
 
     estimate: Partition
     workers: Workers
     partitions: tuple[Partition, ...]
+    shared_axis: int | None = None
 
     def made_serial(self) -> ScanSharing:
         """The sharing where one worker runs every step."""
@@ -50,3 +58,19 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
     shared = sum(item.cycles for item in partitions) + waits * BARRIER_CYCLES
     whole = ScanSharing(Partition(0, shared, serial, barriers=waits), own, partitions)
     return whole if parts > 1 and shared < 0.9 * serial else whole.made_serial()
+
+
+def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
+    """Estimates a step of a scan in blocks. The axis of most blocks is cut, if each worker then has one at least."""
+    sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
+    counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
+    cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)
+    axis = max(range(len(counts)), key=counts.__getitem__)
+    if parts == 1 or counts[axis] < parts:
+        return ScanSharing(Partition(None, cycles, cycles), ONE_WORKER, (SERIAL,) * len(kernels))
+    part = cycles * -(-counts[axis] // parts) / counts[axis]
+    return ScanSharing(Partition(0, part, cycles), ONE_WORKER, (SERIAL,) * len(kernels), axis)
+
+
+def _count(size: Dim, width: int) -> int:
+    return -(-size // width) if isinstance(size, int) else OPEN_ROWS

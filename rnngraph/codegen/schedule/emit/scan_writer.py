@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,11 +15,12 @@ from ...buffers.views import View
 from ...cost_model.work_sharing import Partition
 from ...kernels.active_rows import ActiveRows, MaskTable
 from ...kernels.emit import copy_to, emit_kernel
-from ...kernels.loop_nests import loop, single
+from ...kernels.loop_nests import each_slice, loop, single
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block
 from ...loop_ir.nodes import For, Index, LetIndex, When
+from ..analyse.scan_blocks import ScanBlocks
 from ..plan.copy_plan import Parity
 from ..plan.scan_layout import Moment, Places, zeros_like
 from ..plan.scan_plan import ScanPlan, step_region
@@ -39,6 +40,7 @@ class ScanWriter:
         self.writer, self.plan, self.layout = writer, plan, plan.layout
         self.node, self.table = plan.node, plan.layout.table
         self._is_sampled = is_sampled
+        self._block: tuple[Index, ...] = ()
         self._ticks: StepTicks | None = None
         self._waits = StepWaits(plan.sharing, len(plan.kernels) + 1)
 
@@ -73,8 +75,10 @@ class ScanWriter:
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
-        steps = self.layout.time.steps
-        if unroll == 1:
+        steps, blocks = self.layout.time.steps, self.layout.blocks
+        if blocks is not None:
+            self._each_block(block, blocks, [], lambda inner, starts: self._all_steps(inner, starts, done))
+        elif unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
             block.add(LetIndex("whole", "floor", steps, unroll))
@@ -89,14 +93,41 @@ class ScanWriter:
             self._zeros(block, self.table)
         sharing = self.plan.sharing
         serial = sharing.workers.parts == 1
-        if self.writer.parts > 1 and serial:
+        if self.writer.parts > 1 and serial and sharing.shared_axis is None:
             one = Block([], block.counts, block.origin)
             single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
             block = one
         if self._ticks is not None:
             self.writer.block.add(self._ticks.let())
         with self.writer.timing(self._timed()):
-            self.writer.function(block, self.plan.comment, "scan", sharing.estimate.by_rows, serial)
+            is_serial = serial and sharing.shared_axis is None
+            self.writer.function(block, self.plan.comment, "scan", sharing.estimate.by_rows, is_serial)
+
+    def _each_block(
+        self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
+    ) -> None:
+        """Loops over the blocks of a scan, of which each worker takes some."""
+        place = len(starts)
+        if place == len(blocks.axes):
+            body(block, starts)
+            return
+        extent, width = blocks.axes[place].size, blocks.sizes[place]
+
+        def between(inner: Block, first: Index, stop: Index) -> None:
+            loop(
+                inner, "b", stop, lambda nested, at: self._each_block(nested, blocks, [*starts, at], body), first, width
+            )
+
+        if place != self.plan.sharing.shared_axis:
+            between(block, 0, extent)
+            return
+        parts = self.writer.parts
+        each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
+
+    def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
+        """All steps of the present chunk, of one block."""
+        self._block = tuple(starts)
+        loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done))
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
         """Writes zeros where rows that have ended would emit, if somebody reads them."""
@@ -135,7 +166,8 @@ class ScanWriter:
     def _step_ticks(self) -> StepTicks | None:
         """What divides the time of an entry that counts between the kernels of a step, where there are several."""
         ticks, plan = self.writer.ticks, self.plan
-        if ticks is None or not self._is_sampled or (len(plan.kernels) == 1 and plan.sharing.workers.parts == 1):
+        alone = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1
+        if ticks is None or not self._is_sampled or alone or self.layout.blocks is not None:
             return None
         if self._ticks is not None:
             return self._ticks
@@ -175,7 +207,7 @@ class ScanWriter:
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
         """The step, with the parity of its turn where something depends on it."""
-        at = self.layout.moment(s)
+        at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
             name = block.fresh_index("slot")

@@ -165,9 +165,10 @@ class _Planner:
         active, tables = self.tables.of_group(number, fused.kernels)
         spans = tuple((ended.table.span, ended.name) for ended in active.values())
         chunks = Chunks(number, kind.length, kind.reverse, group.longest, spans, group.is_first_short)
+        allocation.reuse.in_blocks.update(kernel.first for kernel, scan in group.scans.items() if scan.blocks)
         memory = allocation.allocate(fused, item.leaving, chunks.time)
         states = {
-            kernel: carried_states(allocation, memory.histories, kernel.first, scan.fused)
+            kernel: carried_states(allocation, memory.histories, kernel.first, scan.body(kernel.first), scan.fused)
             for kernel, scan in group.scans.items()
         }
         if slots is not None:
@@ -216,6 +217,7 @@ class _Planner:
             results,
             laid_out.region,
             self._active(kernel, laid_out.active),
+            blocks=analysis.blocks,
         )
         temporary = self.allocation.temporary
         temporaries = {

@@ -21,17 +21,22 @@ from ...cost_model.chunk_length import TimeChunk
 from ...kernels.active_rows import ActiveSteps, MaskTable
 from ...kernels.region import Region
 from ...loop_ir.nodes import Index
+from ..analyse.scan_blocks import ScanBlocks
 
 Places = tuple[View, ...]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One step: its number in the chunk and in the sequence, and the parity of its turn."""
+    """One step: its number in the chunk and in the sequence, and the parity of its turn.
+
+    block: where the block begins that it computes, along each axis that the scan is cut along.
+    """
 
     local: Index
     absolute: Index
     slot: Index = 0
+    block: tuple[Index, ...] = ()
 
     def of(self, view: View) -> View:
         """A sequence's element at this step."""
@@ -57,7 +62,7 @@ class ScanLayout:
 
     fused: the kernels of a step. states: where carried values lie. results: who reads what the scan gives, by index.
     chunk: the region of a chunk of time. active: the steps and rows that are computed, where a mask leaves out others.
-    temporaries: where values of one step lie.
+    temporaries: where values of one step lie. blocks: how the scan is cut, if it is: a step is then one of a block.
     """
 
     node: Node
@@ -67,6 +72,7 @@ class ScanLayout:
     chunk: Region
     active: ActiveSteps | None = None
     temporaries: Mapping[Node, View] = field(default_factory=dict)
+    blocks: ScanBlocks | None = None
 
     @cached_property
     def parts(self) -> ScanParts:
@@ -74,7 +80,8 @@ class ScanLayout:
 
     @property
     def body(self) -> Graph:
-        body: Graph = self.node["body"]
+        """The body of a step."""
+        body: Graph = self.node["body"] if self.blocks is None else self.blocks.body
         return body
 
     @property
@@ -138,10 +145,12 @@ class ScanLayout:
             views[binding.inside] = at.of(outer[binding.outside])
         for binding in self.parts.invariants:
             views[binding.inside] = outer[binding.outside]
-        for inner in self.body.nodes:
+        for inner in self.node["body"].nodes:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = outer[inner]
-        return views
+        if self.blocks is None:
+            return views
+        return {self.blocks.inside[node]: self._of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
         """Memory of a step that runs. inputs: of its body."""
@@ -170,9 +179,16 @@ class ScanLayout:
     def result_places(self, index: int, at: Moment) -> list[View]:
         """Where a step writes what it gives."""
         if index < len(self.states):
-            return [self.states[index].after(at.slot, at.absolute)]
-        stores = self.chunk.memory.stores
-        return [at.of(view) for user in self.results.get(index, ()) for view in stores.get(user, ())]
+            places = [self.states[index].after(at.slot, at.absolute)]
+        else:
+            stores = self.chunk.memory.stores
+            places = [at.of(view) for user in self.results.get(index, ()) for view in stores.get(user, ())]
+        value = self.node["body"].outputs[index][1]
+        return [self._of_block(value, view, at) for view in places]
+
+    def _of_block(self, node: Node, view: View, at: Moment) -> View:
+        """The part of a value that a step computes, of the body of the whole scan."""
+        return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:
         for inner in self.body.nodes:

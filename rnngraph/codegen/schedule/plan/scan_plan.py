@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ....ir.graph import Node
-from ....ir.scan import ScanParts
+from ....ir.graph import Graph, Node
 from ....ir.types import size
 from ...analysis.kernel_fusion import FusedKernels
 from ...analysis.node_kinds import label_of
@@ -99,18 +98,18 @@ class ScanPlan:
 
 
 def carried_states(
-    allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, fused: FusedKernels
+    allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, body: Graph, fused: FusedKernels
 ) -> tuple[State, ...]:
     """Where carried values lie: in a history that is kept, in place where a step may overwrite them, else in two places
-    in turn. fused: the kernels of a step.
+    in turn. body, fused: of a step, and its kernels.
     """
-    carries, users, found = ScanParts.of(node).carries, node["body"].users(), list[State]()
-    outputs = [value for _, value in node["body"].outputs]
-    for index, (formal, _, _, following) in enumerate(carries):
+    users, found = body.users(), list[State]()
+    outputs = [value for _, value in body.outputs]
+    for index, (formal, following) in enumerate(zip(node["body"].inputs[: node["carries"]], outputs, strict=False)):
         view, kind = histories.get((node, index)), FULL_HISTORY
         if view is None:
-            once = [carry.next for carry in carries].count(following) == 1
-            in_place = once and may_overwrite(fused, outputs, users, formal, following)
+            once = outputs[: node["carries"]].count(following) == 1
+            in_place = once and may_overwrite(fused, outputs, users, body.inputs[index], following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
             view = allocation.temporary(formal, formal.shape if in_place else (2, *formal.shape))
         found.append(State(view, kind, node["length"], node["reverse"]))
@@ -129,7 +128,8 @@ def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolu
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
     """The plan of every step, as of one at a position that is not known."""
-    at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0)
+    block = () if layout.blocks is None else tuple(size(f"block{axis}") for axis in range(len(layout.blocks.axes)))
+    at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0, block=block)
     memory, early, late = layout.step(layout.inputs(at), at)
     region = step_region(layout, sharing, memory, at.absolute, at.slot)
     kernels = zip(layout.fused.kernels, sharing.partitions, strict=True)

@@ -1,0 +1,87 @@
+"""Scans in blocks: along axes that steps do not mix, all steps of one block run before those of the next.
+
+The state of a block stays in the first cache, where that of all rows and heads would pass through it in each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
+from ....ir.graph import Graph, Node
+from ....ir.scan import ScanParts
+from ....ir.types import ITEM_BYTES, Dim, evaluate, product
+from ...buffers.views import View
+from ...loop_ir.nodes import Index
+from ...machine.target import Target
+
+
+@dataclass(frozen=True)
+class ScanBlocks:
+    """How a scan is cut.
+
+    axes, sizes: outermost first, and how many positions of each a block has. body: of a step of one block. inside: the
+    nodes of ``body`` by those of the scan's own.
+    """
+
+    axes: tuple[UnmixedAxis, ...]
+    sizes: tuple[int, ...]
+    body: Graph
+    inside: Mapping[Node, Node]
+
+    def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
+        """A block's part of a value of the scan's own body. starts: the first position of each axis."""
+        start: list[Index] = [0] * len(view.shape)
+        stop: list[Index] = [*view.shape]
+        for axis, first, count in zip(self.axes, starts, self.sizes, strict=True):
+            if node in axis.places:
+                start[axis.places[node]], stop[axis.places[node]] = first, first + count
+        return view.slice(start, stop, [1] * len(start))
+
+
+def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
+    """The blocks of a scan whose state has several axes; None where it is as fast whole.
+
+    As many of its outer axes are cut as the first cache asks for, and open ones always; then the last axis, in parts
+    that divide it.
+    """
+    parts, body = ScanParts.of(scan), scan["body"]
+    is_plain = parts.when is None and parts.keeps is None and parts.blocks is None
+    if not is_plain or not parts.carries or any(node.op in ("matmul", "scan") for node in body.nodes):
+        return None
+    state = max((carry.inside for carry in parts.carries), key=_bytes)
+    if state.tensor.rank < 3:
+        return None
+    last, left, limit = state.tensor.rank - 1, _bytes(state), target.first_cache // 2
+    axes, sizes = list[UnmixedAxis](), list[int]()
+    for axis in unmixed_axes(scan):
+        if axis.places[state] == last:
+            width = _width(target, axis.size, limit // -(-left // _count(axis.size)))
+            if left > limit and width:
+                axes.append(axis)
+                sizes.append(width)
+        elif left > limit or not isinstance(axis.size, int):
+            axes.append(axis)
+            sizes.append(1)
+            left //= _count(axis.size)
+    if not axes:
+        return None
+    inner, inside = restricted(body, [*zip(axes, sizes, strict=True)])
+    return ScanBlocks(tuple(axes), tuple(sizes), inner, inside)
+
+
+def _width(target: Target, size: Dim, most: int) -> int:
+    """Units of a block: whole vectors that divide an axis, ``most`` at most; 0 where there are none."""
+    lanes = target.lanes(4)
+    widths = range(lanes, most + 1, lanes)
+    return max((width for width in widths if isinstance(size, int) and width < size and size % width == 0), default=0)
+
+
+def _count(size: Dim) -> int:
+    return size if isinstance(size, int) else 1
+
+
+def _bytes(node: Node) -> int:
+    """Bytes of a value, at one of each open size."""
+    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]

@@ -1,0 +1,57 @@
+"""Axes that a loop's steps keep apart, and the loop's body over some positions of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.ir.axes.unmixed import restricted, unmixed_axes
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.node import Node
+from rnngraph.ir.text.parser import parse
+from rnngraph.ir.types import size
+
+MATRIX = """graph matrix
+  k = input : f32[T,B,2,3,1]
+  v = input : f32[T,B,2,1,5]
+  start = input : f32[B,2,3,5]
+  loop = scan {length=T, reverse=False} : (f32[B,2,3,5], f32[T,B,2,5])
+    carry S = start : f32[B,2,3,5]
+    over k_t = k : f32[B,2,3,1]
+    over v_t = v : f32[B,2,1,5]
+    outer = mul k_t, v_t : f32[B,2,3,5]
+    new = add S, outer : f32[B,2,3,5]
+    read = reduce_sum new {axes=(2,), keepdims=False} : f32[B,2,5]
+    next S = new
+    emit read = read
+  reads = get loop {index=1} : f32[T,B,2,5]
+  output 'reads' = reads
+"""
+
+
+def the_scan() -> Node:
+    (scan,) = [node for node in parse(MATRIX).nodes if node.op == "scan"]
+    return scan
+
+
+def test_an_axis_that_a_step_adds_up_is_mixed() -> None:
+    scan = the_scan()
+    rows, heads, values = unmixed_axes(scan)
+    assert [axis.size for axis in (rows, heads, values)] == [size("B"), 2, 5]
+    formals = {str(node["label"]): node for node in scan["body"].inputs}
+    assert heads.places[formals["S"]] == heads.places[formals["k_t"]] == 1
+    assert values.places[formals["v_t"]] == 3
+    assert formals["k_t"] not in values.places
+
+
+def test_a_restricted_body_computes_what_the_whole_one_does_there() -> None:
+    scan = the_scan()
+    body, axes = scan["body"], unmixed_axes(scan)
+    inner, _ = restricted(body, [(axes[1], 1), (axes[2], 2)])
+    generator = np.random.default_rng(0)
+    shapes = {"S": (3, 2, 3, 5), "k_t": (3, 2, 3, 1), "v_t": (3, 2, 1, 5)}
+    fed = {name: generator.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    whole = interpret(body, fed)
+    part = {"S": fed["S"][:, 1:, :, 3:], "k_t": fed["k_t"][:, 1:], "v_t": fed["v_t"][:, 1:, :, 3:]}
+    found = interpret(inner, part)
+    np.testing.assert_array_equal(found["S"], whole["S"][:, 1:, :, 3:])
+    np.testing.assert_array_equal(found["read"], whole["read"][:, 1:, 3:])
