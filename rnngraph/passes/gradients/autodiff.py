@@ -98,10 +98,10 @@ class _Reverse(Adjoints):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.results: dict[Node, dict[int, Node]] = {}  # of each scan, by index
+        self.results: dict[Node, dict[int, list[Node]]] = {}  # of each scan, by index; equal ones may stand apart
         for node in self.nodes:
             if node.op == "get":
-                self.results.setdefault(node.operands[0], {})[node["index"]] = node
+                self.results.setdefault(node.operands[0], {}).setdefault(node["index"], []).append(node)
 
     def run(self) -> None:
         for node in reversed(self.nodes):
@@ -125,7 +125,10 @@ class _Reverse(Adjoints):
 
     def _scan(self, node: Node) -> None:
         results = self.results.get(node, {})
-        received = {index: g for index, user in results.items() if (g := self.adjoint(user)) is not None}
+        received: dict[int, Node] = {}
+        for index, users in results.items():
+            for g in filter(None, map(self.adjoint, users)):
+                received[index] = make("add", received[index], g, where=node.where) if index in received else g
         if not received:
             return
         derivative = ScanDerivative(node, received, self.active)

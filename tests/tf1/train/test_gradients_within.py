@@ -121,3 +121,37 @@ def test_the_gradient_of_the_clip_of_a_block_cell_is_one() -> None:
         slope = 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.3 * i * (1 - i) * j, 0.1 * i * (1 - i) * j])
         slope += 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.9, 0.8]) * i * (1 - j * j)
         np.testing.assert_allclose(session.run(found, {x: given})[0, 0], slope, rtol=1e-4)
+
+
+def test_values_of_a_loop_that_several_read_give_all_of_their_gradients() -> None:
+    """A step that trains differentiates a graph in which equal results of one loop stand apart."""
+    ids = tf.placeholder(tf.int32, [4, 3])
+    table = tf.get_variable("table", [7, 5], tf.float64)
+    cell = tf.nn.rnn_cell.BasicRNNCell(5)
+    state, outputs = cell.zero_state(4, tf.float64), []
+    for rows in tf.unstack(tf.nn.embedding_lookup(table, ids), axis=1):
+        output, state = cell(rows, state)
+        outputs.append(output)
+    loss = tf.reduce_sum(tf.square(tf.concat(outputs, 1) - 1.0))
+    variables = tf.trainable_variables()
+    gradients = [tf.convert_to_tensor(item) for item in tf.gradients(loss, variables)]
+    limited, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), 1.0)
+    train = tf.train.GradientDescentOptimizer(0.1).apply_gradients(list(zip(limited, variables, strict=True)))
+    feed = {ids: np.arange(12).reshape(4, 3) % 7}
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        alone = session.run(gradients, feed)
+        _, *beside = session.run([train, *gradients], feed)
+        step, before = 1e-6, session.run(variables)
+        moved = before[1].copy()
+        moved[0, 0] += step
+        variables[1].load(moved, session)
+        up = session.run(loss, feed)
+        moved[0, 0] -= 2 * step
+        variables[1].load(moved, session)
+        down = session.run(loss, feed)
+        variables[1].load(before[1], session)
+        (of_kernel,) = session.run([gradients[1]], feed)
+    for one, other in zip(alone, beside, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(of_kernel[0, 0], (up - down) / (2 * step), rtol=1e-6)
