@@ -16,8 +16,10 @@ from .tracing.kinds import Function, Number
 Sizes = Sequence[int]
 Results = tuple[torch.Tensor | None, ...]
 """Results of an operator, of which those that nothing reads are left out."""
-NOTHING = ("_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range",
-           "sym_constrain_range_for_size", "_assert_tensor_metadata")  # fmt: skip
+NOTHING = (
+    "_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
+    "sym_constrain_range_for_size",
+)  # fmt: skip
 """Checks of sizes and dtypes, which give nothing."""
 END = (1 << 63) - 1
 """The end of a slice that goes on to the end of its axis."""

@@ -70,6 +70,7 @@ def moved(m: Any, x: torch.Tensor) -> Any:
     return (
         z.std(-1), x.var(1, keepdim=True) + torch.clamp(x.amax(-1, keepdim=True), -1, 1),
         x[:, torch.tensor([0, 2])].cumsum(1), torch.einsum("btw,bsw->bts", x, x), torch.where(x > 0, x, x.abs()),
+        torch.lerp(x, 2 * x, 0.3), functional.one_hot((x[:, 0] > 0).long(), 2), x.masked_fill(x > 0, -1.0),
         x.reshape(x.size(0), -1), functional.pad(x, (1, 2)), functional.elu(x), x.new_zeros(x.size(0)) + x.size(1),
     )  # fmt: skip
 

@@ -337,6 +337,8 @@ def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Ope
     whole = tracer.sizes.broadcast(*shapes)
     if isinstance(condition, Repeated) and any(isinstance(x, Value) and shape_of(x) == whole for x in (a, b)):
         condition = condition.of
+    if isinstance(condition, bool):
+        condition = Filled(condition, (), "bool")
     condition = tracer.value(condition, "bool")
     first, second = (
         operand(tracer, item, dtype, whole if isinstance(item, Filled) else shape_of(condition)) for item in (a, b)
