@@ -15,8 +15,7 @@ from ...ir.types import Dim, Size
 from ...support.errors import Where
 
 Index = Dim
-Place = tuple["Buffer", Index]
-"""An element of a buffer."""
+Place = tuple["Buffer", Index]  # an element of a buffer
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
 """The left operand of each row of a register tile, and the right one of each column."""
 Valid = Index | None
@@ -95,9 +94,7 @@ def _sizes_in(*valid: Valid) -> Iterator[Index]:
 
 @dataclass(frozen=True)
 class BaseStatement:
-    """What every walk over statements asks of one. A class that doesn't answer can't be made.
-
-    It is no abstract class of ``abc``, of which ``isinstance`` takes several times as long: walks ask each statement.
+    """What every walk asks of a statement. No ``ABC``, as its ``isinstance`` is slow; a class must answer all the same.
 
     origin: the line of the script, the layer and the phase that it computes for; what it does follows from none of it.
     repeats: whether what is inside may run several times.
@@ -266,10 +263,9 @@ class Contract(BaseStatement):
     def then(self, other: Contract) -> Contract | None:
         """This and another tile, which goes on with its sums, as one; None where they are not alike."""
         joined = replace(self, results=other.results, behind=(*self.behind, *other.factors))
-        alike = replace(
-            joined, left=other.left, right=other.right, starts=other.starts, behind=(), comment=other.comment
-        )
-        goes_on = other.starts == self.results and alike == other
+        left, right = other.left, other.right
+        same = replace(joined, left=left, right=right, starts=other.starts, behind=(), comment=other.comment)
+        goes_on = other.starts == self.results and same == other
         return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
 
     def uses(self) -> Uses:
@@ -429,10 +425,8 @@ class Pipeline(BaseStatement):
 
     def renamed(self, by: Renaming) -> Pipeline:
         stages = tuple(replace(stage, body=by.body(stage.body)) for stage in self.stages)
-        return replace(
-            self, stop=by.index(self.stop), step=by.index(self.step), stages=stages,
-            states=by.buffer(self.states), team=by.buffer(self.team),
-        )  # fmt: skip
+        states, team, step = by.buffer(self.states), by.buffer(self.team), by.index(self.step)
+        return replace(self, stop=by.index(self.stop), step=step, stages=stages, states=states, team=team)
 
 
 @dataclass(frozen=True)
