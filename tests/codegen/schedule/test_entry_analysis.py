@@ -29,7 +29,11 @@ def graphs_of(program: rg.Program, sizes: dict[str, int]) -> list[Graph]:
     return found
 
 
-@pytest.mark.parametrize("declared", [declare(4), declare(11), declare_chain(4)], ids=["layers", "cells", "drivers"])
+@pytest.mark.parametrize(
+    "declared",
+    [declare(4), declare(11), pytest.param(declare_chain(4), marks=pytest.mark.exhaustive)],
+    ids=["layers", "cells", "drivers"],
+)
 @pytest.mark.parametrize("parts", [1, 2])
 def test_kernels_are_cut_by_what_lies_in_memory(declared: Any, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Views of values that have places say the same as the analysis, which knows no places."""
