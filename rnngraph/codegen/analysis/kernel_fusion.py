@@ -195,8 +195,10 @@ class _Fuser:
             return False
         whole = {item for item in node.operands if item.shape == node.shape}
         smaller = [item for item in node.operands if item.tensor.rank and item not in whole]
-        in_memory = all(not item.tensor.rank or item in self.available for item in node.operands)
-        return in_memory and len(whole) == 1 and all(1 in item.shape for item in smaller)
+        in_memory = all(item in self.available or self._source(item) is not None for item in smaller)
+        return (
+            in_memory and len(whole) == 1 and whole <= set(self.available) and all(1 in item.shape for item in smaller)
+        )
 
     def _in_memory_for(self, operand: Node, user: Node) -> bool:
         return contracted(operand, user) or user in self.lazy_concats

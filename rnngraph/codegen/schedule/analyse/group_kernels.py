@@ -78,7 +78,8 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
-    fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats))
+    matrix_rank = 3 if group.kind.length is None else 4
+    fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats), matrix_rank)
     return GroupKernels(number, group, nodes, fused, leaving)
 
 
