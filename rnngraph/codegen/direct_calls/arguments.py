@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .instructions import ObjectBuilder
+from .instructions import INLINE, ObjectBuilder
 from .plan import AXES, DATA, DESCR, FLAGS, LEAF, MAPPING, PLAIN, SEQUENCE, SHAPE, WRITABLE, Api, Node, Plan, Record
 
 YES, NO = "i1 1", "i1 0"
@@ -19,7 +19,7 @@ def alike() -> str:
     with f.loop(axes) as axis:
         f.return_unless(f.icmp("eq", "i64", f.entry(shape, axis), f.entry(wanted, axis)), NO)
     f.ret(YES)
-    return f.function("alike", "i1", {"record": "ptr", "value": "ptr"})
+    return f.function("alike", "i1", {"record": "ptr", "value": "ptr"}, attributes=INLINE)
 
 
 def fits() -> str:
@@ -41,7 +41,7 @@ def fits() -> str:
     finite = f.value(f"fcmp une float {size}, 0x7FF0000000000000", "finite")
     infinite = f.value(f"fcmp oeq double {before}, 0x7FF0000000000000", "infinite")
     f.ret(f"i1 {f.value(f'or i1 {finite}, {infinite}', 'within')}")
-    return f.function("fits", "i1", {"feed": "ptr", "value": "ptr"})
+    return f.function("fits", "i1", {"feed": "ptr", "value": "ptr"}, attributes=INLINE)
 
 
 def from_mapping() -> str:
@@ -69,7 +69,9 @@ def from_mapping() -> str:
     size = f.call(Api.PyDict_Size, "ptr %mapping", "i64")
     (found,) = f.fold([("i64", 0)], "%count", taken)
     f.ret(f"i1 {f.icmp('eq', 'i64', found, size)}")
-    return f.function("from_mapping", "i1", {"feeds": "ptr", "count": "i64", "mapping": "ptr", "values": "ptr"})
+    return f.function(
+        "from_mapping", "i1", {"feeds": "ptr", "count": "i64", "mapping": "ptr", "values": "ptr"}, attributes=INLINE
+    )
 
 
 def from_keyword() -> str:
@@ -84,7 +86,7 @@ def from_keyword() -> str:
             f.ret(YES)
     f.ret(NO)
     parameters = {"feeds": "ptr", "count": "i64", "keyword": "ptr", "fed": "ptr", "values": "ptr"}
-    return f.function("from_keyword", "i1", parameters)
+    return f.function("from_keyword", "i1", parameters, attributes=INLINE)
 
 
 def arguments() -> str:
@@ -116,7 +118,7 @@ def arguments() -> str:
             f.return_unless(f.value(f"call i1 @from_keyword({given})", "taken"), NO)
     f.ret(YES)
     parameters = {"plan": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "values": "ptr", "out": "ptr"}
-    return f.function("arguments", "i1", parameters)
+    return f.function("arguments", "i1", parameters, attributes=INLINE)
 
 
 def writable() -> str:

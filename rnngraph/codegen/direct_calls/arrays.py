@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .arguments import NO, YES
-from .instructions import ObjectBuilder
+from .instructions import INLINE, ObjectBuilder
 from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, Plan, Record
 
 
@@ -55,7 +55,7 @@ def feed() -> str:
         f.ret()
     f.do(f"store float {f.value(f'fptrunc double {double} to float', 'single')}, ptr {memory}")
     f.ret()
-    return f.function("feed", "void", {"feed": "ptr", "value": "ptr", "block": "ptr"})
+    return f.function("feed", "void", {"feed": "ptr", "value": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
 def within() -> str:
@@ -89,7 +89,7 @@ def within() -> str:
         return [f.value(f"add i64 {offset}, {item}", "offset")]
 
     f.endless_loop([("i64", 0)], turn)
-    return f.function("within", "i1", {"feed": "ptr", "block": "ptr"})
+    return f.function("within", "i1", {"feed": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
 def make_arrays() -> str:
@@ -106,7 +106,7 @@ def make_arrays() -> str:
         f.return_if(f.is_null(made), NO)
         f.set_entry("%fresh", number, made, "ptr")
     f.ret(YES)
-    return f.function("make_arrays", "i1", {"plan": "ptr", "fresh": "ptr"})
+    return f.function("make_arrays", "i1", {"plan": "ptr", "fresh": "ptr"}, attributes=INLINE)
 
 
 def build() -> str:
@@ -157,4 +157,4 @@ def release() -> str:
         with f.when(f.negated(f.is_null(value))):
             f.let(value)
     f.ret()
-    return f.function("release", "void", {"objects": "ptr", "count": "i64"})
+    return f.function("release", "void", {"objects": "ptr", "count": "i64"}, attributes=INLINE)

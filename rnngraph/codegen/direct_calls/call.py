@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .arguments import NO, YES
-from .instructions import ObjectBuilder
+from .instructions import INLINE, ObjectBuilder
 from .plan import DATA, MAX_ITEMS, TRY, Api, Plan, Record
 
 _MAX_ON_STACK = 2 * MAX_ITEMS
@@ -19,7 +19,7 @@ def guarded() -> str:
         word, wanted = f.entry(guards, index, "ptr"), f.entry(guards, f.value(f"add i64 {index}, 1", "index"))
         f.return_unless(f.icmp("eq", "i64", f.value(f"load i64, ptr {word}", "now"), wanted), NO)
     f.ret(YES)
-    return f.function("guarded", "i1", {"plan": "ptr"})
+    return f.function("guarded", "i1", {"plan": "ptr"}, attributes=INLINE)
 
 
 def all_fit() -> str:
@@ -35,7 +35,7 @@ def all_fit() -> str:
             fits = f.value(f"call i1 @fits(ptr {f.record(feeds, number)}, ptr {value})", "fits")
             f.return_unless(fits, NO)
     f.ret(YES)
-    return f.function("all_fit", "i1", {"plan": "ptr", "values": "ptr"})
+    return f.function("all_fit", "i1", {"plan": "ptr", "values": "ptr"}, attributes=INLINE)
 
 
 def fill() -> str:
@@ -49,7 +49,7 @@ def fill() -> str:
             f.do(f"call void @feed(ptr {record}, ptr {value}, ptr %block)")
             f.return_unless(f.value(f"call i1 @within(ptr {record}, ptr %block)", "within"), NO)
     f.ret(YES)
-    return f.function("fill", "i1", {"plan": "ptr", "values": "ptr", "block": "ptr"})
+    return f.function("fill", "i1", {"plan": "ptr", "values": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
 def place_results() -> str:
@@ -62,7 +62,7 @@ def place_results() -> str:
             data = f.field(f.entry("%fresh", number, "ptr"), DATA)
             f.set_entry("%block", f.entry(record, Record.SLOT), data, "ptr")
     f.ret()
-    return f.function("place_results", "void", {"plan": "ptr", "fresh": "ptr", "block": "ptr"})
+    return f.function("place_results", "void", {"plan": "ptr", "fresh": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
 def give() -> str:
@@ -76,7 +76,7 @@ def give() -> str:
             data = f.field(f.entry("%fresh", number, "ptr"), DATA)
             f.do(f"call void @copy(ptr {memory}, ptr {data}, i64 {f.entry(record, Record.BYTES)})")
     f.ret()
-    return f.function("give", "void", {"plan": "ptr", "fresh": "ptr"})
+    return f.function("give", "void", {"plan": "ptr", "fresh": "ptr"}, attributes=INLINE)
 
 
 def draw_seed() -> str:
@@ -88,7 +88,7 @@ def draw_seed() -> str:
     bits = f.value(f"call i64 {draw}(ptr {f.entry('%plan', Plan.GENERATOR, 'ptr')})", "bits")
     f.set_entry(f.entry("%plan", Plan.SEED, "ptr"), 0, f.value(f"lshr i64 {bits}, 1", "seed"))
     f.ret()
-    return f.function("draw_seed", "void", {"plan": "ptr", "values": "ptr"})
+    return f.function("draw_seed", "void", {"plan": "ptr", "values": "ptr"}, attributes=INLINE)
 
 
 def compute() -> str:
@@ -102,7 +102,7 @@ def compute() -> str:
     f.do(f"call void {entry}(ptr %block, i64 0, i64 1)")
     f.act(Api.PyEval_RestoreThread, f"ptr {thread}")
     f.ret()
-    return f.function("compute", "void", {"plan": "ptr", "block": "ptr"})
+    return f.function("compute", "void", {"plan": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
 def attempt() -> str:

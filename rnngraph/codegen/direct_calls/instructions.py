@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..machine.ir_builder import IRBuilder
 from .plan import Api, Record
 
+INLINE = "alwaysinline #0"
+"""Attributes of functions that a call goes through once: they are apart for readers alone."""
 TYPE = -8
 """Offset of an object's type, which is the last word of its head."""
 

@@ -53,10 +53,11 @@ def versions() -> tuple[str, ...]:
     return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
-def optimized(text: str, target: Target) -> llvm.ModuleRef:
+def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
     """The module after the one pass that pays: vectors, tiles and fused ops are explicit already.
 
-    The O2 and O3 pipelines double the time to compile and gain nothing at run time.
+    The O2 and O3 pipelines double the time to compile and gain nothing at run time. inlines: true for a module of small
+    functions, those with the attribute ``alwaysinline`` among them.
     """
     if _METADATA in text:
         _keep_places()
@@ -65,6 +66,9 @@ def optimized(text: str, target: Target) -> llvm.ModuleRef:
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     manager = llvm.create_new_module_pass_manager()
+    if inlines:
+        manager.add_always_inliner_pass()
+        manager.add_simplify_cfg_pass()
     manager.add_loop_rotate_pass()
     manager.run(module, builder)
     return module
@@ -76,10 +80,10 @@ def assembly(text: str, target: Target) -> str:
         return str(_machine(target).emit_assembly(optimized(text, target)))
 
 
-def object_code(text: str, target: Target) -> bytes:
-    """The module as an object file."""
+def object_code(text: str, target: Target, inlines: bool = False) -> bytes:
+    """The module as an object file. inlines: as for ``optimized``."""
     with _LOCK:
-        return bytes(_machine(target).emit_object(optimized(text, target)))
+        return bytes(_machine(target).emit_object(optimized(text, target, inlines)))
 
 
 def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:

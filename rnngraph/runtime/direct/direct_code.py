@@ -94,7 +94,7 @@ def _object(cache: Cache | None) -> ObjectCode:
         from ...codegen.direct_calls.module import direct_calls_text  # a start from the cache needs none of it
 
         none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), {}, 0, 0, 0, 0, 1, 0, 0)
-        code = ObjectCode(none, object_code(direct_calls_text(target), target))
+        code = ObjectCode(none, object_code(direct_calls_text(target), target, inlines=True))
         if cache is not None:
             cache.store(key, code)
     return code
