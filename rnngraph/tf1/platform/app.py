@@ -24,4 +24,4 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | No
         raise ArgumentError("tf.app.run() finds no function main in the script; give it one")
     if not callable(function):
         raise DtypeError(f"tf.app.run takes a function, not {shown(main)}")
-    app.run(function, argv=argv, flags_parser=lambda words: FLAGS(words, known_only=True))
+    app.run(function, argv=None if argv is None else [*argv], flags_parser=lambda words: FLAGS(words, known_only=True))

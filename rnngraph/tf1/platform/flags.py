@@ -90,7 +90,7 @@ class Flags:
         absl_flags.FLAGS[name] = flag
 
     def __contains__(self, name: object) -> bool:
-        return name in absl_flags.FLAGS
+        return isinstance(name, str) and name in absl_flags.FLAGS
 
     def __iter__(self) -> Iterator[str]:
         return iter(absl_flags.FLAGS)
