@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import sys
 import tempfile
 import warnings
@@ -37,7 +38,7 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
     lines, left_out = _rows(options.families, options.rounds if load <= MOST_LOAD else 0)
     text = "\n".join([_line(COLUMNS), _line(["---"] * len(COLUMNS)), *lines])
-    text += f"\n\nRun of {date.today()}, {_versions()}"
+    text += f"\n\nRun of {date.today()} on {_processor()}, {_versions()}"
     text += "." if load <= MOST_LOAD else f"; times are left out, as the machine had other work (load {load:.1f})."
     print(text)
     for family in left_out:
@@ -61,8 +62,11 @@ def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
         ours = theirs = ""
         if model.timed and rounds:
             what, (our_call, their_call) = next(iter(model.timed.items()))
-            times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
-            ours, theirs = (f"{1e6 * median(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
+            calls = {"ours": our_call} if model.steps_in_python else {"ours": our_call, "theirs": their_call}
+            times = measure(calls, None, rounds)
+            ours, theirs = (
+                f"{1e6 * median(times, name):,.1f} µs {what}" if name in calls else "" for name in ("ours", "theirs")
+            )
         with tempfile.TemporaryDirectory() as folder:
             streamed = streams(model)
             exported = exports(model, Path(folder), streamed)
@@ -74,6 +78,15 @@ def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _processor() -> str:
+    """Return the name of the processor, as Linux has it, or its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _versions() -> str:

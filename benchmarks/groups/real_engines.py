@@ -15,6 +15,8 @@ ENGINE = "engine"
 
 def engines(options: Options) -> Iterator[Record]:
     for model in made_of(MADE, lambda reason: warnings.warn(f"left out: {reason}", stacklevel=3)):
+        if model.steps_in_python:
+            continue
         for what, (own, theirs) in model.timed.items():
             row = f"{model.name}: {what}"
             if options.wants(row):

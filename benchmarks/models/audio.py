@@ -133,6 +133,7 @@ def made() -> list[Model]:
             form="RTNeural",
             origin="made by the test",
             by="Keras on torch",
+            steps_in_python=True,
             lines=len(read.script().splitlines()),
             program=effect,
             feeds=sounds(generator),

@@ -22,7 +22,8 @@ class Model:
     the script that declares it. feeds: of calls that are compared. engine: named by ``by``; gives what a call gives, by
     name. tolerance: largest difference from it, as a share of an output's largest number. states: of the net, which
     calls take and give, by output. ours: what is compared, where it is no call of the inference graph. timed: by what
-    it is, a call of ours and one of the engine's; the first is what the table of nets shows.
+    it is, a call of ours and one of the engine's; the first is what the table of nets shows. steps_in_python: True if
+    the engine runs each step from Python, so that its times are the interpreter's and are not compared with ours.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Model:
     states: Mapping[str, str] = field(default_factory=dict)
     ours: Callable[[Arrays], Arrays] | None = None
     timed: Mapping[str, tuple[Callable[[], Any], Callable[[], Any]]] = field(default_factory=dict)
+    steps_in_python: bool = False
 
 
 def lines_of(function: Callable[..., Any]) -> int:

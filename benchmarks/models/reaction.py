@@ -105,6 +105,7 @@ def made() -> list[Model]:
             form="Keras 2, weights alone",
             origin=f"{package.requirement}, {package.licence}",
             by="Keras on torch",
+            steps_in_python=True,
             lines=lines_of(declared) + lines_of(parameters),
             program=program,
             feeds=feeds,

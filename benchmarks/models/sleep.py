@@ -43,6 +43,7 @@ def _model(archive: Path) -> Model:
         form="Keras 3",
         origin=f"{package.requirement}, {package.licence}",
         by="Keras on torch",
+        steps_in_python=True,
         lines=len(net.script().splitlines()),
         program=program,
         feeds=feeds,

@@ -18,7 +18,10 @@ _LENGTHS = "rg.dynamic_rnn(cell, x, sequence_length=lengths)"
 _MASK = "rg.dynamic_rnn(cell, x, mask=rg.reduce_any(rg.not_equal(x, 0), axis=2))"
 _BACKWARDS = "reverse=True of rg.dynamic_rnn, whose outputs stay beside their inputs; Keras' are outputs[:, ::-1]"
 _SPARSE = "rg.sparse_softmax_cross_entropy(labels, logits)"
-_ATTENTION = "rg.AttentionWrapper(cell, rg.LuongAttention(units, memory))"
+_HEADS = (
+    "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1))) / width**0.5), v) of each head's columns, with "
+    "rg.dense before and after"
+)
 _BATCH_NORM = "rg.batch_normalization(x)"
 _OWN = "a subclass of rg.Cell with state() and step(p, x, state)"
 _MODEL = "functions of Tensors, and program = rg.compile(outputs, loss=loss)"
@@ -80,8 +83,11 @@ NAMES: dict[str, str] = {
     "GlobalAveragePooling1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPooling1D": "rg.reduce_max(x, axis=1)",
     "GlobalAvgPool1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPool1D": "rg.reduce_max(x, axis=1)",
     "Convolution1D": "rg.conv1d(x, filters, kernel_size)", "unpad_sequence": _LENGTHS, "unpack_sequence": _LENGTHS,
-    "Attention": _ATTENTION, "AdditiveAttention": "rg.AttentionWrapper(cell, rg.BahdanauAttention(units, memory))",
-    "MultiHeadAttention": _ATTENTION, "MultiheadAttention": _ATTENTION, "MultiHeadDotProductAttention": _ATTENTION,
+    "Attention": "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1)))), v); in a decoder "
+    "rg.AttentionWrapper(cell, rg.LuongAttention(units, memory))",
+    "AdditiveAttention": "rg.softmax(rg.reduce_sum(v * rg.tanh(q + k), -1)) as weights; in a decoder "
+    "rg.AttentionWrapper(cell, rg.BahdanauAttention(units, memory))",
+    "MultiHeadAttention": _HEADS, "MultiheadAttention": _HEADS, "MultiHeadDotProductAttention": _HEADS,
     "Activation": "a function such as rg.relu(x)", "Lambda": "a Python function of Tensors",
     "Flatten": "rg.reshape(x, [None, -1])", "view": "rg.reshape(x, shape)", "Permute": "rg.transpose(x, perm)",
     "RepeatVector": "rg.tile(rg.expand_dims(x, 1), [1, n, 1])", "repeat_interleave": "rg.repeat(x, repeats, axis)",
@@ -179,6 +185,7 @@ _INPUT_SIZE = "leave it out; the width of the input is found"
 _BIAS = f"the cell has its biases; for one without write {_OWN}"
 _NOT_HERE = "leave it out"
 _SET = "set program.parameters[name] after compile"
+_CONSTRAINT = "leave it out; after each step set program.parameters[name] to what the constraint makes of it"
 _PLACES = "leave it out; outputs of all steps and the last state both come of rg.dynamic_rnn"
 
 _COMMON = {
@@ -187,7 +194,7 @@ _COMMON = {
     "recurrent_initializer": f"write {_INITIAL}", "initializer": f"write {_INITIAL}",
     "kernel_regularizer": f"write {_PENALTY}", "bias_regularizer": f"write {_PENALTY}",
     "recurrent_regularizer": f"write {_PENALTY}", "activity_regularizer": f"write {_PENALTY}",
-    "kernel_constraint": _CLIP, "bias_constraint": _CLIP, "recurrent_constraint": _CLIP,
+    "kernel_constraint": _CONSTRAINT, "bias_constraint": _CONSTRAINT, "recurrent_constraint": _CONSTRAINT,
     "trainable": "write only= of rg.Trainer", "lora_rank": _NOT_HERE, "lora_alpha": _NOT_HERE,
     "quantization_config": "write weights=\"int8\", activations=\"int8\" of rg.compile",
     "sparsity": "write prune=rg.Prune(density) of rg.Trainer, and sparse=True of rg.compile",
@@ -282,11 +289,15 @@ _DRIVER = {
     "stateful": "use program.inference.stream(), or carry=True of a Trainer's step",
 }  # fmt: skip
 _RATE = "write keep_prob, the probability to keep, which is 1 - rate"
+_POSITIVE = (
+    "leave it out; write rg.reduce_mean(pos_weight * y * rg.softplus(-z) + (1 - y) * rg.softplus(z)) of labels y and "
+    "logits z"
+)
 _LOSS = {
     "y_true": "write labels", "y_pred": "write logits, or predictions", "target": "write labels",
     "input": "write logits, or predictions", "targets": "write labels",
     "from_logits": "leave it out; logits are what it takes", "sample_weight": "write weights",
-    "weight": "write weights=rg.gather(weights, labels)", "pos_weight": "write weights",
+    "weight": "write weights=rg.gather(weights, labels)", "pos_weight": _POSITIVE,
     "ignore_index": "write lengths, or weights of 0", "ignore_class": "write lengths, or weights of 0",
     "label_smoothing": "smooth the labels of rg.softmax_cross_entropy yourself",
     "size_average": 'write reduction="mean" or "sum"', "reduce": 'write reduction="none"',
@@ -323,7 +334,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "embedding_dim": "write width", "features": "write width", "mask_zero": f"write {_LENGTHS}",
         "padding_idx": "write padding_id",
         "embeddings_initializer": "write rg.embedding(ids, table) of an rg.parameter",
-        "embeddings_regularizer": f"write {_PENALTY}", "embeddings_constraint": _CLIP, "input_length": _NOT_HERE,
+        "embeddings_regularizer": f"write {_PENALTY}", "embeddings_constraint": _CONSTRAINT, "input_length": _NOT_HERE,
         "weights": "write rg.embedding(ids, table)", "_weight": "write rg.embedding(ids, table)",
         "_freeze": "write only= of rg.Trainer",
         "max_norm": _NOT_HERE, "norm_type": _NOT_HERE, "scale_grad_by_freq": _NOT_HERE, "sparse": _NOT_HERE,
@@ -364,7 +375,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "axis": "leave it out; it is the last axis", "center": "leave beta out", "scale": "leave gamma out",
         "elementwise_affine": "leave gamma and beta out", "beta_initializer": "write beta, an rg.parameter",
         "gamma_initializer": "write gamma, an rg.parameter", "beta_regularizer": f"write {_PENALTY}",
-        "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CLIP, "gamma_constraint": _CLIP,
+        "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CONSTRAINT, "gamma_constraint": _CONSTRAINT,
     },
     "batch_normalization": {
         "eps": "write epsilon", "num_features": "leave it out; it is x's size along axis",
@@ -373,7 +384,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "training": "leave it out; the training graph normalises by its batch, the inference graph by moving averages",
         "beta_initializer": _SET, "gamma_initializer": _SET, "moving_mean_initializer": _SET,
         "moving_variance_initializer": _SET, "beta_regularizer": f"write {_PENALTY}",
-        "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CLIP, "gamma_constraint": _CLIP,
+        "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CONSTRAINT, "gamma_constraint": _CONSTRAINT,
         "fused": _NOT_HERE, "renorm": _NOT_HERE, "renorm_clipping": _NOT_HERE, "renorm_momentum": _NOT_HERE,
         "virtual_batch_size": _NOT_HERE,
     },
