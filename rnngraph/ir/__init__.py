@@ -1,12 +1,23 @@
-"""The graph IR, in which every other room speaks: types and sizes, one table of ops, nodes and graphs.
+"""The graph IR that all other packages share: types and sizes, the table of ops, nodes and graphs.
 
-Read ``sizes``, ``types`` and ``node``, then ``ops`` (an op is a row), whose rows take from ``type_rules`` what a value
-is, from ``attributes`` what attributes may be, from ``axis_rules`` what becomes of operands' axes, in the words of
-``axis_maps``, from ``numbers`` what the value is, and from ``derivatives`` what operands receive; then ``graph``, and
-``scan``, a loop by the names of its parts. ``interpreter`` is the definition of what a graph computes; ``verifier`` of
-what is a graph, ``printer`` of its text, which ``text`` reads back. ``build`` has small builders. ``axes`` answers
-questions about axes, ``equal_sizes`` says which sizes only a call can tell to be equal, and ``dot`` is a graph in
-Graphviz's language. Knows neither what users write nor machine code.
+Read ``sizes``, ``types`` and ``node`` first. Then read ``ops``, the table with one row for each op. The columns of a
+row come from these modules:
+
+- ``type_rules``: type inference;
+- ``attributes``: valid attribute values;
+- ``axis_rules``: how axes of operands map to axes of the result, in the terms of ``axis_maps``;
+- ``numbers``: the value in NumPy;
+- ``derivatives``: the adjoints of the operands.
+
+Then read ``graph`` and ``scan``, which names the parts of a loop. The other modules work on whole graphs:
+
+- ``interpreter`` defines what a graph computes, and ``verifier`` which graphs are valid;
+- ``printer`` and ``dot`` print a graph, and ``text`` parses the printed form;
+- ``build`` has small node builders;
+- ``axes`` answers queries about axes;
+- ``equal_sizes`` handles sizes whose equality is known only at run time.
+
+The IR depends neither on the declaration API nor on code generation.
 """
 
 from . import ops as ops  # without whose rows there is nothing to make graphs of

@@ -1,6 +1,6 @@
-"""What the attributes of ops may be: the part of an op's row that a graph from a file is held to.
+"""Predicates for attribute values, which the verifier applies to graphs from files.
 
-Each function here is a rule of one kind of values.
+Each function is true if a value is valid for an attribute of a node.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from .sizes.polynomial import CLAMPED, Floor, floors_of
 from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
 
 MOST_ELEMENTS = 1 << 40
-"""Elements of a tensor, in a file with open sizes of 1, at a call with its own; and the largest number in a size."""
+"""Maximum number of elements of a tensor, and the largest coefficient in a size.
+
+In a file, symbolic sizes count as 1. At a call they have their run-time values.
+"""
 
 MOST_AXES = 32
-"""Axes of an array in every NumPy."""
+"""Maximum rank of an array that every supported NumPy version can hold."""
 
 MOST_DIVISOR = 1 << 20
-"""The largest step of a slice or a window. Divisors in a size may be larger, up to ``CLAMPED``."""
+"""Maximum step of a slice or a window. Divisors in a size may be larger, up to ``CLAMPED``."""
 
 MOST_STEPS = (1 << 31) - 1
-"""Steps of all the loops of a call that lie within each other, together."""
+"""Maximum product of the step counts of nested loops in one call."""
 
 MOST_UNROLLED = 1024
-"""Steps per turn of a loop; each is code of its own."""
+"""Maximum unroll factor of a loop. Each unrolled step has machine code of its own."""
 
 
 def is_int(value: Any) -> bool:
@@ -33,7 +36,7 @@ def is_int(value: Any) -> bool:
 
 
 def text(value: Any, node: Node) -> bool:
-    """A word that can stand in a line of text."""
+    """True for a printable string, which fits on a line of the printed graph."""
     return isinstance(value, str) and value.isprintable()
 
 
@@ -66,15 +69,16 @@ def dtype(value: Any, node: Node) -> bool:
 
 
 def within(value: Any, node: Node) -> bool:
-    """What the numbers that are compared are: of a last axis, or indices into an axis, from the end too or not.
+    """True for the role of a checked comparison's numbers.
 
-    Of the lengths that are ``longest``, the largest must be the size of the last axis.
+    ``labels`` and ``lengths`` are bounded by the last axis; the largest of ``longest`` lengths must equal its size.
+    ``rows`` are indices into an axis, and ``entries`` are indices that may count from the end.
     """
     return value in ("entries", "rows") or (value in ("labels", "lengths", "longest") and node.tensor.rank > 0)
 
 
 def labels(value: Any, node: Node) -> bool:
-    """What labels are: probabilities of the classes along the last axis, or each the probability of one truth."""
+    """True for the role of labels: class probabilities along the last axis, or independent binary probabilities."""
     is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
     return is_known and node.operands[0].dtype in FLOATS
 
@@ -88,7 +92,7 @@ def axes(value: Any, node: Node) -> bool:
 
 
 def dim(value: Any, node: Node) -> bool:
-    """A size that can be one: no number in it is negative alone, or absurd."""
+    """True for a valid size: a number that is not negative, or a formula; all coefficients are within the limits."""
     if isinstance(value, Size):
         parts = [value, *(floor.dim for floor in floors_of(value))]
         numbers = (factor for part in parts for _, factor in part.terms)
@@ -102,17 +106,17 @@ def shape(value: Any, node: Node) -> bool:
 
 
 def kind(value: Any, node: Node) -> bool:
-    """The type of a tensor that there can be."""
+    """True for a tensor type within the limits on rank and number of elements."""
     if not isinstance(value, TensorType) or not dtype(value.dtype, node) or not shape(value.shape, node):
         return False
     elements = 1
-    for item in value.shape:  # where one is 0, the others still are strides
+    for item in value.shape:  # of an axis of size 0, the other sizes still determine strides
         elements *= max(1, _at_one(item))
     return elements <= MOST_ELEMENTS and len(value.shape) <= MOST_AXES
 
 
 def _at_one(dim: Dim) -> int:
-    """A bound of a size whose names are 1."""
+    """Return an upper bound of a size whose symbols are all 1."""
     if not isinstance(dim, Size):
         return dim
     total = 0
@@ -127,7 +131,7 @@ def starts(value: Any, node: Node) -> bool:
 
 
 def stops(value: Any, node: Node) -> bool:
-    """Where slices end: not behind the axis, as far as numbers tell; a call checks the rest."""
+    """True if no slice ends beyond its axis. Symbolic bounds are checked at run time."""
     if not starts(value, node):
         return False
     inside = (size - stop for stop, size in zip(value, node.operands[0].shape, strict=True))
@@ -139,8 +143,8 @@ def steps(value: Any, node: Node) -> bool:
 
 
 def item(value: Any, node: Node) -> bool:
-    given = node.operands[0].type
-    return is_int(value) and isinstance(given, TupleType) and 0 <= value < len(given.items)
+    source = node.operands[0].type
+    return is_int(value) and isinstance(source, TupleType) and 0 <= value < len(source.items)
 
 
 def carries(value: Any, node: Node) -> bool:
@@ -152,10 +156,10 @@ def sequences(value: Any, node: Node) -> bool:
 
 
 def body_input(value: Any, node: Node) -> bool:
-    """What a scan's body takes anew at each step: a carry or a step of a sequence."""
+    """True for the index of a body's input that changes from step to step: a carry or a step of a sequence."""
     return is_int(value) and 0 <= value < node["carries"] + node["sequences"]
 
 
 def anything(value: Any, node: Node) -> bool:
-    """What the type rule or the verifier looks at itself."""
+    """Accept any value; the type rule or the verifier checks it."""
     return True

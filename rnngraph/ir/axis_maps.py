@@ -1,7 +1,7 @@
-"""The vocabulary of axes: what becomes of an operand's axis in the result of an op.
+"""Axis maps: how an axis of an operand maps to the axes of an op's result.
 
-Positions are those along one axis. An entry of the result depends on an entry of an operand only if every axis of the
-operand lets it. Sizes may be open, so each statement holds for all of them.
+A position is an index along one axis. An entry of the result depends on an entry of an operand only if the maps of all
+axes of the operand allow the dependence. Sizes may be symbolic, so each map holds for all sizes.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """All positions of the result's ``axis`` read the only position."""
+    """All positions of the result's ``axis`` read position 0: a broadcast axis of size 1."""
 
     axis: int
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The only position is read by the whole result, which has no axis for it."""
+    """An axis of size 1 that the result does not have. The whole result reads position 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The axis lies in order on ``axes`` of the result, with ``outer`` positions around it and ``inner`` within.
+    """A reshape maps the axis to ``axes`` of the result, between ``outer`` and ``inner`` positions of other axes.
 
-    Positions of the result's axes count as those of one axis, the first axis outermost. Position i of that axis reads
-    position ``i // inner``, modulo the operand's size.
+    Flatten ``axes`` of the result in row-major order. Position i of the flat axis reads position ``i // inner``, modulo
+    the operand's size.
     """
 
     axes: tuple[int, ...]
@@ -46,8 +46,9 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
-    """Position i of the result's ``axis`` reads ``size`` positions, the first at ``start + step * i`` and the others
-    ``dilation`` apart.
+    """Position i of the result's ``axis`` reads a window of ``size`` positions with the given ``dilation``.
+
+    The window starts at ``start + step * i``.
     """
 
     axis: int
@@ -59,17 +60,17 @@ class Shifted:
 
 @dataclass(frozen=True, slots=True)
 class Overlapped:
-    """Positions of windows are added up on the result's ``axis``, each where it was taken from."""
+    """An overlap-add: positions of windows are summed into the result's ``axis`` at the position they came from."""
 
     axis: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """All positions are reduced to one: added up, or the largest or smallest of them.
+    """A reduction over all positions: a sum, or a maximum or minimum (``extreme``).
 
-    number: axes of one node that have the same number are read together. The node over all positions is the sum, or
-    the extreme, of nodes over parts of these axes.
+    Axes of one node with the same ``number`` are reduced in lockstep, as in a contraction. Split into blocks along
+    these axes, the results combine by the same reduction.
     """
 
     by: Literal["sum", "extreme"]
@@ -78,17 +79,17 @@ class Reduced:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """Values of another operand say which position is read."""
+    """Another operand holds the indices of the positions to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Any position of the result may read any position."""
+    """Any position of the result may read any position of the operand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The axis is ``axis`` of an input of a scan's body, and goes on from there. number: of the input."""
+    """The axis continues as ``axis`` of input ``number`` of a scan's body."""
 
     number: int
     axis: int

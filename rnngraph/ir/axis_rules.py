@@ -1,6 +1,6 @@
-"""Rules of the table's column of axes: what each op does to the axes of its operands.
+"""Axis column of the table of ops: how each op maps the axes of its operands.
 
-A rule takes a node, the number of an operand, and an axis of that operand.
+A rule takes a node, the index of an operand, and an axis of that operand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .types import FLOATS, Dim, Shape, product, quotient
 
 
 def _aligned(node: Node, number: int, axis: int) -> Fate:
-    """Shapes are aligned at their last axes, as NumPy does."""
+    """Align shapes at their last axes, as NumPy's broadcasting does."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
     return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
@@ -117,12 +117,12 @@ def _gather(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reshape(node: Node, number: int, axis: int) -> Fate:
-    """Entries keep their order, so that an axis lies where as many entries of the result are around it and within."""
+    """Match the axis by entry counts: a reshape keeps the row-major order of entries."""
     return regrouped(node.operands[0].shape, axis, node.shape)
 
 
 def _scan(node: Node, number: int, axis: int) -> Fate:
-    """Steps are taken one after another, and blocks begin one after another; all else is the body's."""
+    """Map an axis to the body's input. The first axis of sequences, and of initial values of blocks, is sequential."""
     carries, sequences = node["carries"], node["sequences"]
     is_stepped = carries <= number < carries + sequences or (number < carries and node.get("blocks") is not None)
     if not is_stepped:
@@ -131,7 +131,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
-    """Return how ``axis`` of the shape ``before`` maps to ``after`` in a reshape."""
+    """Return how ``axis`` of the shape ``before`` maps to the shape ``after`` in a reshape."""
     if 0 in before:  # there are no entries
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
@@ -156,11 +156,11 @@ def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
 
 
 def _lies_in(number: Dim, start: Dim, stop: Dim) -> bool:
-    """True if so many entries ahead are a border between positions of an axis with ``start`` to ``stop`` ahead."""
+    """True if ``number`` is a multiple of ``start`` and divides ``stop``, so that an axis can be split there."""
     return quotient(number, start) is not None and quotient(stop, number) is not None
 
 
-# Axes on which entries differ by their place -----------------------------------------------------------
+# Axes along which entries depend on their position ------------------------------------------------------
 
 
 def _nowhere(node: Node) -> Set[int]:
@@ -187,33 +187,33 @@ def _within_windows(node: Node) -> Set[int]:
 
 
 def never(node: Node) -> Linear:
-    """The op is linear in no operand."""
+    """Rule of an op that is linear in no operand."""
     return ()
 
 
 def jointly(*groups: Sequence[int]) -> Callable[[Node], Linear]:
-    """The op is linear in the operands of each group together, while all others stay as they are."""
-    found = tuple(frozenset(group) for group in groups)
-    return lambda node: found
+    """Return the rule of an op that is jointly linear in the operands of each group, with all other operands fixed."""
+    sets = tuple(frozenset(group) for group in groups)
+    return lambda node: sets
 
 
 def in_all(node: Node) -> Linear:
-    """The op is linear in all operands together."""
+    """Rule of an op that is jointly linear in all operands."""
     return (frozenset(range(len(node.operands))),)
 
 
 def in_dividend(node: Node) -> Linear:
-    """Floats are divided without a remainder."""
+    """Rule of division: linear in the dividend for floats, and not for integers, which truncate."""
     return (frozenset({0}),) if node.dtype in FLOATS else ()
 
 
 def as_numbers(node: Node) -> Linear:
-    """A conversion that rounds nothing off but what a float can't hold."""
+    """Rule of casts: linear between numbers and floats, up to the rounding of floats."""
     return (frozenset({0}),) if node.dtype in FLOATS and node.operands[0].dtype != "bool" else ()
 
 
 def of_product(node: Node) -> Linear:
-    """Return the operand groups in which a product is linear: each factor, with the initial sum."""
+    """Rule of matmul: linear in each factor together with the initial value of the sum."""
     start = range(2, len(node.operands))
     return frozenset({0, *start}), frozenset({1, *start})
 
@@ -222,16 +222,16 @@ def of_product(node: Node) -> Linear:
 
 
 def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
-    """The column of all ops that compute each entry from entries at its own place."""
+    """Return the column of an op that computes each entry from the operands' entries at the same position."""
     return AxisColumn(_aligned, _nowhere, linear)
 
 
 UNKNOWN = AxisColumn(_nothing, _everywhere, never)
-"""The op may do anything to any axis."""
+"""Column of an op about whose axes nothing is known."""
 GIVEN = AxisColumn(_nothing, _everywhere, never)
-"""The op has no operands, and its entries are any."""
+"""Column of an op without operands and with arbitrary entries."""
 PART = AxisColumn(_nothing, _nowhere, never)
-"""The op picks one of several values, which have axes of their own: ``axis_walk`` goes through it."""
+"""Column of ``get``, which picks one tensor of a tuple. The axes of the tensor are those of its producer."""
 dimension = AxisColumn(_nothing, _nowhere, never)
 matmul = AxisColumn(_matmul, _nowhere, of_product)
 outer_sum = AxisColumn(_outer_sum, _nowhere, jointly((0,), (1,)))

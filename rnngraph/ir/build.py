@@ -1,4 +1,4 @@
-"""Small builders: numbers, zeros, repeats and their sums, slices of matrices."""
+"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices of matrices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def number(value: float, like: Node) -> Node:
 
 
 def unbroadcast(adjoint: Node, to: Node) -> Node:
-    """``adjoint`` summed over the axes along which ``to`` was broadcast."""
+    """Sum ``adjoint`` over the axes along which ``to`` was broadcast."""
     extra = adjoint.tensor.rank - to.tensor.rank
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
@@ -32,7 +32,7 @@ def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
 
 
 def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
-    """x[..., first:last], or x where its last axis broadcasts."""
+    """Return ``x[..., first:last]``, or ``x`` if its last axis broadcasts."""
     if not x.tensor.rank or x.shape[-1] == 1:
         return x
     if first == 0 and last == x.shape[-1]:
@@ -49,5 +49,5 @@ def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
 
 
 def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
-    """kernel[first:last]"""
+    """Return ``kernel[first:last]``."""
     return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))

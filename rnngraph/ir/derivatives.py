@@ -1,8 +1,7 @@
-"""One derivative rule an op: what each operand receives when the op's value receives an adjoint.
+"""Derivative rules (vector-Jacobian products), one for each op; the derivative column of the table of ops.
 
-A rule gets the node and the adjoint of its value, and gives one adjoint for each operand, of the operand's own
-shape, or None where the operand receives nothing. The table of ops has it in the op's row. Scans are not here: their
-derivative is a pass.
+A rule takes a node and the adjoint of its value. It returns one adjoint for each operand, of the operand's own shape,
+or None for an operand without a derivative. Scans have no rule: a pass differentiates them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .types import FLOATS, Dim
 
 
 def adjoints(node: Node, g: Node) -> OperandAdjoints:
-    """What each operand receives, at the line of ``node``: there the user finds what a derivative is of."""
+    """Return the adjoint of each operand. New nodes get the source line of ``node``."""
     rule = OPS[node.op].derivative
     assert rule is not None, f"{node.op} has no derivative"
     parts = rule(node, g)
@@ -34,7 +33,7 @@ def _op(name: str, *operands: Node, **attributes: Any) -> Node:
 
 
 def _unary(rule: Callable[[Node, Node, Node], Node]) -> Derivative:
-    """A rule of (adjoint, operand, value)."""
+    """Make a derivative from a rule of (adjoint, operand, value)."""
     return lambda node, g: (rule(g, node.operands[0], node),)
 
 
@@ -43,7 +42,7 @@ def nothing(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
-    """A rule of (adjoint, first, second, value) for two operands that broadcast."""
+    """Make a derivative from a rule of (adjoint, first, second, value), for two operands that broadcast."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
@@ -53,7 +52,7 @@ def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deriva
 
 
 def _chosen(op: str) -> Derivative:
-    """maximum and minimum: the larger or smaller operand receives all; of two equal ones the second."""
+    """Return the derivative of maximum or minimum. The selected operand receives the adjoint; at ties, the second."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
@@ -89,7 +88,7 @@ def cast(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _swapped(node: Node) -> Node:
-    """Matrices transposed."""
+    """Return ``node`` with its last two axes swapped."""
     rank = node.tensor.rank
     return make("transpose", node, where=node.where, order=(*range(rank - 2), rank - 1, rank - 2))
 
@@ -112,7 +111,7 @@ def outer_sum(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _kept_shape(node: Node) -> tuple[Dim, ...]:
-    """The shape of a reduction's result with reduced axes as 1."""
+    """Return the shape of a reduction's result with reduced axes kept as 1."""
     return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
 
 
@@ -122,7 +121,7 @@ def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
 
 
 def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
-    """Equal extremes share evenly, as in TensorFlow."""
+    """Split the adjoint evenly among equal extremes, as TensorFlow does."""
     source, shape = node.operands[0], _kept_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
     hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
@@ -131,7 +130,7 @@ def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
 
 
 def slice(node: Node, g: Node) -> OperandAdjoints:
-    """Zeros around, and between where the slice has a step."""
+    """Pad the adjoint with zeros, also between entries if the slice has a step."""
     source = node.operands[0]
     bounds = zip(node["start"], node["stop"], node["step"], source.shape, strict=True)
     for axis, (start, stop, step, dim) in enumerate(bounds):
@@ -140,18 +139,19 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
             continue
         if step != 1:
             g = _spread(g, axis, step, stop - start)
-        behind = dim - start - g.shape[axis]
+        tail = dim - start - g.shape[axis]
         parts = [zeros(tuple(start if a == axis else d for a, d in enumerate(g.shape)), g)] if start != 0 else []
         parts.append(g)
-        if behind != 0:
-            parts.append(zeros(tuple(behind if a == axis else d for a, d in enumerate(g.shape)), g))
+        if tail != 0:
+            parts.append(zeros(tuple(tail if a == axis else d for a, d in enumerate(g.shape)), g))
         g = parts[0] if len(parts) == 1 else make("concat", *parts, where=node.where, axis=axis)
     return (g,)
 
 
 def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
-    """The only entry of an axis, as one of ``dim``. It is computed step by step, along with what reads it, where zeros
-    in memory would be as long as a sequence.
+    """Return ``g``, of size 1 along ``axis``, at position ``place`` of ``dim`` entries that are 0 otherwise.
+
+    A select fuses with its readers, whereas a concat would store zeros as long as the sequence.
     """
     at = make("iota", size=dim)
     hit = _op("equal", at, number(place, at) if isinstance(place, int) else make("dimension", size=place))
@@ -160,11 +160,11 @@ def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
 
 
 def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:
-    """``step - 1`` zeros behind every entry of an axis, which ends after ``size``."""
+    """Insert ``step - 1`` zeros after every entry of an axis, and cut the axis to ``size`` entries."""
     head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
-    apart = make("reshape", g, shape=(*head, 1, *tail))
+    entries = make("reshape", g, shape=(*head, 1, *tail))
     gaps = zeros((*head, step - 1, *tail), g)
-    joined = make("concat", apart, gaps, axis=axis + 1)
+    joined = make("concat", entries, gaps, axis=axis + 1)
     whole = make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
     stop = (*head[:-1], size, *tail)
     return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
@@ -194,7 +194,7 @@ def concat(node: Node, g: Node) -> OperandAdjoints:
 
 
 def gather(node: Node, g: Node) -> OperandAdjoints:
-    """Rows of the table receive the sum of what their uses receive, repeated ids included."""
+    """Sum the adjoints of all uses of each row of the table."""
     table, indices = node.operands
     return make("scatter_add", indices, g, where=node.where, rows=table.shape[0]), None
 
@@ -228,17 +228,17 @@ fmod = _both(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op("d
 
 
 def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
-    """b·a^(b-1) and y·log(a), which are 0 where a is not read, and where 0 stays 0."""
+    """Return g·b·a^(b-1), where b = 0 gives 0, and g·y·log(a), where a = 0 and b >= 0 give 0."""
     zero = number(0.0, y)
     slope = _op("mul", b, _op("power", a, _op("sub", b, number(1.0, b))))
     slope = _op("select", _op("equal", b, zero), zero, slope)
-    stays = _op("and", _op("equal", a, zero), _op("less_equal", zero, b))
-    growth = _op("select", stays, zero, _op("mul", y, _op("log", a)))
+    is_constant = _op("and", _op("equal", a, zero), _op("less_equal", zero, b))
+    growth = _op("select", is_constant, zero, _op("mul", y, _op("log", a)))
     return _op("mul", g, slope), _op("mul", g, growth)
 
 
 def copysign(node: Node, g: Node) -> OperandAdjoints:
-    """The magnitude's sign is changed or not; at 0 it receives nothing, and so does what has the sign."""
+    """The magnitude receives the adjoint times 1 or -1, and 0 where it is 0. The sign operand has no derivative."""
     a, b = node.operands
     factor = _op("mul", _op("sign", a), _op("copysign", number(1.0, b), b))
     return unbroadcast(_op("mul", g, factor), a), None

@@ -1,8 +1,11 @@
-"""A graph in Graphviz's language: layers and loops as clusters, what a step hands to the next as an edge.
+"""Graphs in Graphviz's DOT language, with layers and loops as clusters and carries as dashed edges.
 
-What would only widen the picture is drawn where it is used or not at all: a scan is the cluster of its body and has no
-box of its own, what the body takes is the value outside, ``get`` is an edge, numbers are text, a parameter stands
-beside the first node that reads it, and what nothing reads is left out.
+Some nodes have no box of their own, to keep the picture narrow:
+
+- A scan is the cluster of its body. Its body's inputs are drawn as the scan's operands.
+- ``get`` is an edge, and a scalar constant is text in its reader's box.
+- A parameter is drawn beside its first reader.
+- Unused inputs are left out.
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ _FILLS = {
     "input": "#cfe3f7", "parameter": "#f6e3b4", "contraction": "#f3c9a5", "reduction": "#dcd3ee",
     "movement": "#eeeeee", "random": "#f4c6d4", "carried": "#c9ead0",
 }  # fmt: skip
-"""Colours of boxes by what is in them; others are white."""
+"""Fill colour by kind of node or op; other boxes are white."""
 
 WIDEST = 20
-"""Characters of a line of an output's path."""
+"""Maximum characters a line in the label of an output."""
 
 _RECURRENT = "#b3261e"
 
@@ -37,35 +40,35 @@ _HEAD = (
 
 
 MANY = 500
-"""Boxes from which on Graphviz is asked for less care, as its layout of so many takes minutes."""
+"""Number of boxes above which the layout is simplified. Graphviz's full layout would take minutes."""
 
 _HURRY = "  nslimit=1; nslimit1=1; mclimit=0.1; splines=line;"
 
 
 def dot_text(name: str, nodes: Sequence[Node], outputs: Outputs) -> str:
-    """The graph for Graphviz. outputs: by name, each a box at the end."""
+    """Return a graph in the DOT language. Each of ``outputs`` is drawn as a box at the bottom."""
     return "\n".join(_Picture(nodes, outputs).lines(name)) + "\n"
 
 
 def quoted(text: str) -> str:
-    """A string of Graphviz's language that shows ``text`` as it is, its line breaks too."""
+    """Return ``text`` as a quoted DOT string, with line breaks preserved."""
     inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{inner}"'
 
 
 @dataclass
 class _Cluster:
-    """A frame: the graph itself, a layer's part of a scope, or a scan. label: what stands above it."""
+    """A cluster with a ``label``: the whole graph, the nodes of a layer in one scope, or the body of a scan."""
 
     label: str
     boxes: list[Node] = field(default_factory=list)
     inner: list[_Cluster] = field(default_factory=list)
     layers: dict[tuple[str, str], _Cluster] = field(default_factory=dict)
-    """Of ``inner`` those of layers, by layer and phase."""
+    """The clusters in ``inner`` that are layers, by layer and phase."""
     is_loop: bool = False
 
     def of_layer(self, layer: str, phase: str, label: str) -> _Cluster:
-        """The frame of a layer's part, which is made when it is first asked for."""
+        """Return the cluster of a layer and phase, created on first use."""
         if (layer, phase) not in self.layers:
             self.layers[layer, phase] = _Cluster(label)
             self.inner.append(self.layers[layer, phase])
@@ -73,20 +76,20 @@ class _Cluster:
 
 
 class _Picture:
-    """A graph on its way to Graphviz: where each node is drawn, and which edges lead to it."""
+    """Clusters and edges of one picture."""
 
     def __init__(self, nodes: Sequence[Node], outputs: Outputs) -> None:
         self._outputs = outputs
         self._names = names_of(walk(nodes))
         self._stands_for: dict[Node, Node] = {}
-        """What a node without a box is: of a body's input the value outside, of ``get`` what the body gives."""
+        """The node drawn for a node without a box: a scan's operand for a body's input, a body's output for ``get``."""
         self._first: dict[Node, Node] = {}
-        """The value before the first step of what is carried, by the body's input."""
+        """Initial value of each carry, by the body's input."""
         self._whole = _Cluster("")
         self._edges: dict[tuple[Node, Node], str] = {}
-        """From and to, and the text beside."""
+        """Label of each edge, by source and target."""
         self._next: list[tuple[Node, Node]] = []
-        """What a step hands on, and the body's input that is it in the next step."""
+        """The next value of each carry, and the body's input that receives it."""
         read = {node for _, node in outputs} | {operand for node in walk(nodes) for operand in node.operands}
         self._read = read | {node for item in walk(nodes) if item.op == "scan" for _, node in item["body"].outputs}
         self._homes: dict[Node, _Cluster] = {}
@@ -98,12 +101,12 @@ class _Picture:
             for operand in node.operands:
                 self._edge(operand, node)
 
-    # Where things are drawn ----------------------------------------------------------------------
+    # Placement -----------------------------------------------------------------------------------
 
     def _place(self, nodes: Sequence[Node], scope: _Cluster, layer: str) -> None:
-        """Gives every node of a scope that has a box its frame, operands before users. layer: of what is around.
+        """Assign nodes of a scope to clusters, operands before users. ``layer`` is that of the enclosing cluster.
 
-        Layers within a layer of the same scope have its frame.
+        Nested layers of one scope share the cluster of the outermost layer.
         """
         layers = sorted({_layer_of(node)[0] for node in nodes} - {"", layer}, key=len)
         outermost = {path: next(outer for outer in layers if f"{path}/".startswith(f"{outer}/")) for path in layers}
@@ -137,19 +140,19 @@ class _Picture:
             self._first[inside] = outside
             self._next.append((next(outputs)[1], inside))
             self._draw(inside, loop, outside)
-        formal = set(scan["body"].inputs)
+        params = set(scan["body"].inputs)
         own = _layer_of(scan)[0] or layer
-        self._place([node for node in scan["body"].nodes if node not in formal], loop, own)
+        self._place([node for node in scan["body"].nodes if node not in params], loop, own)
 
-    def _draw(self, node: Node, frame: _Cluster, *more: Node) -> None:
-        """A box, and beside it those of the parameters that it is the first to read. more: what it reads beside."""
-        for item in (node, *map(self._source, (*node.operands, *more))):
+    def _draw(self, node: Node, frame: _Cluster, *extra_operands: Node) -> None:
+        """Add the box of a node, and the boxes of parameters that no earlier node reads."""
+        for item in (node, *map(self._source, (*node.operands, *extra_operands))):
             if item is node or (item.op == "parameter" and item not in self._homes):
                 self._homes[item] = frame
                 frame.boxes.append(item)
 
     def _source(self, node: Node) -> Node:
-        """The node whose box an edge from ``node`` leaves."""
+        """Return the node that is drawn for ``node``."""
         while node in self._stands_for:
             node = self._stands_for[node]
         return node
@@ -159,7 +162,7 @@ class _Picture:
         if source in self._homes:
             self._edges.setdefault((source, user), operand.name if operand.op == "get" else "")
 
-    # What is written -----------------------------------------------------------------------------
+    # Output --------------------------------------------------------------------------------------
 
     def lines(self, name: str) -> Iterator[str]:
         yield f"digraph {quoted(name)} {{"
@@ -204,9 +207,9 @@ class _Picture:
             start = f", first {_number_text(first)}" if _is_number(first := self._source(self._first[node])) else ""
             return f"{name}{start}\n{node.type}"
         numbers = (_number_text(item) for item in map(self._source, node.operands) if _is_number(item))
-        told = " ".join([node.op, *numbers])
-        is_own = name.rstrip("0123456789").rstrip("_") != node.op
-        return f"{name} = {told}\n{node.type}" if is_own else f"{told}\n{node.type}"
+        text = " ".join([node.op, *numbers])
+        is_named = name.rstrip("0123456789").rstrip("_") != node.op
+        return f"{name} = {text}\n{node.type}" if is_named else f"{text}\n{node.type}"
 
     def _fill(self, node: Node) -> str:
         row = OPS[node.op]
@@ -216,12 +219,12 @@ class _Picture:
 
 
 def _layer_of(node: Node) -> tuple[str, str]:
-    """(layer, phase) of the line that a node comes from."""
+    """Return (layer, phase) of a node's source line."""
     return (node.where.layer, node.where.phase) if node.where else ("", "forward")
 
 
 def _broken(name: str) -> str:
-    """A path over as many lines as it takes, so that its box is narrow."""
+    """Wrap a path at its slashes, to keep its box narrow."""
     lines = [""]
     for part in re.findall(r"[^/]*/?", name):
         if lines[-1] and len(lines[-1]) + len(part) > WIDEST:
@@ -231,7 +234,7 @@ def _broken(name: str) -> str:
 
 
 def _is_number(node: Node) -> bool:
-    """A number, or an array that is one number throughout: text where it is used."""
+    """True for a scalar constant, or an array filled with one number. Both are shown as text in their reader's box."""
     return is_literal(node) or (node.op == "broadcast" and is_literal(node.operands[0]))
 
 

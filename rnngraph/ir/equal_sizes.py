@@ -1,7 +1,8 @@
-"""Sizes that a graph takes to be equal and that only a call can tell: those on both sides of its ``ensure_shape``.
+"""Equalities of sizes that are checked at run time: those that ``ensure_shape`` asserts.
 
-Code is made for sizes by which both sides are one and the same formula, so that nothing which lies in memory depends on
-a promise: where the values allow it, a name stands for another one; else the sizes at play are compiled in.
+Code is compiled with symbols replaced such that both sides of every equality are the same formula. Memory accesses then
+never depend on an unproved assumption. If the values of a call permit, one symbol is replaced by another; otherwise
+their values are compiled in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .types import Dim, Size, dim_text, evaluate, product, size, substitute, sym
 
 @dataclass(frozen=True)
 class Equality:
-    """Two sizes that must be equal at a call, and the line that says so."""
+    """Two sizes that must be equal at run time, and the source line that requires it."""
 
     have: Dim
     want: Dim
@@ -27,28 +28,34 @@ class Equality:
         return symbols_of(self.have) | symbols_of(self.want)
 
     def holds(self, values: Mapping[str, Dim]) -> bool:
-        """Whether both sides are the same once names are replaced."""
+        """True if both sides are the same formula once symbols are replaced by ``values``."""
         return substitute(self.have, values) == substitute(self.want, values)
 
 
 def equalities_of(graph: Graph) -> tuple[Equality, ...]:
-    """What must be equal, each pair once, with the first line that needs it."""
-    found: dict[frozenset[Dim], Equality] = {}
+    """Return each equality of a graph once, with the first line that requires it."""
+    equalities: dict[frozenset[Dim], Equality] = {}
     for node in graph.walk():
         if node.op == "ensure_shape":
             for have, want in zip(node.operands[0].shape, node.shape, strict=True):
                 if have != want:
-                    found.setdefault(frozenset((have, want)), Equality(have, want, node.where))
-    return tuple(found.values())
+                    equalities.setdefault(frozenset((have, want)), Equality(have, want, node.where))
+    return tuple(equalities.values())
 
 
 def settled(
     equalities: Sequence[Equality], likely: Mapping[str, Dim], sizes: Mapping[str, int], lengths: Collection[str]
 ) -> dict[str, Dim]:
-    """What stands for names in code for a call of ``sizes``, so that every equality holds by itself.
+    """Return the values compiled in for symbols, so that every run-time equality holds by construction.
 
-    likely: as ``likely_sizes`` gives it. lengths: names that are left open where that can be.
-    Raises ``ValueError`` where values are not equal.
+    Args:
+        equalities: Equalities of the graph.
+        likely: Result of ``likely_sizes``.
+        sizes: Run-time value of each symbol.
+        lengths: Symbols to keep symbolic if possible.
+
+    Raises:
+        ValueError: The run-time values break an equality.
     """
     known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in lengths}
     if all(item.holds(known) for item in equalities):
@@ -60,11 +67,11 @@ def settled(
     }
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
-    at_play = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
-    for name in sorted(at_play):  # one may do, as T where an axis of T becomes one of 2 * (T//2)
+    involved = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
+    for name in sorted(involved):  # one symbol may suffice, such as T where T must equal 2 * (T//2)
         if all(item.holds({**known, name: sizes[name]}) for item in equalities):
             return {**known, name: sizes[name]}
-    known |= {name: sizes[name] for name in sorted(at_play)}
+    known |= {name: sizes[name] for name in sorted(involved)}
     for item in equalities:
         if not item.holds(known):
             have, want = substitute(item.have, known), substitute(item.want, known)
@@ -76,42 +83,47 @@ def settled(
 
 
 def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collection[str]) -> dict[str, Dim]:
-    """What names most likely stand for: where products are equal, their factors are, in the order in which axes were
-    joined. Nothing relies on it.
+    """Guess replacements of symbols that satisfy the equalities.
 
-    lengths: names that rather stay than give way to others.
+    If two products are equal, their factors are assumed equal, in the order in which reshapes merged the axes. A wrong
+    guess is discarded by ``settled``.
+
+    Args:
+        graph: Graph with the reshapes.
+        equalities: Equalities of the graph.
+        lengths: Symbols that are replaced only if no other can be.
     """
     joined = _joined(graph)
-    found: dict[str, Dim] = {}
+    replacements: dict[str, Dim] = {}
     for item in equalities:
         sides = [_factors(side, joined) for side in (item.have, item.want)]
         if len(sides[0]) != len(sides[1]):
             continue
         for pair in zip(*sides, strict=True):
-            have, want = (substitute(dim, found) for dim in pair)
+            have, want = (substitute(dim, replacements) for dim in pair)
             names = [dim.symbol for dim in (have, want) if isinstance(dim, Size) and dim.symbol is not None]
             if have == want or not names:
                 continue
-            gives_way = next((name for name in names if name not in lengths), names[0])
-            other = want if have == size(gives_way) else have
-            if gives_way not in symbols_of(other):
-                found = {name: substitute(dim, {gives_way: other}) for name, dim in found.items()}
-                found[gives_way] = other
-    return found
+            replaced = next((name for name in names if name not in lengths), names[0])
+            other = want if have == size(replaced) else have
+            if replaced not in symbols_of(other):
+                replacements = {name: substitute(dim, {replaced: other}) for name, dim in replacements.items()}
+                replacements[replaced] = other
+    return replacements
 
 
 def _joined(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
-    """The axes that became one, by what they became."""
-    found: dict[Dim, tuple[Dim, ...]] = {}
+    """Return the sizes that reshapes merge, by their product."""
+    merged: dict[Dim, tuple[Dim, ...]] = {}
     for node in graph.walk():
         if node.op == "reshape":
             parts = tuple(dim for dim in node.operands[0].shape if dim not in node.shape)
-            found.setdefault(product(parts), parts)
-    return found
+            merged.setdefault(product(parts), parts)
+    return merged
 
 
 def _factors(dim: Dim, joined: Mapping[Dim, tuple[Dim, ...]]) -> tuple[Dim, ...]:
-    """The axes that make up a size, as far as that is known."""
+    """Return the factors of a size: the merged axes if known, or else those of its only term."""
     parts = joined.get(dim)
     if parts is None and isinstance(dim, Size) and len(dim.terms) == 1:
         ((names, factor),) = dim.terms

@@ -1,4 +1,4 @@
-"""Graphs: frozen, in SSA form, in topological order; how nodes are made, and how a graph is rewritten."""
+"""Immutable graphs in SSA form and topological order, and functions that build nodes and rewrite graphs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..support.errors import Where
 from ..support.stage_text import StageText
 from .dot import dot_text
 from .node import OPS, walk
-from .node import Node as Node  # from here as well: whoever makes nodes reads them
+from .node import Node as Node  # re-exported with the functions that build nodes
 from .node import dependents as dependents
 from .node import topological as topological
 from .printer import graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
 
 if TYPE_CHECKING:
-    import networkx as nx  # a third of this package's time to import, and few ask for it
+    import networkx as nx  # slow to import and rarely used
 
 
 def make(
@@ -30,14 +30,27 @@ def make(
     meet: Meet = meet_strict,
     **attributes: Any,
 ) -> Node:
-    """A node with the type that its op's row in the table infers. Raises ``ValueError`` where it can't."""
+    """Build a node, with its type inferred by the type rule of its op.
+
+    Args:
+        op: Name of the op.
+        *operands: Operands of the node.
+        where: Line of the user's script.
+        name: Name of the value.
+        meet: Rule for sizes that must be equal.
+        **attributes: Attributes of the op.
+
+    Raises:
+        ValueError: The operands do not fit the op.
+        TypeError: The operands have dtypes that the op does not take.
+    """
     ordered = tuple(sorted(attributes.items()))
     inferred = OPS[op].infer([operand.type for operand in operands], attributes, meet)
     return Node(op, operands, inferred, ordered, where, name)
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
-    """Conditions that hold wherever ``condition`` does, as that one itself. source: what a value is a view of."""
+    """Yield the conditions that ``condition`` implies, itself included. ``source`` maps a view to its base value."""
     pending, seen = [condition], set[Node]()
     while pending:
         node = source(pending.pop())
@@ -50,11 +63,11 @@ def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node)
 
 
 def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
-    """``node`` over other operands; the same object where they are the same."""
+    """Return ``node`` with other operands, or ``node`` itself if they are unchanged."""
     operands = tuple(operands)
-    if operands == node.operands:  # nodes are equal only if they are the same
+    if operands == node.operands:
         return node
-    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # so is what is inferred of them
+    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # the inferred type is the same, too
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
 
@@ -65,11 +78,15 @@ def _same_type(one: Node, other: Node) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A graph: inputs in order, nodes in topological order (inputs among them), named outputs.
+    """An immutable graph.
 
-    ``comments`` is commentary for readers (what a pass took out and where it was declared).
-
-    live: whether it is known that the outputs need all nodes but inputs.
+    Attributes:
+        name: Name of the graph.
+        inputs: Inputs and parameters, in order.
+        nodes: All nodes in topological order, inputs included.
+        outputs: Names and values of the outputs.
+        comments: Notes for readers of the printed form, such as what a pass removed.
+        live: True if the graph is known to have no dead nodes other than inputs.
     """
 
     name: str
@@ -86,7 +103,7 @@ class Graph:
         inputs: Iterable[Node] = (),
         comments: tuple[str, ...] = (),
     ) -> Graph:
-        """The graph of everything that ``outputs`` need; ``inputs`` are kept whether they are used or not."""
+        """Build the graph of all nodes that ``outputs`` depend on. ``inputs`` are kept even if unused."""
         outputs = tuple(outputs)
         inputs = tuple(inputs)
         reached = topological((*inputs, *(node for _, node in outputs)))
@@ -108,7 +125,7 @@ class Graph:
 
     @property
     def symbols(self) -> list[str]:
-        """Names of sizes, in order of appearance, in types and attributes, bodies included."""
+        """Symbols in types and attributes, bodies included, in order of appearance."""
         return list(self._symbols)
 
     @cached_property
@@ -116,7 +133,7 @@ class Graph:
         return dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node))
 
     def read_inputs(self) -> tuple[Node, ...]:
-        """Inputs that something reads, and those without which a size would have no value."""
+        """Return the inputs that have users, and those whose shape determines a symbol that the nodes need."""
         return self._read_inputs
 
     @cached_property
@@ -137,22 +154,22 @@ class Graph:
         return {name for node in self.nodes if node not in inputs for name in symbols_of_node(node)}
 
     def walk(self) -> Iterator[Node]:
-        """Every node, those of bodies after the node that holds them."""
+        """Yield every node. The nodes of a scan's body follow the scan."""
         return walk(self.nodes)
 
     def networkx(self) -> nx.MultiDiGraph[str]:
-        """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+        """Return a ``networkx.MultiDiGraph``. Nodes of a scan's body have the prefix ``name/``."""
         return networkx_graph(self.name, self.nodes, self.outputs)
 
     def dot(self) -> str:
-        """The graph in Graphviz's language: layers and scans as clusters, what a step hands to the next as an edge."""
+        """Return the graph in Graphviz's DOT language, with layers and scans as clusters."""
         return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:
         return str.__str__(self.text())
 
     def text(self) -> StageText:
-        """The printed form, with what each line comes from."""
+        """Return the printed form, with the source line of each printed line."""
         return graph_text(self.name, self.nodes, self.outputs, self.comments)
 
     def _repr_html_(self) -> str:
@@ -168,7 +185,7 @@ def _ordered_symbols(kind: Type) -> Iterator[str]:
 
 
 def symbols_of_node(node: Node) -> Iterator[str]:
-    """Names of sizes in a node's type, attributes and bodies."""
+    """Yield the symbols in a node's type, attributes and bodies."""
     yield from _ordered_symbols(node.type)
     for key, value in node.attributes:
         if key != "type":
@@ -189,10 +206,15 @@ Rule = Callable[[Node, tuple[Node, ...]], Node | None]
 
 
 def rewrite(graph: Graph, rule: Rule) -> Graph:
-    """``graph`` with ``rule`` applied to every node, operands first.
+    """Apply ``rule`` to every node, operands first.
 
-    The rule gets a node and its new operands and returns a replacement, or None to keep the node (over
-    those operands). Where nothing changes the graph object stays the same.
+    Args:
+        graph: Graph to rewrite.
+        rule: Function from a node and its new operands to a replacement, or to None to keep the node with these
+            operands.
+
+    Returns:
+        The new graph, or ``graph`` itself if nothing changed.
     """
     new: dict[Node, Node] = {}
     for node in graph.nodes:
@@ -205,7 +227,7 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
 
 
 def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
-    """``graph`` with outputs and inputs replaced by ``new``; dead nodes go; unchanged stays unchanged."""
+    """Return ``graph`` with all nodes replaced by ``new`` and without dead nodes, or ``graph`` if nothing changed."""
     outputs = tuple((name, new[node]) for name, node in graph.outputs)
     inputs = tuple(map(new.__getitem__, graph.inputs))
     same = tuple(map(new.__getitem__, graph.nodes)) == graph.nodes
@@ -215,7 +237,7 @@ def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
 
 
 def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
-    """``graph`` with ``change`` applied to the body of every scan, innermost first."""
+    """Return ``graph`` with ``change`` applied to the body of every scan, innermost first."""
     if graph.live and all(node.op != "scan" for node in graph.nodes):
         return graph
 
@@ -232,7 +254,7 @@ def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def with_body(scan: Node, operands: Sequence[Node], body: Graph) -> Node:
-    """A scan over other operands with another body that takes and gives the same."""
+    """Return a scan with other operands and another body of the same signature."""
     return make("scan", *operands, where=scan.where, name=scan.name, **dict(scan.attributes) | {"body": body})
 
 
@@ -242,7 +264,7 @@ def with_attributes(node: Node, **changes: Any) -> Node:
 
 
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
-    """An attribute with names of sizes replaced, at any depth."""
+    """Return an attribute with symbols replaced, at any depth."""
     if isinstance(value, Size):
         return substitute(value, sizes)
     if isinstance(value, TensorType):
@@ -255,7 +277,7 @@ def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
 
 
 def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
-    """``graph`` with names of sizes replaced, in types and attributes alike."""
+    """Return ``graph`` with symbols replaced in types and attributes."""
     if not sizes:
         return graph
 
@@ -270,9 +292,9 @@ def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
     return rewrite(graph, rule)
 
 
-def with_lines(roots: Sequence[Node], given: Iterable[Node], line: Callable[[Node], Where | None]) -> list[Node]:
-    """``roots`` with all that they need, beside what is ``given``, each node at the ``line`` that is told for it."""
-    new = {node: node for node in given}
+def with_lines(roots: Sequence[Node], fixed: Iterable[Node], line: Callable[[Node], Where | None]) -> list[Node]:
+    """Return ``roots`` with the source line of each node they depend on set by ``line``; ``fixed`` nodes stay."""
+    new = {node: node for node in fixed}
     _at_lines(roots, new, line)
     return [new[node] for node in roots]
 

@@ -1,4 +1,4 @@
-"""Runs a graph in NumPy, one node after the other: the IR's living definition, and the tests' oracle."""
+"""Reference interpreter: runs a graph in NumPy, node by node. It defines the IR, and tests compare with it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,38 @@ from .types import Dim, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
-"""Told a node, the values of its operands, its own value, and the step if it stands in a scan."""
+"""Callback that receives a node, the values of its operands, its value, and its step if it is in a scan."""
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
-    """Values of all named sizes from actual shapes. Raises ``ValueError`` where they contradict each other."""
+    """Return the values of all symbols, from pairs of a type and the shape of an array.
+
+    Raises:
+        ValueError: A rank is wrong, or shapes contradict each other.
+    """
     table = SizeTable()
-    met: list[tuple[Dim, Dim]] = []
+    pairs_of_dims: list[tuple[Dim, Dim]] = []
     for kind, shape in pairs:
         if len(kind.shape) != len(shape):
             raise ValueError(f"shape {shape} for {kind}")
-        met += zip(kind.shape, shape, strict=True)
-    wrong = table.meet_all(met, measured=True)
+        pairs_of_dims += zip(kind.shape, shape, strict=True)
+    wrong = table.meet_all(pairs_of_dims, measured=True)
     if wrong is not None:
-        table.meet(*met[wrong], measured=True)
+        table.meet(*pairs_of_dims[wrong], measured=True)
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 
 def interpret(
     graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None, sizes: Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """Outputs of ``graph`` by name.
+    """Return the outputs of ``graph`` by name.
 
-    feeds: an array for every input and parameter, by name. ``wide`` computes in float64 whatever the
-    graph's float dtype: the reference that native code is compared with. ``seen`` is told of every value as
-    soon as there is one, inputs first; not of scans and bodies' inputs, which are made of values it was told.
-    sizes: by name, where they do not follow from the inputs that this graph reads.
+    Args:
+        graph: Graph to run.
+        feeds: An array for every input and parameter, by label.
+        wide: Compute in float64, whatever the graph's float dtype. Native code is compared with this reference.
+        seen: Callback for every value once it is computed, inputs first. Scans and inputs of bodies are skipped.
+        sizes: Values of symbols. By default, they are inferred from the shapes of the feeds.
     """
     arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
     if sizes is None:
@@ -66,7 +72,7 @@ def _run(
     seen: Seen | None,
     step: int | None,
 ) -> list[np.ndarray]:
-    values: dict[Node, Any] = {  # an array of each, and of a scan a list of them
+    values: dict[Node, Any] = {  # an array for each node; a list of arrays for a scan
         node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
     }
     reads = Counter(operand for node in graph.nodes for operand in node.operands)
@@ -85,7 +91,7 @@ def _run(
                 seen(node, operands, value, step)
         reads.subtract(node.operands)
         for operand in node.operands:
-            if not reads[operand]:  # nothing reads it any more
+            if not reads[operand]:  # last use
                 values.pop(operand, None)
     return [np.asarray(values[node]) for _, node in graph.outputs]
 
@@ -111,35 +117,35 @@ def _scan(
     carried, sequences, constants = split_inputs(node, operands)
     length, count = evaluate(node["length"], sizes), node["carries"]
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
-    nothing = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]
-    emitted: list[list[np.ndarray]] = [[] for _ in nothing]
+    skipped = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]  # what a skipped step emits
+    emitted: list[list[np.ndarray]] = [[] for _ in skipped]
     when, keeps, blocks = node.get("when"), node.get("keeps"), node.get("blocks")
-    initial, begun = carried, list[Sequence[np.ndarray]]()
+    initial, checkpoints = carried, list[Sequence[np.ndarray]]()
     for turn, step in enumerate(order):
         if blocks is not None and turn % blocks == 0:
             carried = [values[turn // blocks] for values in initial]
         if keeps is not None and turn % keeps == 0:
-            begun.append(carried)
-        given = [*carried, *(sequence[step] for sequence in sequences), *constants]
-        if when is not None and not given[when]:
-            results = [*carried, *nothing]
+            checkpoints.append(carried)
+        inputs = [*carried, *(sequence[step] for sequence in sequences), *constants]
+        if when is not None and not inputs[when]:
+            results = [*carried, *skipped]
         else:
-            results = _run(body, given, sizes, wide, seen, step)
+            results = _run(body, inputs, sizes, wide, seen, step)
         carried = results[:count]
-        for kept, value in zip(emitted, results[count:], strict=True):
-            kept.append(value)
+        for history, value in zip(emitted, results[count:], strict=True):
+            history.append(value)
     stacked = []
-    for kept, zeros in zip(emitted, nothing, strict=True):
-        kept = kept[::-1] if node["reverse"] else kept
-        stacked.append(np.stack(kept) if kept else np.zeros((0, *zeros.shape), zeros.dtype))
+    for history, zeros in zip(emitted, skipped, strict=True):
+        history = history[::-1] if node["reverse"] else history
+        stacked.append(np.stack(history) if history else np.zeros((0, *zeros.shape), zeros.dtype))
     if keeps is not None:
         for number, first in enumerate(initial):
-            before = [values[number] for values in begun]
+            before = [values[number] for values in checkpoints]
             stacked.append(np.stack(before) if before else np.zeros((0, *first.shape), first.dtype))
     return [*carried, *stacked]
 
 
 def _zeros(node: Node, sizes: Mapping[str, int], wide: bool) -> np.ndarray:
-    held = narrow.held_as(node.dtype)
-    dtype = "float64" if wide and held == "float32" else held
+    storage_dtype = narrow.held_as(node.dtype)
+    dtype = "float64" if wide and storage_dtype == "float32" else storage_dtype
     return np.zeros(tuple(evaluate(dim, sizes) for dim in node.shape), dtype)

@@ -1,4 +1,4 @@
-"""Ops and nodes: a row of the table says what an op is, and a node is one use of it."""
+"""Ops and nodes: a row of the table defines an op, and a node is one use of the op."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from typing import Any
 
 from ..support.errors import Where
 from .axis_maps import Fate
-from .numbers.evaluation import Evaluate as Evaluate  # from here as well: a row has one
+from .numbers.evaluation import Evaluate as Evaluate  # re-exported: a column of Op
 from .type_rules import Infer
 from .types import Dim, TensorType, Type
 
 Attributes = tuple[tuple[str, Any], ...]
 AttributeRule = Callable[[Any, "Node"], bool]
-"""Told an attribute's value and the node: whether the value can stand there. That shapes fit is for the type rules."""
+"""Predicate of an attribute's value and its node: True if the value is valid. Type rules check shapes."""
 
 OperandAdjoints = Sequence["Node | None"]
 Derivative = Callable[["Node", "Node"], OperandAdjoints]
-"""Told a node and the adjoint of its value: what each operand receives."""
+"""Function from a node and the adjoint of its value to the adjoints of its operands."""
 
 Linear = Sequence[Set[int]]
-"""Sets of operands. An op is linear in those of one set together, while all others stay as they are."""
+"""Sets of operand indices. An op is jointly linear in the operands of each set, with all other operands fixed."""
 
 INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "draw"
-"""What an elementwise op costs: a vector instruction or two, one that takes as long as a function (division, root), a
-polynomial of ``vecmath``, or a random number.
+"""Cost classes of elementwise ops.
+
+``INSTRUCTION`` is one or two vector instructions. ``DIVISION`` is one slow instruction: a division or a square root.
+``FUNCTION`` is a polynomial of ``vecmath``, and ``DRAW`` a random number.
 """
 
 
 @dataclass(frozen=True)
 class AxisColumn:
-    """How an op maps the axes of its operands to those of its result; ``axis_walk`` asks it.
+    """Axis column of the table: how an op maps the axes of its operands to those of its result.
 
-    fate: told a node, the number of an operand and an axis of it: what becomes of the axis. by_place: axes of the
-    result along which entries differ by their place alone, and not by what an operand has there. linear: the operands
-    in which the op is linear.
+    Attributes:
+        fate: Function from a node, an operand's index and an axis of the operand to the axis map.
+        by_place: Axes of the result along which entries depend on their position, and not only on the operands.
+        linear: Operands in which the op is linear.
     """
 
     fate: Callable[[Node, int, int], Fate]
@@ -47,14 +50,21 @@ class AxisColumn:
 class Op:
     """A row of the table of ops.
 
-    kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
-    infer: the type rule. axes: what the op does to the axes of its operands.
-    evaluate: the value in NumPy, which defines it; None where a pass must replace the op.
-    derivative: its rule; None of leaves and of what is differentiated as a whole, or replaced before.
-    cost: of an elementwise op. keeps_zero: whether numbers that are all 0 give 0.
-    random: whether the value depends on a seed (such ops are forbidden in the inference graph).
-    until: the pass that replaces the op, if there is one. attributes: what each may be; optional: those that a node
-    can do without.
+    Attributes:
+        name: Name of the op.
+        kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
+        arity: Minimum and maximum number of operands.
+        infer: Type rule.
+        evaluate: Value in NumPy, which defines the op. None if a pass must replace the op.
+        derivative: Derivative rule. None for leaves, for scans, and for ops that a pass replaces before
+            differentiation.
+        axes: How the op maps the axes of its operands.
+        cost: Cost class of an elementwise op.
+        keeps_zero: True if the value is 0 when all operands that are numbers are 0.
+        random: True if the value depends on a seed. Random ops are forbidden in the inference graph.
+        until: Name of the pass that replaces the op, or "".
+        attributes: Predicate of each attribute.
+        optional: Attributes that a node may lack.
     """
 
     name: str
@@ -73,17 +83,17 @@ class Op:
 
     @property
     def is_long(self) -> bool:
-        """Whether the op takes so long that its value is rather kept than computed again."""
+        """True if storing the value is cheaper than recomputing it."""
         return self.cost in (DIVISION, FUNCTION)
 
 
 OPS: dict[str, Op] = {}
-"""The closed table: ``ops`` has its rows."""
+"""The closed table of ops by name. ``ops`` fills it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One value. Compared by identity: two nodes are one only if they are the same object."""
+    """One value of a graph in SSA form. Nodes compare by identity."""
 
     op: str
     operands: tuple[Node, ...]
@@ -119,7 +129,7 @@ class Node:
 
 
 def walk(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Every node, those of scans' bodies after the scan that holds them."""
+    """Yield every node. The nodes of a scan's body follow the scan."""
     for node in nodes:
         yield node
         if node.op == "scan":
@@ -127,9 +137,10 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """All nodes that ``roots`` need, operands first; not ``known`` ones, nor what only those need.
+    """Return ``roots`` and their transitive operands in topological order, operands first.
 
-    Iterative: graphs may be deeper than Python's stack. A set or mapping of known ones is not copied.
+    Traversal stops at ``known`` nodes, which are left out. It is iterative, because graphs may be deeper than Python's
+    stack. A set or mapping of known nodes is not copied.
     """
     order: list[Node] = []
     known = known if isinstance(known, Set | Mapping) else set(known)
@@ -143,7 +154,7 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
                 continue
             missing = [other for other in reversed(node.operands) if other not in done and other not in known]
             if missing:
-                stack += missing  # the first comes first
+                stack += missing  # so that the first operand is on top
             else:
                 done.add(node)
                 order.append(node)
@@ -152,17 +163,17 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
 
 
 def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
-    """The roots, and those of ``nodes``, which have operands first, that are computed from one."""
-    found = set(roots)
+    """Return the roots and all of ``nodes`` that depend on one. ``nodes`` must be in topological order."""
+    reached = set(roots)
     for node in nodes:
-        if any(operand in found for operand in node.operands):
-            found.add(node)
-    return found
+        if any(operand in reached for operand in node.operands):
+            reached.add(node)
+    return reached
 
 
 @dataclass
 class Namer:
-    """Gives out names that were not given out before."""
+    """Generator of unique names: appends a counter to names that are already taken."""
 
     taken: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)

@@ -1,7 +1,6 @@
-"""The closed table of ops: one row an op, with all that any other file asks of an op.
+"""The closed table of ops, with one row for each op. ``Op`` documents the columns.
 
-``evaluate`` is the definition of the op's value: the interpreter runs it, and native code is tested against it. What
-the other columns are, ``Op`` says.
+The column ``evaluate`` defines the op's value: the interpreter runs it, and native code is tested against it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .type_rules import Infer
 from .types import FLOATS, INTEGERS
 
 MANY = 1 << 30
-"""Operands of an op that takes as many as there are."""
+"""Maximum arity of variadic ops."""
 
 
 def _row(
@@ -42,7 +41,7 @@ def _row(
     optional: tuple[str, ...] = (),
     **attributes: AttributeRule,
 ) -> None:
-    """Add a row to the table. column: what the op does to axes, without which it does not load."""
+    """Add a row to the table. ``column`` is the axis column, which is required."""
     if not isinstance(column, AxisColumn):
         raise TypeError(
             f"the row of {name} does not say what the op does to the axes of its operands; "
@@ -60,7 +59,7 @@ def _elementwise(
     linear: Callable[[Node], Linear] = never, random: bool = False, optional: tuple[str, ...] = (),
     **attributes: AttributeRule,
 ) -> None:  # fmt: skip
-    """Add the row of an elementwise op. Each axis of an operand is kept, or broadcast."""
+    """Add the row of an elementwise op, whose operands broadcast."""
     kind, column = "elementwise", axes_of.elementwise(linear)
     _row(name, kind, arity, infer, column, evaluate, derivative, cost, keeps_zero, random, "", optional, **attributes)
 
@@ -84,11 +83,11 @@ _row(
 _FLOATS, _NUMBERS, _TRUTHS = rule.elementwise(FLOATS), rule.elementwise(_ANY), rule.elementwise(("bool",))
 _COMPARISON = rule.elementwise(_ANY, "bool")
 
-# Name, operands, type rule, meaning, derivative, cost, and whether numbers that are all 0 give 0.
+# Name, number of operands, type rule, value, derivative, cost, and keeps_zero.
 _elementwise("neg", 1, _NUMBERS, value.plain(np.negative), derivative.neg, INSTRUCTION, True, in_all)
 _elementwise("abs", 1, _NUMBERS, value.plain(np.abs), derivative.abs, INSTRUCTION, True)
 _elementwise("sign", 1, _NUMBERS, value.plain(np.sign), derivative.nothing, INSTRUCTION, True)
-# The nearest whole number; of two the even one.
+# Round to the nearest integer, ties to even.
 _elementwise("round", 1, _FLOATS, value.plain(np.rint), derivative.nothing, INSTRUCTION, True)
 _elementwise("exp", 1, _FLOATS, value.plain(np.exp), derivative.exp, FUNCTION, False)
 _elementwise("expm1", 1, _FLOATS, value.plain(np.expm1), derivative.expm1, FUNCTION, True)
@@ -101,7 +100,7 @@ _elementwise("sin", 1, _FLOATS, value.plain(np.sin), derivative.sin, FUNCTION, T
 _elementwise("cos", 1, _FLOATS, value.plain(np.cos), derivative.cos, FUNCTION, False)
 _elementwise("atan", 1, _FLOATS, value.plain(np.arctan), derivative.atan, FUNCTION, True)
 _elementwise("erf", 1, _FLOATS, value.plain(value.erf), derivative.erf, FUNCTION, True)
-# The value itself; its derivative is nothing.
+# Identity whose derivative is zero.
 _elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True, in_all)
 _elementwise("not", 1, _TRUTHS, value.plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
 _elementwise(
@@ -110,23 +109,23 @@ _elementwise(
 )  # fmt: skip
 _elementwise("add", 2, _NUMBERS, value.plain(np.add), derivative.add, INSTRUCTION, True, in_all)
 _elementwise("sub", 2, _NUMBERS, value.plain(np.subtract), derivative.sub, INSTRUCTION, True, in_all)
-# Of a product that has ``labels`` the first operand are labels, as a loss has them.
+# If ``labels`` is present, the first operand holds the labels of a loss.
 _elementwise(
     "mul", 2, _NUMBERS, value.plain(np.multiply), derivative.mul, INSTRUCTION, True,
     jointly((0,), (1,)), optional=("labels",), labels=may.labels,
 )  # fmt: skip
-# Integers are cut off towards 0; by 0 they give 0.
+# Integer division truncates; division by 0 returns 0.
 _elementwise("div", 2, _NUMBERS, value.plain(value.divide), derivative.div, DIVISION, False, in_dividend)
-# What is left of x / y, with the sign of x, exactly. Integers by 0 give 0.
+# Exact remainder of x / y, with the sign of x. For integers, y = 0 returns 0.
 _elementwise("fmod", 2, _NUMBERS, value.plain(value.fmod), derivative.fmod, DIVISION, False)
-# Integers wrap; to an exponent below 0 they give the quotient 1 / x^-y, cut off, which is 0 where x is 0.
+# Integers wrap. A negative integer exponent returns 1 / x^-y, truncated, and 0 for x = 0.
 _elementwise("power", 2, _NUMBERS, value.plain(value.power), derivative.power, FUNCTION, False)
-# The magnitude of x with the sign of y, that of -0 and of NaN too.
+# The magnitude of x with the sign bit of y, also for -0 and NaN.
 _elementwise("copysign", 2, _FLOATS, value.plain(np.copysign), derivative.copysign, INSTRUCTION, True)
 _elementwise("maximum", 2, _NUMBERS, value.plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 _elementwise("minimum", 2, _NUMBERS, value.plain(np.minimum), derivative.minimum, INSTRUCTION, True)
-# Of a comparison that has ``within``, the numbers that were fed are checked to lie within the last axis, or one of
-# ``entries``. reason: what the error says beside.
+# If ``within`` is present, a call checks that the numbers fed are within the last axis, or an axis of size ``entries``.
+# ``reason`` is added to the error message.
 _elementwise(
     "less", 2, _COMPARISON, value.plain(np.less), derivative.nothing, INSTRUCTION, False,
     optional=("within", "entries", "reason"), within=may.within, entries=may.dim, reason=may.text,
@@ -143,7 +142,7 @@ _elementwise(
     "fma", 3, _FLOATS, value.plain(lambda a, b, c: a * b + c), derivative.fma, INSTRUCTION, True,
     jointly((0, 2), (1, 2)),
 )  # fmt: skip
-# One that ``guards`` what stands past a row's end goes where no derivative is taken.
+# A select that ``guards`` the padding past a row's end is removed if no derivative is taken.
 _elementwise(
     "select", 3, rule.select, value.plain(np.where), derivative.select, INSTRUCTION, True,
     jointly((1, 2)), optional=("guards",), guards=may.flag,
@@ -157,9 +156,9 @@ _elementwise(
     random=True,
 )  # fmt: skip
 
-# Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32. The right operand is one matrix,
-# or one for each matrix of the left operand: then both are floats of one rank, and their leading axes are equal.
-# sparse: whether blocks of zeros of the right operand are left out, so that 0 times NaN is 0 there.
+# Operands are floats of one dtype, bfloat16 accumulated in float32, or 8-bit integers accumulated exactly in int32.
+# The right operand is one matrix, or a batch of float matrices with the same leading axes as the left operand.
+# ``sparse``: skip blocks of zeros of the right operand, where 0 times NaN is then 0.
 _row(
     "matmul",
     "contraction",
@@ -172,10 +171,10 @@ _row(
     sparse=may.flag,
 )
 
-# The sum over all leading axes of outer products of rows: what a product's right operand receives.
+# Sum of outer products of rows over all leading axes: the adjoint of a matmul's right operand.
 _row("outer_sum", "contraction", 2, rule.outer_sum, axes_of.outer_sum, value.outer_sum, derivative.outer_sum)
 
-# Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
+# Add each row to the row of a zero table that its index selects: the adjoint of a gather's table.
 _row(
     "scatter_add",
     "contraction",
@@ -187,18 +186,18 @@ _row(
     rows=may.dim,
 )
 
-# Windows added up where they overlap: what they are taken from receives it. ``size``: of the axis they are taken of.
+# Overlap-add of windows: the adjoint of ``windows``. ``size`` is the size of the axis of the result.
 _row(
     "overlap_add", "contraction", 1, rule.overlap_add, axes_of.overlap_add, value.overlap_add, derivative.overlap_add,
     axis=may.axis, size=may.dim, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 
-# A sum that is ``fused`` adds the products that its operand is by multiply-adds, each rounded once.
+# ``fused``: sum a product by fused multiply-adds, each rounded once.
 _row(
     "reduce_sum", "reduction", 1, rule.reduce, axes_of.reduce_sum, value.reduce(np.sum), derivative.reduce_sum,
     optional=("fused",), axes=may.axes, keepdims=may.flag, fused=may.flag,
 )  # fmt: skip
-# Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
+# ``nonempty``: a call checks that there is at least one element.
 _row(
     "reduce_max", "reduction", 1, rule.reduce, axes_of.reduce_extreme,
     value.extreme(np.max, value.lowest, rule.check_nonempty), derivative.reduce_extreme,
@@ -214,7 +213,7 @@ _row(
     "slice", "movement", 1, rule.slice, axes_of.slice, value.part, derivative.slice,
     start=may.starts, stop=may.stops, step=may.steps,
 )  # fmt: skip
-# Every ``step``-th window of ``size`` entries of an axis that lie ``apart`` of each other, on an axis behind it.
+# Every ``step``-th sliding window of ``size`` entries with dilation ``apart``, stacked on a new axis after ``axis``.
 _row(
     "windows", "movement", 1, rule.windows, axes_of.windows, value.windows, derivative.windows,
     axis=may.axis, size=may.positive, step=may.divisor, apart=may.positive,
@@ -241,7 +240,7 @@ _row(
     "concat", "movement", (1, MANY), rule.concat, axes_of.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
     derivative.concat, axis=may.axis,
 )  # fmt: skip
-# The value itself, with sizes written another way: that both are equal is checked at each call.
+# Identity with other formulas for its sizes. Each call checks that they are equal.
 _row(
     "ensure_shape",
     "movement",
@@ -254,7 +253,7 @@ _row(
 )
 _row("gather", "movement", 2, rule.gather, axes_of.gather, value.gather, derivative.gather)
 
-# While declaring, dropout has the value and keep_prob; lower adds seed, step and row.
+# A declared dropout takes the value and keep_prob; ``lower`` adds seed, step and row.
 _row(
     "dropout",
     "structured",
@@ -266,15 +265,15 @@ _row(
     site=may.text,
     salt=may.integer,
 )
-# Random numbers of a shape, while declaring: lower makes keys and numbers of it.
+# Random numbers of the operand's shape; ``lower`` replaces it by random_key and random_uniform.
 _row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="lower")
-# A value that can be looked at by name, while declaring: lower gives it beside the outputs where that is asked for.
+# Identity that names an intermediate value; on request, ``lower`` makes the value an output.
 _row("tap", "structured", 1, lambda types, attributes, meet: types[0], axes_of.elementwise(in_all), until="lower")
-# (training, inference): split takes the one that the graph is for.
+# (training, inference): ``split`` selects the operand of each graph.
 _row("by_graph", "structured", 2, rule.by_graph, axes_of.elementwise(in_all), until="split")
-# (value, parameter, its next value): the value itself; a training step that counts changes the parameter.
+# (value, parameter, next value of the parameter): the value; a training step that is applied updates the parameter.
 _row("with_update", "structured", 3, rule.with_update, axes_of.with_update, until="split")
-# A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
+# A declared driver, which ``lower`` replaces by a scan. Tracing the cell determines its type.
 _row(
     "driver",
     "structured",
@@ -283,10 +282,10 @@ _row(
     axes_of.UNKNOWN,
     until="lower",
 )
-# A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves
-# what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
-# With ``keeps`` the scan also gives, behind what it emits, each carry as it is before every block of so many steps.
-# With ``blocks`` each block of so many steps begins anew, with its own element of the initial values.
+# ``when``: index of a boolean input of the body, a carry or a step of a sequence. Where it is false, the step is
+# skipped: carries keep their values, and zeros are emitted.
+# ``keeps``: also return each carry as it is before every block of so many steps, after the emitted values.
+# ``blocks``: every block of so many steps starts from its own element of the initial values.
 _row(
     "scan", "structured", (0, MANY), rule.scan, axes_of.scan, optional=("unroll", "when", "keeps", "blocks"),
     body=may.anything, carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag,

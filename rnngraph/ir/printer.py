@@ -1,7 +1,7 @@
-"""The printed form of a graph: complete, so that ``text.parser`` reads it back. Text after ``#`` is commentary.
+"""Printer of graphs. ``text.parser`` parses the printed form; text after ``#`` is a comment.
 
-Graphs print themselves with these functions, which therefore take nodes and outputs. The same graph is there for
-networkx; ``dot`` draws it for Graphviz.
+``Graph`` imports this module, so its functions take nodes and outputs in place of a graph. ``networkx_graph`` converts
+a graph to networkx, and ``dot`` to Graphviz's DOT language.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .node import Namer, Node, walk
 from .types import SHORT_NAMES, Dim, Size, dim_text
 
 if TYPE_CHECKING:
-    import networkx as nx  # a third of this package's time to import, and few ask for it
+    import networkx as nx  # slow to import and rarely used
 
 Outputs = Sequence[tuple[str, Node]]
 
@@ -32,11 +32,11 @@ _IMPLIED = {
 
 
 SCAN_WORDS = ("carry", "over", "with")
-"""What a scan's inputs are: carried from step to step, sliced step by step, the same at every step."""
+"""Keywords of a scan's inputs: carries, sequences and invariants."""
 
 
 class _Line(NamedTuple):
-    """is_named: whether the line of the script is shown beside it, where it changes."""
+    """A printed line and its source line, which is shown as a comment if ``is_named``."""
 
     text: str
     where: Where | None
@@ -44,16 +44,17 @@ class _Line(NamedTuple):
 
 
 def identifier(text: str) -> str:
-    """``text`` as a name in the printed form."""
+    """Convert ``text`` to a valid name in the printed form."""
     cleaned = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
     return cleaned if cleaned and not cleaned[0].isdigit() else f"v{cleaned}"
 
 
 def names_of(nodes: Iterable[Node], literals: bool = False) -> dict[Node, str]:
-    """A name for every node: the user's where there is one, else the op's.
+    """Return a unique name for every node: the user's name if any, else the op's.
 
-    nodes: those of a graph, bodies' after the scan that holds them.
-    literals: whether numbers that are written where they are used get one too.
+    Args:
+        nodes: Nodes of a graph, in the order of ``walk``.
+        literals: Also name scalar constants, which the printed form shows inline.
     """
     namer = Namer()
     names: dict[Node, str] = {}
@@ -89,7 +90,7 @@ def _index_text(start: Dim, stop: Dim, step: int, size: Dim) -> str:
 
 
 def is_literal(node: Node) -> bool:
-    """A number is written where it is used, such as ``f32(0.5)``."""
+    """True for a scalar constant, which is printed inline, such as ``f32(0.5)``."""
     return node.op == "constant" and node.tensor.rank == 0
 
 
@@ -104,7 +105,14 @@ def braces(attributes: Sequence[str]) -> str:
 
 
 def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), value: str = "") -> str:
-    """What stands between ``=`` and the type. more: attributes beside the node's own. value: of a constant."""
+    """Return the text between ``=`` and the type.
+
+    Args:
+        node: Node to print.
+        names: Names of nodes.
+        more: Text of further attributes.
+        value: Text of a constant's value, by default ``constant_text``.
+    """
     operands = [operand_text(operand, names) for operand in node.operands]
     if node.op == "constant":
         return f"constant {value or constant_text(node['value'])}{braces(more)}"
@@ -121,14 +129,14 @@ def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), 
 
 
 def scan_inputs(scan: Node) -> Iterator[tuple[str, Node, Node]]:
-    """What a scan's body takes, as (word, input of the body, operand)."""
+    """Yield the inputs of a scan's body as (keyword, input of the body, operand)."""
     counts = scan["carries"], scan["sequences"], len(scan.operands)
     words = (word for word, count in zip(SCAN_WORDS, counts, strict=True) for _ in range(count))
     yield from zip(words, scan["body"].inputs, scan.operands, strict=False)
 
 
 def scan_outputs(scan: Node) -> Iterator[tuple[str, str, Node]]:
-    """What a scan's body gives, as (word, name, node)."""
+    """Yield the outputs of a scan's body as (keyword, name, node)."""
     for position, (name, node) in enumerate(scan["body"].outputs):
         yield "next" if position < scan["carries"] else "emit", name, node
 
@@ -145,14 +153,14 @@ def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Ite
 def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[_Line]:
     for word, node, operand in scan_inputs(scan):
         yield _Line(f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", node.where)
-    formal = set(scan["body"].inputs)
-    yield from _lines((node for node in scan["body"].nodes if node not in formal), names, indent)
+    params = set(scan["body"].inputs)
+    yield from _lines((node for node in scan["body"].nodes if node not in params), names, indent)
     for word, name, node in scan_outputs(scan):
         yield _Line(f"{indent}{word} {identifier(name)} = {operand_text(node, names)}", node.where)
 
 
 def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Iterable[str] = ()) -> StageText:
-    """The printed form."""
+    """Return the printed form of a graph."""
     names = names_of(walk(nodes))
     lines = list(_lines(nodes, names, "  "))
     width = min(max((len(line.text) for line in lines), default=0), 96)
@@ -170,7 +178,7 @@ def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Ite
 
 
 def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.MultiDiGraph[str]:
-    """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+    """Return a ``networkx.MultiDiGraph``. Nodes of a scan's body have the prefix ``name/``."""
     import networkx as nx
 
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=name)
@@ -186,7 +194,7 @@ def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.Mul
 def _add_nodes(nodes: Iterable[Node], names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
     for node in nodes:
         if node not in names:
-            continue  # a number is written where it is used
+            continue  # a scalar constant is printed inline
         key = prefix + names[node]
         plain = {k: v for k, v in node.attributes if k not in ("body", "value")}
         into.add_node(key, op=node.op, type=str(node.type), where=str(node.where or ""), attributes=plain)

@@ -1,12 +1,12 @@
-"""A scan by the names of its parts, and the one way to build one.
+"""The named parts of a scan, and the only function that builds one.
 
-A scan runs its body once for each step. In the printed form, and here::
+A scan runs its body once for each step. The printed form and this module use the same terms::
 
-    carry h = initial         ``Carry``: a value that goes from step to step; before the first it is ``initial``
-    over x = sequence         ``Binding``: the body takes one step of a sequence
-    with w = value            ``Binding``: the body takes the same at every step, an invariant
-    next h = …                what is carried to the next step; after the last one the scan gives it
-    emit y = …                what each step gives; the scan gives all of them, joined along a new first axis
+    carry h = initial         ``Carry``: a value passed from step to step, which starts as ``initial``
+    over x = sequence         ``Binding``: the body reads one step of a sequence
+    with w = value            ``Binding``: a loop invariant
+    next h = …                the next value of a carry; the scan returns the last one
+    emit y = …                a value of each step; the scan stacks all of them along a new first axis
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
 
 class Carry(NamedTuple):
-    """An input of the body that each step hands on. name: of what it hands on."""
+    """A carry: the body's input, its initial value, and the name and value of the body's output for the next step."""
 
     inside: Node
     initial: Node
@@ -34,7 +34,7 @@ class Carry(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """An input of the body, and the operand that it stands for. A dict of bindings goes from the inside out."""
+    """An input of the body and the scan's operand bound to it. ``dict`` of bindings maps inputs to operands."""
 
     inside: Node
     outside: Node
@@ -42,11 +42,20 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScanParts:
-    """All that a scan is made of; ``made`` is the node.
+    """The parts of a scan. ``made`` builds the node.
 
-    when: the input of the body, a carry or a step of a sequence, that says whether a step runs; None where all do.
-    unroll: steps per turn of the loop, where that is settled. keeps, blocks: steps of a block, of which the scan also
-    gives the carries before it, or which begins with its own initial values; None where there are none.
+    Attributes:
+        carries: Values passed from step to step.
+        sequences: Operands of which each step reads one element of the first axis.
+        invariants: Operands that all steps read whole.
+        emits: Names and values that each step emits.
+        length: Number of steps.
+        reverse: True if the last step runs first.
+        when: Boolean input of the body, a carry or a step of a sequence. Steps where it is false are skipped. None if
+            all steps run.
+        unroll: Unroll factor, or None if undecided.
+        keeps: Steps per checkpoint. The scan also returns the carries before every block of so many steps.
+        blocks: Steps per block. Every block starts from its own initial values.
     """
 
     carries: Sequence[Carry]
@@ -62,14 +71,14 @@ class ScanParts:
 
     @staticmethod
     def of(node: Node, operands: Sequence[Node] | None = None, body: Graph | None = None) -> ScanParts:
-        """The parts of ``node``; over other operands, or with another body of the same inputs, if they are given."""
+        """Return the parts of a scan, optionally with other operands or another body with the same signature."""
         body = node["body"] if body is None else body
         initial, *outside = split_inputs(node, node.operands if operands is None else operands)
         carried, *inside = split_inputs(node, body.inputs)
         carries = zip(carried, initial, body.outputs, strict=False)
         sequences, invariants = ([*map(Binding, *pair)] for pair in zip(inside, outside, strict=True))
         return ScanParts(
-            [Carry(formal, first, name, value) for formal, first, (name, value) in carries],
+            [Carry(param, first, name, value) for param, first, (name, value) in carries],
             sequences,
             invariants,
             body.outputs[len(carried) :],
@@ -83,76 +92,85 @@ class ScanParts:
 
     @property
     def inputs(self) -> list[Node]:
-        """What the body takes, in order."""
+        """Inputs of the body, in order."""
         inside = [binding.inside for binding in (*self.sequences, *self.invariants)]
         return [*(carry.inside for carry in self.carries), *inside]
 
     @property
     def operands(self) -> list[Node]:
-        """What the scan takes, in order."""
+        """Operands of the scan, in order."""
         outside = [binding.outside for binding in (*self.sequences, *self.invariants)]
         return [*(carry.initial for carry in self.carries), *outside]
 
     @property
     def outputs(self) -> list[tuple[str, Node]]:
-        """What the body gives, in order."""
+        """Outputs of the body, in order."""
         return [*((carry.name, carry.next) for carry in self.carries), *self.emits]
 
     def giving(self, new: Mapping[Node, Node]) -> ScanParts:
-        """The scan with values that its body gives replaced."""
+        """Return the scan with the body's output values replaced by ``new``."""
         carries = [carry._replace(next=new[carry.next]) for carry in self.carries]
         return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
 
     def made(self, where: Where | None, name: str, make: Callable[..., Node] = make) -> Node:
-        """The node, whose body holds what it needs in order to give what it gives.
+        """Build the scan, whose body has only nodes that its outputs depend on.
 
-        make: what makes it, where sizes meet in a way of their own.
+        Args:
+            where: Line of the user's script.
+            name: Name of the node.
+            make: Node constructor, for callers with their own rule for sizes that must be equal.
         """
-        formals = self.inputs
-        optional: dict[str, Any] = {} if self.when is None else {"when": formals.index(self.when)}
+        params = self.inputs
+        optional: dict[str, Any] = {} if self.when is None else {"when": params.index(self.when)}
         options = {"unroll": self.unroll, "keeps": self.keeps, "blocks": self.blocks}
         optional |= {name: value for name, value in options.items() if value is not None}
         return make(
-            "scan", *self.operands, where=where, name=name, body=Graph.of("body", self.outputs, formals),
+            "scan", *self.operands, where=where, name=name, body=Graph.of("body", self.outputs, params),
             carries=len(self.carries), sequences=len(self.sequences), length=self.length, reverse=self.reverse,
             **optional,
         )  # fmt: skip
 
 
 def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:
-    """What belongs to a scan's inputs, one each and in their order, as (carries, sequences, invariants)."""
+    """Split ``items``, one for each operand of a scan, into (carries, sequences, invariants)."""
     carries, sequences = scan["carries"], scan["sequences"]
     return items[:carries], items[carries : carries + sequences], items[carries + sequences :]
 
 
 def step_condition(scan: Node) -> Node | None:
-    """The input of a scan's body that says whether a step runs; None where all do."""
+    """Return the boolean input of a scan's body that tells whether a step runs, or None if all steps run."""
     when = scan.get("when")
     return None if when is None else scan["body"].inputs[when]
 
 
 def is_final(get: Node) -> bool:
-    """Whether a ``get`` is of what a scan carries, after the last step, and not of what each step emits."""
+    """True if a ``get`` reads a carry after the last step, rather than an emitted value."""
     return get["index"] < get.operands[0]["carries"]
 
 
 def is_kept(get: Node) -> bool:
-    """Whether a ``get`` is of what a scan carries, before each block of its steps."""
+    """True if a ``get`` reads the checkpoints of a carry: its values before each block of steps."""
     return get["index"] >= len(get.operands[0]["body"].outputs)
 
 
 def runs_backward(scan: Node) -> bool:
-    """Whether the loop that a scan runs in takes the last steps first. One of blocks runs among those whose loops
-    go against its own direction, a block at a time.
+    """True if the loop that contains a scan runs from the last step to the first.
+
+    A scan of blocks runs one block at a time inside a loop of the opposite direction.
     """
     reverse: bool = scan["reverse"]
     return reverse if scan.get("blocks") is None else not reverse
 
 
 def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Node]]) -> list[Node]:
-    """Those of ``scans`` that derive others: by their phase; where no line tells that, by what they run against.
+    """Return those of ``scans`` that compute derivatives.
 
-    behind: the scans that a value depends on.
+    The phase of a scan's source line decides. A scan without a line is a derivative if it depends on a scan of the
+    opposite direction.
+
+    Args:
+        scans: Scans of one graph.
+        behind: The scans that each scan depends on.
     """
 
     def is_derivative(scan: Node) -> bool:
@@ -164,23 +182,26 @@ def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Nod
 
 
 def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
-    """The ``scans`` that each of ``nodes``, which have operands first, depends on."""
+    """Return the ``scans`` that each of ``nodes`` depends on. ``nodes`` must be in topological order."""
     behind: dict[Node, frozenset[Node]] = {}
     for node in nodes:
-        found = frozenset[Node]().union(*(behind[item] for item in node.operands))
-        behind[node] = found | {node} if node in scans else found
+        dependencies = frozenset[Node]().union(*(behind[item] for item in node.operands))
+        behind[node] = dependencies | {node} if node in scans else dependencies
     return behind
 
 
 def ends_of_loop(scan: Node) -> set[Node]:
-    """What in a scan's body says of all rows together whether another step runs, and nothing else."""
+    """Return the nodes of a scan's body that serve only to decide whether another step runs.
+
+    They reduce over all rows, and nothing but the next step condition reads them.
+    """
     body, parts = scan["body"], ScanParts.of(scan)
     users = body.users()
-    found, stack = set[Node](), [carry.next for carry in parts.carries if carry.inside is parts.when]
+    condition, stack = set[Node](), [carry.next for carry in parts.carries if carry.inside is parts.when]
     while stack:
         node = stack.pop()
-        if all(user in found for user in users[node]):
-            found.add(node)
+        if all(user in condition for user in users[node]):
+            condition.add(node)
             if node.op not in REDUCTIONS:
                 stack += node.operands
-    return found
+    return condition

@@ -1,7 +1,7 @@
 """Type rules: which operands an op takes, and the dtype and shape of its value.
 
-A rule takes operand types, attributes and a ``meet`` for sizes that must be equal, and raises ``ValueError``
-or ``TypeError`` with a sentence that a user can read.
+A rule takes operand types, attributes and a ``meet`` that unifies sizes. It raises ``ValueError`` or ``TypeError`` with
+a message for users.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Infer = Callable[[Sequence[Any], Mapping[str, Any], Meet], Type]
 
 
 def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
-    """NumPy's alignment from the right; only a declared 1 broadcasts, other sizes meet and become one."""
+    """Return the broadcast shape, aligned at the last axes. Only a fixed 1 broadcasts; other sizes are unified."""
     if meet is meet_strict and all(shape == shapes[0] for shape in shapes):
         return shapes[0]
     rank = max(map(len, shapes))
@@ -46,7 +46,7 @@ def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
 
 
 def repeats_to(shapes: Sequence[Shape], shape: Shape, meet: Meet) -> bool:
-    """Whether arrays of ``shapes`` can be repeated to ``shape``. Its sizes may get other names where they meet."""
+    """True if arrays of ``shapes`` broadcast to ``shape``. Unification may rename the sizes of ``shape``."""
     joined = broadcast_shapes([*shapes, shape], meet)
     return len(joined) == len(shape) and all(have != 1 or want == 1 for have, want in zip(shape, joined, strict=True))
 
@@ -130,14 +130,14 @@ def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 
 def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
-    """The sizes of the axes that a reduction folds, and of those that it keeps."""
+    """Split a shape into the sizes of the reduced axes and of the remaining axes."""
     return tuple(shape[axis] for axis in axes), tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
 
 
 def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
-    """Raise ``ValueError`` if a reduction that chooses an entry has none, and has results for any open sizes."""
-    folded, kept = parted(shape, axes)
-    if 0 in folded and all(isinstance(dim, int) and dim for dim in kept):
+    """Raise ``ValueError`` if a maximum or minimum is over no entries and its result is known to be non-empty."""
+    reduced, remaining = parted(shape, axes)
+    if 0 in reduced and all(isinstance(dim, int) and dim for dim in remaining):
         raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
 
 
@@ -169,14 +169,14 @@ def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
 
 
 def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
-    """Of what has the shape of windows the shape of what they are taken from, whose axis has ``size`` entries."""
+    """Return the type of the array that the windows come from. Its axis has ``size`` entries."""
     _needs(types, FLOATS)
     shape, axis = types[0].shape, attributes["axis"]
     if axis + 1 >= len(shape) or not isinstance(shape[axis + 1], int):
         raise ValueError(f"{types[0]} has no windows of a known size along axis {axis}")
     whole = types[0].with_shape((*shape[:axis], attributes["size"], *shape[axis + 2 :]))
-    taken = windows([whole], {**attributes, "size": shape[axis + 1]}, meet)
-    meet(taken.shape[axis], shape[axis])
+    expected = windows([whole], {**attributes, "size": shape[axis + 1]}, meet)
+    meet(expected.shape[axis], shape[axis])
     return whole
 
 
@@ -313,27 +313,27 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
     behind = carries + attributes["sequences"]
     sequences = types[carries:behind]
-    formal = [node.tensor for node in body.inputs]
+    params = [node.tensor for node in body.inputs]
     initial, blocks = types[:carries], attributes.get("blocks")
     if blocks is not None:
         for item in initial:
             meet(item.shape[0], ceil_divide(length, blocks))
         initial = [item.with_shape(item.shape[1:]) for item in initial]
     actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[behind:]]
-    if len(formal) != len(actual):
-        raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(formal)}")
+    if len(params) != len(actual):
+        raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(params)}")
     for item in sequences:
         meet(item.shape[0], length)
-    for given, taken in zip(actual, formal, strict=True):
-        if given.dtype != taken.dtype or given.rank != taken.rank:
-            raise ValueError(f"a scan's body takes {taken} and is given {given}")
-        for a, b in zip(given.shape, taken.shape, strict=True):
+    for argument, param in zip(actual, params, strict=True):
+        if argument.dtype != param.dtype or argument.rank != param.rank:
+            raise ValueError(f"a scan's body takes {param} and is given {argument}")
+        for a, b in zip(argument.shape, param.shape, strict=True):
             meet(a, b)
     when = attributes.get("when")
-    if when is not None and formal[when] != TensorType("bool", ()):
-        raise ValueError(f"whether a step of a scan runs is {formal[when]}; it must be one truth value")
+    if when is not None and params[when] != TensorType("bool", ()):
+        raise ValueError(f"whether a step of a scan runs is {params[when]}; it must be one truth value")
     results = [node.tensor for _, node in body.outputs]
-    for before, after in zip(formal[:carries], results[:carries], strict=True):
+    for before, after in zip(params[:carries], results[:carries], strict=True):
         if before != after and meet is meet_strict:
             raise ValueError(f"a carried value is {before} and becomes {after}")
     emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]

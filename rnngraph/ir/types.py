@@ -1,4 +1,4 @@
-"""Types of the graph IR: dtypes and tensor types, and from ``sizes`` what their shapes are made of."""
+"""Types of the graph IR: dtypes, tensor types and tuple types. Sizes are re-exported from ``sizes``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sizes.polynomial import Dim as Dim  # from here as well: a type is of both
+from .sizes.polynomial import Dim as Dim  # re-exported: the sizes of shapes
 from .sizes.polynomial import Shape as Shape
 from .sizes.polynomial import Size as Size
 from .sizes.polynomial import dim_text as dim_text
@@ -21,9 +21,9 @@ from .sizes.polynomial import uncommon as uncommon
 from .sizes.polynomial import whole_quotient as whole_quotient
 
 DTYPES = ("float32", "float64", "int32", "int64", "bool")
-"""What inputs, parameters and results can be."""
+"""Dtypes of inputs, parameters and results."""
 NARROW = ("bfloat16", "int8", "uint8")
-"""What a pass makes of operands of products, and nothing else. NumPy holds bfloat16 as float32, rounded."""
+"""Dtypes that only quantization passes introduce, for operands of matmuls. In NumPy, bfloat16 is a rounded float32."""
 SHORT_NAMES = dict(zip((*DTYPES, *NARROW), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8"), strict=True))
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
@@ -35,7 +35,7 @@ ITEM_BYTES = {
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """dtype and shape of a tensor."""
+    """Dtype and shape of a tensor."""
 
     dtype: str
     shape: Shape
@@ -50,7 +50,7 @@ class TensorType:
 
     @property
     def plain_symbols(self) -> frozenset[str]:
-        """The names that the shape settles: those outside of floors."""
+        """Symbols outside of floor divisions. Only they can be solved for, given a concrete shape."""
         return frozenset(name for dim in self.shape if isinstance(dim, Size) for name in dim.plain_symbols)
 
     def with_shape(self, shape: Shape) -> TensorType:
@@ -62,7 +62,7 @@ class TensorType:
 
 @dataclass(frozen=True, slots=True)
 class TupleType:
-    """What a scan gives: several tensors."""
+    """Type of a scan: several tensors."""
 
     items: tuple[TensorType, ...]
 
@@ -76,18 +76,18 @@ class TupleType:
 
 Type = TensorType | TupleType
 Meet = Callable[[Dim, Dim], Dim]
-"""Decides what two sizes that must be equal become; raises ``ValueError`` where they can't be."""
+"""Unifies two sizes that must be equal: returns the common size, or raises ``ValueError``."""
 
 
 def meet_strict(a: Dim, b: Dim) -> Dim:
-    """Inside the IR two sizes are equal or they do not fit."""
+    """Return the common size, or raise ``ValueError`` if the sizes differ. The rule within the IR."""
     if a != b:
         raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
     return a
 
 
 def meet_declared(a: Dim, b: Dim) -> Dim:
-    """While declaring, an open size may become any other; what it becomes is settled by ``lower``."""
+    """Return either size, preferring numbers. The rule during declaration; ``lower`` unifies symbolic sizes."""
     if isinstance(a, int) and isinstance(b, int):
         return meet_strict(a, b)
     return b if isinstance(b, int) else a

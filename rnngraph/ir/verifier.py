@@ -1,4 +1,4 @@
-"""Checks the rules of the graph IR. Runs after every pass, always; more strictly on what comes from a file."""
+"""Verifier of the graph IR. It runs after every pass, and with stricter checks on graphs from files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from .types import TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
-"""Ops that lowering replaces."""
+"""Ops that ``lower`` replaces."""
 
 
 def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: set[Node] | None = None) -> Graph:
-    """``graph`` itself, or ``VerifyError`` that names the rule and the pass that broke it.
+    """Check the rules of the IR.
 
-    ``forbid`` names ops that must not occur, in bodies neither: the inference graph holds no random op. known: nodes
-    that are right in themselves, as they were verified with the same ``forbid``; those of this graph join them.
+    Args:
+        graph: Graph to check.
+        after: Name of the pass that built the graph, for the error message.
+        forbid: Ops that must not occur in the graph or in bodies of scans, such as random ops in the inference graph.
+        known: Nodes that were already verified with the same ``forbid``. The nodes of ``graph`` are added to the set.
+
+    Returns:
+        ``graph`` itself.
+
+    Raises:
+        VerifyError: A rule is broken. The message names the rule and the pass.
     """
     try:
         _verify(graph, forbid, set() if known is None else known)
@@ -27,10 +36,16 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: s
 
 
 def verify_stored(graph: Graph) -> Graph:
-    """``graph`` itself, or ``ValueError``: a graph from a file, of which nothing is taken for granted.
+    """Check a graph from an untrusted file.
 
-    Beyond the rules of every graph, each attribute is one that the op's row has and of a value that it may have,
-    types are of a size that can be, labels of inputs are unique, and the carries of a scan stay what they are.
+    In addition to the rules of all graphs, every attribute must be in the op's row and have a valid value, types must
+    be within the size limits, and labels of inputs must be unique.
+
+    Returns:
+        ``graph`` itself.
+
+    Raises:
+        ValueError: A rule is broken.
     """
     try:
         _verify(graph, (), set())
@@ -43,16 +58,16 @@ def verify_stored(graph: Graph) -> Graph:
 
 
 def _attributes(node: Node) -> None:
-    row, given = OPS[node.op], dict(node.attributes)
-    missing = row.attributes.keys() - row.optional - given.keys()
-    if missing or (unknown := given.keys() - row.attributes.keys()):
+    row, attributes = OPS[node.op], dict(node.attributes)
+    missing = row.attributes.keys() - row.optional - attributes.keys()
+    if missing or (unknown := attributes.keys() - row.attributes.keys()):
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has no attribute {', '.join(sorted(unknown))}"
         raise ValueError(f"{node.op} {node.name} {what}")
     if node.op in DECLARED_ONLY:
         raise ValueError(f"{node.op} {node.name} is of declarations only")
     if node.op == "dropout":
         _dropout(node)
-    for name, value in given.items():
+    for name, value in attributes.items():
         if not row.attributes[name](value, node):
             raise ValueError(f"{node.op} {node.name} can't have {name}={value!r}")
     items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
@@ -71,17 +86,17 @@ def _dropout(node: Node) -> None:
 
 
 def _labels(graph: Graph) -> None:
-    taken: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str]] = set()
     for node in graph.inputs:
-        if (node.op, node["label"]) in taken:
+        if (node.op, node["label"]) in seen:
             raise ValueError(f"two of op {node.op} are labelled {node['label']!r}")
-        taken.add((node.op, node["label"]))
+        seen.add((node.op, node["label"]))
 
 
 def _text(graph: Graph) -> str:
     try:
         return str(graph)
-    except Exception:  # the rule that is broken may be one on which printing relies
+    except Exception:  # printing may rely on the broken rule
         return f"graph {graph.name}, which can't be printed"
 
 
@@ -109,7 +124,7 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
 
 
 def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
-    """Checks a node by itself, in whatever graph it stands: nodes and their operands never change."""
+    """Check a node independently of its graph. The result can be cached, because nodes are immutable."""
     row = OPS.get(node.op)
     if row is None:
         raise ValueError(f"{node.op} is no op of the table")

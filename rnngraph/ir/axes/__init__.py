@@ -1,4 +1,5 @@
-"""Questions about axes. ``by_size``: which axis counts steps or rows, by the names of sizes. ``walk``: what an op, or a
-graph with its loops, does to an axis, by the column of the table of ops. ``unmixed``: which axes a loop's steps keep
-apart.
+"""Queries about axes.
+
+``by_size`` infers from symbolic sizes which axis counts time steps or rows. ``walk`` maps axes through an op, or
+through a graph and its loops. ``unmixed`` lists the axes along which the steps of a loop are independent.
 """

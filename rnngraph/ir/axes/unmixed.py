@@ -1,7 +1,7 @@
-"""Axes whose positions a loop's steps compute apart, and the body of such a loop over some positions of them.
+"""Axes along which the steps of a loop are independent, and the loop's body over a block of positions of these axes.
 
-Rows of a batch, heads and channels are such axes of most recurrences: a loop may then run all steps of one position
-before it begins with the next, while the state of that position stays in cache.
+In most recurrences the batch, the heads and the channels are independent axes. A loop can then run all steps of one
+position before it starts the next position, so that the state of each position stays in cache.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ Place = tuple[Node, int]
 
 @dataclass(frozen=True)
 class UnmixedAxis:
-    """An axis of ``size`` positions. places: which axis of a body's nodes it is; the others are the same along it."""
+    """An independent axis with ``size`` positions.
+
+    ``places`` maps the nodes of the body that have the axis to its index. All other nodes are constant along it.
+    """
 
     size: Dim
     places: Mapping[Node, int]
 
 
 def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
-    """The axes along which each step of a scan reads and writes one position at a time, outermost first.
+    """Return the independent axes of a scan, outermost first.
 
-    Every carried value has each of them, and so has all that steps give.
+    Along such an axis, each step computes position i from position i alone. All carries and all outputs of the body
+    have the axis.
     """
     body, parts = scan["body"], ScanParts.of(scan)
     classes = _Classes()
@@ -42,53 +46,60 @@ def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
             continue
         if node.op not in ("input", "constant"):
             mixed += [(node, axis) for axis in OPS[node.op].axes.by_place(node)]
-        for number, axis, found in fates(node):
-            if isinstance(found, Kept):
-                classes.join((node.operands[number], axis), (node, found.axis))
-            elif not isinstance(found, Spread | Dropped):
+        for number, axis, fate in fates(node):
+            if isinstance(fate, Kept):
+                classes.join((node.operands[number], axis), (node, fate.axis))
+            elif not isinstance(fate, Spread | Dropped):
                 mixed.append((node.operands[number], axis))
     for carry in parts.carries:
         for axis in range(carry.inside.tensor.rank):
             classes.join((carry.inside, axis), (carry.next, axis))
-    spoiled = {classes.root(place) for place in mixed}
-    everywhere = [*(carry.inside for carry in parts.carries), *(value for _, value in body.outputs)]
-    kept = [_axis(places) for root, places in classes.members().items() if root not in spoiled]
-    return [item for item in kept if item is not None and all(map(item.places.__contains__, everywhere))]
+    mixed_roots = {classes.root(place) for place in mixed}
+    required = [*(carry.inside for carry in parts.carries), *(value for _, value in body.outputs)]
+    candidates = [_axis(places) for root, places in classes.members().items() if root not in mixed_roots]
+    return [item for item in candidates if item is not None and all(map(item.places.__contains__, required))]
 
 
 def _axis(places: Sequence[Place]) -> UnmixedAxis | None:
-    """The axis that lies at these places; None where a node has it twice, or its positions are one."""
+    """Return the axis at these places, or None if its size is 1 or one node has it twice."""
     node, number = places[0]
     size = node.shape[number]
     return UnmixedAxis(size, dict(places)) if size != 1 and len(dict(places)) == len(places) else None
 
 
 class _Classes:
-    """Axes of nodes that are one: each is joined to a root."""
+    """Union-find structure over the axes of nodes."""
 
     def __init__(self) -> None:
         self._parent: dict[Place, Place] = {}
 
     def root(self, place: Place) -> Place:
-        above = self._parent.setdefault(place, place)
-        while above != place:
-            place, above = above, self._parent[above]
+        parent = self._parent.setdefault(place, place)
+        while parent != place:
+            place, parent = parent, self._parent[parent]
         return place
 
     def join(self, one: Place, other: Place) -> None:
         self._parent[self.root(other)] = self.root(one)
 
     def members(self) -> dict[Place, list[Place]]:
-        found: dict[Place, list[Place]] = {}
+        """Return the places of each class by its root, sorted by the outermost axis."""
+        classes: dict[Place, list[Place]] = {}
         for place in self._parent:
-            found.setdefault(self.root(place), []).append(place)
-        return dict(sorted(found.items(), key=lambda item: min(axis for _, axis in item[1])))
+            classes.setdefault(self.root(place), []).append(place)
+        return dict(sorted(classes.items(), key=lambda item: min(axis for _, axis in item[1])))
 
 
 def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Graph, dict[Node, Node]]:
-    """A loop's body over as many positions of each axis as its number says, and what stands for each node of before.
+    """Restrict a loop's body to a block of positions.
 
-    Arrays among its constants become inputs, behind the others: what they hold differs from block to block.
+    Args:
+        body: Body of the loop.
+        axes: Pairs of an independent axis and the number of positions in a block.
+
+    Returns:
+        The restricted body, and a map from the nodes of ``body`` to their replacements. Constant arrays become inputs
+        after the existing ones, because their values differ from block to block.
     """
     new: dict[Node, Node] = {}
     inputs = [*body.inputs, *(node for node in body.nodes if node.op == "constant" and node.tensor.rank)]
@@ -116,7 +127,7 @@ def _shape(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> Shape:
 
 
 def _attributes(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> dict[str, Any]:
-    """Attributes of a node, with the sizes that a block has."""
+    """Return the attributes of a node with the sizes of a block."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = _shape(node, axes)

@@ -1,4 +1,4 @@
-"""Questions about axes, answered from the table's column: of one node, and of all nodes of a graph and its loops."""
+"""Queries about axes of one node, or of all nodes of a graph and its loops, answered by the table of ops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .by_size import counts
 
 
 class AxisUse(NamedTuple):
-    """One axis of a node's operand, and how it maps to the result. number: of the operand."""
+    """One axis of operand ``number`` of a node, and how it maps to the result."""
 
     number: int
     axis: int
@@ -23,12 +23,12 @@ class AxisUse(NamedTuple):
 
 
 def fate(node: Node, number: int, axis: int) -> Fate:
-    """Return what becomes of an axis of an operand in the value of ``node``."""
+    """Return how an axis of operand ``number`` maps to the result of ``node``."""
     return OPS[node.op].axes.fate(node, number, axis)
 
 
 def fates(node: Node) -> Iterator[AxisUse]:
-    """Yield what becomes of every axis of every operand. A tuple of values has no axes."""
+    """Yield how each axis of each operand maps to the result. Operands that are tuples are skipped."""
     of = OPS[node.op].axes.fate
     for number, operand in enumerate(node.operands):
         if isinstance(operand.type, TensorType):
@@ -37,24 +37,24 @@ def fates(node: Node) -> Iterator[AxisUse]:
 
 
 def fates_of(node: Node, operand: Node, axis: int) -> list[Fate]:
-    """Return what becomes of an axis of a value wherever ``node`` reads the value."""
+    """Return how an axis of ``operand`` maps to the result, once for each time that ``node`` reads ``operand``."""
     of = OPS[node.op].axes.fate
     return [of(node, number, axis) for number, item in enumerate(node.operands) if item is operand]
 
 
 def kept_at(node: Node, number: int, axis: int) -> int | None:
-    """Return the axis of the result whose positions read the same positions of an operand's axis; None if none does."""
-    found = fate(node, number, axis)
-    return found.axis if isinstance(found, Kept) else None
+    """Return the axis of the result to which an operand's axis maps position by position, or None."""
+    mapped = fate(node, number, axis)
+    return mapped.axis if isinstance(mapped, Kept) else None
 
 
 def keeps(node: Node, operand: Node, axis: int, place: int) -> bool:
-    """True if position i of the result's axis ``place`` reads a value at position i of ``axis`` alone."""
-    return all(found == Kept(place) for found in fates_of(node, operand, axis))
+    """True if position i of the result's axis ``place`` reads only position i of the operand's ``axis``."""
+    return all(mapped == Kept(place) for mapped in fates_of(node, operand, axis))
 
 
 def is_alike(node: Node, axis: int) -> bool:
-    """True if a result is the same at all positions of ``axis``, as every op makes it that spreads one entry."""
+    """True if the result is constant along ``axis``, as it is after a broadcast."""
     if axis in OPS[node.op].axes.by_place(node):
         return False
     return all(
@@ -63,17 +63,17 @@ def is_alike(node: Node, axis: int) -> bool:
     )
 
 
-def _axes_of(found: Fate) -> tuple[int, ...]:
-    """The axes of the result on which an operand's axis lies."""
-    several: tuple[int, ...] | None = getattr(found, "axes", None)
-    one: int | None = getattr(found, "axis", None)
+def _axes_of(mapped: Fate) -> tuple[int, ...]:
+    """Return the axes of the result to which an operand's axis maps."""
+    several: tuple[int, ...] | None = getattr(mapped, "axes", None)
+    one: int | None = getattr(mapped, "axis", None)
     return several if several is not None else () if one is None else (one,)
 
 
 def adds_up(node: Node) -> bool:
-    """True if a value is a sum over the first axis of every operand, to which parts of these axes add up.
+    """True if a value is a sum over the first axis of every operand, so that it can be accumulated block by block.
 
-    Sums and products of vectors are none, as they are computed at once.
+    Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
     if not node.operands or node.op == "matmul" or (node.op == "reduce_sum" and node.operands[0].tensor.rank < 2):
         return False
@@ -84,19 +84,19 @@ def _is_summed(node: Node, number: int) -> bool:
     kind = node.operands[number].type
     if not isinstance(kind, TensorType) or not kind.rank:
         return False
-    found = fate(node, number, 0)
-    return isinstance(found, Reduced) and found.by == "sum"
+    mapped = fate(node, number, 0)
+    return isinstance(mapped, Reduced) and mapped.by == "sum"
 
 
 def reads_whole(node: Node, operand: Node) -> bool:
-    """True if positions of a value each read all positions of an operand's first axis, or those that indices name."""
+    """True if each position of the result reads all positions of the operand's first axis, or indexed ones."""
     if OPS[node.op].kind == "reduction" or adds_up(node):
         return False
-    return any(isinstance(found, Reduced | Indexed) for found in fates_of(node, operand, 0))
+    return any(isinstance(mapped, Reduced | Indexed) for mapped in fates_of(node, operand, 0))
 
 
 def linear_in(node: Node) -> Linear:
-    """Return the sets of operands in which, together, a node is linear."""
+    """Return the sets of operands in which a node is jointly linear."""
     return OPS[node.op].axes.linear(node)
 
 
@@ -106,14 +106,14 @@ def linear_in(node: Node) -> Linear:
 def walk_axes(
     graph: Graph, names: Set[str], left_out: Callable[[Node], Set[Node]] = lambda scan: frozenset()
 ) -> Iterator[tuple[Node, list[AxisUse]]]:
-    """Yield every node, and what becomes of its operands' axes whose size is made of ``names``.
+    """Yield every node with the axes of its operands whose size contains one of ``names``, and how they map.
 
-    Nodes of a scan's body follow the scan: what a scan does to such an axis, they say.
+    The nodes of a scan's body follow the scan.
 
     Args:
         graph: Graph to walk.
-        names: Names of sizes.
-        left_out: Returns the nodes of a scan's body to pass over.
+        names: Symbols to look for in sizes.
+        left_out: Returns the nodes of a scan's body to skip.
     """
     pending = [*reversed(graph.nodes)]
     while pending:
@@ -122,8 +122,8 @@ def walk_axes(
         counted = [(number, axis) for number, shape in enumerate(shapes) for axis in _counted(shape, names)]
         yield node, [AxisUse(number, axis, fate(node, number, axis)) for number, axis in counted]
         if node.op == "scan":
-            passed = left_out(node)
-            pending += [item for item in reversed(node["body"].nodes) if item not in passed]
+            skipped = left_out(node)
+            pending += [item for item in reversed(node["body"].nodes) if item not in skipped]
 
 
 def _counted(shape: Shape, names: Set[str]) -> list[int]:

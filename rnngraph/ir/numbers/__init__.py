@@ -1,3 +1,5 @@
-"""Arithmetic of ops in NumPy. ``evaluation`` has the values of ops, which define them; ``narrow`` has numbers of fewer
-bits, and ``random`` drawn ones.
+"""NumPy definitions of ops.
+
+``evaluation`` defines the values of all ops. ``narrow`` handles bfloat16 and 8-bit integers, and ``random`` is the
+random number generator.
 """

@@ -1,4 +1,4 @@
-"""The values of ops in NumPy, which define them: the table of ops names a function of this file in each row."""
+"""Values of ops in NumPy, which define the ops: the ``evaluate`` column of the table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from . import narrow, random
 
 Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
-"""Told the values of operands and the attributes: the value."""
+"""Function from the operands' values and the attributes to the op's value."""
 
 
 def plain(function: Callable[..., Any]) -> Evaluate:
@@ -45,7 +45,7 @@ def fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _divisor(b: np.ndarray) -> np.ndarray:
-    """Integers to divide by without an error or an overflow; 1 stands for 0 and -1, whose remainders are 0."""
+    """Replace the divisors 0 and -1 by 1, to avoid errors and overflow. The remainder is 0 in all three cases."""
     return np.where((b == 0) | (b == -1), np.ones_like(b), b)
 
 
@@ -80,15 +80,15 @@ def reduce(function: Callable[..., Any]) -> Evaluate:
 def part(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
     for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
-        if not 0 <= start <= stop <= dim:  # which NumPy would count from the end, or leave out
+        if not 0 <= start <= stop <= dim:  # NumPy would wrap or clamp such bounds
             raise ValueError(f"a slice {start}:{stop} of {dim} entries")
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
 
 
 def windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    axis, size, apart = attributes["axis"], attributes["size"], attributes["apart"]
-    starts = np.arange(0, arrays[0].shape[axis] - apart * (size - 1), attributes["step"])
-    return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
+    axis, size, dilation = attributes["axis"], attributes["size"], attributes["apart"]
+    starts = np.arange(0, arrays[0].shape[axis] - dilation * (size - 1), attributes["step"])
+    return np.take(arrays[0], starts[:, None] + dilation * np.arange(size), axis)
 
 
 def overlap_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
@@ -118,8 +118,12 @@ def extreme(
     of_none: Callable[[np.dtype[Any]], Any],
     check_nonempty: Callable[[tuple[int, ...], tuple[int, ...]], None],
 ) -> Evaluate:
-    """of_none: what the extreme of no elements is, which no element can be beyond. check_nonempty: raises where there
-    is nothing to choose from.
+    """Return the evaluation of a maximum or minimum.
+
+    Args:
+        function: ``np.max`` or ``np.min``.
+        of_none: Returns the identity element of a dtype, which is the result for no elements.
+        check_nonempty: Raises ``ValueError`` if there are no elements. Called if the node has ``nonempty``.
     """
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:

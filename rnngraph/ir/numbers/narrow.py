@@ -1,6 +1,6 @@
-"""Narrow numbers in NumPy: what a cast to one gives, and what a product of them is.
+"""Casts to narrow dtypes and matmuls of narrow dtypes in NumPy.
 
-NumPy has no bfloat16 (a float32 without its lower 16 bits). It is held as float32 here, rounded.
+NumPy has no bfloat16, which is a float32 without its lower 16 bits. A rounded float32 holds it here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ BITS = np.uint32(0xFFFF0000)
 
 
 def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Return the nearest bfloat16 of each number, ties to even, as float32: 8 bits of precision.
+    """Round each number to the nearest bfloat16, ties to even, and return a float32 array.
 
-    Finite numbers saturate: beyond the largest they become the largest. NaN and infinities stay what they are.
+    Finite numbers saturate at the largest bfloat16. NaN and infinities are unchanged.
     """
     narrow = np.asarray(x, np.float32)
     bits = narrow.view(np.uint32)
@@ -23,18 +23,19 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
         rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
     nearest = np.where(
         np.isinf(rounded), (bits & BITS).view(np.float32), rounded
-    )  # towards 0: the largest, or infinity
+    )  # truncation gives the largest finite number, or infinity
     return np.where(np.isnan(narrow), narrow, nearest)
 
 
 def held_as(dtype: str) -> str:
-    """The dtype of the arrays that hold ``dtype``."""
+    """Return the NumPy dtype of the arrays that store ``dtype``."""
     return "float32" if dtype == "bfloat16" else dtype
 
 
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    """``x`` as ``dtype``; a float as an integer without its fraction: the nearest that there is, and 0 for NaN, which
-    as a narrow one is the largest.
+    """Convert ``x`` to ``dtype``.
+
+    Floats are truncated to integers, and saturate. NaN becomes 0, or the largest value of an 8-bit dtype.
     """
     if dtype == "bfloat16":
         return rounded_to_bfloat16(x)
@@ -51,7 +52,7 @@ def cast(x: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """``left @ right``; of narrow integers the exact sums as int32. Beside floats narrow numbers are widened."""
+    """Return ``left @ right``. Products of 8-bit integers are exact sums in int32; mixed operands widen to float."""
     if left.dtype in (np.uint8, np.int8):
         left, right = left.astype(np.int32), right.astype(np.int32)
     with np.errstate(all="ignore"):

@@ -1,11 +1,11 @@
-"""The counter-based random generator: its definition in NumPy.
+"""NumPy definition of the counter-based random number generator.
 
-A random number is a function of (seed, site, step, row, unit) and of nothing else, so masks do not
-depend on threads, on how a batch is split, or on how a sequence is cut into chunks.
+A random number is a pure function of (seed, site, step, row, unit). Dropout masks therefore do not depend on threads,
+on how a batch is split, or on how a sequence is cut into chunks.
 
-Threefry-2x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11) is used
-twice: 20 rounds make the key of one (seed, site, step, row), 13 rounds (the fewest that pass BigCrush)
-make the word of one unit. Native code repeats this definition bit for bit.
+Threefry-2x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11) is applied twice. 20
+rounds derive the key of a (seed, site, step, row), and 13 rounds, the fewest that pass BigCrush, the word of a unit.
+Native code reproduces this definition bit for bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WORD = 0xFFFFFFFF
 def threefry(
     key0: np.ndarray, key1: np.ndarray, x0: np.ndarray, x1: np.ndarray, rounds: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Threefry-2x32 on arrays of uint32, broadcast together."""
+    """Apply Threefry-2x32 to arrays of uint32, which broadcast."""
     with np.errstate(over="ignore"):
         keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
         x0, x1 = x0 + keys[0], x1 + keys[1]
@@ -41,7 +41,7 @@ def threefry(
 
 
 def site_word(site: str, salt: int) -> int:
-    """The 32 bits that stand for a site: the checksum of its name and of the wrapper's own seed."""
+    """Return the 32-bit id of a site: the CRC-32 of its name and of the wrapper's own seed."""
     return zlib.crc32(f"{site}#{salt}".encode())
 
 
@@ -51,7 +51,7 @@ def _words(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def random_key(seed: np.ndarray, step: np.ndarray, row: np.ndarray, site: str, salt: int) -> np.ndarray:
-    """The 64-bit key (as int64) of one (seed, site, step, row)."""
+    """Return the 64-bit key of each (seed, site, step, row), as int64."""
     seed_low, seed_high = _words(seed)
     step_low, row_low = _words(step)[0], _words(row)[0]
     key0, key1 = threefry(seed_low, seed_high, np.uint32(site_word(site, salt)) + 0 * step_low, step_low, KEY_ROUNDS)
@@ -60,7 +60,7 @@ def random_key(seed: np.ndarray, step: np.ndarray, row: np.ndarray, site: str, s
 
 
 def random_uniform(key: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1), a multiple of 2**-24, for each unit under each key."""
+    """Return a float32 in [0, 1), a multiple of 2**-24, for each key and unit."""
     low, high = _words(key)
     unit_low = _words(unit)[0]
     word, _ = threefry(low, high, unit_low, np.zeros_like(unit_low), UNIT_ROUNDS)

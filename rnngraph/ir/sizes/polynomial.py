@@ -1,4 +1,4 @@
-"""Sizes as polynomials with integer coefficients over named sizes and over floors of such polynomials by numbers."""
+"""Sizes as polynomials with integer coefficients over symbols and over floor divisions of polynomials by numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CLAMPED = 1 << 30
-"""Entries of an axis of open size, below which it can be clamped; the largest divisor in a size of a graph."""
+"""Bound on sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
 Monomial = tuple[str, ...]
-"""Names, and floors among them, sorted."""
+"""Sorted factors: symbols and floors."""
 
 
 class Floor(str):
-    """``dim // by`` as a factor of a monomial: among names it stands for its text, by which floors are equal.
+    """``dim // by`` as a factor of a monomial. Its string value is its text, by which floors compare.
 
-    ``floor_divide`` makes one of what is left when whole multiples are taken out, so that no term of ``dim`` is
-    negative, and each is smaller than ``by``: for sizes the division of a machine, which cuts off, is the floor.
+    ``floor_divide`` normalizes floors: every coefficient of ``dim`` is from 0 to ``by - 1``. As ``dim`` is then never
+    negative, the truncating division of the machine equals the floor.
     """
 
     __slots__ = ("by", "dim")
@@ -26,9 +26,9 @@ class Floor(str):
 
     def __new__(cls, dim: Size, by: int) -> Floor:
         text = dim_text(dim)
-        found = super().__new__(cls, f"{text if dim.symbol else f'({text})'}//{by}")
-        found.dim, found.by = dim, by
-        return found
+        floor = super().__new__(cls, f"{text if dim.symbol else f'({text})'}//{by}")
+        floor.dim, floor.by = dim, by
+        return floor
 
     def __getnewargs__(self) -> tuple[Size, int]:  # type: ignore[override]
         return self.dim, self.by
@@ -36,7 +36,7 @@ class Floor(str):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A polynomial over names. ``terms`` maps monomials to coefficients, sorted, none zero."""
+    """A polynomial over symbols. ``terms`` has pairs of a monomial and its nonzero coefficient, sorted."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
@@ -44,7 +44,7 @@ class Size:
         return hash(self.terms)
 
     def __add__(self, other: Dim) -> Dim:
-        if isinstance(other, int):  # mostly; the constant is the first of all terms
+        if isinstance(other, int):  # the common case; the constant is the first term
             if not other:
                 return self
             names, factor = self.terms[0]
@@ -74,23 +74,23 @@ class Size:
 
     @property
     def symbols(self) -> frozenset[str]:
-        found: set[str] = set()
+        symbols: set[str] = set()
         for names, _ in self.terms:
             for name in names:
                 if isinstance(name, Floor):
-                    found |= name.dim.symbols
+                    symbols |= name.dim.symbols
                 else:
-                    found.add(name)
-        return frozenset(found)
+                    symbols.add(name)
+        return frozenset(symbols)
 
     @property
     def plain_symbols(self) -> frozenset[str]:
-        """The names outside of floors, which alone can be solved for."""
+        """Symbols outside of floors. Only they can be solved for."""
         return frozenset(name for names, _ in self.terms for name in names if not isinstance(name, Floor))
 
     @property
     def symbol(self) -> str | None:
-        """The name, if this is one name and nothing else."""
+        """The symbol, if the polynomial is a single symbol, else None."""
         if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
             name = self.terms[0][0][0]
             return None if isinstance(name, Floor) else name
@@ -115,12 +115,12 @@ def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
     totals: dict[Monomial, int] = {}
     for names, factor in terms:
         totals[names] = totals.get(names, 0) + factor
-    kept = tuple(sorted((names, factor) for names, factor in totals.items() if factor))
-    if not kept:
+    nonzero = tuple(sorted((names, factor) for names, factor in totals.items() if factor))
+    if not nonzero:
         return 0
-    if len(kept) == 1 and not kept[0][0]:
-        return kept[0][1]
-    return Size(kept)
+    if len(nonzero) == 1 and not nonzero[0][0]:
+        return nonzero[0][1]
+    return Size(nonzero)
 
 
 @lru_cache(maxsize=65536)
@@ -133,7 +133,7 @@ def symbols_of(dim: Dim) -> frozenset[str]:
 
 
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
-    """``dim`` with names replaced by sizes."""
+    """Return ``dim`` with symbols replaced by sizes."""
     if not isinstance(dim, Size) or not any(name in values for name in dim.symbols):
         return dim
     total: Dim = 0
@@ -157,7 +157,7 @@ def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
 
 
 def floors_of(dim: Dim) -> Iterator[Floor]:
-    """All floors in a size, those within others behind these."""
+    """Yield all floors in a size, outer ones before the floors nested in them."""
     for names, _ in terms_of(dim):
         for name in names:
             if isinstance(name, Floor):
@@ -173,12 +173,12 @@ def product(dims: Iterable[Dim]) -> Dim:
 
 
 def quotient(dim: Dim, divisor: Dim) -> Dim | None:
-    """The polynomial with whole coefficients that is ``dim`` when the divisor multiplies it, or None."""
+    """Return ``dim / divisor`` if it is a polynomial with integer coefficients, else None."""
     if not terms_of(divisor):
         return None
     by, by_factor = _leading(divisor)
-    found: Dim = 0
-    while terms_of(dim):  # the term that leads is smaller each time, as of long division
+    result: Dim = 0
+    while terms_of(dim):  # polynomial long division
         names, factor = _leading(dim)
         rest = list(names)
         for name in by:
@@ -188,18 +188,20 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
         if factor % by_factor:
             return None
         term = _collect([(tuple(rest), factor // by_factor)])
-        found, dim = found + term, dim - term * divisor
-    return found
+        result, dim = result + term, dim - term * divisor
+    return result
 
 
 def _leading(dim: Dim) -> tuple[Monomial, int]:
-    """The first term in an order that products keep: by degree, and then by names."""
+    """Return the leading term in a monomial order: by degree, and then by names."""
     return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 
 def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
-    """``dim / divisor``, rounded down where only the values of names tell whether it is a whole number; None where
-    names of the divisor are not factors of all terms, or the quotient is known to be no whole number.
+    """Return ``dim / divisor``, rounded down if only run-time values tell whether it is an integer.
+
+    The result is None if the symbols of the divisor are not factors of all terms, or if the quotient is never an
+    integer.
     """
     exact = quotient(dim, divisor)
     if exact is not None or not isinstance(dim, Size) or len(terms_of(divisor)) != 1:
@@ -214,7 +216,7 @@ def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
-    """What is left of two shapes where equal sizes cancel one by one."""
+    """Cancel equal sizes of two shapes one by one, and return the remaining sizes of each."""
     left, divisors = list(shape), []
     for dim in others:
         if dim in left:
@@ -225,9 +227,9 @@ def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], li
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:
-    """The largest whole number that is not above ``dim / by``; ``by`` is positive.
+    """Return ``dim // by``, rounded down, for positive ``by``.
 
-    Equal quotients are one form, as far as multiples of ``by``, common divisors and floors of floors tell.
+    The result is normalized: multiples of ``by`` are split off, common divisors cancel, and nested floors merge.
     """
     if not isinstance(dim, Size):
         return dim // by
@@ -248,18 +250,15 @@ def floor_divide(dim: Dim, by: int) -> Dim:
 
 
 def ceil_divide(dim: Dim, by: int) -> Dim:
-    """The smallest whole number that is not below ``dim / by``; ``by`` is positive."""
+    """Return ``dim / by`` rounded up, for positive ``by``."""
     return floor_divide(dim + (by - 1), by)
 
 
 def least(dim: Dim, bound: int) -> Dim:
-    """The smaller of a size and a number, for sizes below ``CLAMPED``.
-
-    ``reached`` is 1 from ``bound`` on, and 0 below.
-    """
+    """Return the minimum of a size and a number, for sizes below ``CLAMPED``."""
     if not isinstance(dim, Size):
         return min(dim, bound)
-    reached = floor_divide(dim + (CLAMPED - bound), CLAMPED)
+    reached = floor_divide(dim + (CLAMPED - bound), CLAMPED)  # 1 if dim >= bound, else 0
     return dim + reached * (bound - dim)
 
 
@@ -270,7 +269,7 @@ def dim_text(dim: Dim) -> str:
     # Names come first, the constant last: T-1, not -1+T.
     for names, factor in sorted(dim.terms, key=lambda term: (not term[0], term[1] < 0, term[0])):
         sign = "-" if factor < 0 else "+"
-        if len(names) == 1 and (factor == 1 or (factor == -1 and text)):  # else a floor would divide the whole product
+        if len(names) == 1 and (factor == 1 or (factor == -1 and text)):  # otherwise, a floor needs parentheses
             body: str = names[0]
         else:
             factors = [f"({name})" if isinstance(name, Floor) else name for name in names]

@@ -1,4 +1,4 @@
-"""Sizes that must be equal: which names they settle, and whether they can be equal at all."""
+"""Unification of sizes that must be equal."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _OPEN = re.compile(r"_(\d+)_(\d+)")
 
 
 def open_size(serial: int, axis: int = 0) -> Size:
-    """A size that the user gave no name. serial: of the declaration that has it."""
+    """Return the symbol of an unnamed size. ``serial`` numbers the declaration that has it."""
     return size(f"_{serial}_{axis}")
 
 
 def declaration_order(name: str) -> tuple[str, int, int]:
-    """A key by which sizes without a name of their own are in the order of declaration, among the others' names."""
-    found = _OPEN.fullmatch(name)
-    return ("_", int(found[1]), int(found[2])) if found else (name, 0, 0)
+    """Return a sort key by name, with unnamed sizes in the order of declaration."""
+    match = _OPEN.fullmatch(name)
+    return ("_", int(match[1]), int(match[2])) if match else (name, 0, 0)
 
 
 class SizeTable:
-    """Sizes that met and so are one: ``meet`` records, ``resolve`` replaces."""
+    """Substitutions of symbols by unified sizes: ``meet`` adds one, and ``resolve`` applies them."""
 
     def __init__(self) -> None:
         self.known: dict[str, Dim] = {}
@@ -39,9 +39,19 @@ class SizeTable:
         return dim
 
     def meet(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
-        """What both become. Raises ``ValueError`` where they can't be one, or that can't be solved for a name.
+        """Unify two sizes.
 
-        measured: whether ``b`` is what an array has. What is declared is rather a mistake than n*T with n = 1.
+        Args:
+            a: A size.
+            b: A size.
+            measured: True if ``b`` is the size of an array. Declared sizes T and n*T are not unified to n = 1, because
+                they are more likely a mistake.
+
+        Returns:
+            The common size.
+
+        Raises:
+            ValueError: The sizes cannot be equal, or no symbol can be solved for.
         """
         a, b = self.resolve(a), self.resolve(b)
         if a == b:
@@ -56,15 +66,17 @@ class SizeTable:
         return self.resolve(a)
 
     def meet_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
-        """Meets pairs in any order, as a product can be solved once its factors are known; the place of the first that
-        can't be met, or None.
+        """Unify all pairs, in any order, because a product can be solved once its factors are known.
+
+        Returns:
+            The index of the first pair that cannot be unified, or None.
         """
-        waiting = list(range(len(pairs)))
-        while waiting:
-            later = [place for place in waiting if not self._meets(*pairs[place], measured)]
-            if len(later) == len(waiting):
-                return later[0]
-            waiting = later
+        pending = list(range(len(pairs)))
+        while pending:
+            failed = [index for index in pending if not self._meets(*pairs[index], measured)]
+            if len(failed) == len(pending):
+                return failed[0]
+            pending = failed
         return None
 
     def _meets(self, a: Dim, b: Dim, measured: bool) -> bool:
@@ -75,7 +87,7 @@ class SizeTable:
         return True
 
     def may_meet(self, a: Dim, b: Dim) -> bool:
-        """Whether ``a`` and ``b`` can be equal, as far as signs and divisors tell, where sizes are neither 0 nor 1."""
+        """True unless signs or divisors rule out that ``a`` equals ``b``. All symbols are taken to be 2 or more."""
         a, b = self.resolve(a), self.resolve(b)
         difference = a - b
         if not isinstance(difference, Size) or _multiples(a, b):
@@ -88,8 +100,9 @@ class SizeTable:
 
 
 def _solved(difference: Dim) -> tuple[str, Dim] | None:
-    """A name to solve for, and its value where the whole is 0. The name stands alone with factor 1 or -1; of several it
-    is the latest declared.
+    """Solve ``difference == 0`` for a symbol, and return the symbol and its value, or None.
+
+    Candidates are symbols that are a term of their own with coefficient 1 or -1. The latest declared one is solved for.
     """
     if not isinstance(difference, Size):
         return None
@@ -106,7 +119,7 @@ def _solved(difference: Dim) -> tuple[str, Dim] | None:
 
 
 def _is_above_zero(difference: Dim) -> bool:
-    """Whether a difference is above 0 for all names from 2 on, as far as signs tell."""
+    """True if a difference is provably positive when all symbols are 2 or more."""
     least: dict[Monomial, Fraction] = {}
     _add_least(difference, Fraction(1), least)
     at_two = sum(factor * 2 ** len(names) for names, factor in least.items())
@@ -114,23 +127,23 @@ def _is_above_zero(difference: Dim) -> bool:
 
 
 def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> None:
-    """Adds ``scale * dim`` to ``total``, with floors as large, or as small, as makes the whole least."""
+    """Add a lower bound of ``scale * dim``, without floors, to ``total``."""
     for names, factor in terms_of(dim):
         share = scale * factor
         if len(names) == 1 and isinstance(floor := names[0], Floor):
             _add_least(floor.dim - (floor.by - 1) if share > 0 else floor.dim, share / floor.by, total)
-        elif share < 0 or not any(isinstance(name, Floor) for name in names):  # else it is 0 at least
+        elif share < 0 or not any(isinstance(name, Floor) for name in names):  # otherwise, the term is at least 0
             total[names] = total.get(names, Fraction(0)) + share
 
 
 def _multiples(a: Dim, b: Dim) -> bool:
-    """Whether one size is a multiple of the other by names, so that they are equal only where the factor is 1."""
+    """True if one size is a symbolic multiple of the other, so that they are equal only if the factor is 1."""
     pairs = ((a, b), (b, a)) if a and b else ()
     return any(len(terms_of(by)) == 1 and quotient(dim, by) is not None for dim, by in pairs)  # T-1 may be 0
 
 
 def _without_common_factor(difference: Dim) -> Dim:
-    """A difference of sizes without the factors that all its terms share. It is 0 for the same sizes, if none is 0."""
+    """Divide a difference by the factors that all its terms share. Its zeros stay the same if no symbol is 0."""
     if not isinstance(difference, Size):
         return difference
     monomials = [Counter(names) for names, _ in difference.terms]

@@ -1,4 +1,4 @@
-"""Sizes from their text, which is Python's syntax."""
+"""Parser of printed sizes, which are Python expressions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
 _PARSING = fork_lock(Order.LAST)
-"""CPython counts the depth of a tree for all threads together, and refuses a tree when another thread came between."""
+"""Serializes ``ast.parse``. CPython shares its recursion counter among threads and may reject concurrent parses."""
 
 
 def syntax_of(text: str) -> ast.expr:
-    """The Python syntax of an expression, for any thread."""
+    """Return the syntax tree of a Python expression. Thread-safe."""
     with _PARSING:
         for _ in range(TRIES):
             try:
                 return ast.parse(text, mode="eval").body
-            except SystemError:  # some other code's threads parse, too
+            except SystemError:  # threads of other code may parse without the lock
                 continue
         return ast.parse(text, mode="eval").body
 
@@ -28,32 +28,32 @@ def parse_dim(text: str) -> Dim:
 
 
 def dim_of_syntax(node: ast.expr) -> Dim:
-    """A size from Python syntax made of integers, names, ``+``, ``-``, ``*``, and ``//`` by a number."""
+    """Convert a syntax tree of integers, names, ``+``, ``-``, ``*``, and ``//`` by a number to a size."""
     rest: list[ast.BinOp] = []
     first = node
-    while isinstance(first, ast.BinOp):  # a sum of many terms is as deep to the left
+    while isinstance(first, ast.BinOp):  # a sum of many terms is a deep tree on the left; avoid recursion
         rest.append(first)
         first = first.left
     match first:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            found: Dim = value
+            result: Dim = value
         case ast.Name(id=name):
-            found = size(name)
+            result = size(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            found = dim_of_syntax(operand) * -1
+            result = dim_of_syntax(operand) * -1
         case _:
             raise ValueError(f"not a size: {ast.dump(first)}")
     for term in reversed(rest):
         other = dim_of_syntax(term.right)
         match term.op:
             case ast.Add():
-                found = found + other
+                result = result + other
             case ast.Sub():
-                found = found - other
-            case ast.Mult() if min(len(terms_of(found)), len(terms_of(other))) < 2:  # as sizes are printed
-                found = found * other
+                result = result - other
+            case ast.Mult() if min(len(terms_of(result)), len(terms_of(other))) < 2:  # printed sizes are expanded
+                result = result * other
             case ast.FloorDiv() if isinstance(other, int) and other > 0:
-                found = floor_divide(found, other)
+                result = floor_divide(result, other)
             case _:
                 raise ValueError(f"not a size: {ast.dump(term)}")
-    return found
+    return result

@@ -1,3 +1,5 @@
-"""Graphs from text: ``parser`` reads what ``ir.printer`` writes, ``complete`` writes the form that is stored;
-``source`` finds what the user's lines call the values they make, ``fingerprint`` tells apart what graphs compute.
+"""Text forms of graphs.
+
+``parser`` parses the printed form, and ``complete`` writes the lossless form for storage. ``source`` extracts variable
+names from the user's source lines. ``fingerprint`` hashes what a graph computes.
 """

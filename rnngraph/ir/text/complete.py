@@ -1,7 +1,7 @@
-"""The complete form of a graph: the printed one with all that readers can do without, for graphs that are stored.
+"""The complete form of a graph: a lossless extension of the printed form, for storage.
 
-Every node has its own name, label and line, and every number a line of its own, so that what ``parse`` reads is the
-graph itself: the same nodes in the same order. Arrays that text would hold badly go into a table beside it.
+Every node keeps its name, label and source line, and every scalar constant has a line of its own. ``parse`` therefore
+restores the same nodes in the same order. Large arrays are stored in a separate table.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ..graph import Graph, Node
 from ..printer import braces, constant_text, identifier, names_of, right_side, scan_inputs, scan_outputs
 
 MOST_WRITTEN = 16
-"""Elements of a constant that is still written as text."""
+"""Maximum elements of a constant that is written as text."""
 
 MOST_FILLED = 1 << 20
-"""Elements of a constant that is written as ``full(…)``."""
+"""Maximum elements of a constant that is written as ``full(…)``."""
 
 
 def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
-    """The complete form of ``graph``; constants that it does not hold are added to ``arrays``."""
+    """Return the complete form of ``graph``, and add constants that are not written as text to ``arrays``."""
     return _Writer(graph, arrays).text()
 
 
@@ -32,7 +32,7 @@ class _Writer:
         self.names = names_of(graph.walk(), literals=True)
         self.files: dict[str, int] = {}
         self.layers: dict[str, int] = {}
-        self.shown: dict[str, str] = {}  # of each file, for which the system is asked once
+        self.shown: dict[str, str] = {}  # displayed path by file, cached because it queries the file system
 
     def text(self) -> str:
         lines = list(self.lines(self.graph, "  "))
@@ -42,9 +42,9 @@ class _Writer:
         return "\n".join([*head, *lines, *outputs]) + "\n"
 
     def lines(self, graph: Graph, indent: str) -> Iterator[str]:
-        formal = set() if graph is self.graph else set(graph.inputs)
+        params = set() if graph is self.graph else set(graph.inputs)
         for node in graph.nodes:
-            if node in formal:
+            if node in params:
                 continue
             value = self.constant(node) if node.op == "constant" else ""
             shown = right_side(node, self.names, self.facts(node), value)
@@ -62,8 +62,9 @@ class _Writer:
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:
-        """The node's own name where it is not the printed one, and its line: a number, after that of its file, and
-        before that of its layer. The phase of what is stored is always the forward one.
+        """Return the node's name, if it differs from the printed one, and its source line as (file, line, layer).
+
+        Files and layers are indices into the header. The phase is not stored, because stored nodes are all forward.
         """
         facts = [f"name={node.name!r}"] if node.name != self.names[node] else []
         if node.where is not None:
@@ -95,7 +96,7 @@ def _is_filled(value: np.ndarray) -> bool:
 
 
 def _odd_nan(value: np.ndarray) -> bool:
-    """Whether a NaN has other bits than the one that text gives."""
+    """True if some NaN has other bits than the NaN that the parser creates."""
     if value.dtype.kind != "f" or not np.isnan(value).any():
         return False
     plain = np.where(np.isnan(value), np.asarray(np.nan, value.dtype), value)
@@ -103,7 +104,7 @@ def _odd_nan(value: np.ndarray) -> bool:
 
 
 def same_graph(a: Graph, b: Graph) -> bool:
-    """Whether two graphs are equal node by node, but for the way of their files."""
+    """True if two graphs are equal node by node. Source files are compared by their displayed path."""
     if len(a.nodes) != len(b.nodes) or len(a.inputs) != len(b.inputs) or a.name != b.name or a.comments != b.comments:
         return False
     known: dict[Node, Node] = {}

@@ -1,4 +1,4 @@
-"""What a graph computes, as a digest: all of it but for names of values and lines of the script."""
+"""Digest of what a graph computes. Names of values and source lines do not count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from ..types import Size, TensorType
 
 
 def fingerprint(graph: Graph) -> str:
-    """The same for graphs that compute the same by the same nodes in the same order, constants by their bits."""
+    """Return a SHA-256 digest that is equal for graphs with the same nodes in the same order.
+
+    Constants are compared bit by bit.
+    """
     text: list[str] = []
     _write(graph, {}, text)
     return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
@@ -36,7 +39,7 @@ def _write(graph: Graph, numbers: dict[Node, int], text: list[str]) -> None:
 
 
 def _value(value: Any) -> str:
-    """Text that no other value has."""
+    """Return an unambiguous text of an attribute value."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, tuple):

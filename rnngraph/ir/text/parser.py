@@ -1,6 +1,6 @@
-"""Reads the printed form of a graph back. ``str(parse(str(graph))) == str(graph)``, but for commentary.
+"""Parser of the printed form. ``str(parse(str(graph))) == str(graph)``, apart from comments.
 
-The complete form, which graphs are stored in, gives the very graph back. Nothing that is read is ever executed.
+From the complete form, the parser restores a graph exactly. It never executes what it reads.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _FILE = re.compile(r"""(file|layer) ('.*'|".*")$""")
 _WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
 
 MOST_SHOWN = 400
-"""Letters of a line that an error shows."""
+"""Maximum characters of a line that an error quotes."""
 
 MOST_FILLED = 1 << 28
-"""Elements that ``full(…)`` may stand for."""
+"""Maximum elements of a constant written as ``full(…)``."""
 
 
 class ParseError(ValueError):
-    """The text is not a printed graph; the message holds the line."""
+    """The text is not a printed graph. The message quotes the line."""
 
 
 def parse_type(text: str) -> TensorType:
@@ -89,7 +89,7 @@ def _bound(text: str, default: Dim) -> Dim:
 
 @contextmanager
 def _reading(line: str) -> Iterator[None]:
-    """What goes wrong inside is a ``ParseError`` that holds the line."""
+    """Convert errors in the block to ``ParseError`` that quotes the line."""
     line = line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"
     try:
         yield
@@ -106,7 +106,7 @@ _WRONG = (
 
 
 def _is_type(node: Node, text: str) -> bool:
-    """Whether ``text`` is the type of ``node``, however its sizes are written."""
+    """True if ``text`` is the type of ``node``. Sizes may be written differently."""
     return str(node.type) == text or (isinstance(node.type, TensorType) and parse_type(text) == node.type)
 
 
@@ -118,7 +118,7 @@ class _Parser:
         self.files: list[str] = []
         self.layers: list[str] = []
         self.position = 0
-        self.nodes: dict[str, Node] = {}  # of the graph or body that is being read
+        self.nodes: dict[str, Node] = {}  # in the scope being parsed
 
     def block(self, depth: int) -> Iterator[str]:
         while self.position < len(self.lines):
@@ -182,22 +182,22 @@ class _Parser:
         self.nodes[name] = node
 
     def attributes(self, name: str, text: str) -> dict[str, Any]:
-        """Attributes as ``make`` takes them: the node's own, its name, and its line where the text says it."""
-        found = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
-        if not isinstance(found["name"], str):
-            raise ParseError(f"not a name: {found['name']!r}")
-        if "where" in found:
-            place = found["where"]
+        """Return keyword arguments of ``make``: the attributes, the name, and the source line if present."""
+        attributes = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
+        if not isinstance(attributes["name"], str):
+            raise ParseError(f"not a name: {attributes['name']!r}")
+        if "where" in attributes:
+            place = attributes["where"]
             file, line, *layer = place if isinstance(place, tuple) else (0, place)
             if not all(isinstance(number, int) and number >= 0 for number in (file, line, *layer)):
                 raise ParseError(f"not a line: {place!r}")
             if len(layer) > 1:
                 raise ParseError(f"not a line: {place!r}")
-            found["where"] = Where(self.files[file], line, self.layers[layer[0]] if layer else "")
-        return found
+            attributes["where"] = Where(self.files[file], line, self.layers[layer[0]] if layer else "")
+        return attributes
 
     def array(self, text: str, kind: TensorType) -> np.ndarray:
-        """The value of a constant."""
+        """Parse the value of a constant."""
         if key := _STORED.match(text):
             return self.stored[_word(key[1])]
         shape = tuple(int(str(dim)) for dim in kind.shape)
@@ -236,7 +236,7 @@ class _Parser:
     def scan(self, facts: dict[str, Any], depth: int) -> Node:
         counts = dict.fromkeys(SCAN_WORDS, 0)
         operands, inputs, outputs = [], [], []
-        outer, self.nodes = self.nodes, {}  # a body sees what it is given, and nothing of it is seen outside
+        outer, self.nodes = self.nodes, {}  # the names of a body are a scope of their own
         for line in self.block(depth):
             if match := _SCAN_OUTPUT.match(line):
                 with _reading(line):
@@ -248,8 +248,8 @@ class _Parser:
                 value, _, braces = value.partition("{")
                 with _reading(line):
                     operands.append(self.operand(value.strip(), outer))
-                    given = {"label": key, **self.attributes(key, braces)}
-                    inputs.append(make("input", type=parse_type(kind), **given))
+                    attributes = {"label": key, **self.attributes(key, braces)}
+                    inputs.append(make("input", type=parse_type(kind), **attributes))
                     self.define(key, inputs[-1])
             else:
                 self.statement(line, depth)
@@ -266,5 +266,13 @@ class _Parser:
 
 
 def parse(text: str, stored: Mapping[str, np.ndarray] | None = None) -> Graph:
-    """The graph that ``text`` prints. stored: arrays of the complete form. Raises ``ParseError`` with the line."""
+    """Parse a printed graph.
+
+    Args:
+        text: Printed or complete form.
+        stored: Arrays of the complete form, by key.
+
+    Raises:
+        ParseError: The text is not a printed graph. The message quotes the line.
+    """
     return _Parser(text, stored or {}).graph()

@@ -1,4 +1,4 @@
-"""Names from the user's source: the line ``f = rg.sigmoid(…)`` calls what it computes ``f``."""
+"""Names of values from the user's source: the line ``f = rg.sigmoid(…)`` names its value ``f``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 
 
 def assigned_names(nodes: Iterable[Node], beside: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
-    """The variable to which a line of the form ``name = …`` assigns a node, where there is one.
+    """Return the names of variables to which source lines of the form ``name = …`` assign nodes.
 
-    What a line gives is a node that no other node of that line reads. Left out are nodes that have a name
-    or a label, taps, everything made at the lines ``beside``, and lines whose source can't be read.
+    The value of a line is the node that no other node of the line reads. Nodes with a name or a label, taps, and lines
+    without readable source are skipped.
+
+    Args:
+        nodes: Nodes to name.
+        beside: Lines to skip, as (file, line).
     """
     nodes = [node for node in nodes if node.op != "tap"]
     read = ((node, _tapped(operand)) for node in nodes for operand in node.operands)
