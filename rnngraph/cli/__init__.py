@@ -1,6 +1,6 @@
-"""The command line: ``entry`` parses arguments and runs graph scripts, ``commands`` has the other commands.
+"""Command line: ``entry`` parses arguments and runs graph scripts; ``commands`` has the other commands.
 
-``arguments`` are those that several commands take, and ``warnings_of`` prints warnings as a command's.
+``arguments`` adds arguments that several commands share. ``warnings_of`` prints warnings in a command's style.
 """
 
 from .entry import main

@@ -1,4 +1,4 @@
-"""Arguments that several commands take, and how their texts are read."""
+"""Arguments that several commands share, and their parsers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _FIXED = "the value of an input of an ONNX file on which its graph depends; may 
 
 
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
-    """Add ``-o`` and ``--output``. former: names that it had."""
+    """Add ``-o`` and ``--output``. ``former`` are older names that still work."""
     command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text)
 
 
 def add_sizes(command: argparse.ArgumentParser) -> None:
-    """Add ``--batch`` and ``--steps``, the sizes of the calls that a command times."""
+    """Add ``--batch`` and ``--steps``, the sizes of timed calls."""
     command.add_argument("--batch", type=positive, default=1, help="every open size but time (default 1)")
     command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
 
 
 def add_fixed(command: argparse.ArgumentParser) -> None:
-    """Add values of inputs of an ONNX file."""
+    """Add ``--fixed``, the values of an ONNX file's inputs."""
     command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
 
 
 def add_max_entries(command: argparse.ArgumentParser) -> None:
-    """Add the bound on arrays and loops of a file."""
+    """Add ``--max-entries``, the bound on arrays and loops of a file."""
     command.add_argument("--max-entries", type=positive, metavar="N", help="of an array or loop of the file (2**28)")
 
 
 def positive(text: str) -> int:
-    """Return a whole number of 1 or more."""
+    """Parse a positive integer."""
     try:
         value = int(text)
     except ValueError:

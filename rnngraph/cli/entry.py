@@ -1,12 +1,12 @@
-"""The command line: read, run and time graph scripts, and import nets of other formats.
+"""Command line: parse arguments, load programs and run commands.
 
-A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
-one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays, ``profile`` says where
-their time goes. In place of a script these take the directory of a saved program, or one that ``import`` wrote.
-``import`` makes a script of a file of another format, and ``verify`` compares the two.
+A graph script is a Python file with a ``Program`` named ``program`` at module level. ``show`` prints one stage of it,
+``run`` runs the script as Python does, ``bench`` times calls on random arrays, and ``profile`` profiles them. Instead
+of a script, these commands accept the directory of a saved or imported program. ``import`` converts a file of another
+format to a script, and ``verify`` compares the two.
 
-Exit codes: 0; 1 where the script or the file is at fault, or differences are too large; 2 where the command is at
-fault; 141 where the reader of a pipe went.
+Exit codes: 0 for success; 1 for an error in the script or file, or differences above the tolerance; 2 for an invalid
+command; 141 for a closed pipe.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from .commands.weight_arguments import add_weights, with_weights
 from .warnings_of import warnings_of
 
 SCRIPT_NAME = "graph_script"
-"""``__name__`` of a script that is read and not run: a main block keeps still."""
+"""``__name__`` of a loaded script, so that its ``if __name__ == "__main__"`` block does not run."""
 
-FEWEST_CALLS = 5
+MIN_CALLS = 5
 
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
 _FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
@@ -54,7 +54,11 @@ _PROFILED = "step: of the script's trainer, or of Adam"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carries out one command; returns the exit code."""
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: Command-line arguments; None for those of the process.
+    """
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if is_of_command:
             options.parser.print_usage(sys.stderr)
         return _complain(title, error, 2 if is_of_command else 1)
-    except BrokenPipeError:  # `rnngraph show … | head`: what is left in the buffer has no reader
+    except BrokenPipeError:  # `rnngraph show … | head`: discard the rest of the buffer
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -97,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = "compare what was imported with the file's own engine, on random arrays"
     _add_verify(commands.add_parser("verify", help=compare))
     for command in commands.choices.values():
-        command.set_defaults(parser=command)  # whose usage errors show
+        command.set_defaults(parser=command)  # errors print its usage
     return parser
 
 
@@ -194,7 +198,10 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
 
 
 def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
-    """The names that a script leaves, run with ``__name__`` = name, its folder first on the path."""
+    """Run a script with its folder first on ``sys.path``, and return its module-level variables.
+
+    ``name`` becomes the script's ``__name__``.
+    """
     if script.is_dir():
         raise CommandError(
             f"{script}: is a directory, and there is nothing to run in it; show and bench take saved ones"
@@ -212,27 +219,27 @@ def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str
 
 
 def _program(script: Path) -> Program:
-    """The program that a graph script leaves, or that a directory holds."""
-    return _left(script)[0]
+    """Load the program of a graph script or directory."""
+    return _load(script)[0]
 
 
 def _reweighted(options: argparse.Namespace) -> Program:
-    """The program of a command, with the kinds of weights that it asks for."""
+    """Load a command's program, with the weight formats of ``--weights``."""
     return with_weights(_program(options.script), options.weights)
 
 
-def _left(script: Path) -> tuple[Program, dict[str, Any]]:
-    """The program, and all names that a script leaves."""
+def _load(script: Path) -> tuple[Program, dict[str, Any]]:
+    """Load the program of a script or directory, and return it with the script's variables."""
     script = script_of(script)
     if script.is_dir():
         return load(script), {}
-    left = _execute(script, SCRIPT_NAME)
-    if "program" not in left:
+    variables = _execute(script, SCRIPT_NAME)
+    if "program" not in variables:
         raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")
-    program = left["program"]
+    program = variables["program"]
     if not isinstance(program, Program):
         raise CommandError(f"{script}: program is of {type(program).__name__}, not what rg.compile gives")
-    return program, left
+    return program, variables
 
 
 def _complain(title: str, error: Exception, code: int) -> int:
@@ -241,9 +248,9 @@ def _complain(title: str, error: Exception, code: int) -> int:
 
 
 def _print_from_script(error: Exception, script: Path) -> None:
-    """The traceback as Python would print it for the script alone: without the frames that run it."""
-    own, trace = os.path.abspath(script), error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != own:
+    """Print a traceback as Python would for the script alone, without this package's frames around it."""
+    path, trace = os.path.abspath(script), error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != path:
         trace = trace.tb_next
     traceback.print_exception(type(error), error, trace)
 
@@ -252,7 +259,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.tf1:
         _execute(options.script, "__main__", options.arguments)
         return
-    from ..tf1.imports import answering_tensorflow  # and with it all of tf1, which other scripts do without
+    from ..tf1.imports import answering_tensorflow  # imports all of tf1, which only --tf1 needs
 
     with answering_tensorflow():
         _execute(options.script, "__main__", options.arguments)
@@ -285,7 +292,7 @@ def _print_stage(graph: CallableGraph, options: argparse.Namespace) -> None:
 
 
 def _explore(options: argparse.Namespace) -> None:
-    from .commands.explore_net import explore_net  # readers, which no other command needs
+    from .commands.explore_net import explore_net  # imports the readers, which few commands need
 
     def program_of(script: Path) -> Program:
         return with_weights(_program(script), options.weights)
@@ -299,7 +306,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from .commands.import_net import import_net  # readers, which no other command needs
+    from .commands.import_net import import_net  # imports the readers, which few commands need
 
     import_net(options.script, options.output or Path(options.script.stem), dict(options.fixed), options.max_entries)
 
@@ -319,9 +326,9 @@ def _verify(options: argparse.Namespace) -> int:
 def _profile(options: argparse.Namespace) -> None:
     from .commands.profile_net import profile_net
 
-    program, left = _left(options.script)
+    program, variables = _load(options.script)
     program, sizes = with_weights(program, options.weights), (options.batch, options.steps, options.seconds)
-    profile_net(options.script, program, left, options.graph, *sizes, options.output)
+    profile_net(options.script, program, variables, options.graph, *sizes, options.output)
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -335,7 +342,7 @@ def _bench(options: argparse.Namespace) -> None:
         try:
             with progress(f"timing the {graph.kind} graph"):
                 table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
-        except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
+        except RnnGraphError as error:  # caused by this command's arrays, not by a line of the user's
             raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
     target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
@@ -348,7 +355,7 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:
-    """A row of the table: compile time, then the median call and its quartiles."""
+    """Time calls, and return a row of the table: compile time, median call and quartiles."""
     feeds = random_feeds(graph.full_graph(), batch, steps)
     extra = {"seed": 0} if graph.kind == "training" else {}
     call: Any = graph
@@ -358,7 +365,7 @@ def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list
     call(feeds, **extra)
     durations: list[float] = []
     end = time.perf_counter() + seconds
-    while len(durations) < FEWEST_CALLS or time.perf_counter() < end:
+    while len(durations) < MIN_CALLS or time.perf_counter() < end:
         began = time.perf_counter()
         call(feeds, **extra)
         durations.append(time.perf_counter() - began)

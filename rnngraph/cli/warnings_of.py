@@ -1,4 +1,4 @@
-"""Warnings of a command that come from no line of a script."""
+"""Printing of warnings that no line of a script causes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from ..support.errors import NO_LINE
 
 @contextmanager
 def warnings_of(title: str) -> Iterator[None]:
-    """Print warnings without a line as the command's while the block runs; others as Python does.
+    """Context manager that prints warnings without a line as ``TITLE: warning: …``, and others as Python does.
 
-    title: the command as its usage names it.
+    Args:
+        title: The command, as in its usage.
     """
-    former: Any = warnings.showwarning
+    previous: Any = warnings.showwarning
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
@@ -25,11 +26,11 @@ def warnings_of(title: str) -> Iterator[None]:
         if (filename, lineno) == NO_LINE:
             print(f"{title}: warning: {message}", file=sys.stderr if file is None else file)
         else:
-            former(message, category, filename, lineno, file, line)
+            previous(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
     try:
         yield
     finally:
-        if warnings.showwarning is show:  # a script may have set its own
-            warnings.showwarning = former
+        if warnings.showwarning is show:  # unless a script has replaced it
+            warnings.showwarning = previous

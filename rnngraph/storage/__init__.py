@@ -1,6 +1,14 @@
-"""Files that are whole or refused: one file (``atomic_file``), a directory of several (``versioned_directory``), files
-in a folder of the user's (``shared_folder``), arrays (``array_file``), and arrays with a document
-(``checkpoint_file``), both with a digest of their bytes (``sealed_safetensors``). ``read_file`` reads regular files
-within bounds; ``protobuf`` reads and writes messages; ``locks`` keep writers apart. Writers that are killed leave what
-was there. Knows nothing of nets.
+"""Atomic writing and checked reading of files. Nothing here knows about nets.
+
+A reader sees a complete file or gets an error; a killed writer leaves the previous version.
+
+- ``atomic_file``: replace one file.
+- ``versioned_directory``: replace a directory of several files.
+- ``shared_folder``: write several files into a user's folder.
+- ``array_file``: arrays as ``.npz`` or ``.safetensors``.
+- ``checkpoint_file``: arrays with a JSON document.
+- ``sealed_safetensors``: safetensors files with a digest.
+- ``read_file``: bounded reading of regular files.
+- ``protobuf``: Protocol Buffers' wire format.
+- ``locks``: locks between processes.
 """

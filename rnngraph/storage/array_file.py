@@ -1,7 +1,6 @@
-"""Arrays by name in one file: ``.npz`` of NumPy's, or ``.safetensors``.
+"""Arrays by name in one file: NumPy's ``.npz``, or ``.safetensors``.
 
-Files of safetensors that are written here hold a digest, which is compared when they are read. Those of other programs
-hold none.
+Safetensors files written here contain a digest, which is verified on reading. Those of other programs have none.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from .read_file import open_file, read_file
 from .sealed_safetensors import is_intact, metadata_of, seal
 
 _END_BYTES = 22 + 0xFFFF
-"""Bytes of a zip's end with the longest comment."""
+"""Maximum size in bytes of a zip's end-of-central-directory record, with the longest comment."""
 SUFFIXES = (".npz", ".safetensors")
 MARK, DIGEST = "rnngraph_format", "rnngraph_sha256"
-"""Keys of ``__metadata__``. Damage to one of them leaves the other, which shows that there was a digest."""
+"""Keys of ``__metadata__``. If one is damaged, the other still shows that the file had a digest."""
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], what: str) -> None:
-    """Replace a file by these arrays, whole or not at all.
+    """Write arrays to a file, atomically.
 
     Args:
-        path: Its suffix says which format it gets.
-        arrays: By name.
-        what: What the arrays are, for errors.
+        path: The file. Its suffix selects the format.
+        arrays: Arrays by name.
+        what: Description of the arrays, for errors.
 
     Raises:
-        ArgumentError: The suffix is another one.
-        FileError: The file can't be written.
+        ArgumentError: The suffix is neither ``.npz`` nor ``.safetensors``.
+        FileError: The file cannot be written.
     """
     target = as_path(path)
     if target.suffix not in SUFFIXES:
@@ -50,7 +49,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 
 def safetensors_of(arrays: Mapping[str, np.ndarray]) -> tuple[bytes | memoryview, ...]:
-    """Return the bytes of a file of safetensors, with their digest, in pieces."""
+    """Return the bytes of a safetensors file with a digest, in pieces."""
     return seal(arrays, {MARK: "1"}, DIGEST)
 
 
@@ -58,13 +57,13 @@ def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray
     """Return the arrays of a file by name.
 
     Args:
-        path: Its suffix says which format it has.
-        what: What is loaded, for errors.
+        path: The file. Its suffix selects the format.
+        what: Description of the arrays, for errors.
 
     Raises:
-        ArgumentError: The suffix is another one.
-        FileError: The file is missing, damaged or none of its format.
-        OutOfMemoryError: There is no memory for the arrays.
+        ArgumentError: The suffix is neither ``.npz`` nor ``.safetensors``.
+        FileError: The file is missing, damaged or of another format.
+        OutOfMemoryError: The arrays do not fit in memory.
     """
     source = as_path(path)
     if source.suffix not in SUFFIXES:
@@ -75,14 +74,14 @@ def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray
         raise
     except FileNotFoundError:
         raise FileError(f"no file {source}; give the path of an .npz or .safetensors file") from None
-    except Exception as error:  # whatever a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise FileError(
             f"{source} is damaged or no {source.suffix} file: {error}; give the file as it was written"
         ) from None
 
 
 def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load  # which takes longer to import than all of storage
+    from safetensors.numpy import load  # slower to import than all of storage
 
     data = read_file(path, "an .npz or .safetensors file", copies=2)
     metadata = metadata_of(data)
@@ -92,7 +91,7 @@ def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of a file that ``np.savez`` wrote. Raises ``ValueError`` and others where it is damaged."""
+    """Return the arrays of an ``np.savez`` file. Raise ``ValueError`` and others if it is damaged."""
     with open_file(path, "an .npz file") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_count(file, len(members))
@@ -105,23 +104,23 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _check_count(file: BinaryIO, count: int) -> None:
-    """Raise ``ValueError`` where the end of a zip says another number of members, which ``zipfile`` doesn't compare."""
+    """Raise ``ValueError`` if a zip's end record has another member count, which ``zipfile`` does not verify."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END_BYTES))
     end = file.read()
     place = end.rfind(b"PK\5\6") + 10
     announced = int.from_bytes(end[place : place + 2], "little")
-    if announced not in (count, 0xFFFF):  # 0xFFFF where there are more, whose number stands elsewhere
+    if announced not in (count, 0xFFFF):  # 0xFFFF: the count is in the zip64 record
         raise ValueError(f"it lists {count} arrays, and {announced} were written")
 
 
 def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return the array of a member, whose header may not announce more or less than the bytes that follow."""
+    """Return the array of a zip member, after checking that its header matches its number of bytes."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{member.filename} is of version {version[0]}.{version[1]} of NumPy's format")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_by_columns, dtype = read(file)
+    shape, is_fortran_order, dtype = read(file)
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds pickled objects, which may run anything; write arrays of numbers")
     count = bytes_of(shape, dtype)
@@ -129,4 +128,4 @@ def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
     if len(data) != count:
         raise ValueError(f"{member.filename} has {len(data):,} bytes or more for {dtype}{list(shape)}")
     array = np.frombuffer(data, dtype)
-    return array.reshape(shape[::-1]).T if is_by_columns else array.reshape(shape)
+    return array.reshape(shape[::-1]).T if is_fortran_order else array.reshape(shape)

@@ -1,4 +1,4 @@
-"""Files that are replaced whole: whoever reads, and whatever stops the writer, sees the old one or the new one."""
+"""Atomic replacement of files: readers see the old file or the new one, even if the writer is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .locks import try_lock
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """A path of a user's. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
+    """Return a user's path as a ``Path``. Raise ``DtypeError`` or ``ArgumentError`` for an invalid one."""
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
         raise DtypeError(f"{shown(path)} is no path; give a path as str or pathlib.Path")
     try:
@@ -31,14 +31,17 @@ def as_path(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool = True) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` when the block ends without an error.
+    """Context manager that yields a file to write, and moves it to ``path`` if the block succeeds.
 
-    It lies beside ``path`` under a name of its own until its bytes are on the disk. A file that is replaced
-    hands on its permissions; a new one has what the umask leaves of ``mode``. What killed writers left behind is
-    removed. Raises ``FileError`` where the system can't write, with ``path`` as it was.
+    Until then the file has a temporary name in the same folder. Temporary files of killed writers are removed.
 
-    lasting: whether the file must outlive a power cut. Without, it may be found empty or cut after one, and nobody
-    waits for the disk.
+    Args:
+        path: The file to replace. Its permissions are kept; links are followed.
+        mode: Permissions of a new file, before the umask.
+        lasting: Wait until the file is on the disk. Otherwise a power cut may leave it empty or truncated.
+
+    Raises:
+        FileError: The file cannot be written; ``path`` is unchanged.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
@@ -46,7 +49,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
             if not stat.S_ISREG(target.stat().st_mode):
                 raise FileError(f"can't write {os.fspath(path)}: it is no file; give a path that is free or a file's")
         _remove_leftovers(target)
-        file, temporary = _beside(target, mode)
+        file, temporary = _create_temporary(target, mode)
     except FileError:
         raise
     except OSError as error:
@@ -70,28 +73,28 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
         raise
 
 
-def _beside(target: Path, mode: int) -> tuple[BinaryIO, Path]:
-    """A new file in the folder of ``target``, locked for as long as it is open: that is how others see it is alive."""
+def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
+    """Create a temporary file next to ``target``. It is locked while open, which tells others that its writer lives."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             mine = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
-        except OSError:  # a file system without locks, where nothing is taken for a leftover either
+        except OSError:  # a file system without locks, on which leftovers are never removed either
             mine = True
         if mine:
             return os.fdopen(descriptor, "wb"), temporary
-        # Another writer took it for a leftover, in the moment before it was locked.
+        # Another writer removed it as a leftover before it was locked.
         os.close(descriptor)
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Removes the temporary files of ``target`` whose writers are dead; those that still write hold a lock."""
-    begin, rest = f".{target.name}.", re.compile(r"[0-9a-f]{16}\.part")
-    for entry in os.scandir(target.parent):  # of which there may be very many
-        if not entry.name.startswith(begin) or not rest.fullmatch(entry.name, len(begin)):
+    """Remove the temporary files of ``target`` whose writers are dead. Live writers hold a lock."""
+    prefix, suffix = f".{target.name}.", re.compile(r"[0-9a-f]{16}\.part")
+    for entry in os.scandir(target.parent):
+        if not entry.name.startswith(prefix) or not suffix.fullmatch(entry.name, len(prefix)):
             continue
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+        with contextlib.suppress(OSError):  # removed meanwhile, or owned by another user
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if try_lock(descriptor):
@@ -101,7 +104,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Waits until the renaming has reached the disk, too."""
+    """Wait until a directory's entries, such as a renaming, are on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

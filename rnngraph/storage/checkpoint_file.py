@@ -1,7 +1,7 @@
-"""Checkpoints: arrays and a JSON document in one safetensors file that is whole, or is refused.
+"""Checkpoints: arrays and a JSON document in one safetensors file with a digest.
 
-The file is an ordinary safetensors file. Its ``__metadata__`` holds the format, the kind of checkpoint, the
-document, and the SHA-256 digest of all bytes of the file, those of the digest's own place counted as zeros.
+The ``__metadata__`` of the file holds the format, the kind of checkpoint, the document and a SHA-256 digest. The
+digest covers all bytes of the file; its own bytes count as zeros.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ DIGEST = "sha256"
 
 
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any]) -> None:
-    """Replaces ``path`` by a checkpoint, whole or not at all.
+    """Write a checkpoint, atomically.
 
-    kind: what the checkpoint is of; ``read`` asks for the same. arrays: of any shape; floats, ints and bools
-    in native byte order come back as they are, in the same order. text: what JSON takes, with exact floats
-    (NaN and infinities too) and ints; tuples come back as lists. Raises ``FileError`` and ``DtypeError``.
+    Args:
+        path: The file to replace.
+        kind: Kind of object; ``read`` must pass the same one.
+        arrays: Arrays by name, of any shape: floats, ints and bools in native byte order. Their order is kept.
+        text: JSON document. Floats are exact, NaN and infinities included; tuples become lists.
+
+    Raises:
+        FileError: The file cannot be written.
+        DtypeError: An array's dtype is not supported, or JSON cannot represent the document.
     """
     path = as_path(path)
     pieces = packed(kind, arrays, text, os.fspath(path))
@@ -43,7 +49,7 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
 def packed(
     kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any], shown: str
 ) -> tuple[bytes | memoryview, ...]:
-    """The bytes of a checkpoint, in pieces. shown: what errors call it."""
+    """Return the bytes of a checkpoint, in pieces. ``shown`` is its name in errors."""
     reserve(sum(array.nbytes for array in arrays.values()), f"the bytes of {shown}")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
@@ -55,13 +61,13 @@ def packed(
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, text) as they were written. Raises ``FileError`` where ``path`` is no whole checkpoint of this kind."""
+    """Return (arrays, document) of a checkpoint file. Raise ``FileError`` if it is damaged or of another kind."""
     shown = str(as_path(path))
     return unpacked(read_file(path, "a checkpoint", copies=2), kind, shown)
 
 
 def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, text) of a checkpoint's bytes. Raises ``FileError`` where they are none, damaged, or of another kind."""
+    """Return (arrays, document) of a checkpoint's bytes. Raise ``FileError`` if damaged or of another kind."""
     is_whole = is_intact(raw, DIGEST)
     if is_whole is None and has_header(raw):
         raise FileError(
@@ -87,7 +93,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
 
 
 def _tensor(name: str, array: np.ndarray) -> np.ndarray:
-    tensor = np.asarray(array, order="C")  # safetensors reads memory as it lies
+    tensor = np.asarray(array, order="C")  # safetensors ignores strides
     if tensor.dtype.name not in (*DTYPES, "bool") or not tensor.dtype.isnative:
         raise DtypeError(f"can't write {name} of dtype {tensor.dtype} to a checkpoint; give floats, ints or bools")
     if name == "__metadata__":

@@ -1,4 +1,4 @@
-"""Locks of files and directories between processes, where the file system has them."""
+"""Locks on files and directories between processes, if the file system supports them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from pathlib import Path
 
 
 def try_lock(descriptor: int) -> bool:
-    """Whether an open file could be locked until it is closed. Raises ``OSError`` where there are no locks."""
+    """Try to lock an open file until it is closed. Return True if it is locked now.
+
+    Raises:
+        OSError: The file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -22,10 +26,18 @@ def try_lock(descriptor: int) -> bool:
 
 @contextmanager
 def locked_byte(name: str, folder: int, place: int, most_seconds: float) -> Iterator[None]:
-    """Within the block no other process has this byte of a file, which need not be there; without locks any number.
+    """Context manager that holds a lock on one byte of a file. A process that ends releases its locks.
 
-    folder: a descriptor of the file's directory. Whoever stops lets go. most_seconds: to wait for it, after which the
-    block begins all the same. Raises ``OSError`` where there can't be such a file.
+    Without locks in the file system, the block runs unlocked.
+
+    Args:
+        name: The file. It is created if missing.
+        folder: Descriptor of its directory.
+        place: Position of the byte, which may lie beyond the end of the file.
+        most_seconds: Timeout, after which the block runs unlocked.
+
+    Raises:
+        OSError: The file cannot be opened or created.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, mode=0o600, dir_fd=folder)
@@ -42,7 +54,7 @@ def locked_byte(name: str, folder: int, place: int, most_seconds: float) -> Iter
 def _try_byte(descriptor: int, place: int) -> bool:
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except (BlockingIOError, PermissionError):  # either says that another process has it
+    except (BlockingIOError, PermissionError):  # another process holds it
         return False
     except OSError:  # a file system without locks
         return True
@@ -51,7 +63,7 @@ def _try_byte(descriptor: int, place: int) -> bool:
 
 @contextmanager
 def locked_directory(directory: Path) -> Iterator[None]:
-    """Holds a directory for one writer at a time; without locks there may be any number."""
+    """Context manager that admits one writer to a directory at a time, if the file system has locks."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):

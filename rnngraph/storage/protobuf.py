@@ -1,14 +1,14 @@
-"""Protocol buffers' wire format: messages that classes describe, read from untrusted bytes and written.
+"""Protocol Buffers' wire format: encode messages, and decode them from untrusted bytes.
 
-A message is a dataclass whose fields are made by the functions here, each with its number in the format:
+A message is a dataclass. Each field comes from a function of this module that takes the field's number:
 
     @dataclass(eq=False)
     class Shape(Message):
         dim: list[Dim] = messages(2, lambda: Dim)
         unknown_rank: int = integer(3)
 
-``decode(Shape, data)`` reads one, ``encode(shape)`` writes it. Fields that a class does not describe are skipped. Depth
-and number of fields are bounded, and every error names the byte at which it arose.
+``decode(Shape, data)`` reads a message and ``encode(shape)`` writes it. Unknown fields are skipped. Nesting depth and
+number of fields are bounded. Every error names the offset in bytes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ import numpy as np
 from ..support.allocation import reserve
 
 MAX_DEPTH = 100
-"""Messages within messages, as in protobuf's own readers."""
+"""Maximum nesting depth of messages, as in protobuf's own parsers."""
 MAX_FIELDS = 1 << 25
-"""Fields of one file, those of inner messages included. The largest nets have a hundredth."""
+"""Maximum number of fields of a file, nested ones included. The largest nets have a hundredth of it."""
 
 Buffer = bytes | memoryview
 
 
 class DecodeError(ValueError):
-    """The bytes are no message of the kind that is read."""
+    """The bytes are not a valid message of the expected class."""
 
 
 class Kind(Enum):
-    """How the value of a field is written: the wire type, and for numbers the NumPy dtype of repeated ones."""
+    """Type of a field's value: (wire type, NumPy dtype of repeated numbers)."""
 
     INTEGER = 0, "int64"
     UNSIGNED = 0, "uint64"
@@ -51,7 +51,7 @@ class Kind(Enum):
 
     @property
     def wire(self) -> int:
-        """The wire type of one value."""
+        """The wire type of a single value."""
         return self.value[0]
 
     @property
@@ -67,10 +67,15 @@ _WIDTHS = {1: 8, 5: 4}
 
 @dataclass(frozen=True)
 class Field:
-    """A field's number and kind.
+    """Description of a field.
 
-    message: the class of inner messages. is_packed: how repeated numbers are written. is_optional: None where the field
-    is missing, which is told from one that is 0 or empty.
+    Attributes:
+        number: The field's number in the format.
+        kind: Type of its values.
+        is_repeated: It holds a list or array.
+        message: Function that returns the class of nested messages.
+        is_packed: Repeated numbers are written as one packed field.
+        is_optional: A missing field is None, as opposed to 0 or empty.
     """
 
     number: int
@@ -82,7 +87,11 @@ class Field:
 
 
 class Message:
-    """Base of messages. FIELDS: the fields by name, in the order in which they are written."""
+    """Base of messages.
+
+    Attributes:
+        FIELDS: Fields by name, in the order of writing.
+    """
 
     FIELDS: ClassVar[Mapping[str, Field]] = {}
     _by_number: ClassVar[Mapping[int, tuple[str, Field]]] = {}
@@ -93,7 +102,7 @@ class Message:
         cls._by_number = {field.number: (name, field) for name, field in cls.FIELDS.items()}
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
-        """Fields that are written, with their values: those that are not at their defaults."""
+        """Yield the fields that differ from their defaults, with their values."""
         for name, field in self.FIELDS.items():
             value = getattr(self, name)
             if value is None:
@@ -113,57 +122,57 @@ def _is_described(value: Any) -> bool:
 
 
 def integer(number: int, optional: bool = False) -> Any:
-    """A signed integer or an enum. optional: None where it is missing."""
+    """Declare a signed integer or enum; ``optional`` makes a missing one None."""
     return _scalar(number, Kind.INTEGER, 0, optional)
 
 
 def fixed(number: int) -> Any:
-    """An integer of 4 bytes without a sign."""
+    """Declare an unsigned 32-bit integer of fixed width."""
     return _scalar(number, Kind.FIXED, 0)
 
 
 def real(number: int, optional: bool = False) -> Any:
-    """A float32."""
+    """Declare a float32."""
     return _scalar(number, Kind.FLOAT, 0.0, optional)
 
 
 def text(number: int) -> Any:
-    """A text in UTF-8."""
+    """Declare a UTF-8 text."""
     return _scalar(number, Kind.TEXT, "")
 
 
 def raw(number: int, optional: bool = False) -> Any:
-    """Bytes."""
+    """Declare a ``bytes`` field."""
     return _scalar(number, Kind.BYTES, b"", optional)
 
 
 def view(number: int) -> Any:
-    """Bytes that are not copied, as a memoryview of the file's; None where the field is missing."""
+    """Declare bytes that are read without copying, as a memoryview of the file; a missing field is None."""
     return _scalar(number, Kind.VIEW, None, True)
 
 
 def message(number: int, kind: Callable[[], type[Message]]) -> Any:
-    """An inner message, or None."""
+    """Declare a nested message; a missing one is None."""
     return _described(Field(number, Kind.MESSAGE, message=kind, is_optional=True), default=None)
 
 
 def messages(number: int, kind: Callable[[], type[Message]]) -> Any:
-    """A list of messages."""
+    """Declare a list of nested messages."""
     return _described(Field(number, Kind.MESSAGE, True, kind), default_factory=list)
 
 
 def texts(number: int) -> Any:
-    """A list of texts."""
+    """Declare a list of UTF-8 texts."""
     return _described(Field(number, Kind.TEXT, True), default_factory=list)
 
 
 def raws(number: int) -> Any:
-    """A list of bytes."""
+    """Declare a list of ``bytes``."""
     return _described(Field(number, Kind.BYTES, True), default_factory=list)
 
 
 def array(number: int, kind: Kind, is_packed: bool = True) -> Any:
-    """Numbers as an array of one axis."""
+    """Declare repeated numbers, which become a 1-D array."""
     return _described(Field(number, kind, True, is_packed=is_packed), default_factory=_EMPTY[kind].view)
 
 
@@ -182,15 +191,24 @@ def _described(field: Field, **default: Any) -> Any:
 
 
 def decode(kind: type[M], data: Buffer, errors: str = "strict") -> M:
-    """Return the message that ``data`` holds. Raises ``DecodeError``.
+    """Return the message of class ``kind`` that ``data`` encodes.
 
-    errors: what becomes of texts that are not UTF-8, as in ``bytes.decode``.
+    Args:
+        kind: Class of the message.
+        data: The encoded message, without bytes before or after.
+        errors: Handling of invalid UTF-8, as in ``bytes.decode``.
+
+    Raises:
+        DecodeError: The data is no valid message, or exceeds the bounds.
     """
     return _Decoder(data, errors).message(kind, 0, len(data), 0)
 
 
 def read_varint(data: Buffer, position: int, end: int | None = None) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and the position behind it. Raises ``DecodeError``."""
+    """Return a varint and the position after it. Raise ``DecodeError`` if it is truncated or too long.
+
+    A varint has 7 bits a byte, in little-endian order.
+    """
     end = len(data) if end is None else end
     number = shift = 0
     for place in range(position, min(end, position + 10)):
@@ -206,14 +224,14 @@ _ALL_BITS = (1 << 64) - 1
 
 
 class _Decoder:
-    """Reads the messages of one buffer. Positions are those of the whole buffer."""
+    """Decoder of one buffer. Positions are offsets into the whole buffer."""
 
     def __init__(self, data: Buffer, errors: str) -> None:
         self._data, self._errors, self._left = data, errors, MAX_FIELDS
         self._view = memoryview(data)
 
     def message(self, kind: type[M], at: int, end: int, depth: int) -> M:
-        """The message between two positions."""
+        """Decode the message between two positions."""
         if depth > MAX_DEPTH:
             raise DecodeError(f"the message at byte {at} lies in more than {MAX_DEPTH} others")
         data, by_number, values = self._data, kind._by_number, dict[str, Any]()
@@ -240,11 +258,11 @@ class _Decoder:
                 if self._left < 0:
                     raise DecodeError(f"it has more than {MAX_FIELDS:,} fields")
                 name, field = entry
-                found = self._value(field, wire, at, last, size, depth)
+                value = self._value(field, wire, at, last, size, depth)
                 if field.is_repeated:
-                    values.setdefault(name, []).append(found)
+                    values.setdefault(name, []).append(value)
                 else:
-                    values[name] = found
+                    values[name] = value
             at = last
         for name, items in values.items():
             field = kind.FIELDS[name]
@@ -253,7 +271,7 @@ class _Decoder:
         return kind(**values)
 
     def _value(self, field: Field, wire: int, at: int, end: int, number: int, depth: int) -> Any:
-        """The value of a field between two positions. number: of a varint the value."""
+        """Decode the value of a field between two positions. ``number`` is the value of a varint."""
         kind = field.kind
         if wire != kind.wire:
             if wire == 2 and field.is_repeated and kind in _NUMBERS:
@@ -276,7 +294,7 @@ class _Decoder:
         return _LETTERS[kind].unpack_from(self._view, at)[0]
 
     def _packed(self, kind: Kind, at: int, end: int) -> np.ndarray:
-        """Repeated numbers that stand one behind the other in one field."""
+        """Decode packed repeated numbers."""
         data = np.frombuffer(self._view[at:end], np.uint8)
         if kind.wire:
             width = _WIDTHS[kind.wire]
@@ -287,7 +305,7 @@ class _Decoder:
 
 
 def _varints(data: np.ndarray, at: int) -> np.ndarray:
-    """Varints one behind the other, as uint64."""
+    """Decode consecutive varints as uint64."""
     reserve(32 * data.size, "numbers of a message")
     last = np.flatnonzero(data < 128)
     if data.size and (not last.size or last[-1] != data.size - 1):
@@ -304,7 +322,7 @@ def _varints(data: np.ndarray, at: int) -> np.ndarray:
 
 
 def _joined(items: list[Any], kind: Kind) -> np.ndarray:
-    """Repeated numbers, single ones and arrays of packed ones."""
+    """Concatenate the single and packed values of a repeated field."""
     if len(items) == 1 and isinstance(items[0], np.ndarray):
         return items[0]
     if not any(isinstance(item, np.ndarray) for item in items):
@@ -315,26 +333,29 @@ def _joined(items: list[Any], kind: Kind) -> np.ndarray:
 # Writing ---------------------------------------------------------------------------------------------
 
 
-def encode(given: Message) -> bytes:
-    """The bytes of a message."""
-    return b"".join(_chunks(given)[0])
+def encode(message: Message) -> bytes:
+    """Return the encoded bytes of a message."""
+    return b"".join(_chunks(message)[0])
 
 
 def varint(number: int) -> bytes:
-    """A number of 7 bits a byte, the lowest first; a negative one as 64 bits."""
+    """Return a number as a varint; a negative one in two's complement of 64 bits."""
     number &= _ALL_BITS
-    written = bytearray()
+    encoded = bytearray()
     while number > 127:
-        written.append(number & 127 | 128)
+        encoded.append(number & 127 | 128)
         number >>= 7
-    return bytes([*written, number])
+    return bytes([*encoded, number])
 
 
-def _chunks(given: Message) -> tuple[list[Buffer], int]:
-    """The parts of a message, and how many bytes they are together. Long arrays are copied once, when all is joined."""
+def _chunks(message: Message) -> tuple[list[Buffer], int]:
+    """Return the pieces of an encoded message and their total size in bytes.
+
+    Long arrays are copied only once, when the caller joins the pieces.
+    """
     chunks: list[Buffer] = []
     count = 0
-    for field, value in given.written_fields():
+    for field, value in message.written_fields():
         if field.is_packed:
             parts = [_head(field, 2, _packed_numbers(field.kind, value))]
         else:

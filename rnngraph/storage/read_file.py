@@ -1,6 +1,6 @@
-"""Reading of files: regular ones alone, and no more of one than its size says.
+"""Bounded reading of regular files.
 
-Devices and pipes may never end, and opening a pipe waits for its writer.
+Devices and pipes are refused: they may never end, and opening a pipe blocks until a writer opens it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _KINDS = (
 
 
 def open_file(path: str | os.PathLike[str], what: str = "a file") -> BinaryIO:
-    """Open a regular file for reading, without waiting for anything.
+    """Open a regular file for reading, without blocking.
 
     Args:
         path: The file, or a link to it.
         what: The format for errors, such as ``"an ONNX file"``.
 
     Raises:
-        FileError: The path is that of a directory, device, pipe or socket.
-        OSError: The system can't open it.
+        FileError: The path is a directory, device, pipe or socket.
+        OSError: The system cannot open it.
     """
-    check_regular(os.stat(path).st_mode, path, what)  # before a device is opened, which may act on it
+    check_regular(os.stat(path).st_mode, path, what)  # first, because opening a device may have side effects
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         check_regular(os.fstat(descriptor).st_mode, path, what)
@@ -56,12 +56,12 @@ def read_file(path: str | os.PathLike[str], what: str, most: int | None = None, 
     Args:
         path: The file, or a link to it.
         what: The format for errors, such as ``"an ONNX file"``.
-        most: Bytes that are read; longer files are refused.
-        copies: How often the caller holds the bytes at once, for which there must be memory.
+        most: Maximum size in bytes; longer files are refused.
+        copies: Number of copies of the bytes that the caller holds at once and that must fit in memory.
 
     Raises:
-        FileError: There is no such file, it can't be read, or it is longer than ``most`` or than its size says.
-        OutOfMemoryError: There is no memory for it.
+        FileError: The file is missing, unreadable, longer than ``most``, or changes while it is read.
+        OutOfMemoryError: The copies do not fit in memory.
     """
     file_path = as_path(path)
     try:

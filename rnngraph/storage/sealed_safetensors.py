@@ -1,6 +1,6 @@
-"""Files of safetensors with a digest of all their bytes in ``__metadata__``.
+"""Safetensors files with a SHA-256 digest of all their bytes in ``__metadata__``.
 
-The bytes in the digest's own place count as zeros.
+The digest's own bytes count as zeros.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ import numpy as np
 _BLANK = b"0" * 64
 
 
-def seal(
-    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str
-) -> tuple[bytes | memoryview, ...]:  # fmt: skip
+def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str) -> tuple[bytes | memoryview, ...]:
     """Return the bytes of a file, in pieces. Equal contents give equal bytes.
 
     Args:
-        tensors: Arrays that lie in memory row by row.
-        metadata: Texts, beside which the digest stands.
-        key: The digest's name among them.
+        tensors: C-contiguous arrays by name.
+        metadata: Texts of ``__metadata__``, without the digest.
+        key: Key of the digest.
     """
-    from safetensors.numpy import save  # which takes longer to import than all of storage
+    from safetensors.numpy import save  # slower to import than all of storage
 
     saved = memoryview(save(dict(tensors), {**metadata, key: _BLANK.decode()}))
     end = _end_of_header(saved)
@@ -37,7 +35,7 @@ def seal(
 
 
 def is_intact(raw: bytes, key: str) -> bool | None:
-    """Return whether the digest of this name is that of the bytes; None where there is no such digest."""
+    """True if the digest under this key matches the bytes; None if there is no such digest."""
     data = memoryview(raw)
     place = _place_of_digest(data, key)
     if place is None:
@@ -46,18 +44,18 @@ def is_intact(raw: bytes, key: str) -> bool | None:
 
 
 def metadata_of(raw: bytes) -> dict[str, Any]:
-    """Return the texts in ``__metadata__``; none where there are none or the beginning is damaged."""
+    """Return the texts of ``__metadata__``; an empty dict if they are missing or the header is damaged."""
     data = memoryview(raw)
     try:
         header = json.loads(bytes(data[8 : _end_of_header(data)]))
     except (ValueError, RecursionError):
         return {}
-    found = header.get("__metadata__") if isinstance(header, dict) else None
-    return found if isinstance(found, dict) else {}
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def has_header(raw: bytes) -> bool:
-    """True if bytes begin as a safetensors file does."""
+    """True if the bytes begin with a safetensors header."""
     data = memoryview(raw)
     try:
         return isinstance(json.loads(bytes(data[8 : _end_of_header(data)])), dict)
@@ -66,11 +64,11 @@ def has_header(raw: bytes) -> bool:
 
 
 def _in_order(header: bytes) -> bytes:
-    """Return the file's beginning with its metadata in order, which safetensors leaves to chance."""
+    """Return the length prefix and header with sorted metadata, whose order safetensors does not fix."""
     entries = json.loads(header)
     entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text = text.ljust(-(-len(text) // 8) * 8)  # what follows is aligned
+    text = text.ljust(-(-len(text) // 8) * 8)  # aligns the data that follows
     return len(text).to_bytes(8, "little") + text
 
 
@@ -79,18 +77,18 @@ def _end_of_header(data: bytes | memoryview) -> int:
 
 
 def _place_of_digest(data: memoryview, key: str) -> int | None:
-    """Return where the digest begins, or None without one.
+    """Return the position of the digest; None without one.
 
-    Quotes in names and texts are escaped, so that the name of the digest as a key stands in the header once.
+    JSON escapes quotes in names and texts, so the quoted key occurs only once in the header.
     """
     mark = f'"{key}":"'.encode()
-    found = bytes(data[: min(_end_of_header(data), len(data))]).find(mark)
-    place = found + len(mark)
-    return None if found < 0 or place + len(_BLANK) > len(data) else place
+    begin = bytes(data[: min(_end_of_header(data), len(data))]).find(mark)
+    place = begin + len(mark)
+    return None if begin < 0 or place + len(_BLANK) > len(data) else place
 
 
 def _digest(before: memoryview, *after: memoryview) -> bytes:
-    """Return the digest of a file from the bytes before its own place and those after."""
+    """Return the digest of a file, from the bytes before and after the digest's position."""
     digest = hashlib.sha256(before)
     for piece in (memoryview(_BLANK), *after):
         digest.update(piece)

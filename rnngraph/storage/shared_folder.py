@@ -1,7 +1,8 @@
-"""Files that are written into a folder which belongs to its user: a list with digests tells whose they are.
+"""Writing of files into a user's folder without overwriting the user's own files.
 
-A folder may hold the files of several things, such as exported nets, and whatever the user has there. What was written
-before and is as it was written is replaced; all else is in the way, and then nothing is written.
+The folder may hold the files of several objects, such as exported nets, and the user's. A manifest lists the written
+files with their digests. A listed file that is unchanged is overwritten; any other file of that name is an error, and
+nothing is written.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ from .locks import locked_directory
 from .read_file import open_file
 
 MAX_MANIFEST_BYTES = 1 << 26
-_NAMED = 5  # so many files an error names
+_MAX_NAMED = 5  # files that an error names
 
 Digests = dict[str, dict[str, list[str]]]
-"""By the name of what was written, by file: the SHA-256 of what was written there, or is about to be."""
+"""SHA-256 digests by object name and file name: of the current content and of content about to be written."""
 
 
 @dataclass(frozen=True)
 class Writer:
-    """What writes such files.
+    """Kind of files, and their manifest.
 
-    manifest: the file that lists them. what: names it in errors, as in "no export wrote it". about: the list's
-    sentence for people. names_of: all files that it may ever write under a name, for that name alone; what a list has
-    besides is not touched.
+    Attributes:
+        manifest: File name of the manifest.
+        what: Name of the writer in errors, as in "no export wrote it".
+        about: Explanatory sentence in the manifest.
+        names_of: Function that returns all file names that an object of a name may ever have. Other listed files are
+            never removed.
     """
 
     manifest: str
@@ -45,16 +49,23 @@ class Writer:
 
 @contextmanager
 def files_into(folder: Path, name: str, writer: Writer) -> Iterator[Path]:
-    """A directory to make files in, all of which take their places in ``folder`` once the block ends without an error.
+    """Context manager that yields a staging directory, and moves its files into ``folder`` if the block succeeds.
 
-    They replace those that were written under ``name`` before, of which the ones that are not made again go. Raises
-    ``FileError``, with nothing written, where the folder can't be written or has files in the way: such as ``writer``
-    did not write, or that were changed since. Whoever is stopped in the middle leaves files that count as its own.
+    Earlier files of ``name`` are replaced, or removed if the block did not write them. A writer that is killed midway
+    leaves files that the manifest already lists.
+
+    Args:
+        folder: The target, created if missing.
+        name: The object whose files these are.
+        writer: The kind of files.
+
+    Raises:
+        FileError: The folder cannot be written, or a file in the way is the user's or has changed. Nothing is written.
     """
     try:
-        with _new_folder(folder), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
-            yield Path(made)
-            _move_into(folder, Path(made), name, writer)
+        with _new_folder(folder), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as staging:
+            yield Path(staging)
+            _move_into(folder, Path(staging), name, writer)
     except FileError:
         raise
     except OSError as error:
@@ -65,20 +76,20 @@ def files_into(folder: Path, name: str, writer: Writer) -> Iterator[Path]:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[None]:
-    """Makes the folder, and removes it where the block fails and the folder is new."""
+    """Context manager that creates a folder if missing, and removes a new one if the block fails."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         if is_new:
-            with contextlib.suppress(OSError):  # others wrote to it
+            with contextlib.suppress(OSError):  # not empty, because others wrote to it
                 folder.rmdir()
         raise
 
 
-def _move_into(folder: Path, made: Path, name: str, writer: Writer) -> None:
-    new = {path.name: _digest(path) for path in made.iterdir()}
+def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
+    new = {path.name: _digest(path) for path in staging.iterdir()}
     with locked_directory(folder):
         listed = _read(folder / writer.manifest)
         before = listed.get(name, {})
@@ -86,31 +97,31 @@ def _move_into(folder: Path, made: Path, name: str, writer: Writer) -> None:
         stale = {file for file in before if file in names and file not in new}
         _refuse_others(folder, listed, new, stale, writer)
         listed[name] = before | {file: [*before.get(file, []), digest] for file, digest in new.items()}
-        _write(folder, made, listed, writer)
+        _write(folder, staging, listed, writer)
         for file in new:
-            os.replace(made / file, folder / file)
+            os.replace(staging / file, folder / file)
         for file in stale:
             (folder / file).unlink(missing_ok=True)
         listed[name] = {file: [digest] for file, digest in new.items()}
-        _write(folder, made, listed, writer)
+        _write(folder, staging, listed, writer)
 
 
 def _refuse_others(
     folder: Path, listed: Digests, new: Mapping[str, str], stale: Collection[str], writer: Writer
-) -> None:  # fmt: skip
-    found = [file for file in sorted({*new, *stale}) if not _is_own(folder / file, listed, new.get(file))]
-    if not found:
+) -> None:
+    conflicts = [file for file in sorted({*new, *stale}) if not _is_own(folder / file, listed, new.get(file))]
+    if not conflicts:
         return
-    names = ", ".join(str(folder / file) for file in found[:_NAMED])
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    names = ", ".join(str(folder / file) for file in conflicts[:_MAX_NAMED])
+    more = f" and {len(conflicts) - _MAX_NAMED} more" if len(conflicts) > _MAX_NAMED else ""
     raise FileError(
-        f"{names}{more} {'is' if len(found) == 1 else 'are'} in the way: no {writer.what} wrote it, or it was changed "
-        "since. Nothing was written; move it away, or give a directory of its own"
+        f"{names}{more} {'is' if len(conflicts) == 1 else 'are'} in the way: no {writer.what} wrote it, or it was "
+        "changed since. Nothing was written; move it away, or give a directory of its own"
     )
 
 
 def _is_own(path: Path, listed: Digests, wanted: str | None) -> bool:
-    """Whether nothing is lost where ``path`` is replaced: it is as it was written, or what is ``wanted`` anyway."""
+    """True if overwriting ``path`` loses nothing: it is missing, unchanged, or already has the ``wanted`` digest."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
@@ -130,8 +141,10 @@ def _read(path: Path) -> Digests:
             text = json.loads(file.read(MAX_MANIFEST_BYTES))
         if text["format"] != 1:
             raise ValueError("another format")
-        return {str(net): {str(file): [*map(str, known)] for file, known in files.items()}
-                for net, files in text["nets"].items()}  # fmt: skip
+        return {
+            str(net): {str(file): [*map(str, known)] for file, known in files.items()}
+            for net, files in text["nets"].items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -141,11 +154,11 @@ def _read(path: Path) -> Digests:
         ) from None
 
 
-def _write(folder: Path, made: Path, listed: Digests, writer: Writer) -> None:
+def _write(folder: Path, staging: Path, listed: Digests, writer: Writer) -> None:
     text = {
         "about": writer.about,
         "format": 1,
         "nets": {net: dict(sorted(listed[net].items())) for net in sorted(listed)},
     }
-    (made / writer.manifest).write_text(json.dumps(text, indent=1) + "\n")
-    os.replace(made / writer.manifest, folder / writer.manifest)
+    (staging / writer.manifest).write_text(json.dumps(text, indent=1) + "\n")
+    os.replace(staging / writer.manifest, folder / writer.manifest)

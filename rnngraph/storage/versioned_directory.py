@@ -1,8 +1,8 @@
-"""Directories that are replaced whole: several files that belong together, and are read together or refused.
+"""Atomic replacement of a directory of several files.
 
-The files lie in a folder of their own, named by a number, and ``manifest.json`` beside it names that folder, with the
-size and the SHA-256 of every file. A new version goes into the next folder; then one renaming, that of the manifest,
-makes it the present one. Whoever reads, and whatever stops the writer, has the old version or the new one.
+The files lie in a subfolder named by a version number. ``manifest.json`` names the current subfolder, and the size and
+SHA-256 of every file. A writer fills the next subfolder, then replaces the manifest. Readers see the old version or
+the new one, even if the writer is killed.
 """
 
 from __future__ import annotations
@@ -24,38 +24,44 @@ from .locks import locked_directory
 from .read_file import open_file
 
 MANIFEST = "manifest.json"
-MOST_MANIFEST = 1 << 20
-"""Bytes of a manifest that is read."""
+MAX_MANIFEST_BYTES = 1 << 20
+"""Maximum size of a manifest, in bytes."""
 
 _FOLDER = re.compile(r"[1-9][0-9]{0,17}")
 _FILE = re.compile(r"[a-z][a-z_]*\.[a-z]+")
-_TRIES = 20
-"""How often a reader begins again, because a writer took the files away while it read."""
+_MAX_READS = 20
+"""Maximum attempts of a reader. A concurrent writer may remove the files while they are read."""
 
 
 def write_directory(
     path: str | os.PathLike[str], kind: str, version: int, files: Mapping[str, bytes], **facts: str
 ) -> None:
-    """Makes ``path`` a directory of these files, by name, in place of the one of this kind that was there.
+    """Write a directory of files, replacing an earlier one of the same kind atomically.
 
-    kind, version: what the files are, and of which form; ``read_directory`` asks for the same. facts: for people who
-    read the manifest. Raises ``FileError``, with everything as it was, where the directory can't be written or holds
-    anything else.
+    Args:
+        path: The directory.
+        kind: Kind of object; ``read_directory`` must pass the same one.
+        version: Version of the format; ``read_directory`` must pass the same one.
+        files: Contents by file name.
+        **facts: Further entries of the manifest, for human readers.
+
+    Raises:
+        FileError: The directory cannot be written or holds anything else; it is unchanged.
     """
     target, shown = Path(os.path.realpath(as_path(path))), os.fspath(path)
-    made = False
+    is_new = False
     try:
-        made = not target.is_dir()
-        if made:
+        is_new = not target.is_dir()
+        if is_new:
             target.mkdir()
         with locked_directory(target):
             older = _older(target, shown, kind, files.keys())
             folder = target / str(max(older, default=0) + 1)
             _write_folder(target, folder, {"format": kind, "version": version, **facts}, files)
-            for number in older:  # the version before, and what killed writers left
+            for number in older:  # the previous version, and leftovers of killed writers
                 shutil.rmtree(target / str(number), ignore_errors=True)
     except OSError as error:
-        if made:
+        if is_new:
             with contextlib.suppress(OSError):
                 target.rmdir()
         if isinstance(error, FileError):
@@ -66,10 +72,19 @@ def write_directory(
 
 
 def read_directory(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, bytes]:
-    """The files of ``path``, by name, just as they were written. Raises ``FileError``."""
+    """Return the contents of a directory's files, by name.
+
+    Args:
+        path: The directory.
+        kind: Kind of object that it must hold.
+        version: Version of the format that it must have.
+
+    Raises:
+        FileError: The directory is missing, damaged, or of another kind or version.
+    """
     shown = str(as_path(path))
     before: dict[str, Any] = {}
-    for _ in range(_TRIES):
+    for _ in range(_MAX_READS):
         manifest = _manifest(Path(path), shown, kind, version)
         try:
             return {
@@ -110,15 +125,15 @@ def _write_folder(target: Path, folder: Path, head: Mapping[str, Any], files: Ma
 
 
 def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[int]:
-    """Folders of earlier versions. Raises ``FileError`` where the directory holds what is not ours to replace."""
+    """Return the numbers of earlier versions. Raise ``FileError`` if the directory holds anything else."""
     older, own = [], {*names}
-    found: Any = {}
-    with contextlib.suppress(ValueError, OSError):  # one that is damaged may be replaced
-        found = json.loads(_bytes(target / MANIFEST))
-    if not isinstance(found, dict) or found.get("format", kind) != kind:
+    manifest: Any = {}
+    with contextlib.suppress(ValueError, OSError):  # a damaged manifest may be replaced
+        manifest = json.loads(_bytes(target / MANIFEST))
+    if not isinstance(manifest, dict) or manifest.get("format", kind) != kind:
         raise FileError(f"{shown} holds something else than a {kind}; give another directory")
-    if isinstance(found.get("files"), dict):
-        own |= found["files"].keys()
+    if isinstance(manifest.get("files"), dict):
+        own |= manifest["files"].keys()
     for entry in sorted(os.listdir(target)):
         if _FOLDER.fullmatch(entry) and (target / entry).is_dir() and own.issuperset(os.listdir(target / entry)):
             older.append(int(entry))
@@ -130,10 +145,10 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
 
 
 def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]:
-    """The manifest, checked. Raises ``FileError``."""
+    """Return the validated manifest. Raise ``FileError`` if it is missing, damaged or of another kind."""
     try:
-        found = json.loads(_bytes(path / MANIFEST))
-        ours = found["format"], found["version"]
+        manifest: dict[str, Any] = json.loads(_bytes(path / MANIFEST))
+        stored_kind, stored_version = manifest["format"], manifest["version"]
     except FileNotFoundError:
         what = f"has no {MANIFEST}" if path.is_dir() else "is no such directory"
         raise FileError(f"{shown} {what}; give the path of a saved {kind}") from None
@@ -143,25 +158,26 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
         raise FileError(f"can't read {shown}: {error.strerror or error}; give a directory that can be read") from None
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise FileError(f"{shown} is damaged: {MANIFEST} can't be read ({error}); {_COPY}") from None
-    if ours[0] != kind:
-        raise FileError(f"{shown} holds {ours[0]!r}, not a {kind}; give the path of a saved {kind}")
-    if ours[1] != version:
-        by = f", saved by rnngraph {found['rnngraph']}" if isinstance(found.get("rnngraph"), str) else ""
+    if stored_kind != kind:
+        raise FileError(f"{shown} holds {stored_kind!r}, not a {kind}; give the path of a saved {kind}")
+    if stored_version != version:
+        by = f", saved by rnngraph {manifest['rnngraph']}" if isinstance(manifest.get("rnngraph"), str) else ""
         raise FileError(
-            f"{shown} is a {kind} of version {ours[1]!r}{by}, and this is version {version}; update rnngraph"
+            f"{shown} is a {kind} of version {stored_version!r}{by}, and this is version {version}; update rnngraph"
         )
-    folder, files = found.get("folder"), found.get("files")
-    whole = isinstance(folder, str) and _FOLDER.fullmatch(folder) and isinstance(files, dict) and all(
-        _FILE.fullmatch(name)
-        and isinstance(facts, dict)
-        and isinstance(facts.get("bytes"), int)
-        and isinstance(facts.get("sha256"), str)
-        for name, facts in files.items()
-    )  # fmt: skip
-    if not whole:
+    folder, files = manifest.get("folder"), manifest.get("files")
+    has_folder = isinstance(folder, str) and _FOLDER.fullmatch(folder)
+    if not (has_folder and isinstance(files, dict) and all(map(_is_file_entry, files.items()))):
         raise FileError(f"{shown} is damaged: {MANIFEST} lacks a part; {_COPY}")
-    manifest: dict[str, Any] = found
     return manifest
+
+
+def _is_file_entry(entry: tuple[str, Any]) -> bool:
+    """True if an entry of the manifest is (valid file name, size and digest)."""
+    name, facts = entry
+    if not _FILE.fullmatch(name) or not isinstance(facts, dict):
+        return False
+    return isinstance(facts.get("bytes"), int) and isinstance(facts.get("sha256"), str)
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
@@ -178,8 +194,8 @@ def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
 
 def _bytes(path: Path) -> bytes:
     with open_file(path, "a manifest") as file:
-        data = file.read(MOST_MANIFEST + 1)
-    if len(data) > MOST_MANIFEST:
+        data = file.read(MAX_MANIFEST_BYTES + 1)
+    if len(data) > MAX_MANIFEST_BYTES:
         raise ValueError("it is too long")
     return data
 

@@ -1,8 +1,13 @@
 """Helpers that every room may use and that import none of them.
 
-``errors`` has the error types and finds the user's line; ``arguments`` checks arguments, and ``api_guard`` wraps what
-users call. ``attribute_hints`` and ``migration_hints`` say what to write instead of a name that does not exist: one of
-this package, or one of Keras, torch or NumPy. ``allocation`` makes large arrays, ``bounded_cache`` has dicts that evict
-entries, ``forks`` has locks that are safe to fork with, ``stage_text`` is the text of a stage whose lines know where
-they come from, and ``display`` renders texts and numbers in terminals and notebooks.
+- ``errors``: error types, and the lookup of the user's line.
+- ``arguments``: checks of argument values.
+- ``api_guard``: decorator of public functions that explains calls with wrong arguments.
+- ``attribute_hints``: replacements for attributes that this package's objects lack.
+- ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow, JAX and NumPy.
+- ``allocation``: checked allocation of large arrays.
+- ``bounded_cache``: dicts that evict entries.
+- ``forks``: locks that are safe across ``fork``.
+- ``stage_text``: the text of a compiler stage, with the source lines of each of its lines.
+- ``display``: rendering of texts and numbers for terminals and notebooks.
 """

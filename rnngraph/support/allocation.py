@@ -1,7 +1,8 @@
-"""The one door through which large memory is asked for: what is not there is an error before the machine swaps.
+"""Checked allocation of arrays: a request that exceeds the available memory raises before the machine swaps.
 
-What is left is the least of what the system has available, of what the control groups of this process leave it, and of
-what its own limits do. It is looked at for large requests only, which take longer than the look.
+The available memory is the minimum of the system's free memory, the limits of the process's control groups and the
+process's own resource limits. Only large requests are checked, because reading the limits costs more than a small
+allocation.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ import numpy as np
 from .errors import OutOfMemoryError, Where
 
 LARGE = 64 << 20
-"""Bytes from which on a request is large."""
+"""Minimum size of a large request, in bytes."""
 UNLIMITED = 1 << 60
-"""A control group of version 1 without a limit names one that is beyond this."""
+"""Limits of control groups (version 1) at or above this number of bytes mean "no limit"."""
 PROCESS, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 def reserve(count: int, purpose: str, where: Where | None = None) -> None:
-    """Raises ``OutOfMemoryError`` where ``count`` bytes more are not there. It takes none of them.
+    """Raise ``OutOfMemoryError`` unless ``count`` more bytes are available. Nothing is allocated.
 
-    purpose: what they are for, as the error says it.
+    Args:
+        count: Bytes.
+        purpose: Noun phrase for the error, such as ``"the results"``.
+        where: The user's line, for the error.
     """
     if count < LARGE:
         return
@@ -41,12 +45,15 @@ def bytes_of(shape: Sequence[int], dtype: Any) -> int:
 
 
 def empty(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
-    """An array, not filled."""
-    return _made(np.empty, shape, dtype, purpose)
+    """Return an uninitialised array. Raise ``OutOfMemoryError`` if it does not fit."""
+    return _allocate(np.empty, shape, dtype, purpose)
 
 
 def maker(shape: Sequence[int], dtype: Any, purpose: str) -> Callable[[], np.ndarray]:
-    """Makes arrays of one kind again and again, not filled: what can be known of all is looked at once."""
+    """Return a function that allocates uninitialised arrays of one shape and dtype.
+
+    Small sizes are checked once, here; large ones at each allocation.
+    """
     count = bytes_of(shape, dtype)
     if count >= LARGE:
         return partial(empty, shape, dtype, purpose)
@@ -62,11 +69,11 @@ def maker(shape: Sequence[int], dtype: Any, purpose: str) -> Callable[[], np.nda
 
 
 def zeros(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
-    """An array of zeros."""
-    return _made(np.zeros, shape, dtype, purpose)
+    """Return an array of zeros. Raise ``OutOfMemoryError`` if it does not fit."""
+    return _allocate(np.zeros, shape, dtype, purpose)
 
 
-def _made(make: Callable[..., np.ndarray], shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
+def _allocate(make: Callable[..., np.ndarray], shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
     count = bytes_of(shape, dtype)
     reserve(count, purpose)
     try:
@@ -76,7 +83,7 @@ def _made(make: Callable[..., np.ndarray], shape: Sequence[int], dtype: Any, pur
 
 
 def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int, str]]:
-    """(bytes that are left, by which limit), of each limit that is known."""
+    """Yield (remaining bytes, description) for each known limit."""
     available = _table(process / "meminfo").get("MemAvailable")
     if available is not None:
         yield available, "available on this machine"
@@ -85,16 +92,17 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
         if limit != resource.RLIM_INFINITY:
             used = _table(process / "self" / "status").get(name, 0)
             yield max(0, limit - used), f"left of this process's limit of {what}"
-    for folder, (most, taken, files) in _groups(process, groups):
-        highest, used = _number(folder / most), _number(folder / taken) or 0
-        if highest is not None and highest < UNLIMITED:
-            cached = _table(folder / "memory.stat", 1).get(files, 0)  # of files, given up where memory is short
-            yield max(0, highest - used + cached), "left to this process's control group"
+    for folder, (limit_file, usage_file, cache_key) in _groups(process, groups):
+        group_limit, used = _number(folder / limit_file), _number(folder / usage_file) or 0
+        if group_limit is not None and group_limit < UNLIMITED:
+            cached = _table(folder / "memory.stat", 1).get(cache_key, 0)  # page cache, reclaimed under pressure
+            yield max(0, group_limit - used + cached), "left to this process's control group"
 
 
 def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """The control groups of this process, outer ones too: where their files lie, and which say the most that they may
-    take, what they have taken, and how much of that holds files.
+    """Yield the folder and the names of (limit file, usage file, page-cache key) of each control group.
+
+    Enclosing groups come too.
     """
     for line in _lines(process / "self" / "cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -105,24 +113,24 @@ def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str,
         else:
             continue
         inner = Path(path.lstrip("/"))
-        for folder in (inner, *inner.parents):  # in a container the outer path may not be there
+        for folder in (inner, *inner.parents):  # in a container the outer path may not exist
             yield root / folder, names
 
 
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()
-    except OSError:  # another system, or a process that may not look
+    except OSError:  # another operating system, or no permission
         return []
 
 
 def _table(path: Path, unit: int = 1024) -> Mapping[str, int]:
-    """The numbers of a file of lines ``name: number``, in bytes."""
+    """Return the numbers of a file of lines ``name: number``, in bytes."""
     rows = (line.replace(":", " ").split() for line in _lines(path))
     return {row[0]: int(row[1]) * unit for row in rows if len(row) > 1 and row[1].isdecimal()}
 
 
 def _number(path: Path) -> int | None:
-    """The number that a file holds; None where it holds none, such as ``max``."""
+    """Return the number in a file; None for other content, such as ``max``."""
     text = "".join(_lines(path)).strip()
     return int(text) if text.isdecimal() else None

@@ -1,10 +1,10 @@
-"""The door of the public surface: what a call with wrong arguments says.
+"""Guard of the public API: explain calls with wrong arguments.
 
-``@api`` stands at every function, class and method that users call. It checks nothing while a call goes well. If one
-raises anything but an error of this package, its arguments are held to its signature: a keyword that it does not take,
-an argument that it lacks, or one that is not of the annotated kind is the user's mistake, and becomes an error with the
-user's line. Anything else, such as what a user's own code raises, is passed on as it is. Calls that take a microsecond
-or two, such as a step of a stream, do without it: they take any keyword and ``*excess``.
+``@api`` decorates every public function, class and method. It checks nothing while a call succeeds. If a call raises
+anything but an error of this package, the guard compares the arguments with the signature. An unknown keyword, a
+missing argument or a value of the wrong type becomes an error that names the user's line. Other exceptions, such as
+those of a user's own callback, propagate unchanged. Calls of a microsecond or two, such as a stream's step, go
+unguarded: they accept any keyword and ``*excess``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from .errors import CallError, DtypeError, RnnGraphError, Where, did_you_mean, i
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
-OWN = frozenset(("self", "cls", "_cls"))
-"""What a call gives by itself."""
+IMPLICIT = frozenset(("self", "cls", "_cls"))
+"""Parameters that Python fills in."""
 
 NO_COLUMNS = 0x80 | 13 << 3
-"""First byte of an entry of CPython's location table that has a line and no columns."""
+"""First byte of an entry of CPython's location table with a line but no columns."""
 
-MOST_LOOKED_AT = 1000
-"""Entries of a sequence or mapping that are held to an annotation."""
+MAX_CHECKED_ENTRIES = 1000
+"""Maximum number of entries of a sequence or mapping that are checked against an annotation."""
 
 
 def api(target: Target) -> Target:
-    """A function or a method, or a class as it is made, whose callers are told what is wrong with their arguments."""
+    """Decorate a public function, method or class so that calls with wrong arguments raise explanatory errors."""
     if not isinstance(target, type):
         return _guarded(target)
     maker = "__new__" if issubclass(target, tuple) else "__init__"
@@ -50,7 +50,7 @@ def _guarded(function: Any) -> Any:
         try:
             return function(*arguments, **keywords)
         except Exception as error:
-            if is_ours(sys._getframe(1)):  # who called this is told by what the user called
+            if is_ours(sys._getframe(1)):  # the guard of the outermost public call explains
                 raise
             _leave_guards_out(error.__traceback__)
             mistake = None if isinstance(error, RnnGraphError) else _mistake(function, arguments, keywords)
@@ -58,13 +58,13 @@ def _guarded(function: Any) -> Any:
                 raise mistake from None if isinstance(mistake, CallError) else error
             raise
 
-    made: Any = call
-    made.__code__ = _in_place_of(made.__code__, function)
+    guard: Any = call
+    guard.__code__ = _in_place_of(guard.__code__, function)
     return call
 
 
 def _leave_guards_out(traceback: types.TracebackType | None) -> None:
-    """Take the frames of guards out of a traceback, but for the first frame."""
+    """Remove the frames of guards from a traceback, except the first frame."""
     while traceback is not None:
         inner = traceback.tb_next
         if inner is not None and inner.tb_frame.f_globals is globals() and "function" in inner.tb_frame.f_locals:
@@ -74,10 +74,9 @@ def _leave_guards_out(traceback: types.TracebackType | None) -> None:
 
 
 def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
-    """Return a guard's code with the name and the line of the function, which tracebacks then show in its place.
+    """Return the guard's code with the function's name, file and line, so that tracebacks show the function.
 
-    The table of lines has entries of up to eight code units, all of the first line and without columns: CPython's
-    location table, version 3.11 and later.
+    The location table is CPython's (3.11 and later). Each entry covers up to eight code units and gives the first line.
     """
     code = getattr(function, "__code__", None)
     if code is None:
@@ -86,13 +85,16 @@ def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
     sizes = [8] * (units // 8) + [units % 8] * (units % 8 > 0)
     table = b"".join(bytes((NO_COLUMNS | size - 1, 0)) for size in sizes)
     return guard.replace(
-        co_filename=code.co_filename, co_name=code.co_name, co_qualname=code.co_qualname,
-        co_firstlineno=code.co_firstlineno, co_linetable=table,
-    )  # fmt: skip
+        co_filename=code.co_filename,
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_firstlineno=code.co_firstlineno,
+        co_linetable=table,
+    )
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Calls a public function with keywords that a user gave to another one, and tells the user what is wrong."""
+    """Call a public function with arguments that the user passed to another one, and explain wrong arguments."""
     try:
         return function(*arguments, **keywords)
     except RnnGraphError:
@@ -105,7 +107,13 @@ def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, An
 
 
 def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:
-    """Raises for what was given by position beside the first. names: of what can be fed."""
+    """Raise ``CallError`` if a call has more than one positional argument.
+
+    Args:
+        what: The call's name, for the error.
+        excess: The positional arguments after the first.
+        names: Names of the inputs, for the example in the error.
+    """
     if excess:
         feeds = ", ".join(f"{name}=…" for name in names) or "x=batch"
         raise CallError(
@@ -117,7 +125,7 @@ def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None
 # What is wrong with a call ---------------------------------------------------------------------------
 
 
-ORDERS = {
+POSITIONAL_HINTS = {
     "reshape": "write the shape as one, as in reshape(x, (2, 3))",
     "broadcast_to": "write the shape as one, as in broadcast_to(x, (2, 3))",
     "transpose": "write the order of all axes as one, as in transpose(x, (1, 0))",
@@ -135,20 +143,20 @@ ORDERS = {
     "embedding": "write embedding(ids, table), or embedding(ids, vocabulary, width)",
     "pad": "write pad(x, paddings, mode, value)",
 }
-"""What is written in place of orders of arguments that other frameworks have, by the function."""
+"""Remedies for argument orders of other frameworks, by function."""
 
 
 def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> RnnGraphError | None:
-    """What is wrong with the arguments, if anything is."""
+    """Return the error that explains wrong arguments; None if they fit the signature."""
     signature = inspect.signature(function)
     title, what = _names(function)
     try:
-        given = signature.bind(*arguments, **keywords).arguments
+        bound = signature.bind(*arguments, **keywords).arguments
     except TypeError as error:
         return CallError(f"{title} {_misfit(what, signature, arguments, keywords) or f'can not be called so: {error}'}")
     hints = _hints(inspect.unwrap(function))
-    for name, value in given.items():
-        if name in OWN:  # which may be half made
+    for name, value in bound.items():
+        if name in IMPLICIT:  # the object may be half initialised
             continue
         kind = signature.parameters[name].kind
         values = value if kind is inspect.Parameter.VAR_POSITIONAL else [value]
@@ -163,7 +171,7 @@ def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any
 
 
 def _names(function: Any) -> tuple[str, str]:
-    """What a message calls a function, and by which name the words of other frameworks are known to it."""
+    """Return a function's name for messages, and its key in the tables of hints."""
     owner, _, name = function.__qualname__.rpartition(".")
     if not owner:
         return name, name
@@ -173,24 +181,24 @@ def _names(function: Any) -> tuple[str, str]:
 def _misfit(
     what: str, signature: inspect.Signature, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> str | None:
-    """Why a call does not fit a signature."""
-    parameters = [item for name, item in signature.parameters.items() if name not in OWN]
+    """Return why a call does not fit a signature, with the remedy; None if no reason is known."""
+    parameters = [item for name, item in signature.parameters.items() if name not in IMPLICIT]
     by_name = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
-    taken = f"it takes {', '.join(by_name)}" if by_name else "it takes no keywords"
+    accepted = f"it takes {', '.join(by_name)}" if by_name else "it takes no keywords"
     any_name = any(item.kind is item.VAR_KEYWORD for item in parameters)
     for keyword in () if any_name else keywords:
         if keyword not in by_name:
             from .migration_hints import keyword_instead  # for an error only
 
             instead = keyword_instead(what, keyword)
-            remedy = f"; {instead}" if instead else did_you_mean(keyword, by_name) or f"; {taken}"
+            remedy = f"; {instead}" if instead else did_you_mean(keyword, by_name) or f"; {accepted}"
             return f"has no argument {shown(keyword)[1:-1]}{remedy}"
     by_position = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.POSITIONAL_ONLY)]
-    count = len(arguments) - len(OWN & signature.parameters.keys())
+    count = len(arguments) - len(IMPLICIT & signature.parameters.keys())
     if count > len(by_position):
         if "examples" in by_name and what in ("fit", "evaluate"):
             return f"takes its examples as one; write {what}((x, y)), or {what}({{x: inputs, y: labels}})"
-        remedy = ORDERS.get(what, taken)
+        remedy = POSITIONAL_HINTS.get(what, accepted)
         return f"takes {len(by_position)} arguments by position, and {count} are given; {remedy}"
     for item in by_position[:count]:
         if item.name in keywords and item.kind is item.POSITIONAL_OR_KEYWORD:
@@ -208,32 +216,43 @@ def _can_show(value: Any) -> bool:
     return True
 
 
-# Functions that users give ---------------------------------------------------------------------------
+# Callbacks -------------------------------------------------------------------------------------------
 
 
 def taking(function: Any, what: str, *names: str, where: Where | None = None) -> Any:
-    """A function of the user's that will be called with one argument for each of ``names``, if it takes so many.
+    """Return a user's callback after checking that it accepts one argument for each of ``names``.
 
-    what: names it in an error. Raises ``CallError``; of a built-in that does not say what it takes, once it is called.
+    A built-in without a signature is wrapped, and checked when it is called.
+
+    Args:
+        function: The callback.
+        what: Its description, for the error.
+        names: Names of the arguments.
+        where: The user's line, for the error.
+
+    Raises:
+        CallError: The callback accepts other arguments.
     """
-    given = f"({', '.join(names)})"
+    call_text = f"({', '.join(names)})"
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
-        return _telling(function, f"{what} is called with {given}, which {shown(function)} does not take", where)
+        return _checked_at_call(
+            function, f"{what} is called with {call_text}, which {shown(function)} does not take", where
+        )
     try:
         signature.bind(*names)
     except TypeError:
         bare = [item.replace(annotation=item.empty, default=item.empty) for item in signature.parameters.values()]
         takes = signature.replace(parameters=bare, return_annotation=signature.empty)
         raise CallError(
-            f"{what} is called with {given}, and {_function_text(function)} takes {takes}; let it take {given}",
+            f"{what} is called with {call_text}, and {_function_text(function)} takes {takes}; let it take {call_text}",
             where,
         ) from None
     return function
 
 
-def _telling(function: Any, what: str, where: Where | None) -> Any:
+def _checked_at_call(function: Any, what: str, where: Where | None) -> Any:
     @wraps(function)
     def call(*arguments: Any) -> Any:
         try:
@@ -247,7 +266,7 @@ def _telling(function: Any, what: str, where: Where | None) -> Any:
 
 
 def _function_text(function: Any) -> str:
-    """A function's name, with its line where it has one."""
+    """Return a function's name, with its line if known."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     name = getattr(function, "__name__", None)
     line = f" ({Where(code.co_filename, code.co_firstlineno)})" if code is not None else ""
@@ -258,19 +277,19 @@ def _function_text(function: Any) -> str:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """What annotations stand for; anything where a name is known to type checkers only."""
-    found = {}
+    """Return the evaluated annotations; ``Any`` for names that only type checkers know."""
+    hints = {}
     for name, hint in function.__annotations__.items():
         try:
             alone = types.SimpleNamespace(__annotations__={name: hint})
-            found[name] = typing.get_type_hints(alone, function.__globals__)[name]
+            hints[name] = typing.get_type_hints(alone, function.__globals__)[name]
         except NameError:
-            found[name] = Any
-    return found
+            hints[name] = Any
+    return hints
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated kind. Numbers of NumPy's are numbers, a bool is none."""
+    """True if a value matches an annotation. NumPy's numbers match ``int`` and ``float``; a bool matches neither."""
     if hint is Any:
         return True
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
@@ -302,11 +321,11 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _first(items: Iterable[Any]) -> Iterable[Any]:
-    return (item for item, _ in zip(items, range(MOST_LOOKED_AT), strict=False))
+    return (item for item, _ in zip(items, range(MAX_CHECKED_ENTRIES), strict=False))
 
 
 def wanted(hint: Any) -> str:
-    """An annotation in words: ``an int or None``."""
+    """Return an annotation in words, such as ``an int or None``."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         words = list(dict.fromkeys(map(wanted, parts)))

@@ -1,4 +1,4 @@
-"""Checks of arguments that many calls take alike. what, name: what an error calls the argument."""
+"""Checks of argument values. ``what`` and ``name`` are the argument's name in errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
-    """A width: an int of Python's or NumPy's, 1 or more."""
+    """Return a width as an int: positive, at most ``MOST_UNITS``."""
     width = whole_number(value, what)
     if width <= 0:
         raise ArgumentError(f"{what} must be positive, not {width}")
@@ -29,7 +29,7 @@ def units(value: Any, what: str) -> int:
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """An int of Python's or NumPy's; with ``least`` a count of things, from there on."""
+    """Return a Python or NumPy integer as an int. With ``least``, it must be at least that and fit 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if least is not None and value < least:
@@ -40,8 +40,13 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
 
 
 def checked_name(value: Any, what: str, where: Where | None = None, any_text: bool = False) -> str:
-    """A name that the user gives, which stands in printed graphs, in files and in machine code. any_text: whether it
-    may hold what can't be printed, too, such as the end of a line.
+    """Return a user's name for printed graphs, files and machine code, after checking it.
+
+    Args:
+        value: The name, 1 to ``MOST_CHARACTERS`` characters.
+        what: The named thing, for errors.
+        where: The user's line, for errors.
+        any_text: Also accept characters that cannot be printed, such as line ends.
     """
     if not isinstance(value, str):
         raise DtypeError(f"{what} needs a name, not {shown(value)}", where)
@@ -59,7 +64,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
 
 def entries(value: Any, what: str) -> list[Any]:
-    """The entries of a sequence, an array or anything else that has an order and can be run through."""
+    """Return the entries of an ordered iterable as a list. Strings, mappings and sets are refused."""
     if isinstance(value, str | bytes | Mapping | Set):
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
     try:
@@ -69,9 +74,16 @@ def entries(value: Any, what: str) -> list[Any]:
 
 
 def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
-    """What NumPy reads, or a torch tensor, which may take part in gradients, as an array.
+    """Return an array-like value or a torch tensor (detached) as an array.
 
-    otherwise: what the ``ShapeError`` says where it is none.
+    Args:
+        value: Anything that ``np.asarray`` accepts, or a torch tensor.
+        otherwise: Beginning of the error if the value is not array-like.
+        dtype: Target dtype; None keeps the value's own.
+
+    Raises:
+        ArgumentError: The array is masked.
+        ShapeError: The value is not array-like.
     """
     if hides_entries(value):
         raise ArgumentError(f"{otherwise}: it hides entries by a mask; write array.filled(0), or choose what they are")
@@ -81,20 +93,20 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
             return np.asarray(value, dtype)
         tensor = detach().cpu()  # NumPy has no bfloat16
         return np.asarray(tensor.float() if str(getattr(tensor, "dtype", "")) == "torch.bfloat16" else tensor, dtype)
-    except RnnGraphError:  # of a Tensor
+    except RnnGraphError:  # from a symbolic Tensor
         raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise ShapeError(f"{otherwise}: {error}") from None
 
 
 def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
-    """Raises where an array of NumPy's hides entries, which are numbers like others to all who read its memory."""
+    """Raise ``ArgumentError`` for a masked array: readers of its memory would see the hidden entries."""
     if type(value) is not np.ndarray and hides_entries(value):
         raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
 
 
 def hides_entries(value: Any) -> bool:
-    """Whether an array of NumPy's, or one that stands in a list, hides entries by a mask."""
+    """True if a value is a masked array with masked entries, or a nested list that contains one."""
     pending, seen = [value], set()
     while pending:
         item = pending.pop()
@@ -108,7 +120,7 @@ def hides_entries(value: Any) -> bool:
 
 
 def number(value: Any, what: str) -> float:
-    """A finite float from any real number of Python's or NumPy's."""
+    """Return a finite real number of Python's or NumPy's as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DtypeError(f"{what} must be a number, not {shown(value)}")
     if not -(2.0**1023) <= value <= 2.0**1023:
@@ -117,21 +129,21 @@ def number(value: Any, what: str) -> float:
 
 
 def flag(value: Any, what: str) -> bool:
-    """True or False, NumPy's among them."""
+    """Return a Python or NumPy bool as a bool."""
     if not isinstance(value, bool | np.bool_):
         raise DtypeError(f"{what} must be True or False, not {shown(value)}")
     return bool(value)
 
 
 def one_of(value: Any, what: str, offered: Sequence[Word]) -> Word:
-    """A word among those that are offered."""
+    """Return a word after checking that it is among those offered."""
     if not isinstance(value, str) or value not in offered:
         raise ArgumentError(f"{what}={shown(value)} is not offered; use one of {', '.join(offered)}")
     return offered[offered.index(value)]
 
 
 def seed_number(value: Any) -> int:
-    """A seed: an int of 64 bits, signed or not."""
+    """Return a seed as an int, after checking that it fits 64 bits, signed or unsigned."""
     seed = whole_number(value, "seed")
     if not -(2**63) <= seed < 2**64:
         raise ArgumentError(f"seed={seed} does not fit 64 bits")
@@ -145,7 +157,7 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite real number, NumPy's among them."""
+    """True if ``value`` is a finite real number of Python's or NumPy's."""
     if type(value) is float:
         return math.isfinite(value)
     if not isinstance(value, _NUMBERS) or isinstance(value, bool):
@@ -172,13 +184,13 @@ def check_not_negative(name: str, value: Any) -> None:
 
 
 def check_within(name: str, value: float, low: float, high: float) -> None:
-    """Raises unless ``low <= value < high``."""
+    """Raise ``ArgumentError`` unless ``low <= value < high``."""
     if not is_number(value) or not low <= value < high:
         raise ArgumentError(f"{name}={shown(value)} must be a number, {low:g} or more and below {high:g}")
 
 
 def use_plain_numbers(record: Any) -> None:
-    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
+    """Convert NumPy scalars in a dataclass's fields to Python numbers, so that files preserve them exactly."""
     for item in fields(record):
         value = getattr(record, item.name)
         if isinstance(value, np.generic):

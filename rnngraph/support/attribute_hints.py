@@ -1,8 +1,7 @@
-"""What objects that users hold say of attributes, entries and calls that they don't have: other frameworks' words lead
-on.
+"""Errors for missing attributes, entries and calls that name the replacement, often for another framework's name.
 
-A class takes it by standing on ``Telling``, or on ``Unindexed``, or ``Uncalled``. Type checkers see none of them, and
-find what is wrong before.
+A class gets these errors by deriving from ``Telling``, ``Unindexed`` or ``Uncalled``. Type checkers do not see the
+methods, so they report the mistakes themselves.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ OF_NETS = {
     ("get_params", "set_params", "classes_", "coef_", "transform", "decision_function", "predict_log_proba"),
     "rnngraph.sklearn has estimators",
 )  # fmt: skip
-"""By a name that is no attribute of a program, a graph of it, a trainer, a stream or a net: what to do."""
+"""Remedies by missing attribute, for programs and their graphs, trainers, streams and nets."""
 
 OF_TRAINERS = {
     **OF_NETS, "train": "write trainer.fit(examples), or trainer.step(x=…, y=…)", "model": "write trainer.program",
@@ -103,7 +102,7 @@ OF_TRAINERS = {
     "compile": "rg.Trainer(program, rg.Adam(1e-3)) is compiled at its first step",
     "state_dict": "write trainer.save(path)", "load_state_dict": "write rg.Trainer.load(path, program)",
 }  # fmt: skip
-"""The same of a trainer, whose program is ``trainer.program``."""
+"""Remedies by missing attribute of a trainer."""
 
 OF_TENSORS = {
     "numpy": _VALUES, "eval": _VALUES, "item": _VALUES, "tolist": _VALUES, "detach": "write rg.stop_gradient(x)",
@@ -126,7 +125,7 @@ OF_TENSORS = {
                  "reshape", "sigmoid", "sign", "sin", "softmax", "split", "sqrt", "square", "squeeze", "tanh", "tile",
                  "transpose")
 }  # fmt: skip
-"""The same of a Tensor."""
+"""Remedies by missing attribute of a Tensor."""
 
 _FIXED = "a Tensor never changes; make another by rg.where(condition, x, y), rg.concat or rg.pad"
 _LOGICAL = "a Tensor has no & | ^ ~ << >>; write rg.logical_and(x, y), rg.logical_or, rg.not_equal, rg.logical_not(x)"
@@ -136,11 +135,11 @@ OPERATORS = {
     "rrshift": _LOGICAL, "contains": "a Tensor has no entries to look through; write rg.reduce_any(rg.equal(x, value))",
     "array": _VALUES, "round": _VALUES, "complex": _VALUES,
 }  # fmt: skip
-"""What is written in place of operators that Tensors don't have. TensorFlow 1's Tensors have some of them."""
+"""Remedies by operator that Tensors lack. TensorFlow 1's Tensors have some of them."""
 
 _ARRAYS = "its arrays are NumPy's: write result[name]"
 OF_RESULTS = dict.fromkeys(("numpy", "detach", "cpu", "to", "item", "tolist", "eval", "data"), _ARRAYS)
-"""The same of a result."""
+"""Remedies by missing attribute of a result."""
 
 OF_HISTORIES = {
     "history": 'it is the mapping itself: write history["loss"]', "params": "see trainer.optimizer",
@@ -148,14 +147,14 @@ OF_HISTORIES = {
     "to_csv": "write pandas.DataFrame(history).to_csv(path)", "to_json": "write history.to_text()",
     "show": 'write history.plot("run.png"), or leave it as a cell\'s last line',
 }  # fmt: skip
-"""The same of a history."""
+"""Remedies by missing attribute of a history."""
 
 OF_HANDLES = {
     "step": 'write pool.step({handle: {"x": …}})', "process": 'write pool.step({handle: {"x": …}}), step by step',
     "submit": "write pool.submit(handle, x=…)", "reset": "write pool.reset(handle)",
     "state": "write pool.state(handle)", "flush": "write pool.flush(handle)", "pool": "it is what opened the handle",
 }  # fmt: skip
-"""The same of a handle of a pool's stream."""
+"""Remedies by missing attribute of a handle to a pool's stream."""
 
 OF_PARAMETERS = {
     "state_dict": "it is a mapping: write dict(program.parameters)", "numpy": "write program.parameters[name]",
@@ -166,7 +165,7 @@ OF_PARAMETERS = {
     "count": "see program.summary()", "grad": _GRADIENTS, "requires_grad_": "write only= of rg.Trainer", "to": _CPU,
     "zero_grad": f"leave it out; nothing adds up, as {_GRADIENTS}",
 }  # fmt: skip
-"""The same of a program's parameters."""
+"""Remedies by missing attribute of a program's parameters."""
 
 CALLED = {
     "Program": "write program.inference(x=…), or program.training(x=…, y=…)",
@@ -178,7 +177,7 @@ CALLED = {
     "Arrays": "write net.parameters.values(), or dict(net.parameters)",
     "Result": "write result[name], an array",
 }  # fmt: skip
-"""What is written in place of a call, by the name of the class."""
+"""Remedies for calling an object, by class name."""
 
 _OF_A_CALL = "write result = program.inference(x=…), then result[name]"
 INDEXED = {
@@ -191,7 +190,7 @@ INDEXED = {
     "Cell": "write outputs, state = rg.dynamic_rnn(cell, x), and rg.MultiRNNCell(cells) for several",
     "MemoryUsage": "write memory.arena, .panels, .parameters, .feeds, .results or .total",
 }  # fmt: skip
-"""What is written in place of square brackets or a loop, by the name of the class."""
+"""Remedies for indexing an object or iterating over it, by class name."""
 
 
 _ENTRY = dict.__getitem__
@@ -199,18 +198,18 @@ Fields = TypeVar("Fields", bound=type)
 
 
 class Telling:
-    """A class whose objects tell what to write for an attribute that they don't have."""
+    """Base of classes whose missing attributes raise an error with the replacement."""
 
     __slots__ = ()
     _instead: Mapping[str, str] = {}
     _program = ""
-    """Text that gives the program which ``_instead`` speaks of."""
+    """Expression for the program that ``_instead`` refers to."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             kind = type(self)
-            if name.startswith("_") or hasattr(kind, name):  # a property that raises says so itself
+            if name.startswith("_") or hasattr(kind, name):  # a property that raised: raise its own error
                 return object.__getattribute__(self, name)
             instead = self._instead.get(name)
             hint = f"; {instead}" if instead else did_you_mean(name, [item for item in dir(self) if item[0] != "_"])
@@ -223,7 +222,7 @@ class Telling:
 
 
 class Unoperated(Telling):
-    """A class whose objects say what to write in place of operators that they don't have."""
+    """Base of classes whose missing operators raise an error with the replacement."""
 
     __slots__ = ()
 
@@ -252,9 +251,10 @@ for _operator, _instead in OPERATORS.items():
 
 
 class Named(Telling, dict[str, Any]):
-    """A dict that tells which names it has, of slices and lists too, which no dict can look for.
+    """Dict whose errors list its names, also for unhashable keys such as slices and lists.
 
-    _title: what an error calls it.
+    Attributes:
+        _title: The dict's name in errors.
     """
 
     __slots__ = ()
@@ -275,9 +275,9 @@ class Named(Telling, dict[str, Any]):
 
 
 def telling(kind: Fields) -> Fields:
-    """Lets a class of namedtuples that users hold say which fields they have."""
-    made: Any = kind
-    made.__getattr__, made.__getitem__ = _absent_field, _entry_of
+    """Decorate a namedtuple class so that errors for missing fields list its fields."""
+    target: Any = kind
+    target.__getattr__, target.__getitem__ = _absent_field, _entry_of
     return kind
 
 
@@ -290,7 +290,7 @@ def _absent_field(nest: Any, name: str) -> Never:
 
 
 def _entry_of(nest: Any, key: Any) -> Any:
-    """Entries have numbers for keys, and names as attributes."""
+    """Return an entry by position. For a string key, raise an error that names the attribute."""
     try:
         return tuple.__getitem__(nest, key)
     except TypeError:
@@ -300,13 +300,13 @@ def _entry_of(nest: Any, key: Any) -> Any:
         raise NameLookupError(f"{type(nest).__name__} has no entry {shown(key)}; {hint}") from None
 
 
-def _of_class(thing: object, table: Mapping[str, str]) -> str:
-    """What a table says of an object's class, or of the class that it stands on."""
-    return next(table[kind.__name__] for kind in type(thing).__mro__ if kind.__name__ in table)
+def _of_class(instance: object, table: Mapping[str, str]) -> str:
+    """Look up an object's class, or its nearest base class, in a table by class name."""
+    return next(table[kind.__name__] for kind in type(instance).__mro__ if kind.__name__ in table)
 
 
 class Unindexed(Telling):
-    """A class whose objects have no entries."""
+    """Base of classes whose objects cannot be indexed."""
 
     __slots__ = ()
     _instead = OF_NETS
@@ -318,7 +318,7 @@ class Unindexed(Telling):
 
 
 class Uncallable:
-    """A class whose objects can't be called: a part of its bases."""
+    """Mixin of classes whose objects cannot be called."""
 
     __slots__ = ()
 
@@ -329,6 +329,6 @@ class Uncallable:
 
 
 class Uncalled(Uncallable, Unindexed):
-    """The same of a class whose objects can't be called."""
+    """Base of classes whose objects can be neither indexed nor called."""
 
     __slots__ = ()

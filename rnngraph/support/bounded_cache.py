@@ -12,14 +12,14 @@ Value = TypeVar("Value")
 
 _ABSENT: Any = object()
 _LOCK = fork_lock(Order.LAST)
-"""Lock of all changes of all caches: they are rare and short, and a fork waits for one lock alone."""
+"""Lock for changes of any cache. Changes are rare and short, and one lock keeps forks cheap."""
 
 
 class BoundedCache(dict[Key, Value]):
-    """A dict that evicts an entry before it would hold more than ``limit``. Any thread may use it.
+    """Thread-safe dict that evicts an entry rather than hold more than ``limit``.
 
-    The oldest entry goes first; with ``used``, the entry that was used longest ago. Reading is that of a dict and takes
-    no lock, so a reader notes by itself that it used a value. Add entries by ``cache[key] = value`` or ``setdefault``.
+    It evicts the oldest entry, or with ``used`` the least recently used one. Reads are a plain dict's and take no lock,
+    so readers record their use of a value themselves. Add entries by ``cache[key] = value`` or ``setdefault``.
     """
 
     def __init__(
@@ -31,8 +31,9 @@ class BoundedCache(dict[Key, Value]):
         """Make an empty cache.
 
         Args:
-            used: gives when a value was used last, as a number that grows with time.
-            is_pinned: true of a value that stays, although others beyond the limit then stay, too.
+            limit: Maximum number of entries.
+            used: Function that returns when a value was last used, as a number that grows with time.
+            is_pinned: Predicate for values that are never evicted, even if the cache then exceeds ``limit``.
         """
         super().__init__()
         self.limit, self._used, self._is_pinned = limit, used, is_pinned
@@ -44,33 +45,33 @@ class BoundedCache(dict[Key, Value]):
 
     def __setitem__(self, key: Key, value: Value) -> None:
         with _LOCK:
-            gone = [*self._evicted(key), self.get(key)]
+            evicted = [*self._evicted(key), self.get(key)]
             super().__setitem__(key, value)
-        del gone  # behind the lock: destructors may take other locks
+        del evicted  # after the lock is released, because destructors may take other locks
 
     def setdefault(self, key: Key, value: Value) -> Value:
         """Store a value, unless another thread stored one before. Return the value that is stored."""
         with _LOCK:
-            gone = self._evicted(key)
+            evicted = self._evicted(key)
             stored = super().setdefault(key, value)
-        del gone
+        del evicted
         return stored
 
     def clear(self) -> None:
         """Drop all entries."""
         with _LOCK:
-            gone = {**self}
+            evicted = {**self}
             super().clear()
-        del gone
+        del evicted
 
     def _evicted(self, key: Key) -> list[Value]:
-        """Make room for a key, and return the values that had to go. The caller holds the lock."""
-        gone: list[Value] = []
+        """Evict entries until a key fits, and return their values. The caller holds the lock."""
+        evicted: list[Value] = []
         while key not in self and len(self) >= self.limit:
             free = iter(self) if self._is_pinned is None else (key for key in self if not self._is_pinned(self[key]))
             used = self._used
             first = next(free, _ABSENT) if used is None else min(free, key=lambda key: used(self[key]), default=_ABSENT)
             if first is _ABSENT:
                 break
-            gone.append(self.pop(first))
-        return gone
+            evicted.append(self.pop(first))
+        return evicted

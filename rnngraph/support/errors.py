@@ -1,4 +1,4 @@
-"""Error types, and where in the user's code a declaration or a call was made."""
+"""Error types, and the lookup of the user's line that an error names."""
 
 from __future__ import annotations
 
@@ -20,41 +20,49 @@ _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _INSTALLED = tuple(_LIBRARY + name + os.sep for name in ("site-packages", "dist-packages"))
 _COMMANDS = os.path.join(_PACKAGE, "cli", "entry.py")
 _BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
-"""Library code that stands between two frames of this package."""
+"""Standard library files whose frames lie between two frames of this package."""
 _CALLS_BACK = "torch.", "numpy.", "sklearn.", "pandas."
-"""Modules that call this package for lines of the user's, as torch does while a module of it is read, and others where
-a Tensor is among what they make arrays of.
+"""Prefixes of modules that call back into this package on the user's behalf.
+
+torch does so while one of its modules is traced, the others while they convert a Tensor to an array.
 """
 
 NO_LINE = (__file__, 0)
-"""File and line of warnings that come from no line of the user's, as of a command."""
+"""File and line of warnings without a user's line, such as those of a command."""
 
 MOST_CHARACTERS = 900
-"""Of what an error says, beside the line that it names. Whatever is longer loses its middle: the beginning says what is
-wrong, the end what to do.
+"""Maximum length of an error message, without its line.
+
+Longer messages lose their middle: the beginning says what is wrong, the end what to write.
 """
 
 
 Phase = Literal["forward", "backward", "update"]
-"""What a computation is a part of: of values, of gradients, or of a trainer's update."""
+"""Phase of a computation: forward pass, gradients, or a trainer's update."""
 
 
 _CELL = re.compile(r"In \[\d+\]")
 
 
 def _cell_of(file: str) -> str | None:
-    """The number of the cell that IPython keeps under the name of a temporary file; None for all other files."""
+    """Return the number of the IPython cell that a temporary file name stands for; None for other files."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     format_code_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
-    told = format_code_name(file) if format_code_name is not None else None  # ("Cell", "In[3]")
-    found = re.search(r"\d+", told[1]) if told else None
-    return found[0] if found else None
+    label = format_code_name(file) if format_code_name is not None else None  # ("Cell", "In[3]")
+    match = re.search(r"\d+", label[1]) if label else None
+    return match[0] if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A line of the user's code; of a computation also its layer, such as ``rnn/multi_rnn_cell/cell_0/lstm_cell``, as
-    parameters' names begin ("" where it belongs to none), and its phase.
+    """Line of the user's code, with the layer and phase of the computation that it declares.
+
+    Attributes:
+        file: Path as Python knows it.
+        line: Line number, from 1.
+        layer: Prefix of the layer's parameter names, such as ``rnn/multi_rnn_cell/cell_0/lstm_cell``; ``""`` without
+            a layer.
+        phase: Phase of the computation.
     """
 
     file: str
@@ -68,34 +76,33 @@ class Where:
 
     @property
     def shown_file(self) -> str:
-        """The file as messages show it: below the working directory without the way there, a notebook's cell by its
-        number.
-        """
+        """File name for messages: relative below the working directory, ``In [3]`` for a notebook cell."""
         if number := _cell_of(self.file):
             return f"In [{number}]"
         try:
             relative = os.path.relpath(self.file)
-        except (ValueError, OSError):  # another drive on Windows, or a working folder that is gone
+        except (ValueError, OSError):  # another drive on Windows, or a deleted working directory
             relative = self.file
         return self.file if relative.startswith("..") else relative
 
     @property
     def place(self) -> tuple[str, int]:
-        """The file and the line alone."""
+        """The file and the line."""
         return self.file, self.line
 
     def full_text(self) -> str:
-        """The line, the layer and the phase: ``net.py:12 rnn/lstm_cell forward``."""
+        """Return the line, the layer and the phase, as in ``net.py:12 rnn/lstm_cell forward``."""
         return " ".join(part for part in (str(self), self.layer, self.phase) if part)
 
     def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
-        """The same line, of another layer or phase."""
+        """Return this line with another layer or phase."""
         return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 
 def user_line() -> Where | None:
-    """The innermost frame outside this package and Python's own library: the line that the user wrote. None where a
-    command was given, or a thread or a process was started with a function of this package.
+    """Return the innermost line outside this package and the standard library.
+
+    None if there is no such line: within a command, or in a thread or process that runs a function of this package.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -103,13 +110,13 @@ def user_line() -> Where | None:
         if not (is_ours(frame) or _is_pythons(file) or _calls_back(frame)):
             return Where(file, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
-            return None  # what lies further out starts Python
+            return None  # frames further out only start Python
         frame = frame.f_back
     return None
 
 
 def _is_pythons(file: str) -> bool:
-    """Whether a file is of Python's own library, and not of a package that is installed in it."""
+    """True for a file of the standard library, without the packages installed inside it."""
     return file.startswith("<frozen ") or (file.startswith(_LIBRARY) and not file.startswith(_INSTALLED))
 
 
@@ -118,36 +125,43 @@ def _calls_back(frame: FrameType) -> bool:
 
 
 def raised_line(error: BaseException) -> Where | None:
-    """The innermost line of the user's that an error went through; Python's own library does not count."""
-    found, traceback = None, error.__traceback__
+    """Return the innermost user's line in an error's traceback, without the standard library's."""
+    line, traceback = None, error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
         if not is_ours(traceback.tb_frame) and not file.startswith((_LIBRARY, "<frozen ")):
-            found = Where(file, traceback.tb_lineno)
+            line = Where(file, traceback.tb_lineno)
         traceback = traceback.tb_next
-    return found
+    return line
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Whether a frame runs code of this package."""
+    """True if a frame runs code of this package."""
     file = frame.f_code.co_filename
     if file.startswith(_PACKAGE) or file in _BETWEEN:
         return True
-    # The methods that a dataclass of this package gets have its names, but no file.
+    # Generated methods of this package's dataclasses have its globals, but no file.
     return file == "<string>" and str(frame.f_globals.get("__name__")).startswith("rnngraph.")
 
 
 def warn(text: str, where: Where | None) -> None:
-    """Warns of a line of the user's, however many frames of this package lie between."""
+    """Issue a ``UserWarning`` for a user's line."""
     file, line = (where.file, where.line) if where else NO_LINE
     warnings.warn_explicit(f"{where}: {text}" if where else text, UserWarning, file, line)
 
 
 class RnnGraphError(Exception):
-    """Base of every error that a user's mistake raises: where, what, and the remedy."""
+    """Base of all errors for user mistakes.
+
+    The message says where and what is wrong, and what to write instead.
+
+    Attributes:
+        what: The message without the line.
+        where: The user's line; None if unknown.
+    """
 
     most_characters = MOST_CHARACTERS
-    any_arguments: tuple[Any, ...] = ("",)  # with which one can be made, to become a copy of another
+    any_arguments: tuple[Any, ...] = ("",)  # valid arguments of __init__, for unpickling
 
     def __init__(self, what: str, where: Where | None = None) -> None:
         self.what = shortened(what, self.most_characters)
@@ -158,9 +172,7 @@ class RnnGraphError(Exception):
         return f"{self.where}: {self.what}" if self.where else self.what
 
     def within(self, place: str) -> Self:
-        """The same error, of the same line and with all that it knows, which says in which of many things it was:
-        ``place`` before what is wrong.
-        """
+        """Return a copy of the error whose message begins with ``place``, such as the name of one of many files."""
         error = copy.copy(self)
         error.what = shortened(f"{place}: {self.what}", self.most_characters)
         error.args = (error._text(),)
@@ -169,12 +181,12 @@ class RnnGraphError(Exception):
     def __str__(self) -> str:  # KeyError would print its repr
         return str(self.args[0])
 
-    def __reduce__(self) -> tuple[Any, ...]:  # Exception's own calls __init__ with the whole message
+    def __reduce__(self) -> tuple[Any, ...]:  # Exception.__reduce__ calls __init__ with the whole message
         return _restored, (type(self), self.args, self.__dict__)
 
 
 def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RnnGraphError:
-    """An error of another process, or a copy, as it was: its line is the one at which it was raised first."""
+    """Rebuild a pickled or copied error, with its original line."""
     error = kind(*kind.any_arguments)
     error.args = arguments
     error.__dict__.update(state)
@@ -185,7 +197,7 @@ def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict
 
 
 def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Text without its middle where it is longer than ``most`` characters."""
+    """Return text, without its middle if it is longer than ``most`` characters."""
     if len(text) <= most:
         return text
     head, tail = most * 3 // 5, most * 2 // 5
@@ -193,7 +205,7 @@ def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 class _Short(reprlib.Repr):
-    """Reprs of a line at most, also of arrays and of objects whose own repr raises."""
+    """Reprs of at most one line, also for arrays and objects whose own repr raises."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,52 +222,56 @@ class _Short(reprlib.Repr):
 
 
 shown = _Short().repr
-"""The repr of what a user gave, in a line: ``shown(value)``."""
+"""Return the repr of a user's value in one line."""
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    """Return the first names, and how many more there are; ``none`` where there are none."""
+    """Return the first ``most`` names and the number of others; ``none`` without names."""
     known = [*names]
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return (", ".join(known[:most]) or "none") + more
 
 
 def did_you_mean(name: Any, names: Iterable[str]) -> str:
-    """``"; did you mean logits?"`` where one of the names is close to ``name``, else nothing."""
-    from difflib import get_close_matches  # for an error only
+    """Return ``"; did you mean logits?"`` if one of the names is close to ``name``, else ``""``."""
+    from difflib import get_close_matches  # imported for errors only
 
     if not isinstance(name, str) or len(name) > 100:
         return ""
     plain = {other.lower().replace("_", ""): other for other in names}
-    found = get_close_matches(name.lower().replace("_", ""), plain, 1, cutoff=0.7)
-    return f"; did you mean {plain[found[0]]}?" if found else ""
+    matches = get_close_matches(name.lower().replace("_", ""), plain, 1, cutoff=0.7)
+    return f"; did you mean {plain[matches[0]]}?" if matches else ""
 
 
 # Kinds -----------------------------------------------------------------------------------------------
 
 
 class ShapeError(RnnGraphError, ValueError):
-    """Sizes or ranks do not fit."""
+    """Sizes or ranks do not match."""
 
 
 class DtypeError(RnnGraphError, TypeError):
-    """A dtype does not fit, or a value is of the wrong kind."""
+    """A dtype does not match, or a value has the wrong type."""
 
 
 class ArgumentError(RnnGraphError, ValueError):
-    """An argument is outside what it may be."""
+    """An argument is out of its valid range."""
 
 
 class CallError(RnnGraphError, TypeError):
-    """A call gives an argument that is not taken, or gives it twice, or lacks one that is needed."""
+    """A call has an unknown or duplicate argument, or lacks a required one."""
 
 
 class FileError(ArgumentError, OSError):
-    """A file is missing, damaged or of another kind, or can't be written."""
+    """A file is missing, damaged or of the wrong format, or cannot be written."""
 
 
 class NotReadableError(RnnGraphError, ValueError):
-    """A file of another format holds what has no counterpart here. ``problems`` lists all of it, a text each."""
+    """A file of another framework contains something unsupported.
+
+    Attributes:
+        problems: All unsupported parts, one text each.
+    """
 
     most_characters = 20_000
 
@@ -265,29 +281,30 @@ class NotReadableError(RnnGraphError, ValueError):
 
 
 class StructureError(RnnGraphError, ValueError):
-    """A nest (a state, an initial state) has the wrong structure."""
+    """A nest, such as an initial state, has the wrong structure."""
 
 
 class NameLookupError(RnnGraphError, KeyError):
-    """A name (of a feed, a parameter, an output, a stage) is missing or unknown."""
+    """A name of a feed, parameter, output or stage is missing or unknown."""
 
 
 class NotOfferedError(RnnGraphError, AttributeError):
-    """A name of another framework that has no counterpart here; the message names what to use instead."""
+    """A name of another framework does not exist here; the message gives the replacement."""
 
 
 class MissingExtraError(RnnGraphError, ImportError):
-    """A package is not installed that an optional part needs; the message gives the command that installs it."""
+    """An optional dependency is not installed; the message gives the command that installs it."""
 
 
 class GraphError(RnnGraphError, ValueError):
-    """A graph can't do what is asked of it, such as to stream a backward recurrence."""
+    """A graph does not support the operation, such as streaming a backward recurrence."""
 
 
 class NonFiniteError(RnnGraphError, ArithmeticError):
     """A loss, gradient or parameter became NaN or infinite.
 
-    finding: what ``check`` says of where it began (an ``rg.NonFinite``), if that is known.
+    Attributes:
+        finding: The first non-finite value (an ``rg.NonFinite`` of ``check``); None if unknown.
     """
 
     def __init__(self, what: str, where: Where | None = None, finding: object | None = None) -> None:
@@ -296,21 +313,22 @@ class NonFiniteError(RnnGraphError, ArithmeticError):
 
 
 class OutOfMemoryError(RnnGraphError, MemoryError):
-    """More memory was asked for than there is. ``asked`` and ``left`` are bytes (left: None if that is not known), and
-    ``purpose`` is what they were for.
+    """A request exceeds the available memory.
 
-    limit: what ``left`` is, in words, such as what the machine has.
+    Attributes:
+        asked: Requested bytes.
+        left: Available bytes; None if unknown.
+        purpose: Noun phrase for the use of the memory.
     """
 
     any_arguments = 0, None, "", ""
 
-    def __init__(
-        self, asked: int, left: int | None, limit: str, purpose: str, where: Where | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, asked: int, left: int | None, limit: str, purpose: str, where: Where | None = None) -> None:
         self.asked, self.left, self.purpose = asked, left, purpose
-        there = "which the system does not give" if left is None else f"and {_gigabytes(left)} are {limit}"
+        available = "which the system does not give" if left is None else f"and {_gigabytes(left)} are {limit}"
         super().__init__(
-            f"{purpose} takes {_gigabytes(asked)}, {there}; ask for less: fewer rows, steps, samples or units", where
+            f"{purpose} takes {_gigabytes(asked)}, {available}; ask for less: fewer rows, steps, samples or units",
+            where,
         )
 
 
@@ -319,8 +337,8 @@ def _gigabytes(count: int) -> str:
 
 
 class RanksError(RnnGraphError, RuntimeError):
-    """Another process of a training failed, or is given something else; its text is part of this one."""
+    """Another process of a distributed training failed or has other arguments; the message includes its error."""
 
 
 class VerifyError(RnnGraphError, AssertionError):
-    """A pass broke a rule of the IR: a defect of the compiler, never of the user."""
+    """A pass produced invalid IR: a bug of the compiler, never of the user."""

@@ -1,5 +1,6 @@
-"""Locks in processes that fork: a fork waits until nobody holds one, so that the child finds each free, and whole what
-it guards.
+"""Locks that are safe across ``fork``.
+
+A fork first acquires every lock, so that the child process has each lock free and its data consistent.
 """
 
 from __future__ import annotations
@@ -11,46 +12,44 @@ from time import monotonic, sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE = 10.0
-"""Seconds after which a fork goes on although a lock is held: users' code may hold two in an order of its own."""
-LONGEST_WAY = 0.1
-"""Seconds for which a step waits for a fork: its caller may hold a lock that the fork waits for."""
+FORK_TIMEOUT_S = 10.0
+"""Seconds after which a fork proceeds although a lock is held. User code may hold two locks in an order of its own."""
+MAX_YIELD_S = 0.1
+"""Maximum seconds that a step waits for a fork. The step's caller may hold a lock that the fork needs."""
 
 
 class Order(IntEnum):
-    """Who holds a lock may take those that come later, and a fork takes them in this order."""
+    """Acquisition order of locks: the holder of a lock may acquire only later ones. Forks acquire in this order."""
 
     RUN = 0
-    """Of trainers and pools, for a whole step."""
+    """Locks of trainers and pools, held for a whole step."""
     GRAPH = 1
-    """Of what is compiled."""
+    """Locks of compiled graphs."""
     ENTRY = 2
-    """Of machine code."""
+    """Locks of machine code."""
     LAST = 3
-    """Of those whose holders take no other."""
+    """Locks whose holders acquire no other."""
 
 
 _FORKING = threading.RLock()
-"""One thread forks at a time."""
+"""Lock that serialises forks."""
 _LOCKS: WeakKeyDictionary[Any, Order] = WeakKeyDictionary()
 _HELD: list[Any] = []
 WAITING: list[int] = []
-"""Forks that wait for locks, one at most."""
+"""One entry while a fork waits for locks, else empty."""
 
 
 def fork_lock(order: Order, lock: Any = None) -> Any:
-    """A lock that forks wait for. lock: the lock itself; None: one that its holder may take again."""
+    """Register a lock that forks wait for, and return it. ``lock=None`` makes a reentrant one."""
     lock = threading.RLock() if lock is None else lock
     _LOCKS[lock] = order
     return lock
 
 
 def give_way() -> None:
-    """Lets a fork go first that waits for locks. Who runs step after step takes a lock again at once, and leaves it to
-    nobody else.
-    """
+    """Yield to a waiting fork. Without it, a loop of steps reacquires its lock at once and starves the fork."""
     if WAITING:
-        end = monotonic() + LONGEST_WAY
+        end = monotonic() + MAX_YIELD_S
         while WAITING and monotonic() < end:
             sleep(0.001)
 
@@ -58,10 +57,10 @@ def give_way() -> None:
 def _before() -> None:
     _FORKING.acquire()
     WAITING.append(1)
-    end = monotonic() + PATIENCE
-    there = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may make more now
+    end = monotonic() + FORK_TIMEOUT_S
+    locks = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may add more
     _HELD.clear()
-    for lock in sorted(there, key=_LOCKS.__getitem__):
+    for lock in sorted(locks, key=_LOCKS.__getitem__):
         if lock.acquire(timeout=max(0.0, end - monotonic())):
             _HELD.append(lock)
 

@@ -1,6 +1,6 @@
-"""Words of Keras, torch, TensorFlow, JAX and NumPy, and what is written here instead: of names, and of keywords.
+"""Replacements for names and keywords of Keras, torch, TensorFlow, JAX and NumPy.
 
-A word that is not in these tables is one that this package has no answer for; a message then lists what there is.
+For a name or keyword that is in no table, the error lists the valid ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _INFERENCE = "program.inference(x=batch), without gradients"
 _SEED = "seed= of rg.compile, and seed= of program.training"
 
 NAMES: dict[str, str] = {
-    # Looking
+    # Inspection
     "profile": _PROFILE, "profiler": _PROFILE, "Profiler": _PROFILE, "record_function": _PROFILE,
     "start_trace": _PROFILE, "ProfilerActivity": _PROFILE,
     # Layers and cells
@@ -177,7 +177,7 @@ NAMES: dict[str, str] = {
     "functional": "the same names, on rg itself",
     "layers": "rg.dense, rg.conv1d and rg.embedding", "losses": _SPARSE, "optimizers": _ADAMS,
 }  # fmt: skip
-"""What is written for ``rg.NAME``. Case and underscores do not matter."""
+"""Replacements for ``rg.NAME``. Lookup ignores case and underscores."""
 
 _DROP_CELL = f"wrap the cell: {_DROP}"
 _LAYERS = f"stack cells: {_STACK}"
@@ -247,7 +247,7 @@ _READING = {
     "num_workers": "write threads= of rg.compile", "max_queue_size": _NOT_HERE, "drop_last": _NOT_HERE,
     "collate_fn": "leave it out; lists of sequences are padded", "pin_memory": _NOT_HERE,
 }  # fmt: skip
-"""Of all that take examples."""
+"""Keywords of every function that takes examples."""
 _RUNNING = _READING | {
     "verbose": _NOT_HERE,
     "steps": "leave it out; all examples are run",
@@ -407,7 +407,7 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "input_signature": "leave it out; open sizes stay open",
     },
 }  # fmt: skip
-"""What is written for a keyword, by what takes it; of what all take, in ``_COMMON``."""
+"""Replacements for keywords, by function or group of functions. ``_COMMON`` holds those of all functions."""
 
 _GROUPS = {
     "estimator": ("SequenceClassifier", "SequenceRegressor"),
@@ -442,18 +442,18 @@ NUMPY = {
     "arctan2": "atan2", "arctanh": "atanh", "degrees": "rad2deg", "radians": "deg2rad", "fix": "trunc",
     "float_power": "power",
 }  # fmt: skip
-"""NumPy's functions of arrays, and the function of Tensors that computes the same."""
+"""Functions of Tensors, by the NumPy function that computes the same."""
 
 _BY_NAME = {name.lower().replace("_", ""): remedy for name, remedy in NAMES.items()}
 
 
 def name_instead(name: str) -> str | None:
-    """What to write in place of a name that another framework has; None for one that is not known."""
+    """Return the replacement for another framework's name; None if unknown."""
     return _BY_NAME.get(name.lower().replace("_", ""))
 
 
 def keyword_instead(function: str, keyword: str) -> str | None:
-    """What to write in place of a keyword that another framework's counterpart of a function takes, or None."""
+    """Return the replacement for a keyword of another framework's equivalent function; None if unknown."""
     group = next((group for group, names in _GROUPS.items() if function in names), function)
     if function.endswith(("Cell", "Wrapper")):
         group = "cell" if function.endswith("Cell") else "wrapper"

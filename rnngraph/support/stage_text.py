@@ -1,4 +1,4 @@
-"""The text of a stage, which knows for each of its lines from which lines of the script, layers and phases it comes."""
+"""Text of a compiler stage, with the script line, layer and phase that each of its lines comes from."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ from .errors import Where
 
 
 class StageLine(NamedTuple):
-    """A line of text, and what it comes from: several lines where a loop computes for several, none of a heading."""
+    """Line of a stage's text.
+
+    Attributes:
+        text: The line without its end.
+        origins: Lines of the script that it computes: several for a fused loop, none for a heading.
+    """
 
     text: str
     origins: tuple[Where, ...] = ()
 
 
 class StageText(str):
-    """What ``show(stage)`` gives: a text, and ``lines`` with their origins. Joined and cut it is a plain ``str``."""
+    """Result of ``show(stage)``: a ``str`` with the origins of its lines. Slices and concatenations are plain ``str``.
+
+    Attributes:
+        lines: The lines with their origins.
+    """
 
     __slots__ = ("lines",)
 
     lines: tuple[StageLine, ...]
 
     def __new__(cls, lines: Iterable[StageLine]) -> StageText:
-        given = tuple(lines)
-        made = super().__new__(cls, "".join(f"{line.text}\n" for line in given))
-        made.lines = given
-        return made
+        lines = tuple(lines)
+        text = super().__new__(cls, "".join(f"{line.text}\n" for line in lines))
+        text.lines = lines
+        return text
 
     def _repr_html_(self) -> str:
         return code(str(self))

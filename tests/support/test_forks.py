@@ -159,7 +159,7 @@ def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
         step()
         assert len(naps) == 3
         naps.clear()
-    monkeypatch.setattr(forks, "LONGEST_WAY", 0.0)
+    monkeypatch.setattr(forks, "MAX_YIELD_S", 0.0)
     forks.WAITING.append(1)
     trainer.step(x=feed)
     forks.WAITING.clear()

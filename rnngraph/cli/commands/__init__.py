@@ -1,7 +1,14 @@
-"""Commands of the command line. ``show`` prints stages, what belongs to a layer or a line, and what a pass changed. On
-files of other formats: ``file_kinds`` tells formats apart, ``import_net`` reads a file and says what it found,
-``runtimes`` run files by their own engines, ``verify_net`` compares. ``profile_net`` prints where the time of calls
-goes, ``explore_net`` makes a page of a file or a script, and ``export_net`` writes native files. ``weight_arguments``
-parse kinds of weights, ``progress`` shows on a terminal what takes seconds. ``command_error`` is what they raise where
-one can't be carried out. ``cli`` parses arguments and calls them.
+"""Commands of the command line.
+
+- ``show``: print a compiler stage, or the changes of a pass.
+- ``profile_net``: print a profile of calls.
+- ``explore_net``: write the explorer page of a script or file.
+- ``export_net``: write native files.
+- ``import_net``: convert a file of another format to a script.
+- ``verify_net``: compare an imported net with the file's own engine.
+- ``file_kinds``: detection of file formats.
+- ``runtimes``: the engines of other formats.
+- ``weight_arguments``: the ``--weights`` option.
+- ``progress``: a spinner for slow steps.
+- ``command_error``: the error for invalid commands.
 """

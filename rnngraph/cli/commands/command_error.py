@@ -1,5 +1,5 @@
-"""What a command raises where it can't be carried out as it was given."""
+"""Error for invalid commands."""
 
 
 class CommandError(Exception):
-    """The command can't be carried out as given; exit code 2."""
+    """The command is invalid as given; exit code 2."""

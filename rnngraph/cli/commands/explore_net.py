@@ -1,4 +1,4 @@
-"""``rnngraph explore``: a net as one page, from a script, a saved program, or a file of another format."""
+"""``rnngraph explore``: write the explorer page of a script, a saved program or a file of another format."""
 
 from __future__ import annotations
 
@@ -19,43 +19,49 @@ from .file_kinds import SUFFIXES, read_file, script_of
 from .progress import progress
 
 SECONDS = 0.5
-"""To spend on calls of each graph."""
+"""Seconds to spend on timed calls of each graph."""
 
 
 def explore_net(
-    file: Path, page: Path | None, fixed: Mapping[str, Any], max_entries: int | None,
-    sizes: tuple[int, int] | None, program_of: Callable[[Path], Program],
-) -> None:  # fmt: skip
-    """Writes the page and prints where it is.
+    file: Path,
+    page: Path | None,
+    fixed: Mapping[str, Any],
+    max_entries: int | None,
+    sizes: tuple[int, int] | None,
+    program_of: Callable[[Path], Program],
+) -> None:
+    """Write the page and print its path and size.
 
-    page: None: NAME.html, here.
-    fixed: values of inputs of an ONNX file.
-    max_entries: of an array that a file declares; None: the readers' own bound.
-    sizes: batch and steps of calls that are timed; None: none are.
-    program_of: gives the program of a script or of a directory.
+    Args:
+        file: A script, the directory of a saved program, or a file of another format.
+        page: The page; None for ``NAME.html`` in the working directory.
+        fixed: Values of an ONNX file's inputs.
+        max_entries: Maximum size of an array in the file; None for the reader's default.
+        sizes: (batch, steps) of timed calls; None for no profile.
+        program_of: Function that loads the program of a script or directory.
     """
     target = Path.cwd() / (page or f"{file.resolve().stem}.html")
     if file.is_file() and file.suffix.lower() in SUFFIXES:
         _, net = read_file(file, fixed, max_entries)
-        # As ``rnngraph import`` would write it, so that the page has a script. Its lines are named from where it is.
+        # Convert the file as ``rnngraph import`` does, so that the page has a script. Paths are relative to its folder.
         with TemporaryDirectory() as folder:
             net.save(folder)
             with chdir(folder):
-                size = _written(program_of(Path(SCRIPT)), target, file.name, sizes)
+                size = _write_page(program_of(Path(SCRIPT)), target, file.name, sizes)
     else:
-        size = _written(program_of(script_of(file)), target, file.resolve().name, sizes)
+        size = _write_page(program_of(script_of(file)), target, file.resolve().name, sizes)
     print(f"{page or target.name}: {size / 1e3:,.0f} kB")
 
 
-def _written(program: Program, target: Path, title: str, sizes: tuple[int, int] | None) -> int:
-    """Writes a page; its size."""
+def _write_page(program: Program, target: Path, title: str, sizes: tuple[int, int] | None) -> int:
+    """Write a page and return its size in bytes."""
     profiles = [] if sizes is None else [_profile(graph, *sizes) for graph in (program.training, program.inference)]
     with progress(f"making the page of {title}"):
         return len(program.explore(target, title=title, profile=profiles).encode("utf-8", "replace"))
 
 
 def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
-    """A profile of calls on random arrays, which are at no line of the user's."""
+    """Profile calls on random arrays. Errors name the graph, since no user's line made the arrays."""
     called: Any = graph
     try:
         with progress(f"timing the {graph.kind} graph"):

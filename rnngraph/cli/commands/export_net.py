@@ -1,4 +1,4 @@
-"""``rnngraph export``: the inference graph of a program as native files, and what they need."""
+"""``rnngraph export``: write the inference graph of a program as native files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .progress import progress
 
 
 def export_net(program: Program, options: argparse.Namespace) -> None:
-    """Write the files and print their paths, bytes and the processor that they need."""
+    """Write the files and print their paths, sizes and required processor."""
     if options.plugin:
         _export_plugin(program, options)
         return
     name = _name(options)
     with progress(f"compiling for {options.target or program.target.name}"):
-        written = program.inference.export(
+        exported = program.inference.export(
             options.output,
             name,
             options.batch,
@@ -31,21 +31,21 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
             options.rows,
             options.max_block,
         )
-    for path in written.files.values():
+    for path in exported.files.values():
         print(path)
-    memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
-    print(f"{written.object_size} bytes of code and data{memory}")
-    if written.block_size:
-        print(_of_blocks(written))
-    print(f"needs {written.needs}")
+    memory = f", {exported.state_size} bytes of memory an instance" if options.form == "stream" else ""
+    print(f"{exported.object_size} bytes of code and data{memory}")
+    if exported.block_size:
+        print(_of_blocks(exported))
+    print(f"needs {exported.needs}")
 
 
-def _of_blocks(written: Export) -> str:
-    """Say how much of an instance's memory blocks take, and how to have less."""
-    least = written.state_size - written.block_size
+def _of_blocks(exported: Export) -> str:
+    """Return a sentence on the memory that blocks take in an instance, and how to reduce it."""
+    min_size = exported.state_size - exported.block_size
     return (
-        f"{written.block_size} of these bytes are for blocks of {written.max_block} steps at once; "
-        f"--max-block makes it less, and with --max-block 1 an instance has {least}"
+        f"{exported.block_size} of these bytes are for blocks of {exported.max_block} steps at once; "
+        f"--max-block makes it less, and with --max-block 1 an instance has {min_size}"
     )
 
 
@@ -55,7 +55,7 @@ def _name(options: argparse.Namespace) -> str:
 
 
 def _export_plugin(program: Program, options: argparse.Namespace) -> None:
-    """Write a plugin's files and print the folders, and what each has."""
+    """Write a plugin's files and print the size and required processor of each platform's folder."""
     for option in ("batch", "target", "external", "dispatch", "no_link", "debug"):
         if getattr(options, option):
             raise CommandError(f"--plugin has systems of its own; leave out --{option.replace('_', '-')}")
@@ -64,9 +64,9 @@ def _export_plugin(program: Program, options: argparse.Namespace) -> None:
     name = _name(options)
     with progress("compiling for Linux, Windows and macOS"):
         exports = program.inference.export_plugin(options.output, name, options.max_block)
-    for written in exports.values():
-        size = f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance"
-        print(f"{written.directory}: {size}; needs {written.needs}")
+    for exported in exports.values():
+        size = f"{exported.object_size} bytes of code and data, {exported.state_size} bytes of memory an instance"
+        print(f"{exported.directory}: {size}; needs {exported.needs}")
     first = next(iter(exports.values()))
     if first.block_size:
         print(_of_blocks(first))

@@ -1,5 +1,6 @@
-"""Which format a file is of, by what it holds first and by its suffix where that says nothing; and the script of a net
-that was imported.
+"""Detection of a file's format, by its first bytes or its suffix, and reading of the file.
+
+Also finds the script in a folder that ``rnngraph import`` wrote.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
 SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
 _READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural"}
 ZIP = b"PK\x03\x04"
-_BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
-MOST_BYTES = 1 << 28
-"""Bytes of a JSON file that is looked into."""
+_MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
+MAX_JSON_BYTES = 1 << 28
+"""Maximum size of a JSON file that is inspected, in bytes."""
 
 
 def script_of(path: Path) -> Path:
-    """What leaves the program: the script in a folder that ``Net.save`` wrote, or what was given."""
+    """Return the script in a folder that ``Net.save`` wrote; any other path unchanged."""
     return path / SCRIPT if (path / SCRIPT).is_file() else path
 
 
 def kind_of(path: Path) -> str:
-    """Raises ``CommandError`` where no reader takes such a file."""
+    """Return a file's format. Raise ``CommandError`` if no reader supports it."""
     try:
         with open_file(path, "a net") as file:
             begin = file.read(64)
-            text = begin + file.read(MOST_BYTES) if begin.lstrip().startswith(b"{") else b""
+            text = begin + file.read(MAX_JSON_BYTES) if begin.lstrip().startswith(b"{") else b""
     except rg.FileError as error:
         raise CommandError(error.what) from None
     except OSError as error:
@@ -45,7 +46,7 @@ def kind_of(path: Path) -> str:
             f"{path}: is a file of torch, which says how to make a module by its code alone; in Python, load it, and "
             "rg.read_torch(module, example) reads the module with its weights"
         )
-    for mark, kind in _BEGINNINGS:
+    for mark, kind in _MAGIC_NUMBERS:
         if begin.startswith(mark):
             return kind
     if text:
@@ -60,27 +61,33 @@ def kind_of(path: Path) -> str:
 
 
 def _is_torchs(path: Path) -> bool:
-    """True if a zip holds what ``torch.save`` writes. Nothing of it is unpacked."""
+    """True if a zip is a file of ``torch.save``. Nothing is unpacked."""
     try:
         with ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (BadZipFile, OSError):  # which the reader says better
+    except (BadZipFile, OSError):  # the reader gives a better error
         return False
 
 
 def _entries(text: bytes) -> Any:
-    """Names in a JSON object; none where it is damaged, which the reader says better."""
+    """Return a JSON object; an empty tuple for damaged text, on which the reader gives a better error."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return ()
-    return found if isinstance(found, dict) else ()
+    return document if isinstance(document, dict) else ()
 
 
 def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = None) -> tuple[str, rg.Net]:
-    """The format of a file, and its net.
+    """Return the format of a file, and its net.
 
-    fixed: values of inputs, which ONNX files alone may need. max_entries: of an array, where the default is too few.
+    Args:
+        path: The file.
+        fixed: Values of inputs; only for ONNX files.
+        max_entries: Maximum size of an array in the file; None for the reader's default.
+
+    Raises:
+        CommandError: The format is not supported, or an option does not apply to it.
     """
     kind = kind_of(path)
     if fixed and kind != ONNX:
@@ -95,9 +102,9 @@ def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = No
 
 
 def fixed_input(text: str) -> tuple[str, Any]:
-    """``NAME=NUMBER`` or ``NAME=true`` as (name, value). Raises ``ValueError``."""
-    name, sign, value = text.partition("=")
-    found = json.loads(value) if sign and name else None
-    if not isinstance(found, int | float):
+    """Parse ``NAME=NUMBER`` or ``NAME=true`` to (name, value). Raise ``ValueError`` for other texts."""
+    name, sign, value_text = text.partition("=")
+    value = json.loads(value_text) if sign and name else None
+    if not isinstance(value, int | float):
         raise ValueError(text)
-    return name, found
+    return name, value

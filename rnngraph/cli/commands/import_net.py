@@ -1,4 +1,4 @@
-"""``rnngraph import``: a file of another format becomes a script with its weights, and a table of what was read."""
+"""``rnngraph import``: convert a file of another format to a script with its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .file_kinds import read_file
 
 
 def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: int | None) -> None:
-    """Reads ``file``, writes what ``Net.save`` does, and prints what was read."""
+    """Read a file, save its net to a folder, and print a summary."""
     kind, net = read_file(file, fixed, max_entries)
     net.save(folder)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
@@ -28,14 +28,14 @@ def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: 
 
 
 def _table(net: Net) -> Table:
-    """Inputs and outputs with their types, and layers with their parameters."""
+    """Return a table of the inputs and outputs with their types, and of the layers with their sizes."""
     graph = net.program(cache=False).inference.graph
-    fed = {str(node["label"]): node.type for node in graph.inputs if node.op == "input"}
-    given = {name: node.type for name, node in graph.outputs}
+    input_types = {str(node["label"]): node.type for node in graph.inputs if node.op == "input"}
+    output_types = {name: node.type for name, node in graph.outputs}
     table = Table("", Column("name", overflow="fold"), Column("type", overflow="fold"), "parameters", "bytes")
     for column in table.columns[3:]:
         column.justify = "right"
-    for what, names, types in (("input", net.inputs, fed), ("output", net.outputs, given)):
+    for what, names, types in (("input", net.inputs, input_types), ("output", net.outputs, output_types)):
         for name in names:
             table.add_row(what, _plain(name), _plain(str(types.get(name, "is not read"))), "", "")
     counts: Counter[str] = Counter()
@@ -52,12 +52,12 @@ def _table(net: Net) -> Table:
 
 
 def _layer(parameter: str) -> str:
-    """The scope of a cell, or what a parameter stands under where it is no cell's."""
+    """Return the scope of a parameter's cell, or the parameter's own scope outside a cell."""
     *scopes, _ = parameter.split("/")
     cells = [place for place, scope in enumerate(scopes) if scope.endswith("_cell") and scope != "multi_rnn_cell"]
     return "/".join(scopes[: cells[0] + 1] if cells else scopes) or parameter
 
 
 def _plain(text: str) -> str:
-    """Text of a file's, in which brackets are no markup."""
+    """Escape brackets, which are rich's markup."""
     return text.replace("[", "\\[")

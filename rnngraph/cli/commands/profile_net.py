@@ -1,4 +1,4 @@
-"""``rnngraph profile``: where the time of calls on random arrays goes, and the layers that ``bench`` prints."""
+"""``rnngraph profile``: profile calls on random arrays, and print the table of layers for ``bench``."""
 
 from __future__ import annotations
 
@@ -21,23 +21,41 @@ from .progress import progress
 
 
 def profile_net(
-    script: Path, program: Program, left: Mapping[str, Any], graph: str, batch: int, steps: int, seconds: float,
+    script: Path,
+    program: Program,
+    variables: Mapping[str, Any],
+    graph: str,
+    batch: int,
+    steps: int,
+    seconds: float,
     plot: Path | None,
-) -> None:  # fmt: skip
-    """Prints the profile of one graph, or of a trainer's steps. left: names that the script left, ``trainer`` among
-    them perhaps.
+) -> None:
+    """Print the profile of one graph, or of a trainer's steps.
+
+    Args:
+        script: The script or directory, for errors.
+        program: Its program.
+        variables: Module-level variables of the script. ``trainer`` is profiled for ``"step"``, or a new Adam trainer.
+        graph: ``"inference"``, ``"training"`` or ``"step"``.
+        batch: Rows of the calls.
+        steps: Length of the sequences.
+        seconds: Time to spend on calls.
+        plot: Image file to draw, ``.svg`` or ``.png``; None for no image.
+
+    Raises:
+        CommandError: The calls fail, or the image's format is not supported.
     """
     if plot is not None and plot.suffix.lower() not in PICTURES:
         raise CommandError(f"{plot}: a profile is drawn as {' or '.join(PICTURES)}")
-    of = program.inference if graph == "inference" else program.training
-    called: Any = of
+    timed_graph = program.inference if graph == "inference" else program.training
+    called: Any = timed_graph
     try:
         if graph == "step":
-            trainer = left.get("trainer")
+            trainer = variables.get("trainer")
             called = trainer if isinstance(trainer, Trainer) else Trainer(program)
         with progress(f"timing the {graph} graph"):
-            profile: Profile = called.profile(random_feeds(of.full_graph(), batch, steps), seconds=seconds)
-    except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
+            profile: Profile = called.profile(random_feeds(timed_graph.full_graph(), batch, steps), seconds=seconds)
+    except RnnGraphError as error:  # caused by this command's arrays, not by a line of the user's
         raise CommandError(f"{script}: {graph}: {error.what}") from error
     if sys.stdout.isatty():
         profile.print_to(console())
@@ -48,7 +66,7 @@ def profile_net(
 
 
 def print_layers(graph: CallableGraph[Any], feeds: Mapping[str, np.ndarray], seconds: float) -> None:
-    """The table of layers alone; nothing on a processor on which calls can't be profiled."""
+    """Print a profile's table of layers; nothing on a processor without support for profiles."""
     called: Any = graph
     try:
         profile: Profile = called.profile(feeds, seconds=seconds)
@@ -62,6 +80,6 @@ def print_layers(graph: CallableGraph[Any], feeds: Mapping[str, np.ndarray], sec
 
 
 def console() -> Console:
-    """Standard output, as wide as the terminal."""
+    """Return a console for standard output, as wide as the terminal."""
     wide = None if sys.stdout.isatty() else WIDTH
     return Console(highlight=False, width=wide, force_terminal=sys.stdout.isatty())

@@ -1,4 +1,4 @@
-"""A line on a terminal that says what takes seconds; nothing in a pipe or a file."""
+"""Spinner on a terminal for steps that take seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """Show ``text`` with a spinner on standard error while the block runs, if that is a terminal."""
+    """Context manager that shows ``text`` with a spinner on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""Files run by their own engines, so that nets that were read can be compared with them."""
+"""Engines of other formats, as the reference for imported nets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ from .file_kinds import KERAS, ONNX
 
 Arrays = Mapping[str, np.ndarray]
 Engine = Callable[[Arrays], dict[str, np.ndarray]]
-"""Feeds by name to results by name."""
+"""Function from feeds by name to results by name."""
 
 
 class SizesRefusedError(CommandError):
-    """The file's own engine does not run what the net runs."""
+    """The file's own engine refuses sizes that the net accepts."""
 
 
 def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
-    """What runs a file. names: of the outputs that are compared. Raises ``CommandError`` where nothing can."""
+    """Return the engine that runs a file.
+
+    Args:
+        kind: The file's format.
+        file: The file.
+        names: Names of the outputs to compare.
+        fixed: Values of inputs of an ONNX file that are not fed.
+
+    Raises:
+        CommandError: The format has no engine, or the engine is not installed.
+    """
     if kind == ONNX:
         return _onnxruntime(file, names, fixed)
     if kind == KERAS:
@@ -34,7 +44,7 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
 def _installed(module: str, file: Path) -> Any:
     try:
         return import_module(module)
-    except Exception as error:  # whatever an engine of others' raises while it starts, as Keras without a backend does
+    except Exception as error:  # an engine may raise anything on import, such as Keras without a backend
         raise CommandError(
             f"{file}: is run by {module}, which can't be imported here ({type(error).__name__}: {error}); install it "
             "to compare"
@@ -50,11 +60,11 @@ def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> 
     dtypes = {item.name: item.type for item in session.get_inputs()}
 
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
-        given = {name: feeds.get(input_name(name), fixed.get(name)) for name in dtypes}
-        missing = [name for name, value in given.items() if value is None]
+        values = {name: feeds.get(input_name(name), fixed.get(name)) for name in dtypes}
+        missing = [name for name, value in values.items() if value is None]
         if missing:
             raise CommandError(f"{file}: takes {', '.join(missing)} too; give --fixed {missing[0]}=NUMBER")
-        arrays = {name: np.asarray(value, _NUMPY.get(dtypes[name])) for name, value in given.items()}
+        arrays = {name: np.asarray(value, _NUMPY.get(dtypes[name])) for name, value in values.items()}
         results = _ran(file, lambda: session.run(list(names), arrays))
         return dict(zip(names, results, strict=True))
 
@@ -62,10 +72,16 @@ def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> 
 
 
 _NUMPY = {
-    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
-    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8,
-}  # fmt: skip
-"""onnxruntime's words for dtypes."""
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(bool)": np.bool_,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+}
+"""NumPy dtypes by onnxruntime's names."""
 
 
 def _keras(file: Path, names: Sequence[str]) -> Engine:
@@ -76,26 +92,26 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
         ours = {name: input_name(name) for name in inputs}
         if {*feeds} <= {*ours.values()}:
-            given = [feeds.get(ours[item.name], _unread(item, feeds)) for item in model.inputs]
+            values = [feeds.get(ours[item.name], _unread(item, feeds)) for item in model.inputs]
         elif len(inputs) == len(feeds) == 1:
-            given = list(feeds.values())
+            values = list(feeds.values())
         else:
             raise CommandError(f"{file}: takes {', '.join(inputs)}, and the net {', '.join(feeds)}")
-        result = _ran(file, lambda: model(given if len(given) > 1 else given[0], training=False))
+        result = _ran(file, lambda: model(values if len(values) > 1 else values[0], training=False))
         for layer in model.layers:
-            if getattr(layer, "stateful", False):  # here each call begins anew
+            if getattr(layer, "stateful", False):  # the net starts each call from its initial state
                 (layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states)()
         if isinstance(result, dict):
             result = [result[name] for name in names] if {*names} <= result.keys() else list(result.values())
-        found = result if isinstance(result, list | tuple) else [result]
-        arrays = [np.asarray(keras.ops.convert_to_numpy(item)) for item in found]
+        results = result if isinstance(result, list | tuple) else [result]
+        arrays = [np.asarray(keras.ops.convert_to_numpy(item)) for item in results]
         return dict(zip(names, arrays, strict=True))
 
     return run
 
 
 def _unread(item: Any, feeds: Arrays) -> np.ndarray:
-    """Zeros for an input of a file that nothing reads which is compared, so that the net lacks it."""
+    """Return zeros for an input that no compared output depends on, and that the net therefore lacks."""
     batch, *others = next(iter(feeds.values())).shape
     shape = [batch, *(others[0] if others and size is None else size or 1 for size in item.shape[1:])]
     return np.zeros(shape, str(item.dtype))
@@ -104,7 +120,7 @@ def _unread(item: Any, feeds: Arrays) -> np.ndarray:
 def _ran(file: Path, run: Callable[[], Any]) -> Any:
     try:
         return run()
-    except Exception as error:  # the engine's own, of sizes that the file is not made for
+    except Exception as error:  # the engine refuses the sizes with an error type of its own
         line = " ".join(str(error).split())[:200]
         raise SizesRefusedError(f"{file}: its own engine fails: {type(error).__name__}: {line}") from None
 
@@ -112,5 +128,5 @@ def _ran(file: Path, run: Callable[[], Any]) -> Any:
 def _loaded(file: Path, load: Callable[[], Any]) -> Any:
     try:
         return load()
-    except Exception as error:  # the engine's own, of a file that it does not take
+    except Exception as error:  # the engine refuses the file with an error type of its own
         raise CommandError(f"{file}: its own engine can't load it: {type(error).__name__}: {error}") from None

@@ -1,8 +1,7 @@
-"""``rnngraph show``: a stage on a terminal or in a pipe, whole, of some lines or layers, or as what a pass changed.
+"""``rnngraph show``: print a stage, the part of it that belongs to a layer or line, or the changes of a pass.
 
-In a pipe a whole stage is the text that ``show`` gives. On a terminal it is coloured, what is longer than the window
-goes through the pager ``less``, and what stands behind ``#`` begins in a column that depends on the window alone, so
-that it is the same for all stages.
+In a pipe, a whole stage is the text of ``graph.show``. On a terminal, the text is highlighted, and long texts go
+through the pager ``less``. Comments after ``#`` are aligned to a column that depends only on the window's width.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from .command_error import CommandError
 from .progress import progress
 
 CONTEXT = 3
-"""Lines around a change."""
+"""Lines of context around a change."""
 
 GAP = "…"
-COMMENT_ROOM = 44
-"""Columns that a terminal keeps for comments where it has so many more than the code needs at least."""
+COMMENT_COLUMNS = 44
+"""Columns reserved for comments on a terminal that is wide enough."""
 
-NARROWEST = 60
+MIN_CODE_COLUMNS = 60
 PIPED_WIDTH = 140
 PAGER = ("less", "--RAW-CONTROL-CHARS", "--quit-if-one-screen", "--chop-long-lines", "--no-init")
 
@@ -39,9 +38,17 @@ PAGER = ("less", "--RAW-CONTROL-CHARS", "--quit-if-one-screen", "--chop-long-lin
 def show_stage(
     graph: CallableGraph, stage: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
 ) -> None:
-    """Prints a stage. layer, line: what is printed of it, as on the command line; None: all.
+    """Print a stage.
 
-    Raises ``CommandError`` where there is no such stage, or where nothing of it is of the layer or line.
+    Args:
+        graph: The graph.
+        stage: Name of the stage.
+        layer: Print only this layer, by its name or a part of its path; None for all.
+        line: Print only the code of this script line, as ``39`` or ``net.py:39``; None for all.
+        with_pager: Use a pager for long texts on a terminal.
+
+    Raises:
+        CommandError: The stage does not exist, or nothing in it belongs to the layer or line.
     """
     if stage not in graph.stages:
         hint = did_you_mean(stage, graph.stages)
@@ -58,11 +65,18 @@ def show_stage(
 
 def show_change(
     graph: CallableGraph, name: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
-) -> None:  # fmt: skip
-    """Prints what a pass changed: its law, and lines that went (-) and came (+). Comments don't count as changes.
+) -> None:
+    """Print the changes of a pass: its law, and a diff of the graph that ignores comments.
 
-    layer, line: whose changes are printed, as for ``show_stage``.
-    Raises ``CommandError`` where no pass has the name, or where nothing is of the layer or line.
+    Args:
+        graph: The graph.
+        name: Name of the pass.
+        layer: Print only changes of this layer, as for ``show_stage``.
+        line: Print only changes of this script line, as for ``show_stage``.
+        with_pager: Use a pager for long texts on a terminal.
+
+    Raises:
+        CommandError: The pass does not exist, or nothing belongs to the layer or line.
     """
     compiled = graph.full_graph()
     passes = [single.name for single in compiled.pipeline]
@@ -80,7 +94,7 @@ def show_change(
 
 
 def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None) -> None:
-    """Raises ``CommandError`` where none of the lines is of the layer or of the line of the user's."""
+    """Raise ``CommandError`` if none of the lines belongs to the layer, or none to the user's line."""
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
         raise CommandError(
@@ -95,7 +109,7 @@ def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None
 
 
 def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
-    """Whether one place that a line of a stage comes from is of the layer and of the line of the user's."""
+    """True if one origin of a stage's line belongs to both the layer and the user's line."""
     return any(
         (layer is None or _is_of_layer(where, layer)) and (line is None or _is_of_line(where, line))
         for where in item.origins
@@ -103,12 +117,12 @@ def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
 
 
 def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
-    """The lines of a layer or of a line of the user's, what they stand within, and a mark where others are left out."""
+    """Return the lines of a layer or user's line, the lines that enclose them, and marks for gaps."""
     _check_known(lines, layer, line)
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
         raise CommandError(f"nothing here is of the layer {layer!r} and of line {line!r} at once")
-    around = {outer for number in kept for outer in _around(lines, number)}
+    around = {outer for number in kept for outer in _enclosing(lines, number)}
     chosen: list[StageLine] = []
     last = -1
     for number in sorted(kept | around):
@@ -122,13 +136,13 @@ def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> 
 
 
 def _is_of_layer(where: Where, wanted: str) -> bool:
-    """Whether a path of layers has ``wanted``, one name or several, as a part: ``cell_1`` is in ``rnn/cell_1/lstm``."""
+    """True if a layer's path contains ``wanted``, such as ``cell_1`` in ``rnn/cell_1/lstm``."""
     part = wanted.strip("/")
     return bool(part) and f"/{part}/" in f"/{where.layer}/"
 
 
 def _is_of_line(where: Where, wanted: str) -> bool:
-    """wanted: ``39`` or ``net.py:39``."""
+    """True if an origin is the line ``wanted``: ``39`` or ``net.py:39``."""
     file, _, number = wanted.rpartition(":")
     return number == str(where.line) and (not file or f"/{where.file}".endswith(f"/{file.lstrip('./')}"))
 
@@ -137,8 +151,8 @@ def _indent(text: str) -> int:
     return len(text) - len(text.lstrip(" \t"))
 
 
-def _around(lines: Sequence[StageLine], number: int) -> Iterable[int]:
-    """The lines that a line stands within, by their indents."""
+def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
+    """Yield the numbers of the lines that enclose a line, by indentation."""
     depth = _indent(lines[number].text)
     for outer in range(number - 1, -1, -1):
         text = lines[outer].text
@@ -154,12 +168,13 @@ def _around(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 
 def _changes(
     before: Sequence[StageLine], after: Sequence[StageLine], layer: str | None, line: str | None
-) -> Iterator[StageLine]:  # fmt: skip
-    """Lines that went and that came, each group with what stands around it. A line of which only numbers behind names
-    changed counts as the same. layer, line: of those that are given; None: of any.
+) -> Iterator[StageLine]:
+    """Yield a diff with context. Lines that differ only in the numbers of names count as equal.
+
+    ``layer`` and ``line`` select changes; None selects all.
     """
     changes = changes_between([item.text for item in before], [item.text for item in after]) or ()
-    rows: list[tuple[str, StageLine, int]] = []  # mark, line, how many lines of the text after stand before it
+    rows: list[tuple[str, StageLine, int]] = []  # mark, line, its position in ``after``
     for kind, first, last, begin, end in changes:
         if kind in ("equal", "numbered"):
             rows += [(" ", after[place], place) for place in range(begin, end)]
@@ -183,8 +198,8 @@ def _changes(
         last = place
 
 
-def _parted(text: str) -> tuple[str, str]:
-    """Code without the blanks behind it, and the comment of a line that has both, in a diff behind its mark."""
+def _split_comment(text: str) -> tuple[str, str]:
+    """Split a line into code and comment; the comment is "" unless the line has both."""
     code, mark, comment = text.rpartition("  # ")
     return (code.rstrip(), f"# {comment}") if mark and code.strip(" +-") and "'" not in comment else (text.rstrip(), "")
 
@@ -193,7 +208,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 
 def _print(lines: Sequence[StageLine], stage: str, with_pager: bool, whole: str | None = None) -> None:
-    """whole: the text as it is, for a pipe."""
+    """Print lines, with colours and a pager on a terminal. ``whole`` is the unchanged text for a pipe."""
     if not sys.stdout.isatty():
         shown = _aligned(lines, PIPED_WIDTH) if stage == "diff" else lines
         sys.stdout.write("\n".join(item.text for item in shown) + "\n" if whole is None else whole)
@@ -211,13 +226,11 @@ def _print(lines: Sequence[StageLine], stage: str, with_pager: bool, whole: str 
 
 
 def _aligned(lines: Sequence[StageLine], width: int) -> list[StageLine]:
-    """Lines with their comments in one column, which depends on the window alone. The comment of a line that reaches
-    it stands above.
-    """
-    column = max(width - COMMENT_ROOM, NARROWEST)
+    """Return lines with their comments aligned to a column. The comment of a longer line goes on a line above."""
+    column = max(width - COMMENT_COLUMNS, MIN_CODE_COLUMNS)
     aligned: list[StageLine] = []
     for item in lines:
-        code, comment = _parted(item.text)
+        code, comment = _split_comment(item.text)
         if not comment:
             aligned.append(item)
         elif len(code) > column - 2:
@@ -228,7 +241,7 @@ def _aligned(lines: Sequence[StageLine], width: int) -> list[StageLine]:
 
 
 def _with_marks(text: Text, stage: str) -> Text:
-    """A diff's lines that went and came in one colour each."""
+    """Colour the removed and added lines of a diff."""
     if stage == "diff":
         text.highlight_regex(r"(?m)^- .*$", "ir.gone")
         text.highlight_regex(r"(?m)^\+ .*$", "ir.new")

@@ -1,4 +1,4 @@
-"""``rnngraph verify``: a net that was read, and the file's own engine, on the same random feeds."""
+"""``rnngraph verify``: compare an imported net with the file's own engine on random feeds."""
 
 from __future__ import annotations
 
@@ -22,19 +22,30 @@ from .file_kinds import kind_of
 from .runtimes import SizesRefusedError, engine_of
 
 BATCHES, STEPS = (1, 3), (1, 7, 25, 100, 576, 1600)
-"""Sizes that are tried: rows, and every other open size, frames of sound among them."""
-MOST_STEPS = 3
-"""Numbers of steps that are compared, of those that a net takes."""
+"""Default sizes to try: rows, and lengths for every other open size, which may be audio samples."""
+MAX_LENGTHS = 3
+"""Maximum number of lengths to compare, of those that the net accepts."""
 
 Arrays = dict[str, np.ndarray]
 
 
 def verify_net(
-    program: Program, file: Path, tolerance: float, fixed: Mapping[str, Any], batches: Sequence[int],
+    program: Program,
+    file: Path,
+    tolerance: float,
+    fixed: Mapping[str, Any],
+    batches: Sequence[int],
     steps: Sequence[int],
-) -> bool:  # fmt: skip
-    """Prints the largest differences; whether all lie within ``tolerance``, as shares of each output's largest number,
-    or of 1 where that is smaller.
+) -> bool:
+    """Print the maximum differences. Return True if all are within the tolerance.
+
+    Args:
+        program: The imported net.
+        file: The file that it was imported from.
+        tolerance: Maximum difference, relative to the output's maximum magnitude or 1, whichever is larger.
+        fixed: Values of inputs of an ONNX file.
+        batches: Numbers of rows to try.
+        steps: Lengths to try.
     """
     if not isinstance(program.structure, dict):
         raise CommandError("the program has one output without a name; compile {name: output}, as the file calls it")
@@ -47,12 +58,12 @@ def verify_net(
     refused: SizesRefusedError | None = None
     for batch, length, feeds, ours in _calls(program, batches, steps):
         try:
-            found = run(feeds)
-        except SizesRefusedError as error:  # a file may be made for one row, or for so many steps
+            reference = run(feeds)
+        except SizesRefusedError as error:  # a file may have a fixed batch size or length
             refused = error
             continue
         count += 1
-        for name, theirs in found.items():
+        for name, theirs in reference.items():
             difference, scale = _difference(ours[name], theirs)
             worst = max(worst, difference / max(scale, 1.0))
             table.add_row(str(batch), str(length), name.replace("[", "\\["), f"{difference:.3g}", f"{scale:.3g}")
@@ -67,27 +78,25 @@ def verify_net(
     return worst <= tolerance
 
 
-def _calls(
-    program: Program, batches: Sequence[int], steps: Sequence[int]
-) -> Iterator[tuple[int, int, Arrays, Arrays]]:  # fmt: skip
-    """(batch, steps, feeds, results) of calls that the net takes."""
+def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, int, Arrays, Arrays]]:
+    """Yield (batch, steps, feeds, results) of calls that the net accepts."""
     generator = np.random.default_rng(0)
     for batch in batches:
-        taken = 0
+        accepted = 0
         for length in steps:
-            if taken == MOST_STEPS:
+            if accepted == MAX_LENGTHS:
                 break
             try:
-                feeds = _drawn(program, batch, length, generator)
+                feeds = _random_feeds(program, batch, length, generator)
                 results = program.inference(feeds)
-            except ShapeError:  # a net may need more steps, or have a declared batch
+            except ShapeError:  # the net may need more steps, or have a fixed batch size
                 continue
-            taken += 1
+            accepted += 1
             yield batch, length, feeds, dict(paths(dict(results)))
 
 
-def _drawn(program: Program, batch: int, steps: int, generator: np.random.Generator) -> Arrays:
-    """Random numbers for all that is fed: integers within their ranges, lengths of at least one step."""
+def _random_feeds(program: Program, batch: int, steps: int, generator: np.random.Generator) -> Arrays:
+    """Return random feeds: integers within their valid ranges, sequence lengths of at least 1."""
     compiled = program.inference.compiled
     graph = compiled.graph
     outputs = tuple(name for name, _ in graph.outputs)
@@ -101,10 +110,10 @@ def _drawn(program: Program, batch: int, steps: int, generator: np.random.Genera
         if math.prod(shape) > 1 << 26:
             raise ShapeError(f"a feed {name} of shape {shape} is larger than what is compared")
         if kind.dtype in INTEGERS:
-            found = ranges.get(name)
-            least = 1 if found is not None and found.text == "sequence_length" else 0
-            most = 1 if found is None else evaluate(found.low, sizes)
-            feeds[name] = generator.integers(least, max(most, least), shape, endpoint=True).astype(kind.dtype)
+            valid = ranges.get(name)
+            low = 1 if valid is not None and valid.text == "sequence_length" else 0
+            high = 1 if valid is None else evaluate(valid.low, sizes)
+            feeds[name] = generator.integers(low, max(high, low), shape, endpoint=True).astype(kind.dtype)
         elif kind.dtype == "bool":
             feeds[name] = generator.random(shape) < 0.5
         else:
@@ -113,7 +122,10 @@ def _drawn(program: Program, batch: int, steps: int, generator: np.random.Genera
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    """The largest difference, infinite where shapes differ or one alone is finite, and the largest number of theirs."""
+    """Return the maximum absolute difference, and the maximum magnitude of ``theirs``.
+
+    The difference is infinite if the shapes differ, or if only one of two entries is finite.
+    """
     finite = np.abs(theirs[np.isfinite(theirs)], dtype=np.float64) if theirs.dtype.kind == "f" else np.abs(theirs * 1.0)
     scale = float(finite.max(initial=0.0))
     if ours.shape != theirs.shape:

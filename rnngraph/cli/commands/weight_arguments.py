@@ -1,4 +1,4 @@
-"""``--weights``: the kinds in which a command's program multiplies, in place of the script's."""
+"""``--weights``: number formats of the weights, in place of the script's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELP = (
 
 
 def weight_rule(text: str) -> tuple[str, Narrow]:
-    """Return one rule of ``KIND``, ``KIND:force`` or ``PATTERN=KIND``."""
+    """Parse one rule: ``KIND``, ``KIND:force`` or ``PATTERN=KIND``."""
     pattern, _, kind = text.rpartition("=")
     name, colon, force = kind.partition(":")
     if name in ("embedded", "external"):
@@ -32,22 +32,22 @@ def weight_rule(text: str) -> tuple[str, Narrow]:
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
-    """Add the argument to a command."""
+    """Add ``--weights`` to a command."""
     command.add_argument(
         "--weights", type=weight_rule, action="append", default=[], metavar="[PATTERN=]KIND[:force]", help=HELP
     )
 
 
 def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Program:
-    """Return a program, or where there are rules one that shares its parameters and multiplies in these kinds."""
+    """Return a program with these weight formats that shares the parameters; without rules, the program itself."""
     if not rules:
         return program
     patterns = [pattern for pattern, _ in rules]
-    twice = next((pattern for pattern in patterns if patterns.count(pattern) > 1), None)
-    if twice is not None:
-        raise CommandError(f"--weights has two kinds for {twice!r}")
+    duplicate = next((pattern for pattern in patterns if patterns.count(pattern) > 1), None)
+    if duplicate is not None:
+        raise CommandError(f"--weights has two kinds for {duplicate!r}")
     options = program.options
-    kept = options.activations if options.activations in {narrow.kind for _, narrow in rules} else "float32"
+    activations = options.activations if options.activations in {narrow.kind for _, narrow in rules} else "float32"
     changed = Program(
         program.parts.source,
         program.parameters,
@@ -57,7 +57,7 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
         options.unroll,
         options.cache or False,
         tuple(rules),
-        kept,
+        activations,
         options.notices,
         options.sparse,
     )
@@ -66,7 +66,7 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
 
 
 def _option(pattern: str, narrow: Narrow) -> str:
-    """Return a rule as the command line has it."""
+    """Return a rule as written on the command line."""
     return f"--weights {_rule(pattern, narrow.kind)}"
 
 

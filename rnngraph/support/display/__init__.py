@@ -1,4 +1,5 @@
-"""What users hold, for eyes: ``colours`` marks what is what in the text of a stage, for terminals and for notebooks;
-``html`` makes fragments of HTML of it, in which nothing that a user named becomes markup; ``charts`` draws columns of
-numbers as SVG. The room knows texts and numbers, and no program.
+"""Rendering of texts and numbers for terminals and notebooks.
+
+``colours`` highlights the syntax of a stage's text. ``html`` builds HTML fragments and escapes user text. ``charts``
+draws columns of numbers as SVG. Nothing here knows about programs.
 """

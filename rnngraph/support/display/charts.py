@@ -1,4 +1,4 @@
-"""Columns of numbers as lines, in SVG: a picture of what a fit measured that needs no other package."""
+"""Line charts in SVG without a plotting package, such as for the metrics of a fit."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from .html import escaped
 WIDTH, HEIGHT = 420, 170
 LEFT, RIGHT, TOP, BOTTOM = 62, 10, 22, 26
 COLOURS = ("#3974d6", "#d9722b", "#2e8540", "#a64aa6")
-MOST_DOTS = 40
-MOST_POINTS = 1000
-"""Of a line; of more, every n-th is drawn, and the last."""
+MAX_DOTS = 40
+MAX_POINTS = 1000
+"""Maximum number of points of a line. Longer lines are subsampled at a constant stride, plus the last point."""
 
 
 class Line(NamedTuple):
-    """One line of a panel. label: in the legend; values: float64, as many as there are places."""
+    """One line of a panel: its label in the legend, and its values, float64 [n]."""
 
     label: str
     values: np.ndarray
 
 
 def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]]) -> str:
-    """Small panels side by side, one for each title, over the same places [n]. Values that are not finite are gaps.
+    """Return HTML with one small chart per title, side by side.
 
     A label has the same colour in all panels.
+
+    Args:
+        x_label: Label of the x axis.
+        places: x coordinates of all lines [n].
+        of: Lines by panel title. Values that are not finite are left out.
     """
     labels = [*dict.fromkeys(line.label for lines in of.values() for line in lines)]
     drawn = "".join(_panel(title, x_label, places, lines, labels) for title, lines in of.items())
@@ -45,10 +50,10 @@ def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], 
     def down(value: float) -> float:
         return HEIGHT - BOTTOM - (value - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
 
-    said = "; ".join(f"{line.label} {line.values[-1]:.4g}" for line in lines if len(line.values))
+    last_values = "; ".join(f"{line.label} {line.values[-1]:.4g}" for line in lines if len(line.values))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-label="{escaped(f"{title}, last: {said}")}" font-family="sans-serif" font-size="11" '
+        f'role="img" aria-label="{escaped(f"{title}, last: {last_values}")}" font-family="sans-serif" font-size="11" '
         f'fill="currentColor"><text x="{LEFT}" y="13" font-weight="bold">{escaped(title)}</text>'
     ]
     for value in _ticks(y_low, y_high):
@@ -60,7 +65,7 @@ def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], 
     for value in _ticks(x_low, x_high, whole=True):
         parts.append(f'<text x="{across(value):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{value:.6g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escaped(x_label)}</text>')
-    step = max(1, math.ceil(len(places) / MOST_POINTS))
+    step = max(1, math.ceil(len(places) / MAX_POINTS))
     shown = sorted({*range(0, len(places), step), len(places) - 1} - {-1})
     for number, line in enumerate(lines):
         place = labels.index(line.label)
@@ -69,7 +74,7 @@ def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], 
         points = [(across(places[at]), down(line.values[at])) for at in shown if math.isfinite(line.values[at])]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"{dash}/>')
-        if len(places) <= MOST_DOTS:
+        if len(places) <= MAX_DOTS:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{colour}"/>' for x, y in points]
         x = WIDTH - RIGHT - 90 * (len(lines) - number)
         parts.append(
@@ -80,17 +85,17 @@ def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], 
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """The least and the largest finite value, a little apart where they are one."""
+    """Return the minimum and maximum finite value, widened a little if they are equal."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
-    apart = max(abs(low) * 1e-3, 1e-9) if low == high else 0.0
-    return low - apart, high + apart
+    margin = max(abs(low) * 1e-3, 1e-9) if low == high else 0.0
+    return low - margin, high + margin
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Some round numbers of a range. whole: only whole ones."""
+    """Return a few round numbers within a range; only integers if ``whole``."""
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     while (high - low) / step > 5:
         step *= 2.5 if str(step).lstrip("0.")[:1] == "2" else 2

@@ -1,4 +1,4 @@
-"""Colours of the texts of stages: graphs, plans and loops by rules of our own, LLVM IR and assembly by Pygments'."""
+"""Syntax highlighting of stages: our own rules for graphs, plans and loops, Pygments for LLVM IR and assembly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEME = Theme(
 
 
 class _Highlighter(RegexHighlighter):
-    """Later patterns win, so that commentary is commentary throughout."""
+    """Highlighter of our own stages. Later patterns win, so comments come last."""
 
     base_style = "ir."
     highlights = [  # noqa: RUF012  (rich declares it so)
@@ -43,7 +43,7 @@ class _Highlighter(RegexHighlighter):
 
 
 def coloured(text: str, stage: str) -> Text:
-    """The text of a stage, with styles of ``THEME`` or of Pygments."""
+    """Return the text of a stage with styles of ``THEME`` or Pygments."""
     lexer = LEXERS.get(stage)
     if lexer is None:
         return _Highlighter()(Text(text))
@@ -51,14 +51,14 @@ def coloured(text: str, stage: str) -> Text:
 
 
 def stage_of(text: str) -> str:
-    """``llvm`` or ``asm`` for texts in those languages, else ``graph``, whose rules are those of all others."""
+    """Return ``"llvm"`` or ``"asm"`` for texts in those languages, else ``"graph"``."""
     if re.search(r"^define ", text, re.MULTILINE):
         return "llvm"
     return "asm" if re.search(r"^\t\.text", text, re.MULTILINE) else "graph"
 
 
 def styled_pieces(text: str) -> Iterator[tuple[str, str, bool]]:
-    """The text of a stage as (piece, a terminal's name of its colour or "", whether it is bold)."""
+    """Yield the text of a stage as (piece, terminal colour name or "", is bold)."""
     console = Console(theme=THEME, color_system="standard", force_terminal=True, width=10**6)
     for segment in coloured(text, stage_of(text)).render(console):
         style = segment.style

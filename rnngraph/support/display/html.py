@@ -1,7 +1,7 @@
-"""Fragments of HTML for notebooks. Whatever comes from a user, a file or a script passes ``escaped``.
+"""HTML fragments for notebooks. Text from users, files and scripts is always escaped.
 
-Colours are those of the front end's own theme where it has named them, as JupyterLab does for light and dark; else
-shades that can be read on both.
+Colours are those of the notebook's theme, if it defines them as JupyterLab does. The fallbacks are legible on both
+light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
-MOST_COLOURED = 1000
-"""Lines of which each word may get an element of its own; what is longer stays plain, so that notebooks stay small."""
+MAX_COLOURED_LINES = 1000
+"""Maximum number of highlighted lines. Longer texts stay plain, so that notebooks stay small."""
 
 _CODE = "font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.35"
 _TEXT = "font-family:var(--jp-ui-font-family,sans-serif);font-size:13px"
@@ -27,28 +27,28 @@ _COLOURS = {
     "cyan": "var(--jp-mirror-editor-variable-color,#1f7f8f)",
     "bright_black": "var(--jp-mirror-editor-comment-color,#757575)",
 }
-"""By the terminal's name of a colour, each with a class of one letter."""
+"""CSS colours by terminal colour name."""
 
 _CLASSES = dict(zip(_COLOURS, "rgydmvc", strict=True))
 _SHEET = "".join(f".rnngraph-code .{_CLASSES[name]}{{color:{colour}}}" for name, colour in _COLOURS.items())
 
 
 def escaped(text: object) -> str:
-    """Text that stands for itself in HTML, within elements and attributes."""
+    """Return text escaped for HTML elements and attributes."""
     return escape(str(text), quote=True)
 
 
 def code(text: str) -> str:
-    """The text of a stage in its colours, in a frame that scrolls."""
-    inner = escaped(text) if text.count("\n") > MOST_COLOURED else _spans(text)
+    """Return the highlighted text of a stage in a scrolling frame."""
+    inner = escaped(text) if text.count("\n") > MAX_COLOURED_LINES else _spans(text)
     sheet = f"<style>{_SHEET}.rnngraph-code .b{{font-weight:bold}}</style>"
     frame = f'<pre style="{_CODE};max-height:40em;overflow:auto;margin:0">{inner}</pre>'
     return f'<div class="rnngraph-code">{sheet}{frame}</div>'
 
 
 def _spans(text: str) -> str:
-    """Text with its styles as elements. Pieces of one style that follow each other are one."""
-    from .colours import styled_pieces  # rich, which nothing but a display needs
+    """Return text with its styles as ``span`` elements; adjacent pieces of equal style are merged."""
+    from .colours import styled_pieces  # imports rich, which only displays need
 
     parts: list[tuple[str, str]] = []
     for piece, colour, is_bold in styled_pieces(text):
@@ -61,7 +61,7 @@ def _spans(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bool = False) -> str:
-    """A table; numbers stand on the right. last_is_sum: whether a rule parts the last row from the others."""
+    """Return a table with right-aligned numeric columns. ``last_is_sum`` draws a rule above the last row."""
     cell = "padding:2px 10px 2px 0"
     lines = [f'<table style="{_TEXT};border-collapse:collapse;margin:4px 0"><thead><tr>']
     rows = [list(row) for row in rows]
@@ -82,23 +82,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bo
 
 
 def _is_number(value: object) -> bool:
-    """A number, also one with its unit, such as ``1,024`` or ``0.5 us``, or what stands for numbers left out."""
+    """True for a number, with or without unit, such as ``1,024`` or ``0.5 us``, and for placeholders of numbers."""
     return str(value).lstrip("-~≈ ")[:1].isdigit() or value in ("", "…", "nan")
 
 
 def folded(title: str, inner: str, is_open: bool = False) -> str:
-    """A part that a click opens. inner: HTML."""
+    """Return a collapsible section. ``inner`` is HTML."""
     summary = f'<summary style="cursor:pointer;{_TEXT}">{escaped(title)}</summary>'
     return f'<details{" open" if is_open else ""}>{summary}<div style="margin:4px 0 8px 14px">{inner}</div></details>'
 
 
 def picture(svg: str, alt: str) -> str:
-    """An SVG document as an image, so that neither its styles nor its names reach the page around it."""
+    """Return an SVG document as an image, so that its styles and ids do not leak into the page."""
     data = base64.b64encode(svg.encode()).decode()
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{escaped(alt)}" style="max-width:100%;background:#fff">'
 
 
 def headed(title: str, note: str, *parts: str) -> str:
-    """A whole output: what it is, a few words on it, and its parts. parts: HTML."""
+    """Return an output cell: a bold title, a faint note and the parts, which are HTML."""
     faint = f' <span style="{_FAINT}">{escaped(note)}</span>' if note else ""
     return f'<div style="{_TEXT}"><div><b>{escaped(title)}</b>{faint}</div>{"".join(parts)}</div>'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnngraph import cli
-from rnngraph.cli.commands.show import COMMENT_ROOM, GAP, NARROWEST
+from rnngraph.cli.commands.show import COMMENT_COLUMNS, GAP, MIN_CODE_COLUMNS
 
 SCRIPT = """
 import rnngraph as rg
@@ -154,7 +154,7 @@ def test_comments_stand_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPa
     for arguments in (("--stage", "graph"), ("--stage", "fission"), ("--diff", "fission"), ("--layer", "cell_1")):
         text = plain(on_terminal(monkeypatch, width, "--no-pager", "--graph", "training", *arguments))
         columns |= {line.index("# net.py:") for line in text.splitlines() if "# net.py:" in line and "gone" not in line}
-    assert columns == {max(width - COMMENT_ROOM, NARROWEST)}
+    assert columns == {max(width - COMMENT_COLUMNS, MIN_CODE_COLUMNS)}
 
 
 def test_names_with_the_sign_of_comments_are_no_comments(monkeypatch: pytest.MonkeyPatch) -> None:

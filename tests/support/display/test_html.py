@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from rnngraph.support.display.charts import MOST_POINTS, Line, panels
-from rnngraph.support.display.html import MOST_COLOURED, code, folded, headed, picture, table
+from rnngraph.support.display.charts import MAX_POINTS, Line, panels
+from rnngraph.support.display.html import MAX_COLOURED_LINES, code, folded, headed, picture, table
 
 HOSTILE = "</pre></script><script>alert(1)</script>\"'&<img src=x onerror=y>"
 VOID = {"br", "img"}
@@ -63,7 +63,7 @@ def test_code_has_colours_that_follow_what_words_are() -> None:
 
 
 def test_long_code_stays_plain_and_whole() -> None:
-    text = "  a = tanh x : f32[2]\n" * (MOST_COLOURED + 1)
+    text = "  a = tanh x : f32[2]\n" * (MAX_COLOURED_LINES + 1)
     parsed = Parsed(code(text))
     assert (parsed.tags, parsed.text) == (["div", "style", "pre"], text)
 
@@ -119,8 +119,8 @@ def test_charts_of_few_and_of_odd_values(values: list[float]) -> None:
 
 
 def test_charts_of_many_values_stay_small() -> None:
-    count = 100 * MOST_POINTS
+    count = 100 * MAX_POINTS
     chart = panels("epoch", np.arange(float(count)), {"loss": [Line("training", np.arange(float(count)))]})
     (drawn,) = points(chart)
-    assert len(drawn) <= MOST_POINTS + 1
+    assert len(drawn) <= MAX_POINTS + 1
     assert len(chart) < 40_000
