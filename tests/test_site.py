@@ -228,6 +228,18 @@ def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.peers
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")  # torch.export's own
+def test_the_blocks_of_the_page_of_torch_run() -> None:
+    """As one script: a module is read, trained further, given back, and compared with the net."""
+    pytest.importorskip("torch")
+    names: dict[str, Any] = {"__name__": "torch_page"}
+    for block in re.findall(r"^```py\n(.*?)^```$", (DOCS / "torch.md").read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    assert repr(names["net"]) == "Net(ids i64[B,T] -> y_0 f32[B,T,5], y_1 f32[2,B,32])"
+
+
+@pytest.mark.peers
 def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
     """Side by side: what torch's module computes in eval(), with its own weights."""
     torch = pytest.importorskip("torch")
