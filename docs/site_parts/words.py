@@ -23,8 +23,8 @@ What Keras, torch, TensorFlow, JAX and NumPy call a thing, and what is written h
 
 - from Keras: [a model, side by side](from_keras.md), and Keras' words alone; [keras.md](../keras.md) reads `.keras` and
   `.h5` files;
-- from torch: [a net and its loop, side by side](from_torch.md), and torch's words alone; [torch.md](../torch.md) reads an
-  `nn.Module`, and `rg.weights.from_torch` one layer's arrays;
+- from torch: [a net and its loop, side by side](from_torch.md), and torch's words alone; [torch.md](../torch.md) reads
+  an `nn.Module`, and `rg.weights.from_torch` one layer's arrays;
 - from TensorFlow 1: [tf1.md](../tf1.md) runs whole programs unchanged, and leads from `Session` to `rg.compile`.
 
 This page is written by `python docs/site_parts/words.py`.

@@ -82,9 +82,11 @@ def compile(  # the field's name for it
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
     outputs: a Tensor, or a mapping from names to (nests of) Tensors, such as the ``outputs`` of a net that was read.
-    loss: a scalar Tensor. seed: of initial values and of masks drawn without a seed.
+    loss: a scalar Tensor.
+    seed: of initial values and of masks drawn without a seed.
     target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
-    threads: how many may share a call, with the same results. unroll: steps per turn, or ``"full"`` for int lengths.
+    threads: how many may share a call, with the same results.
+    unroll: steps per turn, or ``"full"`` for int lengths.
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights, or
         ``rg.Narrow(kind, force=True)``, by small ones too; training does not see it. A mapping from patterns of
         parameters' names to kinds, such as ``{"head/*": "bfloat16", "*": "int8"}``, of which the first that matches
