@@ -319,6 +319,8 @@ class OutOfMemoryError(RnnGraphError, MemoryError):
         asked: Requested bytes.
         left: Available bytes; None if unknown.
         purpose: Noun phrase for the use of the memory.
+
+    The argument ``limit`` is the end of the message's sentence "... GB are", and names what bounds the memory.
     """
 
     any_arguments = 0, None, "", ""
