@@ -1,5 +1,11 @@
-"""Users' examples as batches. ``sources`` are the forms in which examples come; ``examples`` reads them and fills up
-with zeros; ``batches`` decides which go together and to which length. ``clocks`` and ``input_axes`` say where time
-and rows lie; ``padding_safety`` and ``row_mixing`` say whether padding, or other rows, would show in results, and
-``further_padding`` makes batches that show it. Knows what graphs take, and neither programs nor trainers.
+"""Mini-batches of users' examples. Depends on graphs, not on programs or trainers.
+
+- ``sources``: the accepted forms of examples.
+- ``examples``: reading and zero padding of examples.
+- ``batches``: order of the examples, and length of each batch.
+- ``clocks``: sizes of time that placeholders share.
+- ``input_axes``: batch and time axes of a graph's inputs.
+- ``padding_safety``: proof that results do not depend on padding.
+- ``row_mixing``: analysis of whether a graph mixes the rows of a batch.
+- ``further_padding``: test batches that reveal a dependence on padding.
 """

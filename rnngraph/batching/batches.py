@@ -1,4 +1,4 @@
-"""Mini-batches of a user's examples: in which order, padded to which length, cut into which windows of time."""
+"""Mini-batches of a user's examples: their order, padding and windows in time."""
 
 from __future__ import annotations
 
@@ -16,41 +16,49 @@ from .examples import Examples, ExampleSpec, Layout, Listed, Stacked, Whole, rea
 __all__ = ["Batch", "Batches", "Layout"]
 
 BATCHES_OF_A_POOL = 50
-"""Batches within which examples are sorted by length: enough to pad little, few enough to stay random."""
+"""Batches per pool of examples that is sorted by length. Larger pools need less padding but are less random."""
 
 
 ALL = slice(None)
 
 
 class Batch(NamedTuple):
-    """Rows of examples that are run together."""
+    """Examples that are run together: their source, and their row numbers."""
 
     examples: Batches
     rows: np.ndarray
 
     def feeds(self, own: slice = ALL) -> dict[str, np.ndarray]:
-        """own: which of the rows; all are padded as the whole batch is."""
+        """Return the feeds of the rows that ``own`` selects, padded as in the whole batch."""
         return self.examples.feeds(self.rows, own)
 
     @property
     def longest(self) -> int | None:
-        """Steps of its longest row, where each row's are known."""
+        """Steps of the longest row; None if the lengths are unknown."""
         return self.examples.longest_of(self.rows)
 
 
 class Batches:
-    """Examples by placeholder, given as mini-batches.
+    """Mini-batches of examples.
 
-    examples: for each placeholder an array whose first axis numbers examples, or a list of arrays, one an
-    example, which may differ in time. An example has the placeholder's shape without its batch axis. What has
-    no batch axis is given whole and fed as it is with each batch.
-    batch_size: None makes one batch of all.
-    lengths: the int placeholder [batch] of each row's real steps; filled in where ``examples`` don't hold it.
-    window: steps of a window of truncated backpropagation through time; None: whole sequences.
-    bucket: whether batches are drawn from examples of similar lengths, where lengths differ.
+    The order depends only on (seed, epoch).
 
-    The order is a function of (seed, epoch) alone. Raises ``ShapeError``, ``DtypeError``, ``ArgumentError``
-    or ``NameLookupError`` with the placeholder and the example.
+    Args:
+        examples: Examples by placeholder: an array [examples, …], or a list of arrays of possibly different length.
+            An example has the placeholder's shape without the batch axis. The array of a placeholder without batch
+            axis is fed unchanged with each batch.
+        layout: Axes of the placeholders.
+        batch_size: Examples per batch; None for a single batch.
+        shuffle: Permute the examples in each epoch.
+        seed: Seed of the permutations.
+        lengths: Placeholder of the row lengths, int [batch]. If ``examples`` lack it, it is filled in.
+        window: Steps per window of truncated backpropagation through time; None for whole sequences.
+        bucket: Put examples of similar length into the same batch.
+        where: The user's line, for errors.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError, NameLookupError: The examples do not match the placeholders. The message
+            names the placeholder and the example.
     """
 
     def __init__(
@@ -71,20 +79,20 @@ class Batches:
         self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
         self._layout = layout
         specs = _specs(examples, layout, lengths, where)
-        given = [spec for spec in specs.values() if spec.name in examples]
+        fed = [spec for spec in specs.values() if spec.name in examples]
         self._columns = {
-            spec.name: read_examples(spec, examples[spec.name], where) for spec in given if spec.batch_axis is not None
+            spec.name: read_examples(spec, examples[spec.name], where) for spec in fed if spec.batch_axis is not None
         }
-        self._wholes = [Whole(spec, examples[spec.name], where) for spec in given if spec.batch_axis is None]
+        self._wholes = [Whole(spec, examples[spec.name], where) for spec in fed if spec.batch_axis is None]
         self.count = _count(self._columns, layout, where)
         self.batch_size = max(self.count, 1) if size is None else size
         if not layout.only_run:
             _check_declared_batch(specs.values(), self.batch_size, self.count, where)
 
-        self._clocks = {spec.name: clock_of(spec.steps) for spec in given if spec.steps is not None}
-        self._time_axes = {spec.name: spec.time_axis for spec in given if spec.time_axis is not None}
+        self._clocks = {spec.name: clock_of(spec.steps) for spec in fed if spec.steps is not None}
+        self._time_axes = {spec.name: spec.time_axis for spec in fed if spec.time_axis is not None}
         self._steps = steps_by_clock(self._columns, self._clocks, where)
-        """Real steps of each example, by clock."""
+        """Steps of each example without padding, by clock."""
         self._lengths_spec = specs[lengths] if lengths is not None else None
         known = self._known_lengths(where)
         self._real = known if known is not None else next(iter(self._steps.values()), None)
@@ -94,33 +102,35 @@ class Batches:
             self.check_windows(where)
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-self.count // self.batch_size)
 
     @property
     def longest(self) -> int:
-        """Steps of the longest example; 0 where nothing that is fed has a time axis."""
-        given = [whole.longest for whole in self._wholes if whole.longest is not None]
-        return int(self._real.max()) if self._real is not None else max(given, default=0)
+        """Steps of the longest example; 0 if no input has a time axis."""
+        lengths = [whole.longest for whole in self._wholes if whole.longest is not None]
+        return int(self._real.max()) if self._real is not None else max(lengths, default=0)
 
     def real_steps(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """The steps of each example, by clock: its length where lengths tell, else the length of what is given. rows:
-        of these examples alone.
+        """Return the steps of each example, by clock: its row length if the examples hold one, else its array's length.
+
+        Args:
+            rows: Row numbers of the examples; None for all.
         """
         rows = np.arange(self.count) if rows is None else rows
-        found = {clock: steps[rows] for clock, steps in self._steps.items()}
+        steps = {clock: lengths[rows] for clock, lengths in self._steps.items()}
         for name, dim in self._layout.counts.items():
             clock = clock_of(dim)
-            if clock.name in found and name in self._columns:
-                found[clock.name] = np.asarray(self._columns[name].take(rows, None)).astype(np.int64) - clock.offset
-        return found
+            if clock.name in steps and name in self._columns:
+                steps[clock.name] = np.asarray(self._columns[name].take(rows, None)).astype(np.int64) - clock.offset
+        return steps
 
     def wholes(self) -> dict[str, np.ndarray]:
-        """What has no batch axis, as it was given."""
+        """Return the arrays without batch axis, by placeholder."""
         return {whole.spec.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
 
     def real_values(self, name: str) -> np.ndarray:
-        """Return the values of all examples of a placeholder, real steps alone: [rows and steps, …]."""
+        """Return the values of a placeholder in all examples without padding: [rows and steps, …]."""
         column = self._columns[name]
         if name not in self._clocks:
             return np.asarray(column.take(np.arange(self.count), None))
@@ -130,24 +140,24 @@ class Batches:
         return np.concatenate([np.moveaxis(row, axes, (0, 1))[0] for row in rows])
 
     def known_sizes(self) -> dict[str, int]:
-        """The sizes of axes of examples, by name, as far as arrays without any example tell them."""
-        found: dict[str, int] = {}
+        """Return the sizes of named axes, as far as the stacked arrays fix them."""
+        sizes: dict[str, int] = {}
         for column in self._columns.values():
             shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
             for dim, actual in zip(column.spec.example_shape, shape, strict=False):
                 if isinstance(dim, Size) and dim.symbol is not None:
-                    found.setdefault(dim.symbol, actual)
-        return found
+                    sizes.setdefault(dim.symbol, actual)
+        return sizes
 
     def told(self) -> set[str]:
-        """The clocks of which the graph is told each row's steps, so that it can tell padding from data."""
-        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
+        """Return the clocks whose row lengths are fed, so that the graph can distinguish padding from data."""
+        clocks = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
-            found |= self._steps.keys()
-        return found
+            clocks |= self._steps.keys()
+        return clocks
 
     def sequences(self, clock: str) -> dict[str, tuple[int | None, int, int]]:
-        """Batch axis, time axis and offset of each placeholder whose steps are those of an open clock, by name."""
+        """Return (batch axis, time axis, offset) of each placeholder with the steps of an open clock, by name."""
         return {
             name: (self._layout.batch_axis.get(name), self._time_axes[name], own.offset)
             for name, own in self._clocks.items()
@@ -156,7 +166,7 @@ class Batches:
 
     @property
     def has_declared_batch(self) -> bool:
-        """Whether a placeholder is declared for a number of rows."""
+        """True if a placeholder is declared with a fixed number of rows."""
         kinds, axes = self._layout.types, self._layout.batch_axis
         fed = ((kinds[name], axis) for name, axis in axes.items() if name in kinds and axis is not None)
         return any(isinstance(kind.shape[axis], int) for kind, axis in fed)
@@ -164,21 +174,21 @@ class Batches:
     # Order ---------------------------------------------------------------------------------------
 
     def restarted(self) -> Batches:
-        """The same batches from the first one on."""
+        """Return the same batches, from the first one."""
         return self
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from the ``first``-th on."""
+        """Yield the batches of an epoch, beginning with number ``first`` (from 0)."""
         for rows in self.order(number)[first:]:
             yield Batch(self, rows)
 
     def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
-        """How many steps an epoch has, and how many of them come before its ``first``-th batch."""
+        """Return (training steps of an epoch, those before batch ``first``)."""
         windows = [self.count_windows(rows, warm_up) for rows in self.order(number)]
         return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of an epoch: every example exactly once; the last batch may be smaller."""
+        """Return the rows of each batch of an epoch. Each example occurs once; the last batch may be smaller."""
         if not self.shuffle:
             return self._cut(np.arange(self.count))
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
@@ -201,8 +211,12 @@ class Batches:
     def feeds(
         self, rows: np.ndarray | Sequence[int], own: slice = ALL, longest_row: int | None = None
     ) -> dict[str, np.ndarray]:
-        """What is fed for a batch of ``rows``, padded with zeros to its longest example. own: which of them.
-        longest_row: an example that is padded for, too.
+        """Return the feeds of a batch, zero-padded to its longest example.
+
+        Args:
+            rows: Row numbers of the batch.
+            own: Selection of the rows to return.
+            longest_row: Another example whose length counts for the padding.
         """
         rows = np.asarray(rows, np.intp)
         padded = rows if longest_row is None else np.append(rows, longest_row)
@@ -216,25 +230,28 @@ class Batches:
         return feeds
 
     def _extent(self, spec: ExampleSpec, longest: Mapping[str, int]) -> int | None:
-        """Steps of a placeholder in a batch; None: as many as it has."""
+        """Return the steps of a placeholder in a batch; None for its array's own."""
         if isinstance(spec.steps, int):
             return spec.steps
         clock = self._clocks.get(spec.name)
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
     def longest_of(self, rows: np.ndarray) -> int | None:
-        """Steps of the longest of ``rows``; None where what is fed does not tell."""
+        """Return the steps of the longest of ``rows``; None if no lengths are fed."""
         return None if self._lengths is None or self._real is None else int(self._real[rows].max())
 
     def windows(
         self, feeds: Mapping[str, np.ndarray], first: int = 0, longest: int | None = None
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Consecutive windows of time of one batch's feeds from step ``first`` on, the last one shorter; without
-        ``window`` the rest at once.
+        """Yield (steps, feeds) of consecutive windows in time; the last one may be shorter.
 
-        Each comes with its steps, those of its longest row. What has no time axis goes whole to each. The lengths
-        become those within the window; a window that no row reaches is left out. longest: steps of the batch's longest
-        row, where ``feeds`` has only some of its rows.
+        Without ``window``, everything from step ``first`` is one window. Lengths are relative to the window. Arrays
+        without time axis go to each window unchanged. Windows beyond the longest row are omitted.
+
+        Args:
+            feeds: Feeds of one batch.
+            first: Step at which the first window begins.
+            longest: Steps of the batch's longest row, if ``feeds`` holds only some of its rows.
         """
         if self.window is None and not first:
             yield 1, dict(feeds)
@@ -245,7 +262,7 @@ class Batches:
             yield min(span, total - start), self.cut(feeds, start, start + span)
 
     def count_windows(self, rows: np.ndarray, first: int = 0) -> int:
-        """How many windows ``windows`` gives for the batch of ``rows``."""
+        """Return the number of windows of a batch of ``rows``."""
         if self.window is None and not first:
             return 1
         known, clock = next(iter(self._steps.values()), None), next(iter(self._clocks.values()))
@@ -255,14 +272,14 @@ class Batches:
         return max(0, -(-(total - first) // (self.window or total)))
 
     def steps(self, feeds: Mapping[str, np.ndarray], longest: int | None = None) -> int:
-        """Steps of the longest row of one batch, of which ``feeds`` has all rows if ``longest`` is not given."""
+        """Return the steps of a batch's longest row. Without ``longest``, ``feeds`` must hold all rows."""
         total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
         if longest is None and self._lengths is not None:
             longest = int(feeds[self._lengths].max())
         return total if longest is None else min(total, longest)
 
     def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
-        """Steps ``start`` to ``stop`` of one batch's feeds."""
+        """Return a batch's feeds from step ``start`` to ``stop``."""
         cut = dict(feeds)
         for name, axis in self._time_axes.items():
             cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
@@ -273,14 +290,14 @@ class Batches:
     # Checks --------------------------------------------------------------------------------------
 
     def _one_clock(self, names: Iterable[str]) -> bool:
-        """Whether those placeholders that are sequences have the same steps, so that one length tells all."""
+        """True if all sequences among the placeholders share one clock, so that one length applies to all."""
         return len({self._clocks[name] for name in names if name in self._clocks}) == 1
 
     def _clocks_text(self) -> str:
         return ", ".join(f"{name} has {clock}" for name, clock in self._clocks.items())
 
     def _known_lengths(self, where: Where | None) -> np.ndarray | None:
-        """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
+        """Return each row's length, from the examples or their arrays; None if no placeholder takes lengths."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
         if self._lengths_spec is None:
             for column in self._columns.values():
@@ -311,7 +328,7 @@ class Batches:
         return next(iter(self._steps.values()))
 
     def _check_full(self, column: Examples, where: Where | None) -> None:
-        """Where no placeholder takes lengths, nothing tells the graph that zeros are padding."""
+        """Raise ``ShapeError`` for a short example without a lengths placeholder: the graph would read its padding."""
         declared = column.spec.steps
         if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
             index = int(column.lengths.argmin())
@@ -353,7 +370,7 @@ class Batches:
                 )
 
     def check_windows(self, where: Where | None) -> None:
-        """Raises unless sequences can be cut in time."""
+        """Raise ``ArgumentError`` unless the sequences can be cut into windows."""
         if not self._clocks:
             raise ArgumentError("there is nothing to cut into windows: nothing that is fed has a time axis", where)
         if not self._one_clock(self._clocks):
@@ -419,7 +436,7 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
 
 
 def _check_declared_batch(specs: Iterable[ExampleSpec], batch_size: int, count: int, where: Where | None) -> None:
-    """Raises where a batch is declared with a fixed size, and another size, or an incomplete batch, would be fed."""
+    """Raise ``ShapeError`` if the declared batch size differs, or does not divide the number of examples."""
     for spec in specs:
         declared = spec.type.shape[spec.batch_axis] if spec.batch_axis is not None else None
         if isinstance(declared, int) and (declared != batch_size or count % declared):

@@ -1,4 +1,4 @@
-"""Clocks: the sizes of time that placeholders share, and how many steps of each an example has."""
+"""Clocks: sizes of time that placeholders share, and the steps of each example in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from .examples import Examples, Listed
 
 @dataclass(frozen=True)
 class Clock:
-    """The declared steps of a placeholder as a size of time and a difference: T-1 are one less than T."""
+    """Declared steps of a placeholder, as a named size plus an offset: T-1 has offset -1.
+
+    Attributes:
+        name: Name of the size, or its text if the size has no single symbol.
+        offset: Declared steps minus the size.
+        fixed: The size is a number.
+    """
 
     name: str
     offset: int
@@ -27,6 +33,7 @@ class Clock:
 
 
 def clock_of(steps: Dim) -> Clock:
+    """Return the clock of a declared number of steps."""
     names = symbols_of(steps)
     if len(names) == 1:
         (name,) = names
@@ -39,17 +46,17 @@ def clock_of(steps: Dim) -> Clock:
 def steps_by_clock(
     columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None
 ) -> dict[str, np.ndarray]:
-    """Steps of each example, by clock, which must be one in all placeholders that share it."""
+    """Return the steps of each example, by clock. Raise ``ShapeError`` if placeholders of one clock disagree."""
     steps: dict[str, np.ndarray] = {}
     firsts: dict[str, Examples] = {}
     for column in columns.values():
         if column.spec.name not in clocks:
             continue
         clock = clocks[column.spec.name]
-        found = column.lengths - clock.offset if clock.offset else column.lengths
+        lengths = column.lengths - clock.offset if clock.offset else column.lengths
         first = firsts.setdefault(clock.name, column)
-        known = steps.setdefault(clock.name, found)
-        wrong = np.flatnonzero(known != found)
+        known = steps.setdefault(clock.name, lengths)
+        wrong = np.flatnonzero(known != lengths)
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
@@ -61,5 +68,6 @@ def steps_by_clock(
 
 
 def uneven_text(column: Listed) -> str:
+    """Return a clause that names the first two different lengths of a column, for errors."""
     index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
     return f"examples of {column.spec.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"

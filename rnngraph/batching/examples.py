@@ -1,4 +1,4 @@
-"""The examples of one placeholder, as users give them: read and checked once, then cut into padded batches."""
+"""Examples of one placeholder: read and validated once, then sliced into padded batches."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from ..support.errors import RnnGraphError, ShapeError, Where
 
 @dataclass(frozen=True)
 class Layout:
-    """Where batch and time lie in each placeholder of a graph; None: it has no such axis.
+    """Batch and time axes of a graph's placeholders.
 
-    defaults: placeholders that need not be fed. counts: the steps that each placeholder of row lengths counts. graph:
-    which one it is, for messages. only_run: nothing is learnt from examples, so there may be none, they may have no
-    step, and those that differ in length need not share a batch.
+    Attributes:
+        types: Types by placeholder.
+        batch_axis: Batch axis by placeholder; None without one.
+        time_axis: Time axis by placeholder; None without one.
+        defaults: Placeholders that need not be fed.
+        counts: Size that each placeholder of row lengths counts.
+        graph: Kind of the graph, for messages.
+        only_run: The examples are not trained on. Then there may be no examples, examples without steps, and batches
+            of equal lengths only.
     """
 
     types: Mapping[str, TensorType]
@@ -35,7 +41,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class ExampleSpec:
-    """A placeholder and its axes."""
+    """Placeholder with its axes."""
 
     name: str
     type: TensorType
@@ -49,12 +55,12 @@ class ExampleSpec:
 
     @property
     def steps(self) -> Dim | None:
-        """The declared size of the time axis."""
+        """Declared size of the time axis; None without one."""
         return None if self.time_axis is None else self.type.shape[self.time_axis]
 
     @property
     def example_shape(self) -> Shape:
-        """The shape of one example: without the batch axis."""
+        """Shape of one example, without the batch axis."""
         return tuple(dim for axis, dim in enumerate(self.type.shape) if axis != self.batch_axis)
 
     @property
@@ -72,12 +78,12 @@ class ExampleSpec:
         return f"[{','.join(('examples', *map(dim_text, self.example_shape)))}]"
 
     def put_batch(self, block: np.ndarray) -> np.ndarray:
-        """``block`` [rows, example...] with its axes in the placeholder's order."""
+        """Return ``block`` [rows, example...] with its axes in the placeholder's order."""
         return np.ascontiguousarray(np.moveaxis(block, 0, self.batch_axis) if self.batch_axis else block)
 
 
 class Whole:
-    """An array for a placeholder without a batch axis: fed as it is with every batch."""
+    """Array of a placeholder without a batch axis, which is fed unchanged with every batch."""
 
     def __init__(self, spec: ExampleSpec, value: Any, where: Where | None) -> None:
         self.spec = spec
@@ -85,12 +91,12 @@ class Whole:
         self.longest = None if spec.time_axis is None else self._array.shape[spec.time_axis]
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """The array, cut to the batch's ``steps``."""
+        """Return the array, truncated to the batch's ``steps``."""
         return self._array if steps is None else _first(self._array, self.spec.time_axis, steps)
 
 
 def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
-    """Say how an array of one rank too few or too many is given as examples, where that can be told."""
+    """Return a remedy for an array whose rank is one too large or small; "" if none is known."""
     wanted = len(spec.example_shape) + 1
     if array.ndim == wanted + 1 and array.shape[-1] == 1:
         return f", as array[{', '.join([':'] * wanted)}, 0]"
@@ -100,7 +106,7 @@ def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
 
 
 class Stacked:
-    """Examples in one array, [examples, example...]; batches are cut out of it and nothing else is copied."""
+    """Examples in one array [examples, example...]. Only the batches are copied."""
 
     def __init__(self, spec: ExampleSpec, array: np.ndarray, where: Where | None) -> None:
         self.spec = spec
@@ -118,7 +124,7 @@ class Stacked:
 
     @property
     def lengths(self) -> np.ndarray:
-        """The steps of each example, which are the same for all."""
+        """Steps of each example, equal for all."""
         assert self._axis is not None
         return np.broadcast_to(np.int64(self._array.shape[self._axis]), (self.count,))
 
@@ -127,13 +133,13 @@ class Stacked:
         return self._array
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """A batch of ``rows``, cut to ``steps``."""
+        """Return a batch of ``rows``, truncated to ``steps``."""
         array = self._array if steps is None else _first(self._array, self._axis, steps)
         return self.spec.put_batch(np.asarray(array[rows]))
 
 
 class Listed:
-    """Examples in an array each, which may differ in time."""
+    """Examples in one array each, whose lengths may differ."""
 
     def __init__(self, spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> None:
         self.spec = spec
@@ -175,7 +181,7 @@ class Listed:
         self._features = expected or ()
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """A batch of ``rows``, padded with zeros to ``steps``."""
+        """Return a batch of ``rows``, zero-padded to ``steps``."""
         spec, axis = self.spec, self.spec.example_time_axis
         assert steps is not None
         assert axis is not None
@@ -191,10 +197,15 @@ Examples = Stacked | Listed
 
 
 def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Examples:
-    """What a user gives for a placeholder with a batch axis.
+    """Read a user's examples for a placeholder with a batch axis.
 
-    An array whose first axis numbers examples, or a list or tuple of examples. Raises ``ShapeError`` or
-    ``DtypeError`` that name the placeholder and the example.
+    Args:
+        spec: The placeholder.
+        value: An array [examples, example...], or a list or tuple of examples.
+        where: The user's line, for errors.
+
+    Raises:
+        ShapeError, DtypeError: The examples do not match the placeholder. The message names the example.
     """
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim:
         value = list(value)
@@ -217,7 +228,7 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
 
 
 def _different(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
-    """The first example whose shape differs from that of example 0, in words."""
+    """Return a message on the first example whose shape differs from that of example 0."""
     first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):
         shape = _example(spec, index, value, where).shape
@@ -233,18 +244,18 @@ def _example(spec: ExampleSpec, index: int, value: Any, where: Where | None) -> 
 
 
 def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
-    """``value`` as NumPy reads it. what: names it in an error."""
+    """Return ``value`` as an array. ``what`` is its name in errors."""
     refuse_mask(value, what, where)
     try:
         return np.asarray(value)
     except RnnGraphError:
         raise
-    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
+    except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError
         raise ShapeError(f"{what} is no array: {error}", where) from None
 
 
 def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
-    """Raises where a shape is not as declared. Axes are numbered as in one example; the padded one may be shorter."""
+    """Raise ``ShapeError`` if a shape of one example is not as declared; the ``padded`` axis may be shorter."""
     for axis, (dim, actual) in enumerate(zip(spec.example_shape, shape, strict=True)):
         if actual == 0 and not (spec.only_run and axis == spec.example_time_axis):
             raise ShapeError(f"{what}: axis {axis} of an example is empty, so there is nothing to learn", where)

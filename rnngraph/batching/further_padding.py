@@ -1,6 +1,6 @@
-"""One row of a batch alone, and with padding of several lengths and numbers.
+"""Variants of a batch's row without padding, with more padding and with other padding values.
 
-They tell whether padding shows: what is right for a row by itself is the same for any padding.
+A correct result for the row is the same in all variants.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ Feeds = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TimeAxes:
-    """Axes of a fed array. batch: None for an array that all rows share. offset: its steps less those of the clock."""
+    """Axes of a fed array.
+
+    Attributes:
+        batch: Batch axis; None for an array that all rows share.
+        time: Time axis.
+        offset: Steps of the array minus those of the clock.
+    """
 
     batch: int | None
     time: int
@@ -30,14 +36,14 @@ class TimeAxes:
 
 @dataclass(frozen=True)
 class PaddedRow:
-    """The shortest row of a batch, padded as it is trained on, in one clock.
+    """Shortest row of a batch, padded in one clock as in training.
 
-    Args:
-        feeds: Arrays of the row, in a batch of one or of as many copies as are declared.
+    Attributes:
+        feeds: Arrays of the row, in a batch of one, or of copies if the batch size is declared.
         longest: Arrays of the longest row, in the same form.
-        sequences: Axes of those arrays that have the clock.
+        sequences: Axes of the arrays that have the clock.
         example: Number of the row among all examples.
-        steps: Its real steps.
+        steps: Steps without padding.
         padded: Steps with padding.
     """
 
@@ -50,12 +56,12 @@ class PaddedRow:
 
     @property
     def further(self) -> int:
-        """Steps with about twice as much padding."""
+        """Steps with twice the padding."""
         return 2 * self.padded - self.steps
 
     @property
     def offsets(self) -> set[int]:
-        """The different numbers of steps that arrays have more than the clock."""
+        """Distinct offsets of the arrays from the clock."""
         return {axes.offset for axes in self.sequences.values()}
 
     def alone(self) -> Feeds:
@@ -64,7 +70,7 @@ class PaddedRow:
         return {**self.feeds, **cut}
 
     def padded_further(self) -> Feeds:
-        """Return feeds with more steps, each a copy of the last one, which is padding."""
+        """Return feeds with more padding: copies of the last step, which is padding."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             last = feeds[name].take([-1], axes.time)
@@ -73,7 +79,7 @@ class PaddedRow:
         return feeds
 
     def refilled(self) -> Feeds:
-        """Return feeds with steps of the longest row as padding. Masks, which tell padding apart, stay."""
+        """Return feeds with steps of the longest row as padding. Masks are unchanged, because they mark padding."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             real = axes.steps(feeds[name], self.steps)
@@ -84,17 +90,17 @@ class PaddedRow:
 
 
 def _is_mask(values: np.ndarray) -> bool:
-    """True if all real steps have one value, such as 1."""
+    """True for bools, or if all values are equal, such as 1."""
     return values.dtype == bool or bool((values == values.flat[0]).all())
 
 
 def padded_row(batch: Batch, clock: str) -> PaddedRow | None:
-    """Return the shortest row of a batch; None where no row is padded in ``clock``.
+    """Return the shortest row of a batch; None if no row is padded in ``clock``.
 
-    Where windows cut the batch, the row is that of the window in which it ends.
+    If the batch is cut into windows, return the row within the window in which it ends.
     """
     examples, steps = batch.examples, batch.examples.real_steps(batch.rows).get(clock)
-    axes = {name: TimeAxes(*found) for name, found in examples.sequences(clock).items()}
+    axes = {name: TimeAxes(*fields) for name, fields in examples.sequences(clock).items()}
     if steps is None or not axes or not len(steps):
         return None
     places = [int(steps.argmin()), int(steps.argmax())]

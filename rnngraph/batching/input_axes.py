@@ -1,4 +1,4 @@
-"""Where batch and time lie in what the graphs of a program take, as the training graph says."""
+"""Batch and time axes of a program's inputs, derived from the training graph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .examples import Layout, as_array
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """What callers may feed to one graph. types: by name."""
+    """Graph, and the types of its inputs by name."""
 
     optimized: OptimizedGraph
     types: Mapping[str, TensorType]
@@ -33,7 +33,15 @@ class GraphInputs:
 
 @dataclass(frozen=True)
 class ProgramInputs:
-    """What the graphs of a program take. names: how feeds are named. defaults: names of what need not be fed."""
+    """Inputs of a program's graphs.
+
+    Attributes:
+        names: Names of the feeds.
+        inference: Inputs of the inference graph.
+        evaluation: Inputs of the graph that computes losses and metrics.
+        training: Inputs of the training graph.
+        defaults: Names of inputs that need not be fed.
+    """
 
     names: FeedNames
     inference: GraphInputs
@@ -43,8 +51,8 @@ class ProgramInputs:
 
 
 def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
-    """The axes of what the training graph takes; with ``only_run`` those of what the inference graph does."""
-    training, taker = inputs.training, inputs.inference if only_run else inputs.training
+    """Return the axes of the training graph's inputs; with ``only_run`` those of the inference graph's."""
+    training, consumer = inputs.training, inputs.inference if only_run else inputs.training
     names = likely_names(training.optimized)
     graph = with_sizes(training.optimized.graph, names)
     types = {name: substitute_attribute(kind, names) for name, kind in training.types.items()}
@@ -53,38 +61,43 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
     first = {name: axis_beside_names(kind.shape, times) for name, kind in types.items()}
     if not batches:  # nothing recurs: the first axis of what is fed is the batch
         firsts = {types[name].shape[axis] for name, axis in first.items() if axis is not None}
-        batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # beside open sizes a declared one is none
+        batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # prefer open sizes to declared ones
     batch_axis = {
         name: axis if axis is not None and types[name].shape[axis] in batches else None for name, axis in first.items()
     }
     time_axis = {name: time_axis_of_fed(kind.shape, batch_axis[name], times, declared) for name, kind in types.items()}
-    if only_run:  # examples of one size share a batch, and so any open size may differ from example to example
+    if only_run:  # batches hold examples of equal sizes, so any open size may differ between examples
         time_axis |= {
             name: open_axis_of_fed(kind.shape, batch_axis[name])
             for name, kind in types.items()
             if time_axis[name] is None
         }
     return Layout(
-        {name: types[name] for name in taker.types}, batch_axis, time_axis, inputs.defaults,
-        sequence_lengths(taker.optimized), taker.optimized.kind, only_run,
-    )  # fmt: skip
+        {name: types[name] for name in consumer.types},
+        batch_axis,
+        time_axis,
+        inputs.defaults,
+        sequence_lengths(consumer.optimized),
+        consumer.optimized.kind,
+        only_run,
+    )
 
 
 def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """What names of sizes most likely stand for, as of labels of [batch, time] flattened beside logits of as many."""
+    """Return likely equalities of named sizes, such as a flattened label axis and batch times time of the logits."""
     _, likely = optimized.equalities(tuple(name for name, _ in optimized.graph.outputs))
     return {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
 
 
 def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
-    """The layout of examples that losses and metrics are measured on: what only training takes may be left out."""
+    """Return the layout for evaluation, in which inputs that only training reads are optional."""
     measured = inputs.evaluation.types
-    idle = {name for name in layout.types if name not in measured}
-    return replace(layout, defaults=layout.defaults | idle)
+    unused = {name for name in layout.types if name not in measured}
+    return replace(layout, defaults=layout.defaults | unused)
 
 
 def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """The placeholders that a graph reads as ``sequence_length``, with the steps that they count."""
+    """Return the sizes that a graph's ``sequence_length`` placeholders count, by name."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
     return {item.label: item.low for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
 
@@ -92,7 +105,10 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 def lengths_placeholder(
     inputs: ProgramInputs, layout: Layout, given: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
-    """The name of the placeholder that takes each row's length; an array of lengths joins ``examples``."""
+    """Return the name of the placeholder of row lengths; None without one.
+
+    If ``given`` is an array of lengths, it is added to ``examples``.
+    """
     read = layout.counts
     if isinstance(given, str | Tensor):
         return inputs.names.name_of(given, where)
@@ -106,7 +122,7 @@ def lengths_placeholder(
         )
     (name,) = read
     if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):
-        return None  # it counts steps of nothing that is fed, and is fed like all else
+        return None  # it counts no input's steps, so it is fed like any other input
     if given is not None:
         examples[name] = as_array("what is given for lengths", given, where)
     return name

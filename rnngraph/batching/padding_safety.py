@@ -1,8 +1,8 @@
-"""Whether padding shows in what a graph gives: a row's result must be the same however far its batch is padded.
+"""Proof that a graph's results do not depend on padding.
 
-The graph is gone through once for a clock, with what is known of each value: that it does not depend on padding, or
-that it has one axis of time and is right at the steps that a row has. Whatever is not recognised counts as unknown, and
-then a batch is not padded at all; so a rule that is missing costs time and never a result.
+An abstract interpretation walks the graph once per clock. Its facts are: a value does not depend on padding, or it has
+one time axis and is valid at each row's own steps. An op without a rule gives an unknown value, and then batches are
+not padded. A missing rule therefore costs time, never correctness.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ from .clocks import clock_of
 
 ZERO, LOW, TRUE = "zero", "low", "true"
 BELOW = -1e20
-"""A score below all others, so that what has it is never the largest."""
+"""Upper bound of masked scores, which never win a maximum."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a value. axis: that of time, at whose real steps it is right; None: it has none and is right.
+    """Abstract value: valid at each row's own steps.
 
-    past: what stands past a row's end: ``ZERO`` (False, of truth values), ``TRUE``, ``LOW``, or anything; of a value
-    without time what it is everywhere. merged: the sizes of which the axis is made, where time is merged with others.
+    Attributes:
+        axis: Time axis; None for a value without one.
+        past: Content beyond a row's end: ``ZERO`` (also False), ``TRUE``, ``LOW``, or "" for anything. For a value
+            without time axis, its content everywhere.
+        merged: Sizes whose product is the axis, if time is merged with other axes.
     """
 
     axis: int | None = None
@@ -43,12 +46,13 @@ class Known:
 
 RIGHT = Known()
 Value = Known | None
-"""None: nothing is known."""
+"""Abstract value of a node; None if unknown."""
 
 
 def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> bool:
-    """Whether one of the outputs may depend on how far a batch is padded in a clock. counts: the steps that each
-    placeholder of row lengths counts.
+    """True if an output may depend on the padding of a batch in a clock.
+
+    ``counts`` are the sizes that each placeholder of row lengths counts.
     """
     return bool(unproven(graph, outputs, clock, counts))
 
@@ -56,14 +60,14 @@ def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapp
 def unproven(
     graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim], nonempty: bool = False
 ) -> list[Node]:
-    """Return the nodes at which the proof that no output depends on padding breaks off; empty where it is complete.
+    """Return the nodes at which the proof of independence of padding fails; empty if it succeeds.
 
     Args:
-        graph: Graph whose outputs are looked at.
-        outputs: Names of outputs.
-        clock: Name of the size of time in which batches are padded.
-        counts: Steps that each placeholder of row lengths counts.
-        nonempty: Whether each row has a step at least, so that an index of its last one is none from the end.
+        graph: The graph.
+        outputs: Names of the outputs to prove.
+        clock: Name of the padded size of time.
+        counts: Sizes that each placeholder of row lengths counts.
+        nonempty: Every row has at least one step, so that ``length - 1`` is a valid index.
     """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
     values = _Walk(clock, lengths if len(lengths) == 1 else {}, nonempty).values(graph, {})
@@ -74,7 +78,7 @@ def unproven(
 
 
 def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
-    """True if nothing is known of a node while its operands are known. A scan's results are looked at one by one."""
+    """True if a node is unknown although its operands are known. The results of a scan are judged one by one."""
     if node.op == "scan" or values[node] is not None:
         return False
     if node.op == "get":
@@ -83,35 +87,38 @@ def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
 
 
 class _Walk:
-    """Goes through a graph and the bodies of its scans. lengths: the steps that the clock's row lengths count."""
+    """Abstract interpreter of a graph and its scan bodies.
+
+    ``lengths`` is the size that the clock's row lengths count, by placeholder.
+    """
 
     def __init__(self, clock: str, lengths: Mapping[str, Dim], nonempty: bool) -> None:
         self.clock, self.lengths, self.nonempty = clock, lengths, nonempty
         self._outside: dict[Node, Node] = {}
-        """What the inputs of bodies stand for."""
+        """Operands of scans by the body inputs that stand for them."""
 
     def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
-        """What is known of each node; a tuple for a scan. given: of a body's inputs."""
-        found: dict[Node, Any] = {}
+        """Return the abstract value of each node, a tuple for a scan. ``given`` holds those of a body's inputs."""
+        values: dict[Node, Any] = {}
         for node in graph.nodes:
             if node in given:
-                found[node] = given[node]
+                values[node] = given[node]
                 continue
-            operands = [found[operand] for operand in node.operands]
+            operands = [values[operand] for operand in node.operands]
             if node.op == "scan":
-                found[node] = self._scan(node, operands)
+                values[node] = self._scan(node, operands)
             elif node.op == "get":
-                found[node] = self._sound(node, operands[0][node["index"]])
+                values[node] = self._sound(node, operands[0][node["index"]])
             elif given and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
-                found[node] = self._sound(node, operands[1])  # in a body, whose steps are looked at where they are real
+                values[node] = self._sound(node, operands[1])  # in a body, only a row's own steps matter
             elif node.op == "select" and self._last(node) is not None:
-                found[node] = self._sound(node, RIGHT)
+                values[node] = self._sound(node, RIGHT)
             else:
-                found[node] = self._sound(node, self._value(node, operands))
-        return found
+                values[node] = self._sound(node, self._value(node, operands))
+        return values
 
     def _sound(self, node: Node, value: Value) -> Value:
-        """``value``, unless the node has other axes of time than it says."""
+        """Return ``value`` if its time axis matches the node's shape; else None."""
         if value is None:
             return None
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
@@ -130,12 +137,12 @@ class _Walk:
         known = [value for value in operands if value is not None]
         rule = getattr(self, f"_of_{node.op}", None)
         if rule is not None:
-            found: Value = rule(node, known)
-            return found
+            value: Value = rule(node, known)
+            return value
         return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
     def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Return what holds of the result of an op that reads its operands step by step; None for another op."""
+        """Return the value of an op that preserves the time axis; None if it does not."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}
@@ -144,7 +151,7 @@ class _Walk:
         return Known(axes.pop(), past, merged.pop()) if axes else Known(None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
-        """What an elementwise op makes of what stands past a row's end."""
+        """Return an elementwise op's content beyond a row's end."""
         past, op = [value.past for value in operands], node.op
         if op in ("less", "equal") and self._is_mask(node):
             return ZERO
@@ -157,7 +164,7 @@ class _Walk:
             return chosen.get(past[0], past[1] if past[1] == past[2] else "")
         if op == "and":
             return ZERO if ZERO in past else ""
-        if op == "mul":  # what is computed from padding need not be finite
+        if op == "mul":  # 0 * inf is NaN, and values computed from padding may be infinite
             known = all(value.past == ZERO or value.axis is None for value in operands)
             return ZERO if ZERO in past and known else ""
         if all(value == ZERO for value in past) and OPS[op].keeps_zero:
@@ -171,19 +178,19 @@ class _Walk:
     # Lengths -------------------------------------------------------------------------------------
 
     def _source(self, node: Node) -> Node:
-        """What a value is a view of, outside of bodies."""
+        """Return the value, outside scan bodies, that a node is a view of."""
         while node in self._outside or node.op in ("reshape", "broadcast", "cast"):
             node = self._outside[node] if node in self._outside else node.operands[0]
         return node
 
     def _counted(self, node: Node) -> Dim | None:
-        """The steps that a value counts row by row, if it is the row lengths."""
+        """Return the size that a value counts, if the value is the row lengths."""
         source = self._source(node)
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
 
     def _is_mask(self, node: Node) -> bool:
-        """Whether a comparison with the row lengths is false at all steps past a row's end."""
-        if node.op == "equal":  # that of ``gather_last``, which holds at the last step, or one with ``length - 1``
+        """True if a comparison with the row lengths is false at all steps beyond a row's end."""
+        if node.op == "equal":  # from ``gather_last``, true at the last step, or a comparison with ``length - 1``
             if node.get("within") == "lengths":
                 return self._counted(node.operands[0]) is not None
             a, b = node.operands
@@ -192,7 +199,7 @@ class _Walk:
         return self._is_live(node)
 
     def _last(self, node: Node) -> Dim | None:
-        """The steps whose last one a value is row by row: ``length - 1``, also as an index that a call checks."""
+        """Return the size whose last step a value indexes, as ``length - 1`` with or without bounds checks; or None."""
         node = self._source(node)
         if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
             node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])
@@ -200,7 +207,7 @@ class _Walk:
         return self._counted(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
-        """True if a condition is ``t < length``, or with ``turned`` its opposite, ``length <= t``."""
+        """True if a condition is ``t < length``; with ``turned``, its negation ``length <= t``."""
         node = self._outside.get(node, node)
         if node.op == "reshape":
             return self._is_live(node.operands[0], turned)
@@ -211,7 +218,7 @@ class _Walk:
         return counted is not None and step.op == "iota" and step["size"] == counted
 
     def _ends(self, node: Node) -> bool:
-        """Whether a condition is false past a row's end."""
+        """True if a condition is false beyond a row's end."""
         return any(map(self._is_live, implied(node, self._source)))
 
     # Ops -----------------------------------------------------------------------------------------
@@ -252,7 +259,7 @@ class _Walk:
         return self._reduced(node, operands[0], "")
 
     def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
-        """neutral: what may stand past a row's end where time is reduced."""
+        """Return the value of a reduction. ``neutral`` is the reduction's neutral element, as content beyond an end."""
         if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
         return self._kept(node, [value], ZERO if value.past == ZERO else "")
@@ -266,7 +273,7 @@ class _Walk:
             return value
         start, stop, step = (node[name][value.axis] for name in ("start", "stop", "step"))
         if (start, stop, step) == (0, 1, 1) and not value.merged:
-            return RIGHT  # the first step, which every row has
+            return RIGHT  # the first step exists in every row
         end = node.operands[0].shape[value.axis] - stop
         if value.merged:
             return value if (start, end, step) == (0, 0, 1) else None
@@ -279,7 +286,7 @@ class _Walk:
         if value.axis == node["axis"]:
             if node["step"] != 1 or value.merged:
                 return None
-            return Known(value.axis)  # those of a row's own steps come first
+            return Known(value.axis)  # the windows of a row's own steps come first
         return self._of_movement(node, operands)
 
     def _of_movement(self, node: Node, operands: Sequence[Known]) -> Value:
@@ -293,7 +300,7 @@ class _Walk:
         return self._of_movement(node, operands) or self._regrouped(node, value)
 
     def _regrouped(self, node: Node, value: Known) -> Value:
-        """Return what holds after a reshape that merges time with adjacent axes, or splits it from them."""
+        """Return the value of a reshape that merges time with adjacent axes or splits it from them."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
         if value.axis is None or len(places) != 1:
@@ -312,7 +319,7 @@ class _Walk:
         (value,) = operands
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
         if value.axis is None and len(timed) == 1:
-            return Known(timed[0], value.past)  # the same at all steps
+            return Known(timed[0], value.past)  # equal at all steps
         return self._kept(node, operands, value.past)
 
     def _of_concat(self, node: Node, operands: Sequence[Known]) -> Value:
@@ -326,38 +333,38 @@ class _Walk:
         after = operands[place:]
         zero = all(value.past == ZERO for value in after)
         if others or (len(after) > 1 and not zero):
-            return None  # what follows a row's steps would not follow them in a padded row
+            return None  # in a padded row, the padding would separate the row's steps from the next operand
         return Known(node["axis"], ZERO if zero else "")
 
     # Scans ---------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """What is known of the final carries and of what is emitted."""
+        """Return the values of a scan's final carries and emitted sequences."""
         body: Graph = node["body"]
-        nothing = (None,) * len(body.outputs)
+        unknown = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])
         known = [value for value in operands if value is not None]
         if len(known) < len(operands) or (own and not self._is_steps(node["length"])):
-            return nothing
+            return unknown
         scan, (initial, sequences, fixed) = ScanParts.of(node), split_inputs(node, known)
         if any(value.axis is not None for value in initial) or (own and node.get("when") is not None):
-            return nothing
+            return unknown
         self._outside.update(zip(body.inputs, node.operands, strict=True))
         steps = [replace(value, axis=value.axis - 1) if value.axis else RIGHT for value in sequences]
         inner = dict(zip(body.inputs, [*initial, *steps, *fixed], strict=True))
-        # What is carried is nothing in particular, whatever it begins with.
+        # A carry changes, so the content of its initial value says nothing about it.
         inner |= {carry.inside: RIGHT for carry in scan.carries}
-        found = self.values(body, inner)
+        values = self.values(body, inner)
         held = [carry.next is carry.inside or self._holds(carry.next, carry.inside) for carry in scan.carries]
-        if any((end := found[carry.next]) is None or end.axis is not None for carry in scan.carries):
-            return nothing
+        if any((end := values[carry.next]) is None or end.axis is not None for carry in scan.carries):
+            return unknown
         if own and node["reverse"] and not all(held):
-            return nothing
+            return unknown
         finals: list[Value] = [RIGHT if not own or is_held else None for is_held in held]
-        return (*finals, *(self._emitted(item, found[item], own) for _, item in scan.emits))
+        return (*finals, *(self._emitted(item, values[item], own) for _, item in scan.emits))
 
     def _holds(self, end: Node, carry: Node) -> bool:
-        """Whether a carry stays as it is past a row's end."""
+        """True if a carry keeps its value beyond a row's end."""
         return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:

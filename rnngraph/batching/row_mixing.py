@@ -1,4 +1,4 @@
-"""Whether a graph mixes the rows of a batch, so that a row's result depends on which others are run with it."""
+"""Analysis of whether a row's result depends on the other rows of its batch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..ir.types import Size
 
 
 def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
-    """Return True if anything is computed over rows, or takes rows to other places.
+    """True if a computation reduces over rows or permutes them.
 
-    The end of a loop, when all rows have stopped, does not count, and neither does batch normalization, which mixes
-    rows in the training graph alone.
+    The end of a loop, when all rows have stopped, does not count. Neither does batch normalization, which mixes rows
+    only in the training graph.
 
     Args:
         graph: Graph to walk.
@@ -26,7 +26,7 @@ def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
 
 
 def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
-    """True if an entry of a node's value comes of several rows, or of another one than its own."""
+    """True if an entry of a node's value depends on a row other than its own."""
     if node.op == "scan" and counts(node["length"], batch):
         return True
     places = set[int]()
@@ -37,13 +37,13 @@ def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
             case Merged() | Bound():
                 pass
             case Indexed() if not _is_rows(node, number, axis, batch):
-                pass  # entries of rows that were merged with another axis are picked by the number of their row
+                pass  # rows are merged with another axis, and the index contains the row number
             case _:
                 return True
     return len(places) > 1
 
 
 def _is_rows(node: Node, number: int, axis: int, batch: Set[str]) -> bool:
-    """True if an axis counts rows and nothing else."""
+    """True if an axis counts only rows."""
     dim = node.operands[number].shape[axis]
     return isinstance(dim, Size) and dim.symbol in batch

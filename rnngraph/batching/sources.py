@@ -1,6 +1,6 @@
-"""The forms in which users give examples: by placeholder, as (x, y), as one array or list, or batch by batch.
+"""Accepted forms of examples: by placeholder, as (x, y), as one array or list, or as an iterable of batches.
 
-Whatever takes examples (``fit``, its validation, ``evaluate``, ``predict``) reads them here, and so takes all forms.
+``fit``, its validation, ``evaluate`` and ``predict`` read examples here, so they all accept every form.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .batches import Batch, Batches, Layout
 from .input_axes import ProgramInputs, lengths_placeholder
 
 GivenExamples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
-"""Examples in any form; ``lengths`` and placeholders say the rest."""
+"""Examples in any accepted form."""
 
 
 def are_batches(given: Any) -> bool:
-    """Whether ``given`` is iterated for batches: anything but a mapping, a pair, an array or a list of sequences."""
+    """True for an iterable of batches: anything but a mapping, a pair, an array or a list of sequences."""
     if isinstance(given, list):
         return bool(given) and isinstance(given[0], Mapping)
     if isinstance(given, Mapping | tuple | str | bytes | np.ndarray) or hasattr(given, "__array__"):
@@ -30,16 +30,21 @@ def are_batches(given: Any) -> bool:
 
 
 def are_examples(given: Any) -> bool:
-    """Whether ``given`` has one of the forms that examples come in."""
+    """True if ``given`` has an accepted form of examples."""
     return isinstance(given, Mapping | tuple | list) or hasattr(given, "__array__") or are_batches(given)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads examples for the placeholders of ``layout``.
+    """Reader of examples for the placeholders of a layout.
 
-    lengths: of the call, a placeholder, a name, or an array. options: of ``Batches``. wholes: what a pair (x, y) leaves
-    out and has no batch axis, by name.
+    Attributes:
+        inputs: Inputs of the program.
+        layout: Axes of the placeholders.
+        lengths: The call's ``lengths=``: a placeholder, a name or an array.
+        where: The user's line, for errors.
+        options: Keyword arguments of ``Batches``.
+        wholes: Arrays without batch axis, by name, which a pair (x, y) may omit.
     """
 
     inputs: ProgramInputs
@@ -50,13 +55,13 @@ class Reader:
     wholes: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self, given: Any, batch_size: int | None) -> Batches:
-        """Examples that are all here. batch_size: None makes one batch of them."""
+        """Return the batches of examples in memory. ``batch_size=None`` makes a single batch."""
         examples = self.named(given)
         lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
     def named(self, given: Any) -> dict[str, Any]:
-        """What is given, by the names of placeholders."""
+        """Return examples of any form by placeholder name."""
         if isinstance(given, tuple):
             return self._pair(given)
         if isinstance(given, list) or hasattr(given, "__array__"):
@@ -64,11 +69,11 @@ class Reader:
         named = self.inputs.names.by_placeholder(given, {}, self.where)
         if not self.layout.only_run:
             return named
-        idle = self.inputs.training.types  # such as labels, which the same examples have for ``fit``
-        return {name: value for name, value in named.items() if name in self.layout.types or name not in idle}
+        training_types = self.inputs.training.types  # inputs of training only, such as labels, are dropped
+        return {name: value for name, value in named.items() if name in self.layout.types or name not in training_types}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
-        """(x, y), as in Keras: what the inference graph takes, and what only the loss does."""
+        """Return the examples of a pair (x, y) by name: the inference graph's inputs, and the loss's other inputs."""
         if len(pair) != 2:
             raise StructureError(
                 f"a tuple of examples is (x, y), and this one has {len(pair)} entries; give a mapping from "
@@ -76,13 +81,13 @@ class Reader:
                 self.where,
             )
         x, y = pair
-        found = self._part("x", x, self._inputs())
+        named = self._part("x", x, self._inputs())
         if not self.layout.only_run:
-            found |= self._part("y", y, self._targets())
-        return {**{name: value for name, value in self.wholes.items() if name not in found}, **found}
+            named |= self._part("y", y, self._targets())
+        return {**{name: value for name, value in self.wholes.items() if name not in named}, **named}
 
     def _part(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
-        """One side of a pair, which has one placeholder, or says itself which it is for."""
+        """Return one side of a pair by name: a mapping, or an array for the only placeholder."""
         if isinstance(value, Mapping):
             return self.inputs.names.by_placeholder(value, {}, self.where)
         if len(names) == 1:
@@ -93,14 +98,14 @@ class Reader:
         )
 
     def _inputs(self) -> list[str]:
-        return self._taken(self.inputs.inference.types)
+        return self._per_example(self.inputs.inference.types)
 
     def _targets(self) -> list[str]:
         inference = self.inputs.inference.types
-        return self._taken([name for name in self.inputs.evaluation.types if name not in inference])
+        return self._per_example([name for name in self.inputs.evaluation.types if name not in inference])
 
-    def _taken(self, names: Iterable[str]) -> list[str]:
-        """Those that differ from example to example, but for lengths, which are filled in."""
+    def _per_example(self, names: Iterable[str]) -> list[str]:
+        """Return the names with a batch axis, without lengths and inputs that have defaults."""
         layout = self.layout
         lengths = set(layout.counts)
         if not isinstance(self.lengths, np.ndarray | list | tuple) and self.lengths is not None:
@@ -110,7 +115,7 @@ class Reader:
 
 
 class EndedError(Exception):
-    """An iterable of batches has no more. drawn: how many there were."""
+    """An iterable of batches is exhausted after ``drawn`` batches."""
 
     def __init__(self, drawn: int) -> None:
         super().__init__(drawn)
@@ -118,24 +123,34 @@ class EndedError(Exception):
 
 
 class Cursor:
-    """The batches of an iterable by their numbers. The last one is kept, for a step that is made again.
+    """Access to the batches of an iterable by number. The last batch is kept, so that a step can be repeated.
 
-    restarts: whether the iterable can be gone through again; an iterator can't. drawn: how many batches were, of the
-    passage that is under way.
+    Attributes:
+        given: The iterable.
+        restarts: It can be iterated again; False for an iterator.
+        drawn: Batches drawn in the current pass.
     """
 
     def __init__(self, given: Iterable[Any]) -> None:
         self.given = given
-        self.restarts = not isinstance(given, Iterator)  # to make one may start a loader's workers
+        self.restarts = not isinstance(given, Iterator)  # without calling iter(), which may start a loader's workers
         self._iterator: Iterator[Any] | None = None
         self._passage: int | None = None
         self.drawn = 0
         self._last: Any = None
 
     def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
-        """Batch ``number`` of one passage; those before it are skipped. endless: begin again behind the last one.
+        """Return a batch of one pass, skipping those before it.
 
-        Raises ``EndedError`` behind the last batch.
+        Args:
+            passage: Number of the pass.
+            number: Number of the batch in the pass, from 0.
+            endless: After the last batch, restart the iterable.
+            where: The user's line, for errors.
+
+        Raises:
+            EndedError: There are no more batches.
+            ArgumentError: An iterator would have to restart.
         """
         if passage != self._passage or number < self.drawn - 1:
             if self._iterator is not None and not self.restarts:
@@ -153,17 +168,19 @@ class Cursor:
             except StopIteration:
                 if not (endless and self.restarts and begun):
                     raise EndedError(self.drawn) from None
-                self._iterator, begun = iter(self.given), False  # one that is empty ends here the next time
+                self._iterator, begun = iter(self.given), False  # an empty iterable then ends in the branch above
                 continue
             self.drawn, begun = self.drawn + 1, True
         return self._last
 
 
 class Iterated:
-    """Batches of an iterable, each of them run as it comes.
+    """Batches of an iterable, in its own order.
 
-    steps_per_epoch: how many batches make an epoch, which then follow one another through all epochs; None: an epoch is
-    a passage through the iterable. since: the number of the first epoch.
+    Args:
+        reader: Reader of each batch.
+        cursor: Position in the iterable.
+        steps_per_epoch: Batches per epoch, drawn consecutively across epochs; None for one pass per epoch.
     """
 
     batch_size = None
@@ -176,20 +193,24 @@ class Iterated:
         self._passed: int | None = None
 
     def follow(self, since: int, begun: bool, known: Cursor | None) -> Cursor:
-        """Begins where a fit is. since: its first epoch. begun: whether it has trained already. known: the cursor of an
-        interrupted one, which has drawn from the same iterable already.
+        """Move to the position of a fit, and return the cursor.
+
+        Args:
+            since: First epoch of the fit.
+            begun: The fit has trained already.
+            known: Cursor of an interrupted fit over the same iterable.
         """
         self.since = since
         if known is not None and known.given is self.cursor.given and (begun or known.drawn <= 1):
-            self.cursor = known  # the first batch may have been drawn for a step that did not come about
+            self.cursor = known  # the first batch may have been drawn for a step that did not complete
         return self.cursor
 
     def restarted(self) -> Iterated:
-        """The same batches from the first one on."""
+        """Return the same batches, from the first one."""
         return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from the ``first``-th on."""
+        """Yield the batches of an epoch, beginning with number ``first`` (from 0)."""
         per_epoch, where = self.steps_per_epoch, self.reader.where
         before = 0 if per_epoch is None else (number - self.since) * per_epoch
         passage = number if per_epoch is None else 0
@@ -228,7 +249,7 @@ class Iterated:
             raise error.within(f"batch {place + 1} of the iterator") from None
 
     def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
-        """How many steps an epoch has, None: not known; and how many of them come before its ``first``-th batch."""
+        """Return (training steps of an epoch or None if unknown, those before batch ``first``)."""
         total = self._passed if self.steps_per_epoch is None else self.steps_per_epoch
         return (total if self.window is None and not warm_up else None), first
 
@@ -237,7 +258,7 @@ BatchSource = Batches | Iterated
 
 
 def source_of(reader: Reader, given: Any, batch_size: Any) -> BatchSource:
-    """Batches of what is given."""
+    """Return the batches of examples in any accepted form."""
     size = whole_number(batch_size, "batch_size", 1)
     if not are_batches(given):
         return reader.batches(given, size)

@@ -122,7 +122,7 @@ def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPa
     known = {forks.fork_lock(order): order for order in reversed(forks.Order)} | {mine: forks.Order.ENTRY}
     known[kept] = forks.Order.RUN
     monkeypatch.setattr(forks, "_LOCKS", forks.WeakKeyDictionary(known))
-    monkeypatch.setattr(forks, "PATIENCE", 0.01)
+    monkeypatch.setattr(forks, "FORK_TIMEOUT_S", 0.01)
     with kept, mine:
         forks._before()
         assert kept not in forks._HELD
