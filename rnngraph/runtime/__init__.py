@@ -1,5 +1,10 @@
-"""Machine code at run time: ``native`` holds one graph's code and runs it, ``direct`` lets CPython call it, ``calls``
-turns arrays into calls and results, ``streams`` runs step by step. ``parameters`` are the arrays of a net,
-``graph_source`` says where its graphs come from, ``class_names`` what its classes are called. Knows neither programs
-nor trainers.
+"""Run time of compiled graphs. Depends neither on programs nor on trainers.
+
+- ``native``: machine code of one graph.
+- ``direct``: entry points that CPython calls without Python code in between.
+- ``calls``: feeds in, results out.
+- ``streams``: execution step by step.
+- ``parameters``: the weights of a net.
+- ``graph_source``: the declaration behind a program's graphs.
+- ``class_names``: names of the classes that outputs score.
 """

@@ -1,4 +1,4 @@
-"""Names of the classes that outputs score, which go with a program wherever it goes."""
+"""Names of the classes that outputs score. They are saved and exported with a program."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..ir.graph import Node
 from ..support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 
 BARE = "output"
-"""Name of one bare Tensor, whose path is empty."""
+"""Name of a bare Tensor, whose path is empty."""
 
 Label = str | int | float | bool
 Classes = Mapping[str, tuple[Label, ...]]
-"""By path of an output the name of each entry of its last axis."""
+"""Names of the entries of an output's last axis, by output path."""
 
 
 def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
-    """Return the classes of outputs, checked.
+    """Return the class names of outputs, validated.
 
     Args:
-        given: {path of an output: names}; names alone where there is one output; None for none.
+        given: Names by output path; the names themselves if there is one output; None for no names.
         outputs: Nodes by path.
     """
     if given is None:
@@ -34,14 +34,14 @@ def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
                 f"classes= of {len(outputs)} outputs name the output, as in {{{next(iter(outputs))!r}: [...]}}"
             )
         given = dict.fromkeys(outputs, given)
-    found: dict[str, tuple[Label, ...]] = {}
+    labels: dict[str, tuple[Label, ...]] = {}
     for name, names in given.items():
         path = "" if name == BARE and "" in outputs else name
         if path not in outputs:
             hint = did_you_mean(path, outputs) or f"; there are {', '.join(outputs)}"
             raise NameLookupError(f"classes= names {shown(path)}, and no output has that path{hint}")
-        found[path] = _labels(path, names, outputs[path])
-    return MappingProxyType(found)
+        labels[path] = _labels(path, names, outputs[path])
+    return MappingProxyType(labels)
 
 
 def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
@@ -63,13 +63,13 @@ def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
 
 
 def _label(value: Any) -> Label:
-    """Return a label as text or a number of Python's."""
+    """Return a label as a str or Python number."""
     plain = value.item() if isinstance(value, np.generic) else value
     return plain if isinstance(plain, Label) else str(plain)
 
 
 def class_names_from(text: Any, outputs: Mapping[str, Node]) -> Classes:
-    """Return what a file says of classes. Raises ``ValueError`` and its like for anything else."""
+    """Return the class names in a file's JSON. Raise ``ValueError`` and others for invalid content."""
     if not isinstance(text, dict) or not all(isinstance(names, list) for names in text.values()):
         raise ValueError(f"{shown(text)} are no classes")
     return class_names(text, outputs)

@@ -1,8 +1,17 @@
-"""Arrays in, arrays out. ``feed_names`` finds the placeholders that a call names, ``nested_feeds`` those of nests,
-``feeds`` makes arrays that native code can read, ``signatures`` say which calls are alike, ``entry_cache`` finds an
-entry by shapes; ``outputs`` takes what callers give for each output, ``results`` gives what they get. ``prepared_call``
-is the memory of calls of one signature, and ``runner`` runs them, for all users, on argument blocks of a source:
-``entry_blocks`` for callers in any thread. ``direct_call`` is the plan by which machine code does so without Python,
-and ``call_cache`` keeps runners. ``non_finite`` finds where a NaN began, ``random_feeds`` are for timing.
-Knows no programs.
+"""Calls of native code: arrays in, arrays out. Depends on no programs.
+
+- ``feed_names``: placeholders by the keys of a call.
+- ``nested_feeds``: feeds that are nests.
+- ``feeds``: conversion and validation of fed arrays.
+- ``signatures``: names, shapes and dtypes of feeds.
+- ``entry_cache``: native entries by shapes.
+- ``outputs``: arrays of ``out=`` and ``output_gradients=``.
+- ``results``: the structure of results.
+- ``prepared_call``: memory of the calls of one signature.
+- ``runner``: execution of prepared calls.
+- ``entry_blocks``: argument blocks for callers in any thread.
+- ``direct_call``: plans for calls in machine code alone.
+- ``call_cache``: runners by signature.
+- ``non_finite``: search for the origin of a NaN or infinity.
+- ``random_feeds``: random inputs for timing.
 """

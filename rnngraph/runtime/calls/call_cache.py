@@ -1,4 +1,4 @@
-"""Prepared calls by the signatures of their feeds, for callers in any thread."""
+"""Thread-safe caches of prepared calls, by the signatures of their feeds."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Prepared(Protocol):
 
     @property
     def is_current(self) -> bool:
-        """False once another number of threads is asked for."""
+        """False once the number of threads has changed."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None, and nothing done, where it takes the slow path."""
+        """Return the call's results; None, with nothing done, if the call needs the slow path."""
 
 
 Kept = TypeVar("Kept", bound=Prepared)
 
 
 class CallCache(Generic[Kept]):
-    """What runs the calls of one graph, by the signatures of their feeds."""
+    """Cache of one graph's prepared calls, by the signatures of their feeds."""
 
     def __init__(self, limit: int = MAX_SIGNATURES) -> None:
-        """limit: signatures that are kept."""
+        """Make an empty cache of at most ``limit`` signatures."""
         self._calls: BoundedCache[Any, Kept] = BoundedCache(limit)
-        # The call before, which another one is mostly like: to try takes less time than to look for a signature.
+        # The previous call. Most calls repeat its signature, and trying it is cheaper than a lookup.
         self.recent: Kept | None = None
         self._repeats = True
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
-        """What the call gives; None, and nothing done, where it takes the slow path."""
+        """Return the call's results; None, with nothing done, if the call needs the slow path."""
         given = named if feeds is None else one_mapping(feeds, named)
         if given is None:
             return None
@@ -59,20 +59,27 @@ class CallCache(Generic[Kept]):
         return known.run(given, seed, out)
 
     def _like(self, given: Mapping[Any, Any]) -> Kept | None:
-        """What runs calls with feeds of this signature."""
+        """Look up the prepared call for feeds of this signature; None if unknown."""
         try:
             return self._calls.get(given_key(given))
-        except TypeError:  # a name that has no hash
+        except TypeError:  # an unhashable name
             return None
 
     def prepared(
         self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],
         types: Mapping[str, TensorType], make: Callable[[Mapping[Any, str]], Kept],
     ) -> tuple[Kept, Mapping[Any, Any]]:  # fmt: skip
-        """What runs calls with these feeds, and the feeds as it takes them: as they were given, or as ``arrays`` where
-        some had to be converted.
+        """Return the prepared call for these feeds, and the feeds in the form that it takes.
 
-        arrays: all inputs. name_of, types: of feeds. make: makes it where there is none, of the names of what it takes.
+        The form is the caller's own, or ``arrays`` if some feeds had to be converted.
+
+        Args:
+            feeds: Mapping of feeds, or None.
+            named: Feeds by keyword.
+            arrays: All inputs, converted, by name.
+            name_of: Function from a key of a feed to its name.
+            types: Types of the feeds by name.
+            make: Function that prepares a call from the names of its feeds by key.
         """
         given, key = one_mapping(feeds, named), None
         names = plain_names(given, name_of, types)
@@ -88,10 +95,10 @@ class CallCache(Generic[Kept]):
 
 
 class DirectCache(CallCache[Runner]):
-    """Runners by the signatures of their feeds, whose calls machine code runs where it can."""
+    """Cache of runners that executes calls by direct plans if possible."""
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
-        """Return the result of a call that machine code runs, or else that of ``run``."""
+        """Return the result of a call by a direct plan, or else by ``run``."""
         given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
         if given is None or recent is None:
             return self.run(feeds, named, seed, out)

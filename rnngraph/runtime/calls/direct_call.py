@@ -1,4 +1,4 @@
-"""Plans by which machine code runs a prepared call without any step in Python."""
+"""Plans of direct calls, which machine code executes without Python code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MAX_ITEMS, RANGE, 
 from ...declare.nest import SHALLOW, fold, height
 from ...ir.types import FLOATS, evaluate
 from ...support.allocation import LARGE, bytes_of
-from ..direct.direct_code import DIRECT as DIRECT  # the one entrance: callers import it from here
+from ..direct.direct_code import DIRECT as DIRECT  # re-exported for callers
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.compile_options import CompileOptions
@@ -26,50 +26,51 @@ from .prepared_call import SEED, CallSpec, PreparedCall
 from .results import Result
 
 CALLS_UNTIL_DIRECT = 16
-"""Calls of one signature, with the same parameters, after which machine code runs further ones."""
+"""Calls of one signature, with the same parameters, before direct calls begin."""
 CALLS_UNTIL_RENEWED = 2
-"""Calls after a change of the parameters, likewise."""
+"""Calls after a change of the parameters before direct calls resume."""
 MAX_OWN_ARENA = 1 << 20
-"""Bytes of temporaries up to which a direct call keeps an arena of its own."""
+"""Maximum size of an arena that a direct call keeps for itself, in bytes."""
 MIN_RELEASED_NS = 10_000
-"""Nanoseconds of a call that lets other threads run meanwhile."""
+"""Minimum duration of a call that releases the GIL, in nanoseconds."""
 DirectPlan = tuple[Any, ...]
-"""The words of a plan, and the objects that they name."""
+"""Words of a plan, and the objects that they refer to."""
 GIVEN_SEED: Any = object()
-"""What a mapping of feeds names the seed by that stands for a drawn one: as an int64, 0-dimensional."""
+"""Key in a mapping of feeds for a seed that replaces the drawn one: int64, 0-D."""
 
 
 class NativeTime:
-    """The shortest time that native code took in some calls, in nanoseconds."""
+    """Minimum duration of native code over some calls, in nanoseconds."""
 
     def __init__(self) -> None:
         self.shortest = math.inf
 
     def run(self, native: Callable[[], None]) -> None:
-        """Runs it, and takes its time."""
+        """Run native code and record its duration."""
         begin = perf_counter_ns()
         native()
         self.shortest = min(self.shortest, perf_counter_ns() - begin)
 
     @property
     def is_long(self) -> bool:
-        """Whether other threads should run meanwhile."""
+        """True if calls are long enough to release the GIL."""
         return self.shortest >= MIN_RELEASED_NS
 
 
 class Draws(NamedTuple):
-    """Where seeds of calls come from that are given none: a function in machine code and what it is called with."""
+    """Source of seeds for calls without one: a machine-code function and its argument."""
 
     function: int
     generator: int
 
 
 class DirectCall:
-    """A prepared call with a plan. It serves one caller at a time: another one meanwhile takes the way in Python.
+    """Prepared call with a plan, for one caller at a time. Concurrent callers use the Python path.
 
-    plan: what machine code is given.
+    It holds no reference to the weights, so that an unused call does not keep old weights alive.
 
-    It does not hold the weights, as calls that nobody makes any more would hold old ones.
+    Attributes:
+        plan: Argument of the machine code.
     """
 
     def __init__(
@@ -77,10 +78,19 @@ class DirectCall:
         threads: ThreadCount, also: Sequence[Any], releases: bool, side: c_int64 | None = None,
         optional: Mapping[str, np.ndarray] | None = None, draws: Draws | None = None,
     ) -> None:  # fmt: skip
-        """blocks: one, or one for each side. side: which of these is next, 0 or 1; each call changes it. keys: what
-        else a mapping may name feeds by. also: what the blocks name. releases: whether other threads run meanwhile.
-        optional: what may be fed beside the call's feeds, by name, which is copied there. draws: a seed where
-        ``GIVEN_SEED`` is not fed.
+        """Build the plan of a prepared call.
+
+        Args:
+            call: The prepared call.
+            blocks: One argument block, or two that alternate.
+            keys: Further keys for feeds, by name.
+            changes: Counter of parameter changes.
+            threads: Number of threads.
+            also: Objects that the blocks refer to.
+            releases: Release the GIL during calls.
+            side: Index of the next of two blocks; each call flips it.
+            optional: Targets of optional feeds, by name.
+            draws: Source of the seed if ``GIVEN_SEED`` is not fed.
         """
         self._blocks = blocks
         self._kept: list[Any] = [call, blocks, changes, threads, side, also, optional]
@@ -116,9 +126,7 @@ class DirectCall:
         self.plan: DirectPlan = self._words_of_plan, self._kept
 
     def renew(self, weights: Weights) -> DirectPlan | None:
-        """What machine code is given to run calls with these weights, which the entry holds until others are present.
-        None while a call runs.
-        """
+        """Return the plan for calls with these weights; None while a call runs. The entry keeps the weights alive."""
         if self._busy.value:
             return None
         for block in self._blocks:
@@ -129,13 +137,13 @@ class DirectCall:
         return self.plan
 
     def _words(self, words: np.ndarray) -> int:
-        """Where words lie, which stay there."""
-        made = np.ascontiguousarray(words, np.int64)
-        self._kept.append(made)
-        return address(made)
+        """Return the address of words, kept alive with the plan."""
+        array = np.ascontiguousarray(words, np.int64)
+        self._kept.append(array)
+        return address(array)
 
     def _object(self, held: Any) -> int:
-        """Where an object lies, which stays there."""
+        """Return the address of an object, kept alive with the plan."""
         self._kept.append(held)
         return id(held)
 
@@ -161,7 +169,7 @@ class DirectCall:
         return [int(record[word]) for word in Record]
 
     def _structure(self, structure: Any) -> int:
-        """Where the node of a structure of results lies, in which each dict becomes a ``Result``."""
+        """Return the address of the description of a result's structure. Each dict becomes a ``Result``."""
         leaves = iter(range(MAX_ITEMS))
 
         def whole(nest: Any, parts: list[int]) -> int:
@@ -187,7 +195,7 @@ class DirectCall:
 
 
 def is_ready(options: CompileOptions) -> bool:
-    """True if machine code may run calls of a program and is there; the first time it is made or loaded."""
+    """True if direct calls are allowed and available. The first call compiles or loads their code."""
     return options.direct_calls and DIRECT.ready(options.cache, Result)
 
 
@@ -195,8 +203,9 @@ def direct_call(
     spec: CallSpec, keys: Mapping[str, Any], changes: Changes, options: CompileOptions, draws: Draws | None,
     time: NativeTime,
 ) -> DirectCall | None:  # fmt: skip
-    """A call of its own, with temporaries of its own; None where machine code can't run such calls. time: that such
-    calls took.
+    """Return a direct call with its own memory; None if such calls cannot be direct.
+
+    ``time`` is the duration of earlier calls.
     """
     call = PreparedCall(spec)
     if spec.sized.arena_bytes > MAX_OWN_ARENA or not can_be_direct(call, draws is not None) or not is_ready(options):
@@ -207,8 +216,9 @@ def direct_call(
 
 
 def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
-    """Whether machine code can run such calls: alone on its thread, with feeds whose numbers it can check. optional:
-    how many arrays may be fed beside the call's feeds.
+    """True if calls can be direct: single-threaded, with value checks that machine code supports.
+
+    ``optional`` is the number of optional feeds.
     """
     spec, kinds = call.spec, {name: feed.dtype.name for name, feed in call.spec.feeds.items()}
     if spec.sized.run is not spec.entry.single or any(kinds[name] not in FLOATS for name in spec.shares):
@@ -227,11 +237,12 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
 
 
 def _highs(spec: CallSpec) -> dict[str, int]:
-    """The largest integer that each checked feed may hold. Where rows' lengths count, too, more may be right, of which
-    calls in Python know.
+    """Return the maximum integer of each checked feed.
+
+    If the bound also depends on row lengths, larger values may be valid; those calls use the Python path.
     """
-    found: dict[str, int] = {}
+    highs: dict[str, int] = {}
     for check in spec.ranges:
         high = evaluate(check.low, spec.sized.sizes)
-        found[check.label] = min(high, found.get(check.label, high))
-    return found
+        highs[check.label] = min(high, highs.get(check.label, high))
+    return highs

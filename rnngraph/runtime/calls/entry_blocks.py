@@ -1,4 +1,4 @@
-"""Argument blocks of calls that any number of threads run at once, and a single call by one of them."""
+"""Argument blocks for concurrent calls, and a single call on one of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from .runner import Runner
 
 
 class EntryBlocks:
-    """Blocks with an arena from the entry's free list and the present weights. Each call in flight has its own."""
+    """Source of argument blocks with an arena from the entry's free list and the current weights.
+
+    Each call in flight has its own block.
+    """
 
     is_shared = True
 
     def __init__(self, spec: CallSpec, weights: Callable[[], Weights]) -> None:
-        """weights: returns the present ones of the spec's entry."""
+        """Make a source for a spec. ``weights`` returns the current weights of its entry."""
         self._entry, self._sized, self._weights = spec.entry, spec.sized, weights
         self._is_large = spec.sized.result_bytes + spec.sized.arena_bytes >= LARGE
 
@@ -39,7 +42,7 @@ class EntryBlocks:
         arena = entry.take(sized.arena_bytes)
         if block.arena() is not arena:
             block.set_arena(arena)
-        return block, (arena, weights)  # a change makes new weights, and these must live until the call ends
+        return block, (arena, weights)  # parameters may change, but these weights must live until the call ends
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: tuple[np.ndarray, Weights]) -> None:
         self._entry.give_back(held[0])
@@ -48,8 +51,8 @@ class EntryBlocks:
 def run_once(
     entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Return the outputs by name of a single call. arrays: inputs, which were checked."""
+    """Run a single call on validated inputs, and return its outputs by name."""
     outputs = [*entry.output_slots]
     spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)
-    found: dict[str, np.ndarray] = Runner(spec, EntryBlocks(spec, lambda: weights), ThreadCount()).run(arrays)
-    return found
+    results: dict[str, np.ndarray] = Runner(spec, EntryBlocks(spec, lambda: weights), ThreadCount()).run(arrays)
+    return results

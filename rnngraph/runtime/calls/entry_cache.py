@@ -1,4 +1,4 @@
-"""Native entries by the shapes of feeds, so that a shape that is met again needs no checks of sizes."""
+"""Cache of native entries by the shapes of feeds, which skips size checks for known shapes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ MAX_SHAPES = 1024
 
 
 class EntryCache:
-    """Entries by the shapes that they were found for.
-
-    It keeps none of them alive: what a graph gives up is found anew.
-    """
+    """Entries by shapes, as weak references: an entry that its graph discards is looked up again."""
 
     def __init__(self) -> None:
         self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MAX_SHAPES)
@@ -28,15 +25,21 @@ class EntryCache:
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
         sizes: Callable[[], Mapping[str, int]],
     ) -> tuple[NativeEntry, Sized]:  # fmt: skip
-        """The entry for these feeds, whose numbers calls check. key: with their shapes, what else tells entries apart.
-        sizes: gives the sizes after all checks.
+        """Return the entry for these feeds. Values of feeds are not checked here.
+
+        Args:
+            key: Part of the cache key besides the shapes.
+            arrays: Feeds by name.
+            compiled: The graph.
+            outputs: Names of the outputs to compute.
+            sizes: Function that validates the feeds and returns the sizes.
         """
         shapes = (key, compiled.options.threads.parts, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(shapes)
         entry, sized = (known[0](), known[1]()) if known is not None else (None, None)
         if entry is None or sized is None:
-            found = sizes()
-            entry = compiled.entry(outputs, found)
-            sized = entry.sized(found)
+            solved = sizes()
+            entry = compiled.entry(outputs, solved)
+            sized = entry.sized(solved)
             self._known[shapes] = ref(entry), ref(sized)
         return entry, sized

@@ -1,4 +1,4 @@
-"""How callers name what they feed: by placeholder, by its name, or by one name for a nest of placeholders."""
+"""Keys of feeds: a placeholder, its name, or one name for a nest of placeholders."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ...support.errors import ArgumentError, NameLookupError, StructureError, Wh
 from .nested_feeds import names_under, spread
 
 _AS_MAPPING = "as one mapping from placeholder to array, not as"
-MOST_KEYS = 64
-"""Keys of mappings that are remembered."""
+MAX_KEYS = 64
+"""Maximum number of remembered keys."""
 
 
 class FeedNames:
-    """The placeholders of a program, by all that stands for them in a call."""
+    """Placeholders of a program, by every key that may name them in a call."""
 
     def __init__(self, lowered: Lowered) -> None:
         self._lowered = lowered
-        self.inputs: Sequence[str] = ()  # names of what has to be fed to the inference graph
+        self.inputs: Sequence[str] = ()  # required inputs of the inference graph
 
     def name_of(self, key: Any, where: Where | None) -> str:
-        """The name of what a mapping feeds: a placeholder, or its name."""
+        """Return the name for a key of a mapping: a placeholder or its name."""
         if not isinstance(key, Tensor):
             return key if isinstance(key, str) else shown(key)
         name = self._lowered.placeholders.get(key.node)
@@ -34,7 +34,7 @@ class FeedNames:
         return name or key.name
 
     def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
-        """(name, value) of all that a call's mapping and keywords give, as they were given."""
+        """Return (name, value) of all feeds of a call's mapping and keywords."""
         if feeds is not None and not isinstance(feeds, Mapping):
             raise StructureError(f"feeds come by keyword, or {_AS_MAPPING} {type(feeds).__name__}", where)
         for name in named:
@@ -56,34 +56,34 @@ class FeedNames:
         )
 
     def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """What each placeholder is fed, by its name: nests are spread over the placeholders that they stand for."""
-        found: dict[str, Any] = {}
+        """Return the feeds by placeholder name, with nests spread over their placeholders."""
+        by_name: dict[str, Any] = {}
         for name, value in self.given(feeds, named, where):
             parts = {name: value} if name not in self.nests else spread(name, value, self.nests[name], where)
             for part, item in parts.items():
-                if part in found:
+                if part in by_name:
                     raise ArgumentError(f"{part} is fed twice; give it once", where)
-                found[part] = item
-        return found
+                by_name[part] = item
+        return by_name
 
     @cached_property
     def nests(self) -> dict[str, list[str]]:
-        """The names that stand for several placeholders together, with the placeholders' own."""
+        """Return the placeholders of each nest, by the nest's name."""
         labels = [str(node["label"]) for node in self._lowered.graph.inputs if node.op == "input"]
         tops = {label.partition(".")[0] for label in labels if "." in label}
         return {top: names_under(top, labels) for top in tops.difference(labels)}
 
 
 class KnownKeys:
-    """By what mappings feed: keys that calls were given, whose names are not looked for again."""
+    """Cache of names by the keys of earlier calls."""
 
     def __init__(self, feed_names: FeedNames, names: Iterable[str]) -> None:
-        """names: of what is fed."""
+        """Make a cache that knows the names themselves."""
         self._feed_names = feed_names
         self._names: dict[Any, str] = {name: name for name in names}
 
     def by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The feeds of a mapping and of keywords; None where a key was not met before, or one is fed twice."""
+        """Return the feeds of a mapping and keywords by name; None for an unknown key or a duplicate feed."""
         if type(feeds) is not dict:
             return None
         names = self._names
@@ -96,11 +96,11 @@ class KnownKeys:
         return given if len(given) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
-        """By name what else than the names feeds were given by; of several the last."""
+        """Return the latest known key of each name that is not the name itself."""
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:
-        """Takes up the keys of a call that was right."""
-        if len(self._names) < MOST_KEYS:
+        """Remember the keys of a valid call."""
+        if len(self._names) < MAX_KEYS:
             names = {key: self._feed_names.name_of(key, where) for key in feeds}
             self._names.update({key: name for key, name in names.items() if name not in self._feed_names.nests})

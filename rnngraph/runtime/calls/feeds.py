@@ -1,4 +1,4 @@
-"""What callers feed, as arrays that native code can read: dtypes converted, sizes found and checked."""
+"""Conversion of feeds to arrays for native code, and solving of named sizes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ Sizes = dict[str, int]
 
 
 def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.ndarray:
-    """``value`` as an array of ``kind.dtype`` whose last axis is contiguous.
+    """Return ``value`` as an array of ``kind.dtype`` whose last axis is contiguous.
 
-    Floats and ints convert to floats, ints to ints without loss only. Raises ``DtypeError`` or ``ShapeError``.
+    Floats and ints convert to floats; ints convert to ints only without loss.
+
+    Raises:
+        DtypeError: The dtype does not convert.
+        ShapeError: The value is not array-like, or its shape does not match.
     """
     refuse_mask(value, f"feed {name}", where)
     try:
         array = np.asarray(value)
-    except RnnGraphError as error:  # of a Tensor
+    except RnnGraphError as error:  # from a symbolic Tensor
         raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
-    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it, which says what to do
+    except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError, with a remedy
         shapes = _shapes_of_rows(value)
         if len(shapes) > 1:
             raise ShapeError(
@@ -57,7 +61,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
 
 
 def _shapes_of_rows(value: Any) -> list[tuple[int, ...]]:
-    """Return the shapes that rows of a list have, each once; none where one of them is no array."""
+    """Return the distinct shapes of a list's rows; an empty list if one is not array-like."""
     try:
         return [*dict.fromkeys(map(np.shape, value))] if isinstance(value, list | tuple) else []
     except (ValueError, TypeError, RuntimeError):
@@ -65,7 +69,7 @@ def _shapes_of_rows(value: Any) -> list[tuple[int, ...]]:
 
 
 def rank_of(value: Any) -> int:
-    """The rank of what is fed; -1 where no array has it, of which ``convert`` says what is wrong."""
+    """Return the rank of a feed; -1 if it is not array-like, for which ``convert`` raises."""
     try:
         return np.ndim(value)
     except (ValueError, TypeError, RuntimeError):
@@ -73,7 +77,7 @@ def rank_of(value: Any) -> int:
 
 
 def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | None) -> np.ndarray:
-    """``array`` in the dtype ``wanted``, by the rules of ``convert``. what: names the array in an error."""
+    """Return ``array`` in the dtype ``wanted``, by the rules of ``convert``. ``what`` is its name in errors."""
     have = array.dtype
     if have == wanted:
         return array
@@ -90,7 +94,7 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
 
 
 def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
-    """Return what to write for an array of one dtype where another is declared."""
+    """Return the remedy for an array whose dtype does not match the declared one."""
     if wanted.kind == "b" and have.kind in "iuf":
         return "numbers are not taken for truth values: feed array != 0, or array.astype(bool)"
     if have.kind in "fc":
@@ -101,7 +105,7 @@ def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
 
 
 def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
-    """The value of every named size. Raises ``ShapeError`` where shapes contradict each other."""
+    """Return the value of every named size. Raise ``ShapeError`` if shapes contradict each other."""
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
     pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]

@@ -1,7 +1,7 @@
-"""Checking mode: a graph run node by node in its own dtypes, up to the first value that is not finite.
+"""Checking mode: interpret a graph node by node up to the origin of the first non-finite value.
 
-What is looked for is where such a value is born: a NaN made of operands without NaN, an infinity made of finite
-operands. Infinities that the user wrote, such as a mask of -inf, pass through as long as no NaN comes of them.
+The origin is a node that computes NaN from operands without NaN, or infinity from finite operands. Infinities in the
+user's own values, such as a mask of -inf, are accepted unless they lead to NaN.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from ...support.errors import Where
 
 @dataclass(frozen=True)
 class NonFinite:
-    """The first value that is not finite; ``str()`` says it in one line.
+    """First non-finite value of a run. ``str()`` describes it in one line.
 
-    node: its name in the printed graph.
-    op: what computes it.
-    value: ``"nan"``, ``"inf"`` or ``"-inf"``.
-    step, row: counted from 0 in the arrays that were fed, whichever way a loop runs; None where the node has none.
-    index: of the element in the node's own array.
-    phase: ``"feed"``, ``"parameter"``, ``"forward"`` or ``"backward"``.
-    where: the user's line.
-    name: the feed, the parameter or the output, if it is one.
+    Attributes:
+        node: Name of the node in the printed graph.
+        op: Op of the node.
+        value: ``"nan"``, ``"inf"`` or ``"-inf"``.
+        step: Step in the fed arrays, from 0, for loops of either direction; None for a node without time.
+        row: Row in the fed arrays, from 0; None for a node without rows.
+        index: Index of the element in the node's array.
+        phase: ``"feed"``, ``"parameter"``, ``"forward"`` or ``"backward"``.
+        where: The user's line.
+        name: Name of the feed, parameter or output, if it is one.
     """
 
     node: str
@@ -64,9 +66,12 @@ class NonFinite:
 def first_non_finite(
     graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int] | None = None
 ) -> NonFinite | None:
-    """Runs ``graph`` up to the first value that is born not finite; None where there is none.
+    """Interpret a graph up to the origin of the first non-finite value; None without one.
 
-    feeds: an array for every input and parameter, by name. sizes: as for ``interpret``.
+    Args:
+        graph: The graph.
+        feeds: Arrays of all inputs and parameters, by name.
+        sizes: Named sizes, as for ``interpret``.
     """
     with np.errstate(all="ignore"):
         watch = _Watch(graph, feeds)
@@ -78,7 +83,7 @@ def first_non_finite(
 
 
 class _FoundError(Exception):
-    """Ends the run."""
+    """Ends the interpretation with a finding."""
 
     def __init__(self, finding: NonFinite) -> None:
         super().__init__()
@@ -86,10 +91,10 @@ class _FoundError(Exception):
 
 
 class _Watch:
-    """Sees every value, and stops the run at the first that is a finding.
+    """Observer of all values that stops the interpretation at the first finding.
 
-    A value past a row's end is computed and not used. If it is not finite, that is a finding only where it
-    reaches a result after all, as 0 · inf does in a derivative.
+    Values beyond a row's end are computed but not used. A non-finite one counts only if it reaches a result, as 0 · inf
+    does in a derivative.
     """
 
     def __init__(self, graph: Graph, feeds: Mapping[str, np.ndarray]) -> None:
@@ -116,9 +121,9 @@ class _Watch:
             self.unused = self._finding(node, value, born, step)
 
     def spoiled(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
-        """What is to say of results after a run without a finding.
+        """Return a finding in the results of a run without one so far; None if they are fine.
 
-        An infinity in an output may be the user's own; in a loss or a gradient it is always a finding.
+        An infinity in an output may be the user's own; in a loss or gradient it is always a finding.
         """
         for name, node in self.graph.outputs:
             if node.dtype not in FLOATS:
@@ -151,7 +156,7 @@ class _Watch:
         )
 
     def _used(self, node: Node, shape: tuple[int, ...], step: int | None) -> np.ndarray:
-        """Where an element belongs to a step within its row's length."""
+        """Return a mask of the elements at steps within their row's length."""
         row_axis, step_axis = self.axes.of(node, step is not None, node in self.forward)
         lengths, steps = None, np.asarray(step)
         if step is not None:
@@ -165,13 +170,13 @@ class _Watch:
 
 
 def _forward_nodes(graph: Graph) -> set[Node]:
-    """Everything that an output reads which is no gradient, bodies included."""
+    """Return all nodes that outputs other than gradients depend on, with those of loop bodies."""
     outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
     return {*Graph.of(graph.name, outputs, graph.inputs).walk()}
 
 
 def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.ndarray]:
-    """Each row's length, by the scan that reads it; computed beforehand, as feeds are judged by it."""
+    """Return the row lengths by the scan that reads them. They are computed first, because they select valid feeds."""
     found = [
         (node, actual)
         for node in graph.nodes
@@ -185,7 +190,7 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """How far any of the loops of one size reads each row, by that size; a loop without lengths reads all of it."""
+    """Return the maximum length of each row over the loops of one size, by size; none if a loop has no lengths."""
     found: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:
@@ -199,9 +204,9 @@ def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[
 
 
 def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
-    """Where the value is NaN though no operand at play is, or infinite though all of them are finite."""
+    """Return a mask of NaNs from operands without NaN, and of infinities from finite operands; None if impossible."""
     if OPS[node.op].kind not in ("elementwise", "contraction", "reduction"):
-        return None  # what only moves makes nothing, and a constant is the user's own
+        return None  # data movement computes nothing, and constants are the user's own
     was_nan = _at_play(node, operands, [np.isnan(item) for item in operands], value.shape)
     was_not_finite = _at_play(node, operands, [~np.isfinite(item) for item in operands], value.shape)
     return np.isnan(value) & ~was_nan | np.isinf(value) & ~was_not_finite
@@ -210,7 +215,7 @@ def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.n
 def _at_play(
     node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Whether any element that an element of the result, of ``shape``, is made of has its flag set."""
+    """Return a mask over the result of elements that depend on a flagged element of an operand."""
     match node.op:
         case "scatter_add":
             found = np.zeros(shape, bool)
@@ -229,7 +234,7 @@ def _at_play(
 
 
 def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
-    """Flags of an operand on the axes of the result: any along an axis that the result does not keep."""
+    """Return an operand's flags on the axes of the result, reduced by ``any`` over the other axes."""
     fates = [fate(node, number, axis) for axis in range(flags.ndim)]
     places = {axis: item.axis for axis, item in enumerate(fates) if isinstance(item, Kept | Spread)}
     left = np.asarray(flags.any(tuple(axis for axis in range(flags.ndim) if axis not in places)))
@@ -239,7 +244,7 @@ def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
 
 
 def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
-    """The index of the first set element, axes in ``first`` counted before the others."""
+    """Return the index of the first set element, with the axes in ``first`` as the slowest."""
     order = [*first, *(axis for axis in range(bad.ndim) if axis not in first)]
     turned = bad.transpose(order)
     found = np.unravel_index(int(turned.argmax()), turned.shape)

@@ -1,4 +1,4 @@
-"""What a caller gives for each output: arrays for results, ``out=``, and gradients, ``output_gradients=``."""
+"""A caller's arrays by output: ``out=`` for results, and ``output_gradients=``."""
 
 from __future__ import annotations
 
@@ -18,31 +18,36 @@ from .results import Result
 
 _CONTIGUOUS, _OWNS_DATA, _WRITEABLE = 0x1, 0x4, 0x400  # NumPy's flags
 _Leaf = tuple[int, tuple[int, ...], np.dtype[Any]]
-"""Number of the leaf, shape and dtype of a result."""
+"""(number of the leaf, shape, dtype) of a result."""
 
 
 class _Nest(NamedTuple):
-    """A container of the structure: its type, and a leaf or a nest by key, or by number where it is no dict."""
+    """Container in the structure of results: its type, and its leaves or nests by key or position."""
 
     container: Any
     parts: Mapping[Any, Any]
 
 
 class OutSpec:
-    """What ``out=`` may hold in calls whose results are of one structure and of fixed shapes."""
+    """Expected content of ``out=`` in calls with results of fixed structure and shapes."""
 
     def __init__(
         self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]], also: Sequence[str] = ()
     ) -> None:  # fmt: skip
-        """kinds: shape and dtype of each result, in the order of the structure's leaves. also: names of outputs that a
-        call may leave out, and their arrays as they are.
+        """Describe the results.
+
+        Args:
+            structure: Structure of the outputs.
+            kinds: Shape and dtype of each result, in the order of the leaves.
+            also: Names of outputs that calls need not return but that ``out=`` may hold.
         """
         self._structure, self._kinds, self._also, self._count = structure, kinds, also, len(kinds)
-        self._expected: _Nest | _Leaf | None = None  # until arrays are looked at
+        self._expected: _Nest | _Leaf | None = None  # built at the first use
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """The array for each leaf, None where a leaf has none, of any ``out``; None where there is no ``out``. Raises
-        with what is wrong of it.
+        """Return the array of each leaf (None without one) of any valid ``out``; None without ``out``.
+
+        Raise an error that explains an invalid ``out``.
         """
         if out is None:
             return None
@@ -60,9 +65,9 @@ class OutSpec:
         return found
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
-        """The same; None in place of all that is not plainly right, which ``checked`` takes or explains.
+        """Return the array of each leaf on the fast path; None if ``checked`` must decide.
 
-        Looked at again each time: an array may have been resized, or made read-only, since the call before.
+        The arrays are validated at each call, because they may have been resized or made read-only in between.
         """
         expected = self._expected
         if expected is None:
@@ -84,7 +89,7 @@ class OutSpec:
 
 
 def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
-    """The arrays in ``out`` by output; the path of a bare Tensor is ``""``. also: names beside the outputs'."""
+    """Return the arrays in ``out`` by output path, which is ``""`` for a bare Tensor."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
@@ -111,7 +116,7 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
 
 
 def _is_apart(array: ndarray) -> bool:
-    """Whether no two elements share memory, as far as strides tell: each axis steps over all that lies within."""
+    """True if the strides prove that no two elements overlap: each axis steps over all inner axes."""
     reach = array.itemsize
     for stride, count in sorted((abs(step), size) for step, size in zip(array.strides, array.shape, strict=True)):
         if count > 1 and stride < reach:
@@ -121,7 +126,7 @@ def _is_apart(array: ndarray) -> bool:
 
 
 def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
-    """Raises where two arrays share memory: results would overwrite each other."""
+    """Raise an error if two arrays share memory, in which results would overwrite each other."""
     places = sorted((*byte_bounds(array), name) for name, array in given.items())
     for position, (_, end, name) in enumerate(places):
         for start, _, other in places[position + 1 :]:
@@ -146,16 +151,16 @@ def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest 
 
 
 def _fits(array: ndarray, leaf: _Leaf) -> bool:
-    """Whether an array may take the result of a leaf."""
+    """True if an array can hold the result of a leaf."""
     _, shape, dtype = leaf
     flags = array.flags.num
     if array.shape != shape or not flags & _WRITEABLE or not (flags & _CONTIGUOUS or _is_apart(array)):
         return False
-    return array.dtype is dtype or array.dtype == dtype  # mostly the very object
+    return array.dtype is dtype or array.dtype == dtype  # usually the identical object
 
 
 def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
-    """Fills ``found`` with the arrays by leaf. Gives the flags that all have; 0 where anything is not as expected."""
+    """Store the arrays by leaf in ``found``. Return the NumPy flags that all share; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]
@@ -192,7 +197,7 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
 def given_gradients(
     structure: Any, outputs: Mapping[str, Node], output_gradients: Any, where: Where | None
 ) -> dict[str, Any]:  # fmt: skip
-    """Gradients by output. outputs: nodes of the graph, by name."""
+    """Return the gradients by output name, validated."""
     if output_gradients is None:
         return {}
     if is_leaf(structure):

@@ -1,4 +1,4 @@
-"""Random arrays for all that a graph takes, to time its calls."""
+"""Random inputs of a graph, for timing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..native.optimized_graph import OptimizedGraph
 
 
 def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:
-    """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
+    """Return an array for every placeholder: random floats, zeros for ids and labels, full lengths, 0.5 for scalars."""
     graph = compiled.graph
     lengths = time_sizes(graph)
     outputs = tuple(name for name, _ in graph.outputs)

@@ -1,4 +1,4 @@
-"""What a call gives: results in the structure of the outputs."""
+"""Results of calls, in the structure of the outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...declare.nest import SHALLOW, children, fold, height, is_leaf
 from ...support.attribute_hints import OF_RESULTS, Named, Uncallable
 
 Leaf = Callable[[], np.ndarray]
-"""Gives one array of a result, fresh."""
+"""Function that returns a fresh array of a result."""
 
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ else:
     from typing import TypeVar
 
     Given, Trained = TypeVar("Given"), TypeVar("Trained")
-"""What calls of a program's inference graph and of its training graph give: a ``Result``, or an array where one bare
-Tensor was compiled; with a loss the training graph gives a ``Result`` in any case.
+"""Result types of a program's inference graph and training graph.
+
+Each is a ``Result``, or an array if a bare Tensor was compiled. With a loss, the training graph always returns a
+``Result``.
 """
 
 
 class Result(Uncallable, Named):
-    """A mapping with the structure that was handed to ``compile``; so are the mappings within."""
+    """Mapping with the structure that ``compile`` received. Nested mappings are results, too."""
 
     __slots__ = ()
     _title = "the result"
@@ -38,26 +40,30 @@ class Result(Uncallable, Named):
 
 
 def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
-    """Arrays, in the order of the leaves, as what a call gives."""
+    """Return arrays, in the order of the leaves, in the structure of the outputs."""
     remaining = iter(arrays)
     return fold(structure, lambda leaf: next(remaining), lambda nest, entries: _maker(nest)(entries))
 
 
 class ResultWriter:
-    """Writes results from memory that later calls write over. Serves one call at a time."""
+    """Writer of results from memory that later calls overwrite. Serves one call at a time."""
 
     def __init__(self, structure: Any, memory: Sequence[np.ndarray | None], takes: Sequence[Callable[[], Any]]) -> None:
-        """memory: of each leaf; None: of its own in each call. takes: gives each an array for the caller; None where
-        native code wrote to the caller's own.
+        """Prepare results of one structure.
+
+        Args:
+            structure: Structure of the outputs.
+            memory: Array of each leaf; None for memory of the call's own.
+            takes: Function per leaf that returns an array for the caller; None if native code wrote to the caller's.
         """
         self._leaves = [*zip(memory, takes, strict=True)]
         self.give = giver(structure, takes)
         self._bare, self._structure = is_leaf(structure), structure
         self._filled: deque[np.ndarray] = deque()
-        self._give_filled: Callable[[], Any] | None = None  # few calls take arrays of the caller's
+        self._give_filled: Callable[[], Any] | None = None  # few calls pass arrays
 
     def give_into(self, arrays: list[Any]) -> Any:
-        """The same as ``give`` with these arrays, filled, but for None in place of one that is to be fresh."""
+        """Return the results in the caller's arrays; None among them stands for a fresh array."""
         for number, (memory, take) in enumerate(self._leaves):
             array = arrays[number]
             if array is None:
@@ -69,7 +75,7 @@ class ResultWriter:
         if self._bare:
             return arrays[0]
         filled = self._filled
-        filled.clear()  # of what a call that was interrupted left
+        filled.clear()  # leftovers of an interrupted call
         filled.extend(arrays)
         if self._give_filled is None:
             self._give_filled = giver(self._structure, [filled.popleft] * len(arrays))
@@ -77,13 +83,14 @@ class ResultWriter:
 
 
 def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
-    """A function that makes a result of what ``leaves`` give, again and again: to walk a structure takes longer than a
-    small call. One that is deep is made entries before what holds them, as it may be deeper than Python's stack.
+    """Return a function that builds a result from ``leaves``. Walking the structure would cost more than a small call.
+
+    A deep structure is built bottom-up without recursion, because it may exceed Python's stack.
     """
     remaining = iter(leaves)
     if height(structure) <= SHALLOW:
         return _shallow_giver(structure, remaining)
-    plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
+    plan: list[tuple[Callable[..., Any], int]] = []  # (function of a leaf or nest, its number of entries)
     fold(
         structure,
         lambda leaf: plan.append((next(remaining), -1)),
@@ -91,14 +98,14 @@ def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     )
 
     def give() -> Any:
-        made: list[Any] = []
+        stack: list[Any] = []
         for make, count in plan:
             if count < 0:
-                made.append(make())
+                stack.append(make())
             else:
-                first = len(made) - count
-                made[first:] = [make(made[first:])]
-        return made[0]
+                first = len(stack) - count
+                stack[first:] = [make(stack[first:])]
+        return stack[0]
 
     return give
 
@@ -123,7 +130,7 @@ def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
 
 
 def _maker(nest: Any) -> Callable[[list[Any]], Any]:
-    """Makes a nest like this one of the values of its entries."""
+    """Return a function that builds a nest of this type from its entries."""
     kind: Any = type(nest)
     if isinstance(nest, dict):
         keys = tuple(nest)

@@ -1,6 +1,6 @@
-"""Signatures of feeds: their names, shapes and dtypes. Calls with feeds of one signature are alike but for numbers.
+"""Signatures of feeds: names, shapes and memory layouts. Calls of one signature differ only in values.
 
-Keys hold no dtypes: what is prepared takes the declared ones, and looks for itself whether feeds have them.
+Keys contain no dtypes: a prepared call expects the declared dtypes and checks them itself.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ import numpy as np
 from ...ir.types import FLOATS, TensorType
 
 SMALL = 16 << 10
-"""Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
+"""Maximum size of a copied array, in bytes. Copying a small array costs no more than reading its address."""
 NUMBERS = {np.dtype(name): (float, np.float64, np.dtype(name).type) for name in FLOATS}
-"""The types of the numbers that are fed to a scalar of a dtype without conversion."""
+"""Types of numbers that a scalar accepts without conversion, by dtype."""
 PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 
 
 class Feed(NamedTuple):
-    """How a feed looks. strides: of one that is read where it lies, and is not C-contiguous."""
+    """Shape and layout of a feed. ``strides`` is set for an array that is read in place and not C-contiguous."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     strides: tuple[int, ...] | None
 
     def steps(self, axis: int | None) -> tuple[int, ...]:
-        """Bytes from one element to the next along each axis; ``axis`` of length 1 is not in the shape, and added."""
+        """Return the strides in bytes, with an inserted ``axis`` of length 1."""
         side_by_side = [*accumulate((self.dtype.itemsize, *self.shape[:0:-1]), mul)][::-1]
         steps = side_by_side if self.strides is None else [*self.strides]
         return tuple(steps if axis is None else [*steps[:axis], self.dtype.itemsize, *steps[axis:]])
 
 
 def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
-    """copied: bytes up to which arrays are copied."""
+    """Return the description of an array. Arrays of at most ``copied`` bytes are copied."""
     lies_apart = array.nbytes > copied and array.flags.num & PLAIN != PLAIN
     return Feed(array.shape, array.dtype, array.strides if lies_apart else None)
 
 
 def is_like(value: Any, feed: Feed) -> bool:
-    """True if a value is copied as it is: an array of a feed's shape and dtype, or a number for a scalar."""
+    """True if a value needs no conversion: an array of the feed's shape and dtype, or a number for a scalar."""
     if type(value) is np.ndarray:
         return value.shape == feed.shape and (value.dtype is feed.dtype or value.dtype == feed.dtype)
     return not feed.shape and type(value) in NUMBERS.get(feed.dtype, ())
 
 
 def lies_in_rows(array: np.ndarray) -> bool:
-    """Whether native code can read an array where it lies: aligned, the last axis side by side."""
+    """True if native code can read an array in place: it is aligned and its last axis contiguous."""
     strides, item = array.strides, array.itemsize
     if array.ndim and array.shape[-1] > 1 and strides[-1] != item:
         return False
@@ -57,14 +57,14 @@ def lies_in_rows(array: np.ndarray) -> bool:
 
 
 def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
-    """The one mapping that holds all feeds of a call, if there is one."""
+    """Return the single mapping with all feeds of a call; None if both forms are used."""
     if feeds is None:
         return named
     return feeds if not named and type(feeds) is dict else None
 
 
 def given_key(given: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """The key of feeds as they are given, by what they are fed by. It says how large ones lie in memory, too."""
+    """Return the signature key of a call's own feeds, with the memory layout of large ones."""
     return tuple(
         [
             (key, value.shape, feed_of(value).strides) if type(value) is np.ndarray else (key, (), None)
@@ -74,13 +74,14 @@ def given_key(given: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 
 def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """The key of feeds that had to be converted, likewise."""
+    """Return the signature key of converted feeds."""
     return ("converted", *given_key(arrays))
 
 
 def is_plain(value: Any, declared: TensorType | None) -> bool:
-    """Whether a feed needs no conversion: an array of NumPy's own type and of the declared dtype, which is small or can
-    be read where it lies, or a number for a scalar.
+    """True if a feed needs no conversion.
+
+    That is a plain ndarray of the declared dtype that is small or readable in place, or a number for a scalar.
     """
     if declared is None:
         return False
@@ -93,7 +94,7 @@ def is_plain(value: Any, declared: TensorType | None) -> bool:
 def plain_names(
     given: Mapping[Any, Any] | None, name_of: Callable[[Any], str], types: Mapping[str, TensorType]
 ) -> dict[Any, str] | None:
-    """The names of feeds by what they are fed by; None where one is not plain."""
+    """Return the names of feeds by key; None if one needs conversion."""
     if given is None:
         return None
     names = {key: name_of(key) for key in given}
