@@ -135,6 +135,31 @@ def test_arguments_stand_one_a_line() -> None:
     assert "- `seed = None`: of the random numbers; None: a new one each time" in lines
 
 
+def test_sections_of_docstrings_are_arguments() -> None:
+    docstrings = part("docstrings")
+
+    def call(shape: Any, *items: Any) -> None:
+        """Make a thing.
+
+        Args:
+            shape: Size of each axis,
+                in order. Default: none.
+            *items: Any number of things.
+
+        Returns:
+            The thing.
+
+        Raises:
+            ValueError: There is
+                no such thing.
+        """
+
+    text, arguments = docstrings.parted(inspect.getdoc(call), {"shape", "items"})
+    plain = "Make a thing. Returns: The thing. Raises ``ValueError``: There is no such thing."
+    assert " ".join(text.split()) == plain
+    assert arguments == [("shape", "Size of each axis, in order. Default: none."), ("items", "Any number of things.")]
+
+
 def test_the_page_of_words_is_what_errors_say() -> None:
     words = part("words")
     assert {path.name for path in words.pages()} == {"words.md", "from_keras.md", "from_torch.md"}

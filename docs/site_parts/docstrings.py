@@ -1,7 +1,7 @@
 """Names of the API as Markdown: signature, text, arguments one a line, methods.
 
-A docstring names an argument as ``name: text``; sentences up to the next one, or to the end of the paragraph, belong to
-it.
+A docstring documents arguments in sections of Google's format, or as ``name: text``. The text of an argument ends at
+the next argument or at the end of the paragraph.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,24 @@ def signature_of(thing: Any) -> inspect.Signature | None:
     return signature.replace(parameters=kept, return_annotation=inspect.Signature.empty)
 
 
+_SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises):\n((?:(?: +\S.*)?(?:\n|$))+?)(?=\S|\Z)", re.MULTILINE)
+
+
+def _without_sections(text: str) -> str:
+    """Convert sections of Google's format to paragraphs, with one argument or error a line."""
+
+    def paragraph(section: re.Match[str]) -> str:
+        body = textwrap.dedent(section[2]).strip()
+        if section[1] in ("Returns", "Yields"):
+            return f"{section[1]}: {body}\n\n"
+        entries = re.sub(r"\n +", " ", body)
+        if section[1] == "Raises":
+            return re.sub(r"^(\w+): ", r"\nRaises ``\1``: ", entries, flags=re.MULTILINE) + "\n\n"
+        return re.sub(r"^\**(\w+)(?: \([^)]*\))?: ", r"\1: ", entries, flags=re.MULTILINE) + "\n\n"
+
+    return _SECTION.sub(paragraph, text)
+
+
 def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
     """A docstring as its text and its arguments in order. names: of arguments and attributes.
 
@@ -118,7 +137,7 @@ def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
     """
     left, arguments = [], []
     start = re.compile(r"(?:^|(?<=[.;:)] )|(?<=\n))((?:\w+, )*\w+):\s")
-    for paragraph in re.split(r"\n\s*\n", text):
+    for paragraph in re.split(r"\n\s*\n", _without_sections(text)):
         rest = paragraph
         marks = [mark for mark in start.finditer(rest) if {*mark[1].split(", ")} <= names]
         ends = [*(mark.start() for mark in marks[1:]), len(rest)][: len(marks)]

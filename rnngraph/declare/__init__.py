@@ -1,11 +1,15 @@
-"""What users write. Every call makes nodes of the graph IR, which name their line of the script.
+"""The declaration API. Every call builds nodes of the graph IR, which record their line of the user's script.
 
-Read ``tensor`` and ``cell`` first, then ``driver``, which traces one step of a whole cell, and ``drivers``, which users
-call. ``layer`` says what is being declared, ``trace`` what is gathered while a cell is traced. ``nest`` and ``state``
-say what a state may be, ``carried`` holds steps to it, and ``structures`` maps what stands in nests. ``parameters`` and
-``initializers`` are what a net owns, ``parameter_maps`` functions that parameters pass through; ``placeholders`` are
-fed, ``taps`` are values to look at by name, and ``public_types`` the types, ints and slices that users write.
+Read ``tensor`` and ``cell`` first. Then read ``driver``, which traces one step of a cell, and ``drivers``, the public
+functions that run cells over time. The other modules:
 
-``functions``, ``cells`` and ``seq2seq`` are written with these, as users would. ``description`` is the declaration as a
-picture and as text. Compiles nothing.
+- ``layer`` tracks the layer being declared, and ``trace`` the state of a cell's tracing;
+- ``nest`` and ``state`` define the structure of states, ``carried`` checks the states of steps, and ``structures`` maps
+  functions over nests;
+- ``parameters``, ``initializers`` and ``parameter_maps`` declare, initialize and transform parameters;
+- ``placeholders`` are the inputs, and ``taps`` are named intermediate values;
+- ``public_types`` converts dtypes, sizes and slices.
+
+``functions``, ``cells`` and ``seq2seq`` use the same API as users' own code. ``description`` shows a declaration as a
+graph or as text. This package compiles nothing.
 """

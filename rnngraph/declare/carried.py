@@ -1,4 +1,4 @@
-"""Checks of the states that a step takes and returns against those that its cell carries; states of zeros."""
+"""Checks of a step's states against the cell's specification, and zero states."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .tensor import Tensor, build, constant, declared
 
 
 def with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """A value that depends on no row, [1, width], as [batch, width], so that cells around this one may join it."""
+    """Broadcast a value [1, width] that no row affects to [batch, width], so that outer cells can concatenate it."""
     if value.rank != 2 or value.type.shape[0] != 1 or batch == 1:
         return value
     return build("broadcast", value, shape=(batch, value.type.shape[1]))
 
 
 def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[Tensor]:
-    """The leaves of a state, matched with what the cell carries. what: names the state in an error."""
+    """Return the leaves of a state, matched with the cell's specification. ``what`` names the state in errors."""
     carried = named(cell)
     leaves = matched(carried, state, what, where)
     expected: list[Columns] = flatten(carried)
@@ -38,7 +38,7 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
 
 
 def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
-    """``cell.zero_state(batch_size, dtype)``. The class of a Tensor that says the batch may have its own."""
+    """Return ``cell.zero_state(batch_size, dtype)``. The class of a Tensor ``batch_size`` may override it."""
     leaf_widths = [leaf.width for leaf in flatten(public(cell))]
     if isinstance(batch_size, Tensor) and (own := batch_size._of_cells.get("zero_state")):
         return own(cell, batch_size, dtype)

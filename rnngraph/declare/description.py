@@ -1,4 +1,4 @@
-"""The declaration as a ``networkx`` graph and as text: drivers, stacks, wrappers, cells and tensors."""
+"""Description of a declaration as a ``networkx`` graph and as text: drivers, stacks, wrappers, cells and tensors."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 
 def _inner_cells(cell: Cell) -> list[Cell]:
-    """Cells that a cell is made of: a stack's positions, a wrapper's cell, a user's own parts."""
+    """Return the cells inside a cell: a stack's layers, a wrapper's cell, or cells in a user's attributes."""
     if isinstance(cell, Wrapper):
         return [cell.cell]
-    found: list[Cell] = []
+    inner: list[Cell] = []
     for value in vars(cell).values():
         if isinstance(value, Cell):
-            found.append(value)
+            inner.append(value)
         elif isinstance(value, list | tuple):
-            found += [item for item in value if isinstance(item, Cell)]
-    return found
+            inner += [item for item in value if isinstance(item, Cell)]
+    return inner
 
 
 @dataclass(frozen=True)
 class Described:
-    """The declaration as nodes and edges with their attributes, in order. ``where`` of a node is a ``Where`` or None.
+    """A declaration as nodes and edges with attributes, in order.
 
-    Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``; tensors
-    and drivers also ``type`` and, in their order, ``operands``. Edges of ``relation`` data run from operand to user;
-    those of ``holds`` from a driver or cell to the cells inside it.
+    Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label``, and ``where``, a ``Where`` or None.
+    Tensors and drivers also have ``type`` and ``operands``. Edges have a ``relation``: ``data`` edges run from an
+    operand to its user, and ``holds`` edges from a driver or a cell to the cells inside.
     """
 
     nodes: tuple[tuple[str, dict[str, Any]], ...]
     edges: tuple[tuple[str, str, dict[str, Any]], ...]
 
     def graph(self) -> nx.DiGraph[str]:
-        """The declaration for networkx, lines as text."""
+        """Return a networkx graph, with source lines as text."""
         import networkx as nx
 
         graph: nx.DiGraph[str] = nx.DiGraph()
@@ -57,7 +57,7 @@ class Described:
         return graph
 
     def text(self) -> StageText:
-        """The declaration as an indented list, cells under the drivers that run them."""
+        """Return an indented list, with cells under the drivers that run them."""
         places = {name: facts["where"] for name, facts in self.nodes}
         lines = [StageLine("declared")]
         for name, text in _lines(self.graph()):
@@ -69,7 +69,12 @@ class Described:
 def described(
     outputs: Sequence[tuple[str, Node]], settled: Callable[[Where | None], Where | None] = lambda where: where
 ) -> Described:  # fmt: skip
-    """What ``outputs``, by their paths, are declared as. settled: gives layers their whole names."""
+    """Describe the declaration of ``outputs``.
+
+    Args:
+        outputs: Paths and nodes of the outputs.
+        settled: Resolves the full name of the layer in a source line.
+    """
     nodes: list[tuple[str, dict[str, Any]]] = []
     edges: list[tuple[str, str, dict[str, Any]]] = []
     namer = Namer()
@@ -79,16 +84,16 @@ def described(
         nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
 
     def add_cells(cell: Cell, parent: str) -> None:
-        """A cell and those inside it, each before its parts; not again what holds it, if it knows that."""
+        """Add a cell and the cells inside in pre-order. References from inner cells to outer ones are ignored."""
         pending: list[tuple[Cell, str, int]] = [(cell, parent, 0)]
-        around: set[int] = set()
+        enclosing: set[int] = set()
         while pending:
             cell, parent, position = pending.pop()
-            if position < 0:  # all inside it is there
-                around.remove(id(cell))
+            if position < 0:  # all inner cells are done
+                enclosing.remove(id(cell))
                 continue
-            around.add(id(cell))
-            inner = [item for item in _inner_cells(cell) if id(item) not in around]
+            enclosing.add(id(cell))
+            inner = [item for item in _inner_cells(cell) if id(item) not in enclosing]
             kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
             name = namer(f"{parent}/{type(cell).__name__}")
             add(name, kind, repr(cell), cell.where)
@@ -103,8 +108,8 @@ def described(
             continue
         names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
         kind = "driver" if node.op == "driver" else "tensor"
-        given = tuple(operand_text(operand, names) for operand in node.operands)
-        add(names[node], kind, node.op, settled(node.where), type=public_type(node.type), operands=given)
+        operands = tuple(operand_text(operand, names) for operand in node.operands)
+        add(names[node], kind, node.op, settled(node.where), type=public_type(node.type), operands=operands)
         for position, operand in enumerate(node.operands):
             if operand in names:
                 edges.append((names[operand], names[node], {"relation": "data", "position": position}))
@@ -119,15 +124,15 @@ def described(
 
 
 def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
-    """Lines of text, each with the name of its node."""
-    held: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
+    """Yield (name of a node, line of text)."""
+    inner: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
     for source, target, edge in graph.edges(data=True):
         if edge["relation"] == "holds":
-            held.setdefault(source, []).append((edge["position"], target))
+            inner.setdefault(source, []).append((edge["position"], target))
 
     def cells(driver: str) -> Iterator[tuple[str, str]]:
-        pending = [(child, 2) for _, child in sorted(held.get(driver, ()), reverse=True)]
-        seen: set[str] = set()  # what a file says may hold itself
+        pending = [(child, 2) for _, child in sorted(inner.get(driver, ()), reverse=True)]
+        seen: set[str] = set()  # a description from a file may be cyclic
         while pending:
             name, depth = pending.pop()
             if name in seen:
@@ -136,7 +141,7 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
             data = graph.nodes[name]
             where = f"  # {data['where']}" if data["where"] else ""
             yield name, f"{'  ' * depth}{data['label']}{where}"
-            pending += [(child, depth + 1) for _, child in sorted(held.get(name, ()), reverse=True)]
+            pending += [(child, depth + 1) for _, child in sorted(inner.get(name, ()), reverse=True)]
 
     for name, data in graph.nodes(data=True):
         if data["kind"] not in ("tensor", "driver", "output"):
@@ -145,7 +150,7 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
             yield name, f"  {name} = {next(graph.predecessors(name))}"
             continue
         operands = ", ".join(data["operands"])
-        if data["kind"] == "driver":  # numbers and parameters belong to what is inside the cell
+        if data["kind"] == "driver":  # constants and parameters belong to the cell
             labels = {item: graph.nodes[item]["label"] for item in data["operands"] if item in graph}
             operands = ", ".join(item for item, label in labels.items() if label != "parameter")
             operands += f" with {list(labels.values()).count('parameter')} parameters"

@@ -1,4 +1,4 @@
-"""Drivers: run a cell over time."""
+"""Public drivers, which run a cell over time."""
 
 from __future__ import annotations
 
@@ -26,20 +26,26 @@ def dynamic_rnn(
     zero_output_for_mask: bool = False,
     reverse: bool = False,
 ) -> tuple[Tensor, Any]:
-    """Runs ``cell`` over the time axis of ``inputs``.
+    """Run ``cell`` over the time axis of ``inputs``.
 
-    inputs: [batch, time, features], or [time, batch, features] with ``time_major``.
-    sequence_length: int [batch], each in 0..time; past it the output is 0 and the state is held.
-    initial_state: a nest like ``cell.state_size`` of Tensors [batch, width]; default zeros, or the cell's own.
-    dtype: accepted as in TensorFlow; it must be that of ``inputs``.
-    scope: replaces ``rnn`` in parameter names.
-    mask: bool [batch, time], or [time, batch] with ``time_major``. At a step where it is False the row's state is held,
-        the input is not read, and the output is that of the last step where it was True, 0 before the first such one.
-    zero_output_for_mask: the output is 0 where the mask is False.
-    reverse: from the last step of each row to its first. Outputs stay beside the inputs that they belong to; Keras'
-        ``go_backwards`` gives them in the order of computation, which is ``outputs[:, ::-1]``.
+    Args:
+        cell: Cell to run.
+        inputs: float [batch, time, features], or [time, batch, features] with ``time_major``.
+        sequence_length: int [batch], each in 0..time. Beyond a row's length, the output is 0 and the state is
+            unchanged.
+        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own initial state,
+            or zeros.
+        dtype: Accepted as in TensorFlow. It must be the dtype of ``inputs``.
+        time_major: True if the first axis of ``inputs`` is time.
+        scope: Replaces ``rnn`` in parameter names.
+        mask: bool [batch, time], or [time, batch] with ``time_major``. A step where the mask is False is skipped: the
+            row's state is unchanged, and the output repeats that of the last unmasked step, or is 0 if there was none.
+        zero_output_for_mask: Set the output to 0 where the mask is False.
+        reverse: Run from the last step of each row to the first. Outputs stay aligned with their inputs. Keras'
+            ``go_backwards`` returns them in the order of computation, which is ``outputs[:, ::-1]``.
 
-    Returns (outputs, final state), outputs laid out as the inputs are.
+    Returns:
+        (outputs, final state). Outputs have the layout of the inputs.
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)
@@ -61,14 +67,23 @@ def bidirectional_dynamic_rnn(
     mask: Any = None,
     zero_output_for_mask: bool = False,
 ) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
-    """Two independent cells over ``inputs``, one forward and one backward within each row's length.
+    """Run two independent cells over ``inputs``, one forward and one backward within each row's length.
 
-    cell_fw, cell_bw: the cells, forward and backward.
-    initial_state_fw, initial_state_bw: the states that they begin with; None: zeros.
-    inputs, sequence_length, dtype, time_major, mask, zero_output_for_mask: as for ``dynamic_rnn``.
-    scope: replaces ``bidirectional_rnn``, under which ``fw`` and ``bw`` are.
+    Args:
+        cell_fw: Forward cell.
+        cell_bw: Backward cell.
+        inputs: As for ``dynamic_rnn``.
+        sequence_length: As for ``dynamic_rnn``.
+        initial_state_fw: Initial state of the forward cell. Default: the cell's own, or zeros.
+        initial_state_bw: Initial state of the backward cell. Default: the cell's own, or zeros.
+        dtype: As for ``dynamic_rnn``.
+        time_major: As for ``dynamic_rnn``.
+        scope: Replaces ``bidirectional_rnn`` in parameter names. The cells have the scopes ``fw`` and ``bw`` below.
+        mask: As for ``dynamic_rnn``.
+        zero_output_for_mask: As for ``dynamic_rnn``.
 
-    Returns ((outputs_fw, outputs_bw), (state_fw, state_bw)); nothing is concatenated.
+    Returns:
+        ((outputs_fw, outputs_bw), (state_fw, state_bw)). The outputs are not concatenated.
     """
     where = user_line()
     name = scope_name(scope, "bidirectional_rnn", where)
@@ -92,14 +107,25 @@ def stack_bidirectional_dynamic_rnn(
     mask: Any = None,
     zero_output_for_mask: bool = False,
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
-    """Layers of ``bidirectional_dynamic_rnn``: each reads both outputs of the one below, side by side.
+    """Stack layers of ``bidirectional_dynamic_rnn``. Each layer reads the concatenated outputs of the layer below.
 
-    cells_fw, cells_bw: one cell a layer.
-    initial_states_fw, initial_states_bw: one state a layer.
-    inputs, sequence_length, dtype, time_major, mask, zero_output_for_mask: as for ``dynamic_rnn``.
-    scope: replaces ``stack_bidirectional_rnn``, under which ``cell_0/bidirectional_rnn/fw`` … are.
+    Args:
+        cells_fw: Forward cells, one for each layer.
+        cells_bw: Backward cells, one for each layer.
+        inputs: As for ``dynamic_rnn``.
+        initial_states_fw: Initial states of the forward cells, one for each layer.
+        initial_states_bw: Initial states of the backward cells, one for each layer.
+        dtype: As for ``dynamic_rnn``.
+        sequence_length: As for ``dynamic_rnn``.
+        time_major: As for ``dynamic_rnn``.
+        scope: Replaces ``stack_bidirectional_rnn`` in parameter names, which continue with
+            ``cell_0/bidirectional_rnn/fw``.
+        mask: As for ``dynamic_rnn``.
+        zero_output_for_mask: As for ``dynamic_rnn``.
 
-    Returns (outputs [batch, time, both widths] of the last layer, states_fw, states_bw), the states one a layer.
+    Returns:
+        (outputs, states_fw, states_bw): the concatenated outputs [batch, time, width_fw + width_bw] of the last layer,
+        and the final states of each direction, one for each layer.
     """
     where = user_line()
     name = scope_name(scope, "stack_bidirectional_rnn", where)
@@ -107,12 +133,12 @@ def stack_bidirectional_dynamic_rnn(
     layers = len(stacks[0])
     if len(stacks[1]) != layers:
         raise StructureError(f"{layers} cells forward and {len(stacks[1])} backward; give one of each a layer", where)
-    given = [_layer_states(states, layers, where) for states in (initial_states_fw, initial_states_bw)]
+    initial_states = [_layer_states(states, layers, where) for states in (initial_states_fw, initial_states_bw)]
     states: tuple[list[Any], list[Any]] = ([], [])
     for layer in range(layers):
         outputs, run = [], Run(inputs, sequence_length, mask, zero_output_for_mask, dtype, time_major, name, where)
         for direction, suffix in enumerate(("fw", "bw")):
-            cell, initial = stacks[direction][layer], given[direction][layer]
+            cell, initial = stacks[direction][layer], initial_states[direction][layer]
             output, state = run.over(cell, initial, f"cell_{layer}/bidirectional_rnn/{suffix}", direction == 1)
             outputs.append(output)
             states[direction].append(state)
@@ -146,13 +172,23 @@ def static_rnn(
     zero_output_for_mask: bool = False,
     reverse: bool = False,
 ) -> tuple[list[Tensor], Any]:
-    """``dynamic_rnn`` over a list: inputs is one Tensor [batch, features] a step, and so are the outputs.
+    """Run ``dynamic_rnn`` over a list with one Tensor for each step.
 
-    mask: bool [batch, time], or a list of one Tensor [batch] a step.
-    cell, initial_state, dtype, sequence_length, scope, zero_output_for_mask, reverse: as for ``dynamic_rnn``.
+    The loop is compiled as for ``dynamic_rnn``; ``rg.compile(…, unroll="full")`` unrolls it.
 
-    The loop is the same one; ``unroll="full"`` of ``rg.compile`` writes its steps out. Returns (list of outputs, final
-    state).
+    Args:
+        cell: Cell to run.
+        inputs: List of float Tensors [batch, features], one for each step.
+        initial_state: As for ``dynamic_rnn``.
+        dtype: As for ``dynamic_rnn``.
+        sequence_length: As for ``dynamic_rnn``.
+        scope: As for ``dynamic_rnn``.
+        mask: bool [batch, time], or a list of bool Tensors [batch], one for each step.
+        zero_output_for_mask: As for ``dynamic_rnn``.
+        reverse: As for ``dynamic_rnn``.
+
+    Returns:
+        (list of outputs [batch, width], final state).
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)
@@ -173,18 +209,18 @@ def static_rnn(
 
 
 def run_steps(cell: Cell, steps: Tensor, scope: ScopeName, reverse: bool, where: Where | None) -> tuple[Tensor, Any]:
-    """A cell over [time, batch, features]: what functions along time are made of."""
+    """Run a cell over [time, batch, features], for functions that are defined by a recurrence."""
     return Run(steps, None, None, False, None, True, scope, where).over(cell, None, reverse=reverse)
 
 
 def _joined(steps: Sequence[Tensor], where: Where | None) -> Tensor:
-    """Tensors of one step each along a new first axis."""
+    """Stack the Tensors of single steps along a new first axis."""
     rows = [build("reshape", item, shape=(1, *item.type.shape), where=where) for item in steps]
     return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0, where=where)
 
 
 def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
-    """The mask of ``static_rnn`` as [time, batch]."""
+    """Return the mask of ``static_rnn`` as [time, batch]."""
     if not isinstance(mask, list | tuple):
         is_matrix = isinstance(mask, Tensor) and mask.rank == 2
         return build("transpose", mask, order=(1, 0), where=where) if is_matrix else mask

@@ -1,6 +1,7 @@
-"""The layer that is being declared: tensors know it from the start, and lowering gives it its whole name.
+"""The layer that is being declared. Tensors record it at once, and lowering resolves its full name.
 
-Until names are settled a layer begins with the number of its scope: ``@12/multi_rnn_cell/cell_0/lstm_cell``.
+Until scope names are resolved, a layer's path begins with the serial number of its scope, such as
+``@12/multi_rnn_cell/cell_0/lstm_cell``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Declaring:
-    """What is being declared. cell: the line that made the cell whose step is traced. driver: the line that runs it."""
+    """Declaration context: the layer, the line that created the traced cell, and the line of its driver."""
 
     layer: str = ""
     cell: Where | None = None
@@ -30,13 +31,13 @@ _declaring: ContextVar[Declaring] = ContextVar("declaring", default=_NOTHING)
 
 
 def joined(*parts: str) -> str:
-    """A path of names, without those that are empty."""
+    """Join the names that are not empty to a path."""
     return "/".join(part for part in parts if part)
 
 
 @contextmanager
 def within(layer: str, cell: Where | None = None, driver: Where | None = None) -> Iterator[None]:
-    """What is declared here belongs to ``layer``, and to its cell's line where it has none of its own."""
+    """Assign nodes declared in the block to ``layer``, and to the line of ``cell`` if they have none of their own."""
     token = _declaring.set(Declaring(layer, cell, driver))
     try:
         yield
@@ -47,27 +48,29 @@ def within(layer: str, cell: Where | None = None, driver: Where | None = None) -
 def resumed_within(
     layer: str, cell: Where | None, driver: Where | None, steps: Generator[Any, Any, Result]
 ) -> Generator[Any, Any, Result]:
-    """A generator that declares ``within`` whenever it runs, and not while it waits for an answer."""
+    """Run a generator ``within`` a layer. The context is left while the generator is suspended."""
     answer: Any = None
     while True:
         with within(layer, cell, driver):
             try:
-                asked = steps.send(answer)
+                request = steps.send(answer)
             except StopIteration as stop:
                 result: Result = stop.value
                 return result
-        answer = yield asked
+        answer = yield request
 
 
 def in_layer(where: Where | None) -> Where | None:
-    """A line, of the layer that is being declared unless it has one already."""
+    """Return a line with the current layer, unless it has a layer already."""
     layer, line = _declaring.get().layer, own_line(where)
     return line.of(layer) if line is not None and where is not None and layer and not where.layer else where
 
 
 def own_line(where: Where | None) -> Where | None:
-    """The line of what a step computes. Cells of one driver share its line, where the step has none in the user's code:
-    they have the lines that made them.
+    """Return the line for a value that a step computes.
+
+    If the step has no line of its own in the user's code, the value gets the line that created the cell, rather than
+    the driver's line that all cells share.
     """
     now = _declaring.get()
     if where is None or now.cell is None or now.driver is None or where.place != now.driver.place:

@@ -1,4 +1,4 @@
-"""Functions that parameters pass through on their way to a cell (``p.map``)."""
+"""Transformations of parameters before a cell reads them (``p.map``)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .parameters import ParameterSpec
 from .tensor import Tensor, declared
 
 RANDOM = tuple(name for name, op in OPS.items() if op.random and op.until)
-"""Ops that draw, as declared."""
+"""Declared ops that draw random numbers."""
 
 
 class ParameterMap:
-    """A function of a parameter's name and Tensor, called once for each parameter."""
+    """A function of a parameter's name and Tensor. It is called once for each parameter, and its results are cached."""
 
     def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
         self._function, self._where = function, where
@@ -25,7 +25,7 @@ class ParameterMap:
 
     @api
     def __call__(self, name: str, key: ParameterSpec | Node, tensor: Tensor) -> Tensor:
-        """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
+        """Return the transformed Tensor, cached by ``key``: the parameter, or the result node of another map."""
         if key in self._known:
             return self._known[key]
         before = next(declared)
@@ -41,7 +41,7 @@ class ParameterMap:
 
 
 def _drawn_once(tensor: Tensor, since: int) -> Tensor:
-    """The tensor with what was declared to be drawn since then drawn once for a call, and not at every step."""
+    """Rewrite ``tensor`` so that random ops declared after ``since`` draw once for a call, not at every step."""
     new: dict[Node, Node] = {}
     for node in topological([tensor.node]):
         operands = [new[operand] for operand in node.operands]

@@ -1,4 +1,4 @@
-"""Placeholders: inputs that are fed at run time, and their names."""
+"""Placeholders: inputs that are fed at run time."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ from .state import public
 from .tensor import Tensor, declared
 
 RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients", "fetch")
-"""Names that calls take for themselves, so that no placeholder can have them."""
+"""Names of keyword arguments of calls, which placeholders cannot have."""
 
 
 @api
 def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = None) -> Tensor:
-    """An input that is fed at run time, by its name.
+    """Declare an input that is fed at run time by name.
 
-    shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
-        equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
-    dtype: float32, float64, int32, int64 or bool, as a name or as NumPy's; None: float32.
+    Args:
+        name: Name of the input: the keyword argument of calls.
+        shape: Size of each axis: an int (fixed), None (any size), or a str (a named size, which is equal wherever the
+            name occurs). Sizes that an op requires to be equal are unified, and checked at each call.
+        dtype: float32, float64, int32, int64 or bool, as a name or a NumPy dtype. Default: float32.
+
+    Returns:
+        Tensor of the input.
+
+    Raises:
+        ArgumentError: The name is reserved.
+        DtypeError: The dtype is not supported, or stands in place of the name, as in TensorFlow 1.
+        ShapeError: An entry of ``shape`` is not a size, or there are too many axes.
     """
     _check_order(name, shape, dtype)
     _check_name(name)
@@ -40,7 +50,7 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = None)
 
 
 def _check_order(name: Any, shape: Any, dtype: Any) -> None:
-    """Raises where a dtype stands first, as in TensorFlow 1, and none is given in its place."""
+    """Raise ``DtypeError`` if the first argument is a dtype, as in TensorFlow 1, and ``dtype`` is not."""
     word = dtype_word(name)
     if word is None or (isinstance(name, str) and dtype is not None and dtype_word(dtype) is not None):
         return
@@ -60,13 +70,20 @@ def _check_name(name: Any) -> None:
 
 @api
 def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
-    """A nest like ``cell.state_size`` of placeholders [batch, width], which are fed together under one name.
+    """Declare placeholders for a cell's state, which are fed together under one name.
 
-    ``initial_state=rg.state_placeholder("state0", cell)`` is fed as ``state0=nest``, in that structure or as plain
-    tuples, such as the state that another call gave. Each leaf has a name of its own too: ``state0.c``, in a stack
-    ``state0.1.h``. A cell with one state has ``state0`` itself.
+    ``initial_state=rg.state_placeholder("state0", cell)`` is fed as ``state0=nest``, such as the state that another
+    call returned. The nest has the structure of the state, or is made of plain tuples. Each leaf has a name of its own,
+    too:
+    ``state0.c``, or ``state0.1.h`` in a stack. The only state of a cell is ``state0`` itself.
 
-    dtype: that of the driver's inputs.
+    Args:
+        name: Name of the state.
+        cell: Cell that has the state.
+        dtype: Dtype of the driver's inputs: float32 or float64.
+
+    Returns:
+        Nest like ``cell.state_size`` of Tensors [batch, width].
     """
     check_cell(cell, "state_placeholder")
     _check_name(name)
@@ -81,10 +98,15 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
 
 
 def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: Any) -> Tensor:
-    """A placeholder with attributes of its own.
+    """Declare a placeholder with further attributes.
 
-    unnamed=True: ``name`` is the base of a name that is settled at compile time. default: an array that is
-    used where the placeholder is not fed.
+    Args:
+        name: Name of the input, or the base of its name with ``unnamed``.
+        shape: As for ``placeholder``.
+        dtype: As for ``placeholder``.
+        **attributes: ``unnamed=True`` makes the name unique at compile time. ``default`` is an array to use if the
+        input
+            is not fed.
     """
     where = user_line()
     dims: list[Dim] = []
@@ -115,15 +137,15 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
 
 
 def can_name_size(word: str) -> bool:
-    """Whether a size can have this name: printed graphs are read back by Python's own grammar."""
+    """True if a size can have this name. Printed sizes are parsed as Python expressions."""
     plain = word.isidentifier() and word.isascii() and len(word) <= MOST_CHARACTERS
     return plain and not keyword.iskeyword(word) and not word.startswith("_")
 
 
 def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:
-    """The name of each placeholder among ``nodes``.
+    """Return the name of each placeholder among ``nodes``.
 
-    Those without one of their own take their base, then ``base_1`` and on, in the order of declaration.
+    Unnamed placeholders are called by their base, then ``base_1`` and so on, in the order of declaration.
     """
     places = sorted(
         (node for node in nodes if node.op == "input" and not node.get("body")), key=lambda node: node["serial"]

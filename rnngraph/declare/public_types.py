@@ -1,4 +1,4 @@
-"""Types as users write and read them, and ints and slices of an index."""
+"""Conversion of dtypes, types, indices and slices between the public API and the IR."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def public_dim(dim: Dim) -> int | str | None:
 
 
 def public_type(kind: Type) -> str:
-    """A type as users read it: a size that has no name yet is ``?``."""
+    """Return a type as text for users, with ``?`` for unnamed sizes."""
     if isinstance(kind, TupleType):
         return f"({', '.join(map(public_type, kind.items))})"
     dims = [public_dim(dim) for dim in kind.shape]
@@ -30,11 +30,11 @@ DTYPE_WORDS = frozenset(
     ("float", "double", "half", "int", "bool", "string", "bfloat16", "float16", "float32", "float64", "int8", "int16",
      "int32", "int64", "uint8", "uint16", "uint32", "uint64", "complex64", "complex128")
 )  # fmt: skip
-"""What frameworks call their dtypes."""
+"""Names of dtypes in NumPy, TensorFlow and torch."""
 
 
 def dtype_word(value: Any) -> str | None:
-    """The word for a dtype that is given where something else stands, of any framework's; None for anything else."""
+    """Return the name of a dtype of any framework, or None for other values. Detects misplaced dtype arguments."""
     if isinstance(value, np.dtype) or type(value).__name__ in ("DType", "dtype"):  # TensorFlow's, torch's
         word = str(getattr(value, "name", value)).removeprefix("torch.")
     else:
@@ -58,7 +58,7 @@ def position_of(index: int, dim: Dim, where: Where | None) -> Dim:
 
 
 def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
-    """Where a slice begins and ends, and its step. Where that is negative, in the axis turned round."""
+    """Return (start, stop, step) of a slice. If the step is negative, start and stop count from the end."""
     for part in (item.start, item.stop, item.step):
         if part is not None and not isinstance(part, int | np.integer):
             raise DtypeError(f"a slice needs ints, not {shown(part)}", where)
@@ -74,6 +74,6 @@ def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int
         return dim - 1 - start, dim - 1 - min(stop, start), step
     first = position_of(int(item.start), dim, where) if item.start is not None else None
     last = position_of(int(item.stop), dim, where) if item.stop is not None else None
-    if step < 0:  # positions from the end
+    if step < 0:  # positions in the reversed axis
         first, last = (None if position is None else dim - 1 - position for position in (first, last))
     return 0 if first is None else first, dim if last is None else last, step

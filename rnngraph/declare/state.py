@@ -1,4 +1,4 @@
-"""What one row of a cell carries: leaves of a nest, each a run of columns, some of them memory."""
+"""Specifications of a cell's state: a nest whose leaves are columns of a row, some of them memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .nest import children, flatten, fold, pack, rebuild
 
 @dataclass(frozen=True)
 class Columns:
-    """A leaf: parts of (width, is memory), side by side. Memory is never dropped."""
+    """A leaf of a state: concatenated parts of (width, is memory). Dropout never applies to memory."""
 
     parts: tuple[tuple[int, bool], ...]
 
@@ -30,13 +30,13 @@ class Columns:
 
 @api
 def memory(width: int) -> Columns:
-    """A state of ``width`` that dropout leaves alone, such as an LSTM's c."""
+    """Declare a state of ``width`` units that is exempt from dropout, such as an LSTM's c."""
     return Columns(((_width(width), True),))
 
 
 @api
 def joined(*leaves: Any) -> Columns:
-    """One state made of several side by side: memory stays memory."""
+    """Declare one state that concatenates several. Memory stays exempt from dropout."""
     return Columns(tuple(part for leaf in leaves for part in columns_of(leaf).parts))
 
 
@@ -51,14 +51,14 @@ def columns_of(leaf: Any) -> Columns:
 
 
 def resolve(specification: Any) -> Any:
-    """A nest of ``Columns`` from what ``state()`` gave: ints, memory, nests and cells."""
+    """Convert the result of ``state()`` (ints, memory, nests and cells) to a nest of ``Columns``."""
     return fold(specification, columns_of, _as_drivers_give, _entries)
 
 
 def named(specification: Any) -> Any:
-    """As ``resolve``, but every state of a cell stands under its name, also where the cell has no other.
+    """Return ``resolve`` with a name for every state of a cell, even if it is the cell's only state.
 
-    Leaves come in the order of ``public`` and of ``resolve``: this is what a nest that users give is matched with.
+    States from users are matched with this nest. Its leaves are in the order of ``public`` and ``resolve``.
     """
     return fold(specification, columns_of, _joined, _entries)
 
@@ -76,9 +76,9 @@ def _is_cell(specification: Any) -> bool:
 
 
 def specification_of(cell: Any) -> Any:
-    """What ``cell.state()`` gives, as it is."""
+    """Return the result of ``cell.state()`` unchanged."""
     try:
-        return type(cell).state(cell)  # a cell's own attributes may have any names
+        return type(cell).state(cell)  # an attribute of the instance may be called "state"
     except RecursionError:
         raise StructureError(
             f"{cell!r}.state() asks for its own answer, or through more cells than Python's stack holds; "
@@ -90,9 +90,9 @@ def specification_of(cell: Any) -> Any:
 
 
 def stated(cell: Any) -> Any:
-    """What ``cell.state()`` gives; names in the order of the fields of its ``state_type``, if it has one."""
+    """Return ``cell.state()``, with names in the order of the fields of its ``state_type``, if any."""
     specification = specification_of(cell)
-    if not isinstance(specification, dict) or len(specification) == 1:  # what asks no more than this is asked often
+    if not isinstance(specification, dict) or len(specification) == 1:  # the fast path
         return specification
     kind = getattr(cell, "state_type", None)
     if kind is None:
@@ -111,16 +111,17 @@ def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
 
 
 def public(cell: Any) -> Any:
-    """The nest that a driver gives for this cell's state, with ``Columns`` as leaves.
+    """Return the structure of the state that drivers return for a cell, with ``Columns`` as leaves.
 
-    One state is a bare leaf; several are a namedtuple in the order of ``state()``, or the class's
-    ``state_type``. A ``state()`` that is a tuple is given as it is.
+    A single state is a leaf. Several states are a namedtuple in the order of ``state()``, or the class's
+    ``state_type``. A
+    ``state()`` that is a tuple stays a tuple.
     """
     return resolve(cell)
 
 
 def _as_drivers_give(item: Any, values: list[Any]) -> Any:
-    """A nest of what its entries became; of a cell what ``public`` gives of it."""
+    """Rebuild a nest from its converted entries. A cell becomes its public structure."""
     if not _is_cell(item):
         return rebuild(item, values)
     (specification,) = values

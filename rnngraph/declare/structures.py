@@ -1,4 +1,4 @@
-"""``map_structure``, for states and for whatever else stands in nests."""
+"""``map_structure``, which maps a function over the leaves of nests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .nest import children, flatten, pack
 
 
 @overload
-def map_structure(function: Callable[[Any], Any], nest: Any, /) -> Any: ...  # so that checkers know what a lambda takes
+def map_structure(function: Callable[[Any], Any], nest: Any, /) -> Any: ...  # for type inference of lambdas
 @overload
 def map_structure(function: Callable[[Any, Any], Any], first: Any, second: Any, /) -> Any: ...
 @overload
@@ -20,11 +20,20 @@ def map_structure(function: Callable[..., Any], /, *nests: Any) -> Any: ...
 
 @api
 def map_structure(function: Callable[..., Any], *nests: Any) -> Any:
-    """``function`` of what stands at the same place of each nest, in the containers of the first.
+    """Apply a function to corresponding leaves of nests.
 
-    Tuples, lists, namedtuples and dicts are containers; all else is a leaf, None too. Dicts are matched by their keys,
-    in any order. The function is called with one leaf of each nest, from left to right as they stand in the first;
-    what it returns is a leaf. Raises ``StructureError`` with the place where nests differ.
+    Tuples, lists, namedtuples and dicts are containers. All other values, None included, are leaves. Dicts are matched
+    by key, in any order.
+
+    Args:
+        function: Function of one leaf of each nest. It is called in the order of the first nest's leaves.
+        *nests: One or more nests of the same structure.
+
+    Returns:
+        The results, in the containers of the first nest.
+
+    Raises:
+        StructureError: The nests differ in structure. The message names the place.
     """
     if not callable(function):
         raise DtypeError(f"map_structure needs a function of leaves, not {shown(function)}")
@@ -37,33 +46,33 @@ def map_structure(function: Callable[..., Any], *nests: Any) -> Any:
 
 
 def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
-    """The leaves of the nest of this number, in the order of the first one's."""
-    found: list[Any] = []
+    """Return the leaves of nest ``number`` in the order of the first nest's leaves."""
+    leaves: list[Any] = []
     pending: list[tuple[Any, Any, str]] = [(first, nest, "")]
     while pending:
-        wanted, given, path = pending.pop()
-        parts, place = children(wanted), f" at {path}" if path else ""
-        if _kind(wanted) != _kind(given):
+        expected, actual, path = pending.pop()
+        parts, place = children(expected), f" at {path}" if path else ""
+        if _kind(expected) != _kind(actual):
             raise StructureError(
-                f"nest {number} of map_structure has {_kind(given)}{place}, and the first one {_kind(wanted)}"
+                f"nest {number} of map_structure has {_kind(actual)}{place}, and the first one {_kind(expected)}"
             )
         if parts is None:
-            found.append(given)
+            leaves.append(actual)
             continue
-        entries = dict(children(given) or ())
-        wanted_only = [key for key, _ in parts if key not in entries]
-        given_only = [key for key in entries if key not in dict(parts)]
-        if wanted_only or given_only:
-            differing = ", ".join(map(shown, [*wanted_only, *given_only]))
+        entries = dict(children(actual) or ())
+        missing = [key for key, _ in parts if key not in entries]
+        unknown = [key for key in entries if key not in dict(parts)]
+        if missing or unknown:
+            differing = ", ".join(map(shown, [*missing, *unknown]))
             raise StructureError(
                 f"nest {number} of map_structure and the first one have other keys{place}: only one has {differing}"
             )
         pending += [(part, entries[key], f"{path}.{key}".lstrip(".")) for key, part in reversed(parts)]
-    return found
+    return leaves
 
 
 def _kind(nest: Any) -> str:
-    """What nests must have in common, in words."""
+    """Describe the container of a nest. Corresponding containers must have equal descriptions."""
     if isinstance(nest, dict):
         return "a dict"
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):

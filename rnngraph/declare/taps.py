@@ -1,4 +1,4 @@
-"""Taps: values inside a declaration that can be looked at by name."""
+"""Taps: named intermediate values of a declaration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,25 @@ TRAINING, INFERENCE = "training", "inference"
 
 @api
 def tap(name: str, tensor: Tensor) -> Tensor:
-    """``tensor`` itself, which can be looked at by ``name``. Graphs hold nothing of it unless they are asked.
+    """Name an intermediate value, so that it can be inspected.
 
-    ``program.inference.taps(**feeds)`` and ``program.training.taps(seed=…, **feeds)`` give ``{name: array}``, of a tap
-    inside a cell's ``step`` for every step: [batch, time, …], or [time, batch, …] where its driver is time-major, and
-    0 past a row's end. ``training.gradients(wrt=["tap:name"])`` gives its gradient in the same shape. Where a name is
-    used more than once, as by a cell that stands at several positions, the second is ``name_1``, in the order of
-    declaration.
+    ``program.inference.taps(**feeds)`` and ``program.training.taps(seed=…, **feeds)`` return ``{name: array}``. A tap
+    inside a cell's ``step`` returns the values of all steps: [batch, time, …], or [time, batch, …] if its driver is
+    time-major, and 0 beyond a row's length. ``training.gradients(wrt=["tap:name"])`` returns its gradient in the same
+    shape. Taps cost nothing unless they are requested.
+
+    If a name occurs more than once, for example in a cell at several positions, the next one in the order of
+    declaration is ``name_1``.
+
+    Args:
+        name: Name of the tap.
+        tensor: Value to name.
+
+    Returns:
+        A Tensor with the value of ``tensor``. Only values computed through it count as reading the tap.
+
+    Raises:
+        DtypeError: ``tensor`` is not a Tensor.
     """
     where = user_line()
     checked_name(name, "a tap", where)
@@ -32,9 +44,12 @@ def tap(name: str, tensor: Tensor) -> Tensor:
 
 
 def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[Node, str]:
-    """The taps that ``outputs`` read in one of the graphs, in the order of declaration, with their names.
+    """Return the taps that ``outputs`` depend on in one of the graphs, with their names, in the order of declaration.
 
-    every: all outputs and the loss, among whose taps names are given.
+    Args:
+        outputs: Outputs of the graph.
+        every: All outputs and the loss. Names are unique among their taps.
+        kind: ``TRAINING`` or ``INFERENCE``.
     """
     taps = sorted((node for node in _read(every) if node.op == "tap"), key=lambda node: node["serial"])
     namer, mine = Namer(), _read(outputs, kind)
@@ -43,19 +58,19 @@ def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[N
 
 
 def _read(outputs: Iterable[Node], kind: str = "") -> set[Node]:
-    """All declared nodes that outputs read, those of drivers' steps among them. kind: of which graph; "" for both."""
+    """Return all nodes that outputs depend on, nodes of drivers' steps included, in the graph ``kind`` ("": both)."""
     seen: set[Node] = set()
-    waiting = list(outputs)
-    while waiting:
-        node = waiting.pop()
+    pending = list(outputs)
+    while pending:
+        node = pending.pop()
         if node in seen:
             continue
         seen.add(node)
         operands = node.operands
         if node.op == "by_graph" and kind:
             operands = operands[:1] if kind == TRAINING else operands[1:]
-        waiting += operands
+        pending += operands
         if node.op == "driver":
             driver: Driver = node["driver"]
-            waiting += (driver.output, *driver.next_states)
+            pending += (driver.output, *driver.next_states)
     return seen

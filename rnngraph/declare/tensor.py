@@ -1,4 +1,4 @@
-"""Tensors as users see them: immutable handles of IR nodes, with operators and slices."""
+"""Tensors: immutable public handles of IR nodes, with operators and slices."""
 
 from __future__ import annotations
 
@@ -30,25 +30,29 @@ from .nest import flatten
 from .public_types import bounds_of, check_dtype, position_of, public_dim, public_type
 
 declared = itertools.count()
-"""Counts declarations, so that a compile can name things in the order in which they were declared."""
+"""Counter of declarations. Compilation names objects in the order of declaration."""
 
 
 class Tensor(Unoperated):
-    """A node of the declaration.
+    """A symbolic value of the declaration.
 
-    Attributes: ``name`` (str), ``shape`` (ints, None for an open size, str for a named one), ``dtype``
-    (str), ``width`` (size of the last axis).
+    A front end may add attributes in a subclass that is declared with ``propagates=True``. Operations on a Tensor of
+    such a subclass return the same subclass: see ``result_class``.
 
-    A front end may give Tensors attributes of its own by a subclass that is declared with ``propagates=True``. Every
-    operation on a Tensor of that subclass gives one: see ``result_class``.
+    Attributes:
+        name (str): Name of the value.
+        shape (tuple): Size of each axis: an int, None for an unnamed symbolic size, or a str for a named one.
+        dtype (str): ``float32``, ``float64``, ``int32``, ``int64`` or ``bool``.
+        rank (int): Number of axes.
+        width (int): Size of the last axis.
     """
 
     __slots__ = ("_node",)
     _instead = OF_TENSORS
     _results: ClassVar[type[Tensor]]
-    """The class of what operations give of a Tensor of this class."""
+    """Class of the results of operations on Tensors of this class."""
     _of_cells: ClassVar[Mapping[str, Callable[..., Any]]] = {}
-    """Methods of cells that are called with Tensors of this class, by name, in place of a cell's own."""
+    """Overrides of cells' methods, by name, for calls with Tensors of this class."""
 
     def __init_subclass__(cls, propagates: bool = False) -> None:
         super().__init_subclass__()
@@ -84,7 +88,7 @@ class Tensor(Unoperated):
 
     @property
     def width(self) -> int:
-        """Size of the last axis. Raises ``ShapeError`` where it is open."""
+        """Size of the last axis. Raises ``ShapeError`` if it is symbolic."""
         if not self.type.shape or not isinstance(self.type.shape[-1], int):
             raise ShapeError(f"{self!r} has no fixed width; declare its last size as an int")
         return self.type.shape[-1]
@@ -106,7 +110,7 @@ class Tensor(Unoperated):
         return self
 
     def __deepcopy__(self, memo: Any) -> Tensor:
-        """Itself: what is declared once stays one, in copies of cells that hold it too."""
+        """Return the Tensor itself, so that deep copies of cells refer to the same declaration."""
         return self
 
     def __bool__(self) -> bool:
@@ -212,9 +216,9 @@ Tensor._results = Tensor
 
 
 def result_class(tensors: Iterable[Tensor]) -> type[Tensor]:
-    """Return the class of what is made of ``tensors``.
+    """Return the class of the result of an operation on ``tensors``.
 
-    It is that of the first Tensor whose subclass propagates, and ``Tensor`` where none does.
+    It is the class of the first Tensor whose subclass propagates, or else ``Tensor``.
     """
     for item in tensors:
         if item._results is not Tensor:
@@ -223,12 +227,12 @@ def result_class(tensors: Iterable[Tensor]) -> type[Tensor]:
 
 
 def class_within(nest: Any) -> type[Tensor]:
-    """Return ``result_class`` of the Tensors in a nest, which may hold other leaves too."""
+    """Return ``result_class`` of the Tensors in a nest. Other leaves are ignored."""
     return result_class(item for item in flatten(nest) if isinstance(item, Tensor))
 
 
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
-    """A new Tensor of the operands' ``result_class``; a mismatch becomes an error at the user's line."""
+    """Build a Tensor of the operands' ``result_class``. Type errors name the user's line."""
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
@@ -239,19 +243,28 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     except TypeError as error:
         raise DtypeError(f"{op}: {error}", where) from None
     except ValueError as error:
-        given = " of " * bool(operands) + " and ".join(public_type(item.type) for item in operands)
-        what = re.sub(r"\b_\d+_\d+\b", "?", str(error))  # sizes that have no name yet
-        raise ShapeError(f"{op}{given}: {what}", where) from None
+        types = " of " * bool(operands) + " and ".join(public_type(item.type) for item in operands)
+        what = re.sub(r"\b_\d+_\d+\b", "?", str(error))  # unnamed sizes
+        raise ShapeError(f"{op}{types}: {what}", where) from None
     return result_class(operands)(node)
 
 
 @api
 def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
-    """A constant.
+    """Create a constant.
 
-    value: a number, a nested list, or an array. Arrays keep their dtype; Python floats become float32 and
-        Python ints int64, unless ``dtype`` says otherwise.
-    name: in printed graphs.
+    Args:
+        value: Number, nested list, or array. A Tensor is returned unchanged.
+        dtype: Dtype of the result. By default, arrays keep their dtype, Python floats become float32, and Python ints
+            int64.
+        name: Name in printed graphs.
+
+    Returns:
+        Tensor with the shape of ``value``.
+
+    Raises:
+        DtypeError: The value is not numeric, or does not fit ``dtype``.
+        ShapeError: A nested list is ragged.
     """
     if isinstance(value, Tensor):
         return value
@@ -262,33 +275,33 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         array = np.array(value)
     except RnnGraphError:
         raise
-    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
+    except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError
         raise ShapeError(f"not a constant: {error}") from None
     if array.dtype.kind not in "fiub":
-        found = {"U": "text", "S": "bytes", "O": "objects"}.get(array.dtype.kind, str(array.dtype))
-        raise DtypeError(f"a constant is made of numbers or truth values, not of {found}")
+        kind = {"U": "text", "S": "bytes", "O": "objects"}.get(array.dtype.kind, str(array.dtype))
+        raise DtypeError(f"a constant is made of numbers or truth values, not of {kind}")
     if dtype is None:
-        native = isinstance(value, np.ndarray | np.generic)
-        kept = str(array.dtype.newbyteorder("="))
-        dtype = kept if native else {"f": "float32", "i": "int64"}.get(array.dtype.kind, kept)
+        is_array = isinstance(value, np.ndarray | np.generic)
+        native = str(array.dtype.newbyteorder("="))
+        dtype = native if is_array else {"f": "float32", "i": "int64"}.get(array.dtype.kind, native)
     check_dtype(dtype)
     with np.errstate(invalid="ignore"):
-        made = array.astype(dtype)
-    if made.dtype.kind == "i" and not np.array_equal(made, array):
+        converted = array.astype(dtype)
+    if converted.dtype.kind == "i" and not np.array_equal(converted, array):
         raise DtypeError(f"{shown(value)} does not fit {dtype}; give whole numbers, or convert with rg.cast")
-    array = np.ascontiguousarray(made).reshape(array.shape)
+    array = np.ascontiguousarray(converted).reshape(array.shape)
     array.flags.writeable = False
     label = "" if name is None or (isinstance(name, str) and not name) else checked_name(name, "a constant")
     return build("constant", value=array, name=label)
 
 
 def as_tensor(x: Any) -> Tensor:
-    """x itself, a constant of a number or an array, or Tensors of a list along a new first axis."""
+    """Convert ``x`` to a Tensor. A list that contains Tensors is stacked along a new first axis."""
     return x if isinstance(x, Tensor) else _stacked(x) if holds_tensors(x) else constant(x)
 
 
 def floats(x: Any, name: str) -> Tensor:
-    """x as a Tensor of floats. Raises ``DtypeError`` for another dtype."""
+    """Convert ``x`` to a Tensor of floats. Raises ``DtypeError`` for another dtype."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         raise DtypeError(f"{name} needs floats, not {x!r}; convert with rg.cast")
@@ -296,12 +309,12 @@ def floats(x: Any, name: str) -> Tensor:
 
 
 def holds_tensors(value: Any) -> bool:
-    """Whether a list has Tensors in it, or lists of them."""
+    """True if a list or tuple contains Tensors at any depth."""
     return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or holds_tensors(item) for item in value)
 
 
 def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
-    """Tensors, and numbers beside them, along a new first axis."""
+    """Stack Tensors and numbers along a new first axis."""
     first = beside or next(item for item in flatten(values) if isinstance(item, Tensor))
     items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
     rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
@@ -309,7 +322,7 @@ def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
 
 
 def like(value: Any, other: Tensor) -> Tensor:
-    """``value`` as a Tensor; a Python number takes the dtype of ``other``."""
+    """Convert ``value`` to a Tensor. A Python number takes the dtype of ``other``."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
@@ -320,7 +333,7 @@ def like(value: Any, other: Tensor) -> Tensor:
 
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Both as Tensors; a Python number takes the dtype of the other one."""
+    """Convert both operands to Tensors. A Python number takes the dtype of the other operand."""
     first = a if isinstance(a, Tensor) else like(a, b) if isinstance(b, Tensor) else as_tensor(a)
     return first, like(b, first)
 
@@ -330,7 +343,7 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
 
 
 def divided(a: Any, b: Any) -> Tensor:
-    """``a / b`` of floats. Integers are refused: they would have to become floats."""
+    """Return ``a / b`` of floats. Integers raise ``DtypeError``, because there is no implicit conversion."""
     a, b = pair(a, b)
     if a.dtype in INTEGERS and a.dtype == b.dtype:
         raise DtypeError(
@@ -349,29 +362,29 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
     "greater": lambda a, b: binary("less", b, a),
     "greater_equal": lambda a, b: binary("less_equal", b, a),
 }
-"""NumPy's functions behind the operators, which it calls where an array or a number of its own stands on the left.
+"""Implementations of NumPy's ufuncs, which NumPy calls if the left operand is an array or a NumPy scalar.
 
 ``functions.matching`` adds ``matmul``, and ``functions.elementary`` ``power``, ``remainder`` and ``floor_divide``.
 """
 
 
 def _of_arrays(name: str) -> DtypeError:
-    """The error for a function of NumPy's that is called with a Tensor."""
-    from ..support.migration_hints import NUMPY  # for an error only
+    """Return the error for a NumPy function that is called with a Tensor."""
+    from ..support.migration_hints import NUMPY  # imported late: needed for an error only
 
     hint = f"use rg.{NUMPY[name]}" if name in NUMPY else "write it with the functions of rnngraph"
     return DtypeError(f"np.{name} computes with arrays, and a Tensor has no value while declaring; {hint}")
 
 
 def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
-    """NumPy's basic indexing: ints, slices, ``...`` and None; also scalar int Tensors, that stand for an int."""
+    """Apply NumPy's basic indexing: ints, slices, ``...`` and None. Scalar int Tensors count as ints."""
     where = user_line()
     if any(isinstance(item, Tensor) for item in index):
         return _take_numbers(x, index, where)
     named = [item for item in index if item is not None and item is not Ellipsis]
     if len(named) > x.rank:
         raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}", where)
-    dots = [position for position, item in enumerate(index) if item is Ellipsis]  # arrays have an == of their own
+    dots = [position for position, item in enumerate(index) if item is Ellipsis]  # arrays override ==
     if len(dots) > 1:
         raise ShapeError("an index can hold one ... only", where)
     position = dots[0] if dots else len(index)
@@ -379,7 +392,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
     index = (*index[:position], *fill, *index[position + 1 :])
     bounds: list[tuple[Dim, Dim, int]] = []
     flipped: list[int] = []
-    shape: list[Dim | None] = []  # None stands for a sliced axis, in order
+    shape: list[Dim | None] = []  # None: a sliced axis; 1: a new axis; 0: a dropped axis
     for item in index:
         if item is None:
             shape.append(1)
@@ -395,7 +408,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
         elif isinstance(item, int | np.integer) and not isinstance(item, bool):
             start = position_of(int(item), dim, where)
             bounds.append((start, start + 1, 1))
-            shape.append(0)  # dropped
+            shape.append(0)
         else:
             raise DtypeError(f"can't index with {shown(item)}; use ints, slices, ... or None, or rg.gather", where)
     result = x
@@ -419,24 +432,23 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 
 def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Tensor:
-    """``take_slice`` where a run alone knows some of the ints, of which those below 0 count from the end."""
+    """Apply ``take_slice`` with indices that are known at run time. Negative ones count from the end."""
     result = take_slice(x, tuple(slice(None) if isinstance(item, Tensor) else item for item in index))
-    behind = [number for number, item in enumerate(index) if item is Ellipsis]
+    dots = [number for number, item in enumerate(index) if item is Ellipsis]
     for place in reversed(range(len(index))):
         number = index[place]
         if not isinstance(number, Tensor):
             continue
         if number.rank or number.dtype not in INTEGERS:
             raise DtypeError(f"can't index with {shown(number)}; use a scalar int, or rg.gather", where)
-        kept = [item for item in index[:place] if item is None or isinstance(item, slice)]
-        axis = len(kept)
-        if behind and behind[0] < place:
+        axis = len([item for item in index[:place] if item is None or isinstance(item, slice)])
+        if dots and dots[0] < place:
             axis = (
                 result.rank - 1 - len([item for item in index[place + 1 :] if item is None or isinstance(item, slice)])
             )
         size = build("cast", build("dimension", size=result.type.shape[axis], where=where), dtype=number.dtype)
         number = build("select", number < 0, number + size, number, where=where)
         order = (axis, *(other for other in range(result.rank) if other != axis))
-        turned = build("transpose", result, order=order, where=where) if axis else result
-        result = build("gather", turned, number, where=where)
+        axis_first = build("transpose", result, order=order, where=where) if axis else result
+        result = build("gather", axis_first, number, where=where)
     return result

@@ -1,4 +1,4 @@
-"""What is gathered while a cell is traced, and what its steps are given."""
+"""Records of a cell's tracing, and the state that a step receives."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Marks a ``nested_initial_state`` that gives those of ``self.cell`` or ``self.cells`` and nothing else."""
+    """Mark a ``nested_initial_state`` that only returns the initial states of ``self.cell`` or ``self.cells``."""
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
 
 
 class States(dict[str, Any]):
-    """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
+    """State as ``step`` receives it: a dict that suggests similar names if a name is missing."""
 
     def __missing__(self, name: str) -> Any:
         carried = did_you_mean(name, self) or f"; the cell carries {', '.join(self) or 'none'}"
@@ -31,12 +31,12 @@ class States(dict[str, Any]):
 
 
 MOST_LEVELS = 4000
-"""Of cells within one another: what makes a new one at each step would never end."""
+"""Maximum nesting depth of cells. A step that creates a new cell in each call would otherwise never end."""
 
 
 @dataclass
 class Trace:
-    """What is gathered while one driver traces its cell. layer: what the layers of its cells begin with."""
+    """Records of one driver's tracing of its cell. ``layer`` is the prefix of its cells' layers."""
 
     dtype: str
     where: Where | None
@@ -44,37 +44,39 @@ class Trace:
     parameters: dict[ParameterSpec, str] = field(default_factory=dict)
     sites: list[str] = field(default_factory=list)
     running: set[tuple[int, TensorType]] = field(default_factory=set)
-    """Cells in the middle of a step, by id, with the type of the input."""
+    """Cells whose step is running, as (id, type of the input)."""
     places: set[tuple[str, int]] = field(default_factory=set)
-    """Lines that stand for what steps compute without a line of the user's: the driver's, and those that made cells."""
+    """Lines of the driver and of the cells' creation, which values get that have no line of their own."""
     unused: Namer = field(default_factory=Namer)
 
     def site(self, path: str) -> str:
-        """A name for a dropout site that this driver has not given out before."""
+        """Return a name for a dropout site that is unique in this driver."""
         self.sites.append(self.unused(path))
         return self.sites[-1]
 
 
 def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
-    """What ``first`` returns, once each thing that it asks for is answered by the generator that ``begun`` makes of it,
-    which may ask in turn: to any depth, and no function calls itself.
+    """Run a generator to its end, and return its result.
+
+    ``begun`` starts a generator for each request that a generator yields; its result answers the request. This
+    trampoline avoids recursion, so that nesting may be deeper than Python's stack.
     """
     running, result = [first], None
     while running:
         try:
-            asked = running[-1].send(result)
+            request = running[-1].send(result)
         except StopIteration as stop:
             running.pop()
             result = stop.value
         else:
-            running.append(begun(asked))
+            running.append(begun(request))
             result = None
     return result
 
 
 @contextmanager
 def tracing(cell: object) -> Iterator[None]:
-    """Where steps of a cell are run: the end of Python's stack becomes an error that says where it was reached."""
+    """Convert a ``RecursionError`` in a cell's steps to an error that names the line where the stack overflowed."""
     try:
         yield
     except RecursionError as error:
