@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
+from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
 from .node_kinds import (
     contracted,
@@ -323,20 +324,38 @@ class _Fuser:
             for part in _split(Kernel(kind, shape, tuple(nodes)))
         ]
         every.sort(key=lambda item: (item[0], _goes_on(item[1]), positions[item[1].first]))
-        return FusedKernels(tuple(self._with_reductions([kernel for _, kernel in every])), frozenset(stored))
+        kernels = self._with_reductions([kernel for _, kernel in every])
+        for kernel in kernels:
+            if kernel.kind == "fused_reduce":
+                stored -= {node for node in kernel.members if self._is_passed_on(node, kernel)}
+        return FusedKernels(tuple(kernels), frozenset(stored))
+
+    def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
+        """Whether only the pass that computes a value reads it."""
+        if node in self.live_out or node.op in REDUCTIONS:
+            return False
+        pending, members = [*self.users[node]], set(kernel.members)
+        while pending:
+            user = pending.pop()
+            if user in self.folded or user in self.inline:
+                pending += self.users[user]
+            elif user not in members:
+                return False
+        return True
 
     def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
         """The kernels, with reductions in the pass that computes what they read."""
         place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
         joined = dict[int, list[Node]]()
-        for kernel in kernels:
+        for number, kernel in enumerate(kernels):
             node = kernel.first
             if kernel.kind != "reduce" or node.operands[0].tensor.rank < self.matrix_rank or 0 in node["axes"]:
                 continue
-            read = [place[item] for item in self._computed_operands(node)]
-            last = max(read, default=-1)
-            if last >= 0 and _takes_reduction(kernels[last], [*joined.get(last, ()), node]):
-                joined.setdefault(last, []).append(node)
+            behind = max((place[item] for item in self._computed_operands(node)), default=0)
+            for other in range(behind, number):
+                if _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
+                    joined.setdefault(other, []).append(node)
+                    break
         gone = {node for nodes in joined.values() for node in nodes}
         found = list[Kernel]()
         for number, kernel in enumerate(kernels):

@@ -3,13 +3,15 @@ readouts that are smaller than what they read.
 
 Outside of a loop a value is a sequence in memory, written and read once more. An outer product that a matrix state adds
 takes there as many bytes as the state, and so does a state that is only read out. The vectors that they are made of, or
-become, take few, and neither is less work outside.
+become, take few, and neither is less work outside. A derivative reads the states of the forward loop, too: what makes
+few numbers of these is computed where the backward loop reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ...ir.graph import Node
 from ...ir.node import OPS
@@ -23,95 +25,104 @@ MIN_RATIO = 4
 """How many times larger than what it is made of, or read out to, a value is at least."""
 
 
-def stays_before(
-    nodes: Sequence[Node],
-    readers: Mapping[Node, Sequence[Node]],
-    loops: Mapping[Node, Loop],
-    varying: Collection[Node],
-    results: Collection[Node],
-) -> dict[Node, Loop]:
-    """Return values that only one loop reads and that are larger than what they are made of, with that loop.
+@dataclass(frozen=True)
+class Step(Generic[Loop]):
+    """A step of a scan.
 
-    nodes: of a body, operands first. loops: of members. varying: nodes that differ from step to step. results: nodes
-    that each step gives.
+    Args:
+        nodes: of its body, operands first.
+        readers: who reads each of them; a carry reads the value that it becomes.
+        loops: the loop of each member of one.
+        varying: nodes that differ from step to step.
+        results: nodes that each step gives.
     """
-    only: dict[Node, Loop] = {}
-    for node in reversed(nodes):
-        if node in loops or node in results or node not in varying or not node.operands or not _moves(node):
-            continue
-        found = [loops.get(reader, only.get(reader)) for reader in readers[node]]
-        first = found[0] if found else None
-        if first is not None and all(item is first for item in found):
-            only[node] = first
-    kept: dict[Node, Loop] = {}
-    for node in nodes:
-        if node in only and (_outgrows(node, varying) or any(item in kept for item in node.operands)):
-            kept[node] = only[node]
-    return kept
 
+    nodes: Sequence[Node]
+    readers: Mapping[Node, Sequence[Node]]
+    loops: Mapping[Node, Loop]
+    varying: Collection[Node]
+    results: Collection[Node]
 
-def stays_behind(
-    nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], loops: Mapping[Node, Loop], results: Collection[Node]
-) -> dict[Node, Loop]:
-    """Return readouts of a loop's large values, with what they are computed by, by loop.
+    def made_of_little(self) -> dict[Node, Loop]:
+        """Return large values that only one loop reads and that outgrow what they are made of, with that loop."""
+        smallest = dict[Node, int]()  # the largest value that each is made of, as small as that can be
+        for node in self.nodes:
+            smallest[node] = _size(node) if node in self.varying else 1
+            if node.operands and node not in self.loops and _moves(node):
+                smallest[node] = min(smallest[node], max(map(smallest.__getitem__, node.operands)))
+        kept = dict[Node, Loop]()
+        for node in reversed(self.nodes):
+            outgrows = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and _moves(node)
+            if outgrows and node in self.varying and node not in self.loops and node not in self.results:
+                homes = [self.loops.get(reader, kept.get(reader)) for reader in self.readers[node]]
+                if homes and homes[0] is not None and all(home is homes[0] for home in homes):
+                    kept[node] = homes[0]
+        return kept
 
-    A value that is read elsewhere as well is a sequence anyway.
-    """
-    kept: dict[Node, Loop] = {}
-    for node in nodes:
-        if node.op != "reduce_sum" or node in loops:
-            continue
-        inside, read = _behind(node, loops)
-        homes = {id(loops[item]): loops[item] for item in read}
-        if len(homes) != 1 or not _is_large(node.operands[0]) or _size(node.operands[0]) < MIN_RATIO * _size(node):
-            continue
-        (home,) = homes.values()
-        own = {node, *inside}
-        others = {item for part in own for item in part.operands} - own - read
-        if inside.isdisjoint(results) and not any(_needs_loop(item, loops) for item in others):
-            is_alone = all(reader in own for item in inside for reader in readers[item])
-            stays = all(reader in own or loops.get(reader) is home for item in read for reader in readers[item])
-            if is_alone and stays and read.isdisjoint(results):
-                kept |= dict.fromkeys(own, home)
-    return kept
+    def readouts_of_members(self) -> dict[Node, Loop]:
+        """Return what is computed of large values of a loop, up to values that are small, by loop.
 
+        A value that is read elsewhere as well is a sequence anyway.
+        """
+        kept = dict[Node, Loop]()
+        for node, home in self.loops.items():
+            if _is_large(node) and node not in self.results:
+                kept |= dict.fromkeys(self._readouts(node, home), home)
+        return kept
 
-def _behind(readout: Node, loops: Mapping[Node, Loop]) -> tuple[set[Node], set[Node]]:
-    """Return the large values that a readout is computed by, and members of loops that these read."""
-    inside, read = set[Node](), set[Node]()
-    pending = [*readout.operands]
-    while pending:
-        node = pending.pop()
-        if node in loops:
-            read.add(node)
-        elif node not in inside and _is_large(node) and _moves(node) and _size(node) == _size(readout.operands[0]):
-            inside.add(node)
-            pending += node.operands
-    return inside, read
+    def readouts_of_sequences(self) -> dict[Node, Loop]:
+        """Return what is computed of large sequences that one loop reads anyway, up to values that are small."""
+        kept = dict[Node, Loop]()
+        for node in self.nodes:
+            if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):
+                continue
+            homes = [self.loops[reader] for reader in self.readers[node] if reader in self.loops]
+            if homes and all(home is homes[0] for home in homes):
+                kept |= dict.fromkeys(self._readouts(node, homes[0]), homes[0])
+        return kept
 
+    def _readouts(self, large: Node, home: Loop) -> set[Node]:
+        """Return what reads a large value outside of its loop, up to values that are small; none if that can't stay."""
+        found, few = set[Node](), _size(large) // MIN_RATIO
+        pending = self._outside(large, home)
+        while pending:
+            node = pending.pop()
+            if node in self.loops or not _moves(node):
+                return set()
+            if node in found:
+                continue
+            found.add(node)
+            if _size(node) > few:
+                following = self._outside(node, home)
+                if node in self.results or not following:
+                    return set()
+                pending += following
+        own = {node for node, loop in self.loops.items() if loop is home}
+        others = {item for node in found for item in node.operands} - found - own
+        return set() if any(map(self._needs_loop, others)) else found
 
-def _needs_loop(node: Node, loops: Mapping[Node, Loop]) -> bool:
-    """True if a value depends on a loop. It may be one that depends on the readout's own."""
-    pending, seen = [node], set[Node]()
-    while pending:
-        item = pending.pop()
-        if item in loops:
-            return True
-        if item not in seen:
-            seen.add(item)
-            pending += item.operands
-    return False
+    def _outside(self, node: Node, home: Loop) -> list[Node]:
+        return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
+
+    def _needs_loop(self, node: Node) -> bool:
+        """True if a value depends on a loop. It may be one that depends on the readout's own."""
+        pending, seen = [node], set[Node]()
+        while pending:
+            item = pending.pop()
+            if item in self.loops:
+                return True
+            if item not in seen:
+                seen.add(item)
+                pending += item.operands
+        return False
 
 
 def _moves(node: Node) -> bool:
     """True for ops that are no more work in a loop than over all steps."""
-    return OPS[node.op].kind in ("elementwise", "movement", "reduction") and node.op not in ("gather", "concat")
-
-
-def _outgrows(node: Node, varying: Collection[Node]) -> bool:
-    if not _is_large(node) or OPS[node.op].kind != "elementwise" or OPS[node.op].is_long:
-        return False
-    return _size(node) >= MIN_RATIO * sum(_size(item) for item in dict.fromkeys(node.operands) if item in varying)
+    row = OPS[node.op]
+    return (
+        row.kind in ("elementwise", "movement", "reduction") and not row.random and node.op not in ("gather", "concat")
+    )
 
 
 def _is_large(node: Node) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ...ir.graph import Graph, Node, dependents, make, remake
 from ...ir.scan import Binding, Carry, ScanParts
 from .cycles import cycles
-from .large_values import stays_before, stays_behind
+from .large_values import Step
 from .lifting import aligned, lift, over_time
 
 
@@ -72,20 +72,15 @@ class ScanPieces:
             self.whole = True
 
     def _keep_large(self) -> None:
-        """Matrices that a loop adds, and readouts of those that it carries, stay in it."""
-        for find in (self._before, self._behind):
-            found = find()
+        """Matrices that a loop adds, and readouts of those that it carries or reads, stay in it."""
+        for find in (Step.readouts_of_members, Step.readouts_of_sequences, Step.made_of_little):
+            step = Step(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
+            found = find(step)
             for loop in {id(loop): loop for loop in found.values()}.values():
                 own = {*loop.members, *(node for node, home in found.items() if home is loop)}
                 whole = _Loop(self, [node for node in self.body.nodes if node in own])
                 for node in own:
                     self.loops[node] = whole
-
-    def _before(self) -> dict[Node, LoopPiece]:
-        return stays_before(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
-
-    def _behind(self) -> dict[Node, LoopPiece]:
-        return stays_behind(self.body.nodes, self.readers, self.loops, self.results)
 
     def _steps(self) -> list[Node]:
         """All that varies from step to step: it stays together where only the loop knows which steps run."""

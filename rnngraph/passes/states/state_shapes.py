@@ -1,7 +1,8 @@
 """state_shapes: a state that is carried flat, and reshaped in each step, is carried in the shape that steps compute in.
 
 Cells that keep a matrix as one row of numbers begin a step with ``reshape`` and end it with another. Both leave the
-loop, so that a step updates its state where it lies, and later passes see its axes.
+loop, so that a step updates its state where it lies, and later passes see its axes. So do reshapes of the states that a
+backward loop reads step by step.
 Law: values unchanged, bit for bit.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.ops import OPS
-from ...ir.scan import Carry, ScanParts
+from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import Shape
 
 
@@ -48,7 +49,10 @@ def _with_shaped_states(scan: Node) -> Node:
     users = body.users()
     states = {carry.inside: _flat_state(carry, users[carry.inside]) for carry in parts.carries}
     flat = {formal: state for formal, state in states.items() if state is not None and formal is not parts.when}
-    if not flat:
+    sequences = {
+        item.inside: shape for item in parts.sequences if (shape := _read_shape(item.inside, users[item.inside]))
+    }
+    if not flat and not sequences:
         return scan
     new: dict[Node, Node] = {}  # what stands for a node of before, in the same shape
     shaped: dict[tuple[Node, Shape], Node] = {}  # the same in the shape that steps compute in
@@ -56,6 +60,10 @@ def _with_shaped_states(scan: Node) -> Node:
         kind = formal.tensor.with_shape(state.shape)
         inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
         shaped[formal, state.shape], new[formal] = inside, _in_shape(inside, formal.shape)
+    for formal, shape in sequences.items():
+        kind = formal.tensor.with_shape(shape)
+        inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
+        shaped[formal, shape], new[formal] = inside, _in_shape(inside, formal.shape)
     for node in body.nodes:
         if node in new:
             continue
@@ -81,7 +89,22 @@ def _with_shaped_states(scan: Node) -> Node:
         first = _in_shape(carry.initial, state.shape)
         carries.append(Carry(shaped[carry.inside, state.shape], first, carry.name, following))
     emits = [(name, new[value]) for name, value in parts.emits]
-    return replace(parts, carries=carries, emits=emits).made(scan.where, scan.name)
+    read = [
+        Binding(shaped[inside, shape], _in_shape(outside, (scan["length"], *shape)))
+        if (shape := sequences.get(inside))
+        else Binding(inside, outside)
+        for inside, outside in parts.sequences
+    ]
+    return replace(parts, carries=carries, sequences=read, emits=emits).made(scan.where, scan.name)
+
+
+def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
+    """The shape of more axes that each step reshapes a sequence to, and reads it in; None if there is none."""
+    shapes = {user.shape for user in users}
+    if len(shapes) != 1 or any(user.op != "reshape" for user in users):
+        return None
+    (shape,) = shapes
+    return shape if len(shape) > formal.tensor.rank > 1 and shape[:1] == formal.shape[:1] else None
 
 
 def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
