@@ -16,11 +16,11 @@ from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
 from .node_kinds import (
     contracted,
-    cuts_axes,
     folds_operand,
     is_sparse,
     is_view,
     kind_of,
+    lies_in_operand,
     parts_units,
     sparse_key,
     stays_view,
@@ -85,9 +85,9 @@ def fuse_body(body: Graph) -> FusedKernels:
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
     for inner in body.nodes:  # views of what is handed in are in memory too
-        if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
+        if is_view(inner) and inner.operands[0] in available and lies_in_operand(inner):
             available.add(inner)
-    copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
+    copies = {n for n in body.nodes if is_view(n) and n not in available and not lies_in_operand(n)}
     return fuse(body.nodes, set(outputs) - available, available, copies, matrix_rank=3)
 
 
@@ -216,6 +216,8 @@ class _Fuser:
 
     def levels(self) -> None:
         for node in self.nodes:
+            if is_view(node) and not stays_view(node) and node.operands[0] in self.inline:
+                self.copies = {*self.copies, node}  # what lies nowhere has no strides
             if self._can_inline(node):
                 self.inline.add(node)
             self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)

@@ -20,6 +20,7 @@ from .node_kinds import (
     is_lazy_concat,
     is_leaf,
     is_view,
+    lies_in_operand,
     parts_units,
     picks_step,
     source_of,
@@ -193,7 +194,8 @@ class LoopFusion:
             return False
         if (node in self.materialized or parts_units(node)) and source_of(node) in self.pure:
             return False
-        return stays_view(node) or node.operands[0].op in ("parameter", "constant")
+        in_memory = source_of(node) not in self.pure and lies_in_operand(node)
+        return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
         constant: set[Node] = set()  # free ones that depend on no feed and on no open size

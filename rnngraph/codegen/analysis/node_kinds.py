@@ -33,10 +33,17 @@ def is_view(node: Node) -> bool:
 
 
 def stays_view(node: Node) -> bool:
-    """Whether a view is one of any source: a reshape that joins axes depends on the source's strides."""
-    if node.op != "reshape" or cuts_axes(node):
+    """Whether an entry of a view is told from its place alone, so that it can be computed there: no reshape joins or
+    cuts axes.
+    """
+    if node.op != "reshape":
         return True
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
+
+
+def lies_in_operand(node: Node) -> bool:
+    """Whether strides express a view of whatever lies in memory: a reshape that joins axes depends on the strides."""
+    return stays_view(node) or cuts_axes(node)
 
 
 def parts_units(node: Node) -> bool:

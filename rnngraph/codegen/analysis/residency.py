@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ...ir.graph import Node
 from .kernel_fusion import FusedKernels
 from .loop_fusion import FusionGroup
-from .node_kinds import is_view, stays_view
+from .node_kinds import is_view, lies_in_operand
 
 
 class Residency:
@@ -33,7 +33,12 @@ class Residency:
         stored = [node for node in nodes if node in fused.stored and node.op != "scan"]
         self.sources.update((node, node) for node in stored)
         for node in nodes:
-            if node not in self.sources and is_view(node) and stays_view(node) and node.operands[0] in self.sources:
+            if (
+                node not in self.sources
+                and is_view(node)
+                and lies_in_operand(node)
+                and node.operands[0] in self.sources
+            ):
                 self.sources[node] = self.sources[node.operands[0]]
         if group.kind.length is None:
             return

@@ -12,7 +12,7 @@ from ....ir.types import Dim
 from ...analysis.chunk_needs import Needs, chunk_needs
 from ...analysis.kernel_fusion import FusedKernels, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion
-from ...analysis.node_kinds import is_batched_product, is_view, picks_step, stays_view
+from ...analysis.node_kinds import is_batched_product, is_view, lies_in_operand, picks_step
 from ...buffers.views import view_through
 from ...cost_model.interleaving import may_pay
 from ...machine.target import Target
@@ -109,7 +109,7 @@ def _must_copy(
     if picks_step(node, group.kind.length):
         return True
     if node.op == "reshape":
-        return not stays_view(node)
+        return not lies_in_operand(node)
     if node.op != "transpose":
         return False
     right = [user for user in users[node] if user.op == "matmul" and user.operands[1] is node]
