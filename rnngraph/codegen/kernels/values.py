@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import Shape, size
-from ..analysis.node_kinds import is_view, label_of
+from ..analysis.node_kinds import is_view, label_of, stays_view
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Value
@@ -268,6 +268,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
                 onward(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
+    assert stays_view(node), f"{node} joins or cuts axes: it must lie in memory"
     kept = iter([coordinate for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1])
     return tuple(0 if dim == 1 else next(kept) for dim in source)
 
