@@ -38,12 +38,14 @@ LENGTHS, STATE, PLAIN = (
     placed("state", (None, 5)),
     rg.placeholder("z", (None, 4, 3)),
 )
+POSITIONS = placed("positions", (None, 4, 3), "int32")
 ARGUMENTS = [
     (X,), (X, X), (IDS,), (FLAGS,), (X, PLAIN), (PLAIN, X), (X, 1), (X, 0, 1), (X, [1]), (IDS, 5), (IDS, 5, 2),
     (X, -1, 1), ([X, PLAIN],), ([PLAIN, X],), (X, IDS), (X, [[0, 0]] * 3), (X, (-1, 3)), (X, LENGTHS),
     (PLAIN, LENGTHS), (X, 2, 3), (X, 4, 2), (X, 1.0, 2.0), (X, 0.5), (PLAIN, IDS),
     (X, (2, 1, 1)), (X, (0, 2, 1)), (FLAGS, FLAGS), (X, "float64"),
     (X[:, 0] > 0, PLAIN[:, 0], 0.0), (IDS, X), ("name", X), (X, (2, 3, 4, 3)), (X, rg.transpose(PLAIN, (0, 2, 1))),
+    ("bti->bt", X), (X, POSITIONS, 1), (X, POSITIONS, PLAIN, 1),
 ]  # fmt: skip
 NO_OPERATIONS = {
     "accuracy", "bidirectional_dynamic_rnn", "by_graph", "compile", "ctc_loss", "dumps", "dynamic_decode",

@@ -51,9 +51,9 @@ def test_modules_export_what_the_table_says(path: str) -> None:
     module = importlib.import_module(f"rnngraph.tf1.{path}")
     assert module.__doc__
     assert dir(module) == sorted(module.__all__) == sorted(set(module.__all__))
-    with pytest.raises(rg.NotOfferedError, match=rf"test_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
+    with pytest.raises(rg.NotOfferedError, match=rf"test_names_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
         module.nothing  # noqa: B018
-    with pytest.raises(ImportError, match=rf"test_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
+    with pytest.raises(ImportError, match=rf"test_names_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
         exec(compile(f"from rnngraph.tf1.{path} import nothing", __file__, "exec"))
 
 
