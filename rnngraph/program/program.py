@@ -93,8 +93,8 @@ def compile(  # the field's name for it
         counts. A warning says where a kind changes nothing; ``summary()`` says how each parameter is held.
     activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
         with to 8 bits; else they keep 16 bits or more.
-    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. Which
-        they are is found when parameters change. Results are as without; what is left out spreads no NaN.
+    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. They are
+        looked for when parameters change. Results are as without; what is left out spreads no NaN.
     parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added with a
         warning. Raises ``GraphError`` where there are new ones only.
     cache: whether compiled code is kept for later processes, in the user's cache directory or in the one given here.
@@ -103,9 +103,8 @@ def compile(  # the field's name for it
         zeros on; calls take and give them as before.
     classes: {path of an output: names of the entries of its last axis}, or the names alone where there is one output.
         They are in ``program.classes``, in saved programs and in what is exported.
-    direct_calls: whether CPython may call machine code in place of ``program.inference``, ``stream.step`` and
-        ``stream.process`` once calls are often. With False their functions in Python run in every call, for debuggers
-        and profilers; the results are the same.
+    direct_calls: whether frequent calls of ``program.inference``, ``stream.step`` and ``stream.process`` skip Python.
+        With False each runs their Python functions, for debuggers and profilers; the results are the same.
     chunked: steps, at most, that training takes together of affine recurrences, up to rounding as single steps;
         ``summary()`` says of which. Raises ``GraphError`` where none is affine.
 
