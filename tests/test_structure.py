@@ -60,7 +60,7 @@ A room's own files stand where its name does, and rooms within it have places of
 
 LATE = {
     ("", "support.migration_hints"): "only an error asks what other frameworks call a thing",
-    ("declare.tensor", "support.migration_hints"): "only an error asks what NumPy calls a thing",
+    ("declare.tensor", "support.numpy_names"): "only an error asks what NumPy calls a thing",
     ("support.api_guard", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("training.fit.callback_list", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("support.display.html", "support.display.colours"): "rich: few look at a stage in a notebook",

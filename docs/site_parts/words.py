@@ -12,7 +12,8 @@ from pathlib import Path
 
 import frameworks
 
-from rnngraph.support.migration_hints import _COMMON, KEYWORDS, NAMES, NUMPY
+from rnngraph.support.migration_hints import _COMMON, KEYWORDS, NAMES
+from rnngraph.support.numpy_names import NUMPY
 
 GUIDES = Path(__file__).resolve().parents[1] / "guides"
 

@@ -370,7 +370,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 
 def _of_arrays(name: str) -> DtypeError:
     """Return the error for a NumPy function that is called with a Tensor."""
-    from ..support.migration_hints import NUMPY  # imported late: needed for an error only
+    from ..support.numpy_names import NUMPY  # imported late: needed for an error only
 
     hint = f"use rg.{NUMPY[name]}" if name in NUMPY else "write it with the functions of rnngraph"
     return DtypeError(f"np.{name} computes with arrays, and a Tensor has no value while declaring; {hint}")

@@ -431,13 +431,11 @@ class Program(Uncalled, Generic[Given, Trained]):
         """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
 
         A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
-        declared length counts in full. The time is an estimate from counts, without a measurement: the longer of
-        multiplying at the target's vector width and of reading the weights from the cache that holds them all, and
-        the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
-        where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
-
-        Where ``weights=`` asks for narrow ones, a line for each parameter says in which kind it is held, and why it
-        stays float32 where it does. Below stand affine recurrences; with ``chunked=`` all, and how training runs them.
+        declared length counts in full. The time is estimated from counts: the longer of multiplying at the target's
+        vector width and of reading the weights from the cache that holds them all, and the elementwise ops, at 3 GHz.
+        Bytes are those that inference reads, fewer in 16 or 8 bits. More rows share the reading; ``rnngraph bench``
+        measures. With ``weights=`` a line for each parameter says how it is held, and why it stays float32 where it
+        does. Below stand affine recurrences; with ``chunked=`` all, and how training runs them.
         """
         from .summary import summary_of
 

@@ -4,7 +4,8 @@
 - ``arguments``: checks of argument values.
 - ``api_guard``: decorator of public functions that explains calls with wrong arguments.
 - ``attribute_hints``: replacements for attributes that this package's objects lack.
-- ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow, JAX and NumPy.
+- ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow and JAX.
+- ``numpy_names``: NumPy's functions, and those here that compute the same.
 - ``allocation``: checked allocation of large arrays.
 - ``bounded_cache``: dicts that evict entries.
 - ``forks``: locks that are safe across ``fork``.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.support import migration_hints
+from rnngraph.support import migration_hints, numpy_names
 
 LINES = (Path(__file__).parents[1] / "fixtures" / "foreign_signatures.txt").read_text().splitlines()
 SIGNATURES = {
@@ -159,6 +159,6 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
 def test_functions_of_numpy_name_what_computes_the_same_of_tensors() -> None:
     """All that have one name in both, but for what reads files; and others by the names that they have here."""
     functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
-    assert {*migration_hints.NUMPY.values()} <= functions
+    assert {*numpy_names.NUMPY.values()} <= functions
     shared = {name for name in functions - {"load"} if callable(getattr(np, name, None))}
-    assert {name for name, ours in migration_hints.NUMPY.items() if name == ours} - {"concat"} == shared - {"concat"}
+    assert {name for name, ours in numpy_names.NUMPY.items() if name == ours} - {"concat"} == shared - {"concat"}
