@@ -18,10 +18,7 @@ _LENGTHS = "rg.dynamic_rnn(cell, x, sequence_length=lengths)"
 _MASK = "rg.dynamic_rnn(cell, x, mask=rg.reduce_any(rg.not_equal(x, 0), axis=2))"
 _BACKWARDS = "reverse=True of rg.dynamic_rnn, whose outputs stay beside their inputs; Keras' are outputs[:, ::-1]"
 _SPARSE = "rg.sparse_softmax_cross_entropy(labels, logits)"
-_HEADS = (
-    "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1))) / width**0.5), v) of each head's columns, with "
-    "rg.dense before and after"
-)
+_HEADS = "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1))) / width**0.5), v) of each head's columns"
 _BATCH_NORM = "rg.batch_normalization(x)"
 _OWN = "a subclass of rg.Cell with state() and step(p, x, state)"
 _MODEL = "functions of Tensors, and program = rg.compile(outputs, loss=loss)"
@@ -63,7 +60,6 @@ NAMES: dict[str, str] = {
     "scan": _OWN + ", run by rg.dynamic_rnn", "while_loop": _OWN + ", run by rg.dynamic_rnn",
     "Linear": _DENSE, "Dense": _DENSE, "fully_connected": _DENSE, "LazyLinear": _DENSE,
     "Embedding": "rg.embedding(ids, vocabulary, width)", "Embed": "rg.embedding(ids, vocabulary, width)",
-    "embedding_lookup": "rg.gather(table, ids)",
     "Masking": f"{_MASK}, or {_LENGTHS}", "pack_padded_sequence": _LENGTHS, "pad_packed_sequence": _LENGTHS,
     "pack_sequence": _LENGTHS, "PackedSequence": _LENGTHS, "sequence_mask": "lengths= of a loss or sequence_length=",
     "pad_sequence": f"{_FIT}, which pads lists of sequences", "pad_sequences": f"{_FIT}, which pads lists of sequences",
@@ -71,7 +67,7 @@ NAMES: dict[str, str] = {
     "RNNDropout": _DROP, "Zoneout": "rg.ZoneoutWrapper(cell, state_keep_prob=0.9)",
     "GaussianNoise": "x + rg.by_graph(training=rg.random_normal(x, stddev=0.1), inference=0.0)",
     "LayerNormalization": "rg.layer_norm(x, gamma, beta)", "LayerNorm": "rg.layer_norm(x, gamma, beta)",
-    "LayerNormLSTMCell": "rg.LayerNormBasicLSTMCell(units)",
+    "LayerNormLSTMCell": "rg.LayerNormBasicLSTMCell(units)", "embedding_lookup": "rg.gather(table, ids)",
     "BatchNormalization": _BATCH_NORM, "BatchNorm1d": f"{_BATCH_NORM}, whose momentum is 1 - torch's",
     "BatchNorm": _BATCH_NORM, "batch_norm": _BATCH_NORM, "moving_averages": "rg.with_update(x, average, value)",
     "assign": "rg.with_update(x, parameter, value)", "register_buffer": "rg.parameter(name, shape, trainable=False)",
@@ -83,10 +79,8 @@ NAMES: dict[str, str] = {
     "GlobalAveragePooling1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPooling1D": "rg.reduce_max(x, axis=1)",
     "GlobalAvgPool1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPool1D": "rg.reduce_max(x, axis=1)",
     "Convolution1D": "rg.conv1d(x, filters, kernel_size)", "unpad_sequence": _LENGTHS, "unpack_sequence": _LENGTHS,
-    "Attention": "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1)))), v); in a decoder "
-    "rg.AttentionWrapper(cell, rg.LuongAttention(units, memory))",
-    "AdditiveAttention": "rg.softmax(rg.reduce_sum(v * rg.tanh(q + k), -1)) as weights; in a decoder "
-    "rg.AttentionWrapper(cell, rg.BahdanauAttention(units, memory))",
+    "Attention": "rg.matmul(rg.softmax(rg.matmul(q, rg.transpose(k, (0, 2, 1)))), v)",
+    "AdditiveAttention": "rg.matmul(rg.softmax(rg.reduce_sum(scale * rg.tanh(q + k), -1)), v)",
     "MultiHeadAttention": _HEADS, "MultiheadAttention": _HEADS, "MultiHeadDotProductAttention": _HEADS,
     "Activation": "a function such as rg.relu(x)", "Lambda": "a Python function of Tensors",
     "Flatten": "rg.reshape(x, [None, -1])", "view": "rg.reshape(x, shape)", "Permute": "rg.transpose(x, perm)",
@@ -289,15 +283,11 @@ _DRIVER = {
     "stateful": "use program.inference.stream(), or carry=True of a Trainer's step",
 }  # fmt: skip
 _RATE = "write keep_prob, the probability to keep, which is 1 - rate"
-_POSITIVE = (
-    "leave it out; write rg.reduce_mean(pos_weight * y * rg.softplus(-z) + (1 - y) * rg.softplus(z)) of labels y and "
-    "logits z"
-)
 _LOSS = {
     "y_true": "write labels", "y_pred": "write logits, or predictions", "target": "write labels",
     "input": "write logits, or predictions", "targets": "write labels",
-    "from_logits": "leave it out; logits are what it takes", "sample_weight": "write weights",
-    "weight": "write weights=rg.gather(weights, labels)", "pos_weight": _POSITIVE,
+    "from_logits": _NOT_HERE, "sample_weight": "write weights", "weight": "write weights=rg.gather(weights, labels)",
+    "pos_weight": "write the mean of pos_weight * y * rg.softplus(-z) + (1 - y) * rg.softplus(z), y: labels, z: logits",
     "ignore_index": "write lengths, or weights of 0", "ignore_class": "write lengths, or weights of 0",
     "label_smoothing": "smooth the labels of rg.softmax_cross_entropy yourself",
     "size_average": 'write reduction="mean" or "sum"', "reduce": 'write reduction="none"',
