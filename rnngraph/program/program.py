@@ -91,8 +91,7 @@ def compile(  # the field's name for it
         ``rg.Narrow(kind, force=True)``, by small ones too; training does not see it. A mapping from patterns of
         parameters' names to kinds, such as ``{"head/*": "bfloat16", "*": "int8"}``, of which the first that matches
         counts. A warning says where a kind changes nothing; ``summary()`` says how each parameter is held.
-    activations: beside bfloat16 or int8 weights the same, which is faster and rounds what the weights are multiplied
-        with to 8 bits; else they keep 16 bits or more.
+    activations: the kind of narrow weights, which is faster and rounds activations to 8 bits; else 16 bits or more.
     sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. They are
         looked for when parameters change. Results are as without; what is left out spreads no NaN.
     parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added with a
