@@ -74,7 +74,7 @@ PLACES = (
     ),
     Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,), is_unary=True),
     Place("rnngraph/formats/rolling/lifting.py", "OF_PAIRS", "the function", condition="it takes two operands"),
-    Place("rnngraph/support/migration_hints.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
+    Place("rnngraph/support/numpy_names.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
     Place("rnngraph/tf1/table/names.txt", "", "TensorFlow's name", condition="TensorFlow 1.x has the function"),
     Place(
         "rnngraph/formats/onnx/ops/elementwise.py",
