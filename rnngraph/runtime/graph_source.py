@@ -1,4 +1,4 @@
-"""Where the graphs of a program come from: a live declaration, or one that was saved."""
+"""Sources of a program's graphs: a live declaration, or a saved one."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ from .class_names import Classes, class_names
 
 TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
 TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
-"""A declaration with taps: what the inference graph reads of them, what the training graph does, and with an input
-added to each, whose gradient is the tap's."""
+"""Forms of a declaration with taps: for the inference graph, for the training graph, and with an input added to each
+tap, whose gradient is the tap's."""
 
 
 Shape = tuple[int | str | None, ...]
 
 
 class GraphSource(Protocol):
-    """Gives the declaration of a program, lowered for each purpose.
+    """Source of a program's declaration, lowered for each purpose.
 
-    structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
-    there for a tensor is the source's own matter. classes: names of classes, by path of an output. kept: by name of an
-    output the placeholder whose next value it is, of the states that streams keep.
+    Attributes:
+        structure: Nest of outputs. The source chooses what represents a tensor.
+        loss: The loss; None if the graphs have no output ``loss``.
+        classes: Class names by output path.
+        kept: Placeholders of states that streams carry, by the output that is their next value.
     """
 
     @property
@@ -63,37 +65,46 @@ class GraphSource(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """The shapes of placeholders, by name, as they were declared."""
+        """Return the declared shapes of placeholders, by name."""
 
     def stateful(self) -> Lowered:
-        """The outputs alone with states given, for streams: those of drivers, and ``kept`` ones.
+        """Return the outputs with states as inputs, for streams: those of drivers and the ``kept`` ones.
 
-        Where states are kept and nothing recurs over an open length, drivers keep none: such a graph is a step itself.
+        If there are kept states and no recurrence over an open length, drivers keep no state: the graph is one step.
         """
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
-        """Outputs and loss with states shown or given, for training over windows of time.
+        """Return outputs and loss with states as outputs or inputs, for truncated backpropagation through time.
 
-        beside: further declared nodes that the graph gives, by label. Raises ``GraphError`` where they read what the
-        program does not have.
+        Args:
+            states: Form of the states.
+            beside: Further declared nodes to output, by label.
+
+        Raises:
+            GraphError: A further node depends on something outside the program.
         """
 
     def tapped(self, form: str) -> Lowered | None:
-        """The declaration with its taps, one of ``TAPS``; None where there are none."""
+        """Return the declaration with its taps in a form of ``TAPS``; None without taps."""
 
     def described(self) -> Described: ...
 
 
 class DeclaredSource:
-    """A live declaration, which is lowered again for each purpose."""
+    """Live declaration, lowered separately for each purpose."""
 
     def __init__(
         self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str],
         states: Mapping[str, Any] | None = None, classes: Any = None,
     ) -> None:  # fmt: skip
-        """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile.
-        states: by name of an output the placeholder, or its name, whose next value it is. classes: names of classes, by
-        path of an output.
+        """Lower a declaration.
+
+        Args:
+            outputs: A Tensor, or a dict of nests of Tensors.
+            loss: The loss, or None.
+            known: Names of parameters from an earlier compile.
+            states: Placeholders or their names, by the output that is their next value.
+            classes: Class names by output path.
         """
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
@@ -106,7 +117,7 @@ class DeclaredSource:
         self.classes = class_names(classes, {path: self.lowered.graph.output(path) for path in paths_of})
         self.kept = kept_states(states, self.structure, self.lowered)
         if self.kept:
-            self.stateful()  # what doesn't fit together is said now
+            self.stateful()  # reports inconsistent states now
 
     def stateful(self) -> Lowered:
         is_step = self.kept and not lengths_of(self.lowered.graph)
@@ -126,7 +137,7 @@ class DeclaredSource:
         return lowered
 
     def with_own_names(self) -> Lowered:
-        """Lower without regard to names of another program's parameters."""
+        """Lower without the parameter names of another program."""
         return lower(self._all, {})
 
     def tapped(self, form: str) -> Lowered | None:
@@ -144,7 +155,7 @@ class DeclaredSource:
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:
-    """By name of an output the name of the placeholder whose next value it is. states: as ``rg.compile`` takes them."""
+    """Return the names of state placeholders by the output that is their next value; ``states``: see ``rg.compile``."""
     if states is None:
         return {}
     if not isinstance(states, Mapping):
@@ -172,9 +183,7 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """The shapes of placeholders, by name, as lowering settled them, in which an open size that was ``declared``
-    without a name is None.
-    """
+    """Return the shapes of placeholders after lowering, by name. Sizes declared without a name are None."""
     inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
     return {name: _shape(kind, declared.get(name)) for name, kind in sorted(inputs.items()) if name not in SEED_INPUTS}
 
@@ -210,7 +219,7 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
 
 
 def check_structure(structure: Any, has_loss: bool) -> None:
-    """Raises ``StructureError`` where the paths of outputs can't be told apart, or are taken."""
+    """Raise ``StructureError`` if paths of outputs are ambiguous or reserved."""
     if is_leaf(structure):
         return
     taken: set[str] = set()

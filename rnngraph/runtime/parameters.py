@@ -1,4 +1,4 @@
-"""The parameters that both graphs share: read-only arrays by name, replaced and never written in place."""
+"""Parameters that both graphs share: read-only arrays by name, which are replaced and never written in place."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from ..support.forks import Order, fork_lock
 
 
 class Changes:
-    """Guards and counts the changes of all parameters that share arrays."""
+    """Lock and counter of changes, for all parameters that share arrays."""
 
     def __init__(self) -> None:
         self.lock = fork_lock(Order.LAST, threading.Lock())
-        self.word = c_int64(0)  # which machine code reads
+        self.word = c_int64(0)  # machine code reads it
 
     @property
     def version(self) -> int:
-        """How many changes there were."""
+        """Number of changes so far."""
         return self.word.value
 
 
 @dataclass
 class _Value:
-    """A parameter's present array; programs that share the parameter share this."""
+    """Holder of a parameter's current array, shared by the programs that share the parameter."""
 
     array: np.ndarray
 
@@ -55,9 +55,9 @@ class _Value:
 class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     """Mapping from name to read-only array, in creation order.
 
-    ``parameters[name] = array`` takes effect at the next call of either graph and of live streams; a call
-    that runs keeps the values it started with. What was declared once is one parameter in all programs that
-    were compiled with ``parameters=other``: a change counts in each.
+    ``parameters[name] = array`` takes effect at the next call of either graph, and of live streams. A running call
+    keeps the values it started with. Programs compiled with ``parameters=other`` share parameters, so that a change
+    applies to all of them.
     """
 
     _instead = OF_PARAMETERS
@@ -66,7 +66,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         self, slots: Mapping[ParameterSpec, str], seed: int, other: Parameters | None = None,
         given: Mapping[str, np.ndarray] | None = None,
     ) -> None:  # fmt: skip
-        """given: values, by name, of parameters that are not drawn."""
+        """Initialise the parameters. ``given`` holds values, by name, in place of drawn ones."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
@@ -92,18 +92,18 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @property
     def version(self) -> int:
-        """Counts changes."""
+        """Number of changes so far."""
         return self._changes.version
 
     def counter(self) -> Changes:
-        """What counts changes, for those who look at it so often that a property takes too long."""
+        """Counter of changes, for callers that read it too often for a property."""
         return self._changes
 
     def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]
 
     def layer(self, name: str) -> str:
-        """The name of the cell or layer that has this parameter; a parameter by itself is its own."""
+        """Return the name of the cell or layer of a parameter; its own name if it has none."""
         within = self._slots[name].within
         return name.removesuffix(f"/{within}") if within else name
 
@@ -114,7 +114,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._values[name].array
-        except (KeyError, TypeError):  # a name is a str; what has no hash is none either
+        except (KeyError, TypeError):  # not a name, or unhashable
             raise NameLookupError(
                 f"no parameter is named {shown(name)}"
                 f"{did_you_mean(name, self) or '; there are ' + (', '.join(self._values) or 'none')}"
@@ -147,9 +147,10 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
     def replace(self, changes: Mapping[str, np.ndarray]) -> None:
-        """New arrays, of the right shapes and dtypes, that nothing will write to any more while they are in use.
+        """Replace arrays without checks or copies.
 
-        changes: arrays by names of parameters.
+        Args:
+            changes: Arrays by name, of the right shapes and dtypes, which must not be written to while in use.
         """
         with self._changes.lock:
             for name, array in changes.items():
@@ -160,9 +161,9 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     @api
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:
-        """A writable array of the parameter; what is written counts when the block ends without an error.
+        """Context manager that yields a writable copy, and makes it the parameter's value if the block succeeds.
 
-        Behind the block the array is read-only: nothing that is written there would count.
+        After the block the array is read-only.
         """
         array = np.array(self[name])
         try:
@@ -173,7 +174,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draws all initial values anew; each depends on (seed, name) alone."""
+        """Draw all initial values again. Each depends only on (seed, name)."""
         number = seed_number(seed)
         _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
@@ -182,14 +183,15 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
     ) -> None:
-        """Takes values from a mapping, an ``.npz`` or a ``.safetensors`` file; all or nothing.
+        """Load values from a mapping or file; either all of them or none.
 
-        rename: their names by ours, ours by theirs, or a function from theirs to ours.
-        strict: every parameter must be there and nothing else.
+        TensorFlow's suffix ``:0`` of names is ignored.
 
-        TensorFlow's ``:0`` at the end of a name is ignored.
-
-        source: the mapping, or the file's path.
+        Args:
+            source: Mapping from name to array, or the path of an ``.npz`` or ``.safetensors`` file.
+            rename: Mapping between the source's names and the parameters', in either direction, or a function from the
+                source's names to the parameters'.
+            strict: Require a value for every parameter, and no others.
         """
         flag(strict, "strict")
         found = _read(source)
@@ -210,14 +212,15 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
+        """Write an ``.npz`` or ``.safetensors`` file, atomically."""
         _, arrays = self.snapshot()
         write_arrays(path, arrays, "parameters")
 
 
 def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], strict: bool) -> dict[str, str]:
-    """Our name of each array that has another one. Raises ``NameLookupError`` for entries of ``rename`` that are about
-    nothing, if all of them have to be.
+    """Return the parameter's name of each renamed array.
+
+    If ``strict``, raise ``NameLookupError`` for entries of ``rename`` that match nothing.
     """
     if callable(rename):
         taking(rename, "rename", "name")
@@ -244,15 +247,15 @@ def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], st
 
 
 def _by_our_names(arrays: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Arrays by new names. Raises ``NameLookupError`` where two get one name."""
-    found: dict[str, Any] = {}
+    """Return arrays by their new names. Raise ``NameLookupError`` if two get the same name."""
+    renamed: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, value in arrays.items():
         name = names.get(key, key)
-        if name in found:
+        if name in renamed:
             raise NameLookupError(f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}")
-        found[name], sources[name] = value, key
-    return found
+        renamed[name], sources[name] = value, key
+    return renamed
 
 
 def _renamed(rename: Callable[[str], str], name: str) -> str:
@@ -271,7 +274,7 @@ def _read(source: Any) -> dict[str, Any]:
 
 
 def _reserve(slots: Mapping[str, ParameterSpec]) -> None:
-    """Looks whether there is memory to draw parameters: their own, and that of the largest in float64."""
+    """Raise ``OutOfMemoryError`` unless the parameters fit, plus the largest one in float64 while it is drawn."""
     if not slots:
         return
     shapes = {name: tuple(int(str(dim)) for dim in slot.type.shape) for name, slot in slots.items()}

@@ -1,7 +1,7 @@
-"""Memory of the calls of one signature, and the steps over it that a ``Runner`` takes in order.
+"""Memory of the calls of one signature, and the stages of a call that ``Runner`` executes in order.
 
-``fill`` checks the signature and copies small feeds, ``check`` looks at their numbers, ``place`` says where large
-arrays lie, and ``give`` hands out the results.
+``fill`` checks the signature and copies small feeds. ``check`` validates their values. ``place`` writes the addresses
+of large arrays. ``give`` returns the results.
 """
 
 from __future__ import annotations
@@ -29,13 +29,21 @@ _ALIGNED, _WRITEABLE = 0x100, 0x400  # NumPy's flags
 
 @dataclass(frozen=True)
 class CallSpec:
-    """What calls with feeds of one signature have in common.
+    """Common properties of calls whose feeds have one signature.
 
-    names: of inputs, by what a call feeds them by. feeds: how these look, by name. fixed: inputs that all calls read,
-    where they lie. structure, leaves: what a call gives, and the outputs in its order; an argument block says where
-    other outputs go. seeded: whether who runs a call sets a seed. ranges: checks of fed numbers. shares: names of feeds
-    that must be within (0, 1]. also: as for ``OutSpec``. copied: bytes up to which feeds are copied. feed_axes,
-    result_axes: an axis of length 1 that callers leave out, by name.
+    Attributes:
+        names: Names of inputs by the keys of feeds.
+        feeds: Shapes and layouts of the feeds, by name.
+        fixed: Inputs that all calls read in place.
+        structure: Structure of the results.
+        leaves: Names of the outputs, in the order of the structure. The argument block places other outputs.
+        seeded: The runner sets a seed.
+        ranges: Range checks of fed values.
+        shares: Names of feeds that must be within (0, 1].
+        also: See ``OutSpec``.
+        copied: Maximum size of copied feeds, in bytes.
+        feed_axes: Axis of length 1 that callers omit, by feed.
+        result_axes: Axis of length 1 that callers omit, by result.
     """
 
     entry: NativeEntry
@@ -55,7 +63,7 @@ class CallSpec:
 
     @cached_property
     def results(self) -> dict[str, tuple[tuple[int, ...], Any]]:
-        """Shape, as callers see it, and dtype of every output."""
+        """Return the shape, as callers see it, and dtype of every output."""
         axes, shapes = self.result_axes, self.sized.shapes
         return {
             item.name: (without(shape, axes.get(item.name)), item.dtype)
@@ -64,7 +72,7 @@ class CallSpec:
 
     @property
     def outs(self) -> OutSpec:
-        """What ``out=`` may hold."""
+        """Return the expected content of ``out=``."""
         return OutSpec(self.structure, [self.results[name] for name in self.leaves], self.also)
 
 
@@ -73,7 +81,7 @@ def spec_of(
     leaves: Sequence[str], seeded: bool = False, ranges: Sequence[Precondition] = (), copied: int = SMALL,
     **options: Any,
 ) -> CallSpec:  # fmt: skip
-    """The spec of calls whose inputs look like ``arrays``: all that the entry reads."""
+    """Return the spec of calls with inputs of the shapes and layouts of ``arrays``."""
     feeds = {name: feed_of(arrays[name], copied) for name in names.values()}
     apart = {*feeds, SEED} if seeded else {*feeds}
     fixed = {name: arrays[name] for name in arrays if name in entry.input_slots and name not in apart}
@@ -82,26 +90,31 @@ def spec_of(
 
 
 def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
-    """A shape without an axis, if there is one to leave out."""
+    """Return a shape without the omitted axis; unchanged if the axis is None."""
     return tuple(shape) if axis is None else (*shape[:axis], *shape[axis + 1 :])
 
 
 def whole(array: ndarray, axis: int | None) -> ndarray:
-    """An array with the axis of length 1 that its caller left out, if there is one."""
+    """Insert the axis of length 1 that a caller omitted; unchanged if the axis is None."""
     return array if axis is None else np.expand_dims(array, axis)
 
 
 class PreparedCall:
     """Calls of one signature over fixed memory, one at a time.
 
-    count: feeds of a call. fill: copies small ones; False where feeds are not of this signature. give, give_into: hand
-    out the results, as fresh arrays or in the caller's by leaf. inputs, results: by name the memory of what is copied,
-    as native code sees it. has_checks: whether numbers of feeds are checked; has_large: whether anything is read or
-    written where it lies.
+    Attributes:
+        count: Number of feeds.
+        fill: Function that copies small feeds; it returns False for feeds of another signature.
+        give: Function that returns the results as fresh arrays.
+        give_into: Function that returns the results in the caller's arrays, by leaf.
+        inputs: Memory of copied inputs, by name, in native shapes.
+        results: Memory of copied results, by name, in native shapes.
+        has_checks: Values of feeds are checked.
+        has_large: Some arrays are read or written in place.
     """
 
     def __init__(self, spec: CallSpec, memory: Mapping[str, ndarray] | None = None) -> None:
-        """memory: arrays of feeds and results by name, as callers see them, that exist already."""
+        """Allocate the memory. ``memory`` holds existing arrays of feeds and results, by name, in callers' shapes."""
         self.spec, self.count = spec, len(spec.names)
         slots, memory = spec.entry.input_slots, memory or {}
         self.inputs: dict[str, ndarray] = {SEED: np.zeros((), np.int64)} if spec.seeded else {}
@@ -117,7 +130,7 @@ class PreparedCall:
             feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), held))
         self.results: dict[str, ndarray] = {}
         self._large: list[tuple[int, Callable[[], ndarray], int]] = []
-        self._fresh: dict[int, ndarray] = {}  # large results of a call that is running, by leaf
+        self._fresh: dict[int, ndarray] = {}  # large results of the running call, by leaf
         self._memory: list[ndarray | None] = []
         takes: list[Callable[[], Any]] = []
         for leaf, name in enumerate(spec.leaves):
@@ -130,7 +143,7 @@ class PreparedCall:
             else:
                 self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
                 self._memory.append(None)
-                takes.append(partial(self._fresh.pop, leaf, None))  # nobody else holds it then
+                takes.append(partial(self._fresh.pop, leaf, None))  # drops our reference
         writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.give_into = writer.give, writer.give_into
         self.fill = _filler(feeds, {key: spec.feeds[name].strides for key, name, _ in self._pointed})
@@ -143,13 +156,13 @@ class PreparedCall:
         return self.new_block()
 
     def new_block(self) -> ArgumentBlock:
-        """Return an argument block without weights, arena, and what the spec leaves to others."""
+        """Return an argument block without weights, arena and outputs that are not results."""
         block = self.spec.entry.block()
         self.write(block)
         return block
 
     def write(self, block: ArgumentBlock) -> None:
-        """Makes an argument block one of this call: all that is the same in each."""
+        """Write the constant slots of this call into an argument block."""
         spec, entry = self.spec, self.spec.entry
         block.set_sizes(spec.sized.sizes, spec.sized.run)
         for name, array in (*spec.fixed.items(), *self.inputs.items()):
@@ -164,8 +177,9 @@ class PreparedCall:
         block.owner = self
 
     def check(self, given: Mapping[Any, Any]) -> bool:
-        """Checks numbers of feeds after ``fill``; of the copies, which nobody else can change, where there are any.
-        False where the slow path has more to say. Raises ``ShapeError``.
+        """Check the values of feeds after ``fill``, in our copies if any, which no other thread can change.
+
+        Return False if the slow path has a better error. Raise ``ShapeError`` for values out of range.
         """
         spec = self.spec
         if not all(0 < np.float32(self.inputs[name]) <= 1 for name in spec.shares):
@@ -175,20 +189,21 @@ class PreparedCall:
         return True
 
     def read(self, given: Mapping[Any, Any]) -> dict[str, ndarray]:
-        """What native code reads in a call, by name."""
+        """Return the arrays that native code reads, by name."""
         spec = self.spec
         large = {name: whole(given[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
         return {**spec.fixed, **self.inputs, **large}
 
     def place(self, numbers: ndarray, given: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
-        """Writes into a block where large feeds lie, and where large results go: to the caller's ``arrays`` by leaf, or
-        to fresh ones where there are none, or none to which native code can write.
+        """Write the addresses of large feeds and results into a block.
+
+        Results go to the caller's ``arrays``, by leaf, or to fresh arrays if native code cannot write to those.
         """
         for key, _, slot in self._pointed:
             array = given[key]
             is_writable = array.flags.num & (PLAIN | _WRITEABLE) == PLAIN | _WRITEABLE
             numbers[slot] = writable_address(array) if is_writable else address(array)
-        self._fresh.clear()  # of what a call that was interrupted left
+        self._fresh.clear()  # leftovers of an interrupted call
         for leaf, make, slot in self._large:
             array = None if arrays is None else arrays[leaf]
             if array is None or not self._may_write(array, given):
@@ -200,23 +215,26 @@ class PreparedCall:
         return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
 
     def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
-        """The results by leaf after a call, where they lie, before they are given."""
-        found = []
+        """Return the results by leaf, in place, before they are handed out."""
+        results = []
         for leaf, memory in enumerate(self._memory):
             if memory is None:
                 memory = self._fresh[leaf] if arrays is None or leaf in self._fresh else arrays[leaf]
-            found.append(memory)
-        return found
+            results.append(memory)
+        return results
 
 
 def _filler(
     feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
     strides: Mapping[Any, tuple[int, ...] | None],
 ) -> Callable[[Mapping[Any, Any]], bool]:  # fmt: skip
-    """What ``PreparedCall`` fills itself with: a function of plain data, in whose place machine code could stand.
+    """Return the ``fill`` function of a prepared call.
 
-    It gives False where a feed is missing or is not of this signature, and does not look at what else is given. feeds:
-    key, shape, dtype, other types, and the memory of those that are copied. strides: of those that are not.
+    It returns False for a missing feed or another signature, and ignores other feeds.
+
+    Args:
+        feeds: (key, shape, dtype, other accepted types, memory or None for a feed that is read in place).
+        strides: Strides of feeds that are read in place, by key.
     """
 
     def fill(given: Mapping[Any, Any]) -> bool:
@@ -225,7 +243,7 @@ def _filler(
                 value = given[key]
                 if type(value) is ndarray:
                     if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
-                        return False  # a dtype is mostly the very object
+                        return False  # usually the identical dtype object
                 elif type(value) not in numbers:
                     return False
                 if held is not None:

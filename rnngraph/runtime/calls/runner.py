@@ -1,7 +1,7 @@
-"""The one way to run native code: fill, check, place, run, give.
+"""Execution of native calls: fill, check, place, run, give.
 
-Inference, gradients, streams, pools of streams and trainers differ in where an argument block comes from, with the
-weights, states and temporaries that it names. A ``BlockSource`` says that, and a ``Runner`` does the rest.
+Inference, gradients, streams, pools and trainers differ in their argument blocks, with the weights, states and
+temporaries that these refer to. A ``BlockSource`` provides the blocks, and a ``Runner`` does the rest.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from .direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED, DirectCall, Di
 from .prepared_call import SEED, CallSpec, PreparedCall
 
 NOT_RUN = -1.0
-"""Value of a sentinel until native code has run; no native code writes it."""
+"""Value of a sentinel before native code has run. Native code never writes it."""
 
 Commit = Callable[[Any], None]
-"""Brings the results of a call into effect."""
+"""Function that commits the results of a call."""
 
 
 class Block(Protocol):
     """Argument block as a runner sees it.
 
-    numbers: slots, to which addresses of large arrays are written. version: of the weights. run: runs native code.
+    Attributes:
+        numbers: Slots for the addresses of large arrays.
+        version: Version of the weights.
+        run: Function that runs native code.
     """
 
     numbers: np.ndarray
@@ -45,33 +48,34 @@ class BlockSource(Protocol):
         """True if several threads may run calls at once; else callers take turns."""
 
     def call(self, spec: CallSpec) -> PreparedCall:
-        """Return memory for one more call at a time."""
+        """Return memory for one more concurrent call."""
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[Block, Any]:
-        """Return the block on which a filled call runs, and what must live until the call ends.
+        """Return the block for a filled call, and an object to keep alive until the call ends.
 
-        arrays: the caller's arrays for results, by leaf.
+        ``arrays`` are the caller's arrays for results, by leaf.
         """
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Any) -> None:
-        """Note that a call ran, before it gives its results. held: what ``block`` returned with the block."""
+        """Record that a call has run, before it returns its results. ``held`` is the object from ``block``."""
 
 
 class OptionalFeeds(Protocol):
-    """Feeds that a call may leave out, because the values that were fed last stay."""
+    """Feeds that a call may omit; they keep their latest values."""
 
     def take(self, given: Mapping[Any, Any], call: PreparedCall) -> bool:
-        """Take over the optional ones among all feeds of a filled call, whose numbers are checked with them.
+        """Take the optional feeds of a filled call, and check the values of all feeds.
 
-        Return False if one does not fit.
+        Return False if a feed does not match.
         """
 
 
 class DirectSource(NamedTuple):
-    """Maker of direct calls, which machine code runs without a step in Python.
+    """Factory of direct calls, which machine code executes without Python code.
 
-    make: returns one for the runner's signature, told how long calls take; None if machine code cannot run them.
-    weights: returns the present weights.
+    Attributes:
+        make: Function from the duration of calls to a direct call; None if the signature cannot be direct.
+        weights: Function that returns the current weights.
     """
 
     make: Callable[[NativeTime], DirectCall | None]
@@ -79,12 +83,13 @@ class DirectSource(NamedTuple):
 
 
 class Runner:
-    """Runs native calls whose feeds have one signature.
+    """Runner of native calls whose feeds have one signature.
 
-    Three decisions stand here and nowhere else. A runner made for another number of threads declines its calls.
-    Numbers of feeds are checked after they are copied. A Ctrl-C that comes while results come into effect waits.
+    It enforces three rules. A runner for another number of threads declines calls. Values are checked after they are
+    copied. Ctrl-C is deferred while results are committed.
 
-    plan: plan by which machine code runs such calls; None until there were some.
+    Attributes:
+        plan: Plan for direct calls; None until enough calls were made.
     """
 
     def __init__(
@@ -134,12 +139,14 @@ class Runner:
         arrays: list[Any] | None = None,
         commit: Commit | None = None,
     ) -> Any:
-        """Return the results of a call; None, with nothing done, if only the slow path takes its feeds or ``out``.
+        """Return the results of a call; None, with nothing done, if the call needs the slow path.
 
         Args:
-            given: feeds; None for feeds whose names are unknown.
-            arrays: in place of ``out``, by leaf, as ``outs.checked`` gives them.
-            commit: called with the results in the same moment in which native code has run.
+            given: Feeds; None for feeds with unknown names.
+            seed: Seed of the call; None to draw one.
+            out: The caller's ``out=``.
+            arrays: Arrays by leaf from ``outs.checked``, in place of ``out``.
+            commit: Function called with the results directly after native code.
         """
         if given is None or self._parts != self._threads.parts:
             return None
@@ -189,7 +196,7 @@ class Runner:
         return result
 
     def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:
-        """Run native code and bring its results into effect as one."""
+        """Run native code and commit its results, uninterrupted."""
         sentinel, result = call.results.get(self._sentinel or ""), None
         if sentinel is not None:
             sentinel[...] = NOT_RUN
@@ -205,12 +212,12 @@ class Runner:
     # Direct calls --------------------------------------------------------------------------------
 
     def forget_direct(self) -> None:
-        """Drop the direct call; the next one is made after as many calls as the first."""
+        """Discard the direct call, and restart the count of calls until the next one."""
         self._direct = self.plan = None
         self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
 
     def _approach_direct(self, source: DirectSource, version: int | None) -> None:
-        """Count a call with weights of a version; after enough of them, let machine code run the next ones."""
+        """Count a call with weights of a version, and switch to direct calls after enough of them."""
         if self._direct is not None and version != self._version:
             self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
         self._until_direct -= 1
@@ -221,10 +228,10 @@ class Runner:
             if self._direct is None:
                 self._direct = source.make(self._time)
             if self._direct is None:
-                self._direct_source = None  # machine code cannot run such calls
+                self._direct_source = None  # the signature cannot be direct
             else:
                 weights = source.weights()
                 self.plan = self._direct.renew(weights)
-                self._version = None if self.plan is None else weights.version  # None: try again, as it was busy
+                self._version = None if self.plan is None else weights.version  # None: busy, so try again
         finally:
             lock.release()

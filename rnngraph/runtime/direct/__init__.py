@@ -1,4 +1,5 @@
-"""Machine code that CPython calls by itself: ``python_api`` finds what it calls in turn and looks how objects lie in
-memory, ``direct_code`` compiles the text of ``codegen/direct_calls`` and puts it in the place of methods. Knows nothing
-of what calls compute.
+"""Machine code that CPython calls directly. Independent of what the calls compute.
+
+``python_api`` looks up CPython's functions and verifies object layouts. ``direct_code`` compiles the text of
+``codegen/direct_calls`` and installs it in place of methods.
 """

@@ -1,4 +1,4 @@
-"""The process's direct calls: methods that machine code replaces once they are called often."""
+"""Direct calls of the process: machine code that replaces frequently called methods."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ OUT = sys.intern("out")
 
 
 class DirectCode:
-    """Machine code with CPython's calling convention, compiled once a process, when it is first needed.
+    """Machine code with CPython's calling convention, compiled once per process on first use.
 
-    attempt: function of (plan, mapping of feeds, ``out``). It returns the result of the call; None, with nothing done,
-    for a call that the plan does not cover.
+    Attributes:
+        attempt: Function of (plan, mapping of feeds, ``out``) that returns the result of the call; None, with nothing
+            done, for a call that the plan does not cover.
     """
 
     def __init__(self) -> None:
@@ -37,19 +38,21 @@ class DirectCode:
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
 
     def install_fastcall(self, owner: type, name: str, attribute: str, signature: str) -> None:
-        """Name a method that machine code is to stand for, once some calls can be direct.
+        """Register a method that machine code replaces once direct calls are available.
 
         Args:
-            attribute: of the method's objects; it holds the plan of the next call, or None.
-            signature: as for ``method_of``.
+            owner: Class of the method.
+            name: Name of the method.
+            attribute: Attribute of the class's objects that holds the next call's plan, or None.
+            signature: See ``method_of``.
         """
         self._trampolines.append((owner, name, attribute, signature))
         self._functions.append(vars(owner)[name])
 
     def ready(self, cache: Cache | None, result: type) -> bool:
-        """True if machine code may run calls. The first time it is compiled, or read from the cache, and installed.
+        """True if direct calls are available. The first call compiles or loads their code and installs it.
 
-        result: type of a mapping of results.
+        ``result`` is the mapping type of results.
         """
         if not self._is_made:
             with self._lock:
@@ -62,7 +65,7 @@ class DirectCode:
     def _make(self, cache: Cache | None, result: type) -> None:
         try:
             code = Code(_object(cache).binary, host())
-        except RnnGraphError:  # of a processor that LLVM does not know by itself
+        except RnnGraphError:  # LLVM does not detect the processor
             return
         attributes = [sys.intern(attribute) for _, _, attribute, _ in self._trampolines]
         table = np.zeros(API_WORDS, np.int64)
@@ -71,27 +74,27 @@ class DirectCode:
         for number, (attribute, function) in enumerate(zip(attributes, self._functions, strict=True)):
             table[Api.TRAMPOLINE + 2 * number : Api.TRAMPOLINE + 2 * number + 2] = id(attribute), id(function)
         code.entry(BEGIN)(address(table), 0, 0)
-        attempt, made = function_of(TRY, code.address(TRY))
-        self._kept += [code, attributes, result, made]
+        attempt, definition = function_of(TRY, code.address(TRY))
+        self._kept += [code, attributes, result, definition]
         for number, (owner, name, _, signature) in enumerate(self._trampolines):
-            method, made = method_of(owner, name, code.address(f"{TRAMPOLINE}{number}"), signature)
-            self._kept.append(made)
-            if vars(owner)[name] is self._functions[number]:  # else somebody put another one there
+            method, definition = method_of(owner, name, code.address(f"{TRAMPOLINE}{number}"), signature)
+            self._kept.append(definition)
+            if vars(owner)[name] is self._functions[number]:  # unless it was monkeypatched
                 setattr(owner, name, method)
         self.attempt = attempt
 
 
 def _nothing(held: Any, feeds: Any, out: Any) -> None:
-    """In place of machine code that is not there."""
+    """Stand-in for missing machine code: decline the call."""
 
 
 def _object(cache: Cache | None) -> ObjectCode:
-    """The module's object code, from the cache if it is there."""
+    """Return the module's object code, from the cache if possible."""
     target = host()
     key = key_of("direct calls", target)
     code = None if cache is None else cache.load(key)
     if code is None:
-        from ...codegen.direct_calls.module import direct_calls_text  # a start from the cache needs none of it
+        from ...codegen.direct_calls.module import direct_calls_text  # not needed on a cache hit
 
         none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), {}, 0, 0, 0, 0, 1, 0, 0)
         code = ObjectCode(none, object_code(direct_calls_text(target), target, inlines=True))

@@ -1,6 +1,4 @@
-"""Addresses of CPython's and NumPy's functions and objects, for machine code that calls them, and how objects lie in
-memory, which is looked at before anything relies on it.
-"""
+"""Addresses of CPython's and NumPy's functions for machine code, and checks of the object layouts it relies on."""
 
 from __future__ import annotations
 
@@ -16,20 +14,18 @@ from ...codegen.direct_calls.plan import AXES, DATA, DESCR, FLAGS, SHAPE, STRIDE
 
 _CAPSULE = b"numpy._core.multiarray._ARRAY_API"
 _NEW_FROM_DESCR, _ARRAY_TYPE = 94, 2
-"""Places in NumPy's table of functions (``numpy/_core/code_generators/numpy_api.py``), which its ABI keeps."""
+"""Indices into NumPy's C API table (``numpy/_core/code_generators/numpy_api.py``), stable in its ABI."""
 _METHOD_FASTCALL, _METHOD_KEYWORDS = 0x80, 0x02
 
 
 class MethodDef(ctypes.Structure):
-    """``PyMethodDef``. CPython reads it as long as there is a function that was made of it."""
+    """``PyMethodDef``. It must outlive the functions made from it."""
 
     _fields_ = (("name", ctypes.c_char_p), ("function", c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
 
 
 def is_offered() -> bool:
-    """Whether machine code may work on Python's objects here: CPython with its lock, whose objects and arrays lie in
-    memory as they are read.
-    """
+    """True if machine code can access Python objects: CPython with the GIL and the expected object layouts."""
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
     return ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read()
@@ -51,7 +47,7 @@ def _arrays_are_as_read() -> bool:
 
 
 def _head() -> int:
-    """Bytes of an object before what its type adds; its type is last in them."""
+    """Return the size of an object's header in bytes. The type pointer is its last word."""
     return object.__basicsize__
 
 
@@ -60,11 +56,11 @@ def _word(place: int) -> int:
 
 
 def table_of(out: str, result: type) -> dict[Api, int]:
-    """Return the table's words but for the trampolines.
+    """Return the words of the table, without the trampolines.
 
     Args:
-        out: the interned name of the argument.
-        result: type of a call's mapping of results.
+        out: Interned name of the argument ``out``.
+        result: Mapping type of results.
     """
     objects = {
         Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float),
@@ -78,7 +74,7 @@ def table_of(out: str, result: type) -> dict[Api, int]:
 
 
 def _array_api() -> Any:
-    """NumPy's table of functions."""
+    """Return NumPy's C API table."""
     from numpy._core import multiarray
 
     pointer = _function("PyCapsule_GetPointer", c_void_p, py_object, ctypes.c_char_p)
@@ -90,24 +86,27 @@ def _address(name: str) -> int:
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
-    """A function of CPython's, apart from the one that ``ctypes.pythonapi`` shares with all."""
+    """Return a private handle of a CPython function, unlike the shared one of ``ctypes.pythonapi``."""
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
 def method_of(owner: type, name: str, address: int, signature: str) -> tuple[Any, MethodDef]:
-    """A method of a class at an address: a function of (self, arguments, their count, names of keywords).
+    """Return a method at an address, and its definition, which must outlive the method.
 
-    signature: as ``inspect`` reads it, such as ``step($self, feeds=None, /, **named)``. What it gives second must live
-    as long as the method does.
+    Args:
+        owner: Class of the method.
+        name: Name of the method.
+        address: Address of a function of (self, arguments, their count, names of keywords).
+        signature: Text signature for ``inspect``, such as ``step($self, feeds=None, /, **named)``.
     """
     document = f"{signature}\n--\n\n{getattr(owner, name).__doc__}"
-    made = MethodDef(name.encode(), address, _METHOD_FASTCALL | _METHOD_KEYWORDS, document.encode())
+    definition = MethodDef(name.encode(), address, _METHOD_FASTCALL | _METHOD_KEYWORDS, document.encode())
     make = _function("PyDescr_NewMethod", py_object, py_object, ctypes.POINTER(MethodDef))
-    return make(owner, made), made
+    return make(owner, definition), definition
 
 
 def function_of(name: str, address: int) -> tuple[Any, MethodDef]:
-    """A function of positional arguments at an address, as ``method_of`` gives a method."""
-    made = MethodDef(name.encode(), address, _METHOD_FASTCALL, None)
+    """Return a function of positional arguments at an address, and its definition, which must outlive the function."""
+    definition = MethodDef(name.encode(), address, _METHOD_FASTCALL, None)
     make = _function("PyCFunction_NewEx", py_object, ctypes.POINTER(MethodDef), c_void_p, c_void_p)
-    return make(made, None, None), made
+    return make(definition, None, None), definition
