@@ -95,7 +95,8 @@ def _views_of_results(
                 views[node] = view
     found = set[Node]()
     for node in reversed(nodes):
-        if node in views and node not in arguments.results and all(user in found for user in users[node]):
+        readers = [user for user in users[node] if not (is_view(user) and not users[user])]  # beside the result itself
+        if node in views and node not in arguments.results and all(user in found for user in readers):
             found.add(node)
     return found
 
