@@ -1,4 +1,4 @@
-"""Cells: what a user subclasses, and what a cell's ``step`` is given while it is traced."""
+"""Cells: the base classes for users, and the scope that a cell's ``step`` receives while it is traced."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from .tensor import Tensor, class_within, constant
 from .trace import MOST_LEVELS, States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
-"""Yields (inner cell, x, state) for each inner step, is sent its (output, new state), and returns its own pair."""
+"""Generator that yields (inner cell, x, state), receives (output, new state), and returns its own such pair."""
 
 NestedInitialState = Generator["InnerCell", Any, Any]
-"""Yields each inner cell, is sent the leaves of its initial state, and returns a nest of all."""
+"""Generator that yields inner cells, receives the leaves of their initial states, and returns a nest of them."""
 
 STEP = ("p", "x", "state")  # the parameters of ``step``, for errors about its signature
 
 
 def snake_case(name: str) -> str:
-    """BasicLSTMCell becomes basic_lstm_cell, as in TensorFlow's variable names."""
+    """Convert BasicLSTMCell to basic_lstm_cell, as in TensorFlow's variable names."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     return words.lower()
 
 
 class Cell(Uncalled):
-    """Base of all cells.
+    """Base class of all cells.
 
-    A subclass gives ``state()``, what one row carries as ``{name: width}``, and ``step(p, x, state)``,
-    which is traced once and returns (output, new state). ``p`` makes or finds the cell's parameters. The
-    optional ``initial_state(p)`` gives a nest of Tensors, each [width] or [batch, width]; default zeros.
+    A subclass defines ``state()``, which returns the state of one row as ``{name: width}``, and ``step(p, x, state)``,
+    which is traced once and returns (output, new state). ``p`` creates the cell's parameters. The optional
+    ``initial_state(p)`` returns a nest of Tensors [width] or [batch, width]. By default, the state starts as zeros.
 
-    A cell around others may give ``nested_step(p, x, state)`` in place of ``step``: a generator that asks for a step,
-    ``output, new = yield p.cell("inner", self.inner), x, state["inner"]``, and does not call it. It nests to any depth.
-    Likewise ``nested_initial_state(p)`` in place of ``initial_state`` asks for what a cell inside starts from:
-    ``return {"inner": (yield p.cell("inner", self.inner)), "before": None}``; None stands for zeros.
+    A cell around others may define ``nested_step(p, x, state)`` in place of ``step``, so that cells nest to any depth.
+    It is a generator that yields inner steps rather than calling them:
+    ``output, new = yield p.cell("inner", self.inner), x, state["inner"]``. Likewise, ``nested_initial_state(p)`` may
+    return ``{"inner": (yield p.cell("inner", self.inner)), "before": None}``. None means zeros.
     """
 
     state_type: Any = None
@@ -96,11 +96,11 @@ class Cell(Uncalled):
     def initial_state(self, p: Scope) -> Any:
         if type(self).nested_initial_state is Cell.nested_initial_state:
             return None
-        asked = self.nested_initial_state(p)
+        requests = self.nested_initial_state(p)
         leaves: Any = None
         while True:
             try:
-                leaves = asked.send(leaves).initial_state()
+                leaves = requests.send(leaves).initial_state()
             except StopIteration as stop:
                 return stop.value
 
@@ -109,37 +109,40 @@ class Cell(Uncalled):
 
     @property
     def state_size(self) -> Any:
-        """Widths of the state, in the structure that drivers give."""
+        """Widths of the state, in the structure that drivers return."""
         return widths(public(self))
 
     @property
     def output_size(self) -> int:
-        """Width of the output. A cell whose output is not its last state sets its own."""
+        """Width of the output. A cell whose output is not its last state overrides it."""
         cell, passed = self, set[int]()
         while type(cell).output_size is Cell.output_size:
-            found = cell._output()
-            if not isinstance(found, Cell):
-                return found
-            _check_end(found, passed, self)
-            cell = found
+            output = cell._output()
+            if not isinstance(output, Cell):
+                return output
+            _check_end(output, passed, self)
+            cell = output
         return cell.output_size
 
     def _output(self) -> int | Cell:
-        """Width of the output, or the cell inside that gives it."""
+        """Return the width of the output, or the inner cell that determines it."""
         return int(flatten(public(self))[-1].width)
 
     @api
     def zero_state(self, batch_size: int | Tensor, dtype: Any = "float32") -> Any:
-        """Zeros of shape [batch_size, width], in the structure of the state.
+        """Return a nest of zeros [batch_size, width] in the structure of the state.
 
-        batch_size: an int, or a Tensor that says it, in whose place the zeros have the batch of what they meet.
+        Args:
+            batch_size: Number of rows: a positive int, or a scalar Tensor. For a Tensor, the batch size is inferred
+                from the tensors that the state is used with.
+            dtype: ``float32`` or ``float64``.
         """
         return zeros_of(self, batch_size, dtype)
 
     if not TYPE_CHECKING:
 
         def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-            """One step, as the class of the Tensors that are given defines it; an error of plain ones."""
+            """Run one step if the class of the argument Tensors defines it. Otherwise, raise an error."""
             own = class_within([arguments, keywords])._of_cells.get("__call__")
             return super().__call__() if own is None else own(self, *arguments, **keywords)
 
@@ -165,7 +168,7 @@ def _argument_text(value: Any) -> str:
 
 
 def _starts_from_zeros(cell: Cell) -> bool:
-    """Whether no cell inside has an initial state of its own."""
+    """True if neither the cell nor its inner cells define an initial state."""
     pending = [cell]
     while pending:
         item = pending.pop()
@@ -180,14 +183,14 @@ def _starts_from_zeros(cell: Cell) -> bool:
 
 
 def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
-    """Records a cell that was reached on the way inwards. Raises ``StructureError`` where it was reached before."""
+    """Add a cell to those passed on the way inwards. Raises ``StructureError`` for a cycle."""
     if id(cell) in passed:
         raise StructureError(f"{cell!r} contains itself, and so has no end", outer.where)
     passed.add(id(cell))
 
 
 class Wrapper(Cell):
-    """Base of cells around a cell. It adds no scope to names; ``self.cell`` is what it wraps."""
+    """Base class of cells around one cell, ``self.cell``. It adds no scope to parameter names."""
 
     adds_scope = False
 
@@ -203,7 +206,7 @@ class Wrapper(Cell):
 
     @property
     def state_type(self) -> Any:
-        """The wrapped cell's, unless this wrapper carries other states."""
+        """The wrapped cell's ``state_type``, unless the wrapper has other states."""
         cell: Cell = self
         while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
             if type(cell).state is not Wrapper.state:
@@ -237,7 +240,7 @@ def check_cell(cell: Any, what: str) -> Cell:
 
 
 class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
-    """Every use of the result is one set of parameters, named at its first position; gradients add up."""
+    """Share one set of parameters among all uses of a cell. Their names come from its first position."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
@@ -245,26 +248,33 @@ class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
 
 
 class Scope:
-    """Makes or finds a cell's parameters by name, and runs inner cells. Handed to ``step`` as ``p``."""
+    """Argument ``p`` of ``step``: creates a cell's parameters, and runs inner cells."""
 
     def __init__(self, trace: Trace, position: str, path: str, specs: Specs, at: str) -> None:
         self._trace = trace
-        self._position = position  # where the cell stands, without its own name
-        self._path = path  # where its parameters live
+        self._position = position  # path without the cell's own name
+        self._path = path  # prefix of parameter names
         self._specs = specs  # by path relative to ``_at``
-        self._at = at  # where ``_specs`` begins: the driver, or a shared cell
-        self._maps: tuple[ParameterMap, ...] = ()  # what parameters pass through, in this order
+        self._at = at  # path of the driver or shared cell that owns ``_specs``
+        self._maps: tuple[ParameterMap, ...] = ()  # in the order of application
 
     @property
     def dtype(self) -> str:
-        """dtype of the driver's inputs."""
+        """Dtype of the driver's inputs."""
         return self._trace.dtype
 
     @api
     def parameter(
         self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
     ) -> Tensor:
-        """The parameter ``name`` of this cell: made at the first call, found at the next."""
+        """Return the parameter ``name`` of this cell, created at the first call.
+
+        Args:
+            name: Name below the cell's scope, such as ``gates/kernel``.
+            shape: Positive ints.
+            initializer: Name, number, array, or function of (shape, generator).
+            trainable: False exempts the parameter from gradients and training.
+        """
         path = joined(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
@@ -275,7 +285,7 @@ class Scope:
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )
-        if spec.name is None:  # else it has its name from elsewhere, as a parameter of its own does
+        if spec.name is None:  # otherwise, the user named it in full
             self._trace.parameters.setdefault(spec, path)
         tensor = Tensor(parameter_node(spec, path))
         source: ParameterSpec | Node = spec
@@ -286,29 +296,32 @@ class Scope:
 
     @api
     def kernel(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform") -> Tensor:
-        """A weight matrix, Glorot-uniform unless said otherwise."""
+        """Return a weight matrix, by default Glorot-uniform."""
         return self.parameter(name, shape, initializer)
 
     @api
     def bias(self, name: str, shape: Sequence[int], initializer: Any = "zeros") -> Tensor:
-        """A bias vector, zeros unless said otherwise."""
+        """Return a bias vector, by default zeros."""
         return self.parameter(name, shape, initializer)
 
     @api
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
-        """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
+        """Return ``cell`` in the scope ``name``, to call as (x, state). None: the scope of this cell's position."""
         within = checked_name(name, "a position for a cell") if name else ""
         position = self._position if name is None else joined(self._path, within)
         return InnerCell(self._trace, position, cell, self._specs, self._at, self._maps)
 
     @api
     def map(self, function: Callable[[str, Tensor], Tensor]) -> Scope:
-        """This scope, but every parameter that is made or found through it passes through ``function(name, tensor)``.
+        """Return this scope with every parameter transformed by ``function(name, tensor)``.
 
-        name: what the cell calls it, such as ``gates/kernel``. The result has the parameter's shape and dtype. It is
-        computed once for a call, outside of the loop over time; what the function draws, as with ``rg.dropout``, is
-        drawn once for a call. ``p.map(f).cell(None, self.cell)(x, state)`` in a wrapper changes the parameters of
-        all that it wraps. Of nested maps the outer one comes first.
+        The result is computed once for each call, outside the loop over time. Random numbers in it, such as those of
+        ``rg.dropout``, are also drawn once for each call. In a wrapper, ``p.map(f).cell(None, self.cell)(x, state)``
+        transforms the parameters of the wrapped cell. The outermost of nested maps applies first.
+
+        Args:
+            function: Function of a parameter's name, such as ``gates/kernel``, and its Tensor. It returns a Tensor of
+                the same shape and dtype.
         """
         if not callable(function):
             raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {shown(function)}")
@@ -318,12 +331,12 @@ class Scope:
         return inner
 
     def site(self, kind: str) -> str:
-        """The name of a random site at this cell's position."""
+        """Return the name of a random site at this cell's position."""
         return self._trace.site(joined(self._position, kind))
 
 
 class InnerCell:
-    """A cell at its place in a trace."""
+    """A cell at a position in a trace."""
 
     def __init__(
         self,
@@ -346,19 +359,20 @@ class InnerCell:
 
     @api
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step. The new state comes in the structure of the given one."""
-        if not self._is_nested:  # no frame more than this one between a step and the one that called it
-            key, given = self._enter(x, state)
+        """Run one step. The new state has the structure of ``state``."""
+        if not self._is_nested:  # adds only this stack frame to each level of nesting
+            key, own_state = self._enter(x, state)
             try:
                 with within(self._layer, self._cell.where, self._trace.where):
-                    found = type(self._cell).step(self._cell, self._scope, x, given)  # a state may be named so, too
-                    return self._leave(found, x, state)
+                    # not self._cell.step, because an attribute of the instance may be called "step"
+                    result = type(self._cell).step(self._cell, self._scope, x, own_state)
+                    return self._leave(result, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
                 raise
             finally:
                 self._trace.running.discard(key)
-        done: tuple[Tensor, Any] = driven(self._nested(x, state), lambda asked: asked[0]._nested(*asked[1:]))
+        done: tuple[Tensor, Any] = driven(self._nested(x, state), lambda request: request[0]._nested(*request[1:]))
         return done
 
     @property
@@ -367,12 +381,12 @@ class InnerCell:
         return kind.step is Cell.step and kind.nested_step is not Cell.nested_step
 
     def _nested(self, x: Tensor, state: Any) -> NestedStep:
-        """One step; yields the steps of the cells inside to be sent what they give."""
+        """Run one step as a generator, which yields inner steps and receives their results."""
         if not self._is_nested:
             return self(x, state)
-        key, given = self._enter(x, state)
+        key, own_state = self._enter(x, state)
         try:
-            steps = self._cell.nested_step(self._scope, x, given)
+            steps = self._cell.nested_step(self._scope, x, own_state)
             traced = resumed_within(self._layer, self._cell.where, self._trace.where, steps)
             return self._leave((yield from traced), x, state)
         except TypeError:
@@ -382,7 +396,7 @@ class InnerCell:
             self._trace.running.discard(key)
 
     def _enter(self, x: Tensor, state: Any) -> tuple[tuple[int, TensorType], Any]:
-        """Marks the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
+        """Mark the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), x.type
@@ -391,12 +405,12 @@ class InnerCell:
             remedy = "a cell that stands inside itself needs an object of its own for each place, and an end"
             raise StructureError(f"a step of {cell!r} runs {others}, and so has no end; {remedy}")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
-        given = pack(resolve(stated(cell)), leaves)
+        own_state = pack(resolve(stated(cell)), leaves)
         running.add(key)
-        return key, States(given) if isinstance(given, dict) else given
+        return key, States(own_state) if isinstance(own_state, dict) else own_state
 
     def _leave(self, result: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Checks what a step returned. Returns it with the state in the structure of the given one."""
+        """Check the result of a step. Returns it with the new state in the structure of ``state``."""
         cell, where = self._cell, self._trace.where
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", where)
@@ -409,28 +423,28 @@ class InnerCell:
         return with_rows(output, batch), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
-        """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
+        """Return the leaves of the cell's initial state, None for leaves that start as zeros."""
         if _starts_from_zeros(self._cell):
             return [None] * len(flatten(named(self._cell)))
         leaves: list[Tensor | None] = driven(self._initial(), InnerCell._initial)
         return leaves
 
     def _initial(self) -> Generator[InnerCell, Any, list[Tensor | None]]:
-        """The initial state; yields the cells inside to be sent theirs."""
+        """Compute the initial state as a generator, which yields inner cells and receives their leaves."""
         cell = self._cell
         carried, is_nested = named(cell), type(cell).initial_state is Cell.initial_state
         try:
             if is_nested and type(cell).nested_initial_state is Cell.nested_initial_state:
-                given = None
+                initial = None
             elif is_nested:
-                given = yield from cell.nested_initial_state(self._scope)
+                initial = yield from cell.nested_initial_state(self._scope)
             else:
-                given = cell.initial_state(self._scope)
+                initial = cell.initial_state(self._scope)
         except TypeError:
             name = "nested_initial_state" if is_nested else "initial_state"
             taking(getattr(cell, name), f"{cell!r}.{name}", "p", where=self._trace.where)
             raise
-        if given is None:
+        if initial is None:
             return [None] * len(flatten(carried))
-        leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)
+        leaves = matched(carried, initial, f"{cell!r}: initial_state", self._trace.where)
         return [leaf if leaf is None or isinstance(leaf, Tensor) else constant(leaf) for leaf in leaves]

@@ -1,4 +1,4 @@
-"""What all drivers share: one traces a step of its whole cell, however nested, and becomes one node."""
+"""Core of all drivers: trace one step of a cell, and build one driver node."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .tensor import Tensor, build, class_within, constant, declared
 from .trace import Trace, tracing
 
 MOST_INNER_STEPS = 1000
-"""Steps of drivers within one step; each is code of its own."""
+"""Maximum steps of nested drivers within one step. Each has machine code of its own, because they are unrolled."""
 
 
 @telling
 class MaskedState(NamedTuple):
-    """What a stream keeps of a driver with a mask, where the cell's output is none of its states."""
+    """State of a stream whose driver has a mask, if the cell's output is not one of its states."""
 
     state: Any
     output: Any
 
 
 class DriverOperands(NamedTuple):
-    """The operands of a driver's node."""
+    """Operands of a driver's node by role."""
 
     sequences: Sequence[Node]
     lengths: Node | None
@@ -45,17 +45,37 @@ class DriverOperands(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Driver:
-    """A traced driver. Inputs of the body: a step of each of ``sequences``, ``states``, then what is captured from
-    outside. The first states are the cell's; others are carried for the driver's own use.
+    """A traced driver.
 
-    lengths, mask: whether rows have ends, and steps at which they hold what they are. last: the state that is given
-    where the mask does not hold, one of the cell's or one beside them; None: 0 is.
-    when: the state that says whether a step runs; None where all do. live: the state that says it of each row.
-    emits: what steps give beside the output. has_rows: whether the first axis of states, of steps and of the output
-    counts rows, as of all cells; where it doesn't, they may have any shape.
-    time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
-    functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has. places:
-    lines that call no value of a step by a name.
+    The inputs of its body are a step of each sequence, the states, and the values captured from outside.
+
+    Attributes:
+        cell: Cell that runs.
+        scope: Scope of the parameters.
+        reverse: True if the last step runs first.
+        length: Number of steps.
+        sequences: Inputs of the body that are a step of a sequence.
+        states: Inputs of the body that are states: the cell's, then the driver's own.
+        output: Output of a step.
+        next_states: Next values of ``states``.
+        captured: Nodes outside the body that the body reads.
+        lengths: True if rows have lengths.
+        mask: True if a mask skips steps of rows.
+        last: State that is the output of masked steps. None: the output is 0.
+        when: State that tells whether a step runs. None: all run.
+        live: State that tells for each row whether it runs.
+        time_major: Layout of taps.
+        parameters: Parameters and their paths.
+        sites: Names of the random sites of the cells.
+        scopes: Scopes of random functions that the step calls.
+        inner: Drivers nested in the step.
+        inner_steps: Number of steps of nested drivers in one step.
+        where: Line of the declaration.
+        emits: Further values that steps emit.
+        has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
+            may have any shape.
+        places: Lines that do not name a value of the step.
+        serial: Position in the order of declaration.
     """
 
     cell: Cell
@@ -85,7 +105,7 @@ class Driver:
     serial: int = field(default_factory=lambda: next(declared))
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
-        """This driver and all within its steps, each with the one whose step runs it, which comes first."""
+        """Yield this driver and all nested drivers in pre-order, each with its enclosing driver."""
         pending: list[tuple[Driver, Driver | None]] = [(self, None)]
         while pending:
             driver, outer = pending.pop()
@@ -93,7 +113,7 @@ class Driver:
             pending += [(item, driver) for item in reversed(driver.inner)]
 
     def given(self, operands: Sequence[Node]) -> DriverOperands:
-        """What the driver's node takes, by what it is for."""
+        """Split the operands of the driver's node by role."""
         rest = list(operands)
         sequences = [rest.pop(0) for _ in self.sequences]
         lengths = rest.pop(0) if self.lengths else None
@@ -101,13 +121,13 @@ class Driver:
         return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
 
     def batch(self, given: DriverOperands) -> Dim:
-        """How many rows there are; 1 where nothing counts them."""
+        """Return the number of rows, or 1 if there is no axis of rows."""
         if not self.has_rows:
             return 1
         return given.sequences[0].shape[1] if given.sequences else given.initial[0].shape[0]
 
     def kept(self, states: Any) -> Any:
-        """The nest of what a stream keeps between calls. states: the cell's, with ``Columns`` as leaves."""
+        """Return the structure of a stream's state. ``states`` is the cell's structure, with ``Columns`` as leaves."""
         if self.last not in self.states[len(flatten(states)) :]:
             return states
         return MaskedState(states, Columns(((Tensor(self.output).width, True),)))
@@ -115,7 +135,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Run:
-    """What a user asks of a driver for each of its cells alike."""
+    """Arguments of a driver that apply to all of its cells."""
 
     inputs: Tensor
     sequence_length: Any
@@ -127,7 +147,7 @@ class Run:
     where: Where | None
 
     def over(self, cell: Cell, initial_state: Any, position: str = "", reverse: bool = False) -> tuple[Tensor, Any]:
-        """(outputs, final state) of a cell. position: where it stands under the scope."""
+        """Run a cell at ``position`` below the scope, and return (outputs, final state)."""
         with within(joined(self.scope.layer, position)):
             return self._over(cell, initial_state, position, reverse)
 
@@ -177,7 +197,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Carry:
-    """What a driver carries: its name in the body, the node of its next value there, and its initial value."""
+    """A state of a driver: its input of the body, its next value in the body, and its initial value."""
 
     formal: Node
     following: Node
@@ -190,13 +210,29 @@ def drive(
     when: Node | None = None, live: Node | None = None, mask: Tensor | None = None, last: Carry | None = None,
     time_major: bool = False, emits: Sequence[Node] = (), has_rows: bool = True, tensor_class: type[Tensor] = Tensor,
 ) -> list[Tensor]:  # fmt: skip
-    """The node of a traced driver, and what it gives: final values of all that is carried, the outputs, then ``emits``.
+    """Build the node of a traced driver.
 
-    extent: (length, batch). sequences: the name of a step in the body, and the sequence [length, batch, …].
-    carried: the cell's states first. output: of a step, [batch, width]. mask: [length, batch, 1]. last: of what is
-    carried that which is the output where the mask does not hold. emits: of a step, of any shape. has_rows: as of
-    ``Driver``; without rows the batch is 1, and the output has any shape too. tensor_class: that of what steps
-    compute, which the results have, too.
+    Args:
+        cell: Cell that runs.
+        trace: Records of the tracing.
+        scope: Scope of the parameters.
+        reverse: Run the last step first.
+        extent: (length, batch).
+        sequences: Pairs of an input of the body and its sequence [length, batch, …].
+        lengths: int64 [batch], or None.
+        carried: States, the cell's first.
+        output: Output of a step, [batch, width].
+        when: As in ``Driver``.
+        live: As in ``Driver``.
+        mask: bool [length, batch, 1], or None.
+        last: The one of ``carried`` that is the output of masked steps.
+        time_major: Layout of taps.
+        emits: Further values of a step, of any shape.
+        has_rows: As in ``Driver``. Without rows, the batch is 1, and the output may have any shape.
+        tensor_class: Class of the Tensors in the step, and of the results.
+
+    Returns:
+        Final values of ``carried``, the outputs of all steps, and the ``emits`` of all steps.
     """
     where, (length, batch) = trace.where, extent
     states = tuple(item.formal for item in carried)
@@ -229,7 +265,7 @@ def drive(
         tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
         tuple(nested), inner_steps, where, tuple(emits), has_rows, frozenset(trace.places),
     )  # fmt: skip
-    # In a scan's order: final states, then what is emitted.
+    # Results in the order of a scan: final states, then emitted values.
     row = (batch, output.shape[-1]) if has_rows else output.shape
     joined = [
         output.tensor.with_shape((length, *row)),
@@ -285,7 +321,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 
 
 def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | None) -> Tensor | None:
-    """The mask as [time, batch, 1]."""
+    """Return the mask as [time, batch, 1]."""
     if value is None:
         return None
     axes = "[time, batch]" if time_major else "[batch, time]"
@@ -307,8 +343,8 @@ def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | No
         raise ShapeError(
             f"mask {mask!r} does not fit a batch of {batch} with {time} steps; it must be {axes}", where
         ) from None
-    turned = mask if time_major else build("transpose", mask, order=(1, 0), where=where)
-    return build("reshape", turned, shape=(*turned.type.shape, 1), where=where)
+    time_first = mask if time_major else build("transpose", mask, order=(1, 0), where=where)
+    return build("reshape", time_first, shape=(*time_first.type.shape, 1), where=where)
 
 
 def _formal(label: str, kind: TensorType, where: Where | None) -> Node:
@@ -316,7 +352,7 @@ def _formal(label: str, kind: TensorType, where: Where | None) -> Node:
 
 
 def _is_zero(initial: Tensor) -> bool:
-    """Whether a state is declared to start from zeros."""
+    """True if a state is declared to start as zeros."""
     node = initial.node
     while node.op == "broadcast":
         node = node.operands[0]
@@ -380,12 +416,12 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
 
 
 def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) -> tuple[Node, ...]:
-    """Nodes outside the step that the step uses: they are the same at every step."""
+    """Return the nodes outside the step that the step reads: its loop invariants."""
     inside = set(inner)
     captured: dict[Node, None] = {}
     for node in topological(roots):
-        # What the step draws is drawn anew at every step, also where it is drawn for what is the same at all.
-        # But for what is drawn once for a call (in p.map).
+        # Random numbers declared in the step are drawn at every step, even for invariant operands.
+        # The exception are numbers that p.map draws once for a call.
         named = node.get("scope")
         draws = node.op in RANDOM and (named is None or (named.serial > scope.serial and not node.get("variational")))
         if draws or any(operand in inside for operand in node.operands):

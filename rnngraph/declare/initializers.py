@@ -1,4 +1,4 @@
-"""Initial values of parameters. Each is a function of (shape, generator) and depends on nothing else."""
+"""Initializers of parameters: pure functions of (shape, generator)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ones(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A number everywhere, or an array as it is."""
+    """Initializer that fills with a number, or copies an array."""
 
     value: Any
 
@@ -37,7 +37,7 @@ class Constant:
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan in, fan out) of a kernel, whose last two axes are input and output."""
+    """Return (fan in, fan out) of a kernel, whose last two axes are input and output."""
     if len(shape) < 2:
         return (math.prod(shape) or 1,) * 2
     field = math.prod(shape[:-2])
@@ -45,14 +45,14 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
+    """Draw from the uniform distribution on ±sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
     limit = math.sqrt(6.0 / max(1, sum(fans(shape))))
     return generator.uniform(-limit, limit, shape)
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform in [low, high)."""
+    """Initializer that draws from the uniform distribution on [low, high)."""
 
     low: float
     high: float
@@ -63,7 +63,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal."""
+    """Initializer that draws from the normal distribution."""
 
     mean: float = 0.0
     deviation: float = 1.0
@@ -74,20 +74,20 @@ class Normal:
 
 @dataclass(frozen=True)
 class TruncatedNormal:
-    """Normal, what is more than two deviations away drawn again."""
+    """Initializer that draws from the normal distribution, truncated at two standard deviations."""
 
     mean: float = 0.0
     deviation: float = 1.0
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         values = generator.normal(size=shape)
-        while np.any(far := np.abs(values) > 2):
-            values[far] = generator.normal(size=int(far.sum()))
+        while np.any(outside := np.abs(values) > 2):
+            values[outside] = generator.normal(size=int(outside.sum()))
         return self.mean + self.deviation * values
 
 
 def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """A matrix with orthonormal rows or columns (Saxe et al. 2014)."""
+    """Draw a matrix with orthonormal rows or columns (Saxe et al. 2014)."""
     if len(shape) != 2:
         raise ArgumentError(f"an orthogonal initial value needs two axes, not shape {shape}")
     rows, columns = shape
@@ -98,7 +98,7 @@ def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True)
 class Orthogonal:
-    """Orthonormal rows or columns, times gain."""
+    """Initializer that draws a matrix with orthonormal rows or columns, times ``gain``."""
 
     gain: float = 1.0
 
@@ -108,7 +108,7 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Lost:
-    """Stands for a function that no file can hold."""
+    """Placeholder for an initializer function that could not be saved."""
 
     parameter: str
     function: str
@@ -129,7 +129,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def initializer_of(value: Any) -> Initializer:
-    """An initializer from a name, a number, an array or a function."""
+    """Convert a name, a number, an array or a function to an initializer."""
     if isinstance(value, str) and dtype_word(value) is None:
         if value not in INITIALIZERS:
             raise ArgumentError(f"initializer {shown(value)} is not known; use one of {', '.join(INITIALIZERS)}")
@@ -155,7 +155,7 @@ WITH_NUMBERS = {kind.__name__: kind for kind in (Constant, Uniform, Normal, Trun
 
 
 def initializer_text(initializer: Initializer) -> dict[str, Any] | None:
-    """An initializer as what JSON can hold, or None where it is not one of this module with numbers as arguments."""
+    """Return an initializer of this module as a JSON object, or None if it is another one or has array arguments."""
     for name, function in INITIALIZERS.items():
         if initializer is function:
             return {"name": name}
@@ -169,7 +169,7 @@ def initializer_text(initializer: Initializer) -> dict[str, Any] | None:
 
 
 def initializer_from(text: Mapping[str, Any]) -> Initializer:
-    """The initializer of which ``initializer_text`` gave ``text``. Raises ``ValueError``."""
+    """Return the initializer for a result of ``initializer_text``. Raises ``ValueError`` for anything else."""
     numbers = dict(text)
     name = numbers.pop("name", None)
     if name in INITIALIZERS and not numbers:
@@ -184,7 +184,16 @@ def initializer_from(text: Mapping[str, Any]) -> Initializer:
 def draw(
     initializer: Initializer, shape: tuple[int, ...], dtype: str, seed: int, name: str, where: Where | None = None
 ) -> np.ndarray:
-    """The initial value of the parameter ``name``: it depends on (seed, name) alone. where: its line."""
+    """Draw the initial value of a parameter, a pure function of (seed, name).
+
+    Args:
+        initializer: Function of (shape, generator).
+        shape: Shape of the parameter.
+        dtype: Dtype of the result.
+        seed: Seed of the program.
+        name: Full name of the parameter.
+        where: Line of the parameter's declaration, for errors.
+    """
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
     try:

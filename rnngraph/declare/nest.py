@@ -1,4 +1,4 @@
-"""Nests: tuples, namedtuples, lists and dicts of leaves, in a fixed order. They may be deeper than Python's stack."""
+"""Nests: tuples, namedtuples, lists and dicts of leaves in a fixed order. They may be deeper than Python's stack."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy as np
 from ..support.errors import StructureError, Where, did_you_mean
 
 SHALLOW = 16
-"""Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
+"""Maximum height of nests that are built recursively, which is faster than with an explicit stack."""
 
 
 def children(nest: Any) -> list[tuple[str, Any]] | None:
-    """(key, child) of each entry of a nest, or None for a leaf."""
+    """Return (key, child) of each entry of a nest, or None for a leaf."""
     if isinstance(nest, dict):
         return [(str(key), value) for key, value in nest.items()]
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):
@@ -36,35 +36,36 @@ def fold(
     nest: Any, leaf: Callable[[Any], Any], join: Callable[[Any, list[Any]], Any],
     entries_of: Callable[[Any], list[tuple[str, Any]] | None] = children,
 ) -> Any:  # fmt: skip
-    """What becomes of a nest: of each leaf ``leaf(leaf)``, of each nest ``join(nest, what became of its entries)``.
+    """Reduce a nest in post-order: a leaf to ``leaf(leaf)``, and a container to ``join(container, results)``.
 
-    From left to right, entries before what holds them. Raises ``StructureError`` where a nest contains itself.
+    Raises:
+        StructureError: A nest contains itself.
     """
-    made: list[Any] = []
-    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries that were made, once they are
+    results: list[Any] = []
+    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries, once they are reduced
     inside: set[int] = set()
     while pending:
         item, count = pending.pop()
         if count is not None:
             inside.remove(id(item))
-            first = len(made) - count
-            made[first:] = [join(item, made[first:])]
+            first = len(results) - count
+            results[first:] = [join(item, results[first:])]
             continue
         if id(item) in inside:
             what = f"{type(item).__name__} contains itself, and so has no end"
             raise StructureError(what, getattr(item, "where", None))
         entries = entries_of(item)
         if entries is None:
-            made.append(leaf(item))
+            results.append(leaf(item))
             continue
         inside.add(id(item))
         pending.append((item, len(entries)))
         pending += [(value, None) for _, value in reversed(entries)]
-    return made[0]
+    return results[0]
 
 
 def is_constant(nest: Any) -> bool:
-    """Whether nobody can change a nest, so that it is the same as long as it is the same object."""
+    """True if all containers of a nest are immutable, so that object identity implies equality."""
     pending = [nest]
     while pending:
         item = pending.pop()
@@ -77,13 +78,13 @@ def is_constant(nest: Any) -> bool:
 
 
 def flatten(nest: Any) -> list[Any]:
-    found: list[Any] = []
-    fold(nest, found.append, lambda item, values: None)
-    return found
+    leaves: list[Any] = []
+    fold(nest, leaves.append, lambda item, values: None)
+    return leaves
 
 
 def paths(nest: Any) -> list[tuple[str, Any]]:
-    """(path, leaf) for every leaf; a path is like ``states/0/c``."""
+    """Return (path, leaf) for every leaf, with paths such as ``states/0/c``."""
 
     def below(item: Any, parts: list[list[tuple[tuple[str, ...], Any]]]) -> list[tuple[tuple[str, ...], Any]]:
         keys = [key for key, _ in children(item) or ()]
@@ -93,42 +94,43 @@ def paths(nest: Any) -> list[tuple[str, Any]]:
 
 
 def rebuild(nest: Any, values: Sequence[Any]) -> Any:
-    """A nest of the same containers: a dict stays a dict, a namedtuple its own type."""
+    """Return a container of the type and keys of ``nest`` with other entries."""
     return _joiner(nest)(values)
 
 
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
-    """``leaves`` in the structure of ``structure``."""
+    """Return ``leaves`` in the containers of ``structure``."""
     return packer(structure)(leaves)
 
 
 def height(nest: Any) -> int:
-    """Levels of containers."""
-    found: int = fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
-    return found
+    """Return the number of levels of containers."""
+    levels: int = fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
+    return levels
 
 
 def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """``pack`` for one structure, again and again: to walk it takes longer than a small call."""
+    """Return ``pack`` specialised for one structure, which is then walked only once."""
     return _shallow_packer(structure, count()) if height(structure) <= SHALLOW else _deep_packer(structure)
 
 
 def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any]], Any]:
-    """By calls within calls. numbers: of the leaves that come next."""
+    """Build a packer recursively. ``numbers`` yields the indices of the next leaves."""
     entries = children(nest)
     if entries is None:
         return itemgetter(next(numbers))
     join = _joiner(nest)
     if all(is_leaf(child) for _, child in entries):
         places = [next(numbers) for _ in entries]
-        taken = slice(places[0], places[-1] + 1) if places else slice(0)
-        return lambda leaves: join(leaves[taken])
+        own = slice(places[0], places[-1] + 1) if places else slice(0)
+        return lambda leaves: join(leaves[own])
     parts = [_shallow_packer(child, numbers) for _, child in entries]
     return lambda leaves: join([part(leaves) for part in parts])
 
 
 def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []  # of each leaf (None, 0); of a nest its entries
+    """Build a packer that runs a post-order plan of (joiner, number of entries), which is (None, 0) for a leaf."""
+    plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []
 
     def joined(item: Any, entries: list[Any]) -> None:
         plan.append((_joiner(item), len(entries)))
@@ -136,21 +138,21 @@ def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
     fold(structure, lambda leaf: plan.append((None, 0)), joined)
 
     def packed(leaves: Sequence[Any]) -> Any:
-        made: list[Any] = []
+        results: list[Any] = []
         remaining = iter(leaves)
         for join, entries in plan:
             if join is None:
-                made.append(next(remaining))
+                results.append(next(remaining))
             else:
-                first = len(made) - entries
-                made[first:] = [join(made[first:])]
-        return made[0]
+                first = len(results) - entries
+                results[first:] = [join(results[first:])]
+        return results[0]
 
     return packed
 
 
 def _joiner(nest: Any) -> Callable[[Sequence[Any]], Any]:
-    """``rebuild`` for one nest, of its entries."""
+    """Return ``rebuild`` specialised for one container."""
     kind = type(nest)
     if isinstance(nest, dict):
         keys = tuple(nest)
@@ -166,46 +168,57 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
 
 
 def matched(structure: Any, given: Any, what: str, where: Where | None = None) -> list[Any]:
-    """What ``given`` holds for each leaf of ``structure``, in the order of the structure's leaves.
+    """Match a nest from a user with ``structure``.
 
-    Mappings and namedtuples are matched by their keys, in any order; plain tuples and lists by position, nested as the
-    structure is, or all leaves one behind the other; by position, too, a namedtuple where there are no names. An
-    entry that is the only one may stand for its container. what: names ``given`` in an error. Raises
-    ``StructureError`` with the place, and with every entry that is unknown or missing.
+    Mappings and namedtuples are matched by key, in any order. Plain tuples and lists are matched by position, either
+    nested like the structure, or as a flat list of all leaves. A namedtuple is matched by position if the structure has
+    no names. The only entry of a container may replace the container.
+
+    Args:
+        structure: Expected structure.
+        given: Nest from a user.
+        what: Name of ``given`` in errors.
+        where: Line of the error.
+
+    Returns:
+        The entry of ``given`` for each leaf of ``structure``, in the order of the structure's leaves.
+
+    Raises:
+        StructureError: The nests do not match. The message names the place, and all unknown and missing entries.
     """
     numbers = range(len(flatten(structure)))
-    found: list[Any] = [None] * len(numbers)
+    entries: list[Any] = [None] * len(numbers)
 
-    def take(number: int, leaf: Any) -> None:
-        found[number] = leaf
+    def assign(number: int, entry: Any) -> None:
+        entries[number] = entry
 
-    _fitted(pack(structure, numbers), given, what, where, take)
-    return found
+    _fitted(pack(structure, numbers), given, what, where, assign)
+    return entries
 
 
 def arranged(structure: Any, given: Any) -> Any:
-    """The leaves of ``structure`` in the containers of ``given``, which ``matched`` has taken."""
+    """Return the leaves of ``structure`` in the containers of ``given``, which ``matched`` accepts."""
     return _fitted(structure, given, "a nest", None, lambda leaf, _: leaf)
 
 
 def _fitted(structure: Any, given: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
-    """``given`` with ``at(leaf of structure, what is given for it)`` in place of each leaf."""
-    made: list[Any] = [None]
-    holders: list[tuple[int, Any, range]] = []  # places in ``made``: of a container, and of its entries
+    """Return ``given`` with each entry that matches a leaf replaced by ``at(leaf, entry)``."""
+    results: list[Any] = [None]
+    containers: list[tuple[int, Any, range]] = []  # index in ``results`` of a container, and indices of its entries
     pending: list[tuple[Any, Any, str, int]] = [(structure, given, what, 0)]
     while pending:
         structure, given, what, place = pending.pop()
         pairs = _pairs(structure, given, what, where)
         if not isinstance(pairs, list):
-            made[place] = at(pairs.leaf, given)
+            results[place] = at(pairs.leaf, given)
             continue
-        places = range(len(made), len(made) + len(pairs))
-        made += [None] * len(pairs)
-        holders.append((place, given, places))
+        places = range(len(results), len(results) + len(pairs))
+        results += [None] * len(pairs)
+        containers.append((place, given, places))
         pending += [(*pair, entry) for pair, entry in zip(pairs, places, strict=True)]
-    for place, container, places in reversed(holders):
-        made[place] = rebuild(container, made[places.start : places.stop])
-    return made[0]
+    for place, container, places in reversed(containers):
+        results[place] = rebuild(container, results[places.start : places.stop])
+    return results[0]
 
 
 @dataclass(frozen=True)
@@ -214,7 +227,7 @@ class _Leaf:
 
 
 def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
-    """For each entry of ``given`` what it is matched with, itself, and its name in an error; or the only leaf."""
+    """Return (matching part of the structure, entry, name in errors) for each entry of ``given``, or a single leaf."""
     entries, is_plain = children(given), _is_plain(given)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:
@@ -245,7 +258,7 @@ _WORDS = {"h": "hidden", "c": "cell"}
 
 
 def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: Where | None) -> None:
-    """Raises where each entry has the name of another field, as torch's (h0, c0) has for (c, h)."""
+    """Raise ``StructureError`` if each entry has the name of another field, such as torch's (h0, c0) for (c, h)."""
     names = [getattr(value, "name", None) for value in given]
 
     def is_of(name: Any, field: str) -> bool:
@@ -254,21 +267,21 @@ def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: 
 
     others = ([other for other in fields if other != field] for field in fields)
     if all(any(is_of(name, field) for field in wrong) for name, wrong in zip(names, others, strict=True)):
-        turned = _names_text(list(map(str, names)))
+        swapped = _names_text(list(map(str, names)))
         raise StructureError(
-            f"{what} is given {turned} for {_names_text(fields)}, which stand in this order; turn them round, or give "
+            f"{what} is given {swapped} for {_names_text(fields)}, which stand in this order; turn them round, or give "
             "a mapping",
             where,
         )
 
 
 def _is_plain(nest: Any) -> bool:
-    """Whether the entries of a nest have no names."""
+    """True if the entries of a nest have no names."""
     return isinstance(nest, tuple | list) and not hasattr(nest, "_fields")
 
 
 def _is_array(given: Sequence[Any]) -> bool:
-    """Whether a list or tuple is an array written out, of numbers or a list of rows, and not several arrays."""
+    """True if a list or tuple is one array, written as numbers or as rows, rather than several arrays."""
 
     def is_part(item: Any) -> bool:
         if isinstance(item, np.ndarray):
@@ -281,7 +294,7 @@ def _is_array(given: Sequence[Any]) -> bool:
 def _misfit(
     wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, given: Any
 ) -> str:  # fmt: skip
-    """Why ``given`` does not have the entries ``wanted``; of names all that are unknown and all that are missing."""
+    """Explain why ``given`` does not have the entries ``wanted``, with all unknown and missing names."""
     if entries is None:
         return f"takes a nest {_names_text(wanted)}, not {type(given).__name__}"
     if names is None:

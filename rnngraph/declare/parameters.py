@@ -1,4 +1,4 @@
-"""Parameters while they are declared: a spec is the identity, the name comes at compile time."""
+"""Declared parameters. A spec is a parameter's identity; compilation resolves its name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ from .tensor import Tensor, build, declared, like
 
 @dataclass(frozen=True, eq=False)
 class ParameterSpec:
-    """One parameter, compared by identity. ``name`` is set where the user named it in full.
+    """One parameter, compared by identity.
 
-    within: its name within its cell or layer, which is a part of the whole name. stored: array that programs begin with
-    in place of a drawn one, as of a net that was read.
+    Attributes:
+        type: Dtype and shape.
+        initializer: Initializer of its value.
+        trainable: True if gradients and trainers include it.
+        where: Line of the declaration.
+        name: Full name, if the user gave one.
+        within: Name below its cell or layer: the end of its full name.
+        serial: Position in the order of declaration.
+        stored: Initial value that replaces the initializer, such as a weight of an imported net.
     """
 
     type: TensorType
@@ -37,7 +44,7 @@ class ParameterSpec:
     stored: np.ndarray | None = None
 
     def begin_with(self, array: np.ndarray) -> None:
-        """Let programs begin with an array of the parameter's shape, which nothing changes."""
+        """Set the initial value of programs to a read-only view of ``array``, which has the parameter's shape."""
         stored = np.asarray(array, self.type.dtype, order="C").view()
         stored.flags.writeable = False
         object.__setattr__(self, "stored", stored)
@@ -49,7 +56,7 @@ class Specs(dict[str, ParameterSpec]):
     def found(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
-        """The parameter at a path: made at the first call, found at the next."""
+        """Return the parameter at a path, created at the first call."""
         spec = self.get(path)
         if spec is None:
             is_trained = flag(trainable, "trainable")
@@ -59,9 +66,9 @@ class Specs(dict[str, ParameterSpec]):
 
 @dataclass(frozen=True, eq=False)
 class ScopeName:
-    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``.
+    """A scope name that compilation makes unique: the first unnamed ``rnn`` stays, and the second becomes ``rnn_1``.
 
-    specs: the parameters under it, by path; who declares under a scope of these finds them again.
+    ``specs`` has the parameters in the scope by path, so that later declarations in the scope share them.
     """
 
     base: str
@@ -75,12 +82,12 @@ class ScopeName:
 
     @property
     def layer(self) -> str:
-        """The layer that it names, until its name is settled."""
+        """Provisional name of the layer until compilation."""
         return f"@{self.serial}"
 
 
 def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
-    """A scope of the name that a user gives, or of ``base`` and what is free; a scope itself is taken as it is."""
+    """Return a scope of the user's name, or an unnamed scope of ``base``. A scope is returned unchanged."""
     if isinstance(scope, ScopeName):
         return scope
     is_given = scope is not None and not (isinstance(scope, str) and not scope)  # TensorFlow takes "" for none, too
@@ -88,7 +95,7 @@ def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:
-    """The layer of a parameter of this name; of one by itself what stands before its own name."""
+    """Return the layer of a parameter with the full name ``label``."""
     return label.removesuffix(f"/{spec.within}") if spec.within else label.rpartition("/")[0]
 
 
@@ -114,13 +121,18 @@ def parameter(
     trainable: bool = True,
     dtype: Any = "float32",
 ) -> Tensor:
-    """An array of the program that stands by itself in the graph.
+    """Declare a parameter that belongs to no cell or layer.
 
-    name: as it appears in ``program.parameters``.
-    initializer: a name (``zeros``, ``ones``, ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of
-        (shape, generator).
-    trainable: whether there is a gradient by it, and trainers change it.
-    dtype: as of a placeholder.
+    Args:
+        name: Full name in ``program.parameters``.
+        shape: Positive ints.
+        initializer: A name (``zeros``, ``ones``, ``glorot_uniform``, ``orthogonal``), a number, an array, or a function
+            of (shape, generator).
+        trainable: False exempts the parameter from gradients and training.
+        dtype: As for a placeholder.
+
+    Returns:
+        Tensor of the parameter.
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
@@ -130,13 +142,19 @@ def parameter(
 
 @api
 def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
-    """x itself; a step of a ``Trainer`` that counts sets ``parameter`` to ``value``, as that step computes it.
+    """Return ``x``, and update a parameter in each step of a ``Trainer``.
 
-    parameter: an ``rg.parameter(…, trainable=False)``, which the step reads as it was before.
-    value: of its shape and dtype; no gradient passes to what it is made of.
+    A step reads the parameter's value from before the update. With ``accumulate``, every step makes the update. Steps
+    whose loss or gradients are not finite do not, nor do calls of graphs or of ``gradients``. Not supported inside a
+    cell's ``step``.
 
-    The loss of the training graph must read x. Neither calls of graphs nor ``gradients`` make the update, nor a step
-    whose loss or gradients are not finite; with ``accumulate`` every step does. Not within a cell's ``step``.
+    Args:
+        x: Tensor that the loss of the training graph depends on.
+        parameter: Parameter that was declared with ``trainable=False``.
+        value: Its next value, of the same shape and dtype. No gradient passes through it.
+
+    Returns:
+        Tensor with the value of ``x``.
     """
     where = user_line()
     if not isinstance(x, Tensor):

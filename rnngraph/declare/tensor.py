@@ -12,13 +12,7 @@ import numpy as np
 
 from ..ir.attributes import MOST_AXES
 from ..ir.graph import Node, make
-from ..ir.types import (
-    FLOATS,
-    INTEGERS,
-    Dim,
-    TensorType,
-    meet_declared,
-)
+from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, meet_declared
 from ..support.allocation import reserve
 from ..support.api_guard import api
 from ..support.arguments import checked_name, refuse_mask
@@ -258,9 +252,6 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         dtype: Dtype of the result. By default, arrays keep their dtype, Python floats become float32, and Python ints
             int64.
         name: Name in printed graphs.
-
-    Returns:
-        Tensor with the shape of ``value``.
 
     Raises:
         DtypeError: The value is not numeric, or does not fit ``dtype``.
