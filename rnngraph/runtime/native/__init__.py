@@ -1,8 +1,12 @@
-"""The machine code of one graph. ``compile_options`` say how it is made: with ``weight_options`` (how narrow weights
-become), the ``object_cache`` and its ``object_file``, ``notices``, and the threads of the ``worker_pool``.
-``optimized_graph`` is the graph after its passes, with the ``preconditions`` and ``size_bounds`` of a call;
-``recomputation`` says whether gradients compute steps again. ``compiled_graph`` finds or makes an ``entry`` for the
-sizes of a call, ``stages`` are its text, ``perf`` tells others of it. An entry takes an ``argument_block`` and
-``aligned_memory``, and ``adaptive_threads`` decide whether its work is shared. Knows nothing of what callers feed and
-get.
+"""Machine code of one graph. Independent of callers' feeds and results.
+
+- ``compile_options``: options of the compiler, with ``weight_options`` for number formats of weights.
+- ``object_cache``, ``object_file``: compiled code on disk.
+- ``notices``: listeners for compilation.
+- ``worker_pool``, ``adaptive_threads``: worker threads, and the policy for their use.
+- ``optimized_graph``: the graph after its passes, with the ``preconditions`` and ``size_bounds`` of calls.
+- ``recomputation``: the choice of rematerialisation in gradients.
+- ``compiled_graph``: entries by sizes; ``entry``: one entry and its resources.
+- ``argument_block``, ``aligned_memory``: memory of a call.
+- ``stages``: the graph as text; ``perf``: symbols for Linux perf.
 """

@@ -1,4 +1,4 @@
-"""Whether a call is shared with worker threads: measured while a program runs, as sharing does not always pay."""
+"""Run-time choice between worker threads and the caller alone, by measurement."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from ...codegen.machine.engine import Native
 from .worker_pool import POOL
 
 TRIALS = 2
-"""Shared calls in a row that a trial makes, so that the second finds the workers awake; 0: all calls are shared."""
-FEWEST_BETWEEN_TRIALS, MOST_BETWEEN_TRIALS = 8, 512
-"""Calls from a trial that failed to the next one. The number doubles, so that trials cost little where sharing never
-pays, and one that met a bad moment is soon made again.
+"""Consecutive shared calls in a trial, so that the second finds the workers awake; 0 shares all calls."""
+MIN_BETWEEN_TRIALS, MAX_BETWEEN_TRIALS = 8, 512
+"""Calls between a failed trial and the next one.
+
+The number doubles after each failure. Trials then cost little if sharing never pays, and a single unlucky trial is
+soon repeated.
 """
 BETWEEN_LOOKS = 128
-"""Shared calls until one is made by a single thread, to know how long that takes now."""
+"""Shared calls between single-threaded ones, which update the reference time."""
 RECENT_CALLS = 5
-"""Single calls whose median counts."""
+"""Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
-"""Stop sharing once slow shared calls outnumber fast ones by this many: a single one may have had to wake a worker."""
+"""Excess of slow over fast shared calls that ends sharing. A single slow call may only have woken a worker."""
 
 
 class SharingPolicy:
-    """Decides from the times of recent calls of an entry whether the next one is shared with the pool's workers.
+    """Policy that decides, from recent times of an entry, whether its next call is shared with the pool's workers.
 
-    How far cores are from each other, and what else they do, differs between machines and changes while a program runs.
-    Times are per estimated cycle, so that calls of all lengths count in one statistic.
+    The cost of sharing depends on the machine and its load. Times are per estimated cycle, so that calls of all lengths
+    are comparable.
     """
 
     def __init__(self) -> None:
         self._shares = True
         self._single: deque[float] = deque(maxlen=RECENT_CALLS)
         self._shared_trials, self._single_trials, self._best = TRIALS, TRIALS, math.inf
-        self._rest, self._between, self._slow = 0, FEWEST_BETWEEN_TRIALS, 0
+        self._rest, self._between, self._slow = 0, MIN_BETWEEN_TRIALS, 0
 
     def shares(self) -> bool:
-        """Whether the next call is to be shared."""
+        """Return True if the next call should be shared."""
         if self._shared_trials > 0 or not TRIALS:
             return True
         return self._shares and self._single_trials <= 0
 
     def took(self, shared: bool, time: float) -> None:
-        """Records a call: whether it was shared, and its time per estimated cycle."""
+        """Record a call: whether it was shared, and its time per estimated cycle."""
         if not shared:
             self._single.append(time)
             self._single_trials -= 1
@@ -72,19 +74,19 @@ class SharingPolicy:
             self._fail()
         elif self._rest <= 0 and self._shares:
             self._single.clear()
-            self._single_trials, self._rest, self._between = 1, BETWEEN_LOOKS, FEWEST_BETWEEN_TRIALS
+            self._single_trials, self._rest, self._between = 1, BETWEEN_LOOKS, MIN_BETWEEN_TRIALS
         elif self._rest <= 0:
             self._shared_trials = TRIALS
 
     def _fail(self) -> None:
-        self._rest, self._between = self._between, min(2 * self._between, MOST_BETWEEN_TRIALS)
+        self._rest, self._between = self._between, min(2 * self._between, MAX_BETWEEN_TRIALS)
 
 
 class AdaptiveEntry:
-    """Runs an entry with the pool's workers or by the caller alone, whichever is faster: the results are the same."""
+    """Runner of an entry with the pool's workers or by the caller alone, whichever is faster. Results are equal."""
 
     def __init__(self, single: Native, entry: int, parts: int, policy: SharingPolicy, cycles: int) -> None:
-        """single: runs the entry by the caller alone. cycles: the estimate of a call at the sizes that this is for."""
+        """Wrap an entry. ``single`` runs it by the caller alone; ``cycles`` is the estimated cost of a call."""
         self._single, self._entry, self._parts = single, entry, parts
         self._policy, self._cycles = policy, cycles
 
@@ -95,7 +97,7 @@ class AdaptiveEntry:
             self._policy.took(shares, (perf_counter_ns() - begin) / self._cycles)
 
     def _run(self, block: int | c_void_p, shares: bool) -> bool:
-        """Whether it ran as it was asked to: while another call has the workers, the caller runs it alone."""
+        """Run the entry. Return False if the workers were busy and the caller ran it alone."""
         if shares and POOL.run(self._entry, block, self._parts):
             return True
         self._single(block, 0, 1)

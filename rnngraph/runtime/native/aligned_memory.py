@@ -1,4 +1,4 @@
-"""Memory for machine code: where an array lies, and memory that begins at a cache line."""
+"""Cache-line aligned memory, and addresses of arrays."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LINE = 64
 
 
 def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
-    """Fresh memory that begins at a cache line. Raises ``OutOfMemoryError``, which says the purpose."""
+    """Return uninitialised memory, aligned to a cache line. Raise ``OutOfMemoryError`` if it does not fit."""
     raw = empty((count + LINE,), np.uint8, purpose)
     offset = -raw.ctypes.data % LINE
     return raw[offset : offset + count]
 
 
 def address(array: np.ndarray) -> int:
-    """Where an array lies."""
+    """Return the address of an array."""
     return int(array.__array_interface__["data"][0])
 
 
 def writable_address(array: np.ndarray) -> int:
-    """The address of a C-contiguous array that is not empty and may be written to, in half the time."""
-    buffer: Any = array  # which NumPy's types say of later Pythons only
+    """Return the address of a non-empty, writable, C-contiguous array, twice as fast as ``address``."""
+    buffer: Any = array  # NumPy's stubs declare the buffer protocol only for later Pythons
     return addressof(c_char.from_buffer(buffer))

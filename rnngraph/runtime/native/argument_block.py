@@ -1,4 +1,4 @@
-"""Argument blocks: what native code is given, filled in once and used for many calls."""
+"""Argument blocks of native code, filled in once and used for many calls."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ...codegen.machine.engine import Native
 from ...codegen.machine.interface import Interface
 from .aligned_memory import address
 
-WORKER, WORKERS = c_int64(0), c_int64(1)  # made once: ctypes converts ints at every call
+WORKER, WORKERS = c_int64(0), c_int64(1)  # constants, because ctypes would convert ints at every call
 UNREAD = -1
-"""The slot for feeds that native code does not read."""
+"""Slot of feeds that native code does not read."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The parameters' values that calls work with, packed for the tiles. slots, numbers: where they lie."""
+    """Parameter values of calls, packed for tiles, with the argument slots and addresses of the arrays."""
 
     version: int
     arrays: tuple[np.ndarray, ...]
@@ -31,10 +31,14 @@ class Weights:
 
 
 class ArgumentBlock:
-    """Numbers, and the addresses of arrays, which others hold. One call at a time uses it.
+    """Numbers, and addresses of arrays that others keep alive. Serves one call at a time.
 
-    numbers: the block, which may be written to, and after it the slot ``UNREAD``. run: runs native code on it.
-    version: of the weights. arena: a weak reference. owner: who wrote it last, where several take turns.
+    Attributes:
+        numbers: The writable slots, followed by the slot ``UNREAD``.
+        run: Function that runs native code on the block.
+        version: Version of the weights.
+        arena: Weak reference to the arena.
+        owner: The last writer, if several take turns.
     """
 
     def __init__(self, interface: Interface, template: np.ndarray) -> None:
@@ -46,7 +50,7 @@ class ArgumentBlock:
         self.owner: object = None
 
     def set_sizes(self, sizes: Mapping[str, int], native: Native) -> None:
-        """native: what runs the code at these sizes."""
+        """Set the sizes. ``native`` runs the code at these sizes."""
         for name, slot in self._interface.sizes.items():
             self.numbers[slot] = sizes[name]
         self.run = partial(native, self.address, WORKER, WORKERS)
@@ -64,12 +68,12 @@ class ArgumentBlock:
         self.numbers[slot] = address(array)
 
     def set_arena(self, arena: np.ndarray) -> None:
-        """Sets the arena, which others may hold, too."""
+        """Set the arena, which may be shared."""
         self.numbers[self._interface.arena] = address(arena)
         self.arena = ref(arena)
 
     def set_parameters(self, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> None:
-        """panels: memory for the parameters as they are packed."""
+        """Set the parameters. ``panels`` is the memory for packed ones."""
         for name, slot in self._interface.parameters.items():
             self.numbers[slot] = address(arrays[name])
         self.numbers[self._interface.panels] = address(panels)
@@ -80,4 +84,4 @@ class ArgumentBlock:
 
 
 def _nothing() -> None:
-    """In place of what is not set."""
+    """Default of unset callables: do nothing."""

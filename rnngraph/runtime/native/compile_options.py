@@ -1,4 +1,4 @@
-"""What a program asks of the compiler: one record, which is handed to all that compiles in place of the program."""
+"""Options of the compiler in one record, which compiling code receives instead of the program."""
 
 from __future__ import annotations
 
@@ -21,18 +21,24 @@ from .weight_options import FLOAT32, WeightRules, reduction
 from .worker_pool import ThreadCount
 
 MIN_CHUNK = 2
-"""Steps of a chunk, at least."""
+"""Minimum steps of a chunk."""
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """Options of ``compile`` and ``load``, checked.
+    """Validated options of ``compile`` and ``load``.
 
-    unroll: steps per turn of a loop, or ``"full"``. weights, activations: kinds in which inference multiplies. sparse:
-    whether inference leaves out blocks of weights that are zero. cache: of code that earlier processes compiled.
-    threads: how many a call may use, which users change at any time. notices: told where code is compiled. parameters:
-    names of all parameters, which patterns of ``weights`` match. direct_calls: whether CPython may call machine code.
-    chunked: steps of a chunk of an affine recurrence in training; None: by steps.
+    Attributes:
+        unroll: Steps per iteration of a loop, or ``"full"``.
+        weights: Number formats of weights in inference.
+        activations: Number format of activations in inference.
+        sparse: Inference skips zero blocks of weights.
+        cache: Cache of compiled code on disk.
+        threads: Number of threads per call, which users may change at any time.
+        notices: Listeners for compilation.
+        parameters: Names of all parameters, for the patterns of ``weights``.
+        direct_calls: CPython may call machine code directly.
+        chunked: Steps per chunk of an affine recurrence in training; None for step by step.
     """
 
     target: Target
@@ -49,12 +55,12 @@ class CompileOptions:
 
     @property
     def reduced(self) -> ReducedWeights | None:
-        """The pass that makes weights narrow for inference; None where they stay as they are."""
+        """Return the pass that quantizes weights for inference; None if they stay float32."""
         return reduction(self.weights, self.activations, self.target, self.parameters)
 
 
 def steps_per_turn(unroll: Any) -> int | None:
-    """Return a checked ``unroll`` that is not ``"full"``."""
+    """Return ``unroll`` (not ``"full"``) after validation: steps per iteration, or None."""
     if unroll is None:
         return None
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
@@ -65,17 +71,17 @@ def steps_per_turn(unroll: Any) -> int | None:
 
 
 def checked_chunked(value: Any, lowered: Graph, where: Where | None) -> int | None:
-    """Return a checked ``chunked``. Raises ``GraphError`` where no recurrence is affine."""
+    """Return ``chunked`` after validation. Raise ``GraphError`` if no recurrence is affine."""
     if value is None:
         return None
     steps = whole_number(value, "chunked", MIN_CHUNK)
     recurrences = declared_recurrences(lowered)
-    if not any(found.is_affine for found in recurrences):
+    if not any(recurrence.is_affine for recurrence in recurrences):
         reasons = "; ".join(map(str, recurrences)) or "there is no recurrence"
         raise GraphError(f"chunked={steps} needs an affine recurrence, and the net has none: {reasons}", where)
     return steps
 
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:
-    """Return what training carries from step to step, before any pass changes how."""
+    """Return the recurrences of training, before any pass rewrites them."""
     return [*recurrences_in(run(lowered, SPLIT["training"], forbidden("training")))]

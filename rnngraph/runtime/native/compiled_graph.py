@@ -1,4 +1,4 @@
-"""The native code of one graph: entries by outputs and sizes, found in memory or on disk, or compiled."""
+"""Native code of one graph: entries by outputs and sizes, from memory, from disk or compiled."""
 
 from __future__ import annotations
 
@@ -28,25 +28,23 @@ if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 
 Fixed = tuple[tuple[str, Dim | None], ...]
-"""Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
-has the size, or where it is left open."""
+"""Values compiled in for each named size: a number or another size; None for a size that is unused or left open."""
 EntryKey = tuple[tuple[str, ...], Fixed, bool, int, int | None]
-"""Outputs, sizes, whether it is one step, into how many parts kernels are cut, and how many steps are computed again
-together, if any are.
-"""
+"""(outputs, sizes, is one step, parts of kernels, steps per rematerialised block or None)."""
 MOST_ENTRIES = 32
-"""Native entries that a graph keeps; each is some 70 kB of code, with the weights as they are packed for it."""
+"""Maximum number of native entries of a graph. Each holds some 70 kB of code, and its packed weights."""
 MOST_SPECIAL = 4
-"""Sizes for which a call's code is compiled for them alone; the next one gets code for any."""
+"""Maximum number of sizes with specialised code; further ones share generic code."""
 ADDRESSED = 1 << 47
-"""Bytes that a process can have."""
+"""Size of a process's address space, in bytes."""
 
 
 class CompiledGraph(OptimizedGraph):
-    """An optimised graph with its native entries.
+    """Optimised graph with its native entries.
 
-    declared: gives the declaration that the graph is of, if it is of one. recompute: whether gradients compute steps
-    again in place of keeping what they need.
+    Attributes:
+        declared: Function that returns the declaration of the graph, or None.
+        recompute: Rematerialisation in gradients.
     """
 
     def __init__(
@@ -58,17 +56,17 @@ class CompiledGraph(OptimizedGraph):
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MOST_ENTRIES, lambda entry: entry.used)
-        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MOST_ENTRIES)  # of code that computes steps again
+        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MOST_ENTRIES)  # of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
-        self.marks: list[mmap] = []  # by which perf knows of the code
+        self.marks: list[mmap] = []  # mappings that announce the code to perf
 
     def entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, ahead: bool = False
     ) -> NativeEntry:
-        """Native code for these outputs and sizes: made before, found on disk, or compiled now.
+        """Return native code for these outputs and sizes, from memory, from disk or compiled now.
 
-        The first few sizes get code of their own, and so does what is compiled ahead; further ones share code in which
-        all sizes are open. What was not asked for longest goes when there are too many; who runs it keeps it alive.
+        The first few sizes and those compiled ahead get specialised code; further ones share generic code. The least
+        recently used entries are evicted. Callers keep the entries that they run alive.
         """
         known = self.recompute if isinstance(self.recompute, int) and not one_step else None
         found = self._entry(outputs, sizes, one_step, known, ahead)
@@ -79,13 +77,13 @@ class CompiledGraph(OptimizedGraph):
         return found
 
     def steps_again(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> int | None:
-        """How many steps a call with these sizes computes again together; None where it keeps what gradients need."""
+        """Return the steps per rematerialised block for these sizes; None if residuals are saved instead."""
         if self.recompute != AUTO:
             return self.recompute
         return self._steps_for(outputs, sizes, self._arena_bytes(outputs, sizes, None))
 
     def _steps_for(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> int | None:
-        """The same where memory decides. kept: bytes of temporaries of code that keeps what gradients need."""
+        """Return the steps per block if memory decides. ``kept`` is the arena size of code that saves residuals."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None
@@ -96,7 +94,7 @@ class CompiledGraph(OptimizedGraph):
         def recomputed() -> Dim:
             try:
                 return self._arena_bytes(outputs, sizes, steps)
-            except GraphError:  # where steps can't be computed again, what they need is kept
+            except GraphError:  # steps that cannot be rematerialised have their residuals saved
                 return kept
 
         return steps if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
@@ -120,7 +118,7 @@ class CompiledGraph(OptimizedGraph):
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
     ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:  # fmt: skip
-        """Code as of ``entry`` that also counts what time its parts take; as ``compile_timed`` gives it. Not kept."""
+        """Compile code as for ``entry`` that also times its parts; see ``compile_timed``. It is not cached."""
         from ...codegen.compile import compile_timed
 
         with self._lock:
@@ -148,7 +146,7 @@ class CompiledGraph(OptimizedGraph):
             return known
         shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
         results = sum(bytes_of([evaluate(dim, given) for dim in kind.shape], kind.dtype) for kind in shapes)
-        if results >= ADDRESSED:  # no memory of the caller's either can take them, and code can't count them
+        if results >= ADDRESSED:  # beyond the address space, and too many elements to index
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
         made = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
@@ -159,9 +157,9 @@ class CompiledGraph(OptimizedGraph):
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None
     ) -> Mapping[str, int]:  # fmt: skip
-        """The sizes to compile in: fewer of them once enough others of these outputs have code of their own.
+        """Return the sizes to compile in: fewer once enough other sizes of these outputs have specialised code.
 
-        Workers share kernels by the rows of a batch, which must be known for that.
+        Workers split kernels by the rows of a batch, whose number must be known.
         """
         parts = self.options.threads.parts
         if parts > 1 or self.equalities(outputs)[0]:
@@ -177,13 +175,13 @@ class CompiledGraph(OptimizedGraph):
         return {name: value for name, value in sizes.items() if name in kept}
 
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
-        """The sizes that are compiled in."""
+        """Return the sizes that are compiled in."""
         if self.equalities(outputs)[0]:
             return tuple(self.settled_sizes(outputs, sizes, self.lengths(outputs)).items())
         return tuple((name, sizes.get(name)) for name in self.fixed_names(outputs))
 
     def native_entries(self) -> list[NativeEntry]:
-        """All that there are now."""
+        """Return all current entries."""
         with self._lock:
             return [*self._entries.values()]
 
@@ -203,10 +201,10 @@ class CompiledGraph(OptimizedGraph):
         if code is not None:
             return code
         with cache.compiling(key):
-            code = cache.load(key)  # of a process that was compiling it
+            code = cache.load(key)  # stored meanwhile by another process
             if code is None:
                 code = self._compiled(outputs, sizes, one_step, again, name, parts)
-                if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
+                if self._fixed(outputs, sizes) == fixed:  # else a pass removed a scan, and its length is compiled in
                     cache.store(key, code)
         return code
 
@@ -215,6 +213,6 @@ class CompiledGraph(OptimizedGraph):
         parts: int,
     ) -> ObjectCode:  # fmt: skip
         with self.options.notices.compiling():
-            from ...codegen.compile import compile_graph  # half the package's time to import; a cache hit needs none
+            from ...codegen.compile import compile_graph  # slow to import, and not needed on a cache hit
 
             return compile_graph(self.sized(outputs, sizes, one_step, again), self.options.target, name, parts)

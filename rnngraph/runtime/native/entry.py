@@ -1,4 +1,4 @@
-"""A compiled entry and what its calls need: argument blocks, arenas, packed weights."""
+"""Compiled entry with the resources of its calls: argument blocks, arenas and packed weights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from .argument_block import WORKER, WORKERS, ArgumentBlock, Weights
 from .worker_pool import FEWEST_CYCLES, POOL
 
 MOST_SIZES = 1024
-"""Run-time sizes for which an entry keeps shapes and bytes."""
+"""Maximum number of run-time sizes whose shapes and byte counts an entry caches."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
 @dataclass(frozen=True)
 class Sized:
-    """An entry at given run-time sizes. shapes: of its results. run: runs it by the caller alone, or with the pool's
-    workers where that pays.
+    """Entry at specific run-time sizes, with the shapes of its results.
+
+    ``run`` uses the pool's workers if that is faster.
     """
 
     sizes: Mapping[str, int]
@@ -41,8 +42,12 @@ class Sized:
 
 @dataclass(frozen=True)
 class MadeFor:
-    """What an entry was compiled for. parts: into how many kernels are cut. name: of its main function. again: steps
-    that are computed again together.
+    """Compilation key of an entry.
+
+    Attributes:
+        parts: Parts into which kernels are split.
+        name: Name of the main function.
+        again: Steps per rematerialised block, or None.
     """
 
     outputs: tuple[str, ...]
@@ -54,7 +59,7 @@ class MadeFor:
 
 
 class NativeEntry:
-    """Machine code for one graph at given sizes. Safe to call from any thread. made_for: of a graph's entries."""
+    """Machine code of one graph at specific sizes. Thread-safe."""
 
     made_for: MadeFor
 
@@ -71,23 +76,23 @@ class NativeEntry:
         self.output_slots = {item.name: item.slot for item in interface.outputs}
         self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
         self.size_slots = interface.sizes
-        self._template = np.zeros(interface.slots + 1, np.int64)  # the last is UNREAD
+        self._template = np.zeros(interface.slots + 1, np.int64)  # the last slot is UNREAD
         for slot, value in interface.constants:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if interface.parts > 1 else 0
         self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
         self._sized: BoundedCache[tuple[tuple[str, int], ...], Sized] = BoundedCache(MOST_SIZES)
-        self.used = 0  # when it was last asked for, as its graph counts
+        self.used = 0  # logical time of the last use, by its graph's clock
         self._weights: Weights | None = None
         self._lock = fork_lock(Order.ENTRY)
         self._arenas: deque[np.ndarray] = deque()
 
     def block(self) -> ArgumentBlock:
-        """An argument block in which only constants are set."""
+        """Return an argument block with only the constants set."""
         return ArgumentBlock(self._interface, self._template)
 
     def weights(self, parameters: Parameters) -> Weights:
-        """The present values, packed; packed again only after a change. Who runs a call holds them until it ends."""
+        """Return the current values, packed once per change. Callers keep them alive until their call ends."""
         known = self._weights
         if known is not None and known.version == parameters.version:
             return known
@@ -100,7 +105,7 @@ class NativeEntry:
             return self._weights
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
-        """A function that returns ``weights`` of these parameters, and looks for nothing but a change of theirs."""
+        """Return a function that returns ``weights`` of these parameters and only checks for their changes."""
         word = parameters.counter().word
 
         def present() -> Weights:
@@ -110,11 +115,11 @@ class NativeEntry:
         return present
 
     def panels(self) -> np.ndarray:
-        """Memory for packed weights."""
+        """Allocate memory for packed weights."""
         return aligned_bytes(max(1, self.panel_bytes), PACKED)
 
     def packed(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
-        """``arrays``, packed into ``panels``."""
+        """Pack ``arrays`` into ``panels``."""
         block = self.block()
         block.set_parameters(arrays, panels)
         self.pack(block)
@@ -122,12 +127,12 @@ class NativeEntry:
         return Weights(version, used, panels, self._weight_slots, block.numbers[self._weight_slots])
 
     def pack(self, block: ArgumentBlock) -> None:
-        """Packs the parameters that an argument block names."""
+        """Pack the parameters that an argument block refers to."""
         if self.panel_bytes:
             self._pack(block.address, WORKER, WORKERS)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
-        """Shapes, bytes and the way to run at these sizes, kept for the next call."""
+        """Return shapes, byte counts and run function at these sizes, from the cache if possible."""
         key = tuple(sizes.items())
         found = self._sized.get(key)
         if found is None:
@@ -143,12 +148,13 @@ class NativeEntry:
         return Sized(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)
 
     def cycles(self, sizes: Mapping[str, int]) -> int:
-        """About what a call takes one worker."""
+        """Return the estimated cost of a single-threaded call, in cycles."""
         return evaluate(self._interface.cycles, sizes)
 
     def look(self, sized: Sized, given: int = 0) -> None:
-        """Raises ``OutOfMemoryError`` where there is no memory for results of these sizes and for temporaries. given:
-        bytes of results that the caller has.
+        """Raise ``OutOfMemoryError`` unless the results and temporaries of these sizes fit.
+
+        ``given`` is the number of bytes of results in the caller's arrays.
         """
         if sized.result_bytes + sized.arena_bytes < LARGE:
             return
@@ -157,7 +163,7 @@ class NativeEntry:
         reserve(sized.result_bytes - given + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:
-        """An arena of this call's own, from the free list if one is large enough."""
+        """Return an arena for one call, from the free list if one is large enough."""
         try:
             arena = self._arenas.pop()
         except IndexError:
@@ -165,5 +171,5 @@ class NativeEntry:
         return arena if arena.size >= count else aligned_bytes(count, TEMPORARIES)
 
     def give_back(self, arena: np.ndarray) -> None:
-        """Gives an arena back, for other calls."""
+        """Return an arena to the free list."""
         self._arenas.append(arena)

@@ -1,4 +1,4 @@
-"""Notices that code is being compiled, which takes as long as thousands of steps."""
+"""Notifications about compilation, which takes as long as thousands of steps."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Listener = Callable[[bool], None]
-"""Called with True where compiling begins and with False where it ends; both may nest."""
+"""Function called with True when compilation begins and False when it ends. Calls may nest."""
 
 
 class Notices:
-    """Tells listeners when the graphs of one program are compiled: each of its own thread only."""
+    """Notifier for the compilation of one program's graphs. Listeners hear only of their own thread."""
 
     def __init__(self) -> None:
         self._listeners: list[tuple[int, Listener]] = []
 
     @contextmanager
     def told_to(self, listener: Listener) -> Iterator[None]:
-        """Within this block ``listener`` is called."""
+        """Context manager that registers a listener."""
         entry = threading.get_ident(), listener
         self._listeners.append(entry)
         try:
@@ -28,7 +28,7 @@ class Notices:
 
     @contextmanager
     def compiling(self) -> Iterator[None]:
-        """Around whatever makes code."""
+        """Context manager that encloses a compilation."""
         mine = threading.get_ident()
         listeners = [listener for thread, listener in self._listeners if thread == mine]
         for listener in listeners:

@@ -1,6 +1,6 @@
-"""Compiled code that outlives the process: files in a directory that nobody else can write to.
+"""On-disk cache of compiled code, in a directory that only the user can write to.
 
-Whatever is wrong with a file, its code is compiled again, and whatever is wrong with the directory, the cache is off.
+Code of an invalid file is recompiled; an unusable directory turns the cache off.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .object_file import from_bytes, to_bytes
 
 MOST_BYTES = 256 << 20
 LOCKS = ".locks"
-"""The file by whose bytes processes tell each other which code they compile."""
+"""Lock file; a locked byte marks a key that some process is compiling."""
 PAGES = ".pages"
-"""The file that is as long as the others have pages, or a little longer; so none of them is looked at to know."""
-MOST_SECONDS = 60.0
-"""For which a process waits for the code that another one compiles, and then compiles it too."""
+"""Counter file: its length is an upper bound on the pages of all other files, so that they need not be listed."""
+LOCK_TIMEOUT_S = 60.0
+"""Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
 _PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
 
 
 def _sources() -> str | None:
-    """A digest of what turns a graph into code; None where that can't be read, as in an archive."""
+    """Return a digest of the compiler's sources; None if they cannot be read, as in an archive."""
     try:
         return _digest_of(Path(__file__).parents[2], ("ir", "passes", "codegen"))
     except OSError:
@@ -45,7 +45,7 @@ def _sources() -> str | None:
 
 
 def _digest_of(package: Path, rooms: Sequence[str]) -> str:
-    """Of the sources in these folders and those within them: each one's path and bytes."""
+    """Return the digest of the paths and contents of all sources in these folders, recursively."""
     digest = hashlib.sha256()
     paths = sorted(path for room in rooms for path in (package / room).rglob("*.py"))
     if not paths:
@@ -56,25 +56,24 @@ def _digest_of(package: Path, rooms: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-# Read when the modules are, a millisecond: what is edited later is not what this process runs.
+# Computed at import (1 ms), because later edits do not affect this process.
 _SOURCES = _sources()
 
 
 def key_of(*meaning: object) -> str:
-    """The key of code: what it means, and all else that decides its bytes. NumPy is what folds constants.
+    """Return the cache key of code: a digest of everything that determines its bytes.
 
-    meaning: the graph, target, sizes and options, as ``CompiledGraph`` lists them.
+    It includes the version of NumPy, which folds constants. ``meaning`` is the graph, target, sizes and options.
     """
     return hashlib.sha256(repr((_SOURCES, versions(), np.__version__, meaning)).encode()).hexdigest()
 
 
 def cache_of(option: Any, where: Where | None) -> Cache | None:
-    """The cache that ``compile(cache=option)`` asks for: True is the user's, a path is another directory.
+    """Return the cache for ``compile(cache=option)``: True for the user's, a path for another directory.
 
-    Where others could write to it there is none, and a warning; a home that is missing or can't be written to is
-    passed over in silence.
+    A directory that others can write to gives a warning and no cache. A missing or read-only home gives no cache.
     """
-    if isinstance(option, Cache):  # of a program that this one goes along with
+    if isinstance(option, Cache):  # of a program that this one shares it with
         return option
     if not isinstance(option, bool | str | os.PathLike):
         raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)
@@ -93,14 +92,14 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
 
 
 def option_of(cache: Cache | None) -> bool | str:
-    """What ``compile(cache=…)`` takes for such a cache, on another machine too."""
+    """Return the ``compile(cache=…)`` option for a cache, valid on other machines."""
     if cache is None:
         return False
     return True if cache.directory == _user_directory() else str(cache.directory)
 
 
 def _user_directory() -> Path | None:
-    """Where the platform keeps caches (XDG Base Directory Specification); None without a home."""
+    """Return the platform's cache directory (XDG Base Directory Specification); None without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):
         return Path(base) / "rnngraph"
@@ -109,16 +108,17 @@ def _user_directory() -> Path | None:
 
 
 class Cache:
-    """Object code by key. Safe to use from any thread and any process.
+    """Object code by key. Safe for concurrent threads and processes.
 
-    most_bytes: of all files; those that were used longest ago go first.
+    Attributes:
+        most_bytes: Maximum size of all files. The least recently used ones are evicted.
     """
 
     def __init__(self, directory: Path, most_bytes: int = MOST_BYTES) -> None:
         self.directory, self.most_bytes = directory, most_bytes
 
     def problem(self, create: bool) -> str:
-        """Why the directory must not be used, or "". create: makes it now, and says why it can't be used at all."""
+        """Return why the directory must not be used, or "". ``create`` creates it and also reports other failures."""
         try:
             if create:
                 self._create()
@@ -131,7 +131,7 @@ class Cache:
             os.close(folder)
 
     def load(self, key: str) -> ObjectCode | None:
-        """The code that ``store`` was given, or None: nothing that is damaged or not the user's own."""
+        """Return the stored code; None if it is missing, damaged or not the user's own file."""
         with contextlib.suppress(OSError):
             folder = self._checked()
             try:
@@ -141,7 +141,7 @@ class Cache:
         return None
 
     def store(self, key: str, code: ObjectCode) -> None:
-        """Keeps ``code`` for later processes, if the directory can be written to."""
+        """Store code for later processes, if the directory is writable."""
         data = to_bytes(key, code)
         if len(data) > self.most_bytes:
             return
@@ -158,14 +158,14 @@ class Cache:
 
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
-        """Around the compiling of code: begins when no other process compiles it, or has done so for too long."""
+        """Context manager for compiling a key. It waits while another process compiles it, up to a timeout."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 self._create()
                 folder = self._checked()
                 stack.callback(os.close, folder)
                 place = int(key[:15], 16)
-                stack.enter_context(locked_byte(LOCKS, folder, place, MOST_SECONDS))
+                stack.enter_context(locked_byte(LOCKS, folder, place, LOCK_TIMEOUT_S))
             yield
 
     def _load(self, key: str, folder: int) -> ObjectCode | None:
@@ -184,7 +184,7 @@ class Cache:
         return os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _checked(self) -> int:
-        """A descriptor of the directory, which stays the one that was checked. Raises ``OSError``."""
+        """Return a descriptor of the checked directory, immune to later renaming. Raise ``OSError`` on failure."""
         folder = self._open()
         if problem := _danger(os.fstat(folder)):
             os.close(folder)
@@ -193,7 +193,7 @@ class Cache:
 
 
 def _danger(status: os.stat_result) -> str:
-    """Why a file or directory may hold what others wrote, or ""."""
+    """Return why others may have written to a file or directory, or ""."""
     if status.st_uid != os.geteuid():
         return "it belongs to another user"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -202,7 +202,7 @@ def _danger(status: os.stat_result) -> str:
 
 
 def _read(name: str, folder: int, most_bytes: int) -> bytes | None:
-    """The bytes of a plain file of the user's own; None of any other. It counts as used now."""
+    """Return the bytes of a regular file of the user's own; None for any other. Updates its time of use."""
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
@@ -230,7 +230,7 @@ def _open_pages(folder: int, flags: int) -> int:
 
 
 def _grown(folder: int, added: int) -> int:
-    """Bytes of all files, at most, with those that were added now; without number where nobody counted so far."""
+    """Add to the counter, and return an upper bound on the bytes of all files; without a count, a huge number."""
     try:
         file = _open_pages(folder, os.O_APPEND)
     except FileNotFoundError:
@@ -243,15 +243,15 @@ def _grown(folder: int, added: int) -> int:
 
 
 def _shrink(folder: int, most_bytes: int) -> None:
-    """Removes what was used longest ago, and with it what killed writers left, if all of it doesn't fit.
+    """Remove the least recently used files and leftovers of killed writers, if the total exceeds the limit.
 
-    An eighth is free then, so that not every file that is added to a full directory has the others looked at.
+    An eighth is freed, so that not every addition to a full directory has to list it.
     """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _OURS.fullmatch(entry.name):
-                with contextlib.suppress(OSError):  # gone meanwhile
+                with contextlib.suppress(OSError):  # removed meanwhile
                     status = entry.stat(follow_symlinks=False)
                     found.append((status.st_mtime_ns, entry.name, _pages(status.st_size)))
     pages, most = sum(size for _, _, size in found), most_bytes // _PAGE

@@ -1,4 +1,4 @@
-"""Compiled code as the bytes of a file: a digest, a JSON document of its interface, constants, the object file."""
+"""File format of compiled code: a digest, a JSON document of the interface, constants, and the object file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST, _COUNT = hashlib.sha256().digest_size, 8
 
 
 def to_bytes(key: str, code: ObjectCode) -> bytes:
-    """The file of ``code``. key: what it was compiled from, which a reader must ask for."""
+    """Return the bytes of a file. ``key`` identifies the code's inputs; readers must pass the same one."""
     interface = code.interface
     document = {item.name: getattr(interface, item.name) for item in fields(interface)}
     document["key"] = key
@@ -37,14 +37,14 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
 
 
 def from_bytes(key: str, data: bytes) -> ObjectCode | None:
-    """The code that ``data`` holds, or None where it is damaged, or not of this key."""
+    """Return the code in ``data``; None if it is damaged or has another key."""
     begin = len(MAGIC) + _DIGEST
     body = memoryview(data)[begin:]
     if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : begin] != hashlib.sha256(body).digest():
         return None
     try:
         return _code(key, body)
-    except (ValueError, TypeError, LookupError, AttributeError):  # whole, but of another make
+    except (ValueError, TypeError, LookupError, AttributeError):  # intact, but of another version
         return None
 
 
@@ -79,7 +79,7 @@ def _to_dim(value: Any) -> Dim:
 
 
 def _to_factor(text: str) -> str:
-    """A name, or the floor whose text this is."""
+    """Parse a factor of a size: a name or a floor division."""
     if "//" not in text:
         return text
     dim = parse_dim(text)

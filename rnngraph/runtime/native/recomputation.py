@@ -1,4 +1,4 @@
-"""Whether gradients of long sequences compute steps again in place of keeping what they need, and how many together."""
+"""Choice of rematerialisation for gradients of long sequences, and its block length."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, Where, shown
 
 Recompute = int | Literal["auto"] | None
-"""Steps that are computed again together, ``"auto"`` where memory says so, or None for never."""
+"""Steps per rematerialised block, ``"auto"`` to decide by the available memory, or None for never."""
 AUTO: Literal["auto"] = "auto"
 SHARE = 4
-"""``"auto"``: what temporaries may take of the memory that is left is one in so many."""
+"""For ``"auto"``: temporaries may use 1/SHARE of the available memory."""
 FEWEST, MOST = 16, 4096
 
 
 def checked_recompute(value: Any, where: Where | None) -> Recompute:
-    """An option ``recompute=``."""
+    """Return ``recompute=`` after validation."""
     if value is None or (isinstance(value, str) and value == AUTO):
         return value
     if isinstance(value, str | bool | float):
@@ -32,13 +32,14 @@ def checked_recompute(value: Any, where: Where | None) -> Recompute:
 
 
 def exceeds_share(arena_bytes: int) -> bool:
-    """Whether temporaries take more than their share of what is left to this process."""
+    """True if temporaries exceed their share of the memory available to this process."""
     return arena_bytes >= LARGE and arena_bytes > min((left for left, _ in limits()), default=math.inf) / SHARE
 
 
 def steps_of(lengths: Iterable[int]) -> int:
-    """Steps of a block for sequences of these lengths: about the square root, a power of two so that few lengths ask
-    for code of their own.
+    """Return the steps of a block: about the square root of the maximum length, rounded to a power of two.
+
+    The rounding limits the number of compiled variants.
     """
     longest = max(lengths, default=1)
     return min(max(1 << round(math.log2(max(1, longest)) / 2), FEWEST), MOST)

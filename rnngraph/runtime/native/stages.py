@@ -1,4 +1,4 @@
-"""A compiled graph as text, at each stage between the declaration and assembly."""
+"""Text of a compiled graph at each stage between declaration and assembly."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
 
 def stages_of(compiled: CompiledGraph) -> tuple[str, ...]:
-    """Names of the stages, in order."""
+    """Return the names of the stages, in order."""
     return ("declared", "graph", *(single.name for single in compiled.pipeline), *NATIVE_STAGES)
 
 
 def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
-    """The text of one stage. Raises ``NameLookupError`` where there is no such stage."""
+    """Return the text of a stage. Raise ``NameLookupError`` if there is no such stage."""
     stages = stages_of(compiled)
     if not isinstance(stage, str) or stage not in stages:
         raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(stages)}")
@@ -50,7 +50,7 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
 
 
 def _recurrences(graph: Graph) -> Iterator[str]:
-    """Yield a comment for each affine recurrence, but for those of derivatives."""
+    """Yield a comment for each affine recurrence of the forward pass."""
     for found in recurrences_in(graph):
         where = found.scan.where
         if found.is_affine and (where is None or where.phase != "backward"):
@@ -58,7 +58,7 @@ def _recurrences(graph: Graph) -> Iterator[str]:
 
 
 class PassChange(NamedTuple):
-    """What a pass was given and what it made of it. law: the sentence that says what it keeps."""
+    """Texts of the graph before and after a pass, and the pass's law: the sentence on what it preserves."""
 
     before: StageText
     after: StageText
@@ -66,7 +66,7 @@ class PassChange(NamedTuple):
 
 
 def change_of(compiled: CompiledGraph, name: str) -> PassChange:
-    """What the pass of this name changed. Raises ``NameLookupError`` where there is none."""
+    """Return the change of a pass, by name. Raise ``NameLookupError`` if there is no such pass."""
     passes = {single.name: single for single in compiled.pipeline}
     if name not in passes:
         raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")
@@ -82,15 +82,16 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
 
 
 class NativeStages:
-    """The stages after the passes, at the sizes of the last call: those of a copy of the code that runs, which knows
-    where its instructions come from. All of them share one plan.
+    """Stages after the passes, at the sizes of the last call.
+
+    They show a debug build of the running code, whose instructions carry source lines. All of them share one plan.
     """
 
     def __init__(self, compiled: CompiledGraph) -> None:
         self._compiled = compiled
 
     def text(self, stage: str) -> StageText:
-        """The text of one of ``NATIVE_STAGES``."""
+        """Return the text of one of ``NATIVE_STAGES``."""
         from ...codegen.llvm.debug_info import with_debug_info
         from ...codegen.llvm.listing import listing
         from ...codegen.schedule.plan_text import plan_text
@@ -118,7 +119,7 @@ class NativeStages:
 
     @cached_property
     def _plan(self) -> ScheduledEntry:
-        from ...codegen.compile import planned  # half the package's time to import; code that is on disk needs none
+        from ...codegen.compile import planned  # slow to import, and not needed on a cache hit
 
         compiled = self._compiled
         again = compiled.steps_again(self._outputs, self._sizes)
@@ -133,7 +134,7 @@ class NativeStages:
         return module_lines(plan.functions, [plan.main, plan.pack], compiled.options.target, compiled.kind)
 
     def _headed(self, comment: str, text: StageText) -> StageText:
-        """``text`` under a line that says which processor and sizes it is for."""
+        """Return ``text`` below a line with its processor and sizes."""
         compiled, target = self._compiled, self._compiled.options.target
         left_open = open_sizes(compiled.optimized(self._outputs))
         settled = compiled.settled_sizes(self._outputs, self._sizes, left_open)

@@ -1,8 +1,7 @@
-"""The process's pool of worker threads, which run parts of calls.
+"""Worker threads of the process, which run parts of calls.
 
-A call that finds the pool at work for another one runs alone: its results are the same, and no more threads run than
-were asked for. After a call workers look for the next one for a short while and then sleep. A process ends without
-waiting for them, and a forked one begins with none.
+While the pool is busy, other calls run single-threaded, with equal results. After a call, workers spin briefly for the
+next one and then sleep. The process exits without waiting for them, and a forked process starts without any.
 """
 
 from __future__ import annotations
@@ -21,21 +20,25 @@ from ...codegen.threads.pool_functions import JOB_WORD, LINES, MOST_WORKERS, poo
 from .aligned_memory import LINE, address, aligned_bytes
 
 FEWEST_CYCLES = 100_000
-"""Of a call that is shared: to wake a worker that sleeps takes about as long as half of this."""
+"""Minimum cost of a shared call, in cycles. Waking a sleeping worker takes about half as long."""
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
 @dataclass
 class ThreadCount:
-    """How many threads a program's calls may use. parts: into how many parts their kernels are cut; word: the same,
-    where machine code reads it.
+    """Number of threads that a program's calls may use.
+
+    Attributes:
+        count: Requested threads.
+        parts: Parts into which kernels are split.
+        word: ``parts`` in memory that machine code reads.
     """
 
     count: int = 1
@@ -48,7 +51,7 @@ class ThreadCount:
 
 
 class Pool:
-    """Worker threads and the memory through which they are given work. One call at a time has them."""
+    """Worker threads, and the memory that passes work to them. Serves one call at a time."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(None) if os.name == "posix" else None
@@ -59,13 +62,13 @@ class Pool:
         self._forget()
 
     def _forget(self) -> None:
-        """As at the start: no worker, nothing given, and no call that has them."""
+        """Reset to the initial state without workers."""
         self._free = threading.Lock()
         self._started = 1
         self._memory[:] = 0
 
     def run(self, entry: int, arguments: int | c_void_p, workers: int) -> bool:
-        """Runs an entry with so many workers, the caller among them; False, and nothing done, if others run one."""
+        """Run an entry with this many workers, including the caller. Return False, with nothing done, if busy."""
         if not self._free.acquire(blocking=False):
             return False
         try:
@@ -79,7 +82,7 @@ class Pool:
         return True
 
     def _start(self, workers: int) -> None:
-        """Starts workers up to this number; the caller is number 0."""
+        """Start workers up to this number. The caller is worker 0."""
         if self._code is None:
             self._code = Code(object_code(pool_text(host()), host()), host())
             self._share = self._code.entry("pool_share")
