@@ -174,6 +174,7 @@ def test_every_file_lies_in_a_room() -> None:
     assert {room_of(module) for module in MODULES} <= {*ROOMS, *(room.partition(".")[0] for room in ROOMS)}
 
 
+@pytest.mark.sampled(1)
 def test_imports_point_to_rooms_before() -> None:
     order = {room: number for number, room in enumerate(ROOMS)}
     upward = {
@@ -182,6 +183,7 @@ def test_imports_point_to_rooms_before() -> None:
     assert upward == set()
 
 
+@pytest.mark.sampled(1)
 def test_no_files_import_each_other_in_a_circle() -> None:
     circles = [circle for circle in nx.strongly_connected_components(nx.DiGraph(all_imports())) if len(circle) > 1]
     assert circles == []
@@ -269,6 +271,7 @@ def test_the_compiler_knows_no_cell() -> None:
     assert {name: words for name, words in cells.items() if words} == {}
 
 
+@pytest.mark.sampled(1)
 def test_the_two_irs_meet_in_the_rooms_that_the_docs_list() -> None:
     """The table in docs/architecture.md says of every room of codegen/ which of the two it sees."""
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
@@ -293,6 +296,7 @@ def test_no_file_is_too_long() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
+@pytest.mark.sampled(1)
 def test_no_function_is_too_long() -> None:
     """Lines behind the docstring, from the head on."""
     found = {}

@@ -2,7 +2,8 @@
 
 ``tests/costs.txt`` has a line for each expensive test function: CPU seconds of one case, and its name. Of a function
 with many cases, as many as fit into ``BUDGET`` seconds run, evenly spaced; the others are ``exhaustive``. A function
-whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run.
+whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run; one longer
+than ``MAX_SLOW`` is ``exhaustive``.
 
 A function that the file does not name is cheap or new, and runs whole. ``python -m pytest --time-tests=FOLDER`` times
 tests, and ``python tools/time_tests.py FOLDER`` writes the file from what was timed.
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 COSTS = Path(__file__).parents[1] / "costs.txt"
-BUDGET, MAX_SECONDS = 0.75, 1.5
+BUDGET, MAX_SECONDS, MAX_SLOW = 0.75, 1.5, 5.0
 
 
 def read_costs(path: Path = COSTS) -> dict[str, float]:
@@ -43,7 +44,7 @@ def select(items: Sequence[pytest.Item], costs: dict[str, float]) -> None:
         else:
             kept = evenly_spaced(len(all_cases), max(1, int(BUDGET / cost)) if cost else len(all_cases))
         for number, item in enumerate(all_cases):
-            if number not in kept:
+            if number not in kept or cost > MAX_SLOW:
                 item.add_marker(pytest.mark.exhaustive)
             elif cost > MAX_SECONDS:
                 item.add_marker(pytest.mark.slow)
