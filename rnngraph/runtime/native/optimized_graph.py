@@ -1,6 +1,6 @@
-"""A lowered graph after its passes: what it computes, what it reads, and what a call of it must check.
+"""Lowered graph after its passes, with its inputs and the preconditions of its calls.
 
-Graphs are in open sizes here, but for ``sized``, which gives the one that is compiled for the sizes of a call.
+Sizes are symbolic here, except in ``sized``, which returns the graph compiled for a call's sizes.
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that are rows or columns of a sum of outer products: tiles are made for a number of them."""
+    """Return the sizes that are rows or columns of a sum of outer products, whose tiles need a fixed number."""
     dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that compiled code leaves open: lengths, and what is attended to, if no tiles count them."""
+    """Return the sizes that compiled code leaves open: lengths and attended steps, unless tiles need them."""
     return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Names of sizes on which the order of a sum depends: of last axes that are folded, in vectors of which there are
-    no more than are needed where the size is known, and of the depths and columns of products.
+    """Return the sizes that determine the order of summation, and hence rounding.
+
+    These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
+    matrix products.
     """
     found: set[str] = set()
     for node in graph.walk():
@@ -54,17 +56,19 @@ def ordered_sizes(graph: Graph) -> set[str]:
 Equalities = tuple[tuple[Equality, ...], dict[str, Dim]]
 """Sizes that a call must find equal, and what that makes likely of their names."""
 MAX_OUTPUTS = 64
-"""Sets of outputs for which a graph keeps what it knows of them."""
+"""Maximum number of sets of outputs whose analyses a graph caches."""
 
 
 class OptimizedGraph:
-    """A lowered graph, split and optimised when first needed.
+    """Lowered graph, split and optimised on first use.
 
-    kind: ``inference``, whose weights may be narrow, or ``training``. wrt: labels of what the graph also gives the
-    gradients of its loss for. differentiated: outputs whose gradients come from the caller, in place of a loss. then:
-    passes that follow and change what the graph gives, such as gradients into new parameters. first: passes before the
-    optimisation, which change what is computed and not what is fed. rounded: whether it is made
-    of a graph after the passes that settle how results are rounded.
+    Attributes:
+        kind: ``"inference"``, whose weights may be quantized, or ``"training"``.
+        wrt: Labels with respect to which the graph also returns gradients of its loss.
+        differentiated: Outputs whose gradients the caller supplies, in place of a loss.
+        then: Final passes that change the outputs, such as from gradients to new parameters.
+        first: Passes before the optimisation that change the computation but not the inputs.
+        rounded: The graph comes from a graph whose rounding-relevant passes have run.
     """
 
     def __init__(
@@ -91,12 +95,12 @@ class OptimizedGraph:
 
     @property
     def pipeline(self) -> tuple[Pass, ...]:
-        """All passes, in order."""
+        """Return all passes, in order."""
         return (*self._meaning, *self._optimization)
 
     @property
     def graph(self) -> Graph:
-        """The graph after the split, with its gradients: what it means, before it is optimised."""
+        """Return the graph after the split, with its gradients, before optimisation."""
         with self._lock:
             if self._split is None:
                 with self.options.notices.compiling():
@@ -104,11 +108,11 @@ class OptimizedGraph:
             return self._split
 
     def input_types(self) -> dict[str, TensorType]:
-        """The types of the graph's inputs, by label."""
+        """Return the types of the graph's inputs, by label."""
         return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
-        """What these outputs need of ``graph``."""
+        """Return the part of ``graph`` that these outputs depend on."""
         wanted = tuple(outputs)
         return self._pruned.get_or_make(wanted, lambda: self._prune(wanted))
 
@@ -122,17 +126,17 @@ class OptimizedGraph:
         return whole if len(inputs) == len(whole.inputs) else Graph.of(graph.name, kept, inputs, graph.comments)
 
     def optimized(self, outputs: tuple[str, ...]) -> Graph:
-        """The graph of these outputs after all passes, in open sizes."""
+        """Return the graph of these outputs after all passes, with symbolic sizes."""
         with self._lock:
             graph = self._optimized.get(outputs)
             if graph is None:
                 graph = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
                 self._optimized[outputs] = graph
-                self._fixed_names.pop(outputs, None)  # a pass may have taken out a scan
+                self._fixed_names.pop(outputs, None)  # a pass may have removed a scan
             return graph
 
     def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Labels of the inputs that these outputs read."""
+        """Return the labels of the inputs that these outputs depend on."""
 
         def read() -> tuple[str, ...]:
             inputs = self.pruned(outputs).read_inputs()
@@ -141,13 +145,13 @@ class OptimizedGraph:
         return self._inputs.get_or_make(outputs, read)
 
     def preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
-        """What a call that gives these outputs must check."""
+        """Return the preconditions of a call for these outputs."""
         return self._preconditions.get_or_make(outputs, lambda: preconditions_of(self.pruned(outputs)))
 
     def check(
         self, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
     ) -> None:
-        """Raises ``ShapeError`` where what is fed, or a size that follows from it, is not as these outputs need it."""
+        """Raise ``ShapeError`` if the feeds or their sizes violate a precondition of these outputs."""
         unknown = [name for name in self.pruned(outputs).symbols if name not in sizes]
         if unknown:
             raise ShapeError(
@@ -161,7 +165,7 @@ class OptimizedGraph:
         check_preconditions(self.range_preconditions(outputs), arrays, sizes, where)
 
     def range_preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
-        """Preconditions of fed numbers, which are checked at every call."""
+        """Return the preconditions on fed values, which are checked at every call."""
 
         def checks() -> tuple[Precondition, ...]:
             return tuple(item for item in self.preconditions(outputs) if item.kind == "range")
@@ -171,8 +175,13 @@ class OptimizedGraph:
     def sized(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: int | None = None
     ) -> Graph:
-        """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too. again: how many
-        steps a derivative computes again together, in place of what it needs being kept of them.
+        """Return the optimised graph with every size but lengths compiled in.
+
+        Args:
+            outputs: Names of the outputs.
+            sizes: Named sizes.
+            one_step: Also compile in lengths of 1.
+            again: Steps per rematerialised block in gradients; None to save residuals.
         """
         graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, open_sizes(graph))
@@ -180,17 +189,17 @@ class OptimizedGraph:
             known |= dict.fromkeys(lengths_of(graph), 1)
         graph = with_sizes(graph, known)
         if self.equalities(outputs)[0]:
-            graph = Simplify()(graph)  # each of them holds by itself now
+            graph = Simplify()(graph)  # remove run-time equalities, which now hold by construction
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
         return graph if again is None else run(graph, (Recompute(again),), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
-        """Names of the sizes that are left open in compiled code."""
+        """Return the sizes that compiled code leaves open."""
         return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
 
     def fixed_names(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of the sizes that are compiled in."""
+        """Return the sizes that are compiled in."""
         names = self._fixed_names.get(outputs)
         if names is None:
             left_open = self.lengths(outputs)
@@ -199,7 +208,7 @@ class OptimizedGraph:
         return names
 
     def equalities(self, outputs: tuple[str, ...]) -> Equalities:
-        """Sizes that a call must find equal, and what that makes likely of their names."""
+        """Return the sizes that must be equal at run time, and the likely values of names that follow."""
 
         def derived() -> Equalities:
             graph = self.pruned(outputs)
@@ -209,7 +218,7 @@ class OptimizedGraph:
         return self._equalities.get_or_make(outputs, derived)
 
     def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
-        """``sizes`` that nobody fed, but for those ``given``, as they most likely are beside each other."""
+        """Return ``sizes`` made consistent by likely equalities, except those in ``given``."""
         _, likely = self.equalities(outputs)
         for name, dim in likely.items():
             if name not in given and symbols_of(dim) <= sizes.keys():
@@ -219,7 +228,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """The number or name that stands for each size in code for ``sizes``."""
+        """Return the values compiled in for each symbolic size, so that run-time equalities hold by construction."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

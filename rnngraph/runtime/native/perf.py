@@ -1,7 +1,6 @@
-"""Tells Linux' `perf` of code in memory: a map of its functions, or a jitdump with the script's lines.
+"""Symbols of in-memory code for Linux perf: a map of functions, or a jitdump with the script's lines.
 
-The code that runs holds neither lines nor layers. A twin is compiled that does, whose instructions are the same ones,
-and what it says of them holds of those that run.
+Running code has no debug information. A debug build with identical instructions provides it.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from .entry import NativeEntry
 _MAGIC, _VERSION, _LOAD, _LINES = 0x4A695444, 1, 0, 2
 _HEADER, _RECORD = struct.Struct("<IIIIIIQQ"), struct.Struct("<IIQ")
 _MACHINES = {"x86_64": 62, "aarch64": 183}
-"""By the beginning of a triple: what ELF calls the processor."""
+"""ELF machine numbers by the first part of a target triple."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A twin's object, and the address at which the code that it tells of lies."""
+    """Object of a debug build, and the address of the running code that it describes."""
 
     lines: ObjectLines
     base: int
@@ -42,10 +41,11 @@ class _Loaded:
 
 
 def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) -> Path:
-    """Writes what `perf` reads of the code that calls of a graph have compiled so far.
+    """Write a file for perf that describes the code compiled for a graph so far, and return its path.
 
-    Raises ``GraphError`` where nothing has run yet or the system is not Linux, ``FileError`` where the file can't be
-    written.
+    Raises:
+        GraphError: Nothing has run yet, or the system is not Linux.
+        FileError: The file cannot be written.
     """
     machine = next((number for name, number in _MACHINES.items() if compiled.options.target.triple.startswith(name)), 0)
     if not machine or "linux" not in compiled.options.target.triple:
@@ -67,7 +67,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
 
 
 def _twin(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
-    from ...codegen.compile import twin_of  # half the package's time to import; calls whose code is on disk need none
+    from ...codegen.compile import twin_of  # slow to import, and not needed on a cache hit
 
     made = entry.made_for
     graph, name = compiled.sized(made.outputs, made.sizes, made.one_step, made.again), made.name
@@ -84,7 +84,7 @@ def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
 
 
 def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap.mmap:
-    """Writes a jitdump. Returns a mapping of it, by which `perf record` notes that the process has one."""
+    """Write a jitdump. Return a memory mapping of it, by which ``perf record`` discovers the file."""
     is_new = not path.exists()
     with path.open("ab+") as file:
         if is_new:
@@ -113,7 +113,7 @@ def _lines_of(item: _Loaded, function: Symbol) -> bytes:
 
 
 def _rows_of(lines: ObjectLines, function: Symbol) -> list[Row]:
-    """The lines of a function; what has none goes with what stands before it."""
+    """Return the lines of a function. Instructions without a line get that of their predecessor."""
     end = function.address + function.size
     return [row for row in lines.rows if function.address <= row.address < end and row.line]
 

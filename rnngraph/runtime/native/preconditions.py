@@ -1,4 +1,4 @@
-"""What a call must check before it runs: sizes that must not be negative or must be equal, and numbers within range."""
+"""Run-time preconditions of calls: nonnegative sizes, equal sizes, and fed integers within range."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, ev
 from ...support.errors import ShapeError, Where
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
-"""Feeds, and axes of each."""
+"""Feeds with some of their axes."""
 Part = tuple[tuple[Dim, Dim, int], ...]
-"""A slice: start, stop and step for each axis."""
+"""Slice as (start, stop, step) for each axis."""
 
 
 @dataclass(frozen=True)
 class Precondition:
-    """What must hold of run-time sizes or of fed integers, and where it was declared."""
+    """Condition on run-time sizes or fed integers, and the line that declares it."""
 
     kind: str  # size, range or equal
     low: Dim
@@ -28,14 +28,14 @@ class Precondition:
     label: str
     where: Where | None
     text: str
-    lengths: str | None = None  # the feed of each row's length, where only real steps are checked
-    fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
-    part: Part | None = None  # of a feed whose range is checked
-    reached: str | None = None  # where the largest number must be the largest of the range: why, or nothing
+    lengths: str | None = None  # feed of row lengths, if only steps within them are checked
+    fed: tuple[Places, ...] = ()  # feeds that determine the two sizes that must be equal
+    part: Part | None = None  # slice of the feed that is checked
+    reached: str | None = None  # reason why the maximum of the range must occur, if it must
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
-    """What a call of ``graph`` must check: slices and positions within sizes, sequence lengths and ids within range."""
+    """Return the preconditions of a graph: slices and positions within sizes, lengths and ids within range."""
     found: list[Precondition] = []
     outside = {
         formal: actual
@@ -52,7 +52,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                         found.append(Precondition("size", 0, need, "", node.where, text))
         if node.op == "windows":
             dim, behind = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
-            if isinstance(dim, Size):  # some steps fewer are no window, and no mistake
+            if isinstance(dim, Size):  # zero windows are valid
                 text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
                 found.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
@@ -91,13 +91,13 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 def _range(
     index: Node, outside: Mapping[Node, Node], low: Dim, behind: Dim, node: Node, text: str
 ) -> list[Precondition]:  # fmt: skip
-    """The check that the integers of a feed lie in ``low..behind - 1``, if ``index`` is fed."""
+    """Return the precondition that a fed ``index`` lies in ``low..behind - 1``; none if it is computed."""
     label, part = _fed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", behind - 1, low, label, node.where, text, part=part)] if label else []
 
 
 def _rows_there(node: Node) -> list[Precondition]:
-    """That a table has the rows which sizes alone ask for, as ``gather(table, positions(x))`` does."""
+    """Return preconditions for indices that depend only on sizes, such as ``gather(table, positions(x))``."""
     rows, places = node.operands[0].shape[0], range_of(node.operands[1])
     if places is None:
         return []
@@ -108,16 +108,17 @@ def _rows_there(node: Node) -> list[Precondition]:
     ]
 
 
-# What is known of an index ------------------------------------------------------------------------
+# Ranges of indices --------------------------------------------------------------------------------
 
 _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse")
-"""Ops that give the numbers of their operand, all of them."""
+"""Ops whose result has exactly the values of their operand."""
 
 
 def range_of(index: Node) -> tuple[Dim, Dim] | None:
-    """(smallest, largest) of what an index holds, both of which it does hold; None where other things decide.
+    """Return the (minimum, maximum) of an index, both attained; None if the range is unknown.
 
-    What may be narrower than its parts say, as ``positions - positions``, is None: no call is refused by mistake.
+    A range that may be narrower than its operands suggest, such as ``positions - positions``, is unknown. Valid calls
+    are thus never refused.
     """
     if not isinstance(index.type, TensorType) or index.type.dtype not in INTEGERS:
         return None
@@ -141,7 +142,7 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
 
 
 def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
-    """The range of two ranges that are added, subtracted or multiplied, one of which is a single number."""
+    """Return the range of a sum, difference or product of two ranges, one of which is a single number."""
     if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
         return None
     if op == "add":
@@ -173,7 +174,7 @@ def _places_of(dim: Dim, graph: Graph) -> Places:
 
 
 def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
-    """One of two sizes that must be equal, its value and where that comes from."""
+    """Describe one of two sizes that must be equal: its text, value and feeds."""
     fed = [
         f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))} of feed {label} {arrays[label].shape}"
         for label, axes in places
@@ -184,7 +185,7 @@ def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes
 
 
 def _differences(graph: Graph) -> dict[Size, Where | None]:
-    """Sizes that could come out negative, and where they first occur."""
+    """Return the sizes that may be negative, with the line of their first occurrence."""
     found: dict[Size, Where | None] = {}
     for node in graph.walk():
         items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
@@ -196,7 +197,7 @@ def _differences(graph: Graph) -> dict[Size, Where | None]:
 
 
 def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
-    """The feed whose integers ``node`` gives as they are. outside: what the inputs of loops' bodies stand for."""
+    """Return the feed whose unchanged integers are the value of ``node``; ``outside`` maps body inputs to operands."""
     while True:
         if node in outside:
             node = outside[node]
@@ -207,7 +208,7 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
-    """The slice of a feed that ``node`` reads; None where it may read all of it."""
+    """Return the slice of a feed that ``node`` reads; None if it may read all of it."""
     found: Part | None = None
     while node.op != "input" or node in outside:
         if node in outside:
@@ -224,7 +225,7 @@ def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
 
 
 def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
-    """The feed that ``node`` reads, and that of the lengths past which it is not read."""
+    """Return the feed that ``node`` reads, and the feed of row lengths beyond which it is not read."""
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
     if node.op == "select" and node.operands[0].get("within") == "lengths":
@@ -235,7 +236,7 @@ def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str |
 def check_preconditions(
     checks: Sequence[Precondition], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
 ) -> None:
-    """Raises ``ShapeError`` where one does not hold of what is fed, or of the sizes that follow from it."""
+    """Raise ``ShapeError`` if the feeds or their sizes violate a precondition."""
     for check in checks:
         if check.kind == "equal":
             if evaluate(check.low, sizes) != evaluate(check.value, sizes):

@@ -1,7 +1,7 @@
-"""What the sizes of a call must be, so that native code computes in the memory that it has, and comes to an end.
+"""Bounds on run-time sizes that keep native code within its memory and make it terminate.
 
-Sizes are known at run time only. Kernels are right for all of them, 0 among them, but for what is checked here: numbers
-of elements or steps that index arithmetic in 64 bits can't hold, and a row that is read of a table without rows.
+Kernels are correct for all sizes, including 0, except those checked here: counts of elements or steps that overflow
+64-bit index arithmetic, and reads of a row from an empty table.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ...ir.type_rules import parted
 from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
 from ...support.errors import ShapeError, Where
 
-MOST_OVER_STEPS = 1 << 48
-"""Elements of a value at all the steps that compute it, as if each step's were kept."""
+MAX_OVER_STEPS = 1 << 48
+"""Maximum number of elements of a value over all steps that compute it, as if every step were saved."""
 
-MOST_DIVIDED = 1 << 60
-"""A size before it is divided: all its terms, of which none is negative, fit 64 bits together."""
+MAX_DIVIDED = 1 << 60
+"""Maximum of a size before division, so that the sum of its nonnegative terms fits 64 bits."""
 
 
 @dataclass(frozen=True)
 class Most:
-    """A bound: how large a product of sizes may be."""
+    """Upper bound on a product of sizes."""
 
     dims: tuple[Dim, ...]
     limit: int
@@ -36,7 +36,7 @@ class Most:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of which a row is read, or written, for each index."""
+    """Table with a row that is read or written for each index."""
 
     rows: Dim
     indices: tuple[Dim, ...]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Choice:
-    """For each of ``results`` one of ``entries`` is chosen, so that there must be some."""
+    """Choice of one of ``entries`` for each of ``results``, which requires at least one entry."""
 
     entries: tuple[Dim, ...]
     results: tuple[Dim, ...]
@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds of one graph. dims: all sizes that occur in them."""
+    """Bounds of one graph, and all sizes (``dims``) that occur in them."""
 
     dims: tuple[Size, ...]
     most: tuple[Most, ...]
@@ -62,7 +62,7 @@ class Bounds:
     choices: tuple[Choice, ...]
 
     def check(self, sizes: Mapping[str, int], where: Where | None) -> None:
-        """Raises ``ShapeError`` where ``sizes``, of all names, are out of bounds."""
+        """Raise ``ShapeError`` if ``sizes``, with a value for every name, are out of bounds."""
         values: dict[Dim, int] = {dim: evaluate(dim, sizes) for dim in self.dims}
 
         def number(dims: tuple[Dim, ...]) -> int:
@@ -95,7 +95,7 @@ class Bounds:
 
 
 def bounds_of(graph: Graph) -> Bounds:
-    """What must hold of the sizes of a call of ``graph``."""
+    """Return the bounds on the sizes of a graph's calls."""
     most = tuple({(item.dims, item.limit): item for item in _most(graph)}.values())
     gathers = ((node, node.operands[1], node.operands[0].shape[0]) for node in graph.walk() if node.op == "gather")
     adds = ((node, node.operands[0], node["rows"]) for node in graph.walk() if node.op == "scatter_add")
@@ -116,17 +116,17 @@ def bounds_of(graph: Graph) -> Bounds:
 
 
 def _most(graph: Graph) -> Iterator[Most]:
-    """All that is not sure to be within bounds."""
+    """Yield the bounds that are not satisfied for all sizes."""
     pending: list[tuple[Graph, tuple[Dim, ...]]] = [(graph, ())]
     while pending:
         current, steps = pending.pop()
-        limit = MOST_OVER_STEPS if steps else MOST_ELEMENTS
+        limit = MAX_OVER_STEPS if steps else MOST_ELEMENTS
         for node in current.nodes:
             found = [Most((*steps, *shape), limit, f"elements of {kind}", node.where) for kind, shape in _shapes(node)]
             floors = (floor for dim in _dims(node) for floor in floors_of(dim))
-            found += [Most((floor.dim,), MOST_DIVIDED, "a size that is divided", node.where) for floor in floors]
+            found += [Most((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where) for floor in floors]
             if node.op == "dimension":
-                found.append(Most((node["size"],), MOST_OVER_STEPS, "a number made of sizes", node.where))
+                found.append(Most((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where))
             if node.op == "scan":
                 inside = (*steps, node["length"])
                 found.append(Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where))
@@ -135,9 +135,9 @@ def _most(graph: Graph) -> Iterator[Most]:
 
 
 def _dims(node: Node) -> Iterator[Dim]:
-    """The sizes in a node's type and attributes."""
+    """Yield the sizes in a node's type and attributes."""
     pending: list[Any] = [shape for _, shape in _shapes(node)] + [value for _, value in node.attributes]
-    for value in pending:  # which grows
+    for value in pending:  # grows while iterated
         if isinstance(value, Size):
             yield value
         elif isinstance(value, tuple):
@@ -159,7 +159,7 @@ def _is_sure(item: Most) -> bool:
 
 
 def _of(dims: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
-    """The sizes that a product is of, in words."""
+    """Return the values of a product's sizes in words."""
     names = sorted({name for dim in dims for name in symbols_of(dim)})
     text = " · ".join(dim_text(dim) for dim in dims)
     return f" = {text} at {', '.join(f'{name} = {sizes[name]}' for name in names)}" if names else ""

@@ -1,7 +1,7 @@
-"""The options ``weights`` and ``activations`` of ``compile`` and ``load``: the kinds of weights in inference.
+"""Options ``weights`` and ``activations`` of ``compile`` and ``load``: number formats in inference.
 
-``weights`` is one kind, or a mapping from patterns of parameters' names to kinds, of which the first that matches a
-name counts. ``weight_rules`` checks it, ``reduction`` makes the pass of it that ``passes/quantization`` runs.
+``weights`` is one format, or a mapping from name patterns to formats; the first matching pattern applies.
+``weight_rules`` validates it, and ``reduction`` builds the pass for ``passes/quantization``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ ANY = "*"
 @api
 @dataclass(frozen=True)
 class Narrow:
-    """A kind of weights, for ``weights=`` of ``rg.compile`` and ``rg.load``.
+    """Number format of weights, for ``weights=`` of ``rg.compile`` and ``rg.load``.
 
-    kind: ``float32``, ``bfloat16`` or ``int8``.
-    force: whether weights that are too small to be faster become narrow, too, for their bytes alone.
+    Attributes:
+        kind: ``"float32"``, ``"bfloat16"`` or ``"int8"``.
+        force: Also convert weights that are too small to be faster, to save memory.
     """
 
     kind: str
@@ -42,14 +43,14 @@ class Narrow:
 
 
 Weights = str | Narrow | Mapping[str, str | Narrow]
-"""What users write."""
+"""Option as users write it."""
 WeightRules = tuple[tuple[str, Narrow], ...]
-"""Patterns of names and kinds, in order."""
+"""(name pattern, format) in order of priority."""
 FLOAT32: WeightRules = ((ANY, Narrow("float32")),)
 
 
 def weight_rules(weights: Any) -> WeightRules:
-    """Return what users write as rules. Raises ``ArgumentError`` for kinds that are not offered."""
+    """Return a user's option as rules. Raise ``ArgumentError`` for unknown formats."""
     if not isinstance(weights, Mapping):
         return ((ANY, _kind(weights, "weights")),)
     for pattern in weights:
@@ -63,14 +64,14 @@ def _kind(value: Any, what: str) -> Narrow:
 
 
 def matched(rules: WeightRules, names: Iterable[str]) -> dict[str, int]:
-    """Return {name: number of the first rule that matches it}; names without one are left out."""
+    """Return the index of the first matching rule, by name. Names without a rule are omitted."""
     patterns = [re.compile(translate(pattern)) for pattern, _ in rules]
     pairs = {name: next((at for at, one in enumerate(patterns) if one.match(name)), None) for name in names}
     return {name: number for name, number in pairs.items() if number is not None}
 
 
 def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> None:
-    """Raise ``ArgumentError`` for what can't apply, ``DtypeError`` where a parameter to be narrow is not float32."""
+    """Raise ``ArgumentError`` for rules without effect, and ``DtypeError`` if a matched parameter is not float32."""
     one_of(activations, "activations", ACTIVATIONS)
     kinds = {narrow.kind for _, narrow in rules}
     if activations != "float32" and activations not in kinds:
@@ -124,7 +125,7 @@ def reduction(rules: WeightRules, activations: str, target: Target, names: Itera
 
 
 def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind | None:
-    """Return how weights of a kind are multiplied on a target; None for float32."""
+    """Return how weights of a format are multiplied on a target; None for float32."""
     if narrow.kind == "float32":
         return None
     split = activations != narrow.kind
@@ -134,20 +135,22 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
         return replace(kind, least_depth=1, least_weights=1)
     if kind.dots and target.lanes(4) > 1:
         return kind
-    # Without such instructions, or vectors, memory is what is gained, which small weights have a share of, too.
+    # Without such instructions the only gain is memory, which also holds for small weights.
     return replace(kind, least_depth=8, least_weights=256)
 
 
 def weights_as_text(rules: WeightRules) -> Any:
-    """Return rules as JSON holds them: the kind alone where there is one for all, else a list of rules."""
+    """Return rules for JSON: a single format for all parameters, else a list of rules."""
     if len(rules) == 1 and rules[0] == (ANY, Narrow(rules[0][1].kind)):
         return rules[0][1].kind
     return [[pattern, narrow.kind, narrow.force] for pattern, narrow in rules]
 
 
 def weights_from_text(text: Any) -> WeightRules:
-    """Return the rules that ``weights_as_text`` wrote. Raises ``ValueError``, ``TypeError`` or an error of the package
-    for anything else.
+    """Return the rules that ``weights_as_text`` wrote.
+
+    Raises:
+        ValueError, TypeError, RnnGraphError: The text is invalid.
     """
     if isinstance(text, str):
         return weight_rules(text)

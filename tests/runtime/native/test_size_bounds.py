@@ -21,7 +21,7 @@ from rnngraph.passes.unroll import Unroll
 from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 from rnngraph.runtime.native.optimized_graph import open_sizes
-from rnngraph.runtime.native.size_bounds import MOST_OVER_STEPS, bounds_of
+from rnngraph.runtime.native.size_bounds import MAX_OVER_STEPS, bounds_of
 from rnngraph.support.errors import Where
 
 
@@ -145,7 +145,7 @@ LOOPS = """graph g
 
 
 def test_what_a_loop_computes_counts_at_every_step() -> None:
-    most = round((MOST_OVER_STEPS / 3) ** (1 / 3))
+    most = round((MAX_OVER_STEPS / 3) ** (1 / 3))
     bounds_of(parse(LOOPS)).check({"T": most - 1}, None)
     check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (most + 1) ** 3}", T=most + 1)
 
