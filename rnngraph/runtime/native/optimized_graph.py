@@ -54,7 +54,7 @@ def ordered_sizes(graph: Graph) -> set[str]:
 
 
 Equalities = tuple[tuple[Equality, ...], dict[str, Dim]]
-"""Sizes that a call must find equal, and what that makes likely of their names."""
+"""Sizes that must be equal at run time, and the likely values of names that follow."""
 MAX_OUTPUTS = 64
 """Maximum number of sets of outputs whose analyses a graph caches."""
 

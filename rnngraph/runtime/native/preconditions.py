@@ -159,7 +159,7 @@ def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> 
 
 
 def _places_of(dim: Dim, graph: Graph) -> Places:
-    """The axes of feeds that make a size, the first feed for each of its names."""
+    """Return the axes of feeds that determine a size, from the first feed with each of its names."""
     inputs = [node for node in graph.inputs if node.op == "input"]
     first = {
         symbol: (str(node["label"]), axis)

@@ -71,7 +71,7 @@ def matched(rules: WeightRules, names: Iterable[str]) -> dict[str, int]:
 
 
 def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> None:
-    """Raise ``ArgumentError`` for rules without effect, and ``DtypeError`` if a matched parameter is not float32."""
+    """Raise ``ArgumentError`` for rules that cannot apply, and ``DtypeError`` if a matched parameter is not float32."""
     one_of(activations, "activations", ACTIVATIONS)
     kinds = {narrow.kind for _, narrow in rules}
     if activations != "float32" and activations not in kinds:

@@ -1,9 +1,12 @@
-"""A net step by step. ``causality`` says whether it can be; ``step_graph`` has its states as inputs and outputs,
-``states`` and ``sequence_end`` know what these begin with and owe at the end. ``stream`` is a batch that users hold,
-``prepared_step`` the runner that carries its states on, ``held_inputs`` what it holds of feeds without a time axis.
+"""Streaming: execution of a net step by step. Depends on no programs.
 
-Some rows of many: ``independent_rows`` and ``row_graph`` say whether one entry serves any number of rows, ``row_steps``
-runs it over rows of tables, ``rows`` and ``some_rows`` do so for a stream. ``pool`` holds streams that join and leave,
-as rows of ``stream_table``; ``held_feeds`` and ``step_feeds`` bring what they are fed into form, ``serving`` is their
-queue for many callers. Knows no programs.
+- ``causality``: check that a graph can be streamed.
+- ``step_graph``: the graph of a step, with states as inputs and outputs.
+- ``states``, ``sequence_end``: initial states, and the outputs that are due at the end of a sequence.
+- ``stream``: a batch of streams; ``prepared_step`` runs its steps, and ``held_inputs`` its feeds without time axis.
+- ``independent_rows``, ``row_graph``: check that one entry can serve any number of rows.
+- ``row_steps``, ``rows``, ``some_rows``: steps of selected rows.
+- ``pool``, ``stream_table``: streams that join and leave, as rows of tables.
+- ``held_feeds``, ``step_feeds``: conversion of a pool's feeds.
+- ``serving``: request queue of a pool.
 """

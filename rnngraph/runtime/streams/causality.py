@@ -1,4 +1,4 @@
-"""Whether a graph can run step by step: then a step needs nothing of later steps, nor of how many there are."""
+"""Check that a graph is causal: no step depends on later steps or on the number of steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...passes.chunks.timeline import Timeline
 from ...support.errors import GraphError, Where
 
 APART, STEPS, FINAL = "apart", "steps", "final"
-"""What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
+"""Relation of a value to time: constant over steps, one value per step, or available after the last step."""
 BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
     "compute steps from earlier ones only, as a causal convolution does"
@@ -24,10 +24,13 @@ WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 
 def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Where | None) -> None:
-    """Raises ``GraphError`` with the line of what can't run step by step.
+    """Raise ``GraphError`` with the line of the first computation that cannot run step by step.
 
-    graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
-    states that it starts from. timeline: of the graph.
+    Args:
+        graph: Graph of the outputs without the loss, with states as inputs.
+        initial: Graph of the initial states.
+        timeline: Timeline of the graph.
+        where: The user's line, for errors.
     """
     lengths = timeline.tempo.lengths
     roles: dict[Node, str] = {}
@@ -46,9 +49,13 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
 
 
 def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], where: Where | None) -> None:
-    """Raises ``GraphError`` where a loop carries what is none of the states, which a stream keeps between calls.
+    """Raise ``GraphError`` if a loop carries a value that is not a state of the stream.
 
-    labels: of the inputs that are states. kept: of those that are kept by name, of which a loop may carry parts.
+    Args:
+        graph: The graph.
+        labels: Labels of the inputs that are states.
+        kept: Labels of states kept by name, parts of which a loop may carry.
+        where: The user's line, for errors.
     """
     for node in graph.nodes:
         initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
@@ -125,7 +132,7 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
 
 
 def _why_not_over_time(node: Node, timeline: Timeline) -> str:
-    """Return why a step of a value needs other steps of its operands; empty where it does not."""
+    """Return why a step of a value depends on other steps of its operands; "" if it does not."""
     for use in fates(node):
         dim = node.operands[use.number].shape[use.axis]
         if not timeline.tempo.grows(dim):

@@ -1,7 +1,6 @@
-"""Whether each row of what a graph gives comes of that row alone of what it is fed.
+"""Check that each row of a graph's outputs depends only on the same row of its inputs.
 
-A row is a place on the axis whose size is one of given names. What is not known to keep rows apart is taken to mix
-them.
+Rows are the entries of the axis whose size is one of the given names. Ops without a rule are assumed to mix rows.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from ...ir.types import Dim, Size
 
 
 def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
-    """Return True if every value has rows on one axis at most, and each row of it is computed of the same row alone.
+    """True if every value has at most one row axis, and each row depends only on the same row.
 
-    names: of the sizes that count rows.
+    ``names`` are the sizes that count rows.
     """
     return all(_keeps_apart(node, uses, names) for node, uses in walk_axes(graph, names))
 
 
 def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
-    """The only axis that counts rows, and nothing else; None where there is none."""
+    """Return the only axis that counts just rows; None without one."""
     axis = _row_axis(shape, names)
     return None if axis is None or axis < 0 else axis
 
@@ -46,7 +45,7 @@ def _keeps_apart(node: Node, uses: Sequence[AxisUse], names: Set[str]) -> bool:
 
 
 def _row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
-    """The axis of rows, -1 where there is none, and None where there are several, or other sizes made of theirs."""
+    """Return the row axis; -1 without one; None if it is ambiguous or its size is derived from the number of rows."""
     found = [axis for axis, dim in enumerate(shape) if counts(dim, names)]
     if len(found) > 1 or any(not isinstance(dim := shape[axis], Size) or dim.symbol not in names for axis in found):
         return None

@@ -1,4 +1,4 @@
-"""Many streams of one inference graph: they join and leave, and those that have input step as one batch."""
+"""Pool of streams of one inference graph. Streams join and leave, and those with input step as one batch."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from .step_graph import StepGraph
 from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, one_row, step_tables
 
 MAX_TABLES = 64
-"""Tables that a pool keeps although no stream is in some of them."""
-FEWEST_STREAMS = 16
-"""Rows that a table begins with, if it is not the first."""
+"""Maximum number of tables that a pool keeps, empty ones included."""
+MIN_STREAMS = 16
+"""Initial rows of every table but the first."""
 
 
 @api
 class StreamPool(Uncalled, Generic[Given]):
-    """Streams of an inference graph that step together, each with the bits that it has alone.
+    """Streams of an inference graph that step together, with results bit-identical to separate streams.
 
-    A call steps those that have input, and costs what these cost. Threads may share a pool; its calls run one after the
-    other.
+    A call steps the streams that have input, and its cost depends only on these. Threads may share a pool; its calls
+    are serialised.
     """
 
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, capacity: int) -> None:
@@ -69,12 +69,13 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def open(self, feeds: Mapping[Any, Any] | None = None, /, *, state: Any = None, **held: Any) -> StreamHandle:
-        """A new stream.
+        """Open a new stream and return its handle.
 
-        feeds, held: what has no time axis, of this stream alone, with or without an axis of one row.
-
-        state: of ``pool.state`` or ``pool.state_bytes``, also of another process, or of a ``Stream`` of one row; None
-        for the initial one.
+        Args:
+            feeds: Inputs of this stream without time axis, with or without a row axis of 1.
+            state: State from ``pool.state``, ``pool.state_bytes`` (of any process) or a ``Stream`` of one row; None for
+                the initial state.
+            **held: Like ``feeds``, by keyword.
         """
         where = user_line()
         given = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
@@ -96,7 +97,7 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def close(self, handle: StreamHandle) -> None:
-        """Ends a stream; another one may take its row. Frames of it that wait are not run."""
+        """Close a stream and free its row. Its queued frames are discarded."""
         where = user_line()
         with self._lock:
             table = self._table_of(handle, where)
@@ -107,22 +108,23 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def reset(self, handle: StreamHandle) -> None:
-        """Back to the initial state."""
+        """Reset a stream to the initial state."""
         where = user_line()
         with self._lock:
             self._table_of(handle, where).set_states(handle._row, self._form.fresh(handle._held, where))
 
     @api
     def state(self, handle: StreamHandle) -> Any:
-        """A copy of a stream's state, as a ``Stream`` of one row has it: for ``open``."""
+        """Return a copy of a stream's state, in the form of a ``Stream`` of one row, for ``open``."""
         where = user_line()
         with self._lock:
             return self._form.nest(self._table_of(handle, where).states(handle._row))
 
     @api
     def state_bytes(self, handle: StreamHandle) -> bytes:
-        """The state as bytes, with its names, shapes and a digest: for ``open``, or a ``Stream`` of one row. What is
-        held of feeds is not in it.
+        """Return a stream's state as bytes with names, shapes and a digest, for ``open`` or a ``Stream`` of one row.
+
+        Feeds without time axis are not included.
         """
         where = user_line()
         with self._lock:
@@ -130,9 +132,9 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def flush(self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, **left: Any) -> Given:
-        """What is still owed of a sequence that ends here, and back to the initial state.
+        """End a sequence: return its remaining results, and reset the stream to the initial state.
 
-        feeds, left: entries that are left for no whole step of ``rate``, with their time axis.
+        ``feeds`` and ``left`` are the remaining input entries, fewer than ``rate``, with their time axis.
         """
         where = user_line()
         arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
@@ -149,30 +151,31 @@ class StreamPool(Uncalled, Generic[Given]):
         )
 
     def __len__(self) -> int:
-        """Streams that are open."""
+        """Return the number of open streams."""
         return sum(len(table) for table in [*self._tables.values()])
 
     @property
     def capacity(self) -> int:
-        """Streams for which there is memory; it grows with them."""
+        """Number of streams that fit in the allocated memory, which grows on demand."""
         return max(self._capacity, sum(table.capacity for table in [*self._tables.values()]))
 
     @property
     def rate(self) -> int:
-        """Entries of the sequences that a step takes."""
+        """Entries of the input sequences per step."""
         return self._graph.rate
 
     @property
     def delay(self) -> int:
-        """Steps after which the results of a stream's first one come; those of the steps before are zeros."""
+        """Latency in steps. The results of the first ``delay`` steps are zeros."""
         return self._graph.delay
 
     # Steps ---------------------------------------------------------------------------------------
 
     @api
     def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, Given]:
-        """One time step of each of these streams: by its handle what it is fed, with or without an axis of one row, and
-        what it gives, likewise. All of them step, or an error says why none does.
+        """Step streams once and return their results by handle. If an error is raised, no stream has stepped.
+
+        Inputs may have a row axis of 1; then results have it, too.
         """
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
@@ -188,8 +191,9 @@ class StreamPool(Uncalled, Generic[Given]):
     def step_rows(
         self, handles: Sequence[StreamHandle], feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Given:
-        """One time step of these streams, each a row of the arrays that are fed and given, in this order. An output
-        without rows is given for each along a new first axis.
+        """Step streams once, with one row of the fed and returned arrays per handle, in this order.
+
+        An output without rows gets a new first axis.
         """
         if excess:
             no_more("step_rows", excess)
@@ -304,7 +308,7 @@ class StreamPool(Uncalled, Generic[Given]):
         found = self._tables.get(key)
         if found is None:
             steps = RowSteps(self._graph, self._parameters, others, shared)
-            found = StreamTable(steps, min(self._capacity, FEWEST_STREAMS) if self._tables else self._capacity)
+            found = StreamTable(steps, min(self._capacity, MIN_STREAMS) if self._tables else self._capacity)
             self._tables[key] = found
             self._places = frozenset(self._tables.values())
         return found
