@@ -1,3 +1,5 @@
-"""The cells: ``basic`` (RNN, LSTM, GRU, as in TensorFlow 1.15), further LSTMs (``lstm_variants``), other gated cells
-(``gated_variants``), and cells around cells (``wrappers``, ``projections``). None has a privilege over a user's own.
+"""Built-in cells, written with the same API as users' own.
+
+``basic`` has the RNN, LSTM and GRU of TensorFlow 1.15, ``lstm_variants`` further LSTMs, and ``gated_variants`` other
+gated cells. ``wrappers`` and ``projections`` are cells around cells.
 """

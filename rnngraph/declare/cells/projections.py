@@ -1,4 +1,4 @@
-"""Wrappers that project what goes into a cell, or what comes out of it."""
+"""Wrappers that project the input or the output of a cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .basic import Activation
 
 
 class _Projection(Wrapper):
-    """Owns ``kernel`` and ``bias``; the cell stands below it in names, as in TensorFlow 1.15."""
+    """Base of projections: has ``kernel`` and ``bias``, and adds a scope to the cell's names, as in TensorFlow 1.15."""
 
     adds_scope = True
 
@@ -35,12 +35,15 @@ class _Projection(Wrapper):
 
 
 class InputProjectionWrapper(_Projection):
-    """The cell gets activation(x kernel + bias), of width num_proj; the state is the cell's.
+    """Project the input: the cell reads activation(x kernel + bias), and the state is the cell's.
 
-    Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, and the cell's
-    under the same name.
+    Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, which is also
+    the scope of the cell's parameters.
 
-    activation: a name, a function, or None for none.
+    Args:
+        cell: Cell to wrap.
+        num_proj: Width of the projection.
+        activation: Name, function, or None for no activation.
     """
 
     def __init__(self, cell: Cell, num_proj: int, activation: Activation = None) -> None:
@@ -51,12 +54,15 @@ class InputProjectionWrapper(_Projection):
 
 
 class OutputProjectionWrapper(_Projection):
-    """The output is activation(y kernel + bias) of the cell's output y, of width output_size; the state is the cell's.
+    """Project the output: activation(y kernel + bias) of the cell's output y. The state is the cell's.
 
     Parameters: ``kernel`` [cell's output, output_size] and ``bias`` [output_size] under ``output_projection_wrapper``,
-    and the cell's under the same name.
+    which is also the scope of the cell's parameters.
 
-    activation: a name, a function, or None for none.
+    Args:
+        cell: Cell to wrap.
+        output_size: Width of the output.
+        activation: Name, function, or None for no activation.
     """
 
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None) -> None:

@@ -1,4 +1,4 @@
-"""Wrappers: cells around cells, and stacks of cells. None of them adds a privilege over a user's own."""
+"""Wrappers around cells, and stacks of cells, written with the same API as users' own."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ Sites = dict[str, Iterator[str]]
 
 
 class DropoutWrapper(Wrapper):
-    """Dropout on a cell's input, output and outgoing state, in the training graph only.
+    """Apply dropout to a cell's input, output and new state, in the training graph only.
 
-    A kept unit is divided by keep_prob, so the inference graph needs no scale. Masks are fresh for each
-    step, row and unit; with ``variational_recurrent`` one mask for each row and unit serves all steps
-    (Gal & Ghahramani 2016). Memory (an LSTM's c) is never dropped.
+    Kept units are divided by the keep probability, so that the inference graph needs no scaling. A new mask is drawn
+    for each step, row and unit. Dropout never applies to memory, such as an LSTM's c.
 
-    input_keep_prob, output_keep_prob, state_keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar
-        float placeholder. 1.0 makes no node.
-
-    seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
+    Args:
+        cell: Cell to wrap.
+        input_keep_prob: Probability of keeping a unit of the input: a float in (0, 1], or a scalar float placeholder.
+        output_keep_prob: Probability of keeping a unit of the output.
+        state_keep_prob: Probability of keeping a unit of the new state.
+        variational_recurrent: Draw one mask for each row and unit, and use it at all steps (Gal & Ghahramani 2016).
+        seed: Int that changes the masks of this wrapper. Wrappers have independent masks in any case.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class DropoutWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
-        sites = {  # all at once: a wrapper inside this one takes its own after them
+        sites = {  # claimed before the inner cell runs, so that site names are in order
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", 1), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])
@@ -82,7 +84,7 @@ class DropoutWrapper(Wrapper):
 
 
 def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None:
-    """Raises ``ShapeError`` where a cell's output is not as wide as its input."""
+    """Raise ``ShapeError`` unless a cell's output is as wide as its input."""
     if x.width != output.width:
         raise ShapeError(
             f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.width)} an output of width "
@@ -92,7 +94,7 @@ def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None
 
 
 class ResidualWrapper(Wrapper):
-    """output = x + cell(x), the state untouched (Wu et al. 2016)."""
+    """Residual connection: output = x + cell(x), with an unchanged state (Wu et al. 2016)."""
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
@@ -101,12 +103,15 @@ class ResidualWrapper(Wrapper):
 
 
 class HighwayWrapper(Wrapper):
-    """output = carry * x + transform * cell(x), the state untouched (Srivastava et al. 2015).
+    """Highway connection: output = carry * x + transform * cell(x), with an unchanged state (Srivastava et al. 2015).
 
-    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry; with
-    ``couple_carry_transform_gates=False`` it is sigmoid(x ``transform_w`` + ``transform_b``). Kernels are
-    [width, width]. Biases start at ``carry_bias_init`` and -``carry_bias_init``: a positive one lets the input
-    through at first.
+    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width].
+
+    Args:
+        cell: Cell to wrap.
+        couple_carry_transform_gates: If False, transform = sigmoid(x ``transform_w`` + ``transform_b``).
+        carry_bias_init: Initial value of ``carry_b``, and its negative that of ``transform_b``. A positive value passes
+            the input through at first.
     """
 
     def __init__(self, cell: Cell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:
@@ -128,16 +133,18 @@ class HighwayWrapper(Wrapper):
 
 
 class ZoneoutWrapper(Wrapper):
-    """Units of the state that keep their old value at random (Krueger et al. 2017).
+    """Zoneout: units of the state keep their old value at random (Krueger et al. 2017).
 
-    In the training graph a unit of the state takes its new value with probability ``state_keep_prob``, and is left
-    at its old one otherwise, freshly drawn for each step, row and unit, memory (an LSTM's c) included. The
-    inference graph has the expectation, old + state_keep_prob * (new - old). Where the cell's output is one of its new
-    states, as an LSTM's h, the output is what that state became, as in the paper's equations; else it is the cell's.
+    In the training graph, a unit takes its new value with probability ``state_keep_prob``, drawn for each step, row and
+    unit. Memory, such as an LSTM's c, is included. The inference graph computes the expected value, old +
+    state_keep_prob * (new - old). If the cell's output is one of its new states, such as an LSTM's h, the output is the
+    mixed state, as in the paper's equations. Otherwise it is the cell's output.
 
-    state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like the
-        cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node.
-    seed: an int that changes the masks of this wrapper.
+    Args:
+        cell: Cell to wrap.
+        state_keep_prob: A float in (0, 1], a scalar float placeholder for both graphs, or a nest of them like the
+            cell's ``state_size``, such as ``rg.LSTMStateTuple(c=0.5, h=0.95)``.
+        seed: Int that changes the masks of this wrapper.
     """
 
     def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:
@@ -162,13 +169,13 @@ class ZoneoutWrapper(Wrapper):
         return _part_of(output, after, leaves), pack(new, leaves)
 
     def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
-        """The dropped change is divided by keep; times keep it is the change itself, or its expectation."""
+        """Mix old and new state. Multiplying by ``keep`` undoes dropout's scaling of the change."""
         change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
         return before + change * keep_tensor(keep, change.dtype)
 
 
 def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
-    """What became of ``output`` if it is one of the states, or one of those that are side by side in one."""
+    """Return the changed value of ``output`` if it is a state or part of a concatenated state, else ``output``."""
     for state, now in reversed(list(zip(states, changed, strict=True))):
         if state.node is output.node:
             return now
@@ -180,11 +187,15 @@ def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]
 
 
 class MultiRNNCell(Cell):
-    """A stack: each cell's output is the next one's input. The state is a tuple, one entry a layer.
+    """Stack of cells: each cell's output is the input of the next.
 
-    Every position has its own parameters, also where one cell object stands at several (``[cell] * 3``);
-    ``rg.shared(cell)`` shares. With ``state_is_tuple=False`` the state is one tensor [batch, sum of widths]
-    and LSTM cells inside must be built with False too.
+    Each position has its own parameters, even if one cell object is at several (``[cell] * 3``). ``rg.shared(cell)``
+    shares parameters.
+
+    Args:
+        cells: Cells, one for each layer.
+        state_is_tuple: If True, the state is a tuple with one entry for each layer. If False, it is one Tensor [batch,
+            sum of widths], and LSTM cells in the stack need ``state_is_tuple=False``, too.
     """
 
     def __init__(self, cells: Sequence[Cell], state_is_tuple: bool = True) -> None:
