@@ -1,4 +1,4 @@
-"""Losses: each gives a scalar, or one value for each element with ``reduction="none"``; and measures of success."""
+"""Losses and ``accuracy``. A loss is a scalar, or one value for each element with ``reduction="none"``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ from .matching import class_labels, compared, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """The reduction that all losses share.
+    """Reduce losses to the result of a loss function.
 
-    losses: [batch] or [batch, time]. weights: broadcasts against them. lengths: int [batch], steps past it
-    do not count. ``mean`` divides by the sum of weights over real steps; where that is 0, so is the mean.
+    Args:
+        losses: [batch] or [batch, time].
+        weights: Broadcasts with ``losses``.
+        lengths: int [batch]. Steps beyond a row's length do not count.
+        reduction: ``mean`` divides by the sum of the weights of real steps, or returns 0 if that is 0. ``sum`` adds up
+            the weighted losses, and ``none`` returns them.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
@@ -52,8 +56,9 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
 
 
 def _check_order(labels: Any, logits: Any) -> None:
-    """Raises where labels are learned and logits are not: torch, and TensorFlow's first versions, have them
-    in the other order.
+    """Raise ``ArgumentError`` if labels depend on trained parameters and logits do not.
+
+    The arguments are then probably swapped: torch and early versions of TensorFlow take logits first.
     """
     if _is_learned(labels) and not _is_learned(logits):
         raise ArgumentError(
@@ -65,15 +70,15 @@ def _check_order(labels: Any, logits: Any) -> None:
 def _is_learned(value: Any) -> bool:
     if not isinstance(value, Tensor):
         return False
-    made_of = topological([value.node])
-    specs = [node["slot"] for node in made_of if node.op == "parameter"]
-    drivers = (driver for node in made_of if node.op == "driver" for driver, _ in node["driver"].with_inner())
+    dependencies = topological([value.node])
+    specs = [node["slot"] for node in dependencies if node.op == "parameter"]
+    drivers = (driver for node in dependencies if node.op == "driver" for driver, _ in node["driver"].with_inner())
     specs += [spec for driver in drivers for spec, _ in driver.parameters]
     return any(spec.trainable for spec in specs)
 
 
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
-    """Whether a step lies within its row's length, [batch, time]."""
+    """Return bool [batch, time]: True for steps within their row's length."""
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
     limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
@@ -81,7 +86,7 @@ def real_steps(losses: Tensor, lengths: Any) -> Tensor:
 
 
 def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels as int64, once they are known to fit the logits."""
+    """Check that labels fit the logits, and convert them to int64."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
         raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
@@ -93,16 +98,17 @@ def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
 def sparse_softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """-log softmax(logits)[label].
+    """Return the cross-entropy -log softmax(logits)[label].
 
-    labels: int [...].
-    logits: [..., classes].
-    weights: broadcasts against the losses.
-    lengths: int [batch], where there is a loss for each [batch, time]; steps past it do not count.
-    reduction: ``mean``, by the sum of weights over real steps; ``sum``, or ``none``.
+    Args:
+        labels: int [...].
+        logits: float [..., classes].
+        weights: Broadcasts with the losses.
+        lengths: int [batch], for losses [batch, time]. Steps beyond a row's length do not count.
+        reduction: ``mean`` (divided by the sum of the weights of real steps), ``sum``, or ``none``.
     """
     labels = _class_labels(labels, logits)
-    if lengths is not None:  # whatever stands past a row's length is no label
+    if lengths is not None:  # values beyond a row's length need not be valid labels
         labels = where(real_steps(labels, lengths), labels, 0)
     hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
     chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
@@ -113,7 +119,7 @@ def sparse_softmax_cross_entropy(
 def softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities.
+    """Return -sum(labels * log softmax(logits)) over the last axis, where labels are probabilities.
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
@@ -127,7 +133,7 @@ def softmax_cross_entropy(
 def sigmoid_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """Binary cross-entropy of sigmoid(logits), averaged over the last axis; labels are probabilities.
+    """Return the binary cross-entropy of sigmoid(logits), averaged over the last axis. Labels are probabilities.
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
@@ -143,9 +149,9 @@ def sigmoid_cross_entropy(
 def mean_squared_error(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """(labels - predictions)^2, averaged over the last axis.
+    """Return (labels - predictions)^2, averaged over the last axis.
 
-    labels, predictions: of one shape, or one of them a number.
+    labels, predictions: Tensors of one shape, or one of them a number.
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
     labels, predictions = compared(labels, predictions)
@@ -156,7 +162,7 @@ def mean_squared_error(
 def absolute_difference(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """|labels - predictions|, averaged over the last axis.
+    """Return |labels - predictions|, averaged over the last axis.
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
@@ -173,7 +179,7 @@ def huber_loss(
     lengths: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Squared up to ``delta``, linear beyond it (Huber 1964), averaged over the last axis.
+    """Return the Huber loss (1964), averaged over the last axis: quadratic up to ``delta``, and linear beyond.
 
     weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
     """
@@ -190,13 +196,16 @@ def huber_loss(
 
 @api
 def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
-    """The share of ``argmax(logits)`` that are the label: a scalar of the logits' dtype.
+    """Return the fraction of examples where ``argmax(logits)`` equals the label. It has no gradient.
 
-    labels: int [...].
-    logits: [..., classes]. weights and lengths count as in losses: hits times weights over the sum of weights, over
-        real steps.
+    Args:
+        labels: int [...]. A label that is not a class never matches.
+        logits: float [..., classes].
+        weights: Broadcasts with the labels. The result is a weighted mean.
+        lengths: int [batch]. Steps beyond a row's length do not count.
 
-    A label that is no class is never hit. Without a gradient.
+    Returns:
+        Scalar of the logits' dtype.
     """
     hit = equal(argmax(logits), _class_labels(labels, logits))
     return reduce_loss(cast(hit, logits.dtype), weights, lengths, "mean")

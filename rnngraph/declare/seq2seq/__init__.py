@@ -1,3 +1,4 @@
-"""From sequence to sequence, as in ``tf.contrib.seq2seq``: ``attention`` over a memory, ``decode`` that feeds outputs
-back.
+"""Sequence-to-sequence models, as in ``tf.contrib.seq2seq``.
+
+``attention`` has attention over a memory, and ``decode`` a decoder that feeds its outputs back.
 """

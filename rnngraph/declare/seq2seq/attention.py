@@ -1,4 +1,4 @@
-"""Attention over a memory, and the wrapper by which any cell attends to one, as in ``tf.contrib.seq2seq``."""
+"""Attention mechanisms, and a wrapper that adds attention to a cell, as in ``tf.contrib.seq2seq``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ..taps import tap
 from ..tensor import Tensor
 
 FAR_BELOW = -1e30
-"""A score that no real entry has: the weight of an entry past a row's length is then exactly 0."""
+"""Score of entries beyond a row's length. Their weight is then exactly 0."""
 
 
 class Attention:
@@ -62,11 +62,11 @@ class Attention:
             memory = where(expand_dims(self.real, 2), memory, 0.0)
         self.memory = memory
         keys = affine(memory, self.num_units, None, self.memory_scope(where_declared), ("kernel",))
-        # Entries last: all of them are scored side by side.
+        # Entries are the last axis, so that scores vectorise over them.
         self.keys = transpose(keys, (0, 2, 1))
 
     def memory_scope(self, where: Where | None) -> ScopeName:
-        """The scope of the memory's product."""
+        """Return the scope of the memory's kernel."""
         return ScopeName("memory_layer", False, where)
 
     @property
@@ -78,9 +78,10 @@ class Attention:
         raise NotImplementedError
 
     def context(self, p: Scope, query: Tensor) -> tuple[Tensor, Tensor]:
-        """(context [batch, width], alignments [batch, entries]): the memory's entries, weighted by softmax(score).
+        """Return (context [batch, width], alignments [batch, entries]).
 
-        The alignments can be looked at, for every step, as the tap ``alignments``.
+        Alignments are softmax(score), and the context is the sum of the entries weighted by them. The tap
+        ``alignments`` has the alignments of all steps.
         """
         try:
             score = self.score(p, query)
@@ -99,16 +100,17 @@ class Attention:
 
 @api
 class BahdanauAttention(Attention):
-    """score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
+    """Additive attention: score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
 
-    Parameters: ``memory_layer/kernel`` of its own, and under the wrapper's scope ``bahdanau_attention/`` with
-    ``query_layer/kernel`` [depth, num_units] and ``attention_v`` [num_units].
+    Parameters: ``memory_layer/kernel``, and under the wrapper's scope ``bahdanau_attention/query_layer/kernel`` [depth,
+    num_units] and ``bahdanau_attention/attention_v`` [num_units].
 
-    normalize: v is g v / |v|, with a scalar ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b``
-        [num_units] in the tanh (Salimans and Kingma 2016).
-
-    memory: what is read, [batch, entries, depth].
-    memory_sequence_length: how many entries each row has, int64[batch]; None: all.
+    Args:
+        num_units: Width of the keys and of the projected query.
+        memory: float [batch, entries, depth].
+        memory_sequence_length: Number of entries of each row, int [batch]. None: all entries.
+        normalize: Replace v by g v / |v|, with a scalar ``attention_g``, initially sqrt(1 / num_units), and add a bias
+            ``attention_b`` [num_units] in the tanh (Salimans and Kingma 2016).
     """
 
     name = "bahdanau_attention"
@@ -132,13 +134,16 @@ class BahdanauAttention(Attention):
 
 @api
 class LuongAttention(Attention):
-    """score = query . memory W (Luong et al. 2015, the general form); the query's depth is num_units.
+    """Multiplicative attention: score = query . memory W (Luong et al. 2015, the general form).
 
-    Parameters: ``memory_layer/kernel`` of its own; with scale the scalar ``luong_attention/attention_g`` under the
-    wrapper's scope, initially 1, times which the score is taken.
+    Parameters: ``memory_layer/kernel``, and with ``scale`` the scalar ``luong_attention/attention_g`` under the
+    wrapper's scope.
 
-    memory: what is read, [batch, entries, depth].
-    memory_sequence_length: how many entries each row has, int64[batch]; None: all.
+    Args:
+        num_units: Width of the keys, which is also the width of the query.
+        memory: float [batch, entries, depth].
+        memory_sequence_length: Number of entries of each row, int [batch]. None: all entries.
+        scale: Multiply the score by ``attention_g``, initially 1.
     """
 
     name = "luong_attention"
@@ -160,17 +165,18 @@ class LuongAttention(Attention):
 @api
 @telling
 class AttentionWrapperState(NamedTuple):
-    """The cell's state, and the attention that the next step's input is joined with.
+    """State of an ``AttentionWrapper``.
 
-    cell_state: the cell's own.
-    attention: [batch, width].
+    Attributes:
+        cell_state: State of the cell.
+        attention: Attention [batch, width], which is concatenated with the input of the next step.
     """
 
     cell_state: Any
     attention: Any
 
     def clone(self, **replaced: Any) -> AttentionWrapperState:
-        """The same with other entries, as in ``zero_state(…).clone(cell_state=encoder_state)``."""
+        """Return the state with some entries replaced, as in ``zero_state(…).clone(cell_state=encoder_state)``."""
         return self._replace(**replaced)
 
 
@@ -231,7 +237,7 @@ class AttentionWrapper(Wrapper):
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
 
     def nested_initial_state(self, p: Scope) -> NestedInitialState:
-        given = self.initial_cell_state
-        if given is None:
-            given = yield p.cell("", self.cell)
-        return {"cell_state": given, "attention": None}
+        cell_state = self.initial_cell_state
+        if cell_state is None:
+            cell_state = yield p.cell("", self.cell)
+        return {"cell_state": cell_state, "attention": None}
