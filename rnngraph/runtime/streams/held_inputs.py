@@ -1,4 +1,4 @@
-"""What a stream holds of feeds without a time axis, which all of its prepared calls read."""
+"""A stream's feeds without time axis, which all of its prepared calls read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from ..native.preconditions import Precondition, check_preconditions
 
 
 class HeldInputs:
-    """Arrays that stay from call to call. Fed again, an array is written over.
+    """Arrays that persist between calls. Feeding an array again overwrites it.
 
-    arrays: by name. ranges: checks of all feeds, held ones among them.
+    Attributes:
+        arrays: The arrays, by name.
+        ranges: Range checks of all feeds, including these.
     """
 
     def __init__(self, arrays: Mapping[str, ndarray], ranges: Sequence[Precondition]) -> None:
         self.arrays, self.ranges = arrays, ranges
 
     def take(self, given: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
-        """Write over what is fed anew among all feeds of a filled call: all of it, or nothing and False or an error.
+        """Overwrite the arrays that a filled call feeds again: all of them, or none and False or an error.
 
-        is_checked: true if the numbers of the call's own feeds were checked, and the call was not filled.
+        ``is_checked`` is True if the values of the call's own feeds were checked, and the call was not filled.
         """
         arrays, taken = self.arrays, []
         for name, value in given.items():
@@ -39,12 +41,12 @@ class HeldInputs:
                 taken.append((name, held, value))
         if len(taken) + call.count != len(given):  # one is unknown
             return False
-        if self.ranges:  # of copies, which nobody else can change
+        if self.ranges:  # check copies, which no other thread can change
             taken = [(name, held, np.array(value, held.dtype)) for name, held, value in taken]
             moving = {} if is_checked else call.read(given)
             inputs = {**arrays, **moving, **{name: value for name, _, value in taken}}
             check_preconditions(self.ranges, inputs, call.spec.sized.sizes, None)
-        elif len(taken) > 1:  # numbers become arrays before any is taken over: one that is too large may be an error
+        elif len(taken) > 1:  # convert all numbers before any overwrite, because a large one may raise
             taken = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
                 for name, held, value in taken

@@ -1,4 +1,4 @@
-"""A step's graph for any number of rows: whether one entry can serve all of them, and how a row's arrays look."""
+"""Graph of a step for any number of rows, and the layout of a row's arrays."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from ..native.worker_pool import ThreadCount
 from .independent_rows import row_axis, rows_are_independent
 
 ROWS_AT_A_TIME = 64
-"""Rows that an entry computes in one run: weights are read once for them, and temporaries stay in the second cache."""
+"""Rows per run of an entry. Weights are read once per run, and temporaries stay in L2."""
 
 
 @dataclass(frozen=True)
 class RowPort:
-    """An array of a step, as one row has it.
+    """Layout of one row of an array of a step.
 
-    axis: of rows, in an array of several; None: it has none. before, after: sizes of the axes before that one and
-    behind it; all are behind where there is none.
+    Attributes:
+        axis: Row axis in an array of several rows; None without one.
+        before: Sizes of the axes before the row axis; empty without one.
+        after: Sizes of the axes after the row axis; all sizes without one.
     """
 
     name: str
@@ -37,12 +39,12 @@ class RowPort:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one row, without an axis of rows."""
+        """Shape of one row, without the row axis."""
         return (*self.before, *self.after)
 
     @property
     def pieces(self) -> int:
-        """A row of an array of several rows lies in so many pieces."""
+        """Number of contiguous pieces of a row within an array of several rows."""
         return math.prod(self.before)
 
     @property
@@ -50,23 +52,26 @@ class RowPort:
         return math.prod(self.after) * self.dtype.itemsize
 
     def rows(self, count: int) -> tuple[int, ...]:
-        """The shape of an array of several rows; rows are the first axis where there is none."""
+        """Return the shape of an array of several rows; rows become the first axis without a row axis."""
         return (*self.before, count, *self.after)
 
     def rows_first(self, array: np.ndarray) -> np.ndarray:
-        """An array of several rows with rows as its first axis."""
+        """Return an array of several rows with rows as its first axis."""
         return np.moveaxis(array, self.axis, 0) if self.axis else array  # moveaxis takes as long as a small step
 
     def rows_back(self, array: np.ndarray) -> np.ndarray:
-        """One with rows as its first axis as callers see it."""
+        """Return an array with rows as its first axis in the callers' order of axes."""
         return np.moveaxis(array, 0, self.axis) if self.axis else array
 
 
 class RowGraph:
-    """The graph of a step whose states are inputs and outputs, in any number of rows.
+    """Graph of a step with states as inputs and outputs, for any number of rows.
 
-    names: of the sizes that count rows; none where their number is declared. moving: what each step is fed anew. Code
-    is that of one thread: workers have rows of their own.
+    Its code is single-threaded, because workers compute separate rows.
+
+    Attributes:
+        names: Sizes that count rows; empty if their number is declared.
+        moving: Inputs that are fed at each step.
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class RowGraph:
 
     @cached_property
     def is_open(self) -> bool:
-        """Whether one entry computes any number of rows, each as if it were alone. Else each is run alone."""
+        """True if one entry computes any number of independent rows; otherwise each row runs alone."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
         moving = [types[name] for name in compiled.needed(self.outputs) if name in self._moving]
         if not names or any(row_axis(kind.shape, names) is None for kind in moving):
@@ -96,20 +101,20 @@ class RowGraph:
 
     @property
     def most(self) -> int:
-        """Rows that the entry computes in one run."""
+        """Maximum number of rows per run of the entry."""
         return ROWS_AT_A_TIME if self.is_open else 1
 
     def sizes(self, others: Mapping[str, int], rows: int) -> dict[str, int]:
-        """All sizes of a run. others: those that count no rows."""
+        """Return all sizes of a run; ``others`` are those that do not count rows."""
         return {**others, **dict.fromkeys(self.names, rows), **dict.fromkeys(self.lengths, 1)}
 
     def entry(self, others: Mapping[str, int]) -> NativeEntry:
-        """others: sizes that count no rows."""
+        """Return the entry of a step; ``others`` are the sizes that do not count rows."""
         given = dict(others) if self.is_open else {**others, **dict.fromkeys(self.names, 1)}
         return self.compiled.entry(self.outputs, given, one_step=True)
 
     def port(self, name: str, kind: TensorType, left_out: int | None, others: Mapping[str, int]) -> RowPort:
-        """left_out: an axis of time that has one entry, and that callers leave out."""
+        """Return the layout of an array; ``left_out`` is a time axis of length 1 that callers omit."""
         shape = without(tuple(substitute(dim, dict.fromkeys(self.lengths, 1)) for dim in kind.shape), left_out)
         axis = row_axis(shape, self.names)
         known = {**others, **dict.fromkeys(self.names, 1)}
