@@ -1,4 +1,4 @@
-"""What differs between the two graphs: a choice by graph, dropout, and random numbers."""
+"""Functions that differ between the training and the inference graph: selection by graph, dropout, random numbers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ KeepProb = float | Tensor
 
 @api
 def by_graph(*, training: Any, inference: Any) -> Tensor:
-    """``training`` in the training graph, ``inference`` in the inference graph; each graph holds its own only.
+    """Select a value by graph. Each graph contains only its own value.
 
-    One of them may be a Python number; Tensors have one dtype and one shape.
+    Args:
+        training: Value in the training graph.
+        inference: Value in the inference graph, of the same dtype and shape. One of the two may be a Python number.
     """
     if not isinstance(training, Tensor) and not isinstance(inference, Tensor):
         training = constant(training)
@@ -31,7 +33,7 @@ def by_graph(*, training: Any, inference: Any) -> Tensor:
 
 
 def _filled(value: Any, kind: Tensor) -> Tensor:
-    """``value`` in the shape of ``kind`` where it is a number."""
+    """Convert ``value`` to a Tensor. A number is broadcast to the shape of ``kind``."""
     filled = like(value, kind)
     is_number = not isinstance(value, Tensor) and filled.rank == 0
     return build("broadcast", filled, shape=kind.type.shape) if is_number and kind.rank else filled
@@ -39,13 +41,14 @@ def _filled(value: Any, kind: Tensor) -> Tensor:
 
 @api
 def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
-    """x with units dropped at random in the training graph; x itself in the inference graph.
+    """Apply dropout in the training graph, and return ``x`` in the inference graph.
 
-    A kept unit is divided by keep_prob.
+    Kept units are divided by ``keep_prob``. Inside a cell's ``step``, a new mask is drawn at every step.
 
-    x: [rows, units], or [rows, steps, …] with a mask of its own at every step; inside a cell's ``step`` it is drawn
-        anew at every step.
-    keep_prob, seed: as in ``rg.DropoutWrapper``.
+    Args:
+        x: float [rows, units], or [rows, steps, …] with independent masks for all steps.
+        keep_prob: Probability of keeping a unit: a float in (0, 1], or a scalar float placeholder.
+        seed: Int that changes the masks.
     """
     where = user_line()
     _check_random(x, "dropout", where)
@@ -58,9 +61,9 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
 
 @api
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Random numbers in [low, high), of the shape and dtype of ``like``, drawn as masks of ``rg.dropout`` are.
+    """Draw uniform random numbers in [low, high), with the shape and dtype of ``like``, as ``rg.dropout`` draws masks.
 
-    They may reach the training graph only, by ``rg.by_graph``. Multiples of (high - low) / 2**24.
+    They are multiples of (high - low) / 2**24. Only the training graph may use them: see ``rg.by_graph``.
     """
     low, high = number(low, "low"), number(high, "high")
     return _unit(like, "random_uniform", "random_uniform") * (high - low) + low
@@ -68,11 +71,11 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 @api
 def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tensor:
-    """Normal random numbers of the shape and dtype of ``like``, drawn as masks of ``rg.dropout`` are.
+    """Draw normal random numbers with the shape and dtype of ``like``, as ``rg.dropout`` draws masks.
 
-    They may reach the training graph only, by ``rg.by_graph``. By the transform of Box and Muller (1958).
+    They are computed by the Box-Muller transform (1958). Only the training graph may use them: see ``rg.by_graph``.
 
-    mean, stddev: of the distribution.
+    mean, stddev: Mean and standard deviation of the distribution.
     """
     mean, stddev = number(mean, "mean"), number(stddev, "stddev")
     radius = sqrt(-2.0 * log1p(-_unit(like, "random_normal", "random_normal/radius")))
@@ -81,7 +84,7 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:
-    """Uniform in [0, 1)."""
+    """Draw from the uniform distribution on [0, 1)."""
     where = user_line()
     _check_random(like, what, where)
     return build("noise", like, scope=ScopeName(base, False, where), salt=0, what=what, where=where)
@@ -94,11 +97,11 @@ def _check_random(x: Any, what: str, where: Where | None) -> None:
         raise ShapeError(f"{what} needs a Tensor [rows, …, units], not {x!r}; reshape it to (1,)", where)
 
 
-# What dropout is made of ----------------------------------------------------------------------------
+# Parts of dropout -----------------------------------------------------------------------------------
 
 
 def drop(x: Tensor, keep_prob: KeepProb, salt: int, where: Where | None, **attributes: Any) -> Tensor:
-    """The node of dropout. attributes: the site, or the scope that names it, and whether it is variational."""
+    """Build a dropout node. ``attributes`` are the site, or the scope that names the site, and ``variational``."""
     return build("dropout", x, keep_tensor(keep_prob, x.dtype), salt=salt, where=where, **attributes)
 
 
@@ -107,7 +110,7 @@ def keep_tensor(keep_prob: KeepProb, dtype: str) -> Tensor:
 
 
 def salt_of(seed: Any) -> int:
-    """What a seed of one's own adds to the masks of a site."""
+    """Return the salt of a site's masks for a user's seed."""
     if seed is None:
         return 0
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
@@ -116,12 +119,12 @@ def salt_of(seed: Any) -> int:
 
 
 def is_certain(keep_prob: KeepProb) -> bool:
-    """Whether every unit is kept, so that there is nothing to draw."""
+    """True if every unit is kept, so that no mask is needed."""
     return not isinstance(keep_prob, Tensor) and keep_prob == 1.0
 
 
 def check_keep_prob(value: Any, what: str, doubtful: float = 0.3) -> None:
-    """A float in (0, 1] or a scalar float Tensor; warns below ``doubtful``, where it looks like a rate of dropping."""
+    """Check a keep probability. Values below ``doubtful`` look like a dropout rate, and give a warning."""
     where = user_line()
     if isinstance(value, Tensor):
         if value.rank != 0 or value.dtype not in FLOATS:

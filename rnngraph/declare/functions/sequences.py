@@ -1,4 +1,4 @@
-"""Functions along an axis that may be time: rows turned round, their last steps, and positions."""
+"""Functions along a time axis: reversal of rows, last steps, and positions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from .matching import lengths_of_rows
 
 @api
 def reverse_sequence(x: Tensor, lengths: Any, axis: int = 1) -> Tensor:
-    """Each row's steps from its last real one to the first; what stands past its length stays.
+    """Reverse the steps of each row within its length. Steps beyond the length are unchanged.
 
-    x: [batch, time, …]; with ``axis=0`` [time, batch, …].
-    lengths: int [batch], each in 0..time.
-    axis: of time, 0 or 1.
+    Args:
+        x: [batch, time, …], or [time, batch, …] with ``axis=0``.
+        lengths: int [batch], each in 0..time.
+        axis: Time axis, 0 or 1.
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"reverse_sequence needs a Tensor [batch, time, …], not {x!r}")
@@ -39,12 +40,14 @@ def reverse_sequence(x: Tensor, lengths: Any, axis: int = 1) -> Tensor:
 
 @api
 def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
-    """The output at each row's last real step.
+    """Return the output at each row's last step.
 
-    outputs: [batch, time, width].
-    lengths: int [batch], at least 1.
+    Args:
+        outputs: [batch, time, width].
+        lengths: int [batch], at least 1.
 
-    Gives [batch, width].
+    Returns:
+        Tensor [batch, width].
     """
     if outputs.rank != 3:
         raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
@@ -56,16 +59,17 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
 
 @api
 def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1, reason: str = "") -> Tensor:
-    """``x`` with ``padding`` past each row's end, in as many steps as the longest row has, which a call checks.
+    """Fill the padding of ``x``, and check at each call that the longest row has all steps.
 
-    A result that depends on how many steps there are, such as a mean over time, then has one value for a batch. A call
-    with more padding than the longest row needs raises ``ShapeError``.
+    The result of a function that depends on the number of steps, such as a mean over time, is then unambiguous. A call
+    raises ``ShapeError`` if the time axis is longer than the longest row.
 
-    x: [batch, time, …]; with ``axis=0`` [time, batch, …].
-    lengths: int [batch], each in 0..time: a placeholder, as computed lengths can't be checked.
-    padding: the number past a row's end.
-    axis: of time, 0 or 1.
-    reason: what the error says beside.
+    Args:
+        x: [batch, time, …], or [time, batch, …] with ``axis=0``.
+        lengths: int [batch], each in 0..time. It must be a placeholder, because computed lengths cannot be checked.
+        padding: Value of steps beyond a row's length.
+        axis: Time axis, 0 or 1.
+        reason: Text to add to the error message.
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"ensure_longest needs a Tensor [batch, time, …], not {shown(x)}")
@@ -84,7 +88,7 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
 
 
 def time_axis(x: Tensor, axis: int, what: str) -> int:
-    """Return an axis of time, which is one of the first two. what: names the function in an error."""
+    """Return a time axis, which must be 0 or 1, as a non-negative index. ``what`` names the function in errors."""
     place = one_axis(x.rank, axis)
     if place > 1:
         raise ShapeError(f"{what} with axis {axis}; time is axis 0 or 1, and rows are the other one")
@@ -92,7 +96,7 @@ def time_axis(x: Tensor, axis: int, what: str) -> int:
 
 
 def source_of(x: Tensor) -> Node:
-    """Return the node whose numbers a tensor holds as they are."""
+    """Return the node from which a tensor differs only in shape and dtype."""
     node = x.node
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
@@ -101,7 +105,7 @@ def source_of(x: Tensor) -> Node:
 
 @api
 def positions(x: Tensor, axis: int = 0) -> Tensor:
-    """0, 1, 2 and on along ``axis`` of x: int64 [x's size there], which may be open."""
+    """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size]. The size may be symbolic."""
     if not isinstance(x, Tensor):
         raise DtypeError(f"positions needs a Tensor, not {shown(x)}")
     position = one_axis(x.rank, axis)
