@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Node
 from ...ir.ops import OPS
-from ...ir.types import Shape, size
-from ..analysis.node_kinds import is_view, label_of, stays_view
+from ...ir.types import Dim, Shape, size
+from ..analysis.node_kinds import is_view, label_of, lies_in_operand
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Value
@@ -268,9 +268,23 @@ def through(node: Node, at: Coordinates) -> Coordinates:
                 onward(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
-    assert stays_view(node), f"{node} joins or cuts axes: it must lie in memory"
-    kept = iter([coordinate for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1])
-    return tuple(0 if dim == 1 else next(kept) for dim in source)
+    assert lies_in_operand(node), f"{node} joins axes: it must lie in memory"
+    parts = [(dim, coordinate) for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1]
+    return tuple(0 if dim == 1 else _of_cut_axis(dim, parts) for dim in source)
+
+
+def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
+    """The position on an axis that was cut in parts, of which it takes the first ones: as many as it has positions."""
+    whole, position = parts.pop(0)
+    while whole != extent:
+        dim, coordinate = parts.pop(0)
+        assert isinstance(dim, int), "axes of fixed sizes are cut"
+        if isinstance(coordinate, Strip):
+            position = onward(coordinate, 1, absolute(position) * dim)
+        else:
+            position = onward(position, dim, absolute(coordinate))
+        whole = whole * dim
+    return position
 
 
 def onward(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:

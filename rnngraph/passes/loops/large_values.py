@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from ...ir.graph import Node
 from ...ir.node import OPS
-from ...ir.types import Dim, evaluate, product, symbols_of
+from ...ir.types import Dim, TensorType, evaluate, product, symbols_of
 
 Loop = TypeVar("Loop")
 
@@ -126,10 +126,12 @@ def _moves(node: Node) -> bool:
 
 
 def _is_large(node: Node) -> bool:
-    return sum(dim != 1 for dim in node.shape) >= MIN_AXES
+    return isinstance(node.type, TensorType) and sum(dim != 1 for dim in node.shape) >= MIN_AXES
 
 
 def _size(node: Node) -> int:
-    """Entries of a row."""
+    """Entries of a row; none of what an inner loop gives as a whole."""
+    if not isinstance(node.type, TensorType):
+        return 0
     dims: Dim = product(node.shape)
     return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))

@@ -100,8 +100,10 @@ def _with_shaped_states(scan: Node) -> Node:
 
 def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
     """The shape of more axes that each step reshapes a sequence to, and reads it in; None if there is none."""
+    if any(user.op != "reshape" for user in users):
+        return None
     shapes = {user.shape for user in users}
-    if len(shapes) != 1 or any(user.op != "reshape" for user in users):
+    if len(shapes) != 1:
         return None
     (shape,) = shapes
     return shape if len(shape) > formal.tensor.rank > 1 and shape[:1] == formal.shape[:1] else None

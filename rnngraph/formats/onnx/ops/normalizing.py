@@ -10,7 +10,7 @@ from ....declare.functions.layers import batch_normalization
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ....declare.functions.norms import vector_norm
 from ...steps import Value
-from ..core.known import Known, Operand, shape_of
+from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import shortest
@@ -27,7 +27,9 @@ def _batch_normalization(call: Call) -> Outputs:
     rank = call.rank()
     if rank < 2:
         raise UnreadableError(f"it normalizes an array of rank {rank}")
-    if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
+    if any(isinstance(array, Known) and array.is_symbolic for array in weights):
+        return [_by_arithmetic(call, x, weights, epsilon)]
+    if any(not isinstance(array, Known) or array.array.ndim != 1 for array in weights):
         gamma, beta, mean, variance = (tensors.value(item) for item in weights)
         return call.script.call(standardize, x, mean, variance, gamma, beta, axis=1, epsilon=epsilon)
     turned = tensors.turned_from(x)
@@ -41,6 +43,19 @@ def _batch_normalization(call: Call) -> Outputs:
     axis = {} if order[1] == rank - 1 else {"axis": order[1]}
     made = call.script.call(batch_normalization, source, **axis, epsilon=epsilon, name=scope)
     return [tensors.turned(made, order)]
+
+
+def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
+    """Normalize by arrays of one number, as many as a size that is computed: a script can't name that size.
+
+    tf2onnx writes layer normalization so, over as many channels as there are rows and steps.
+    """
+    rank, tensors = call.rank(), call.tensors
+    gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
+    small = number_like(epsilon, variance)
+    deviation = call.script.call(basic.sqrt, tensors.value(combined(call, "Add", variance, small)))
+    scaled = combined(call, "Div", combined(call, "Sub", x, mean), deviation)
+    return combined(call, "Add", combined(call, "Mul", scaled, gamma), beta)
 
 
 @reads("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
