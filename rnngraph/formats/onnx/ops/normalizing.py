@@ -27,7 +27,7 @@ def _batch_normalization(call: Call) -> Outputs:
     rank = call.rank()
     if rank < 2:
         raise UnreadableError(f"it normalizes an array of rank {rank}")
-    if any(isinstance(array, Known) and array.is_symbolic for array in weights):
+    if not all(isinstance(array, Value) or (isinstance(array, Known) and not array.is_symbolic) for array in weights):
         return [_by_arithmetic(call, x, weights, epsilon)]
     if any(not isinstance(array, Known) or array.array.ndim != 1 for array in weights):
         gamma, beta, mean, variance = (tensors.value(item) for item in weights)
