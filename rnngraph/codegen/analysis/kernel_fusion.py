@@ -92,8 +92,8 @@ def fuse_body(body: Graph) -> FusedKernels:
 
 
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
-    """Whether a kernel can compute reductions, too: one of elementwise ops over the shape that all of them read, along
-    axes that nest.
+    """True if a kernel can compute reductions, too: it has elementwise ops alone, over the shape that all of the
+    reductions read, and their axes nest.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
         return False
@@ -106,7 +106,7 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
 
 
 def _is_narrow(width: Dim) -> bool:
-    """Whether rows are so short that a pass takes all vectors of one together."""
+    """True if a row is short enough that a pass takes all of its vectors together."""
     return isinstance(width, int) and width <= WIDEST_ROW
 
 
@@ -148,7 +148,7 @@ class _Fuser:
         matrix_rank: int,
     ) -> None:
         self.nodes = [node for node in nodes if node not in available]
-        self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, copies, lazy_concats
+        self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, {*copies}, lazy_concats
         self.matrix_rank = matrix_rank
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
@@ -187,7 +187,7 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """Whether a matrix that several read costs one short op on another matrix, which lies in memory."""
+        """True if a matrix that several read is one short op on another matrix, which lies in memory."""
         row, readers = OPS[node.op], self.users[node]
         is_matrix = node.tensor.rank >= self.matrix_rank
         if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
@@ -217,7 +217,7 @@ class _Fuser:
     def levels(self) -> None:
         for node in self.nodes:
             if is_view(node) and not stays_view(node) and node.operands[0] in self.inline:
-                self.copies = {*self.copies, node}  # what lies nowhere has no strides
+                self.copies.add(node)  # what lies nowhere has no strides
             if self._can_inline(node):
                 self.inline.add(node)
             self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)
@@ -333,7 +333,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """Whether only the pass that computes a value reads it."""
+        """True if nothing but the pass that computes a value reads it."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -368,7 +368,7 @@ class _Fuser:
         return found
 
     def _computed_operands(self, node: Node) -> list[Node]:
-        """What other kernels compute of all that a node reads, directly or through what is computed in place."""
+        """Return the values of other kernels that a node reads, directly or through values in place."""
         found, seen, pending = list[Node](), set[Node](), [*node.operands]
         while pending:
             item = pending.pop()

@@ -56,11 +56,7 @@ def _with_shaped_states(scan: Node) -> Node:
         return scan
     new: dict[Node, Node] = {}  # what stands for a node of before, in the same shape
     shaped: dict[tuple[Node, Shape], Node] = {}  # the same in the shape that steps compute in
-    for formal, state in flat.items():
-        kind = formal.tensor.with_shape(state.shape)
-        inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
-        shaped[formal, state.shape], new[formal] = inside, _in_shape(inside, formal.shape)
-    for formal, shape in sequences.items():
+    for formal, shape in [*((formal, state.shape) for formal, state in flat.items()), *sequences.items()]:
         kind = formal.tensor.with_shape(shape)
         inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
         shaped[formal, shape], new[formal] = inside, _in_shape(inside, formal.shape)
@@ -133,7 +129,7 @@ def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
 
 
 def _is_one_per_row(node: Node, formal: Node) -> bool:
-    """Whether a value is one number for each row, or one for all."""
+    """True if a value is one number for each row, or one for all."""
     rank = node.tensor.rank
     return rank == 0 or (rank == formal.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
 
