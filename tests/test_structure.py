@@ -224,6 +224,13 @@ def test_tests_mirror_the_rooms() -> None:
     assert {str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()} == set()
 
 
+def test_tests_need_no_working_directory() -> None:
+    """A worker finds ``tests/helpers``, but ``tests`` as a package only where pytest was started as a module."""
+    tests = list((ROOT.parent / "tests").rglob("*.py"))
+    by_package = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
+    assert not [path.name for path in tests if by_package.search(path.read_text())]
+
+
 @pytest.mark.parametrize("room", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
 def test_a_room_says_what_it_is_for(room: Path) -> None:
     assert len(ast.get_docstring(ast.parse(room.read_text())) or "") > 60

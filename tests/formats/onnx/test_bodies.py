@@ -16,6 +16,7 @@ from rnngraph.formats.onnx.unread import BY_BUILT_BODY, BY_RECORDED_BODY
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
+from onnx_cases import all_cases, op_of, outcome  # noqa: E402  (needs onnx)
 
 
 def model(node: onnx.NodeProto, opset: int, **arrays: np.ndarray) -> onnx.ModelProto:
@@ -70,12 +71,8 @@ def test_without_the_package_errors_say_what_builds_the_function(monkeypatch: py
 
 @pytest.mark.slow
 def test_onnx_own_tests_of_these_ops_pass() -> None:
-    from onnx.backend.test.case.node import collect_testcases
-
-    from tests.formats.onnx.test_node_tests import outcome
-
     ops = {*BY_BUILT_BODY, *BY_RECORDED_BODY}
-    cases = [case for case in collect_testcases() if case.model is not None and len(case.model.graph.node) == 1]
-    found = {case.name: outcome(case) for case in cases[::1] if case.model.graph.node[0].op_type in ops}
-    refused = {name for name, what in found.items() if what not in ("passed", "no arrays of numbers")}
-    assert refused <= {name for name in found if "window" in name}  # whose sizes are fed
+    cases = [case for case in all_cases() if len(case.model.graph.node) == 1 and op_of(case) in ops]
+    outcomes = {case.name: outcome(case) for case in cases}
+    refused = {name for name, what in outcomes.items() if what not in ("passed", "no arrays of numbers")}
+    assert refused <= {name for name in outcomes if "window" in name}  # whose sizes are fed
