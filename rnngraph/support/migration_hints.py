@@ -287,7 +287,7 @@ _LOSS = {
     "y_true": "write labels", "y_pred": "write logits, or predictions", "target": "write labels",
     "input": "write logits, or predictions", "targets": "write labels",
     "from_logits": _NOT_HERE, "sample_weight": "write weights", "weight": "write weights=rg.gather(weights, labels)",
-    "pos_weight": "write the mean of pos_weight * y * rg.softplus(-z) + (1 - y) * rg.softplus(z), y: labels, z: logits",
+    "pos_weight": "write rg.sigmoid_cross_entropy(labels, logits, pos_weight=pos_weight)",
     "ignore_index": "write lengths, or weights of 0", "ignore_class": "write lengths, or weights of 0",
     "label_smoothing": "smooth the labels of rg.softmax_cross_entropy yourself",
     "size_average": 'write reduction="mean" or "sum"', "reduce": 'write reduction="none"',

@@ -1,4 +1,7 @@
-"""Losses and ``accuracy``. A loss is a scalar, or one value for each element with ``reduction="none"``."""
+"""Losses and ``accuracy``.
+
+A loss is a scalar. ``reduction="none"`` gives one value a row or step, and ``"elements"`` one for each element.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..tensor import Tensor, build, like
-from .activations import log_softmax
+from .activations import log_softmax, softplus
 from .basic import (
     abs,
     argmax,
@@ -38,7 +41,10 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
             the weighted losses, and ``none`` returns them.
     """
     if reduction not in ("mean", "sum", "none"):
-        raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
+        raise ArgumentError(
+            f"reduction={reduction!r} is not offered; use mean, sum or none, and of losses that average over the last "
+            "axis elements, too"
+        )
     factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
     if lengths is not None:
         real = real_steps(losses, lengths)
@@ -125,24 +131,28 @@ def softmax_cross_entropy(
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)
-    chosen = build("mul", labels, log_softmax(logits), labels="classes")
-    return reduce_loss(-reduce_sum(chosen, axis=-1), weights, lengths, reduction)
+    return reduce_loss(softmax_cross_entropies(labels, logits, -1), weights, lengths, reduction)
 
 
 @api
 def sigmoid_cross_entropy(
-    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+    labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    lengths: Any = None,
+    reduction: str = "mean",
+    *,
+    pos_weight: Any = None,
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), averaged over the last axis. Labels are probabilities.
 
-    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    weights, lengths, reduction: as for ``mean_squared_error``.
+    pos_weight: Weight of the loss where a label is 1. It broadcasts with the labels, and does not change what the mean
+        divides by.
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)
-    falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
-    chosen = build("mul", labels, logits, labels="truths")
-    losses = maximum(0, logits) - chosen + falling
-    return reduce_loss(_last_mean(losses), weights, lengths, reduction)
+    return _reduce_elements(binary_cross_entropies(labels, logits, pos_weight), weights, lengths, reduction)
 
 
 @api
@@ -152,10 +162,12 @@ def mean_squared_error(
     """Return (labels - predictions)^2, averaged over the last axis.
 
     labels, predictions: Tensors of one shape, or one of them a number.
-    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    weights, lengths: as for ``sparse_softmax_cross_entropy``.
+    reduction: as for ``sparse_softmax_cross_entropy``, or ``elements``: one value for each element, without the average
+        over the last axis. ``weights`` then broadcasts with the elements.
     """
     labels, predictions = compared(labels, predictions)
-    return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
+    return _reduce_elements(square(predictions - labels), weights, lengths, reduction)
 
 
 @api
@@ -164,10 +176,10 @@ def absolute_difference(
 ) -> Tensor:
     """Return |labels - predictions|, averaged over the last axis.
 
-    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    weights, lengths, reduction: as for ``mean_squared_error``.
     """
     labels, predictions = compared(labels, predictions)
-    return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
+    return _reduce_elements(abs(predictions - labels), weights, lengths, reduction)
 
 
 @api
@@ -181,7 +193,7 @@ def huber_loss(
 ) -> Tensor:
     """Return the Huber loss (1964), averaged over the last axis: quadratic up to ``delta``, and linear beyond.
 
-    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    weights, lengths, reduction: as for ``mean_squared_error``.
     """
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
         raise ArgumentError(
@@ -189,9 +201,7 @@ def huber_loss(
             f"linear write delta={shown(weights)}, and for a share of the loss multiply it"
         )
     labels, predictions = compared(labels, predictions)
-    error = abs(predictions - labels)
-    inner = minimum(error, delta)
-    return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)
+    return _reduce_elements(huber_losses(predictions - labels, delta), weights, lengths, reduction)
 
 
 @api
@@ -211,7 +221,46 @@ def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = 
     return reduce_loss(cast(hit, logits.dtype), weights, lengths, "mean")
 
 
-def _last_mean(losses: Tensor) -> Tensor:
-    if losses.rank < 2:
-        return losses
-    return reduce_sum(losses, axis=-1) / float(losses.width)
+def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
+    """Average losses of elements over the last axis, unless there is none beside the batch, and reduce them."""
+    if reduction == "elements":
+        if lengths is not None:
+            raise ArgumentError('reduction="elements" takes no lengths; use none, or pass a mask of zeros as weights')
+        is_plain = isinstance(weights, int | float) and weights == 1
+        return losses if is_plain else losses * like(weights, losses)
+    if losses.rank > 1:
+        losses = reduce_sum(losses, axis=-1) / float(losses.width)
+    return reduce_loss(losses, weights, lengths, reduction)
+
+
+# Losses of elements and rows, which other front ends reduce in their own ways ---------------------------
+
+
+def softmax_cross_entropies(labels: Tensor, logits: Tensor, axis: int) -> Tensor:
+    """Return -sum(labels * log softmax(logits)) over an axis."""
+    return -reduce_sum(build("mul", labels, log_softmax(logits, axis), labels="classes"), axis=axis)
+
+
+def binary_cross_entropies(
+    labels: Any, logits: Tensor, pos_weight: Any = None, falling: Tensor | None = None
+) -> Tensor:
+    """Return the binary cross-entropy of sigmoid(logits) for each element.
+
+    Args:
+        pos_weight: Weight of the part of labels of 1. With None, infinite logits of the right sign lose nothing.
+        falling: softplus(-logits), of a front end that has its own slope at 0.
+    """
+    if pos_weight is None:
+        falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
+        return maximum(0, logits) - build("mul", labels, logits, labels="truths") + falling
+    falling = softplus(-logits) if falling is None else falling
+    if not (isinstance(pos_weight, int | float) and pos_weight == 1):
+        falling = (1.0 + (like(pos_weight, logits) - 1.0) * labels) * falling
+    return (1.0 - labels) * logits + falling
+
+
+def huber_losses(errors: Tensor, delta: float) -> Tensor:
+    """Return the Huber loss of each error: quadratic up to ``delta``, and linear beyond."""
+    size = abs(errors)
+    inner = minimum(size, delta)
+    return inner * inner * 0.5 + (size - inner) * delta

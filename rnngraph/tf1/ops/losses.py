@@ -8,7 +8,6 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions import losses
-from ...declare.functions.activations import log_softmax
 from ...declare.functions.matching import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
@@ -55,7 +54,7 @@ def softmax_cross_entropy_with_logits(
     along = dim if axis is None else axis
     logits = as_tensor(logits)
     given = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
-    return -functions.reduce_sum(functions.cast(given, logits.dtype) * log_softmax(logits, along), along)
+    return losses.softmax_cross_entropies(functions.cast(given, logits.dtype), logits, along)
 
 
 @operation
@@ -74,9 +73,7 @@ def sigmoid_cross_entropy_with_logits(
     """Binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
     logits = _compared(labels, logits)
-    falling = functions.log1p(functions.exp(functions.minimum(logits, -logits)))  # as softplus, for the slope at 0
-    result: Tensor = functions.maximum(0, logits) - logits * labels + falling
-    return result
+    return losses.binary_cross_entropies(like(labels, logits), logits)
 
 
 def _compared(labels: Any, predictions: Any) -> Tensor:
@@ -193,9 +190,8 @@ def huber_loss(
     loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """Squared up to ``delta``, linear beyond it, over all elements."""
-    error = functions.abs(_compared(labels, predictions) - labels)
-    inner = functions.minimum(error, delta)
-    return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction, loss_collection)
+    values = losses.huber_losses(_compared(labels, predictions) - labels, delta)
+    return _reduced(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -250,9 +246,8 @@ def weighted_cross_entropy_with_logits(
     """As ``sigmoid_cross_entropy_with_logits``, with a weight on the positive part."""
     given = labels if targets is None else targets
     logits = _compared(given, logits)
-    wanted = like(given, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
-    return (1.0 - wanted) * logits + (1.0 + (like(pos_weight, logits) - 1.0) * wanted) * falling
+    return losses.binary_cross_entropies(like(given, logits), logits, pos_weight, falling)
 
 
 # The collection of losses ---------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""Accuracy against NumPy: weights, lengths, and what fits and what doesn't."""
+"""Accuracy and losses of elements against NumPy: weights, lengths, and what fits and what doesn't."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -156,3 +156,42 @@ def test_the_slope_at_zero_is_that_of_the_function(name: str) -> None:
         program.parameters["x"] = np.full((1, 3), step)
         ends.append(float(program.inference()["total"]))
     np.testing.assert_allclose(gradients["x"].sum(), (ends[0] - ends[1]) / 2e-6, atol=1e-5)
+
+
+ERRORS = {
+    "mean_squared_error": lambda y, z: (z - y) ** 2,
+    "absolute_difference": lambda y, z: abs(z - y),
+    "huber_loss": lambda y, z: np.where(abs(z - y) <= 1, 0.5 * (z - y) ** 2, abs(z - y) - 0.5),
+    "sigmoid_cross_entropy": lambda y, z: np.logaddexp(0, z) - y * z,
+}
+
+
+def losses_of(y: np.ndarray, z: np.ndarray, names: Iterable[str], **options: Any) -> dict[str, np.ndarray]:
+    labels, logits = (rg.placeholder(name, (None, 3), "float64") for name in ("y", "z"))
+    program = rg.compile({name: getattr(rg, name)(labels, logits, **options) for name in names})
+    return program.inference({"y": y, "z": z})
+
+
+def test_losses_of_elements_are_not_averaged() -> None:
+    generator = np.random.default_rng(2)
+    y, z = generator.uniform(size=(4, 3)), generator.normal(size=(4, 3)) * 2
+    each = losses_of(y, z, ERRORS, reduction="elements", weights=2.0)
+    rows = losses_of(y, z, ERRORS, reduction="none")
+    for name, function in ERRORS.items():
+        np.testing.assert_allclose(each[name], 2 * function(y, z), rtol=1e-12)
+        np.testing.assert_allclose(rows[name], function(y, z).mean(-1), rtol=1e-12)
+
+
+def test_pos_weight_weighs_the_part_of_labels_of_one() -> None:
+    generator = np.random.default_rng(3)
+    y, z = generator.uniform(size=(4, 3)), generator.normal(size=(4, 3)) * 2
+    weight = np.array([0.5, 1.0, 7.0])
+    found = losses_of(y, z, ["sigmoid_cross_entropy"], reduction="elements", pos_weight=weight)
+    wanted = weight * y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z)
+    np.testing.assert_allclose(found["sigmoid_cross_entropy"], wanted, rtol=1e-12)
+
+
+def test_losses_of_elements_take_no_lengths() -> None:
+    x = rg.placeholder("x", (None, 3))
+    with pytest.raises(rg.ArgumentError, match="takes no lengths"):
+        rg.mean_squared_error(0.0, x, lengths=rg.placeholder("n", (None,), "int32"), reduction="elements")

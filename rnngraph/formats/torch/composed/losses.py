@@ -1,18 +1,25 @@
-"""Losses, which modules compute where they are given labels."""
+"""Losses, which modules compute where they are given labels: those of ``rg``, torch's own, and torch's reductions."""
 
 from __future__ import annotations
 
 import inspect
+from functools import partial
+from typing import Any
 
 import torch
 from torch.nn import functional
 
-from ..tracing.kinds import Function
-from ..tracing.registry import UnreadableError, composed
+from ....declare.functions import losses as ours
+from ...steps import Value
+from ..tracing.kinds import Argument, Function, Operand, Result
+from ..tracing.registry import UnreadableError, composed, meaning
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer
+from ..tracing.values import Lazy, shape_of
 
 
-def _how(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction; of torch's old arguments what they mean where one of them is given."""
+def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction; one of torch's old arguments overrides it."""
     if size_average is None and reduce is None:
         return reduction
     return "none" if reduce is False else "sum" if size_average is False else "mean"
@@ -22,36 +29,11 @@ def _reduced(x: torch.Tensor, reduction: str) -> torch.Tensor:
     return x if reduction == "none" else x.sum() if reduction == "sum" else x.mean()
 
 
-def _weighed(x: torch.Tensor, weight: torch.Tensor, reduction: str) -> torch.Tensor:
+def _weighed(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
     """Reduce losses of entries that count differently: a mean is over the sum of the weights."""
     if weight is None or reduction != "mean":
         return _reduced(x if weight is None else weight * x, reduction)
     return (weight * x).sum() / weight.sum()
-
-
-@composed("mse_loss")
-def _mse_loss(
-    x: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    return _weighed(torch.square(x - target), weight, _how(size_average, reduce, reduction))
-
-
-@composed("l1_loss")
-def _l1_loss(
-    x: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    weight = _argument_of_caller(functional.l1_loss, "weight") if weight is None else weight
-    return _weighed(torch.abs(x - target), weight, _how(size_average, reduce, reduction))
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
@@ -62,34 +44,111 @@ def _argument_of_caller(function: Function, name: str) -> object:
     return None if frame is None else frame.f_locals[name]
 
 
-@composed("smooth_l1_loss")
-def _smooth_l1_loss(
-    x: torch.Tensor,
-    target: torch.Tensor,
+# Losses of elements that rg has ---------------------------------------------------------------------
+
+
+def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: Any) -> Value:
+    """The losses of elements, of which ``rg`` repeats none for another."""
+    given = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
+    whole = tracer.sizes.broadcast(*map(shape_of, given))
+    dtype = DTYPES[tracer.expected.dtype]
+
+    def operand(item: Value | Lazy, other: Value | Lazy) -> Any:
+        if tracer.is_number(item) and shape_of(other) == whole and not tracer.is_number(other):
+            return item.number
+        if shape_of(item) != whole:
+            item = tracer.by_torch(lambda *both: torch.broadcast_tensors(*both)[0], item, other)
+        return tracer.value(item, dtype)
+
+    return tracer.call(function, operand(given[1], given[0]), operand(*given), **options, reduction="elements")
+
+
+@meaning("mse_loss")
+def _mse(
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Operand | None = None,
+) -> Result:
+    each = _each(tracer, ours.mean_squared_error, x, target)
+    how = _reduction_of(size_average, reduce, reduction)
+    return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
+
+
+@meaning("l1_loss")
+def _l1(
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Operand | None = None,
+) -> Result:
+    weight = _argument_of_caller(functional.l1_loss, "weight") if weight is None else weight
+    each = _each(tracer, ours.absolute_difference, x, target)
+    how = _reduction_of(size_average, reduce, reduction)
+    return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
+
+
+@meaning("smooth_l1_loss")
+def _smooth_l1(
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     beta: float = 1.0,
-) -> torch.Tensor:
-    far, reduction = torch.abs(x - target), _how(size_average, reduce, reduction)
-    if beta == 0:
-        return _reduced(far, reduction)
-    near = torch.where(far < beta, far, 0.0)  # so that no infinite square has a part in the gradient
-    return _reduced(torch.where(far < beta, near * near * (0.5 / beta), far - 0.5 * beta), reduction)
+) -> Result:
+    """Huber's, divided by the error from which on it is linear."""
+    if beta:
+        each = _each(tracer, ours.huber_loss, x, target, delta=float(beta))
+        each = each if beta == 1 else tracer.script.operation("*", each, 1 / float(beta))
+    else:
+        each = _each(tracer, ours.absolute_difference, x, target)
+    return tracer.by_torch(partial(_reduced, reduction=_reduction_of(size_average, reduce, reduction)), each)
 
 
-@composed("huber_loss")
-def _huber_loss(
-    x: torch.Tensor,
-    target: torch.Tensor,
+@meaning("huber_loss")
+def _huber(
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
     reduction: str = "mean",
     delta: float = 1.0,
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    far = torch.abs(x - target)
-    near = torch.where(far <= delta, far, 0.0)
-    each = torch.where(far <= delta, 0.5 * near * near, delta * (far - 0.5 * delta))
+    weight: Operand | None = None,
+) -> Result:
+    each = _each(tracer, ours.huber_loss, x, target, delta=float(delta))
+    return tracer.by_torch(partial(_times, reduction=reduction), each, weight)
+
+
+@meaning("binary_cross_entropy_with_logits")
+def _with_logits(
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Argument | None = None,
+) -> Result:
+    share: Any = 1.0 if pos_weight is None else pos_weight
+    share = share if isinstance(share, int | float) else tracer.value(share)
+    each = _each(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
+    return tracer.by_torch(partial(_times, reduction=_reduction_of(size_average, reduce, reduction)), each, weight)
+
+
+def _times(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
+    """Reduce losses times weights, by which a mean is not divided."""
     return _reduced(each if weight is None else weight * each, reduction)
+
+
+# Losses that torch alone defines so -----------------------------------------------------------------
 
 
 @composed("binary_cross_entropy")
@@ -105,22 +164,7 @@ def _binary_cross_entropy(
     still, line = x.detach(), slope * x
     ones, zeros = torch.clamp(torch.log(still), min=-100), torch.clamp(torch.log1p(-still), min=-100)
     each = (target - 1) * zeros - target * ones - (line.detach() - line)
-    return _reduced(each if weight is None else weight * each, _how(size_average, reduce, reduction))
-
-
-@composed("binary_cross_entropy_with_logits")
-def _with_logits(
-    x: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    pos_weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    more = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
-    each = (1 - target) * x + more * functional.softplus(-x)
-    return _reduced(each if weight is None else weight * each, _how(size_average, reduce, reduction))
+    return _reduced(each if weight is None else weight * each, _reduction_of(size_average, reduce, reduction))
 
 
 @composed("kl_div")
@@ -133,7 +177,7 @@ def _kl_div(
     log_target: bool = False,
 ) -> torch.Tensor:
     each = torch.exp(target) * (target - x) if log_target else torch.xlogy(target, target) - target * x
-    reduction = _how(size_average, reduce, reduction)
+    reduction = _reduction_of(size_average, reduce, reduction)
     return each.sum() / x.size(0) if reduction == "batchmean" else _reduced(each, reduction)
 
 
@@ -147,7 +191,7 @@ def _nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor:
-    counts, reduction = target != ignore_index, _how(size_average, reduce, reduction)
+    counts, reduction = target != ignore_index, _reduction_of(size_average, reduce, reduction)
     each = -torch.gather(x, 1, torch.where(counts, target, 0).unsqueeze(1)).squeeze(1)
     shares = counts.to(x.dtype)
     if weight is not None:
@@ -171,5 +215,5 @@ def _cross_entropy(
         raise UnreadableError("it is read of classes that are whole numbers, without label_smoothing")
     return functional.nll_loss(
         functional.log_softmax(x, 1), target, weight, ignore_index=ignore_index,
-        reduction=_how(size_average, reduce, reduction),
+        reduction=_reduction_of(size_average, reduce, reduction),
     )  # fmt: skip

@@ -242,6 +242,14 @@ def _expand(tracer: Tracer, x: Operand, *sizes: Any, **_: Any) -> Result:
     return expanded(tracer, x, shape_of(sizes[0]) if is_like else sizes_of(sizes))
 
 
+@meaning("broadcast_tensors")
+def _broadcast_tensors(tracer: Tracer, *items: Any) -> Result:
+    given = items[0] if len(items) == 1 and isinstance(items[0], list | tuple) else items
+    values = [item if isinstance(item, Value | Lazy) else tracer.value(item) for item in given]
+    whole = tracer.sizes.broadcast(*map(shape_of, values))
+    return tuple(expanded(tracer, value, whole) for value in values)
+
+
 def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
     """x repeated along axes of size 1 and new ones in front. wanted: sizes, -1 where one stays."""
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
