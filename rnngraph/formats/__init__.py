@@ -9,6 +9,8 @@ second is ``rg.weights``, one layer's arrays as a cell's parameters, and back, f
 torch's. ``layers`` declares what several formats have, ``equations`` takes einsum's apart; ``rolling`` makes drivers of
 steps that are written out.
 
+``open_axes`` checks requests for open and fixed axes, which all readers take.
+
 ``operators`` defines foreign operations once, for all front ends, over a facade of their values.
 
 Above them one file, or one room, a format: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML),

@@ -73,7 +73,8 @@ class Net(Uncalled):
     """A net that was read from a file, declared with the public API.
 
     inputs, outputs: {name: Tensor}, in the file's order and by its names. parameters: {name: array}, read-only, by the
-    names that they have in ``program().parameters``.
+    names that they have in ``program().parameters``. sizes: {input: {axis: name or number}}; ``print(net)`` says what
+    closed those that are numbers.
     """
 
     _program = "net.program()"
@@ -90,6 +91,23 @@ class Net(Uncalled):
             if name in arrays:
                 spec.begin_with(arrays[name])
         self.parameters: Mapping[str, np.ndarray] = Arrays(arrays)
+        self.sizes: Mapping[str, dict[int, int | str | None]] = Frozen(
+            {name: dict(enumerate(tensor.shape)) for name, tensor in self.inputs.items()}
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *self.size_notes()])
+
+    def size_notes(self) -> list[str]:
+        """Return a line for each input: which axes are open, and what closed the others."""
+        notes = []
+        for name, axes in self.sizes.items():
+            parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]
+            if parts:
+                notes.append(f"{name}: {'; '.join(parts)}")
+        for (dim, number), where in self._script.unequal.items():
+            notes.append(f"{dim} is not {number}{', as ' + where + ' takes it' if where else ''}")
+        return notes
 
     def __repr__(self) -> str:
         inputs, outputs = (
@@ -129,3 +147,9 @@ class Net(Uncalled):
         with files_into(as_path(folder), "net", NETS) as made:
             (made / SCRIPT).write_text(self.script(), encoding="utf-8")
             (made / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
+
+
+def _axis_text(axis: int, dim: int | str | None, where: str | None) -> str:
+    if not isinstance(dim, int):
+        return f"axis {axis} is open ({dim})" if dim else f"axis {axis} is open"
+    return f"axis {axis} is {dim}, by {where}" if where else f"axis {axis} is {dim}"

@@ -22,6 +22,7 @@ from ..declare.public_types import dtype_word
 from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
+from ..support.errors import read_from, user_line
 from .expressions import attribute, literal, name_of
 from .reading import not_readable
 from .script_writer import Writer
@@ -49,7 +50,8 @@ class Script:
     """A declaration in the making.
 
     inputs, outputs: by the names that the file has for them. parameters: arrays of the file by the names of the
-    program's parameters. replaced: names of those in whose place Tensors stand.
+    program's parameters. replaced: names of those in whose place Tensors stand. closed_at: places that closed axes of
+    inputs, by input and axis. unequal: places that take open sizes not to be a number, by size and number.
     """
 
     def __init__(self, title: str) -> None:
@@ -59,6 +61,8 @@ class Script:
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
         self.replaced: set[str] = set()
+        self.closed_at: dict[tuple[str, int], str] = {}
+        self.unequal: dict[tuple[str, int], str] = {}
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -126,7 +130,8 @@ class Script:
     def remade(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
         """What ``step`` does, of other operands."""
         assert step.make is not None
-        thing = step.make(*map(bare, operands), **{key: bare(item) for key, item in keywords.items()})
+        with read_from(step.where):
+            thing = step.make(*map(bare, operands), **{key: bare(item) for key, item in keywords.items()})
         return self._kept(replace(step, thing=thing, operands=operands, keywords=keywords))
 
     @property
@@ -202,6 +207,8 @@ class Script:
         self._steps.insert(len(self._steps) - 1, step)
 
     def _kept(self, step: Step) -> Value:
+        if step.where is None:
+            step.where = step.thing.node.where if isinstance(step.thing, Tensor) else user_line()
         self._steps.append(step)
         return Value(step.thing, step)
 

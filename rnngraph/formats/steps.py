@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..declare.tensor import Tensor
+from ..support.errors import Where
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Step:
     """The text of a class that the script must hold."""
     inner: Sequence[Step] = ()
     """The steps that stand in that text."""
+    where: Where | None = None
+    """The user's line that the step comes from."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,9 @@ import re
 import reprlib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Literal, Self
@@ -99,11 +101,26 @@ class Where:
         return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 
+_read_line: ContextVar[Where | None] = ContextVar("read_line", default=None)
+
+
+@contextmanager
+def read_from(where: Where | None) -> Iterator[None]:
+    """Take ``where`` as the user's line within the block, for a declaration that is repeated. None changes nothing."""
+    token = _read_line.set(where or _read_line.get())
+    try:
+        yield
+    finally:
+        _read_line.reset(token)
+
+
 def user_line() -> Where | None:
     """Return the innermost line outside this package and the standard library.
 
     None if there is no such line: within a command, or in a thread or process that runs a function of this package.
     """
+    if (read := _read_line.get()) is not None:
+        return read
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename

@@ -23,6 +23,8 @@ def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: 
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
     console.print(f"{file}: {kind}", markup=False, soft_wrap=True)
     console.print(_table(net))
+    for note in net.size_notes():
+        console.print(note, markup=False, soft_wrap=True)
     for name in (SCRIPT, WEIGHTS):
         print(folder / name)
 

@@ -16,13 +16,13 @@ from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
 from ...declare.tensor import Tensor
 from ...ir.types import Dim, Size, product
-from ...support.errors import RnnGraphError
+from ...support.errors import RnnGraphError, read_from
 from ..script import Script
 from ..steps import Step, Value
 from .loop import Carried, Entries, Inner, Loop, Place, Shared, operands_of, replaced
 from .loops import sized
 from .own_cells import Core
-from .parts import ALL, NotRolledError, part_of, same_entries, shape_entries
+from .parts import ALL, NotRolledError, batch_axis, part_of, rows_first, same_entries, shaped_rows
 
 MOST_LEFT = 3
 """Steps of one cell that may stand by themselves."""
@@ -122,8 +122,7 @@ class Rolling:
 
     def _as(self, x: Value, item: Value) -> Value:
         """[batch, width] in the shape of what it stands for."""
-        shape = item.tensor.type.shape
-        return x if len(shape) == 2 else self.new.call(basic.reshape, x, shape_entries(shape))
+        return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _stacked(self, step: Step) -> bool:
         """Whether a stack was made of what rounds give, one behind the other."""
@@ -166,20 +165,18 @@ class Rolling:
         if rank == 1 and isinstance(shape[0], Size):  # a number a row
             flat = new.call(basic.squeeze, sequence, 2)
             return flat if axis == 1 else new.call(basic.transpose, flat, (1, 0))
-        if rank == 2:
-            order = {0: (1, 0, 2), 1: (0, 1, 2), 2: (0, 2, 1)}[axis]
-            return sequence if axis == 1 else new.call(basic.transpose, sequence, order)
         if rank == 1:  # a row without a batch
             rows = new.call(basic.squeeze, sequence, 0)
             return rows if axis == 0 else new.call(basic.transpose, rows, (1, 0))
-        rest = [dim if isinstance(dim, int) else None for dim in shape[1:]]
+        order = rows_first(shape)
+        rest = [dim if isinstance(dim := shape[other], int) else None for other in order[1:]]
         if None in rest:
             raise NotRolledError
-        wide = new.call(basic.reshape, sequence, (None, None, *rest))
-        before = [*range(wide.tensor.rank)]
-        before.remove(1)
+        wide = sequence if rank == 2 else new.call(basic.reshape, sequence, (None, None, *rest))
+        places = [order.index(other) for other in range(rank)]
+        before = [place + (place > 0) for place in places]  # behind the steps, which are the second axis
         before.insert(axis, 1)
-        return wide if axis == 1 else new.call(basic.transpose, wide, tuple(before))
+        return wide if before == [*range(rank + 1)] else new.call(basic.transpose, wide, tuple(before))
 
     # The loop -----------------------------------------------------------------------------------
 
@@ -189,7 +186,8 @@ class Rolling:
         self._lift()
         core = self._core(self._left())
         if core:
-            Core(self, core).drive()
+            with read_from(self.loop.first[core[0]].where):
+                Core(self, core).drive()
             self._lift()
             if self._left():
                 raise NotRolledError
@@ -272,10 +270,10 @@ class Rolling:
         elif rank == 2:  # [time, width] without a batch
             source = self.new.call(basic.expand_dims, source, 0)
         else:
-            order = [*range(rank)]
-            order.remove(axis)
+            others = [other for other in range(rank) if other != axis]
+            order = [others[place] for place in rows_first(tuple(shape[other] for other in others))]
             order.insert(1, axis)
-            source = source if axis == 1 else self.new.call(basic.transpose, source, tuple(order))
+            source = source if order == [*range(rank)] else self.new.call(basic.transpose, source, tuple(order))
             if rank > 3:
                 rest = product(source.tensor.type.shape[2:])
                 if not isinstance(rest, int):
@@ -322,6 +320,8 @@ class Rolling:
     def _can_lift(self, step: Step) -> bool:
         if step.key is static_rnn or step.key is dynamic_rnn:
             return True
+        if isinstance(step.thing, Tensor) and batch_axis(step.thing.type.shape):
+            return False
         if step.key is basic.concat:
             return step.thing.rank == 2 and (step.operands[1:] or (-1,))[0] in (1, -1)
         known = step.key in OF_EACH_ELEMENT or step.key in OF_PAIRS or step.key in ("@", embedding)
@@ -386,7 +386,8 @@ class Rolling:
         scope = step.keywords["scope"]
         if isinstance(inner.thing, shared) and self.is_only_in_loop(cell.value):
             inner = inner.step.operands[0]
-        outputs, final = self.new.call(dynamic_rnn, inner, sequence, **options, scope=scope)
+        with read_from(step.where):
+            outputs, final = self.new.call(dynamic_rnn, inner, sequence, **options, scope=scope)
         self.lifted[place, (0, 0)] = outputs
         leaves = final.leaves
         for item, leaf in zip(state, leaves, strict=True):

@@ -21,7 +21,7 @@ from ..layers import scope_of
 from ..script import Script
 from ..steps import Step, Value, named_value
 from .loop import Carried, Entries, Inner, Place, Shared, operands_of, replaced
-from .parts import ALL, NotRolledError, part_of, same_input, same_value, shape_entries
+from .parts import ALL, NotRolledError, flat_rows, part_of, rows_first, same_input, same_value, shaped_rows
 
 
 class Core:
@@ -94,9 +94,7 @@ class Core:
         shape = tensor.type.shape
         if tensor.rank == 1 and isinstance(shape[0], Size):
             return 1
-        width = product(shape if self._has_no_batch(shape) else shape[1:])
-        if tensor.rank == 3 and shape[0] == 1 and isinstance(shape[1], Size):
-            width = shape[2]
+        width = product(shape if self._has_no_batch(shape) else [shape[axis] for axis in rows_first(shape)[1:]])
         if not isinstance(width, int):
             raise NotRolledError
         return width
@@ -107,15 +105,11 @@ class Core:
     def _flat(self, script: Script, x: Value, dtype: str) -> Value:
         """[batch, width] of floats."""
         x = x if x.tensor.dtype == dtype else script.call(basic.cast, x, dtype)
-        if x.tensor.rank == 2:
-            return x
-        return script.call(basic.reshape, x, (-1, self._flat_width(x.tensor)))
+        return flat_rows(script, x, self._flat_width(x.tensor))
 
     def _shaped(self, script: Script, x: Value, like: Tensor) -> Value:
         """[batch, width] as what it stands for."""
-        shape = like.type.shape
-        if like.rank != 2:
-            x = script.call(basic.reshape, x, shape_entries(shape))
+        x = shaped_rows(script, x, like.type.shape)
         return x if like.dtype == x.tensor.dtype else script.call(basic.cast, x, like.dtype)
 
     def names_of_given(self) -> list[str]:

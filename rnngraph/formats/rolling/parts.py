@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...ir.types import Dim
+from ...declare.functions.basic import reshape, transpose
+from ...ir.types import Dim, Size
+from ..script import Script
 from ..steps import Value
 from .loop import Entries, Inner
 
@@ -22,6 +24,36 @@ def shape_entries(shape: tuple[Dim, ...]) -> tuple[Any, ...]:
     if found.count(-1) > 1:
         raise NotRolledError
     return found
+
+
+def batch_axis(shape: tuple[Dim, ...]) -> int:
+    """Return the axis of rows: the only one of open size, or else the first."""
+    open_axes = [axis for axis, dim in enumerate(shape) if isinstance(dim, Size)]
+    return open_axes[0] if len(open_axes) == 1 else 0
+
+
+def rows_first(shape: tuple[Dim, ...]) -> tuple[int, ...]:
+    """Return the order of axes that moves the axis of rows to the front."""
+    axis = batch_axis(shape)
+    return (axis, *(other for other in range(len(shape)) if other != axis))
+
+
+def flat_rows(script: Script, x: Value, width: int) -> Value:
+    """Reshape a value to [batch, width]."""
+    shape = x.tensor.type.shape
+    if len(shape) > 1 and batch_axis(shape):
+        x = script.call(transpose, x, rows_first(shape))
+    return x if x.tensor.rank == 2 else script.call(reshape, x, (-1, width))
+
+
+def shaped_rows(script: Script, x: Value, shape: tuple[Dim, ...]) -> Value:
+    """Reshape [batch, width] to ``shape``: the inverse of ``flat_rows``."""
+    order = rows_first(shape)
+    if len(shape) != 2:
+        x = script.call(reshape, x, shape_entries(tuple(shape[axis] for axis in order)))
+    if order == tuple(range(len(shape))):
+        return x
+    return script.call(transpose, x, tuple(order.index(axis) for axis in range(len(shape))))
 
 
 def part_of(value: Value, path: Sequence[int | str]) -> Value:

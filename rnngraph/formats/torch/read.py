@@ -31,12 +31,18 @@ def _hint(module: object) -> str:
 
 
 @api
-def read_torch(module: Any, example: Any = None) -> Net:
+def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = None) -> Net:
     """The net of an ``nn.Module`` in ``eval()``, or of a program that ``torch.export.export`` made of one.
 
     example: a tuple of what ``forward`` takes, one tensor, or a dict by the names of its arguments. Only shapes and
     dtypes of its tensors count; what is no tensor, such as a flag, is given to ``forward`` as it is. Every size of a
     tensor is open unless the module forces it to be what it is in the example.
+
+    open: ``{input: {axis: name}}``, axes that must stay open, by the names of inputs. One that the example alone would
+    close is opened at the cost of others. Axes of one name are equal. Where the module closes one, the error has the
+    line.
+    fixed: ``{input: {axis: size}}``, axes of one size.
+    ``net.sizes`` has the sizes of all axes, and ``print(net)`` says what closed those that are numbers.
 
     An ``ExportedProgram`` needs no example: it holds its own. Sizes are open where it was exported with
     ``dynamic_shapes``; a warning names inputs of which export fixed all. Steps that export wrote out are rolled up.
@@ -56,7 +62,7 @@ def read_torch(module: Any, example: Any = None) -> Net:
     except ImportError:
         raise MissingExtraError("read_torch needs torch; pip install torch") from None
     if type(module).__name__ == "ExportedProgram":
-        return _read_exported(module, example)
+        return _read_exported(module, example, open, fixed)
     if not isinstance(module, nn.Module):
         hint = _hint(module)
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}{hint}")
@@ -88,17 +94,18 @@ def read_torch(module: Any, example: Any = None) -> Net:
     if example is None:
         raise ArgumentError("read_torch needs an example of what the module takes; write rg.read_torch(module, (x,))")
     arguments, keywords = _arguments(example)
-    reader = import_module(".runs", __package__).Reader(module, arguments, keywords)
+    reader = import_module(".runs", __package__).Reader(module, arguments, keywords, open=open, fixed=fixed)
     return Net(reader.script())
 
 
-def _read_exported(program: Any, example: Any) -> Net:
+def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
     """The net of a program that torch.export made."""
     exported = import_module(".exported", __package__).Exported(program)
     given = program.example_inputs if example is None else _arguments(example)
     if given is None:
         raise ArgumentError("the exported program holds no example of its inputs; write rg.read_torch(program, (x,))")
-    reader = import_module(".runs", __package__).Reader(exported, (), exported.example(*given), exported.sizes())
+    kind = import_module(".runs", __package__).Reader
+    reader = kind(exported, (), exported.example(*given), exported.sizes(), open=open, fixed=fixed)
     net = Net(reader.script())
     exported.warn_of_fixed_sizes()
     return net

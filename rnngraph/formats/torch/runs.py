@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from ...ir.types import Dim, Size, size
+from ...ir.types import Dim, Size
 from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, warn
 from ..expressions import identifier, input_name
+from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
@@ -40,9 +37,11 @@ from .meanings import (
     windows,
     writing,
 )
-from .tracing.calls import TORCH, first_line, what_failed
+from .nested_arguments import leaves, mapped_nest, named_arguments, named_results
+from .opening import Settled, note_sizes, opened
+from .tracing.calls import TORCH, PlacedModule, first_line, what_failed
 from .tracing.cuts import Cut, CutAxes
-from .tracing.python_functions import open_numbers
+from .tracing.python_functions import open_numbers, without_caches
 from .tracing.registry import UnreadableError
 from .tracing.sizes import Sizes, SizesChanged
 from .tracing.tensors import DTYPES, Traced
@@ -57,10 +56,8 @@ MEANINGS = (
 OTHER_DRAWS = 3
 """Runs that must give the same script where a module takes random numbers of Python's."""
 _SWITCH_OFF = "; it takes numbers of Python's random: give the argument that switches that off, as a ratio of 0 does"
-MOST_GROUPS = 16
-"""Groups of sizes that are taken to be one with a size."""
-MOST_RUNS = 1000
-"""Runs of a module, each of which knows one size more than the one before."""
+MAX_RUNS = 1000
+"""Maximum runs of a module until its sizes settle. Each run knows one size more than the one before."""
 
 
 class Reader:
@@ -72,10 +69,20 @@ class Reader:
         arguments: tuple[Any, ...],
         keywords: Mapping[str, Any],
         known: Mapping[str, Dim] | None = None,
+        open: Any = None,
+        fixed: Any = None,
     ) -> None:
-        """known: what is known of sizes before the first run."""
+        """Prepare to read a module.
+
+        Args:
+            module: The module.
+            arguments: Positional arguments of its ``forward``.
+            keywords: Keyword arguments of its ``forward``.
+            known: Facts about sizes before the first run.
+            open: Axes that must stay open, as ``read_torch`` takes them.
+            fixed: Axes that get a number, as ``read_torch`` takes them.
+        """
         self.module, self.arguments, self.keywords = module, arguments, keywords
-        self.known = known or {}
         self.shared: frozenset[Any] = frozenset()
         self.names: dict[str, str] = {}
         """What sizes are called in the script, by what they are called while they are found."""
@@ -87,7 +94,7 @@ class Reader:
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
         self.tensors: dict[str, torch.Tensor] = {}
-        for name, argument in _named(module.forward, arguments, keywords):
+        for name, argument in named_arguments(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
                 if isinstance(item, torch.Tensor):
                     self.tensors[input_name(leaf)] = item
@@ -101,77 +108,60 @@ class Reader:
         self.examples = {
             f"{name}_{axis}": count for name, tensor in self.tensors.items() for axis, count in enumerate(tensor.shape)
         }
+        self.request = AxisRequest.of(open, fixed, {name: [*tensor.shape] for name, tensor in self.tensors.items()})
+        self.examples |= self.request.numbers
+        self.known: dict[str, Dim] = {**(known or {}), **self.request.numbers, **self.request.equal}
 
     def script(self) -> Script:
-        """The script, with a warning for each call that trains otherwise. Raises ``NotReadableError``."""
-        with open_numbers(self.module):
+        """Return the script, and warn of each call that trains otherwise. Raises ``NotReadableError``."""
+        with without_caches(), open_numbers(self.module):
             script = self._open_script()
         for text, where in self.warnings:
             warn(text, where)
         return script
 
     def _open_script(self) -> Script:
-        """The script of sizes that are as open as they can be."""
-        known: dict[str, Dim] = dict(self.known)
-        script, known, times = self._settled(self.examples, known)
-        for name in self.examples:
-            if name not in known:
-                known = self._loosest(name, known)
-        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in script.inputs], known, times)
-        script = self._settled(self.examples, known)[0]
+        """Return the script whose sizes are as open as they can be."""
+        found, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
+        known, inputs = found.known, found.script.inputs
+        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, found.times)
+        found = self.settled(self.examples, known, found.lines)
         if self.cuts:
-            checked = axes_to_check(self.cuts, known, self._tracer, self._run, Sizes(self.examples, known))
+            checked = axes_to_check(self.cuts, known, self._tracer, self._run, self._sizes(self.examples, known))
             self.cut_axes = CutAxes(frozenset(checked))
-            script = self._settled(self.examples, known)[0] if checked else script
-            problems = unchecked(script, self.cuts, checked)
+            found = self.settled(self.examples, known, found.lines) if checked else found
+            problems = unchecked(found.script, self.cuts, checked)
             if problems:
-                raise not_readable(self._what(), [what for what, _ in problems], problems[0][1])
+                raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
-            self._check_that_it_repeats(script, known)
-        return script
+            self._check_that_it_repeats(found.script, known)
+        note_sizes(found, self.tensors, self.names)
+        return found.script
 
     def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
         """Raises ``NotReadableError`` where Python's random numbers choose what the module does."""
-        texts = {script.text(), *(self._settled(self.examples, known)[0].text() for _ in range(OTHER_DRAWS))}
+        texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
         if len(texts) > 1:
-            raise not_readable(self._what(), [f"what it does differs from run to run{_SWITCH_OFF}"])
+            raise not_readable(self.what(), [f"what it does differs from run to run{_SWITCH_OFF}"])
 
-    def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
-        """What is known of sizes beside one that is open if it can be, or is one with another, or else a number."""
-        others = [
-            other for other, count in self.examples.items()
-            if count == self.examples[name] != 1 and other not in known and other != name
-        ]  # fmt: skip
-        groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
-        widths: dict[str, Dim] = {
-            other: self.examples[other] for other in self._last_axes() if other not in known and other != name
-        }  # which a driver over the axis needs to know
-        equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MOST_GROUPS)]
-        for more in (*equal, widths):
-            try:
-                script, found, _ = self._settled(self.examples, known | more)
-            except RnnGraphError:
-                continue
-            if name not in found and self._is_open(name, found, script):
-                return found
-        return self._settled(self.examples, known | {name: self.examples[name]})[1]
+    def settled(
+        self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
+    ) -> Settled:
+        """Run the module until no further size turns out to be settled.
 
-    def _last_axes(self) -> list[str]:
-        """Of tensors that may be sequences."""
-        return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
-
-    def _settled(
-        self, examples: Mapping[str, int], known: Mapping[str, Dim]
-    ) -> tuple[Script, dict[str, Dim], list[str]]:
-        """Runs until nothing more is known: (script, what is known of sizes, sizes of time)."""
-        found = dict(known)
-        for _ in range(MOST_RUNS):
-            sizes = Sizes(examples, found)
+        Args:
+            examples: Values of the sizes.
+            known: Facts about sizes before the first run.
+            lines: Lines that settled these.
+        """
+        facts, at = dict(known), dict(lines or {})
+        for _ in range(MAX_RUNS):
+            sizes = self._sizes(examples, facts, at)
             tracer = self._tracer(sizes, self.cut_axes)
             try:
                 script = self._run(tracer)
             except SizesChanged:
-                found = sizes.known
+                facts, at = sizes.known, sizes.lines
                 continue
             again = self.shared | {key for key, count in tracer.uses.items() if count > 1}
             if again != self.shared:
@@ -179,39 +169,27 @@ class Reader:
                 continue
             self.warnings |= tracer.warnings
             self.cuts = tracer.cuts
-            return script, found, [*tracer.times]
+            return Settled(script, facts, [*tracer.times], at, tracer.sizes)
         raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
 
-    def _is_open(self, name: str, known: Mapping[str, Dim], script: Script) -> bool:
-        """Whether the script is the same for another size in the example: for a larger one, a multiple where the module
-        takes no others, or where it takes none, as by a table of positions, for a smaller one.
-        """
-        count, text = self.examples[name], script.text()
-        for another in (2 * count + 3, 2 * count, count - 1, count - 2):
-            if another < 2:
-                break
-            examples = {**self.examples, name: another}
-            sizes = Sizes(examples, known)
-            for other, dim in known.items():
-                if isinstance(dim, Size) and sizes.open(other) == size(name):
-                    examples[other] = another
-            try:
-                other_script, found, _ = self._settled(examples, known)
-            except RnnGraphError:
-                continue
-            return found == dict(known) and other_script.text() == text and _same_arrays(script, other_script)
-        return False
-
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
-        """Open sizes are called T, T_1 and on where they are of time, else B, B_1 and on."""
+        """Name open sizes as the caller asked, else T, T_1 and on where they are of time, else B, B_1 and on."""
+        asked = {name: self.request.names[name] for name in names if name in self.request.names and name not in known}
+        self.names |= asked
         for name in names:
-            if name not in known:
+            if name not in known and name not in asked:
                 letter = "T" if name in times else "B"
-                taken = sum(1 for other in self.names.values() if other[0] == letter)
-                self.names[name] = f"{letter}_{taken}" if taken else letter
+                self.names[name] = free_name(letter, self.names.values())
+
+    def _sizes(
+        self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
+    ) -> Sizes:
+        if isinstance(self.module, PlacedModule):
+            return Sizes(examples, known, lines, lambda: self.module.place()[0])
+        return Sizes(examples, known, lines)
 
     def _tracer(self, sizes: Sizes, cut_axes: CutAxes, keeps_filled: bool = False) -> Tracer:
-        return Tracer(self.module, sizes, self.shared, keeps_filled, cut_axes)
+        return Tracer(self.module, sizes, self.shared, keeps_filled, cut_axes, self.request.names.keys())
 
     # One run ------------------------------------------------------------------------------------
 
@@ -223,7 +201,7 @@ class Reader:
         def given(item: Any) -> Any:
             return by_tensor.get(id(item), item)
 
-        arguments, keywords = _nest(self.arguments, given), _nest(dict(self.keywords), given)
+        arguments, keywords = mapped_nest(self.arguments, given), mapped_nest(dict(self.keywords), given)
         state = random.getstate()
         try:
             result = tracer.run(arguments, keywords)
@@ -233,14 +211,15 @@ class Reader:
             if tracer.problems:
                 raise self._error(tracer) from None
             raise not_readable(
-                self._what(),
+                self.what(),
                 [f"{type(error).__name__}: {first_line(error)}; the module must run on the example"],
                 _line_of(error),
             ) from error
         self.draws |= random.getstate() != state
         if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
-            tracer.sizes.fix(tracer.undecided[0])
-        outputs = dict(_outputs(result))
+            dim, where = tracer.undecided[0]
+            tracer.sizes.fix(dim, where)
+        outputs = dict(named_results(result))
         for name, item in outputs.items():
             try:
                 tracer.script.outputs[name] = self._output(tracer, item)
@@ -252,7 +231,7 @@ class Reader:
         if tracer.problems:
             raise self._error(tracer)
         if not outputs:
-            raise not_readable(self._what(), ["forward gives no tensor"])
+            raise not_readable(self.what(), ["forward gives no tensor"])
         tracer.script.drop_unused_inputs()
         script = rolled_up(tracer.script, tracer.sizes.value)
         if script is not tracer.script and not tracer.keeps_filled:
@@ -261,7 +240,7 @@ class Reader:
             script = made_anew(script)
         left = steps_left(script)
         if left:
-            raise not_readable(self._what(), [
+            raise not_readable(self.what(), [
                 f"{cell!r} makes {count} steps that differ, so that they are no loop; run the same code in each step"
                 f"{_SWITCH_OFF if self.draws else ''}" for cell, count in left
             ])  # fmt: skip
@@ -271,7 +250,7 @@ class Reader:
         """The script of a run in which zeros that a loop begins with are states like those of later rounds, where that
         is shorter: what is written as a number makes the first round another one than the rest.
         """
-        sizes = Sizes(tracer.sizes.examples, tracer.sizes.known)
+        sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
             other = self._run(self._tracer(sizes, tracer.cut_axes, True))
         except (SizesChanged, RnnGraphError):
@@ -288,77 +267,11 @@ class Reader:
     def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:
         return tracer.value(tracer.bare(item) if isinstance(item, Traced) else item)
 
-    def _what(self) -> str:
+    def what(self) -> str:
         return WHAT if isinstance(self.module, Exported) else f"the module {type(self.module).__name__}"
 
     def _error(self, tracer: Tracer) -> RnnGraphError:
-        return not_readable(self._what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
-
-
-def _same_arrays(script: Script, other: Script) -> bool:
-    """Whether no array was computed of a size of the example."""
-    return script.parameters.keys() == other.parameters.keys() and all(
-        np.array_equal(array, other.parameters[name], equal_nan=True) for name, array in script.parameters.items()
-    )
-
-
-def _named(
-    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> list[tuple[str, Any]]:
-    """Arguments with the names that forward has for them."""
-    names: list[str] = []
-    for parameter in inspect.signature(forward).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}_{number}" for number in range(len(arguments) - len(names))]
-        elif parameter.kind is not parameter.VAR_KEYWORD:
-            names.append(parameter.name)
-    if len(arguments) > len(names):
-        raise ArgumentError(f"the example has {len(arguments)} entries, and forward takes {len(names)}")
-    return [*zip(names, arguments, strict=False), *keywords.items()]
-
-
-def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
-    """What stands in nests, with names that are made of places and keys."""
-    if fields := _fields(item):
-        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in fields}
-    elif isinstance(item, Mapping):
-        parts = item
-    elif isinstance(item, list | tuple):
-        parts = dict(enumerate(item))
-    else:
-        yield name, item
-        return
-    for key, part in parts.items():
-        yield from leaves(f"{name}_{key}" if name else str(key), part)
-
-
-def _outputs(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """What forward gives, by name: y, y_0 and on, or the names of a dict."""
-    has_names = isinstance(result, Mapping) or bool(_fields(result))
-    for name, item in leaves("" if has_names else "y", result):
-        if isinstance(item, torch.Tensor):
-            yield name, item
-
-
-def _fields(item: Any) -> tuple[str, ...]:
-    """Names of the entries of a namedtuple or a dataclass that is no mapping; none of others."""
-    if hasattr(item, "_fields"):
-        return tuple(item._fields)
-    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
-        return tuple(field.name for field in dataclasses.fields(item))
-    return ()
-
-
-def _nest(item: Any, function: Callable[[Any], Any]) -> Any:
-    if hasattr(item, "_fields"):
-        return type(item)(*(_nest(part, function) for part in item))
-    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
-        return dataclasses.replace(item, **{name: _nest(getattr(item, name), function) for name in _fields(item)})
-    if isinstance(item, Mapping):
-        return {key: _nest(part, function) for key, part in item.items()}
-    if isinstance(item, list | tuple):
-        return type(item)(_nest(part, function) for part in item)
-    return function(item)
+        return not_readable(self.what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
 
 
 def _line_of(error: BaseException) -> Where | None:

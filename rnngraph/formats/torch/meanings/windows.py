@@ -72,7 +72,7 @@ def _run(
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
     if len(sizes) == 2 and written is None:  # a later layer may settle one of them
-        tracer.undecided.append(sizes[1])
+        tracer.leave_undecided(sizes)
         return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
     tracer.on_time(sizes[0 if written is None else 1 - written])
     return run()

@@ -13,6 +13,8 @@ import torch
 from ....support.errors import Where, is_ours
 from .names import WEIGHT_HOOKS
 
+_READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
+"""The module that runs modules: frames beyond it are those of its caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 
 
@@ -25,9 +27,9 @@ class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
 
 
 def user_line_of_module() -> Where | None:
-    """The innermost line of code that is neither this package's nor torch's."""
+    """Return the innermost line of the module's code, which is neither this package's nor torch's; None outside."""
     frame: Any = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_globals.get("__name__") != _READER:
         if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back

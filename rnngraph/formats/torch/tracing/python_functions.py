@@ -1,5 +1,6 @@
 """Python's own functions in a module's code that make a plain number of what they are given, whatever it is, so that an
-open size would be lost: ``len``, ``int``, ``float`` and some of ``math``.
+open size would be lost: ``len``, ``int``, ``float`` and some of ``math``. Caches of functions, which keep sizes of an
+earlier run.
 """
 
 from __future__ import annotations
@@ -7,8 +8,10 @@ from __future__ import annotations
 import dis
 import gc
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache, wraps
 from itertools import chain
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any
@@ -125,3 +128,50 @@ def _function(name: str) -> Callable[[Any], Any]:
 
 _KINDS = {"int": _kept(int, whole), "float": _kept(float, as_float)}
 _OF_MATH = {name: _kept(function, _function(name)) for name, function in FUNCTIONS.items()}
+
+
+# Cached functions -----------------------------------------------------------------------------------
+
+_CACHED = type(lru_cache(lambda: None))
+_FIXED = frozenset({*sys.stdlib_module_names, "torch", "numpy", "rnngraph"})
+"""Packages whose caches hold nothing of a module's sizes."""
+
+
+@contextmanager
+def without_caches() -> Iterator[None]:
+    """Within the block, replace cached functions of all loaded modules by the functions behind the caches.
+
+    A cached result holds sizes and tensors of an earlier run, and a lookup compares sizes that must stay open.
+    """
+    cached = [*_cached_functions()]
+    for holder, name, function in cached:
+        setattr(holder, name, _uncached(function))
+    try:
+        yield
+    finally:
+        for holder, name, function in cached:
+            setattr(holder, name, function)
+
+
+def _cached_functions() -> Iterator[tuple[Any, str, Any]]:
+    """Yield (module or class, name, function)."""
+    for module_name, module in list(sys.modules.items()):
+        if module is None or module_name.split(".")[0] in _FIXED:
+            continue
+        for name, thing in list(getattr(module, "__dict__", {}).items()):
+            if isinstance(thing, _CACHED):
+                yield module, name, thing
+            elif isinstance(thing, type) and thing.__module__ == module_name:
+                yield from ((thing, key, item) for key, item in list(vars(thing).items()) if isinstance(item, _CACHED))
+
+
+def _uncached(cached: Any) -> Any:
+    """Return a function that computes its result each time, with the methods of a cached one."""
+
+    @wraps(cached.__wrapped__)
+    def uncached(*given: Any, **named: Any) -> Any:
+        return cached.__wrapped__(*given, **named)
+
+    for name in ("cache_clear", "cache_info", "cache_parameters"):
+        setattr(uncached, name, getattr(cached, name))
+    return uncached

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import operator
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from ....ir.sizes.arithmetic import Arithmetic, Relation
 from ....ir.types import Dim, Size, evaluate, size, substitute, symbols_of
+from ....support.errors import Where
+from .calls import user_line_of_module
 
 
 class SizesChanged(BaseException):
@@ -14,19 +18,35 @@ class SizesChanged(BaseException):
 
 
 class Sizes:
-    """What is known of the open sizes.
+    """Facts about the open sizes in one run.
 
-    examples: their values in the example. known: those that turned out to be numbers or other sizes.
+    Attributes:
+        examples: Values of the sizes in the example.
+        known: Sizes that turned out to be numbers or other sizes.
+        lines: The module's line that settled each of these, as far as it is known.
+        unequal: Numbers that a size is taken not to be, with the line that asked.
     """
 
-    def __init__(self, examples: Mapping[str, int], known: Mapping[str, Dim]) -> None:
+    def __init__(
+        self,
+        examples: Mapping[str, int],
+        known: Mapping[str, Dim],
+        lines: Mapping[str, Where | None] | None = None,
+        place: Callable[[], Where | None] = user_line_of_module,
+    ) -> None:
+        """place: returns the module's line that is being run."""
         self.examples = dict(examples)
         self.known = dict(known)
+        self.lines: dict[str, Where | None] = dict(lines or {})
+        self.unequal: dict[str, dict[int, Where | None]] = {}
+        self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
         """Numbers of steps that were written out, each of which may be an open size yet."""
         self.taken: dict[Dim, set[int]] = {}
         """Which entries of axes of open size were taken one by one."""
+        self.taken_at: dict[str, Counter[Where | None]] = {}
+        """Lines that take entries of an axis of this size one by one, with the number of entries."""
 
     def open(self, name: str) -> Dim:
         """The size of this name, or what it turned out to be."""
@@ -43,6 +63,8 @@ class Sizes:
         """Notes that an entry of an axis was taken by itself."""
         if isinstance(dim, Size):
             self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
+            for name in dim.plain_symbols:
+                self.taken_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
         """The open size that a loop ran over which made so many steps, if there is one."""
@@ -51,17 +73,32 @@ class Sizes:
                 return dim
         return count
 
-    def fix(self, dim: Dim) -> int:
-        """A size that must be a number. Raises ``SizesChanged`` where it was open."""
+    def fix(self, dim: Dim, where: Where | None = None) -> int:
+        """Return a size that must be a number. Raises ``SizesChanged`` where it was open. where: the line that asks."""
         if isinstance(dim, Size):
-            self.close(dim.symbols)
+            self.close(dim.symbols, where)
         return dim
 
-    def close(self, names: Collection[str]) -> NoReturn:
-        """Makes numbers of these open sizes. Raises ``SizesChanged``."""
+    def close(self, names: Collection[str], where: Where | None = None) -> NoReturn:
+        """Make numbers of these open sizes. Raises ``SizesChanged``. where: the line that asks; None for this one."""
         for name in names:
-            self.known[name] = self.examples[name]
+            self._learn(name, self.examples[name], where)
         raise SizesChanged
+
+    def _learn(self, name: str, dim: Dim, where: Where | None = None) -> None:
+        self.known[name] = dim
+        self.lines[name] = where or self.place()
+
+    def line_of_entries(self, name: str) -> Where | None:
+        """Return the line that takes most entries of an axis of this size, if it takes several."""
+        lines = self.taken_at.get(name, Counter()).most_common(1)
+        return lines[0][0] if lines and lines[0][1] > 1 else None
+
+    def line_of(self, name: str) -> Where | None:
+        """Return the line that settled a size, or the size that it equals."""
+        while isinstance(dim := self.known.get(name), Size) and (further := dim.symbol) and further in self.known:
+            name = further
+        return self.lines.get(name)
 
     def meet(self, a: Dim, b: Dim) -> None:
         """Two sizes that must be equal. Raises ``SizesChanged`` where that was not known."""
@@ -72,11 +109,11 @@ class Sizes:
         first, second = (dim.symbol if isinstance(dim, Size) else None for dim in (a, b))
         if first and second:
             later, earlier = max(first, second), min(first, second)
-            self.known[later] = size(earlier)
+            self._learn(later, size(earlier))
         elif first and isinstance(b, int):
-            self.known[first] = b
+            self._learn(first, b)
         elif second and isinstance(a, int):
-            self.known[second] = a
+            self._learn(second, a)
         elif isinstance(a, int) or isinstance(b, int):
             self.fix(a if isinstance(a, Size) else b)
         else:
@@ -101,17 +138,24 @@ class Sizes:
             found.append(widest)
         return tuple(found)
 
-    def decide(self, a: Dim, b: Dim, holds: bool) -> bool:
-        """What a comparison of sizes gives, on which the module's code hangs."""
+    def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
+        """Return the result of a comparison of sizes on which the module's code depends.
+
+        A size that the code compares with a number it does not have in the example is taken to be another number in
+        all calls. All else settles the sizes, and raises ``SizesChanged``.
+        """
+        holds = relation(self.value(a), self.value(b))
         difference = a - b
-        if isinstance(difference, Size):
-            names = difference.symbols
-            if holds and self.value(difference) == 0 and all(self.examples[name] for name in names):
-                pair = _pair(difference)
-                if pair is not None:
-                    self.meet(*pair)
-            self.close(names)
-        return holds
+        if not isinstance(difference, Size):
+            return holds
+        names = difference.symbols
+        pair = _pair(difference) if relation is operator.eq else None
+        if pair is not None and holds and all(self.examples[name] for name in names):
+            self.meet(*pair)
+        if pair is not None and not holds and isinstance(pair[0], Size) and isinstance(pair[1], int):
+            self.unequal.setdefault(str(pair[0]), {}).setdefault(pair[1], self.place())
+            return False
+        self.close(names)
 
 
 class _ByExample:
@@ -124,7 +168,7 @@ class _ByExample:
         self._sizes.close(symbols_of(left) | symbols_of(right))
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> bool:
-        return self._sizes.decide(left, right, relation(self._sizes.value(left), self._sizes.value(right)))
+        return self._sizes.decide(relation, left, right)
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:

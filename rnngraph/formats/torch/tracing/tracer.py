@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -53,12 +53,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
     of recurrent modules, which earlier runs found. keeps_filled: whether tensors of one number stay tensors where
     they meet others, as states do that a loop begins with. cut_axes: how those are treated that torch cuts to the
-    longest row; cuts: these, in the order of this run. uses: how often each was used in this run.
+    longest row; cuts: these, in the order of this run. uses: how often each was used in this run. must_open: names of
+    sizes that the caller wants open.
     """
 
     def __init__(
         self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any], keeps_filled: bool = False,
-        cut_axes: CutAxes = AS_THEY_ARE,
+        cut_axes: CutAxes = AS_THEY_ARE, must_open: Collection[str] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.cut_axes = cut_axes
@@ -83,8 +84,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.times: dict[str, None] = {}
         self.has_assumed = False
         """Whether the script has values of open size that only a driver gives."""
-        self.undecided: list[Dim] = []
-        """Sizes of axes beside another that is open, of which one must be a number."""
+        self.must_open = must_open
+        self.undecided: list[tuple[Dim, Where | None]] = []
+        """Sizes of axes beside another that is open, of which one must be a number, with the line that says so."""
         self.kept: list[Any] = []  # what ids were taken of must not go
 
     # Running ------------------------------------------------------------------------------------
@@ -355,6 +357,12 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     def number(self, number: Any, dtype: str) -> Any:
         """A size as a number that a call computes, or what code computes of sizes."""
         return number_of(self, number, dtype)
+
+    def leave_undecided(self, dims: Sequence[Dim]) -> None:
+        """Note that all but one of these sizes must be numbers: the last, unless the caller wants it open."""
+        wanted = [dim for dim in dims if isinstance(dim, Size) and not dim.symbols.isdisjoint(self.must_open)]
+        rest = [dim for dim in dims if dim not in wanted]
+        self.undecided.append(((rest or [*dims])[-1], self.sizes.place()))
 
     def on_time(self, dim: Dim) -> None:
         """Notes that a size is one of time."""

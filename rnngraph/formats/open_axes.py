@@ -1,0 +1,117 @@
+"""Axes of inputs that a caller opens or fixes: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+from ..declare.placeholders import can_name_size
+from ..ir.types import Dim, Size, dim_text, size
+from ..support.errors import ArgumentError, DtypeError, NameLookupError, NotReadableError, Where, did_you_mean, shown
+from .reading import not_readable
+
+MAX_SIZE = 1 << 31
+"""Bound of a size that an axis is fixed to."""
+
+
+@dataclass(frozen=True)
+class AxisRequest:
+    """Request for open and fixed axes. Sizes are called ``INPUT_AXIS``.
+
+    Attributes:
+        names: Names of sizes that must be open.
+        numbers: Sizes of axes that are fixed.
+        equal: Sizes that have the name of an earlier one.
+    """
+
+    names: Mapping[str, str]
+    numbers: Mapping[str, int]
+    equal: Mapping[str, Dim]
+
+    @classmethod
+    def of(cls, open: Any, fixed: Any, inputs: Mapping[str, Sequence[Any]]) -> AxisRequest:
+        """Check ``open`` and ``fixed``. inputs: shapes by the names of inputs."""
+        names = {_own(name, axis): _checked_name(item) for name, axis, item in axes_asked("open", open, inputs)}
+        numbers = {
+            _own(name, axis): _checked_number(name, axis, item)
+            for name, axis, item in axes_asked("fixed", fixed, inputs)
+        }
+        if both := sorted(names.keys() & numbers.keys()):
+            name, axis = cls.axis_of(both[0])
+            raise ArgumentError(f"open= and fixed= both have axis {axis} of {name}; write it in one of them")
+        first: dict[str, str] = {}
+        for own, name in names.items():
+            first.setdefault(name, own)
+        equal = {own: size(first[name]) for own, name in names.items() if first[name] != own}
+        return cls({own: name for own, name in names.items() if own not in equal}, numbers, equal)
+
+    def closed(self, known: Mapping[str, Dim]) -> list[str]:
+        """Return sizes that must be open and are not."""
+        return [name for name in self.names if name in known and not isinstance(known[name], Size)]
+
+    @staticmethod
+    def axis_of(name: str) -> tuple[str, int]:
+        """Return the input and the axis of a size."""
+        own, _, axis = name.rpartition("_")
+        return own, int(axis)
+
+
+def _own(name: str, axis: int) -> str:
+    """Return the name of a size while a net is read."""
+    return f"{name}_{axis}"
+
+
+def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, Any]]:
+    """Check a request and return (input, axis, item) triples; axes are counted from the front. what: its argument."""
+    if asked is None:
+        return []
+    if not isinstance(asked, Mapping):
+        raise DtypeError(f'{what}= is a mapping such as {{"x": {{1: "T"}}}}, not {shown(asked)}')
+    found = []
+    for name, axes in asked.items():
+        if name not in inputs:
+            near = did_you_mean(name, inputs) if isinstance(name, str) else ""
+            raise NameLookupError(f"{what}= has no input {shown(name)}{near or '; there are ' + ', '.join(inputs)}")
+        if not isinstance(axes, Mapping):
+            raise DtypeError(
+                f"{what}= has {shown(axes)} for {name}; write {{axis: {'name' if what == 'open' else 'size'}}}"
+            )
+        rank = len(inputs[name])
+        for axis, item in axes.items():
+            if not isinstance(axis, int) or isinstance(axis, bool) or not -rank <= axis < rank:
+                raise ArgumentError(f"{what}= has axis {shown(axis)} of {name}, which has {rank} axes, 0 to {rank - 1}")
+            found.append((name, axis % rank, item))
+    return found
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not can_name_size(name):
+        raise DtypeError(f'open= names a size by {shown(name)}; give a name such as "T"')
+    return name
+
+
+def _checked_number(name: str, axis: int, number: Any) -> int:
+    try:
+        found = index(number)
+    except TypeError:
+        found = 0
+    if isinstance(number, bool) or not 1 <= found < MAX_SIZE:
+        raise DtypeError(f"fixed= has {shown(number)} for axis {axis} of {name}; give a size of 1 or more")
+    return found
+
+
+def not_open(what: str, name: str, axis: int, dim: Dim, where: Any) -> NotReadableError:
+    """Return the error for an axis that can't be opened. where: the line that closes it, or other words for it."""
+    by = f"{where}: " if where else ""
+    text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"
+    return not_readable(what, [text], where if isinstance(where, Where) else None)
+
+
+def free_name(letter: str, names: Collection[str]) -> str:
+    """Return the letter, or the first of ``letter_1`` and on that is not among names."""
+    number = 0
+    while (name := f"{letter}_{number}" if number else letter) in names:
+        number += 1
+    return name

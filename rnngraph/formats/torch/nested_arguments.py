@@ -1,0 +1,72 @@
+"""Names of the tensors that ``forward`` takes and returns, in nests of tuples, dicts and dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ...support.errors import ArgumentError
+
+
+def named_arguments(
+    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> list[tuple[str, Any]]:
+    """Return (name, argument) pairs, by the names of ``forward``'s parameters."""
+    names: list[str] = []
+    for parameter in inspect.signature(forward).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}_{number}" for number in range(len(arguments) - len(names))]
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            names.append(parameter.name)
+    if len(arguments) > len(names):
+        raise ArgumentError(f"the example has {len(arguments)} entries, and forward takes {len(names)}")
+    return [*zip(names, arguments, strict=False), *keywords.items()]
+
+
+def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a nest, with names made of positions and keys."""
+    if fields := _fields(item):
+        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in fields}
+    elif isinstance(item, Mapping):
+        parts = item
+    elif isinstance(item, list | tuple):
+        parts = dict(enumerate(item))
+    else:
+        yield name, item
+        return
+    for key, part in parts.items():
+        yield from leaves(f"{name}_{key}" if name else str(key), part)
+
+
+def named_results(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors that ``forward`` returned, by name: y, y_0 and on, or the names of a dict."""
+    has_names = isinstance(result, Mapping) or bool(_fields(result))
+    for name, item in leaves("" if has_names else "y", result):
+        if isinstance(item, torch.Tensor):
+            yield name, item
+
+
+def _fields(item: Any) -> tuple[str, ...]:
+    """Return the fields of a namedtuple, or of a dataclass that is no mapping; none for other items."""
+    if hasattr(item, "_fields"):
+        return tuple(item._fields)
+    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
+        return tuple(field.name for field in dataclasses.fields(item))
+    return ()
+
+
+def mapped_nest(item: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply a function to all leaves of a nest."""
+    if hasattr(item, "_fields"):
+        return type(item)(*(mapped_nest(part, function) for part in item))
+    if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
+        return dataclasses.replace(item, **{name: mapped_nest(getattr(item, name), function) for name in _fields(item)})
+    if isinstance(item, Mapping):
+        return {key: mapped_nest(part, function) for key, part in item.items()}
+    if isinstance(item, list | tuple):
+        return type(item)(mapped_nest(part, function) for part in item)
+    return function(item)

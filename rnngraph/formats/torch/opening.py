@@ -1,0 +1,214 @@
+"""Opening of sizes: which axes of a module's inputs stay open, which must be numbers, and the lines that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, islice, zip_longest
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ...ir.types import Dim, Size, size
+from ...support.errors import RnnGraphError, Where
+from ..open_axes import AxisRequest, not_open
+from ..rolling.loop import code_of
+from ..script import Script
+from ..steps import Step
+from .tracing.sizes import Sizes
+
+MAX_GROUPS = 16
+"""Maximum number of groups of sizes that are tried as one size."""
+
+
+@dataclass
+class Settled:
+    """Result of runs after which no size changes.
+
+    Attributes:
+        script: Script of the last run.
+        known: Sizes that turned out to be numbers or other sizes.
+        times: Sizes of time.
+        lines: Lines that settled the sizes.
+        sizes: Sizes of the last run.
+    """
+
+    script: Script
+    known: dict[str, Dim]
+    times: list[str]
+    lines: dict[str, Where | None]
+    sizes: Sizes
+
+
+class Runs(Protocol):
+    """Runs of a module."""
+
+    def settled(
+        self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
+    ) -> Settled:
+        """Run the module until no further size turns out to be settled."""
+
+    def what(self) -> str:
+        """Return the name of the module for errors."""
+
+
+def opened(
+    runs: Runs,
+    tensors: Mapping[str, torch.Tensor],
+    examples: Mapping[str, int],
+    known: Mapping[str, Dim],
+    request: AxisRequest,
+) -> tuple[Settled, dict[str, int]]:
+    """Open all sizes that can be open; return the result and the values of sizes that were used.
+
+    Raises ``NotReadableError`` with the line that closes an axis that the request opens.
+    """
+    first: Settled | None = None
+    for values in _examples(examples, request):
+        try:
+            found = _Opening(runs, tensors, values).opened(known, request)
+        except RnnGraphError:
+            if first is None:
+                raise
+            continue
+        if not request.closed(found.known):
+            return found, dict(values)
+        first = first or found
+    assert first is not None
+    name = request.closed(first.known)[0]
+    raise not_open(runs.what(), *request.axis_of(name), first.known[name], first.sizes.line_of(name))
+
+
+def _examples(examples: Mapping[str, int], request: AxisRequest) -> Iterator[Mapping[str, int]]:
+    """Yield values of sizes: the example's, then others of sizes that must be open."""
+    yield examples
+    for more in (3, 0) if request.names else ():
+        yield {name: 2 * count + more if name in request.names else count for name, count in examples.items()}
+
+
+@dataclass
+class _Opening:
+    """Search for open sizes.
+
+    Attributes:
+        runs: Runs of the module.
+        tensors: The module's inputs.
+        examples: Values of the sizes.
+        reason: Line by which the last size could not be opened.
+        cache: Results of runs with the example's values, by what was known before them.
+    """
+
+    runs: Runs
+    tensors: Mapping[str, torch.Tensor]
+    examples: Mapping[str, int]
+    reason: Where | None = None
+    cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
+
+    def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
+        found = self._settled(known, {})
+        for name in sorted(self.examples, key=lambda name: name not in request.names):
+            if name not in found.known:
+                found = self._loosest(name, found)
+        return found
+
+    def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
+        key = frozenset(known.items())
+        if key not in self.cache:
+            self.cache[key] = found = self.runs.settled(self.examples, known, lines)
+            self.cache[frozenset(found.known.items())] = found
+        return self.cache[key]
+
+    def _loosest(self, name: str, before: Settled) -> Settled:
+        """Return the result in which a size is open, or one with others, or else a number."""
+        known, reason = before.known, None
+        others = [
+            other for other, count in self.examples.items()
+            if count == self.examples[name] != 1 and other not in known and other != name
+        ]  # fmt: skip
+        groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
+        widths: dict[str, Dim] = {
+            other: self.examples[other] for other in self._last_axes() if other not in known and other != name
+        }  # which a driver over the axis needs to know
+        equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
+        for more in (*equal, widths):
+            try:
+                found = self._settled(known | more, before.lines | dict.fromkeys(more, reason))
+            except RnnGraphError as error:
+                reason = reason or error.where
+                continue
+            if name in found.known:
+                reason = reason or found.sizes.line_of(name)
+            elif self._is_open(name, found):
+                return found
+            reason = reason or self.reason
+        return self._settled(known | {name: self.examples[name]}, {**before.lines, name: reason})
+
+    def _last_axes(self) -> list[str]:
+        """Return the last axes of tensors that may be sequences."""
+        return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
+
+    def _is_open(self, name: str, settled: Settled) -> bool:
+        """True if the script is the same for another value of the size.
+
+        Larger values come first, a multiple where the module takes no others. A smaller one is for modules that take
+        no larger ones, as by a table of positions.
+        """
+        count, self.reason = self.examples[name], None
+        for another in (2 * count + 3, 2 * count, count - 1, count - 2):
+            if another < 2:
+                break
+            examples = {**self.examples, name: another}
+            sizes = Sizes(examples, settled.known)
+            for other, dim in settled.known.items():
+                if isinstance(dim, Size) and sizes.open(other) == size(name):
+                    examples[other] = another
+            try:
+                found = self.runs.settled(examples, settled.known)
+            except RnnGraphError as error:
+                self.reason = self.reason or error.where
+                continue
+            if found.known != settled.known:
+                self.reason = next(
+                    (found.sizes.line_of(other) for other in found.known.keys() - settled.known.keys()), None
+                )
+                return False
+            if found.script.text() == settled.script.text() and _same_arrays(settled.script, found.script):
+                return True
+            self.reason = settled.sizes.line_of_entries(name) or _first_difference(settled.script, found.script)
+            return False
+        return False
+
+
+def _same_arrays(script: Script, other: Script) -> bool:
+    """True if no array was computed from a size of the example."""
+    return script.parameters.keys() == other.parameters.keys() and all(
+        np.array_equal(array, other.parameters[name], equal_nan=True) for name, array in script.parameters.items()
+    )
+
+
+def _first_difference(script: Script, other: Script) -> Where | None:
+    """Return the line of the first step in which two scripts differ."""
+    for ours, theirs in zip_longest(script.steps, other.steps):
+        if ours is None or theirs is None or _literals(ours) != _literals(theirs):
+            return None if ours is None else ours.where
+    return None
+
+
+def _literals(step: Step) -> tuple[Any, ...]:
+    """Return the operation of a step with its literals, to be compared with another run's."""
+    _, names, operands = code_of(step)
+    return repr(step.key), names, tuple("cell" if isinstance(item, int) else repr(item) for item in operands)
+
+
+def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
+    """Note in the script the lines that closed axes of its inputs, and the numbers that open sizes must not be."""
+    script, sizes = settled.script, settled.sizes
+    for name, tensor in tensors.items():
+        for axis in range(tensor.dim() if name in script.inputs else 0):
+            own = f"{name}_{axis}"
+            if own in settled.known and isinstance(sizes.open(own), int) and (where := sizes.line_of(own)):
+                script.closed_at[name, axis] = str(where)
+    for name, numbers in sizes.unequal.items():
+        for number, where in numbers.items():
+            script.unequal[names.get(name, name), number] = str(where) if where else ""

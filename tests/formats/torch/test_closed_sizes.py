@@ -1,0 +1,202 @@
+"""Which axes of a module's inputs stay open, which are numbers, and the lines that say so."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+from read_modules import check, check_meaning, expected
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import module, normal  # noqa: E402  (needs torch)
+
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+pytestmark = pytest.mark.peers
+CALLS = ((3, 5), (1, 1), (2, 3), (1, 17))
+
+
+def line_of(function: Callable[..., Any], text: str) -> str:
+    """Return ``file:line`` of the line of a function that holds a text."""
+    lines, first = inspect.getsourcelines(function)
+    return f"test_closed_sizes.py:{first + next(number for number, line in enumerate(lines) if text in line)}"
+
+
+def by_heads(m: Any, x: Any) -> Any:
+    rows, p = x.size(0), m[1].weight.view(2, 4, 4)
+    h, outputs = torch.zeros(2, rows, 4), []
+    for t in range(x.size(1)):
+        h = torch.tanh(m[0](x[:, t]).view(rows, 2, 4).transpose(0, 1) + torch.bmm(h, p))
+        outputs.append(h)
+    return torch.stack(outputs, 2), torch.stack(outputs, 0), h
+
+
+def columns(m: Any, x: Any) -> Any:
+    h = torch.zeros(8, x.size(0))
+    outputs = []
+    for t in range(x.size(1)):
+        h = torch.tanh(m[0](x[:, t]).T + m[1].weight[:8, :4] @ h.view(2, 4, -1).sum(0))
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+def rows_in_the_middle(m: Any, x: Any) -> Any:
+    y = m[0](x).view(x.size(0), x.size(1), 2, 4).permute(1, 2, 0, 3)
+    h, outputs = torch.ones(2, x.size(0), 4), []
+    for step in y:
+        h = 0.5 * h + step * m[1].weight.view(2, 4, 4)[:, :1]
+        outputs.append(h.sum(0))
+    return torch.stack(outputs, 1)
+
+
+@pytest.mark.parametrize("function", [by_heads, columns, rows_in_the_middle])
+def test_states_whose_rows_are_another_axis(function: Any) -> None:
+    torch.manual_seed(0)
+    net = check(module(function, nn.Linear(3, 8), nn.Linear(4, 8)), *((normal(*size, 3),) for size in CALLS))
+    assert net.sizes == {"given_0": {0: "B", 1: "T", 2: 3}}
+
+
+# Lines ------------------------------------------------------------------------------------------------
+
+
+def only_one(m: Any, x: Any) -> Any:
+    y = m[0](x)[0]
+    if x.shape[1] == 1:
+        return y * 0
+    return y
+
+
+def test_a_branch_on_one_step_leaves_the_size_open_and_is_told() -> None:
+    net = check_meaning(
+        module(only_one, nn.GRU(3, 4, batch_first=True)), *((normal(*s, 3),) for s in CALLS if s[1] > 1)
+    )
+    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+    first, closed, unequal = str(net).split("\n")
+    assert first == repr(net)
+    assert closed.startswith("given_0: axis 0 is open (B); axis 1 is open (T); axis 2 is 3, by ")
+    assert closed.endswith(line_of(only_one, "m[0]"))
+    assert unequal.startswith("T is not 1, as ")
+    assert line_of(only_one, "== 1") in unequal
+
+
+def longer(m: Any, x: Any) -> Any:
+    if x.size(1) > 4:
+        return m[0](x[:, :4])
+    return m[0](x)
+
+
+def tenth(m: Any, x: Any) -> Any:
+    y = m[0](x)
+    return y[:, : int(x.size(1) * 0.1) + 1]
+
+
+def differing(m: Any, x: Any) -> Any:
+    h, outputs = x[:, 0] * 0, []
+    for t in range(x.size(1)):
+        h = m[0](h + x[:, t]) if t % 3 else m[0](h * x[:, t])
+        outputs.append(h)
+    return torch.stack(outputs, 1)
+
+
+@pytest.mark.parametrize(("function", "text"), [(longer, "> 4"), (tenth, "0.1"), (differing, "x[:, t])")])
+def test_the_line_that_closed_a_size(function: Any, text: str) -> None:
+    m = module(function, nn.Linear(3, 3))
+    net = rg.read_torch(m, normal(2, 7, 3))
+    assert net.sizes["given_0"] == {0: "B", 1: 7, 2: 3}
+    assert "axis 1 is 7, by " in str(net)
+    assert line_of(function, text) in str(net)
+    with pytest.raises(rg.NotReadableError, match="axis 1 of given_0 can't be open; it must be 7") as caught:
+        rg.read_torch(m, normal(2, 7, 3), open={"given_0": {1: "T"}})
+    assert line_of(function, text) in str(caught.value)
+
+
+# Asked for -------------------------------------------------------------------------------------------
+
+
+def picture(m: Any, x: Any) -> Any:
+    return m[0](x).mean(1)
+
+
+def test_the_width_of_a_picture_is_opened() -> None:
+    m = module(picture, nn.Conv2d(1, 3, 3))
+    net = rg.read_torch(m, normal(1, 1, 48, 20), open={"given_0": {3: "W"}})
+    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: 48, 3: "W"}
+    for width in (17, 25):
+        x = normal(2, 1, 48, width)
+        np.testing.assert_allclose(net.program().inference(x)["y"], expected(m, (x,))["y"], atol=1e-5)
+
+
+def test_an_axis_of_size_one_in_the_example_is_opened() -> None:
+    m = module(only_one, nn.GRU(3, 4, batch_first=True))
+    assert rg.read_torch(m, normal(2, 1, 3)).sizes["given_0"][1] == 1
+    net = rg.read_torch(m, normal(2, 1, 3), open={"given_0": {1: "steps"}})
+    assert net.sizes["given_0"] == {0: "B", 1: "steps", 2: 3}
+    x = normal(2, 7, 3)
+    np.testing.assert_allclose(net.program().inference(x)["y"], expected(m, (x,))["y"], atol=1e-5)
+
+
+def test_fixed_and_equal_axes() -> None:
+    m = module(lambda m, x, y: (m[0](x), m[0](y)), nn.Linear(3, 4))
+    x, y = normal(2, 5, 3), normal(4, 6, 3)
+    net = rg.read_torch(m, (x, y), open={"given_0": {1: "S"}, "given_1": {-2: "S"}}, fixed={"given_0": {0: 200}})
+    assert net.sizes == {"given_0": {0: 200, 1: "S", 2: 3}, "given_1": {0: "B", 1: "S", 2: 3}}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"open": {"y": {1: "T"}}}, rg.NameLookupError, "no input 'y'"),
+        ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "3 axes, 0 to 2"),
+        ({"open": {"given_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
+        ({"open": {"given_0": 1}}, rg.DtypeError, "write {axis: name}"),
+        ({"open": [1]}, rg.DtypeError, "is a mapping"),
+        ({"fixed": {"given_0": {1: 0}}}, rg.DtypeError, "a size of 1 or more"),
+        ({"fixed": {"given_0": {1: 5}}, "open": {"given_0": {1: "T"}}}, rg.ArgumentError, "both have axis 1"),
+    ],
+)
+def test_requests_that_are_wrong(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        rg.read_torch(module(picture, nn.Linear(3, 3)), normal(2, 5, 3), **options)
+
+
+# Caches ----------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def parts(shape: tuple[int, ...], heads: int) -> tuple[int, ...]:
+    return (*shape[:2], heads, shape[2] // heads)
+
+
+def through_a_cache(m: Any, x: Any) -> Any:
+    y = m[0](x)
+    return y.reshape(parts(y.shape, 2)).sum(2)
+
+
+def test_functions_behind_a_cache_see_open_sizes() -> None:
+    m = module(through_a_cache, nn.Linear(3, 8))
+    kept = parts
+    assert parts((4, 4, 8), 2) == (4, 4, 2, 4)
+    for _ in range(2):  # in the second read the cache is filled
+        net = check_meaning(m, (normal(4, 4, 3),), (normal(1, 7, 3),))
+        assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
+    assert sys.modules[__name__].parts is kept  # type: ignore[attr-defined]
+
+
+def test_einops() -> None:
+    einops = pytest.importorskip("einops")
+    rearrange = einops.rearrange
+
+    def heads(m: Any, x: Any) -> Any:
+        y = rearrange(m[0](x), "b t (h d) -> b h t d", h=2)
+        z = rearrange(y, "b h t d -> (b t) (h d)")
+        return rearrange(m[1](z), "(b t) c -> b t c", b=x.shape[0]) + einops.reduce(y, "b h t d -> b () ()", "max")
+
+    net = check_meaning(module(heads, nn.Linear(3, 8), nn.Linear(8, 5)), *((normal(*size, 3),) for size in CALLS))
+    assert [*net.sizes["given_0"].values()][2] == 3
+    assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
