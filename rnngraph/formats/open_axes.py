@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import index
-from typing import Any
+from typing import Any, TypeVar
 
 from ..declare.placeholders import can_name_size
 from ..ir.types import Dim, Size, dim_text, size
-from ..support.errors import ArgumentError, DtypeError, NameLookupError, NotReadableError, Where, did_you_mean, shown
+from ..support.errors import (
+    ArgumentError,
+    DtypeError,
+    FileError,
+    NameLookupError,
+    NotReadableError,
+    Where,
+    did_you_mean,
+    shown,
+)
 from .reading import not_readable
 
+Result = TypeVar("Result")
 MAX_SIZE = 1 << 31
 """Bound of a size that an axis is fixed to."""
 
@@ -47,6 +57,19 @@ class AxisRequest:
         equal = {own: size(first[name]) for own, name in names.items() if first[name] != own}
         return cls({own: name for own, name in names.items() if own not in equal}, numbers, equal)
 
+    def shape(self, name: str, sizes: Sequence[int | str | None]) -> list[int | str | None]:
+        """Return the shape of an input of a file, with the names and numbers that the caller asks for."""
+        found = list(sizes)
+        for axis, dim in enumerate(sizes):
+            own = _own(name, axis)
+            number = self.numbers.get(own)
+            if number is not None and isinstance(dim, int) and number != dim:
+                raise ArgumentError(f"fixed= has {number} for axis {axis} of {name}, which is {dim} in the file")
+            equal = self.equal.get(own)
+            asked = self.names.get(own, self.names[str(equal)] if equal is not None else None)
+            found[axis] = dim if number is None and asked is None else number or asked
+        return found
+
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
         """Return sizes that must be open and are not."""
         return [name for name in self.names if name in known and not isinstance(known[name], Size)]
@@ -61,6 +84,19 @@ class AxisRequest:
 def _own(name: str, axis: int) -> str:
     """Return the name of a size while a net is read."""
     return f"{name}_{axis}"
+
+
+def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Result]) -> Result:
+    """Return ``read(request)``. Raises ``NotReadableError`` where a file can be read, and not with open axes."""
+    try:
+        return read(request)
+    except (FileError, NotReadableError) as error:
+        if not request.names:
+            raise
+        read(replace(request, names={}, equal={}))
+        axes = " and ".join(f"axis {axis} of {name}" for name, axis in map(request.axis_of, request.names))
+        problems = getattr(error, "problems", None) or [error.what]
+        raise not_readable(what, [f"{axes} can't be open: {problem}" for problem in problems]) from None
 
 
 def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ...declare.functions.basic import reshape
 from ...declare.functions.statistics import reduce_any
@@ -328,9 +327,3 @@ def handlers_of(networks: Networks) -> dict[str, Handler]:
     """What declares networks, and layers on each step."""
     found: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
     return found | {"TimeDistributed": networks.time_distributed}
-
-
-def is_folded(layer: Layer) -> bool:
-    """Whether steps and rows become one axis, which takes names for their sizes."""
-    inner: Any = layer.inner.get("layer")
-    return layer.kind == "TimeDistributed" and bool(inner) and not is_by_step(inner[0]) and inner[0].kind != "Flatten"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...ir.node import Namer
 from ...support.api_guard import api
@@ -11,6 +12,7 @@ from ...support.errors import FileError, NotReadableError
 from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net
+from ..open_axes import AxisRequest, free_name, read_with
 from ..reading import not_readable
 from ..script import Script
 from . import (
@@ -30,7 +32,7 @@ from .core.archive import Opened, opened
 from .core.configuration import NETWORKS, Layer, Network, all_layers, network_of, references
 from .core.declaration import Declaration, Handler, Signal, Unreadable, dtype_of
 from .core.variables import arrays_of
-from .network import Networks, groups_of, handlers_of, is_folded, uses_of
+from .network import Networks, groups_of, handlers_of, uses_of
 
 KEEPS_MASK = frozenset({
     "Activation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU", "Softmax", "PReLU", "Dense", "Dropout",
@@ -61,15 +63,22 @@ _HANDLERS: Mapping[str, Handler] = {
 
 
 @api
-def read_keras(source: str | os.PathLike[str] | bytes, max_entries: int = MAX_ENTRIES) -> Net:
+def read_keras(
+    source: str | os.PathLike[str] | bytes,
+    max_entries: int = MAX_ENTRIES,
+    open: Mapping[str, Mapping[int, str]] | None = None,
+    fixed: Mapping[str, Mapping[int, int]] | None = None,
+) -> Net:
     """The net of a ``.keras`` file, or of a legacy ``.h5`` file that ``model.save`` wrote; by Keras 3, Keras 2 or
     ``tf.keras``.
 
     source: a path, or what the file holds. Inputs and outputs have Keras' names and layout, [batch, time, features];
-    the batch is open, and time where the file leaves it so. Dropout is in the training graph only. Where a layer is
-    stateful, a call starts from zeros and a stream keeps the state.
+    the batch is open (``B``), and time where the file leaves it so (``T``). Dropout is in the training graph only.
+    Where a layer is stateful, a call starts from zeros and a stream keeps the state.
     max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
+    open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
+    fixed: ``{input: {axis: size}}``, open axes that are read as of one size.
 
     Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged,
     ``MissingExtraError`` where h5py is not installed.
@@ -77,22 +86,31 @@ def read_keras(source: str | os.PathLike[str] | bytes, max_entries: int = MAX_EN
     with entries_up_to(max_entries) as most:
         file = opened(source)
         try:
-            script = _read(file)
+            net = network_of(file.description)
+            request = _request(net, open, fixed)
+            script = read_with(request, file.name, lambda asked: _read(file, net, asked))
             check_sizes(file.name, script, most)
             return Net(script)
         except RecursionError:
             raise file.description.error("its description is too deep") from None
 
 
-def _read(file: Opened) -> Script:
-    net = network_of(file.description)
+def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
+    """Check the axes that are asked for, by the names of the net's inputs."""
+    if not (open or fixed) or net.network is None:
+        return AxisRequest.of(None, None, {})
+    shapes = {input_name(name): [None, *_input_shape(layer)[0]] for name, layer in _input_layers(net.network)}
+    return AxisRequest.of(open, fixed, shapes)
+
+
+def _read(file: Opened, net: Layer, request: AxisRequest) -> Script:
     seen = list(_problems(net, file.version))
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
     layers = [layer for layer in all_layers(net) if layer.network is None]
     hidden = {layer for layer in layers if not known.isdisjoint(all_layers(layer))}
     networks, found = Networks(hidden, KEEPS_SHAPE), None
     try:
-        found = _declared(file, net, networks) if net.network is not None else None
+        found = _declared(file, net, networks, request) if net.network is not None else None
     except NotReadableError as error:
         networks.problems += error.problems
     except FileError:
@@ -103,8 +121,8 @@ def _read(file: Opened) -> Script:
     return found
 
 
-def _declared(file: Opened, net: Layer, networks: Networks) -> Script | None:
-    """The net's script, or None where ``networks`` lists what can't be read."""
+def _declared(file: Opened, net: Layer, networks: Networks, request: AxisRequest) -> Script | None:
+    """Return the net's script, or None where ``networks`` lists what can't be read."""
     assert net.network is not None
     uses = uses_of(net)
     script = Script("A net that rnngraph read from a file of Keras.")
@@ -112,8 +130,7 @@ def _declared(file: Opened, net: Layer, networks: Networks) -> Script | None:
         script, file.version, file.minor, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
         KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
     )  # fmt: skip
-    inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))
-    given = networks.run(b, net.network, inputs)
+    given = networks.run(b, net.network, [*_inputs(b, net, request)])
     if given is None or networks.problems:
         return None
     for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
@@ -150,20 +167,30 @@ def _dtype_problem(layer: Layer) -> str | None:
 # Ends ---------------------------------------------------------------------------------------------
 
 
-def _inputs(b: Declaration, net: Layer, named: bool) -> Iterator[Signal]:
-    """The placeholders. named: whether open sizes have names."""
+def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal]:
+    """Declare the placeholders: rows are B, other open sizes T, T_1 and on."""
     assert net.network is not None
-    count = 0
+    names = {*request.names.values(), "B"}
     for name, layer in _input_layers(net.network):
-        try:
-            sizes, dtype = plain.input_shape(layer)
-        except Unreadable as reason:
-            raise not_readable(layer.config.name, [f"{layer}: {reason}"]) from None
-        shape: list[int | str | None] = ["batch" if named else None]
-        for size in sizes:
-            count += named and size is None
-            shape.append(f"size_{count}" if named and size is None else size)
-        yield Signal(b.script.input(input_name(name), shape, dtype))
+        sizes, dtype = _input_shape(layer)
+        own = input_name(name)
+        shape: list[int | str | None] = []
+        for axis, dim in enumerate(request.shape(own, [None, *sizes])):
+            if dim is None and axis:
+                dim = free_name("T", names)
+                names.add(dim)
+            elif isinstance(dim, int):
+                b.script.closed_at[own, axis] = "fixed=" if axis == 0 or sizes[axis - 1] is None else "the file"
+            shape.append(dim or "B")
+        yield Signal(b.script.input(own, shape, dtype))
+
+
+def _input_shape(layer: Layer) -> tuple[list[Any], str]:
+    """Return the sizes behind the batch and the dtype of an input."""
+    try:
+        return plain.input_shape(layer)
+    except Unreadable as reason:
+        raise not_readable(layer.config.name, [f"{layer}: {reason}"]) from None
 
 
 def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:

@@ -56,7 +56,7 @@ class Reading:
 
     stacks: nodes that become one driver, by each of them. choices: whether sizes are equal where only a call can tell,
     by the node that asks. undecided: the nodes that asked, with their conditions. forced: sizes that nodes can be read
-    for alone.
+    for alone, with the node.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Reading:
     ) -> None:
         self.model, self.tensors, self.stacks, self.choices = model, tensors, stacks, choices
         self.undecided: dict[Node, Undecided] = {}
-        self.forced: dict[str, int] = {}
+        self.forced: dict[str, tuple[int, str]] = {}
         self.problems: list[str] = []
         self.depth = 0
 
@@ -76,7 +76,7 @@ class Reading:
     def failed(self, node: Node, error: Exception) -> None:
         what = error.what if isinstance(error, RnnGraphError) else str(error)
         if isinstance(error, ForcedSizeError):
-            self.forced.setdefault(error.name, error.value)
+            self.forced.setdefault(error.name, (error.value, str(node)))
         self.problems.append(f"{node}: {what or type(error).__name__}")
 
     def opset(self, node: Node) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...declare.placeholders import can_name_size
+from ...ir.types import Size
 from ...support.api_guard import api
 from ...support.arguments import array_of
 from ...support.errors import DtypeError, NameLookupError, ShapeError, shown
 from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net
+from ..open_axes import AxisRequest, read_with
 from ..reading import not_readable
 from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
@@ -61,7 +64,7 @@ MOST_FORCED = 8
 @api
 def read_onnx(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None,
-    max_entries: int = MAX_ENTRIES,
+    max_entries: int = MAX_ENTRIES, open: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Net:  # fmt: skip
     """The net of an ONNX file, with the file's inputs, outputs, names and layouts.
 
@@ -72,26 +75,56 @@ def read_onnx(
 
     source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
     fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
-        them; and of sizes that the file names.
+        them; and of sizes that the file names, or of axes: ``{"x": {1: 200}}``.
     max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
+    open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
 
     The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
     where the file is damaged.
     """
     with entries_up_to(max_entries) as most:
         model = model_of(source)
-        script = _script_of(model, _settled(model, fixed))
+        inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
+        shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
+        request = AxisRequest.of(open, axes, shapes)
+        script = read_with(request, model.name, lambda asked: _script_of(_asked_of(model, asked), values, asked))
         check_sizes(model.name, script, most)
         return Net(script)
 
 
-def _script_of(model: Model, settled: dict[str, Any]) -> Script:
+def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Split what is fixed into values and sizes by name, and axes of inputs."""
+    if not isinstance(fixed, Mapping):
+        return fixed, None
+    axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
+    return {name: item for name, item in fixed.items() if not isinstance(item, Mapping)}, axes
+
+
+def _asked_of(model: Model, request: AxisRequest) -> Model:
+    """Return a model whose inputs have the sizes that a caller asks for."""
+    inputs = {
+        name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
+        for name, kind in model.graph.inputs.items()
+    }
+    return replace(model, graph=replace(model.graph, inputs=inputs))
+
+
+def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
     """Read the model until it is known what its layers are."""
+    settled = _settled(model, fixed)
     reading, values = _chosen(model, settled)
-    first, names = reading, {size for kind in model.graph.inputs.values() for size in kind.shape or ()}
+    first, forced_by, names = (
+        reading,
+        dict[str, str](),
+        {size for kind in model.graph.inputs.values() for size in kind.shape or ()},
+    )
     for _ in range(MOST_FORCED):
-        more = {name: size for name, size in reading.forced.items() if name in names and name not in settled}
+        more = {
+            name: size for name, (size, _) in reading.forced.items()
+            if name in names and name not in settled and name not in request.names.values()
+        }  # fmt: skip
+        forced_by |= {name: reading.forced[name][1] for name in more}
         if not reading.problems or not more:
             break
         settled |= more
@@ -105,7 +138,25 @@ def _script_of(model: Model, settled: dict[str, Any]) -> Script:
         again, values_again = _read(model, settled, stacks, reading.choices, shared, anchored)
         if not again.problems:
             reading, values = again, values_again
-    return _finished(model, reading.tensors, values)
+    script = _finished(model, reading.tensors, values)
+    _note_sizes(script, model, reading, forced_by, request)
+    return script
+
+
+def _note_sizes(
+    script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
+) -> None:  # fmt: skip
+    """Note what closed axes of inputs, and numbers that open sizes must not be."""
+    for name, kind in model.graph.inputs.items():
+        own = input_name(name)
+        for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):
+            if isinstance(script.inputs[own].tensor.type.shape[axis], int):
+                is_fixed = not isinstance(dim, int) or f"{own}_{axis}" in request.numbers
+                script.closed_at[own, axis] = forced_by.get(str(dim), "fixed=") if is_fixed else "the file"
+    for node, asked in reading.undecided.items():
+        left, right = (asked.left, asked.right) if isinstance(asked.left, Size) else (asked.right, asked.left)
+        if not reading.choices.get(node) and isinstance(left, Size) and left.symbol and isinstance(right, int):
+            script.unequal[left.symbol, right] = str(node)
 
 
 def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:

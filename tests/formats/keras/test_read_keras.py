@@ -113,3 +113,26 @@ def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
     np.testing.assert_array_equal(drawn, np.broadcast_to(drawn[:, :1], drawn.shape))
     assert len({row.tobytes() for row in drawn[:, 0]}) == 3
     program.inference.stream(batch=3).step(x=x[:, 0])
+
+
+def _of_seven_steps(description: dict[str, Any]) -> None:
+    """Declare seven steps for the input of a sequential net."""
+    for layer in description["config"]["layers"]:
+        if layer["class_name"] == "InputLayer":
+            layer["config"] |= {key: [None, 7] for key in layer["config"] if key.startswith("batch")}
+
+
+def test_declared_steps_are_opened_and_streamed() -> None:
+    data = redescribed(data_of("sequential2"), _of_seven_steps)
+    assert rg.read_keras(data).sizes["letters"] == {0: "B", 1: 7}
+    net = rg.read_keras(data, open={"letters": {1: "steps"}}, fixed={"letters": {0: 3}})
+    assert net.sizes["letters"] == {0: 3, 1: "steps"}
+    assert "axis 0 is 3, by fixed=; axis 1 is open (steps)" in str(net)
+    (feeds, expected), *_ = calls_of("sequential2")
+    stream = net.program().inference.stream(batch=3)
+    steps = [stream.step(letters=feeds["letters"][:, t])["scores"] for t in range(7)]
+    assert_allclose(np.stack(steps, 1), expected["scores"], atol=2e-6)
+    with pytest.raises(rg.ArgumentError, match="fixed= has 8 for axis 1 of letters, which is 7 in the file"):
+        rg.read_keras(data, fixed={"letters": {1: 8}})
+    with pytest.raises(rg.NameLookupError, match="did you mean letters"):
+        rg.read_keras(data, open={"leters": {1: "T"}})

@@ -464,3 +464,38 @@ def small_feeds(net: Any, seed: int) -> dict[str, np.ndarray]:
         shape = [min(sizes.get(size, 2) if isinstance(size, str | None) else size, 7) for size in tensor.shape]
         found[name] = np.random.default_rng(seed).uniform(-1, 1, shape).astype(tensor.dtype)
     return found
+
+
+# Open and fixed axes ------------------------------------------------------------------------------------
+
+
+def test_axes_are_opened_fixed_and_told() -> None:
+    nodes = [node("MatMul", "x,w", "h"), node("Reshape", "h,shape", "y")]
+    arrays = {"w": array(3, 4), "shape": np.array([0, 0, 2, 2])}
+    proto = model(nodes, {"x": ["rows", 5, 3]}, ["y"], arrays)
+    assert rg.read_onnx(proto).sizes["x"] == {0: "rows", 1: 5, 2: 3}
+    net = rg.read_onnx(proto, open={"x": {1: "T"}}, fixed={"x": {0: 2}})
+    assert net.sizes["x"] == {0: 2, 1: "T", 2: 3}
+    assert "axis 0 is 2, by fixed=; axis 1 is open (T); axis 2 is 3, by the file" in str(net)
+    x = array(2, 7, 3)
+    assert_allclose(net.program().inference(x)["y"], (x @ arrays["w"]).reshape(2, 7, 2, 2), atol=1e-6)
+
+
+def test_an_axis_that_a_node_closes_is_an_error_that_names_the_node() -> None:
+    nodes = [node("Reshape", "x,shape", "y")]
+    proto = model(nodes, {"x": ["rows", "T", 3]}, ["y"], {"shape": np.array([0, 5, 3])})
+    net = rg.read_onnx(proto)
+    assert net.sizes["x"][1] == 5
+    assert "axis 1 is 5, by node 'y: the Reshape' (Reshape)" in str(net)
+    with pytest.raises(rg.NotReadableError, match=r"axis 1 of x can't be open: .*y: the Reshape"):
+        rg.read_onnx(proto, open={"x": {1: "T"}})
+
+
+def test_a_branch_on_a_size_of_one_is_told() -> None:
+    nodes = [
+        node("Shape", "x", "all"), node("Gather", "all,one", "count", axis=0), node("Equal", "count,one", "is_one"),
+        node("If", "is_one", "y", then_branch=helper.make_graph([node("Neg", "x", "a")], "then", [], gives("a")),
+             else_branch=helper.make_graph([node("Relu", "x", "b")], "else", [], gives("b"))),
+    ]  # fmt: skip
+    net = rg.read_onnx(model(nodes, {"x": ["B", "T"]}, ["y"], {"one": np.array(1)}))
+    assert "T is not 1, as node 'y: the If' (If) takes it" in str(net)
