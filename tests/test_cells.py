@@ -334,7 +334,7 @@ def test_tensorflows_arguments_by_position(name: str) -> None:
         (lambda: rg.NASCell(7, num_proj=2.5), rg.DtypeError, "num_proj must be an int"),
         (lambda: rg.UGRNNCell("7"), rg.DtypeError, "num_units must be an int"),
         (lambda: rg.UGRNNCell(7, forget_bias="one"), rg.DtypeError, "forget_bias must be a number"),
-        (lambda: rg.UGRNNCell(7, activation="tan"), rg.ArgumentError, "activation 'tan' is not known"),
+        (lambda: rg.UGRNNCell(7, activation="tan"), rg.ArgumentError, "unknown activation 'tan'"),
         (lambda: rg.UGRNNCell(7, initializer="xavier"), rg.RnnGraphError, "xavier"),
         (lambda: rg.MinimalRNNCell(-1), rg.ArgumentError, "units must be positive"),
         (lambda: rg.CFNCell(None), rg.DtypeError, "units must be an int"),

@@ -1,10 +1,11 @@
-"""accumulate: a sum of products becomes one chain of products, each starting from what came before.
+"""accumulate: turn a sum of products into one chain of products, each accumulating onto the previous one.
 
-The order is one for all of a graph: terms that no carried value reaches first (biases, then products), then
-products of carried values; what is left is added at the end. So an element's value is the same whether its
-input half is computed for all steps beforehand or step by step. Rows that are added to the rows of a table are
-added in the order in which they lie, time first where they come from a scan.
-Law: values unchanged, up to the rounding of a sum in another order.
+All sums of a graph use one order: first the terms that depend on no carry (biases, then products), then the products
+of carries, then the other terms. An element therefore has the same value whether its input half is computed for all
+steps beforehand or step by step. Rows added to a table are added in memory order, which is time first for rows of a
+scan.
+
+Law: values are unchanged up to rounding of a reordered sum.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from ..ir.types import FLOATS
 
 @dataclass(frozen=True)
 class Accumulate:
-    """Law: values unchanged, up to the rounding of a sum in another order."""
+    """Law: values are unchanged up to rounding of a reordered sum."""
 
     name: str = "accumulate"
 
     def __call__(self, graph: Graph) -> Graph:
         previous = None
-        while graph is not previous:  # a sum of what comes early may itself hold products
+        while graph is not previous:  # repeat, because a chain's early sum may contain products of its own
             previous = graph
             graph = _accumulate(_bodies(rewrite(graph, _as_rows_lie)), set())
         return graph
 
 
 def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """A scatter_add of rows in another order as one of the rows as they are, with the indices in their order."""
+    """Rewrite a scatter_add of transposed rows as one of the rows in memory order, with permuted indices."""
     if node.op != "scatter_add" or operands[1].op != "transpose":
         return None
     indices, order = operands[0], operands[1]["order"]
@@ -45,7 +46,7 @@ def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _bodies(graph: Graph) -> Graph:
-    """Every scan's body accumulated, with its own carries as what comes late."""
+    """Apply the pass to the body of every scan, with values that depend on carries as the late terms."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":
@@ -65,14 +66,15 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
         return len(users[node]) == 1 and node not in outputs
 
     def inner(node: Node) -> bool:
-        """An add that is only a part of a longer sum of the same shape."""
+        """True if an add is only part of a longer sum of the same shape."""
         return single(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
     def collect(chain: _Chain) -> None:
-        """What is added to a sum, in order; a product comes after what it starts from."""
+        """Collect the terms of a sum in order. A product comes after the value it accumulates onto."""
         root = chain.root
-        pending: list[tuple[Node, list[Node] | None]] = [(root, None)]  # with where it goes once its terms are there
-        while pending:  # of its own: sums may be longer than Python's stack
+        # nodes, each with the list that receives it after its terms
+        pending: list[tuple[Node, list[Node] | None]] = [(root, None)]
+        while pending:  # an explicit stack, because sums may be longer than Python's recursion limit
             node, place = pending.pop()
             if place is not None:
                 place.append(node)
@@ -102,8 +104,10 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
 
 
 def _begins_late(node: Node, late: set[Node]) -> bool:
-    """Whether two terms change places, so that equal layers add in one order, whatever the gradient of their outputs
-    comes from. Of two products the first is what a fused multiply-add rounds: these stay.
+    """True if the two terms of a sum must be swapped to put the early one first.
+
+    All equal layers then add in one order, wherever the gradient of their outputs comes from. Two products stay in
+    order, because a fused multiply-add rounds only the first of them.
     """
     if node.op != "add" or node.dtype not in FLOATS:
         return False
@@ -113,16 +117,16 @@ def _begins_late(node: Node, late: set[Node]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """A sum taken apart: the adds that it is made of, the products in it, and its other terms."""
+    """Terms of a sum: its adds, products, and other terms."""
 
     root: Node
     sums: list[Node] = field(default_factory=list)
     products: list[Node] = field(default_factory=list)
     others: list[Node] = field(default_factory=list)
-    known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # the adds, by what they add
+    known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # adds, by their operands
 
     def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
-        """The sum as one chain of products. What is in order already stays as it is."""
+        """Return the sum as one chain of products. Parts that are already in order are reused."""
         root, total = self.root, None
         for node in self.sums:
             self.known.setdefault(node.operands, node)

@@ -51,5 +51,5 @@ def test_the_columns_of_a_feed_may_index_axes_of_several_sizes() -> None:
 
 
 def test_indices_are_ints() -> None:
-    with pytest.raises(rg.DtypeError, match="indices are ints"):
+    with pytest.raises(rg.DtypeError, match="indices must be ints"):
         rg.axis_indices(rg.placeholder("i", (None,)), rg.placeholder("x", (None, 4)))

@@ -73,7 +73,7 @@ def test_pools_take_the_array_of_the_only_input() -> None:
 
 def test_a_block_of_steps_is_for_process() -> None:
     stream = regression().inference.stream(2)
-    with pytest.raises(rg.ShapeError, match=r"step takes one step of it, f32\[B,3\]; write stream\.process"):
+    with pytest.raises(rg.ShapeError, match=r"step takes one step, f32\[B,3\]; use stream\.process"):
         stream.step(x=X)
 
 

@@ -165,7 +165,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a Tensor for an array": (lambda: np.unique([sequence(), 3]), TypeError, "a Tensor has no numbers"),
     "inputs and labels apart": (lambda: trainer().fit(np.ones(3), np.ones(3)), TypeError, r"write fit((x, y))"),
     "no state": (lambda: rg.GRUCell(3)(rg.placeholder("x", (None, 3))), TypeError, "state = rg.dynamic_rnn"),
-    "inputs and units": (lambda: rg.GRUCell(3, 64), TypeError, "a cell takes its units alone"),
+    "inputs and units": (lambda: rg.GRUCell(3, 64), TypeError, "give units only"),
     "names of torch": (lambda: program().parameters.load({"weight_ih_l0": 1}), KeyError, "rg.weights.from_torch"),
     "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),

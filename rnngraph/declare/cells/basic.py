@@ -1,4 +1,6 @@
-"""The built-in cells, in the same API as a user's own. Parameter names and gate orders are TensorFlow 1.15's."""
+"""Basic cells, written with the same API as users' own. Parameter names and gate orders are those of TensorFlow
+1.15.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +19,33 @@ from ..functions.basic import clip, concat, split
 from ..state import joined, memory
 from ..tensor import Tensor
 
-MOST_WHOLE_BIAS = 5
-"""The largest forget_bias that may be an int."""
+MAX_INT_BIAS = 5
+"""Maximum forget_bias that may be an int. A larger int is probably a width."""
 Activation = str | Callable[[Any], Tensor] | None
 
 
 @api
 @telling
 class LSTMStateTuple(NamedTuple):
-    """An LSTM's state: c is the memory, h the output of the last step."""
+    """State of an LSTM.
+
+    Attributes:
+        c: Memory [batch, units].
+        h: Output of the last step [batch, units].
+    """
 
     c: Any
     h: Any
 
 
 class BasicRNNCell(Cell):
-    """h' = activation([x; h] K + b), which is also the output (Elman 1990).
+    """Elman network (1990): h' = activation([x; h] K + b), which is also the output.
 
-    Parameters: kernel [inputs + units, units], bias [units]. State: h [batch, units].
+    Parameters: ``kernel`` [inputs + units, units] and ``bias`` [units]. State: h [batch, units].
+
+    Args:
+        num_units: Width of the state.
+        activation: Name, function, or None for no activation.
     """
 
     def __init__(self, num_units: int, activation: Activation = "tanh") -> None:
@@ -52,7 +63,7 @@ class BasicRNNCell(Cell):
 
 
 class LSTMLike(Cell):
-    """What cells with the state of an LSTM share: memory c and output h, as two tensors or as one."""
+    """Base class of cells with an LSTM's state: memory c and output h, as two tensors or as one."""
 
     num_units: int
     state_is_tuple: bool
@@ -82,11 +93,21 @@ class LSTMLike(Cell):
 
 
 class BasicLSTMCell(LSTMLike):
-    """The LSTM of Zaremba et al. 2014: c' = c s(f + forget_bias) + s(i) a(j); h' = a(c') s(o), where s is
-    recurrent_activation.
+    """LSTM without options (Zaremba et al. 2014).
 
-    Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o, and bias [4 units]. State:
-    LSTMStateTuple(c, h), or [batch, 2 units] (c first) with ``state_is_tuple=False``.
+        c' = c s(f + forget_bias) + s(i) a(j);  h' = a(c') s(o)
+
+    Parameters: ``kernel`` [inputs + units, 4 units] with columns i, j, f, o, and ``bias`` [4 units].
+
+    Args:
+        num_units: Width of c and h.
+        forget_bias: Added to f before its sigmoid.
+        state_is_tuple: The state is LSTMStateTuple(c, h). False: it is one tensor [batch, 2 units], c first.
+        activation: The function a.
+        recurrent_activation: The function s of the gates.
+
+    Raises:
+        ArgumentError: ``forget_bias`` looks like a width.
     """
 
     def __init__(
@@ -114,15 +135,25 @@ class BasicLSTMCell(LSTMLike):
 
 
 class LSTMCell(LSTMLike):
-    """The LSTM of Sak et al. 2014, with peepholes, clipping and projection as options.
+    """LSTM with peepholes, clipping and projection as options (Sak et al. 2014).
 
-    use_peepholes: i and f see the old c, o the new (``w_i_diag``, ``w_f_diag``, ``w_o_diag`` [units]).
-    cell_clip: c' is limited to +-cell_clip before the output gate sees it, and carried so.
-    num_proj: h' is projected to this width by ``projection/kernel`` [units, num_proj], without a bias, then limited to
-        +-proj_clip.
-    recurrent_activation: of the gates.
+    Parameters: ``kernel`` [inputs + hidden, 4 units] with columns i, j, f, o, and ``bias`` [4 units], where hidden is
+    ``num_proj`` or ``num_units``. State: LSTMStateTuple(c [units], h [hidden]).
 
-    State: LSTMStateTuple(c [units], h [num_proj or units]).
+    Args:
+        num_units: Width of c.
+        use_peepholes: Gates i and f read the old c, and o the new one, through ``w_i_diag``, ``w_f_diag`` and
+            ``w_o_diag`` [units].
+        cell_clip: Clamp c' to ±cell_clip, before the output gate reads it.
+        num_proj: Width of h' after the projection ``projection/kernel`` [units, num_proj].
+        proj_clip: Clamp the projected h' to ±proj_clip.
+        forget_bias: Added to f before its sigmoid.
+        state_is_tuple: False: the state is one tensor [batch, units + hidden], c first.
+        activation: Activation of the candidate and of c'.
+        recurrent_activation: Activation of the gates.
+
+    Raises:
+        ArgumentError: A limit is not positive, or ``proj_clip`` is given without ``num_proj``.
     """
 
     def __init__(
@@ -169,16 +200,16 @@ class LSTMCell(LSTMLike):
         return h, self.packed(c, h)
 
     def _clipped(self, c: Tensor, bound: float) -> Tensor:
-        """Return the memory within ±bound. Its gradient is 0 outside."""
+        """Clamp the memory to ±bound. The gradient is 0 outside."""
         return clip(c, -bound, bound)
 
 
 def bias_of_forgetting(value: Any) -> float:
-    """A forget_bias that stands behind num_units, where torch has a width."""
-    if isinstance(value, int | np.integer) and value > MOST_WHOLE_BIAS:
+    """Check a forget_bias. Torch has the input's width at its position, so a large int is an error."""
+    if isinstance(value, int | np.integer) and value > MAX_INT_BIAS:
         raise ArgumentError(
-            f"forget_bias={value} looks like a width; a cell takes its units alone, and finds the width of its input. "
-            f"Write {float(value)} where it is a bias"
+            f"forget_bias={value} looks like a width, which a cell infers from its input; give units only, or write "
+            f"{float(value)} for a bias"
         )
     return number(value, "forget_bias")
 
@@ -192,21 +223,28 @@ def limit(value: float | None, what: str) -> float | None:
 
 
 def limit_of_projection(value: float | None, num_proj: int | None) -> float | None:
-    """Raises where there is no projection: TensorFlow has num_proj one place later."""
-    found = limit(value, "proj_clip")
-    if found is not None and num_proj is None:
-        raise ArgumentError(f"proj_clip={shown(value)} limits a projection, and there is none; give num_proj, too")
-    return found
+    """Check proj_clip, which needs a projection. TensorFlow has num_proj at another position."""
+    bound = limit(value, "proj_clip")
+    if bound is not None and num_proj is None:
+        raise ArgumentError(f"proj_clip={shown(value)} needs a projection; give num_proj, too")
+    return bound
 
 
 class GRUCell(Cell):
-    """The gated recurrent unit of Cho et al. 2014: r, u = s(...); h' = u h + (1 - u) c, where s is
-    recurrent_activation.
+    """Gated recurrent unit (Cho et al. 2014).
 
-    reset_after=False: c = a([x; r h] K + b), with ``gates/kernel`` [inputs + units, 2 units] (columns
-    r, u), ``gates/bias`` (initially 1), ``candidate/kernel``, ``candidate/bias``.
-    reset_after=True (the form of cuDNN and torch): c = a(x W + b + r (h R + b_R)), with
-    ``candidate/input_projection/*`` and ``candidate/hidden_projection/*``.
+        r, u = s(...);  h' = u h + (1 - u) c
+
+    With ``reset_after=False``, c = a([x; r h] K + b), with ``gates/kernel`` [inputs + units, 2 units] (columns r, u),
+    ``gates/bias`` (initially 1), ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True``, as in cuDNN
+    and
+    torch, c = a(x W + b + r (h R + b_R)), with ``candidate/input_projection/*`` and ``candidate/hidden_projection/*``.
+
+    Args:
+        num_units: Width of the state.
+        activation: The function a.
+        reset_after: Apply the reset gate after the product.
+        recurrent_activation: The function s of the gates.
     """
 
     def __init__(

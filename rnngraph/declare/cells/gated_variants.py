@@ -1,4 +1,4 @@
-"""Cells that carry one vector, gated or diagonal. Names and gate orders are TensorFlow 1.15's ``tf.contrib.rnn``."""
+"""Cells with one gated or diagonal state vector. Names and gate orders are those of ``tf.contrib.rnn`` 1.15."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from .lstm_variants import kernel_initializer
 
 
 class UGRNNCell(Cell):
-    """The update gate cell (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), the output too.
+    """Update gate RNN (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), which is also the output.
 
-    Parameters: kernel [inputs + units, 2 units] with columns g, c, and bias [2 units]. State: [batch, units].
+    Parameters: ``kernel`` [inputs + units, 2 units] with columns g, c, and ``bias`` [2 units]. State: [batch, units].
 
-    initializer: of the kernel.
-    recurrent_activation: of the gate, s.
+    Args:
+        num_units: Width of the state.
+        initializer: Initializer of the kernel.
+        forget_bias: Added to the gate before its sigmoid.
+        activation: The function a.
+        recurrent_activation: Activation of the gate.
     """
 
     def __init__(
@@ -51,16 +55,26 @@ class UGRNNCell(Cell):
 
 
 class IntersectionRNNCell(Cell):
-    """The +RNN (Collins et al. 2017), for deep stacks: gated over time and over depth.
+    """The +RNN for deep stacks, gated over time and depth (Collins et al. 2017).
 
         s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
 
-    with gh and gy = s(. + forget_bias). Parameters: kernel [2 units, 4 units] with columns gh, h, gy, y, and bias [4
-    units]. Inputs are as wide as num_units, or num_in_proj=num_units projects them by ``in_projection/kernel`` [inputs,
-    units] and ``in_projection/bias``; as in TensorFlow, inputs of that width are not projected. State: [batch, units].
+    The gates are gh and gy = s(. + forget_bias). Parameters: ``kernel`` [2 units, 4 units] with columns gh, h, gy, y,
+    and
+    ``bias`` [4 units]. State: [batch, units].
 
-    initializer: of the kernels.
-    recurrent_activation: of the gates, s.
+    Args:
+        num_units: Width of the state, and of the input unless it is projected.
+        num_in_proj: Equal to num_units: project inputs of another width by ``in_projection/kernel`` [inputs, units] and
+            ``in_projection/bias``.
+        initializer: Initializer of the kernels.
+        forget_bias: Added to the gates before their sigmoid.
+        y_activation: Activation of y.
+        recurrent_activation: Activation of the gates.
+
+    Raises:
+        ArgumentError: ``num_in_proj`` is not ``num_units``.
+        ShapeError: The input has another width, and no projection.
     """
 
     def __init__(
@@ -108,10 +122,14 @@ class IntersectionRNNCell(Cell):
 
 
 class IndRNNCell(Cell):
-    """Units that are independent of each other (Li et al. 2018): h' = a(x W + u h + b), which is also the output.
+    """Independently recurrent units (Li et al. 2018): h' = a(x W + u h + b), which is also the output.
 
-    Parameters: ``kernel_w`` [inputs, units], ``kernel_u`` [1, units], uniform in [-1, 1), and bias [units].
+    Parameters: ``kernel_w`` [inputs, units], ``kernel_u`` [1, units], uniform in [-1, 1), and ``bias`` [units].
     State: [batch, units].
+
+    Args:
+        num_units: Width of the state.
+        activation: The function a.
     """
 
     def __init__(self, num_units: int, activation: Activation = "tanh") -> None:
@@ -129,16 +147,17 @@ class IndRNNCell(Cell):
 
 
 class SRUCell(Cell):
-    """The simple recurrent unit (Lei et al. 2018), whose products all read the input alone.
+    """Simple recurrent unit, whose products all read only the input (Lei et al. 2018).
 
         f, r = s([f; r] + bias);  c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
 
-    Parameters: kernel [inputs, 4 units] with columns x~, f, r, x_t, and bias [2 units]. As in TensorFlow the highway
-    carries x_t, the input projected, so that any width goes.
+    As in TensorFlow, the highway carries x_t, a projection of the input, so that any input width is valid. Parameters:
+    ``kernel`` [inputs, 4 units] with columns x~, f, r, x_t, and ``bias`` [2 units]. State: c [batch, units].
 
-    recurrent_activation: of the gates, s.
-
-    State: c [batch, units].
+    Args:
+        num_units: Width of the state.
+        activation: The function a.
+        recurrent_activation: The function s of the gates.
     """
 
     def __init__(
@@ -161,7 +180,7 @@ class SRUCell(Cell):
 
 
 class _InputGated(Cell):
-    """What MinimalRNNCell and CFNCell share: their arguments, and a state that is the output."""
+    """Base class of MinimalRNNCell and CFNCell: their arguments, and a state that is the output."""
 
     def __init__(
         self,
@@ -186,14 +205,19 @@ def _units(value: Any) -> int:
 
 
 class MinimalRNNCell(_InputGated):
-    """One gate over an input that is mapped first (Chen et al. 2018).
+    """RNN with one gate over a mapped input (Chen et al. 2018).
 
         z = a(x W);  u = s([z; h] G + b);  h' = u h + (1 - u) z, which is also the output
 
-    Parameters: kernel [inputs + 2 units, units], W above G, and bias [units], initially 1.
-    recurrent_activation: of the gate, s. State: [batch, units].
+    Parameters: ``kernel`` [inputs + 2 units, units] with W above G, and ``bias`` [units], initially 1.
+    State: [batch, units].
 
-    kernel_initializer, bias_initializer: what they begin with: a name or a function of a shape and a generator.
+    Args:
+        units: Width of the state.
+        activation: The function a.
+        kernel_initializer: Initializer of the kernel: a name, or a function of a shape and a generator.
+        bias_initializer: Initializer of the bias.
+        recurrent_activation: The function s of the gate.
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -207,15 +231,21 @@ class MinimalRNNCell(_InputGated):
 
 
 class CFNCell(_InputGated):
-    """The chaos free network (Laurent and von Brecht 2017).
+    """Chaos-free network (Laurent and von Brecht 2017).
 
         theta, eta = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
 
-    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: kernel
-    [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; bias [2 units], initially 1.
-    recurrent_activation: of the gates, s. State: [batch, units].
+    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: ``kernel`` [inputs, 3
+    units]
+    with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; ``bias`` [2 units], initially 1.
+    State: [batch, units].
 
-    kernel_initializer, bias_initializer: what they begin with: a name or a function of a shape and a generator.
+    Args:
+        units: Width of the state.
+        activation: The function a.
+        kernel_initializer: Initializer of the kernels: a name, or a function of a shape and a generator.
+        bias_initializer: Initializer of the bias.
+        recurrent_activation: The function s of the gates.
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -1,4 +1,4 @@
-"""Cells that carry a memory c and an output h, as an LSTM does. Names and gate orders are TensorFlow 1.15's."""
+"""Variants of the LSTM, with memory c and output h. Names and gate orders are those of TensorFlow 1.15."""
 
 from __future__ import annotations
 
@@ -16,31 +16,36 @@ from .basic import Activation, LSTMLike, bias_of_forgetting, limit_of_projection
 
 
 def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
-    """Layer norm with its own ``gamma`` and ``beta`` [units] under ``name``, epsilon 1e-12 (Ba et al. 2016)."""
+    """Apply layer norm with ``gamma`` and ``beta`` [units] under ``name`` and an epsilon of 1e-12 (Ba et al. 2016)."""
     gamma = p.parameter(f"{name}/gamma", (x.width,), gain)
     return layer_norm(x, gamma, p.parameter(f"{name}/beta", (x.width,), shift))
 
 
 def kernel_initializer(initializer: Any) -> Initializer:
-    """What kernels start as: Glorot-uniform where nothing is said."""
+    """Return the initializer of kernels; None is Glorot uniform."""
     return initializer_of("glorot_uniform" if initializer is None else initializer)
 
 
 class LayerNormBasicLSTMCell(LSTMLike):
-    """BasicLSTMCell with layer norm of every gate and of c (Ba et al. 2016), and recurrent dropout of the
-    candidate alone, so that memory is never lost (Semeniuta et al. 2016).
+    """BasicLSTMCell with layer norm (Ba et al. 2016) and recurrent dropout of the candidate (Semeniuta et al. 2016).
 
         c' = N(c s(N(f) + forget_bias) + s(N(i)) d(a(N(j))));  h' = a(c') s(N(o))
 
-    The normed c' is carried. Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o; ``gamma``
-    (norm_gain) and ``beta`` (norm_shift) [units] under ``input``, ``transform``, ``forget``, ``output`` and ``state``.
-    With ``layer_norm=False`` there is a bias [4 units] in their place, Glorot-uniform as in TensorFlow.
+    The normed c' is carried. Dropout of the candidate alone never erases memory. Parameters: ``kernel`` [inputs +
+    units,
+    4 units] with columns i, j, f, o; and ``gamma`` and ``beta`` [units] under ``input``, ``transform``, ``forget``,
+    ``output`` and ``state``. State: LSTMStateTuple(c, h).
 
-    recurrent_activation: of the gates, s.
-    dropout_keep_prob: as in ``rg.DropoutWrapper``, in the training graph only, drawn anew at every step.
-    dropout_prob_seed: an int that changes the masks.
-
-    State: LSTMStateTuple(c, h).
+    Args:
+        num_units: Width of c and h.
+        forget_bias: Added to f before its sigmoid.
+        activation: The function a.
+        layer_norm: False: add a bias [4 units], initially Glorot uniform as in TensorFlow, in place of the norms.
+        norm_gain: Initial value of ``gamma``.
+        norm_shift: Initial value of ``beta``.
+        dropout_keep_prob: As for ``rg.DropoutWrapper``, in the training graph only, with a new mask at every step.
+        dropout_prob_seed: Int that changes the masks.
+        recurrent_activation: The function s of the gates.
     """
 
     def __init__(
@@ -83,23 +88,29 @@ class LayerNormBasicLSTMCell(LSTMLike):
 
 
 class CoupledInputForgetGateLSTMCell(LSTMLike):
-    """An LSTM whose input gate is what the forget gate leaves (Greff et al. 2015), with the options of LSTMCell.
+    """LSTM whose input gate is 1 - the forget gate (Greff et al. 2015), with the options of LSTMCell.
 
         c' = s(f + forget_bias + w_f c) c + (1 - s(f + forget_bias + w_f c)) a(j);  h' = s(o + w_o c') a(c')
 
     Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
-    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj].
+    ``W_F_diag``
+    and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. State: LSTMStateTuple(c [units], h [num_proj or
+    units]).
 
-    layer_norm: j, f, o and c' are normed as in LayerNormBasicLSTMCell, under ``transform``, ``forget``, ``output`` and
-        ``state``, and ``B`` is there but not added, as in TensorFlow.
-    initializer: of the matrices and peepholes.
-    recurrent_activation: of the gates, s.
-
-    State: LSTMStateTuple(c [units], h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
-
-    use_peepholes: whether gates see the memory.
-    proj_clip: the projected output is limited to ±proj_clip.
-    norm_gain, norm_shift: what gamma and beta of layer norm begin with.
+    Args:
+        num_units: Width of c.
+        use_peepholes: Gates read the memory.
+        initializer: Initializer of the matrices and peepholes.
+        num_proj: Width of h after a projection. None: no projection.
+        proj_clip: Clamp the projected h to ±proj_clip.
+        forget_bias: Added to f before its sigmoid.
+        state_is_tuple: False: the state is one tensor, c first.
+        activation: The function a.
+        layer_norm: Apply layer norm to j, f, o and c', under ``transform``, ``forget``, ``output`` and ``state``. ``B``
+            exists but is not added, as in TensorFlow.
+        norm_gain: Initial value of ``gamma``.
+        norm_shift: Initial value of ``beta``.
+        recurrent_activation: The function s of the gates.
     """
 
     def __init__(
@@ -156,11 +167,17 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
 
 
 class NASCell(LSTMLike):
-    """The cell that a search found (Zoph and Le 2017, figure 8, the base 8 net).
+    """Cell found by neural architecture search (Zoph and Le 2017, figure 8, the base 8 net).
 
-    Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units] with the eight pairs of the
-    tree's leaves in order; with use_bias ``bias`` [8 units], added on the recurrent side; with num_proj
-    ``projection_weights`` [units, num_proj]. State: LSTMStateTuple(c [units], h [num_proj or units]).
+    Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units], with the eight leaves of the
+    tree
+    in order; with use_bias ``bias`` [8 units]; with num_proj ``projection_weights`` [units, num_proj].
+    State: LSTMStateTuple(c [units], h [num_proj or units]).
+
+    Args:
+        num_units: Width of c.
+        num_proj: Width of h after a projection. None: no projection.
+        use_bias: Add a bias to the recurrent products.
     """
 
     def __init__(self, num_units: int, num_proj: int | None = None, use_bias: bool = False) -> None:

@@ -53,7 +53,7 @@ class DropoutWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
-        sites = {  # claimed before the inner cell runs, so that site names are in order
+        sites = {  # claim sites before the inner cell runs, so that site names are in order
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", 1), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])

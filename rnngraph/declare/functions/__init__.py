@@ -1,7 +1,7 @@
-"""Functions of tensors: ``basic`` ones, ``indexing``, ``activations``, ``rounding``.
+"""Functions of tensors, built only from what users' own functions can use.
 
-Over axes: ``statistics`` (products, variances, logarithms of sums, any and all), ``norms``, ``orders``,
-``normalization``. Along time: ``padding``, ``convolutions``, ``cumulative``, ``sequences``. Further ``randomness``,
-``layers``, ``matching``, ``losses``, ``ctc``; ``elementary`` functions and moves of ``arrays`` have rooms of their
-own. They use nothing that a user's own function could not.
+Elementwise and shape functions: ``basic``, ``indexing``, ``activations``, ``rounding``, ``elementary``, ``arrays``.
+Over axes: ``statistics`` (products, variances, log-sums, any and all), ``norms``, ``orders``, ``normalization``.
+Along time: ``padding``, ``convolutions``, ``cumulative``, ``sequences``.
+Others: ``randomness``, ``layers``, ``matching``, ``losses``, ``ctc``.
 """

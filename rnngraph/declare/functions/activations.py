@@ -1,4 +1,4 @@
-"""Activations, and the names by which a cell or a layer may ask for one."""
+"""Activation functions, and the table of names by which cells and layers select one."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from .basic import (
 
 @api
 def relu(x: Any) -> Tensor:
-    """max(x, 0)."""
+    """Return max(x, 0), elementwise."""
     return maximum(as_tensor(x), 0)
 
 
 @api
 def relu6(x: Any) -> Tensor:
-    """min(max(x, 0), 6). At 0 and 6 the gradient is 0."""
+    """Return min(max(x, 0), 6), elementwise. The gradient at 0 and 6 is 0."""
     return minimum(maximum(as_tensor(x), 0), 6)
 
 
 @api
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)), along ``axis``, shifted by the maximum so that nothing overflows."""
+    """Return exp(x) / sum(exp(x)) along ``axis``, shifted by the maximum so that nothing overflows."""
     x = as_tensor(x)
     raised = exp(x - reduce_max(x, axis, keepdims=True))
     return raised / reduce_sum(raised, axis, keepdims=True)
@@ -54,7 +54,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 @api
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """log(softmax(x)) along ``axis``, without the detour through exp."""
+    """Return log(softmax(x)) along ``axis``, more accurate than the logarithm of a softmax."""
     x = as_tensor(x)
     shifted = x - reduce_max(x, axis, keepdims=True)
     return shifted - log(reduce_sum(exp(shifted), axis, keepdims=True))
@@ -62,9 +62,12 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 @api
 def leaky_relu(x: Any, alpha: Any = 0.2) -> Tensor:
-    """x where it is positive, alpha * x elsewhere.
+    """Return x where it is positive, and alpha * x elsewhere.
 
-    alpha: a number, or a Tensor that broadcasts with x, such as a parameter (PReLU, He et al. 2015).
+    Args:
+        x: float Tensor.
+        alpha: Slope for negative x: a number, or a Tensor that broadcasts with x, such as a parameter (PReLU, He et al.
+            2015).
     """
     x = as_tensor(x)
     return where(x > 0, x, x * alpha)
@@ -72,116 +75,118 @@ def leaky_relu(x: Any, alpha: Any = 0.2) -> Tensor:
 
 @api
 def threshold(x: Any, threshold: float, value: float = 0.0) -> Tensor:
-    """x, and ``value`` where x is not above ``threshold``; NaN stays NaN."""
+    """Return x where it is above ``threshold``, and ``value`` elsewhere. NaN stays NaN."""
     x = as_tensor(x)
     return where(x <= threshold, value, x)
 
 
 @api
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """x, and 0 where |x| is not above ``threshold``; NaN stays NaN."""
+    """Return x where |x| is above ``threshold``, and 0 elsewhere. NaN stays NaN."""
     x = as_tensor(x)
     return where(abs(x) <= threshold, 0, x)
 
 
 @api
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """x moved towards 0 by ``threshold``, and 0 where |x| is not above it; NaN stays NaN."""
+    """Return sign(x) * max(|x| - threshold, 0), elementwise. NaN stays NaN."""
     x = as_tensor(x)
     return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, x * 0))
 
 
 @api
 def tanh_shrink(x: Any) -> Tensor:
-    """x - tanh(x)."""
+    """Return x - tanh(x), elementwise."""
     x = as_tensor(x)
     return x - tanh(x)
 
 
 @api
 def hard_tanh(x: Any) -> Tensor:
-    """x limited to [-1, 1]. At both limits the gradient is 0."""
+    """Return x clamped to [-1, 1]. The gradient at both limits is 0."""
     return minimum(maximum(as_tensor(x), -1), 1)
 
 
 @api
 def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
-    """clip(alpha x + beta, 0, 1), as in Keras 2, Theano and ONNX; Keras 3 has ``hard_sigmoid_keras3``."""
+    """Return clip(alpha x + beta, 0, 1), as Keras 2, Theano and ONNX define it; for Keras 3 see
+    ``hard_sigmoid_keras3``.
+    """
     return clip(as_tensor(x) * alpha + beta, 0, 1)
 
 
 @api
 def hard_sigmoid_keras3(x: Any) -> Tensor:
-    """clip(x / 6 + 0.5, 0, 1), which Keras 3, JAX and torch (``Hardsigmoid``) call hard sigmoid. At -3 and 3 the
-    gradient is 0.
+    """Return clip(x / 6 + 0.5, 0, 1), as Keras 3, JAX and torch (``Hardsigmoid``) define it. The gradient at -3 and 3
+    is 0.
     """
     return minimum(maximum(as_tensor(x) * (1 / 6) + 0.5, 0), 1)
 
 
 @api
 def hard_swish(x: Any) -> Tensor:
-    """x hard_sigmoid_keras3(x), also called hard SiLU (Howard et al. 2019)."""
+    """Return x hard_sigmoid_keras3(x), also called hard SiLU (Howard et al. 2019)."""
     x = as_tensor(x)
     return x * hard_sigmoid_keras3(x)
 
 
 @api
 def softsign(x: Any) -> Tensor:
-    """x / (1 + |x|)."""
+    """Return x / (1 + |x|), elementwise."""
     x = as_tensor(x)
     return x / (abs(x) + 1)
 
 
 @api
 def softplus(x: Any) -> Tensor:
-    """log(1 + exp(x)), without overflow.
-
-    Of two that are equal a maximum or minimum passes the gradient to the second: so the slope at 0 is the true one.
-    """
+    """Return log(1 + exp(x)), elementwise, without overflow."""
+    # At 0, maximum and minimum pass the gradient to their second operand: this order gives the slope 0.5.
     x = as_tensor(x)
     return maximum(0, x) + log1p(exp(minimum(x, -x)))
 
 
 @api
 def log_sigmoid(x: Any) -> Tensor:
-    """log(sigmoid(x)), without overflow."""
+    """Return log(sigmoid(x)), elementwise, without overflow."""
     return -softplus(-as_tensor(x))
 
 
 @api
 def mish(x: Any) -> Tensor:
-    """x tanh(softplus(x)) (Misra 2019)."""
+    """Return x tanh(softplus(x)) (Misra 2019)."""
     x = as_tensor(x)
     return x * tanh(softplus(x))
 
 
 @api
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
+    """Return x where it is positive, and alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
-    negative = expm1(minimum(0, x))  # in this order the gradient passes where x is 0
+    negative = expm1(minimum(0, x))  # at 0, the second operand of minimum gets the gradient: x
     is_plain = not isinstance(alpha, Tensor) and alpha == 1.0
     return where(x > 0, x, negative if is_plain else negative * alpha)
 
 
 @api
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
+    """Return x where it is positive, and alpha (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
     x = as_tensor(x)
     return where(x > 0, x, expm1(minimum(0, x) / alpha) * alpha)
 
 
 @api
 def selu(x: Any, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Tensor:
-    """The self-normalising ELU, scale elu(x, alpha) (Klambauer et al. 2017)."""
+    """Return the self-normalising ELU, scale elu(x, alpha) (Klambauer et al. 2017)."""
     return elu(x, alpha) * scale
 
 
 @api
 def gelu(x: Any, approximate: bool = False) -> Tensor:
-    """x Phi(x), with the normal distribution (Hendrycks & Gimpel 2016).
+    """Return x Phi(x), where Phi is the normal distribution function (Hendrycks & Gimpel 2016).
 
-    approximate: by a tanh; else it is exact.
+    Args:
+        x: float Tensor.
+        approximate: Use the tanh approximation.
     """
     x = as_tensor(x)
     if flag(approximate, "approximate"):
@@ -191,22 +196,29 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 
 @api
 def swish(x: Any, beta: float = 1.0) -> Tensor:
-    """x sigmoid(beta x), with beta 1 also called SiLU."""
+    """Return x sigmoid(beta x); with beta 1 it is also called SiLU."""
     x = as_tensor(x)
     return x * sigmoid(x if not isinstance(beta, Tensor) and beta == 1.0 else x * beta)
 
 
 @api
 def masked_softmax(x: Any, mask: Any = None, axis: int = -1) -> Tensor:
-    """Softmax along ``axis`` of the entries whose ``mask`` is True. All others are 0, also where no entry is left.
+    """Return the softmax along ``axis`` of the entries whose mask is True. All other entries are 0, even if none is
+    True.
 
-    mask: a bool Tensor that broadcasts with x; None leaves out the entries that are -inf.
+    Args:
+        x: float Tensor.
+        mask: bool Tensor that broadcasts with x. None masks the entries that are -inf.
+        axis: Axis of the softmax.
+
+    Raises:
+        DtypeError: The mask is not bool.
     """
     x = as_tensor(x)
     if mask is not None:
         mask = as_tensor(mask)
         if mask.dtype != "bool":
-            raise DtypeError(f"masked_softmax takes a mask of truth values, not {mask!r}; compare first")
+            raise DtypeError(f"masked_softmax needs a bool mask, not {mask!r}; compare first, as in mask > 0")
         x = where(mask, x, -math.inf)
     is_empty = equal(reduce_max(x, axis, keepdims=True), -math.inf)
     return where(is_empty, 0, softmax(where(is_empty, 0, x), axis))
@@ -246,17 +258,15 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
 
 
 def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:
-    """The function of a name, a function itself, or identity for None."""
+    """Look up an activation by name. A function is returned as it is, and None is the identity."""
     if activation is None:
         return identity
     if isinstance(activation, str):
         if activation not in ACTIVATIONS:
-            raise ArgumentError(
-                f"activation {activation!r} is not known; use one of {', '.join(ACTIVATIONS)} or a function"
-            )
+            raise ArgumentError(f"unknown activation {activation!r}; use one of {', '.join(ACTIVATIONS)} or a function")
         return ACTIVATIONS[activation]
     if callable(activation):
         function: Callable[[Any], Tensor] = taking(activation, "an activation", "x")
         return function
-    units = "; a cell takes its units alone, and finds the width of its input" if isinstance(activation, int) else ""
+    units = "; give units only, because the width of the input is inferred" if isinstance(activation, int) else ""
     raise DtypeError(f"an activation is a name or a function, not {shown(activation)}{units}")

@@ -1,4 +1,4 @@
-"""Functions of Tensors. Each builds nodes of the op table; none knows what it is used for."""
+"""Elementwise functions, reductions, and changes of shape. Each builds nodes of the op table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon, whole_quotient
-from ...ir.types import size as named_size
+from ...ir.types import FLOATS, INTEGERS, Dim, quotient
 from ...support.api_guard import api
 from ...support.arguments import entries, flag, whole_number
 from ...support.errors import DtypeError, ShapeError, shown
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, pair
-from .matching import matrix_product
+from .matching import matrix_product, remaining_size, size_argument
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -33,38 +32,38 @@ def _unary(op: str, text: str, name: str = "") -> Callable[[Any], Tensor]:
     return _named(function, name or op, text)
 
 
-tanh = _unary("tanh", "Hyperbolic tangent, elementwise.")
-sigmoid = _unary("sigmoid", "1 / (1 + exp(-x)), elementwise.")
-exp = _unary("exp", "e to the x, elementwise.")
-expm1 = _unary("expm1", "exp(x) - 1, accurate near 0, elementwise.")
-log = _unary("log", "Natural logarithm, elementwise; of 0 it is -inf, of a negative number NaN.")
-log1p = _unary("log1p", "log(1 + x), accurate near 0, elementwise.")
-sqrt = _unary("sqrt", "Square root, elementwise.")
-sin = _unary("sin", "Sine of radians, elementwise.")
-cos = _unary("cos", "Cosine of radians, elementwise.")
-atan = _unary("atan", "Arc tangent, in radians, elementwise.")
-erf = _unary("erf", "The error function, elementwise.")
-sign = _unary("sign", "-1, 0 or 1, elementwise.")
-stop_gradient = _unary("stop_gradient", "x itself, through which no gradient passes.")
-logical_not = _unary("not", "not x, elementwise, of bool tensors.", "logical_not")
+tanh = _unary("tanh", "Return the hyperbolic tangent, elementwise.")
+sigmoid = _unary("sigmoid", "Return 1 / (1 + exp(-x)), elementwise.")
+exp = _unary("exp", "Return e to the power of x, elementwise.")
+expm1 = _unary("expm1", "Return exp(x) - 1, elementwise, accurate near 0.")
+log = _unary("log", "Return the natural logarithm, elementwise: -inf for 0, and NaN for negative numbers.")
+log1p = _unary("log1p", "Return log(1 + x), elementwise, accurate near 0.")
+sqrt = _unary("sqrt", "Return the square root, elementwise.")
+sin = _unary("sin", "Return the sine of angles in radians, elementwise.")
+cos = _unary("cos", "Return the cosine of angles in radians, elementwise.")
+atan = _unary("atan", "Return the arc tangent in radians, elementwise.")
+erf = _unary("erf", "Return the error function, elementwise.")
+sign = _unary("sign", "Return -1, 0 or 1 by the sign of x, elementwise.")
+stop_gradient = _unary("stop_gradient", "Return x, with a gradient of 0.")
+logical_not = _unary("not", "Return not x, elementwise, for bool tensors.", "logical_not")
 
 
 @api
 def abs(x: Any) -> Tensor:  # the field's name, as in numpy.abs
-    """Absolute value, elementwise."""
+    """Return the absolute value, elementwise."""
     return build("abs", as_tensor(x))
 
 
 @api
 def square(x: Any) -> Tensor:
-    """x * x."""
+    """Return x * x, elementwise."""
     x = as_tensor(x)
     return x * x
 
 
 @api
 def identity(x: Any) -> Tensor:
-    """x itself."""
+    """Return x."""
     return as_tensor(x)
 
 
@@ -75,64 +74,66 @@ def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
     return _named(function, name or op, text)
 
 
-maximum = _binary("maximum", "The larger, elementwise; NaN where either is NaN.")
-minimum = _binary("minimum", "The smaller, elementwise; NaN where either is NaN.")
-logical_and = _binary("and", "a and b, elementwise, of bool tensors.", "logical_and")
-logical_or = _binary("or", "a or b, elementwise, of bool tensors.", "logical_or")
+maximum = _binary("maximum", "Return the larger operand, elementwise; NaN where either is NaN.")
+minimum = _binary("minimum", "Return the smaller operand, elementwise; NaN where either is NaN.")
+logical_and = _binary("and", "Return a and b, elementwise, for bool tensors.", "logical_and")
+logical_or = _binary("or", "Return a or b, elementwise, for bool tensors.", "logical_or")
 
 
 @api
 def equal(a: Any, b: Any) -> Tensor:
-    """a == b, elementwise, as bool."""
+    """Return a == b, elementwise, as bool."""
     a, b = pair(a, b)
     return logical_not(logical_xor(a, b)) if a.dtype == b.dtype == "bool" else build("equal", a, b)
 
 
 @api
 def not_equal(a: Any, b: Any) -> Tensor:
-    """a != b, elementwise, as bool."""
+    """Return a != b, elementwise, as bool."""
     a, b = pair(a, b)
     return logical_xor(a, b) if a.dtype == b.dtype == "bool" else build("not_equal", a, b)
 
 
 @api
 def logical_xor(a: Any, b: Any) -> Tensor:
-    """True where exactly one of two bool tensors holds, elementwise."""
+    """Return True where exactly one of two bool tensors is True, elementwise."""
     a, b = pair(a, b)
     return logical_and(logical_or(a, b), logical_not(logical_and(a, b)))
 
 
 @api
 def clip(x: Any, low: Any, high: Any) -> Tensor:
-    """x limited to [low, high]; NaN stays NaN. The gradient passes from low to high, at both limits too."""
-    return minimum(high, maximum(low, as_tensor(x)))  # of equal operands the second one has the gradient
+    """Clamp x to [low, high]. NaN stays NaN. The gradient passes inside the interval and at its limits."""
+    return minimum(high, maximum(low, as_tensor(x)))  # of equal operands, the second gets the gradient
 
 
 @api
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """a where the condition holds, b elsewhere: a selection, so what is not chosen has no effect."""
+    """Select a where ``condition`` is True, and b elsewhere. NaN or infinity in the operand not selected has no
+    effect.
+    """
     if not isinstance(a, Tensor):
         a = like(a, b) if isinstance(b, Tensor) else constant(a)
     return build("select", condition, a, like(b, a))
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
-    """``value``, which is made of sizes alone, as something of x's shape that is computed from x.
+    """Return ``value``, which depends on sizes alone, as a tensor that depends on x in name only.
 
-    x is read in name only: where nothing else reads what is fed, its sizes are still known by it.
+    The dependency keeps x a feed of the graph, so that its sizes are known even if nothing else reads it.
     """
     read = build("stop_gradient", x) if x.dtype in FLOATS else x
     return build("select", constant(False), cast(read, value.dtype), value)
 
 
 def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:
-    """``value`` in the shape of x."""
+    """Return ``value`` in the shape of x."""
     return known_by(x, build("broadcast", constant(value, dtype or x.dtype), shape=x.type.shape))
 
 
 @api
 def cast(x: Any, dtype: Any) -> Tensor:
-    """x in another dtype; floats to integers are cut off towards 0."""
+    """Convert x to another dtype. Floats are truncated towards 0 when they become integers."""
     x, dtype = as_tensor(x), check_dtype(dtype)
     return x if x.dtype == dtype else build("cast", x, dtype=dtype)
 
@@ -141,15 +142,15 @@ def cast(x: Any, dtype: Any) -> Tensor:
 
 
 def axes_of(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """Axes from the front, in order, each once; None is all."""
+    """Return the axes as sorted, distinct, non-negative indices. None means all axes."""
     if axis is None:
         return tuple(range(x.rank))
-    given = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
-    return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
+    axes = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
+    return tuple(sorted({one_axis(x.rank, entry) for entry in axes}))
 
 
 def one_axis(rank: int, axis: int) -> int:
-    """A position from the front."""
+    """Return an axis as a non-negative index. Raise ``ShapeError`` if the tensor has no such axis."""
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
         order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
         raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{order}")
@@ -164,24 +165,26 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 @api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over ``axis``, an int, several, or None for all; ``keepdims`` leaves these axes there, with a length of 1."""
+    """Return the sum over ``axis``, an int, several, or None for all. ``keepdims`` keeps these axes with a length
+    of 1.
+    """
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
 @api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN where one is NaN."""
+    """Return the maximum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN."""
     return _reduction("reduce_max", x, axis, keepdims)
 
 
 @api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Smallest over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN where one is NaN."""
+    """Return the minimum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN."""
     return _reduction("reduce_min", x, axis, keepdims)
 
 
 def dimension(size: Dim, dtype: str) -> Tensor:
-    """A size as a scalar; where it is open, its value at run time."""
+    """Return a size as a scalar; a symbolic size has its value at run time."""
     if isinstance(size, int):
         return constant(size, dtype=dtype)
     return cast(build("dimension", size=size), dtype)
@@ -189,10 +192,10 @@ def dimension(size: Dim, dtype: str) -> Tensor:
 
 @api
 def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over ``axis``, with ``keepdims`` as for ``reduce_sum``."""
+    """Return the mean of floats over ``axis``, with ``keepdims`` as for ``reduce_sum``."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
-        raise DtypeError(f"a mean of {x.dtype}; convert with rg.cast first")
+        raise DtypeError(f"reduce_mean needs floats, not {x.dtype}; convert with rg.cast first")
     count: Dim = 1
     for position in axes_of(x, axis):
         count = count * x.type.shape[position]
@@ -201,50 +204,47 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first largest entry along ``axis``, which stays with ``keepdims``; of the first NaN, if any.
+    """Return the index (int64) of the maximum along ``axis``: the first of equal entries, or the first NaN.
 
-    An axis without entries is an error: here where its size is declared, else at the call.
+    ``keepdims`` keeps the axis with a length of 1. ``ShapeError`` is raised if the axis has no entries.
     """
     return _place_of_extreme(reduce_max, x, axis, keepdims, "argmax")
 
 
 @api
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first smallest entry along ``axis``, as ``argmax`` for the largest."""
+    """Return the index (int64) of the minimum along ``axis``; otherwise like ``argmax``."""
     return _place_of_extreme(reduce_min, x, axis, keepdims, "argmin")
 
 
 def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
-    size, others = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
-    if size == 0 and 0 not in others:
+    size, other_dims = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
+    if size == 0 and 0 not in other_dims:
         raise ShapeError(f"{name} over axis {position} of {x!r}, which has no entries; give it one or more")
     hit = equal(x, extreme(x, position, keepdims=True))
     if x.dtype in FLOATS:
         hit = logical_or(hit, not_equal(x, x))
     entries = where(hit, places_along(x, position), np.int64(2**63 - 1))
-    some: dict[str, Any] = {} if isinstance(size, int) else {"nonempty": True}
-    return build("reduce_min", entries, axes=(position,), keepdims=flag(keepdims, "keepdims"), **some)
+    attributes: dict[str, Any] = {} if isinstance(size, int) else {"nonempty": True}
+    return build("reduce_min", entries, axes=(position,), keepdims=flag(keepdims, "keepdims"), **attributes)
 
 
 def places_along(x: Tensor, position: int) -> Tensor:
-    """0, 1 and on along an axis of x, with an axis of 1 for each of x's later ones."""
-    return _along(x.type.shape[position], x.rank - 1 - position)
+    """Return the indices along an axis of x, shaped to broadcast with x."""
+    return index_range(x.type.shape[position], x.rank - 1 - position)
 
 
-def _along(size: Dim, behind: int) -> Tensor:
-    """0, 1 and on up to a size, with so many axes of 1 behind."""
+def index_range(size: Dim, behind: int) -> Tensor:
+    """Return the indices 0, 1, … of an axis, followed by ``behind`` axes of length 1."""
     index = build("iota", size=size)
     return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
 
 
-# Movement -------------------------------------------------------------------------------------------
-
-
 @api
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
-    """Tensors joined along ``axis``."""
+    """Join tensors along an existing ``axis``. Their other axes must be equal."""
     if isinstance(tensors, int):
         raise DtypeError(f"concat takes Tensors first; write rg.concat([a, b], {tensors})")
     items = [as_tensor(item) for item in entries(tensors, "tensors")]
@@ -255,7 +255,11 @@ def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
 
 @api
 def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
-    """x cut along ``axis``: into ``parts`` equal pieces, or into pieces of the given sizes."""
+    """Cut x along ``axis`` into ``parts`` equal pieces, or into pieces of the sizes in the list ``parts``.
+
+    Raises:
+        ShapeError: The sizes do not add up to the size of the axis, or a symbolic size is not divisible.
+    """
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     total = x.type.shape[position]
@@ -269,7 +273,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     if not isinstance(total, int):
         raise ShapeError(f"can't split an axis of open size into {shown(parts)}; use slices")
     if sum(sizes) != total:
-        raise ShapeError(f"an axis of {total} does not split into {shown(parts)}")
+        raise ShapeError(f"an axis of {total} does not split into {shown(parts)}; the sizes must add up to {total}")
     index: list[Any] = [slice(None)] * x.rank
     pieces, start = [], 0
     for width in sizes:
@@ -281,7 +285,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
 
 @api
 def expand_dims(x: Any, axis: int) -> Tensor:
-    """x with an axis of 1 inserted before ``axis``."""
+    """Insert an axis of length 1 at the position ``axis``."""
     x = as_tensor(x)
     position = one_axis(x.rank + 1, axis)
     shape = x.type.shape
@@ -290,12 +294,12 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without axes of 1: all that are declared so, or those in ``axis``, which a call finds to be 1 if open."""
+    """Remove the axes of length 1 in ``axis``, or all that are declared with 1. Each call checks symbolic sizes."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else axes_of(x, axis)
     for position in axes:
         if isinstance(dim := x.type.shape[position], int) and dim != 1:
-            raise ShapeError(f"can't squeeze axis {position} of {x!r}: it is not 1")
+            raise ShapeError(f"can't squeeze axis {position} of {x!r}: its size is not 1; select an entry by x[..., 0]")
     ones = tuple(1 if a in axes else dim for a, dim in enumerate(x.type.shape))
     x = x if ones == x.type.shape else build("ensure_shape", x, shape=ones)
     return build("reshape", x, shape=tuple(dim for a, dim in enumerate(x.type.shape) if a not in axes))
@@ -303,70 +307,55 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 
 @api
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new ``axis``."""
+    """Join tensors of one shape along a new ``axis``."""
     return concat([expand_dims(item, axis) for item in entries(tensors, "tensors")], axis)
 
 
 def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
-    """x cut into equal pieces along an axis whose size is open, and a multiple of ``count`` for all sizes."""
+    """Cut x into equal pieces along an axis whose symbolic size is a multiple of ``count``."""
     shape = x.type.shape
-    each = quotient(shape[position], count)
-    if each is None:
+    piece = quotient(shape[position], count)
+    if piece is None:
         raise ShapeError(f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size")
-    apart = build("reshape", x, shape=(*shape[:position], count, each, *shape[position + 1 :]))
+    separated = build("reshape", x, shape=(*shape[:position], count, piece, *shape[position + 1 :]))
     before = (slice(None),) * position
-    return [apart[(*before, part)] for part in range(count)]
+    return [separated[(*before, part)] for part in range(count)]
 
 
 @api
 def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size. Where -1
-    may be no whole number, as of [T] to [-1, 2], each call checks it.
+    """Return x in another shape. If symbolic sizes decide that it fits, each call checks it.
+
+    Args:
+        x: Tensor.
+        shape: Sizes. One may be -1, which is inferred. None keeps the size of that axis of x. A str is a named size.
+
+    Raises:
+        ShapeError: The numbers of entries differ.
     """
     x = as_tensor(x)
     dims: list[Dim] = []
     for axis, entry in enumerate(entries(shape, "the shape")):
         if entry is None:
             if axis >= x.rank:
-                raise ShapeError(f"None at axis {axis} of a reshape of rank {x.rank}")
+                raise ShapeError(f"reshape: None at axis {axis}, and {x!r} has no such axis; write its size")
             dims.append(x.type.shape[axis])
         else:
-            dims.append(-1 if isinstance(entry, int | np.integer) and entry == -1 else _size(entry, "reshape"))
+            dims.append(-1 if isinstance(entry, int | np.integer) and entry == -1 else size_argument(entry, "reshape"))
     if dims.count(-1) > 1:
-        raise ShapeError("a reshape can hold one -1 only")
+        raise ShapeError("reshape: the shape has more than one -1; write the other sizes, or None to keep them")
     if -1 in dims:
-        dims[dims.index(-1)] = _remaining(x, [dim for dim in dims if dim != -1])
+        dims[dims.index(-1)] = remaining_size(x, [dim for dim in dims if dim != -1])
     return build("reshape", x, shape=tuple(dims))
-
-
-def _size(entry: Any, what: str) -> Dim:
-    """A size of a shape that a user gives."""
-    if isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
-        return named_size(entry)
-    if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
-        return int(entry)
-    if isinstance(entry, Size):
-        return entry
-    ints = "an int, -1," if what == "reshape" else "an int,"
-    raise ShapeError(f"{entry!r} is no size for a {what}; use {ints} None or the name of a size")
-
-
-def _remaining(x: Tensor, others: list[Dim]) -> Dim:
-    """The size that -1 stands for: equal sizes cancel one by one, what is left divides."""
-    elements, divisor = map(product, uncommon(x.type.shape, others))
-    result = whole_quotient(elements, divisor)
-    if result is None:
-        raise ShapeError(
-            f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "
-            f"{dim_text(divisor)}; declare fixed sizes as ints"
-        )
-    return result
 
 
 @api
 def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """x repeated to a shape, aligned from the right as in NumPy. None keeps the size of that axis of x; a name is a
-    named size, which a placeholder must have.
+    """Repeat x to a shape, aligned from the right as in NumPy.
+
+    Args:
+        x: Tensor.
+        shape: Sizes. None keeps the size of that axis of x. A str is a named size, which a placeholder must have.
     """
     x, wanted = as_tensor(x), entries(shape, "the shape")
     offset = len(wanted) - x.rank
@@ -375,26 +364,31 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
         if entry is None and axis >= offset >= 0:
             dims.append(x.type.shape[axis - offset])
         else:
-            dims.append(_size(entry, "broadcast_to"))
+            dims.append(size_argument(entry, "broadcast_to"))
     return build("broadcast", x, shape=tuple(dims))
 
 
 @api
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
-    """x with its axes in the order ``perm`` (default: reversed)."""
+    """Permute the axes of x to the order ``perm``, by default reversed."""
     x = as_tensor(x)
-    given = reversed(range(x.rank)) if perm is None else entries(perm, "perm")
-    order = tuple(one_axis(x.rank, axis) for axis in given)
+    axes = reversed(range(x.rank)) if perm is None else entries(perm, "perm")
+    order = tuple(one_axis(x.rank, axis) for axis in axes)
     return build("transpose", x, order=order)
 
 
 @api
 def gather(table: Any, indices: Any, axis: int = 0) -> Tensor:
-    """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:].
+    """Look up entries of an axis by index, as ``numpy.take`` does.
 
-    axis: that of the entries which are taken; the axes of ``indices`` stand in its place, as for ``numpy.take``.
+    Args:
+        table: Tensor.
+        indices: ints of any shape. A fed index, or one computed from ``positions``, must be valid: each call checks it.
+            Other computed indices are clamped to the axis.
+        axis: Axis of ``table``.
 
-    An index that is fed, or made of ``positions`` alone, must be a row; of a computed one the nearest row counts.
+    Returns:
+        Tensor in which the axes of ``indices`` replace ``axis``.
     """
     table, index = as_tensor(table), as_tensor(indices)
     if not table.rank or not (place := one_axis(table.rank, axis)):
@@ -408,17 +402,23 @@ def gather(table: Any, indices: Any, axis: int = 0) -> Tensor:
 def one_hot(
     indices: Any, depth: int, dtype: Any = "float32", axis: int = -1, on_value: Any = 1, off_value: Any = 0
 ) -> Tensor:
-    """``on_value`` at each index and ``off_value`` elsewhere, in ``dtype``, on a new axis of ``depth``.
+    """Return ``on_value`` at each index along a new axis, and ``off_value`` elsewhere.
 
-    indices: ints of any shape, each from 0 to depth - 1.
-    axis: where the new axis is in the result.
-    on_value, off_value: numbers, or scalar Tensors of ``dtype``.
+    Args:
+        indices: ints of any shape, each in 0..depth - 1.
+        depth: Size of the new axis.
+        dtype: Dtype of the result.
+        axis: Position of the new axis in the result.
+        on_value: A number, or a scalar Tensor of ``dtype``.
+        off_value: A number, or a scalar Tensor of ``dtype``.
     """
     index, kind = as_tensor(indices), check_dtype(dtype)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"one_hot needs ints, not {index!r}; convert with rg.cast")
     place = one_axis(index.rank + 1, axis)
-    hit = equal(expand_dims(cast(index, "int64"), place), _along(whole_number(depth, "depth", 1), index.rank - place))
+    hit = equal(
+        expand_dims(cast(index, "int64"), place), index_range(whole_number(depth, "depth", 1), index.rank - place)
+    )
     if isinstance(on_value, Tensor) or isinstance(off_value, Tensor) or (on_value, off_value) != (1, 0):
         on, off = (x if isinstance(x, Tensor) else constant(x, kind) for x in (on_value, off_value))
         return where(hit, on, off)
@@ -427,19 +427,22 @@ def one_hot(
 
 @api
 def greater(a: Any, b: Any) -> Tensor:
-    """a > b, elementwise, as bool."""
+    """Return a > b, elementwise, as bool."""
     return binary("less", b, a)
 
 
 @api
 def less(a: Any, b: Any) -> Tensor:
-    """a < b, elementwise, as bool."""
+    """Return a < b, elementwise, as bool."""
     return binary("less", a, b)
 
 
 @api
 def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product: [..., K] times [K, N]; or matrix by matrix: [..., M, K] times [..., K, N], where leading axes are
-    equal, 1 or missing, as for ``numpy.matmul``.
+    """Return the matrix product, as ``numpy.matmul`` does.
+
+    Args:
+        a: Tensor [..., M, K] or [..., K].
+        b: Tensor [..., K, N]. Its leading axes must equal those of a, be 1, or be missing.
     """
     return matrix_product(as_tensor(a), as_tensor(b))

@@ -1,4 +1,4 @@
-"""Convolutions and pools over time."""
+"""Convolutions and pooling over time."""
 
 from __future__ import annotations
 
@@ -40,21 +40,33 @@ def conv1d(
     strides: int = 1,
     groups: int = 1,
 ) -> Tensor:
-    """activation(convolution of x over time + bias): x [batch, time, width] gives [batch, steps, filters].
+    """Convolve x over time, add a bias, and apply an activation.
 
-    padding: ``causal``: an output reads its own step and ``dilation * (kernel_size - 1)`` before it, zeros before the
-        first. ``same``: ceil(time / strides) outputs, with as many zeros before as after, the odd one after.
-        ``reflect``: as ``same``, with the sequence mirrored in place of zeros. ``valid``: only where all steps are
-        there. (before, after): so many zeros.
-    strides: steps from one output to the next.
-    dilation: steps from one entry of the kernel to the next.
-    groups: equal parts of the width, each of which makes as large a part of the filters; as many as the width is wide:
-        a depthwise convolution.
+    Parameters: ``conv1d/kernel`` [kernel_size, width / groups, filters] and ``conv1d/bias`` [filters].
 
-    Owns ``conv1d/kernel`` [kernel_size, width / groups, filters] and ``conv1d/bias`` [filters]; ``name`` replaces
-    ``conv1d``.
+    Args:
+        x: float [batch, time, width].
+        filters: Width of the result.
+        kernel_size: Number of steps that an output reads.
+        padding: ``causal``: zeros before the first step, so that an output reads only its own and earlier steps.
+            ``same``: ceil(time / strides) outputs, with as many zeros before as after, the odd one after.
+            ``reflect``: like ``same``, with the mirrored sequence in place of zeros. ``valid``: no padding.
+            (before, after): numbers of zeros.
+        dilation: Steps between the entries of the kernel.
+        activation: Name, function, or None for no activation.
+        use_bias: Add a bias.
+        name: Scope of the parameters in place of ``conv1d``.
+        strides: Steps between outputs.
+        groups: Number of equal parts of the width that are convolved separately. As many as the width is wide: a
+            depthwise convolution.
 
-    use_bias: whether a bias is added.
+    Returns:
+        Tensor [batch, steps, filters].
+
+    Raises:
+        DtypeError: x is not a float Tensor.
+        ShapeError: x is not [batch, time, width], or has too few steps for ``valid``.
+        ArgumentError: ``padding`` is unknown, or ``groups`` does not divide the widths.
     """
     scope = scope_name(name, "conv1d", user_line())
     windows = Windows.checked("kernel_size", kernel_size, strides, dilation, padding, scope.where)
@@ -63,11 +75,19 @@ def conv1d(
 
 @api
 def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: str = "valid") -> Tensor:
-    """The largest of ``pool_size`` steps: x [batch, time, width] gives [batch, steps, width].
+    """Return the maximum of each window of ``pool_size`` steps. Equal maxima share the gradient evenly.
 
-    strides: steps from one output to the next; ``pool_size`` if not given.
-    padding: ``valid``: whole windows only. ``same``: ceil(time / strides) outputs, of what there is. Where several are
-        largest, they share the gradient evenly.
+    Args:
+        x: float [batch, time, width].
+        pool_size: Steps in a window.
+        strides: Steps between windows; default ``pool_size``.
+        padding: ``valid``: whole windows only. ``same``: ceil(time / strides) outputs; windows at the ends are cut off.
+
+    Returns:
+        Tensor [batch, steps, width].
+
+    Raises:
+        ShapeError: x is not [batch, time, width].
     """
     scope = ScopeName("max_pool1d", False, user_line())
     with within(scope.layer):
@@ -76,9 +96,20 @@ def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: s
 
 @api
 def average_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: str = "valid") -> Tensor:
-    """The mean of ``pool_size`` steps, as ``max_pool1d`` takes them. With ``same`` only steps that there are count.
+    """Return the mean of each window of ``pool_size`` steps. With ``same`` a window cut off at an end averages its own
+    steps.
 
-    strides, padding: as for ``max_pool1d``.
+    Args:
+        x: float [batch, time, width].
+        pool_size: Steps in a window.
+        strides: As for ``max_pool1d``.
+        padding: As for ``max_pool1d``.
+
+    Returns:
+        Tensor [batch, steps, width].
+
+    Raises:
+        ShapeError: x is not [batch, time, width].
     """
     scope = ScopeName("average_pool1d", False, user_line())
     pools = _pools(scope, x, pool_size, strides, padding)
@@ -102,7 +133,7 @@ def _pools(scope: ScopeName, x: Any, size: Any, strides: Any, padding: Any) -> W
 
 @dataclass(frozen=True)
 class Windows:
-    """What each output reads: every ``apart``-th of ``size`` steps; ``stride`` steps from one to the next."""
+    """Windows over time: ``size`` entries that are ``apart`` steps apart, with ``stride`` steps between windows."""
 
     size: int
     stride: int
@@ -111,7 +142,7 @@ class Windows:
 
     @staticmethod
     def checked(what: str, size: Any, stride: Any, apart: Any, padding: Any, where: Where | None) -> Windows:
-        """The same of what a user gives. what: the user's word for the size."""
+        """Build from a user's arguments after checks. ``what`` is the name of the size argument."""
         if isinstance(padding, str):
             one_of(padding, "padding", PADDINGS)
         else:
@@ -122,36 +153,36 @@ class Windows:
         return Windows(size, stride, apart, padding)
 
     def of(self, x: Tensor, scope: ScopeName, fill: float = 0) -> Tensor:
-        """x [batch, time, width] as [batch, windows, size, width]. fill: what stands around x."""
+        """Return the windows of x [batch, time, width] as [batch, windows, size, width], with ``fill`` as padding."""
         if self.is_stepwise:
-            found = self._last_steps(x, scope)
-            shape = (*found.type.shape[:2], self.size, x.width)
-            return build("reshape", found, shape=shape, where=scope.where)
+            steps = self._last_steps(x, scope)
+            shape = (*steps.type.shape[:2], self.size, x.width)
+            return build("reshape", steps, shape=shape, where=scope.where)
         return windows_over_time(scope.base, x, self.size, self.stride, self.apart, self.padding, fill, scope.where)
 
     def side_by_side(self, x: Tensor, scope: ScopeName) -> Tensor:
-        """The windows as [batch, windows, size * width]."""
+        """Return the windows as [batch, windows, size * width]."""
         if self.is_stepwise:
             return self._last_steps(x, scope)
-        found = self.of(x, scope)
-        return build("reshape", found, shape=(*found.type.shape[:2], self.size * x.width), where=scope.where)
+        windows = self.of(x, scope)
+        return build("reshape", windows, shape=(*windows.type.shape[:2], self.size * x.width), where=scope.where)
 
     @property
     def is_stepwise(self) -> bool:
-        """Whether windows are what a loop has seen last, which a stream runs step by step."""
+        """True if the windows are computed by a loop over time, which a stream can run step by step."""
         return self.padding == "causal" and self.stride == 1 and self.size > 1
 
     def _last_steps(self, x: Tensor, scope: ScopeName) -> Tensor:
-        turned = build("transpose", x, order=(1, 0, 2), where=scope.where)
-        found, _ = run_steps(Window(x.width, self.size, self.apart), turned, scope, False, scope.where)
-        return build("transpose", found, order=(1, 0, 2), where=scope.where)
+        time_major = build("transpose", x, order=(1, 0, 2), where=scope.where)
+        steps, _ = run_steps(Window(x.width, self.size, self.apart), time_major, scope, False, scope.where)
+        return build("transpose", steps, order=(1, 0, 2), where=scope.where)
 
 
 def _pair(padding: Any, where: Where | None) -> tuple[int, int]:
-    """Zeros before and after."""
+    """Check a padding (before, after)."""
     if not isinstance(padding, list | tuple) or len(padding) != 2:
         words = ", ".join(PADDINGS)
-        raise ArgumentError(f"padding={shown(padding)} is not offered; use one of {words}, or (before, after)", where)
+        raise ArgumentError(f"unknown padding={shown(padding)}; use one of {words}, or (before, after)", where)
     before, after = (whole_number(count, "padding", 0) for count in padding)
     return before, after
 
@@ -160,7 +191,7 @@ def convolution(
     x: Tensor, filters: int, windows: Windows, groups: int, activation: str | Callable[[Any], Tensor] | None,
     use_bias: bool, scope: ScopeName, initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
 ) -> Tensor:  # fmt: skip
-    """A convolution over ``windows`` of any kind. initializers: of the kernel and of the bias."""
+    """Convolve over any windows, and create the parameters with these initializers of kernel and bias."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)
@@ -195,21 +226,21 @@ def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: S
 
 
 def _depthwise(windows: Tensor, kernel: Tensor) -> Tensor:
-    """windows [batch, steps, size, width], kernel [size, 1, width * n]: n filters for each unit, side by side."""
+    """Convolve windows [batch, steps, size, width] with a kernel [size, 1, width * n], n filters for each unit."""
     size, _, count = kernel.type.shape
     assert isinstance(size, int)
     assert isinstance(count, int)
-    many = count // windows.width
-    filters = reshape(kernel, (size, windows.width, many))
-    found = [reduce_sum(windows * filters[:, :, number], 2) for number in range(many)]
-    if many == 1:
-        return found[0]
-    side = stack(found, 3)
+    filters_per_unit = count // windows.width
+    filters = reshape(kernel, (size, windows.width, filters_per_unit))
+    outputs = [reduce_sum(windows * filters[:, :, number], 2) for number in range(filters_per_unit)]
+    if filters_per_unit == 1:
+        return outputs[0]
+    side = stack(outputs, 3)
     return build("reshape", side, shape=(*side.type.shape[:2], count))
 
 
 class Window(Cell):
-    """Input at this step and before, side by side, oldest first: every ``apart``-th of ``taps``."""
+    """Concatenation of the input at this and earlier steps, oldest first: ``taps`` entries, ``apart`` steps apart."""
 
     def __init__(self, width: int, taps: int, apart: int) -> None:
         self.width, self.taps, self.apart = width, taps, apart
@@ -222,7 +253,7 @@ class Window(Cell):
         return self.width * self.taps
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        seen = concat([state["past"], x])
+        history = concat([state["past"], x])
         starts = [tap * self.apart * self.width for tap in range(self.taps)]
-        window = seen if self.apart == 1 else concat([seen[:, start : start + self.width] for start in starts])
-        return window, {"past": seen[:, self.width :]}
+        window = history if self.apart == 1 else concat([history[:, start : start + self.width] for start in starts])
+        return window, {"past": history[:, self.width :]}

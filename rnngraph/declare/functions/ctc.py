@@ -1,7 +1,6 @@
-"""Connectionist temporal classification: the loss of a sequence of labels that is shorter than its input.
+"""Connectionist temporal classification (Graves et al. 2006): a loss for label sequences shorter than their input.
 
-Graves et al. 2006. The sum over all alignments is a recurrence over time, so it is a cell like any other, and its
-gradient is that of the loop.
+The sum over all alignments is a recurrence over time. It is written as a cell, so its gradient is that of the loop.
 """
 
 from __future__ import annotations
@@ -16,24 +15,12 @@ from ..cell import Cell, Scope
 from ..drivers import dynamic_rnn
 from ..tensor import Tensor, build, constant
 from .activations import log_softmax
-from .basic import (
-    cast,
-    concat,
-    equal,
-    exp,
-    expand_dims,
-    log,
-    maximum,
-    reduce_max,
-    reduce_sum,
-    stop_gradient,
-    where,
-)
+from .basic import cast, concat, equal, exp, expand_dims, log, maximum, reduce_max, reduce_sum, stop_gradient, where
 from .losses import real_steps, reduce_loss
 from .matching import of_rows
 
 NEVER = -1e30
-"""The logarithm of a probability of 0 that sums and differences can work with."""
+"""Finite stand-in for log(0), so that sums and differences of it are not NaN."""
 
 
 @api
@@ -46,20 +33,28 @@ def ctc_loss(
     weights: Any = 1.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """-log of the probability that the labels come out, over all alignments (Graves et al. 2006, eq. 8 and 14).
+    """Return the negative log probability of the labels, summed over all alignments (Graves et al. 2006, eq. 8 and 14).
 
-    labels: int [batch, longest], ``longest`` a declared int; what stands past a row's length does not count.
-    logits: [batch, time, classes].
-    label_lengths, logit_lengths: int [batch]; None: all of them.
-    blank_index: the class that stands for no label.
+    The loss of labels that do not fit in their row's steps is infinite, with a gradient of 0.
 
-    The loss of labels that don't fit into their row's time is infinite; its gradient is zero. ``mean`` divides by the
-    sum of weights, one a row.
+    Args:
+        labels: int [batch, longest], where ``longest`` is a declared int. Entries beyond a row's length are ignored.
+        logits: float [batch, time, classes].
+        label_lengths: int [batch]. None: all labels count.
+        logit_lengths: int [batch]. None: all steps count.
+        blank_index: Class of the blank.
+        weights: One weight a row, or one for all.
+        reduction: ``mean`` (divided by the sum of weights), ``sum``, or ``none`` for the losses [batch].
+
+    Raises:
+        DtypeError: Labels are not ints, or logits not floats.
+        ShapeError: The number of labels is not a declared int.
+        ArgumentError: ``blank_index`` is not a class.
     """
     _check(labels, logits, blank_index)
     longest = int(str(labels.shape[1]))
     labels = of_rows(cast(labels, "int64"), logits.type.shape[0], "labels")
-    if label_lengths is not None:  # whatever stands past a row's length is no label
+    if label_lengths is not None:  # entries beyond a row's length need not be valid labels
         labels = where(real_steps(labels, label_lengths), labels, blank_index)
     hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
     repeats = concat([equal(labels[:, :1], labels[:, :1]), equal(labels[:, 1:], labels[:, :-1])], -1)
@@ -74,9 +69,9 @@ def ctc_loss(
 
 
 class _Alignments(Cell):
-    """Logarithms of the probabilities of all ways to each place (Graves et al. 2006, eq. 6).
+    """Log probabilities of all partial alignments that end at each position (Graves et al. 2006, eq. 6).
 
-    Places are the labels with a blank before, between and behind them.
+    Positions are the labels with blanks before, between and after them.
     """
 
     def __init__(self, longest: int, blank_index: int, dtype: str, hit: Tensor, repeats: Tensor) -> None:
@@ -87,14 +82,14 @@ class _Alignments(Cell):
         return {"alpha": 2 * self.longest + 1}
 
     def initial_state(self, p: Scope) -> Tensor:
-        """At the first place before the first step: from there a step leads to the first blank or the first label."""
+        """Start at the first position, from which the first step leads to the first blank or the first label."""
         return constant([0.0] + [NEVER] * (2 * self.longest), self.dtype)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         alpha = state["alpha"]
         never = alpha[:, :1] * 0 + NEVER
         advances = concat([never, alpha[:, :-1]], -1)
-        # A label may follow the one before without a blank between, unless they are the same.
+        # A label may directly follow the previous one, unless both are equal.
         from_label = where(self.repeats, NEVER, concat([never, self._labels(alpha)[:, :-1]], -1))
         skips = self._between(from_label * 0 + NEVER, from_label, never)
         label = reduce_sum(where(self.hit, expand_dims(x, 1), 0), -1)
@@ -104,18 +99,18 @@ class _Alignments(Cell):
         return alpha, {"alpha": alpha}
 
     def _labels(self, places: Tensor) -> Tensor:
-        """What stands at the labels' places."""
+        """Return the entries at the labels' positions."""
         return places[:, 1::2]
 
     def _between(self, blanks: Tensor, labels: Tensor, last: Tensor) -> Tensor:
-        """Blanks and labels by turns, and a blank at the end."""
+        """Interleave blanks and labels, with a blank at the end."""
         pairs = concat([expand_dims(blanks, -1), expand_dims(labels, -1)], -1)
         flat = build("reshape", pairs, shape=(labels.type.shape[0], 2 * self.longest))
         return concat([flat, last], -1)
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """log of the sum of exp, the largest taken out; its own derivative cancels."""
+    """Return log(sum(exp)), shifted by the maximum, whose own derivative cancels."""
     largest = logarithms[0]
     for item in logarithms[1:]:
         largest = maximum(largest, item)
@@ -130,7 +125,7 @@ def _check(labels: Tensor, logits: Tensor, blank_index: int) -> None:
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS or labels.rank != 2:
         raise DtypeError(f"labels must be an int Tensor [batch, longest], not {labels!r}")
     if not isinstance(labels.shape[1], int):
-        raise ShapeError(f"the width of labels {labels!r} must be a declared int, that of the longest")
+        raise ShapeError(f"the width of labels {labels!r} must be a declared int; declare the maximum number of labels")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS or logits.rank != 3:
         raise DtypeError(f"logits must be a float Tensor [batch, time, classes], not {logits!r}")
     if not 0 <= whole_number(blank_index, "blank_index") < logits.width:

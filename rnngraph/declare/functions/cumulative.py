@@ -1,4 +1,4 @@
-"""Cumulative functions along an axis that may be time: sums, products and extremes of all entries so far."""
+"""Cumulative sums, products and extremes along an axis, which may be time."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ from .basic import where as chosen
 
 @dataclass(frozen=True)
 class _Fold:
-    """A binary operation that a cumulative function repeats.
+    """Associative operation of a cumulative function.
 
-    combine: of (all entries before, the entry). neutral: of a dtype, the number that changes no other.
+    Attributes:
+        combine: Function of (accumulated value, next entry).
+        neutral: Returns the neutral element of a dtype.
     """
 
     name: str
@@ -55,18 +57,19 @@ def _highest(dtype: str) -> float:
 
 
 def _larger(earlier: Tensor, later: Tensor) -> Tensor:
-    """The larger; of equal ones the later, which receives the gradient; the last NaN, if any."""
+    """Return the larger operand; of equal ones the later, which gets the gradient; NaN if one is NaN."""
     return chosen(logical_or(later >= earlier, not_equal(later, later)), later, earlier)
 
 
 def _smaller(earlier: Tensor, later: Tensor) -> Tensor:
-    """The smaller; of equal ones the later, which receives the gradient; the last NaN, if any."""
+    """Return the smaller operand; of equal ones the later, which gets the gradient; NaN if one is NaN."""
     return chosen(logical_or(later <= earlier, not_equal(later, later)), later, earlier)
 
 
 def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
-    """log(exp(a) + exp(b)); of infinite ones the larger. Operands of an extreme are swapped, as the second of equal
-    ones receives its gradient: so each of two equal numbers receives a half.
+    """Return log(exp(a) + exp(b)); for infinite operands the larger.
+
+    The operands of minimum are swapped, so that of two equal numbers each gets half the gradient.
     """
     larger = maximum(a, b)
     difference = minimum(b, a) - larger
@@ -82,47 +85,65 @@ _LOG_SUM = _Fold("logcumsumexp", "log_sum", _log_of_sum, _lowest)
 
 @api
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Sums along ``axis`` of all entries so far.
+    """Return the sum of all entries up to each one along ``axis``.
 
-    exclusive: without the entry itself.
-    reverse: from the end on.
+    Along a symbolic axis it is a loop, which a stream runs step by step unless reversed. Ints are then exact up to
+    2**53.
 
-    Along an axis of open size it is a loop, which a stream runs step by step unless reversed. There ints are exact up
-    to 2**53.
+    Args:
+        x: Tensor.
+        axis: An int.
+        exclusive: Leave out the entry itself.
+        reverse: Sum from the end.
     """
     return _cumulative(_SUM, x, axis, exclusive, reverse)
 
 
 @api
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Products along ``axis`` of all entries so far; ``exclusive``, ``reverse`` and open axes as for ``cumsum``.
+    """Return the product of all entries up to each one along ``axis``.
 
-    Along an axis of open size x is a float.
+    Args:
+        x: Tensor; float if the axis is symbolic.
+        axis: An int.
+        exclusive: Leave out the entry itself.
+        reverse: Multiply from the end.
+
+    Raises:
+        DtypeError: The axis is symbolic, and x is not a float.
     """
     return _cumulative(_PRODUCT, x, axis, exclusive, reverse)
 
 
 @api
 def cummax(x: Any, axis: int = 0) -> Tensor:
-    """Largest entry so far along ``axis``; NaN from the first NaN on. Open axes as for ``cumsum``.
+    """Return the maximum of all entries up to each one along ``axis``; NaN from the first NaN on.
 
-    Of equal entries the last one receives the gradient, as in torch.
+    Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
     """
     return _cumulative(_MAX, x, axis, False, False)
 
 
 @api
 def cummin(x: Any, axis: int = 0) -> Tensor:
-    """Smallest entry so far along ``axis``; NaN from the first NaN on. Open axes as for ``cumsum``.
+    """Return the minimum of all entries up to each one along ``axis``; NaN from the first NaN on.
 
-    Of equal entries the last one receives the gradient, as in torch.
+    Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
     """
     return _cumulative(_MIN, x, axis, False, False)
 
 
 @api
 def logcumsumexp(x: Any, axis: int = 0) -> Tensor:
-    """log(cumsum(exp(x))) along ``axis``, which neither overflows nor underflows. Open axes as for ``cumsum``."""
+    """Return log(cumsum(exp(x))) along ``axis`` without overflow or underflow.
+
+    Args:
+        x: float Tensor.
+        axis: An int. A symbolic axis is a loop, as for ``cumsum``.
+
+    Raises:
+        DtypeError: x is not a float.
+    """
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         raise DtypeError(f"logcumsumexp needs floats, not {x!r}; convert with rg.cast")
@@ -136,43 +157,44 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
     if isinstance(x.type.shape[position], int):
         return _fixed(fold, x, position, exclusive, reverse)
     line, kind = user_line(), x.dtype
-    if kind in INTEGERS and fold is not _PRODUCT:  # a product would wrap
+    # float64 holds these sums exactly; a product would not wrap as integers do
+    if kind in INTEGERS and fold is not _PRODUCT:
         x = cast(x, "float64")
-    steps, order, turned = _as_steps(fold.name, x, position, line)
+    steps, order, shape = _as_steps(fold.name, x, position, line)
     scope = ScopeName(fold.name, False, line)
-    found, _ = run_steps(Running(steps.width, fold, x.dtype, exclusive), steps, scope, reverse, line)
-    result = build("reshape", found, shape=turned, where=line)
+    outputs, _ = run_steps(Running(steps.width, fold, x.dtype, exclusive), steps, scope, reverse, line)
+    result = build("reshape", outputs, shape=shape, where=line)
     return cast(transpose(result, [order.index(other) for other in range(x.rank)]), kind)
 
 
 def product_over_steps(x: Tensor, position: int) -> Tensor:
-    """The product along an axis of open size, which is left out."""
+    """Return the product over a symbolic axis, without that axis."""
     line = user_line()
-    steps, _, turned = _as_steps("reduce_prod", x, position, line)
+    steps, _, shape = _as_steps("reduce_prod", x, position, line)
     scope = ScopeName("reduce_prod", False, line)
     _, state = run_steps(Running(steps.width, _PRODUCT, x.dtype, False), steps, scope, False, line)
-    return build("reshape", state, shape=turned[1:], where=line)
+    return build("reshape", state, shape=shape[1:], where=line)
 
 
 def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[Tensor, tuple[int, ...], Any]:
-    """(x as [time, rows, units], the order of axes with time first, the shape in that order)."""
+    """Return x as [time, rows, units], the order of axes with time first, and the shape in that order."""
     if x.dtype not in FLOATS:
         raise DtypeError(f"{name} along an axis of open size needs floats, not {x!r}; convert with rg.cast", line)
     order = (position, *(other for other in range(x.rank) if other != position))
-    turned = transpose(x, order)
-    shape = turned.type.shape
-    steps = build("reshape", turned, shape=(shape[0], *_rows_and_units(shape[1:])), where=line)
+    transposed = transpose(x, order)
+    shape = transposed.type.shape
+    steps = build("reshape", transposed, shape=(shape[0], *_rows_and_units(shape[1:])), where=line)
     return steps, order, shape
 
 
 def _rows_and_units(rest: tuple[Dim, ...]) -> tuple[Dim, int]:
-    """Axes as rows and units: units are those after the first, if they are fixed."""
+    """Group axes into rows and units: units are the axes after the first, if their sizes are fixed."""
     units = product(rest[1:])
     return (rest[0] if rest else 1, units) if isinstance(units, int) else (product(rest), 1)
 
 
 class Running(Cell):
-    """What a fold makes of all inputs so far; ``exclusive``: of those before this one."""
+    """Result of a fold over all inputs so far; with ``exclusive``, without the current one."""
 
     def __init__(self, width: int, fold: _Fold, dtype: str, exclusive: bool) -> None:
         self.width, self.fold, self.dtype, self.exclusive = width, fold, dtype, exclusive
@@ -191,7 +213,9 @@ class Running(Cell):
 
 
 def _fixed(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) -> Tensor:
-    """Each round combines twice as many entries (Hillis and Steele 1986)."""
+    """Compute along a fixed axis in log2(size) rounds, each combining twice as many entries (Hillis and Steele
+    1986).
+    """
     size = x.type.shape[axis]
     assert isinstance(size, int)
     neutral = fold.neutral(x.dtype)
@@ -202,7 +226,7 @@ def _fixed(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) ->
 
 
 def _shifted(x: Tensor, axis: int, count: int, reverse: bool, neutral: float) -> Tensor:
-    """x moved by ``count`` along a fixed axis, neutral numbers behind it."""
+    """Shift x by ``count`` along a fixed axis, and fill with the neutral element."""
     before: tuple[Any, ...] = (slice(None),) * axis
     size = x.type.shape[axis]
     assert isinstance(size, int)
@@ -210,5 +234,5 @@ def _shifted(x: Tensor, axis: int, count: int, reverse: bool, neutral: float) ->
         return filled_like(x, neutral)
     kept = x[(*before, slice(count, None))] if reverse else x[(*before, slice(0, size - count))]
     shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
-    around = build("broadcast", constant(neutral, x.dtype), shape=shape)
-    return concat([kept, around] if reverse else [around, kept], axis)
+    filling = build("broadcast", constant(neutral, x.dtype), shape=shape)
+    return concat([kept, filling] if reverse else [filling, kept], axis)

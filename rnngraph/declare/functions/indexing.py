@@ -1,4 +1,4 @@
-"""Indices into an axis, which a call checks, entries at indices, and slices whose bounds are clamped."""
+"""Checked indices of an axis, reads and writes at indices, and slices with clamped bounds."""
 
 from __future__ import annotations
 
@@ -33,23 +33,28 @@ from .statistics import reduce_any, reduce_prod
 
 MODES = ("set", "add", "multiply", "minimum", "maximum")
 NEAR = 32
-"""Entries from an end up to which readers take an axis of open size to reach; a call checks it."""
+"""Number of entries that readers assume a symbolic axis to have at least. Each call checks it."""
 
 
 @api
 def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> Tensor:
-    """Indices into an axis of ``x``, counted from its start.
+    """Return indices of an axis, counted from its start.
 
-    An index that is fed must name an entry: it lies in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
-    ``negative=False``. Indices that are computed are not checked.
+    Each call checks fed indices: they must be in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
+    ``negative=False``. Computed indices are not checked.
 
-    indices: ints of any shape.
-    x: a Tensor, or an int, which stands for an axis of so many entries.
-    negative: whether an index below 0 counts from the end.
+    Args:
+        indices: ints of any shape.
+        x: The Tensor that is indexed, or the size of the axis.
+        axis: Axis of x.
+        negative: Count negative indices from the end.
+
+    Raises:
+        DtypeError: The indices are not ints.
     """
     index = as_tensor(indices)
     if index.dtype not in INTEGERS:
-        raise DtypeError(f"indices are ints, not {index!r}; convert with rg.cast")
+        raise DtypeError(f"indices must be ints, not {index!r}; convert with rg.cast")
     if isinstance(x, int | np.integer):
         size: Dim = whole_number(x, "x")
     else:
@@ -65,21 +70,26 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
 
 @api
 def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
-    """``x[start:stop:step]`` along an axis, whose bounds are clamped to the axis at each call, as Python's lists do.
+    """Return ``x[start:stop:step]`` along an axis, with the bounds clamped to the axis at each call, as Python does.
 
-    Bounds of ``x[...]`` must lie within an axis of open size instead. ``clamped_slice(x, 1, stop=1000)`` has
-    min(T, 1000) of T steps. An axis of open size has fewer than 2**30 entries then.
+    ``x[...]`` rejects bounds outside a symbolic axis. ``clamped_slice(x, 1, stop=1000)`` has min(T, 1000) of T steps.
 
-    start: the first entry; below 0 from the end; None for the end at which the slice begins.
-    stop: the entry behind the last one, likewise.
-    step: from one entry to the next; below 0 backwards.
+    Args:
+        x: Tensor.
+        axis: Axis. A symbolic axis must have fewer than 2**30 entries.
+        start: First entry; negative values count from the end. None: the end at which the slice starts.
+        stop: Entry after the last, likewise.
+        step: Distance between entries; negative values go backwards.
+
+    Raises:
+        ShapeError: The step is 0 or too large.
     """
     x = as_tensor(x)
     place = one_axis(x.rank, axis)
-    by = whole_number(step, "step")
-    if not 0 < abs(by) <= MOST_DIVISOR:
+    stride = whole_number(step, "step")
+    if not 0 < abs(stride) <= MOST_DIVISOR:
         raise ShapeError(
-            f"a slice with step {by}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}, and not be 0"
+            f"a slice with step {stride}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}, and not be 0"
         )
     first, last = (
         None if bound is None else max(-CLAMPED, min(CLAMPED, whole_number(bound, name)))
@@ -87,8 +97,8 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     )
     size = x.type.shape[place]
     if isinstance(size, int):
-        return x[(*(slice(None),) * place, slice(first, last, by))]
-    if by < 0:  # entry a is entry -a-1 of the axis turned round
+        return x[(*(slice(None),) * place, slice(first, last, stride))]
+    if stride < 0:  # entry a is entry -a-1 of the reversed axis
         x = build("reverse", x, axis=place)
         first, last = (None if bound is None else ~bound for bound in (first, last))
     begin = 0 if first is None else _clamped(size, first)
@@ -96,26 +106,26 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     if first is not None and last is not None:
         begin = _first_of(size, begin, first, end, last)
     bounds: list[tuple[Dim, Dim, int]] = [(0, dim, 1) for dim in x.type.shape]
-    bounds[place] = begin, end, abs(by)
+    bounds[place] = begin, end, abs(stride)
     starts, stops, steps = zip(*bounds, strict=True)
     return build("slice", x, start=starts, stop=stops, step=steps)
 
 
 def is_far(size: Dim, bound: int | None) -> bool:
-    """True if a reader clamps a bound: the axis has an open size, and may well end before the bound."""
+    """True if a reader must clamp a bound, because the axis has a symbolic size and may end before it."""
     return not isinstance(size, int) and bound is not None and abs(bound) > NEAR
 
 
 def _clamped(size: Dim, bound: int) -> Dim:
-    """A bound as a place from 0 to ``size``."""
+    """Return a bound as a position from 0 to ``size``."""
     return least(size, bound) if bound >= 0 else size - least(size, -bound)
 
 
 def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
-    """The smaller of ``begin`` and ``end``, which are places of the bounds ``first`` and ``last``."""
+    """Return min(begin, end), the positions of the bounds ``first`` and ``last``."""
     if (first < 0) == (last < 0):
         return begin if first <= last else end
-    if first < 0:  # where ``last`` is the end of the axis, no place is behind it
+    if first < 0:  # no position is after ``last`` if that is the end of the axis
         return least(begin, last)
     return least(end, first)
 
@@ -125,40 +135,55 @@ def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
 
 @api
 def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) -> Tensor:
-    """Entries of x by indices of its first axes, which stand along the last axis of ``indices``.
+    """Look up entries of x by index vectors, as ``tf.gather_nd`` does.
 
-    Gives indices.shape[:-1] + x.shape[batch_dims + n:], where n is the size of that last axis.
+    Args:
+        x: Tensor.
+        indices: ints [..., n]; each vector indexes the first n axes after the batch axes.
+        batch_dims: Number of leading axes that x and the indices share.
+        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
 
-    indices: ints [..., n].
-    batch_dims: so many first axes are common to x and the indices, which then choose among those behind.
-    negative: whether an index below 0 counts from the end, as for ``axis_indices``, which checks indices that are fed.
+    Returns:
+        Tensor of shape indices.shape[:-1] + x.shape[batch_dims + n:].
+
+    Raises:
+        DtypeError: The indices are not ints.
+        ShapeError: The index vectors are longer than x has axes.
     """
     x, index, batch = as_tensor(x), as_tensor(indices), whole_number(batch_dims, "batch_dims", 0)
     depth = index.type.shape[-1] if index.rank else None
     if index.dtype not in INTEGERS or not isinstance(depth, int):
-        raise DtypeError(f"gather_nd takes ints [..., axes], not {index!r}")
+        raise DtypeError(f"gather_nd needs int indices [..., axes] with a fixed last size, not {index!r}")
     if not batch < index.rank or not 0 < depth <= x.rank - batch:
-        raise ShapeError(f"gather_nd by {index!r} of {x!r}: it has as many indices as there are axes, or fewer")
+        raise ShapeError(
+            f"gather_nd of {x!r} by {index!r}: an index vector has more entries than x has axes; give at most as many"
+        )
     place: Tensor | None = None
     for axis in range(batch + depth):
-        if axis < batch:  # rows choose from their own
-            size, behind = x.type.shape[axis], index.rank - 2 - axis
-            one = build("reshape", build("iota", size=size), shape=(size, *(1,) * behind))
+        if axis < batch:  # each row looks up its own entries
+            size, trailing = x.type.shape[axis], index.rank - 2 - axis
+            axis_index = build("reshape", build("iota", size=size), shape=(size, *(1,) * trailing))
         else:
-            one = axis_indices(cast(index[..., axis - batch], "int64"), x, axis, negative)
-        place = one if place is None else place * dimension(x.type.shape[axis], "int64") + one
+            axis_index = axis_indices(cast(index[..., axis - batch], "int64"), x, axis, negative)
+        place = axis_index if place is None else place * dimension(x.type.shape[axis], "int64") + axis_index
     table = build("reshape", x, shape=(product(x.type.shape[: batch + depth]), *x.type.shape[batch + depth :]))
     return gather(table, place)
 
 
 @api
 def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> Tensor:
-    """Entries of ``axis`` at indices of their own for each place of the other axes, as ``numpy.take_along_axis``.
+    """Look up entries of an axis, with separate indices for each position along the other axes.
 
-    It compares all indices with all entries of the axis.
+    The values are those of ``numpy.take_along_axis``. Every index is compared with every entry of the axis.
 
-    indices: ints with as many axes as x; along the other axes of x's sizes, or 1.
-    negative: whether an index below 0 counts from the end, as for ``axis_indices``, which checks indices that are fed.
+    Args:
+        x: Tensor.
+        indices: ints of the rank of x. Along the other axes, sizes equal those of x or are 1.
+        axis: Axis of x.
+        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
+
+    Raises:
+        ShapeError: The ranks differ.
     """
     x, place, index = _along(x, indices, axis, negative, "take_along_axis")
     kind = x.dtype
@@ -174,41 +199,48 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
 def put_along_axis(
     x: Any, indices: Any, values: Any, axis: int, mode: str = "set", negative: bool = True
 ) -> Tensor:  # fmt: skip
-    """x with values at indices along ``axis``, of their own for each place of the other axes.
+    """Return x with values written along an axis, at separate indices for each position along the other axes.
 
-    It is what ``numpy.put_along_axis`` makes of x, and compares all indices with all entries of the axis.
+    The values are those of ``numpy.put_along_axis``. Every index is compared with every entry of the axis.
 
-    indices: as for ``take_along_axis``.
-    values: of the shape of the indices, or a number.
-    mode: ``set``, of several values for one entry the last one; or what is done with the entry and its values: ``add``,
-        ``multiply``, ``minimum``, ``maximum``.
-    negative: whether an index below 0 counts from the end, as for ``axis_indices``, which checks indices that are fed.
+    Args:
+        x: Tensor.
+        indices: As for ``take_along_axis``.
+        values: Tensor of the shape of the indices, or a number.
+        axis: Axis of x.
+        mode: ``set``: the last of several values for an entry wins. ``add``, ``multiply``, ``minimum``, ``maximum``:
+            combine the entry with all its values.
+        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
+
+    Raises:
+        ShapeError: The ranks differ.
+        ArgumentError: The mode is unknown.
     """
     x, place, index = _along(x, indices, axis, negative, "put_along_axis")
     one_of(mode, "mode", MODES)
     kind = x.dtype
     if kind == "bool":
         x = cast(x, "int32")
-    hit, given = _hits(x, place, index), like(values, x)
-    given = cast(given, x.dtype) if kind == "bool" else given
-    given = expand_dims(given, place + 1) if given.rank else given
+    hit, new_values = _hits(x, place, index), like(values, x)
+    new_values = cast(new_values, x.dtype) if kind == "bool" else new_values
+    new_values = expand_dims(new_values, place + 1) if new_values.rank else new_values
     if mode == "add":
-        found = x + reduce_sum(where(hit, given, 0), place)
+        result = x + reduce_sum(where(hit, new_values, 0), place)
     elif mode == "multiply":
-        found = x * reduce_prod(where(hit, given, 1), place)
+        result = x * reduce_prod(where(hit, new_values, 1), place)
     elif mode == "set":
         number = places_along(hit, place)
         last = reduce_max(where(hit, number, -1), place, keepdims=True)
-        value = reduce_sum(where(logical_and(hit, equal(number, last)), given, 0), place)
-        found = where(reduce_any(hit, place), value, x)
+        value = reduce_sum(where(logical_and(hit, equal(number, last)), new_values, 0), place)
+        result = where(reduce_any(hit, place), value, x)
     else:
-        reduce, meet = (reduce_min, minimum) if mode == "minimum" else (reduce_max, maximum)
-        found = meet(x, reduce(where(hit, given, expand_dims(x, place)), place))
-    return cast(found, kind)
+        reduce, combine = (reduce_min, minimum) if mode == "minimum" else (reduce_max, maximum)
+        result = combine(x, reduce(where(hit, new_values, expand_dims(x, place)), place))
+    return cast(result, kind)
 
 
 def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
-    """Return x, the axis, and indices from its start."""
+    """Return x, the axis as a non-negative index, and the indices counted from its start."""
     x, index = as_tensor(x), as_tensor(indices)
     place = one_axis(x.rank, axis)
     if index.rank != x.rank:
@@ -217,5 +249,5 @@ def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[
 
 
 def _hits(x: Tensor, place: int, index: Tensor) -> Tensor:
-    """Return which entry each index names: [..., index, entry, ...]."""
+    """Return bool [..., index, entry, ...]: True where an index selects an entry."""
     return equal(expand_dims(index, place + 1), places_along(x, place))

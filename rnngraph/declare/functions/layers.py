@@ -1,4 +1,4 @@
-"""Layers outside time: they own parameters, named by their order of declaration."""
+"""Layers without a time axis. They own parameters, which are numbered in the order of declaration."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ def owned(
     scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer,
     trainable: bool = True,
 ) -> Tensor:  # fmt: skip
-    """A parameter of a layer, under the layer's scope: made by the first layer of the scope, found by others."""
+    """Return a parameter of a layer. The first layer of a scope creates it, and later ones share it."""
     kind = TensorType(dtype, shape)
     spec = scope.specs.get(name)
     if spec is None:
         spec = ParameterSpec(kind, initializer_of(initializer), trainable, scope.where, within=name)
         scope.specs[name] = spec
     if spec.type != kind:
-        raise ShapeError(f"parameter {scope.base}/{name} has {spec.type} and is asked for as {kind}", scope.where)
+        raise ShapeError(
+            f"parameter {scope.base}/{name} is {spec.type}, and this layer needs {kind}; give the layer another name",
+            scope.where,
+        )
     return parameter_of(scope, name)
 
 
 def parameter_of(scope: ScopeName, name: str) -> Tensor:
-    """A parameter that a layer of a scope has made."""
+    """Return a parameter that a layer of this scope has created."""
     spec = scope.specs[name]
     return Tensor(make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope))
 
@@ -49,12 +52,23 @@ def dense(
     use_bias: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """activation(x kernel + bias) on the last axis: x [..., width] gives [..., units].
+    """Return activation(x kernel + bias) on the last axis.
 
-    Owns ``dense/kernel`` [width, units] and ``dense/bias`` [units], then ``dense_1/…``; ``name`` replaces
-    ``dense``.
+    Parameters: ``dense/kernel`` [width, units] and ``dense/bias`` [units]; for the next layer ``dense_1/…``.
 
-    use_bias: whether a bias is added.
+    Args:
+        x: float [..., width].
+        units: Width of the result.
+        activation: Name, function, or None for no activation.
+        use_bias: Add a bias.
+        name: Scope of the parameters in place of ``dense``.
+
+    Returns:
+        Tensor [..., units].
+
+    Raises:
+        DtypeError: x is not a float Tensor.
+        ShapeError: The last size of x is symbolic.
     """
     scope = scope_name(name, "dense", user_line())
     return affine(x, units, activation, scope, ("kernel", "bias") if flag(use_bias, "use_bias") else ("kernel",))
@@ -68,7 +82,7 @@ def affine(
     names: tuple[str, ...],
     initializers: tuple[Any, ...] = ("glorot_uniform", "zeros"),
 ) -> Tensor:
-    """What dense layers share. names: of the kernel, and of the bias where there is one."""
+    """Build a dense layer whose kernel, and bias if there is one, have these names."""
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"dense needs a float Tensor, not {x!r}", where)
@@ -90,12 +104,22 @@ def embedding(
     name: str | None = None,
     padding_id: int | None = None,
 ) -> Tensor:
-    """Rows of a table at ``ids``: ids [...] gives [..., width].
+    """Look up rows of a table.
 
-    vocabulary: the number of rows of a table that this layer owns as ``embedding/table``, or a table
-        [vocabulary, width] of one's own. An id outside the table is an error at run time.
-    name: in place of ``embedding`` in the name of its parameter.
-    padding_id: an id at which the table gets no gradient, so that its row stays as it is.
+    Args:
+        ids: int [...]. Each call checks that ids are rows of the table.
+        vocabulary: Number of rows of a table that this layer owns as ``embedding/table``, or a table [vocabulary,
+            width].
+        width: Width of an owned table.
+        name: Scope of the parameter in place of ``embedding``.
+        padding_id: Id whose row gets no gradient, so that it keeps its value.
+
+    Returns:
+        Tensor [..., width].
+
+    Raises:
+        DtypeError: The ids are not ints.
+        ShapeError: ``width`` is missing for an owned table.
     """
     at = user_line()
     if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:
@@ -103,7 +127,9 @@ def embedding(
     if isinstance(vocabulary, Tensor):
         return _without_gradient_at(gather(vocabulary, ids), ids, padding_id)
     if width is None:
-        raise ShapeError("embedding needs a width where it owns its table", at)
+        raise ShapeError(
+            "embedding with a number of rows needs a width; give width=, or a table in place of the number", at
+        )
     scope = scope_name(name, "embedding", at)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
@@ -112,7 +138,7 @@ def embedding(
 
 
 def _without_gradient_at(rows: Tensor, ids: Tensor, padding_id: int | None) -> Tensor:
-    """Rows of a table; in training no gradient passes through those of an id."""
+    """Return looked-up rows without a training gradient at the rows of ``padding_id``."""
     if padding_id is None:
         return rows
     is_padding = expand_dims(equal(ids, whole_number(padding_id, "padding_id", 0)), -1)
@@ -129,17 +155,30 @@ def batch_normalization(
     scale: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
+    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
 
-    The training graph takes mean and variance of the batch, over all other axes, so that what it gives of a row depends
-    on the others; padding counts as steps do. The inference graph takes moving averages: a step of a ``Trainer`` that
-    counts makes them ``average momentum + (the batch's) (1 - momentum)``, and nothing else changes them. As in
-    TensorFlow and Keras the variance is the mean of squares, also in the moving average, where torch's is n / (n - 1)
-    times it.
+    The training graph uses the mean and variance of the batch over all other axes, including padding. The inference
+    graph uses moving averages. Only steps of a ``Trainer`` update them, to ``average momentum + batch (1 - momentum)``.
+    The variance is the mean of squares, as in TensorFlow and Keras; torch's moving variance is n / (n - 1) times as
+    large.
 
-    Owns [x's size along ``axis``] each ``batch_normalization/gamma`` (with ``scale``) and ``beta`` (with ``center``),
-    and ``moving_mean`` and ``moving_variance``, which no gradient trains; then ``batch_normalization_1/…``; ``name``
-    replaces ``batch_normalization``.
+    Parameters, each with the size of ``axis``: ``batch_normalization/gamma``, ``beta``, and the untrained
+    ``moving_mean``
+    and ``moving_variance``; for the next layer ``batch_normalization_1/…``.
+
+    Args:
+        x: float [batch, …].
+        axis: Axis of the channels, whose size is fixed.
+        momentum: Share of the old moving average, in [0, 1].
+        epsilon: Added to the variance; positive.
+        center: Add ``beta``.
+        scale: Multiply by ``gamma``.
+        name: Scope of the parameters in place of ``batch_normalization``.
+
+    Raises:
+        DtypeError: x is not a float Tensor.
+        ShapeError: x has no batch axis, or the size of ``axis`` is symbolic.
+        ArgumentError: ``momentum`` or ``epsilon`` is out of range.
     """
     scope = scope_name(name, "batch_normalization", user_line())
     starts = {"gamma": "ones"} if flag(scale, "scale") else {}
@@ -151,7 +190,7 @@ def normalized(
     x: Tensor, axis: int, momentum: float, epsilon: float, scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
 ) -> Tensor:  # fmt: skip
-    """Batch normalization, whose averages steps of a ``Trainer`` move. initializers: of the parameters it has."""
+    """Build batch normalization whose moving averages are updated by steps of a ``Trainer``."""
     return normalized_with(x, axis, momentum, epsilon, scope, initializers, True)[0]
 
 
@@ -164,10 +203,12 @@ def normalized_with(
     initializers: Mapping[str, str | Initializer],
     training: bool | Tensor,
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Batch normalization, and (moving average, statistic of the batch) by name.
+    """Build batch normalization. Return it with (moving average, batch statistic) by name.
 
-    training: False: both graphs take the moving averages, and nothing changes them. A scalar bool Tensor: both graphs
-        take the batch's statistics where it is true, and steps change nothing by themselves.
+    Args:
+        training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A scalar
+            bool
+            Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
     """
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -193,11 +234,11 @@ def _normalized(
     x: Tensor, place: int, size: int, momentum: float, epsilon: float, own: Mapping[str, Tensor],
     training: bool | Tensor,
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:  # fmt: skip
-    """own: the parameters that there are, by name."""
-    others = tuple(other for other in range(x.rank) if other != place)
+    """Compute the normalization from the existing parameters ``own``."""
+    reduced_axes = tuple(other for other in range(x.rank) if other != place)
 
     def spread(vector: Tensor) -> Tensor:
-        """A number for each entry of the axis, beside x."""
+        """Reshape a vector over the axis so that it broadcasts with x."""
         return vector if place == x.rank - 1 else reshape(vector, (size, *(1,) * (x.rank - 1 - place)))
 
     def scaled(deviation: Tensor) -> Tensor:
@@ -208,10 +249,10 @@ def _normalized(
     inferred = x * spread(factor) + spread(shift + own["beta"] if "beta" in own else shift)
     if not isinstance(training, Tensor) and not training:
         return inferred, {}
-    mean = reduce_mean(x, others, keepdims=True)
+    mean = reduce_mean(x, reduced_axes, keepdims=True)
     centred = x - mean
     average = {"moving_mean": reshape(mean, (size,))}
-    average["moving_variance"] = reduce_mean(square(centred), others)
+    average["moving_variance"] = reduce_mean(square(centred), reduced_axes)
     trained = centred * spread(scaled(sqrt(average["moving_variance"] + epsilon)))
     trained = trained + spread(own["beta"]) if "beta" in own else trained
     statistics = {key: (own[key], value) for key, value in average.items()}

@@ -68,8 +68,8 @@ def _check_order(labels: Any, logits: Any) -> None:
     """
     if _is_learned(labels) and not _is_learned(logits):
         raise ArgumentError(
-            "labels come first, and logits second; here the first are made of parameters that are trained, and the "
-            "second are not: turn them round"
+            "the first argument, labels, depends on trained parameters, and the second, logits, does not; swap the "
+            "arguments"
         )
 
 
@@ -127,7 +127,12 @@ def softmax_cross_entropy(
 ) -> Tensor:
     """Return -sum(labels * log softmax(logits)) over the last axis, where labels are probabilities.
 
-    weights, lengths, reduction: as for ``sparse_softmax_cross_entropy``.
+    Args:
+        labels: float [..., classes].
+        logits: float [..., classes].
+        weights: As for ``sparse_softmax_cross_entropy``.
+        lengths: As for ``sparse_softmax_cross_entropy``.
+        reduction: As for ``sparse_softmax_cross_entropy``.
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)
@@ -146,9 +151,15 @@ def sigmoid_cross_entropy(
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), averaged over the last axis. Labels are probabilities.
 
-    weights, lengths, reduction: as for ``mean_squared_error``.
-    pos_weight: Weight of the loss where a label is 1. It broadcasts with the labels, and does not change what the mean
-        divides by.
+    Args:
+        labels: float [..., classes].
+        logits: float [..., classes].
+        weights: As for ``mean_squared_error``.
+        lengths: As for ``mean_squared_error``.
+        reduction: As for ``mean_squared_error``.
+        pos_weight: Weight of the loss where a label is 1, which broadcasts with the labels. It does not change the
+            divisor
+            of the mean.
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)
@@ -161,10 +172,13 @@ def mean_squared_error(
 ) -> Tensor:
     """Return (labels - predictions)^2, averaged over the last axis.
 
-    labels, predictions: Tensors of one shape, or one of them a number.
-    weights, lengths: as for ``sparse_softmax_cross_entropy``.
-    reduction: as for ``sparse_softmax_cross_entropy``, or ``elements``: one value for each element, without the average
-        over the last axis. ``weights`` then broadcasts with the elements.
+    Args:
+        labels: float Tensor of the shape of the predictions, or a number.
+        predictions: float Tensor, or a number.
+        weights: As for ``sparse_softmax_cross_entropy``; with ``elements`` it broadcasts with the elements.
+        lengths: As for ``sparse_softmax_cross_entropy``.
+        reduction: As for ``sparse_softmax_cross_entropy``, or ``elements``: one value for each element, without the
+            average over the last axis.
     """
     labels, predictions = compared(labels, predictions)
     return _reduce_elements(square(predictions - labels), weights, lengths, reduction)
@@ -176,7 +190,12 @@ def absolute_difference(
 ) -> Tensor:
     """Return |labels - predictions|, averaged over the last axis.
 
-    weights, lengths, reduction: as for ``mean_squared_error``.
+    Args:
+        labels: float Tensor of the shape of the predictions, or a number.
+        predictions: float Tensor, or a number.
+        weights: As for ``mean_squared_error``.
+        lengths: As for ``mean_squared_error``.
+        reduction: As for ``mean_squared_error``.
     """
     labels, predictions = compared(labels, predictions)
     return _reduce_elements(abs(predictions - labels), weights, lengths, reduction)
@@ -193,7 +212,13 @@ def huber_loss(
 ) -> Tensor:
     """Return the Huber loss (1964), averaged over the last axis: quadratic up to ``delta``, and linear beyond.
 
-    weights, lengths, reduction: as for ``mean_squared_error``.
+    Args:
+        labels: float Tensor of the shape of the predictions, or a number.
+        predictions: float Tensor, or a number.
+        weights: As for ``mean_squared_error``.
+        delta: Error from which the loss is linear.
+        lengths: As for ``mean_squared_error``.
+        reduction: As for ``mean_squared_error``.
     """
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
         raise ArgumentError(

@@ -1,20 +1,24 @@
-"""Tensors whose shapes must match: labels and predictions, which are never repeated; rows; matrices of a product."""
+"""Checks of shapes that must match without broadcasting, and the matrix product."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...ir.type_rules import broadcast_shapes
-from ...ir.types import INTEGERS, Dim, Shape, meet_declared
+from ...ir.types import INTEGERS, Dim, Shape, Size, dim_text, meet_declared, product, uncommon, whole_quotient
+from ...ir.types import size as named_size
 from ...support.errors import DtypeError, ShapeError
 from ..public_types import public_type
 from ..tensor import UFUNCS, Tensor, as_tensor, build, like, pair
 
 
 def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Both as Tensors of one shape; a number, or a scalar, goes with all entries of the other.
+    """Return labels and predictions as Tensors of one shape. A scalar is broadcast, but nothing else.
 
-    Raises ``ShapeError`` where one would be repeated for the other, here or, as far as sizes are open, at a call.
+    Raises:
+        ShapeError: The shapes differ. For symbolic sizes, each call checks this.
     """
     predictions = like(predictions, labels) if isinstance(labels, Tensor) else as_tensor(predictions)
     labels = like(labels, predictions)
@@ -26,43 +30,43 @@ def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
-    """Raises ``ShapeError`` where declared sizes differ."""
+    """Raise ``ShapeError`` if declared sizes differ."""
     if not _may_be_one(labels.type.shape, predictions.type.shape):
         raise ShapeError(
-            f"labels {labels!r} and predictions {predictions!r} must have one shape, as neither is repeated for the "
-            "other; write rg.expand_dims or rg.reshape for one of them"
+            f"labels {labels!r} and predictions {predictions!r} must have the same shape, because losses do not "
+            "broadcast; apply rg.expand_dims or rg.reshape to one of them"
         )
 
 
 def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels [...] of logits [..., classes], as the former are compared with the latter."""
+    """Check that labels [...] fit logits [..., classes]. For symbolic sizes, each call checks this."""
     want = logits.type.shape[:-1]
     if not _may_be_one(labels.type.shape, want):
         raise ShapeError(
-            f"labels {labels!r} must have the shape of logits {logits!r} but for the last axis, one axis less; write "
-            "rg.squeeze or rg.reshape for one of them"
+            f"labels {labels!r} must have the shape of logits {logits!r} without the last axis; apply rg.squeeze or "
+            "rg.reshape to one of them"
         )
     return _fitted(labels, want)
 
 
 def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
-    """Lengths as int64 [rows]. what: names them in an error."""
-    found = as_tensor(lengths)
-    if found.dtype not in INTEGERS or found.rank != 1:
-        raise DtypeError(f"{what} must be ints of shape [batch], not {found!r}")
-    return of_rows(found if found.dtype == "int64" else build("cast", found, dtype="int64"), rows, what)
+    """Return lengths as int64 [rows]. ``what`` names them in errors."""
+    lengths_ = as_tensor(lengths)
+    if lengths_.dtype not in INTEGERS or lengths_.rank != 1:
+        raise DtypeError(f"{what} must be ints of shape [batch], not {lengths_!r}")
+    return of_rows(lengths_ if lengths_.dtype == "int64" else build("cast", lengths_, dtype="int64"), rows, what)
 
 
 def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
-    """x, whose first axis numbers so many rows. what: names it in an error."""
+    """Check that the first axis of x has ``rows`` entries. ``what`` names x in errors."""
     first, *rest = x.type.shape
     if _differ(first, rows):
-        raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows")
+        raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows; check the batch size")
     return _fitted(x, (rows, *rest))
 
 
 def _may_be_one(have: Shape, want: Shape) -> bool:
-    """Whether shapes are one, as far as their sizes are known."""
+    """True if two shapes are equal as far as their sizes are known."""
     return len(have) == len(want) and not any(map(_differ, have, want))
 
 
@@ -71,18 +75,43 @@ def _differ(a: Dim, b: Dim) -> bool:
 
 
 def _fitted(x: Tensor, other: Shape) -> Tensor:
-    """x, of which a call finds that an axis of 1 meets no other size, and an open one no 1."""
+    """Require at each call that x does not broadcast with the other shape."""
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
+
+
+# Shapes that users write -------------------------------------------------------------------------------
+
+
+def size_argument(entry: Any, what: str) -> Dim:
+    """Check a size that a user wrote in a shape."""
+    if isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+        return named_size(entry)
+    if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
+        return int(entry)
+    if isinstance(entry, Size):
+        return entry
+    ints = "an int, -1," if what == "reshape" else "an int,"
+    raise ShapeError(f"{entry!r} is no size for a {what}; use {ints} None or the name of a size")
+
+
+def remaining_size(x: Tensor, others: list[Dim]) -> Dim:
+    """Infer the size for -1: cancel equal sizes, then divide."""
+    elements, divisor = map(product, uncommon(x.type.shape, others))
+    result = whole_quotient(elements, divisor)
+    if result is None:
+        raise ShapeError(
+            f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "
+            f"{dim_text(divisor)}; declare fixed sizes as ints"
+        )
+    return result
 
 
 # Products of matrices -----------------------------------------------------------------------------------
 
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product. Leading axes are aligned as ``numpy.matmul`` does: those of 1 are repeated, as are those that
-    one side lacks.
-    """
+    """Return the matrix product, with leading axes broadcast as by ``numpy.matmul``."""
     rows, columns = a.type.shape, b.type.shape
     if len(columns) <= 2 or not rows:
         return build("matmul", a, b)
@@ -100,7 +129,7 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
-    """Matrices, repeated along leading axes that are 1 or missing."""
+    """Broadcast the leading axes of matrices."""
     shape = x.type.shape
     have = shape[:-2]
     if len(have) == len(leading) and all(dim != 1 or to == 1 for dim, to in zip(have, leading, strict=True)):

@@ -1,4 +1,4 @@
-"""Normalizations of single rows: no row depends on another one."""
+"""Normalizations in which no row depends on another."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from .norms import vector_norm
 
 @api
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12, axis: Axis = -1) -> Tensor:
-    """(x - mean) / sqrt(variance + epsilon) over ``axis``, times gamma, plus beta (Ba et al. 2016).
+    """Return (x - mean) / sqrt(variance + epsilon) over ``axis``, times gamma, plus beta (Ba et al. 2016).
 
-    gamma, beta: arrays or Tensors that broadcast with x, such as one number for each entry of the last axis.
-    axis: an int, or several.
+    Args:
+        x: float Tensor.
+        gamma: Array or Tensor that broadcasts with x, such as [size of the last axis]. None: no factor.
+        beta: Array or Tensor that broadcasts with x. None: no offset.
+        epsilon: Added to the variance.
+        axis: An int, or several.
+
+    Raises:
+        DtypeError: ``gamma`` or ``beta`` is a number.
     """
     x = as_tensor(x)
     _check_arrays("layer_norm", gamma=gamma, beta=beta)
@@ -31,9 +38,13 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
 
 @api
 def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -> Tensor:
-    """x over the norm of its vectors along ``axis``, which counts as ``epsilon`` at least.
+    """Divide x by the norm of its vectors along ``axis``.
 
-    ord, axis: as for ``vector_norm``.
+    Args:
+        x: float Tensor.
+        ord: As for ``vector_norm``.
+        axis: As for ``vector_norm``.
+        epsilon: Minimum of the divisor.
     """
     return as_tensor(x) / maximum(vector_norm(x, ord, axis, keepdims=True), epsilon)
 
@@ -42,19 +53,29 @@ def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -
 def standardize(
     x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
 ) -> Tensor:  # fmt: skip
-    """(x - mean) / sqrt(variance + epsilon), times gamma, plus beta, by numbers for each entry of ``axis``.
+    """Return (x - mean) / sqrt(variance + epsilon) along ``axis``, times gamma, plus beta.
 
-    It is what ``batch_normalization`` computes at inference, with moving averages as mean and variance.
+    With moving averages as mean and variance, it is ``batch_normalization`` at inference.
 
-    mean, variance, gamma, beta: arrays or Tensors [size of the axis].
+    Args:
+        x: float Tensor.
+        mean: Array or Tensor [size of the axis].
+        variance: Array or Tensor [size of the axis].
+        gamma: Array or Tensor [size of the axis]. None: no factor.
+        beta: Array or Tensor [size of the axis]. None: no offset.
+        axis: An int.
+        epsilon: Added to the variance.
+
+    Raises:
+        DtypeError: An argument that must be an array is a number.
     """
     x = as_tensor(x)
     _check_arrays("standardize", mean=mean, variance=variance, gamma=gamma, beta=beta)
-    behind = (1,) * (x.rank - 1 - one_axis(x.rank, axis))
+    trailing = (1,) * (x.rank - 1 - one_axis(x.rank, axis))
 
     def spread(array: Any) -> Tensor:
         array = as_tensor(array)
-        return build("reshape", array, shape=(*array.type.shape, *behind)) if behind else array
+        return build("reshape", array, shape=(*array.type.shape, *trailing)) if trailing else array
 
     scaled = (x - spread(mean)) / spread(sqrt(as_tensor(variance) + epsilon))
     scaled = scaled if gamma is None else scaled * spread(gamma)
@@ -63,10 +84,16 @@ def standardize(
 
 @api
 def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) -> Tensor:
-    """x / sqrt(mean(x * x) + epsilon) over ``axis``, times gamma (Zhang and Sennrich 2019).
+    """Return x / sqrt(mean(x * x) + epsilon) over ``axis``, times gamma (Zhang and Sennrich 2019).
 
-    gamma: an array or a Tensor that broadcasts with x.
-    axis: an int, or several.
+    Args:
+        x: float Tensor.
+        gamma: Array or Tensor that broadcasts with x. None: no factor.
+        axis: An int, or several.
+        epsilon: Added to the mean square.
+
+    Raises:
+        DtypeError: ``gamma`` is a number.
     """
     x = as_tensor(x)
     _check_arrays("rms_norm", gamma=gamma)
@@ -78,12 +105,21 @@ def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) 
 def group_norm(
     x: Any, groups: int, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
 ) -> Tensor:  # fmt: skip
-    """(x - mean) / sqrt(variance + epsilon) of each row and group of channels, times gamma, plus beta (Wu and He 2018).
+    """Normalize each row and group of channels, times gamma, plus beta (Wu and He 2018).
 
-    x: [batch, …], where ``axis`` has the channels. Mean and variance are over all axes but the first, and over the
-    channels of a group.
-    groups: how many there are; they divide the channels. As many as channels: instance normalization.
-    gamma, beta: [channels].
+    Mean and variance are taken over the channels of a group and all axes but the first.
+
+    Args:
+        x: float [batch, …].
+        groups: Number of groups, which divides the channels. As many as channels: instance normalization.
+        gamma: Array or Tensor [channels]. None: no factor.
+        beta: Array or Tensor [channels]. None: no offset.
+        axis: Axis of the channels.
+        epsilon: Added to the variance.
+
+    Raises:
+        ShapeError: The groups do not divide the channels, or gamma or beta is not [channels].
+        DtypeError: ``gamma`` or ``beta`` is a number.
     """
     x = as_tensor(x)
     _check_arrays("group_norm", gamma=gamma, beta=beta)
@@ -93,24 +129,26 @@ def group_norm(
     if place == 0 or not isinstance(channels, int) or channels % count:
         raise ShapeError(f"group_norm: axis {place} of {x!r} does not divide into {count} groups of channels")
     parts = build("reshape", x, shape=(*shape[:place], count, channels // count, *shape[place + 1 :]))
-    over = tuple(other for other in range(1, parts.rank) if other != place)
-    scaled = build("reshape", layer_norm(parts, epsilon=epsilon, axis=over), shape=shape)
-    behind = (1,) * (x.rank - 1 - place)
+    reduced_axes = tuple(other for other in range(1, parts.rank) if other != place)
+    scaled = build("reshape", layer_norm(parts, epsilon=epsilon, axis=reduced_axes), shape=shape)
+    trailing = (1,) * (x.rank - 1 - place)
     for array in (gamma, beta):
         if array is not None and as_tensor(array).type.shape != (channels,):
-            raise ShapeError(f"group_norm: gamma and beta are [{channels}], not {as_tensor(array)!r}")
+            raise ShapeError(f"group_norm: gamma and beta must be [{channels}], not {as_tensor(array)!r}")
     if gamma is not None:
-        scaled = scaled * build("reshape", as_tensor(gamma), shape=(channels, *behind))
+        scaled = scaled * build("reshape", as_tensor(gamma), shape=(channels, *trailing))
     if beta is not None:
-        scaled = scaled + build("reshape", as_tensor(beta), shape=(channels, *behind))
+        scaled = scaled + build("reshape", as_tensor(beta), shape=(channels, *trailing))
     return scaled
 
 
 def _check_arrays(function: str, **arrays: Any) -> None:
-    """Refuses a width, ``center=`` or ``epsilon=`` in the place where others have it."""
+    """Raise ``DtypeError`` for a number, which other frameworks take at this position as a width, ``center`` or
+    ``epsilon``.
+    """
     for name, array in arrays.items():
         if isinstance(array, bool | int | float | np.generic):
-            over = "it normalises over the last axis, and epsilon= has a name"
+            hint = "the width is inferred from x, and epsilon is passed by name"
             raise DtypeError(
-                f"{name} of {function} is an array or a Tensor, such as an rg.parameter, not {shown(array)}; {over}"
+                f"{name} of {function} is an array or a Tensor, such as an rg.parameter, not {shown(array)}; {hint}"
             )

@@ -1,7 +1,7 @@
-"""Orders of entries: sorts, the largest ones, medians and quantiles.
+"""Order statistics: sorting, top k, medians and quantiles.
 
-NaN counts as the largest number, and equal entries keep their order, as in NumPy and torch. Gradients go to the entries
-that are chosen.
+NaN counts as the largest number, and equal entries keep their order, as in NumPy and torch. Gradients go to the
+selected entries.
 """
 
 from __future__ import annotations
@@ -40,15 +40,18 @@ from .rounding import floor
 from .statistics import reduce_any
 
 MAX_ROUNDS = 128
-"""Maximum ``k`` of ``top_k`` that is chosen in rounds, one entry after the other."""
+"""Maximum ``k`` for which ``top_k`` selects one entry per round."""
 METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 @api
 def sort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
-    """Entries of ``axis`` in order, the smallest first, or the largest with ``descending``; NaN counts as the largest.
+    """Sort the entries along ``axis``. NaN counts as the largest number. All pairs of entries are compared.
 
-    It compares all entries of the axis with all.
+    Args:
+        x: Tensor.
+        axis: An int.
+        descending: Largest entries first.
     """
     x = as_tensor(x)
     if x.dtype == "bool":
@@ -60,8 +63,12 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
 
 @api
 def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
-    """Indices (int64) that put the entries of ``axis`` in the order of ``sort``, ``descending`` or not; equal entries
-    keep their order.
+    """Return the indices (int64) that sort the entries along ``axis``. Equal entries keep their order.
+
+    Args:
+        x: Tensor.
+        axis: An int.
+        descending: Largest entries first.
     """
     x = as_tensor(x)
     if x.dtype == "bool":
@@ -73,19 +80,29 @@ def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
 
 @api
 def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """(values, indices) of the ``k`` largest entries of ``axis``, the largest first; indices are int64.
+    """Return the k largest entries along ``axis`` in descending order, and their indices.
 
-    largest: False for the smallest ones, the smallest first.
+    NaN counts as the largest number. Of equal entries the first comes first.
 
-    NaN counts as the largest; of equal entries the first is first.
+    Args:
+        x: Tensor of numbers.
+        k: Number of entries.
+        axis: An int.
+        largest: False: the k smallest entries in ascending order.
+
+    Returns:
+        (values, int64 indices).
+
+    Raises:
+        ShapeError: ``k`` is larger than the axis, or than 128 for a symbolic axis.
     """
     x = as_tensor(x)
     if not x.rank or x.dtype == "bool":
-        raise ShapeError(f"top_k takes numbers [..., entries], not {x!r}; convert with rg.cast")
+        raise ShapeError(f"top_k needs numbers [..., entries], not {x!r}; convert with rg.cast")
     last, order = _axis_last(x, axis)
     size, count = last.type.shape[-1], whole_number(k, "k", 1)
     if isinstance(size, int) and count > size:
-        raise ShapeError(f"top_k: k={count} of an axis of {size} entries")
+        raise ShapeError(f"top_k: k={count} is more than the {size} entries of the axis; give a smaller k")
     if flag(largest, "largest"):
         best = _largest(last, size, count)
     else:
@@ -94,59 +111,69 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 
 
 def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
-    """The largest entries of the last axis, and where they stand."""
+    """Return the largest entries of the last axis, and their indices."""
     if isinstance(size, int) and (count > MAX_ROUNDS or 4 * count > size):
         ranks = _ranks(x, descending=True)
         hits = equal(expand_dims(ranks, -2), build("reshape", build("iota", size=count), shape=(count, 1)))
         return _picked(hits, x), _picked(hits, build("iota", size=size))
     if count > MAX_ROUNDS:
-        raise ShapeError(f"top_k: k={count} of an axis of open size; at most {MAX_ROUNDS}")
+        raise ShapeError(f"top_k: k={count} along an axis of symbolic size is not supported; give at most {MAX_ROUNDS}")
     return _in_rounds(x, count)
 
 
 def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest, then the largest of the others, and on."""
+    """Select the maximum of the remaining entries in each round."""
     is_float = x.dtype in FLOATS
     lowest = -np.inf if is_float else int(np.iinfo(x.dtype).min)
     place = build("iota", size=x.type.shape[-1])
-    if not isinstance(x.type.shape[-1], int):  # a call checks the bounds of a slice: that there are as many
+    if not isinstance(x.type.shape[-1], int):  # the slice makes each call check that there are k entries
         last = reduce_max(x[..., count - 1 : count], -1, True)
         place = where(logical_or(equal(last, last), not_equal(last, last)), place, 0)
     values, indices = [], []
-    is_left: Tensor | None = None
+    is_remaining: Tensor | None = None
     for _ in range(count):
-        left = x if is_left is None else where(is_left, x, lowest)
-        best = equal(x, reduce_max(left, -1, True))
+        remaining = x if is_remaining is None else where(is_remaining, x, lowest)
+        best = equal(x, reduce_max(remaining, -1, True))
         best = logical_or(best, not_equal(x, x)) if is_float else best
-        best = best if is_left is None else logical_and(best, is_left)
+        best = best if is_remaining is None else logical_and(best, is_remaining)
         index = reduce_min(where(best, place, np.int64(2**63 - 1)), -1, True)
         hit = equal(place, index)
         values.append(reduce_sum(where(hit, x, 0), -1))
         indices.append(reduce_min(index, -1))
-        is_left = logical_not(hit) if is_left is None else logical_and(is_left, logical_not(hit))
+        is_remaining = logical_not(hit) if is_remaining is None else logical_and(is_remaining, logical_not(hit))
     return stack(values, -1), stack(indices, -1)
 
 
 @api
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Median over ``axis``, of an even number of entries the mean of the two in the middle; NaN where one is NaN."""
+    """Return the median over ``axis``; NaN if an entry is NaN. For an even count it is the mean of the two middle
+    entries.
+    """
     return _quantile(x, 0.5, axis, keepdims, "midpoint", False)
 
 
 @api
 def quantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
-    """The entry of the sorted ``axis`` at ``q * (n - 1)``, between two entries by ``method``; NaN where one is NaN.
+    """Return the entry of the sorted ``axis`` at position ``q * (n - 1)``; NaN if an entry is NaN.
 
-    q: a number from 0 to 1.
-    axis, keepdims: as for ``reduce_sum``; the axes have fixed sizes.
-    method: "linear", "lower", "higher", "midpoint" or "nearest", as for ``numpy.quantile``.
+    Args:
+        x: float Tensor.
+        q: A number in [0, 1].
+        axis: As for ``reduce_sum``; sizes must be fixed.
+        keepdims: As for ``reduce_sum``.
+        method: Interpolation between two entries: "linear", "lower", "higher", "midpoint" or "nearest", as for
+            ``numpy.quantile``.
+
+    Raises:
+        ArgumentError: ``q`` or ``method`` is invalid.
+        ShapeError: An axis has a symbolic size, or no entries.
     """
     return _quantile(x, q, axis, keepdims, method, False)
 
 
 @api
 def nanquantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
-    """As ``quantile`` of ``q`` and ``method``, of the entries that are not NaN; NaN where all are."""
+    """Return the quantile of the entries that are not NaN; NaN if all are. Arguments are as for ``quantile``."""
     return _quantile(x, q, axis, keepdims, method, True)
 
 
@@ -157,28 +184,30 @@ def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_
     if method not in METHODS:
         raise ArgumentError(f"method={shown(method)} is not offered; use one of {', '.join(METHODS)}")
     axes = axes_of(x, axis)
-    kept = tuple(1 if place in axes else dim for place, dim in enumerate(x.type.shape))
+    kept_shape = tuple(1 if place in axes else dim for place, dim in enumerate(x.type.shape))
     others = tuple(place for place in range(x.rank) if place not in axes)
     flat, size = transpose(x, (*others, *axes)), math.prod(_fixed(x, place) for place in axes)
     flat = build("reshape", flat, shape=(*(x.type.shape[place] for place in others), size))
-    found = _between(flat, size, q, method, leaves_nan)
-    return build("reshape", found, shape=kept if flag(keepdims, "keepdims") else found.type.shape)
+    result = _between(flat, size, q, method, leaves_nan)
+    return build("reshape", result, shape=kept_shape if flag(keepdims, "keepdims") else result.type.shape)
 
 
 def _fixed(x: Tensor, place: int) -> int:
     size = x.type.shape[place]
     if not isinstance(size, int) or size < 1:
-        raise ShapeError(f"a quantile over axis {place} of {x!r}, which has no fixed size of 1 or more")
+        raise ShapeError(
+            f"a quantile needs a fixed size of at least 1 along axis {place}, not {x!r}; declare the size as an int"
+        )
     return size
 
 
 def _between(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
-    """The quantile along the last axis."""
+    """Compute the quantile along the last axis."""
     is_nan = not_equal(x, x)
     if leaves_nan:
         count = reduce_sum(cast(logical_not(is_nan), "float64"), -1, True)
         place = maximum(count - 1, 0) * q
-    else:  # where one is NaN, the last one of the order
+    else:  # if an entry is NaN, take the last entry of the order, which is NaN
         ends = (constant(place, "float64") for place in (size - 1.0, q * (size - 1.0)))
         place = where(reduce_any(is_nan, -1, True), *ends)
     low = floor(place)
@@ -200,11 +229,11 @@ def _between(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> T
         return lower * 0.5 + upper * 0.5
     weight, gap = cast(reduce_sum(share, -1), x.dtype), upper - lower
     between = where(weight < 0.5, lower + gap * weight, upper - gap * (1 - weight))
-    return where(equal(gap, gap), between, lower)  # of two that are infinite alike there is no gap
+    return where(equal(gap, gap), between, lower)  # two equal infinities have no difference
 
 
 def _axis_last(x: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
-    """x with an axis at the end, and the order back; None where it is there already."""
+    """Move an axis to the end. Return the inverse permutation, too, or None if nothing moved."""
     place = one_axis(x.rank, axis)
     if place == x.rank - 1:
         return x, None
@@ -217,7 +246,7 @@ def _axis_back(x: Tensor, order: tuple[int, ...] | None) -> Tensor:
 
 
 def _ranks(x: Tensor, descending: bool) -> Tensor:
-    """Where each entry of the last axis stands in the order: int64. It compares all with all."""
+    """Return the rank (int64) of each entry along the last axis, by comparing all pairs."""
     place = build("iota", size=x.type.shape[-1])
     own, other = expand_dims(x, -1), expand_dims(x, -2)
     first, second = (own, other) if descending else (other, own)
@@ -228,15 +257,15 @@ def _ranks(x: Tensor, descending: bool) -> Tensor:
 
 
 def _less(a: Tensor, b: Tensor) -> Tensor:
-    """a < b, where NaN is the largest number."""
+    """Return a < b, where NaN counts as the largest number."""
     return logical_and(equal(a, a), logical_not(a >= b)) if a.dtype in FLOATS else a < b
 
 
 def _hits(ranks: Tensor, x: Tensor) -> Tensor:
-    """[..., rank, entry]: which entry has a rank."""
+    """Return bool [..., rank, entry]: True where an entry has a rank."""
     return equal(expand_dims(ranks, -2), expand_dims(build("iota", size=x.type.shape[-1]), -1))
 
 
 def _picked(hits: Tensor, x: Tensor) -> Tensor:
-    """[..., rank] of entries [..., entry]."""
+    """Select [..., rank] from the entries [..., entry]."""
     return reduce_sum(where(hits, expand_dims(x, -2) if x.rank > 1 else x, 0), -1)

@@ -1,4 +1,4 @@
-"""Entries around what is there: zeros, mirrored or repeated ones; and how much of it strided windows need."""
+"""Padding with constants, mirrored or repeated entries, and the padding that strided windows need."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ MODES = ("constant", "reflect", "edge", "wrap")
 
 @api
 def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tensor:
-    """``x`` with entries around it, as ``numpy.pad`` has it.
+    """Pad x along its axes, as ``numpy.pad`` does.
 
-    paddings: (before, after) of every axis, as a list of pairs; a list of one pair, or one number, for all axes; or a
-    mapping of axes to pairs or numbers, which leaves the others alone.
-    mode: ``constant``: ``value`` stands there. ``reflect``: the entries that follow the first one, or precede the
-    last one, mirrored, of which there must be as many. ``edge``: the first and the last one again. ``wrap``: the end
-    before the beginning, and the beginning behind the end, of which there must be as many.
+    Args:
+        x: Tensor.
+        paddings: (before, after) for each axis; one pair or one number for all axes; or a mapping from axes to pairs or
+            numbers, which leaves other axes unpadded.
+        mode: ``constant``: fill with ``value``. ``reflect``: mirror the entries next to the first or last one.
+            ``edge``:
+            repeat the first or last entry. ``wrap``: continue with the entries of the other end.
+        value: Constant of the mode ``constant``.
+
+    Raises:
+        ArgumentError: ``paddings`` are not counts, or the mode is unknown.
+        ShapeError: An axis has too few entries for the mode. For symbolic sizes, each call checks this.
     """
     x, line = as_tensor(x), user_line()
     one_of(mode, "mode", MODES)
@@ -33,8 +40,8 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
     if len(pairs) > 1 and any(pairs[0]) and not isinstance(x.type.shape[0], int) and np.shape(paddings) == (2,):
         pair = shown(paddings)
         warn(
-            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the open first one too, as numpy.pad does: write "
-            f"[{pair}] for that, and {{-1: {pair}}} for the last axis alone, as torch has it",
+            f"paddings={pair} pads all {len(pairs)} axes of {x!r}, the symbolic first one too, as numpy.pad does; "
+            f"write [{pair}] for that, and {{-1: {pair}}} for the last axis alone, as in torch",
             line,
         )
     for axis, (before, after) in enumerate(pairs):
@@ -43,17 +50,17 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
 
 
 def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]]:
-    """How much is to stand before and after each axis."""
+    """Return (before, after) for each axis."""
     if isinstance(paddings, Mapping):
         pairs = [(0, 0)] * x.rank
-        for axis, given in paddings.items():
-            pairs[one_axis(x.rank, axis)] = _whole(given, (2,), line)
+        for axis, padding in paddings.items():
+            pairs[one_axis(x.rank, axis)] = _whole(padding, (2,), line)
         return pairs
     return [(before, after) for before, after in _whole(paddings, (x.rank, 2), line)]
 
 
 def _whole(given: Any, shape: tuple[int, ...], line: Where | None) -> Any:
-    """Whole numbers from 0 on, repeated to ``shape`` as NumPy does it."""
+    """Return counts as nested lists, broadcast to ``shape``."""
     wrong = ArgumentError(f"paddings={shown(given)} must be counts from 0 on, (before, after) for each axis", line)
     try:
         numbers = np.asarray(given)
@@ -68,22 +75,20 @@ def _whole(given: Any, shape: tuple[int, ...], line: Where | None) -> Any:
 def padded(
     x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any, where: Where | None
 ) -> Tensor:  # fmt: skip
-    """``x`` with ``before`` and ``after`` entries around an axis. Where sizes are open, a call checks that there are
-    enough to reflect, or one to repeat.
-    """
+    """Pad one axis of x. For symbolic sizes, each call checks that the axis is long enough for the mode."""
     size = x.type.shape[axis]
     for count in (before, after):
         if isinstance(size, int) and isinstance(count, int) and mode != "constant" and count:
-            least = {"reflect": count + 1, "wrap": count, "edge": 1}[mode]
-            if size < least:
+            minimum = {"reflect": count + 1, "wrap": count, "edge": 1}[mode]
+            if size < minimum:
                 raise ShapeError(
-                    f"{mode} padding of {count} needs {least} entries or more along axis {axis}, not {size}; pad less, "
-                    "or with zeros",
+                    f"{mode} padding of {count} needs {minimum} entries or more along axis {axis}, not {size}; "
+                    "pad less, or with zeros",
                     where,
                 )
 
     def piece(count: Dim, start: Dim) -> list[Tensor]:
-        """What stands on one side. start: of the entries that it is made of."""
+        """Return the padding of one side, made from the entries at ``start``."""
         if count == 0:
             return []
         shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
@@ -102,25 +107,28 @@ def padded(
 
 
 def part(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None) -> Tensor:
-    """x[start:stop] of an axis, in sizes."""
+    """Return x[start:stop] along an axis, where the bounds may be symbolic."""
     starts = tuple(start if other == axis else 0 for other in range(x.rank))
     stops = tuple(stop if other == axis else dim for other, dim in enumerate(x.type.shape))
     return build("slice", x, start=starts, stop=stops, step=(1,) * x.rank, where=where)
 
 
 def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
-    """How much stands before and after, so that ceil(steps / stride) windows have room: as even as can be, the odd one
-    after, as in TensorFlow and Keras. span: entries of a window behind its first.
+    """Return the padding before and after x for ceil(steps / stride) windows. An odd entry goes after, as in
+    TensorFlow.
+
+    Args:
+        span: Number of steps from the first to the last entry of a window.
     """
     if not span:
         return 0, 0
-    missing = (ceil_divide(steps, stride) - 1) * stride + span + 1 - steps  # above -stride, at most span
+    missing = (ceil_divide(steps, stride) - 1) * stride + span + 1 - steps  # greater than -stride, and at most span
     if isinstance(missing, int):
         total: Dim = max(missing, 0)
     elif span + 1 >= stride:
         total = missing
     else:
-        total = missing * floor_divide(missing + stride, stride)  # times 0 where it is negative, else times 1
+        total = missing * floor_divide(missing + stride, stride)  # a factor of 0 if it is negative, else of 1
     before = floor_divide(total, 2)
     return before, total - before
 
@@ -129,10 +137,13 @@ def windows_over_time(
     what: str, x: Tensor, size: int, stride: int, apart: int, padding: str | tuple[int, int], fill: float,
     where: Where | None,
 ) -> Tensor:  # fmt: skip
-    """x [batch, time, width] as [batch, windows, size, width]: every ``stride``-th window of ``size`` steps ``apart``.
+    """Return the windows of x [batch, time, width] as [batch, windows, size, width].
 
-    padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after). fill: what stands around x. what: takes
-    the windows.
+    Args:
+        what: Name of the caller, for errors.
+        apart: Steps between the entries of a window.
+        padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after).
+        fill: Value of the padding.
     """
     steps, span = x.type.shape[1], apart * (size - 1)
     mode, room = "reflect" if padding == "reflect" else "constant", 0
@@ -149,10 +160,10 @@ def windows_over_time(
     if isinstance(whole, int) and whole <= span and steps != 0:
         raise ShapeError(f"{what} needs at least {span + 1} steps for a window, not {whole}; pad, as same does", where)
     x = padded(x, 1, before, after, mode, fill, where)
-    if room:  # so much is in front that the number of windows is one formula
+    if room:  # add enough padding that one formula gives the number of windows for all sizes
         count = ceil_divide(steps, stride)
         x = part(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
-    if size == 1:  # steps as they are, which a stream takes one by one
+    if size == 1:  # the steps themselves, which a stream runs one by one
         shape = x.type.shape
         if stride > 1:
             x = build("slice", x, start=(0, 0, 0), stop=shape, step=(1, stride, 1), where=where)

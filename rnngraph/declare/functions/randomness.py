@@ -61,9 +61,15 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
 
 @api
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Draw uniform random numbers in [low, high), with the shape and dtype of ``like``, as ``rg.dropout`` draws masks.
+    """Draw uniform random numbers in [low, high), which are multiples of (high - low) / 2**24, as ``rg.dropout`` draws
+    masks.
 
-    They are multiples of (high - low) / 2**24. Only the training graph may use them: see ``rg.by_graph``.
+    Only the training graph may use them: see ``rg.by_graph``.
+
+    Args:
+        like: float Tensor that gives the shape and dtype.
+        low: Lower bound, included.
+        high: Upper bound, excluded.
     """
     low, high = number(low, "low"), number(high, "high")
     return _unit(like, "random_uniform", "random_uniform") * (high - low) + low
@@ -71,11 +77,14 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 @api
 def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tensor:
-    """Draw normal random numbers with the shape and dtype of ``like``, as ``rg.dropout`` draws masks.
+    """Draw normal random numbers by the Box-Muller transform (1958), as ``rg.dropout`` draws masks.
 
-    They are computed by the Box-Muller transform (1958). Only the training graph may use them: see ``rg.by_graph``.
+    Only the training graph may use them: see ``rg.by_graph``.
 
-    mean, stddev: Mean and standard deviation of the distribution.
+    Args:
+        like: float Tensor that gives the shape and dtype.
+        mean: Mean of the distribution.
+        stddev: Standard deviation of the distribution.
     """
     mean, stddev = number(mean, "mean"), number(stddev, "stddev")
     radius = sqrt(-2.0 * log1p(-_unit(like, "random_normal", "random_normal/radius")))

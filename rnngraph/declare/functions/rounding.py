@@ -1,4 +1,4 @@
-"""Whole numbers next to others. Through none of them a gradient passes: they are flat almost everywhere."""
+"""Rounding to integers. No gradient passes, because these functions are piecewise constant."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from .basic import cast
 
 @api
 def round(x: Any, decimals: int = 0) -> Tensor:  # the field's name, as in numpy.round
-    """The nearest whole number, of two the even one, elementwise; of x's dtype.
+    """Round to the nearest integer, elementwise, in x's dtype. Halves go to the even one.
 
-    decimals: so many digits behind the point stay, as for ``numpy.round``; below 0 they count in front of it.
+    Args:
+        x: Tensor.
+        decimals: Digits after the decimal point to keep; negative values round before it, as in ``numpy.round``.
+
+    Raises:
+        DtypeError: x is an integer, and ``decimals`` is negative.
     """
     x, digits = as_tensor(x), whole_number(decimals, "decimals")
     if x.dtype not in FLOATS:
@@ -31,7 +36,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:  # the field's name, as in numpy
 
 @api
 def floor(x: Any) -> Tensor:
-    """The largest whole number that is not above x, elementwise; of x's dtype."""
+    """Return the largest integer that is not above x, elementwise, in x's dtype."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         return x
@@ -41,5 +46,5 @@ def floor(x: Any) -> Tensor:
 
 @api
 def ceil(x: Any) -> Tensor:
-    """The smallest whole number that is not below x, elementwise; of x's dtype."""
+    """Return the smallest integer that is not below x, elementwise, in x's dtype."""
     return -floor(-as_tensor(x))

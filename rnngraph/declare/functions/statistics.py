@@ -1,4 +1,4 @@
-"""Reductions that are made of several ops: products, variances, logarithms of sums, counts, any and all."""
+"""Reductions composed of several ops: products, variances, log-sums, counts, any and all."""
 
 from __future__ import annotations
 
@@ -36,16 +36,21 @@ from .cumulative import product_over_steps
 
 
 def root(x: Tensor) -> Tensor:
-    """The square root, whose slope at 0 counts as 0."""
+    """Return the square root, with a gradient of 0 at 0."""
     is_zero = equal(x, 0)
     return where(is_zero, 0, sqrt(where(is_zero, 1, x)))
 
 
 @api
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) over ``axis``, which does not overflow; ``axis`` and ``keepdims`` as for ``reduce_sum``.
+    """Return log(sum(exp(x))) over ``axis`` without overflow.
 
-    It is -inf where all are, and over none; inf where the largest is.
+    It is -inf if all entries are -inf or there are none, and inf if the maximum is inf.
+
+    Args:
+        x: float Tensor.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
     """
     x = floats(x, "logsumexp")
     if not axes_of(x, axis):
@@ -58,9 +63,15 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Product over ``axis``, with ``keepdims`` as for ``reduce_sum``; over none 1. Of ints it wraps.
+    """Return the product over ``axis``; 1 if there are no entries. Ints wrap.
 
-    Along an axis of open size x is a float.
+    Args:
+        x: Tensor; float if an axis is symbolic.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
+
+    Raises:
+        DtypeError: An axis is symbolic, and x is not a float.
     """
     x = as_tensor(x)
     axes = axes_of(x, axis)
@@ -73,7 +84,7 @@ def reduce_prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _product(x: Tensor, position: int) -> Tensor:
-    """The product along an axis, which is left out: of halves, until one entry is left."""
+    """Multiply along an axis by halving it repeatedly. The result lacks the axis."""
     size = x.type.shape[position]
     if not isinstance(size, int):
         return product_over_steps(x, position)
@@ -93,20 +104,22 @@ def _product(x: Tensor, position: int) -> Tensor:
 
 @api
 def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-    """Variance over ``axis``: the sum of squared deviations from the mean, over n - ``correction``; it is computed in
-    float64.
+    """Return the variance over ``axis``, computed in float64.
 
-    axis, keepdims: as for ``reduce_sum``.
-    correction: 0 for the mean of the squares, as NumPy and TensorFlow have it; 1 for an unbiased estimate, torch's
-        default. Where it leaves no degree of freedom the result is NaN.
+    Args:
+        x: float Tensor.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
+        correction: The sum of squared deviations is divided by n - correction. 0: as in NumPy and TensorFlow. 1:
+            unbiased, as in torch. The result is NaN if the divisor is not positive.
     """
     return _variance(x, axis, keepdims, correction, "reduce_var", lambda variance: variance)
 
 
 @api
 def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-    """Standard deviation over ``axis``: the root of ``reduce_var`` with this ``correction``; its gradient is 0 where
-    all entries are equal.
+    """Return the standard deviation over ``axis``, the root of ``reduce_var``. Its gradient is 0 where all entries are
+    equal.
     """
     return _variance(x, axis, keepdims, correction, "reduce_std", root)
 
@@ -129,7 +142,7 @@ def _variance(
 
 @api
 def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """How many entries are not 0 (or True), over ``axis`` as for ``reduce_sum``: int64. NaN is not 0."""
+    """Return the number (int64) of entries over ``axis`` that are not 0 or False. NaN counts as nonzero."""
     x = as_tensor(x)
     hits = x if x.dtype == "bool" else not_equal(x, 0)
     return reduce_sum(cast(hits, "int64"), axis, keepdims)
@@ -137,23 +150,41 @@ def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """True where any entry over ``axis`` of a bool tensor is; ``keepdims`` as for ``reduce_sum``; of none False."""
+    """Return True if any entry over ``axis`` of a bool tensor is True; False if there are none.
+
+    Args:
+        x: bool Tensor.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
+
+    Raises:
+        DtypeError: x is not bool.
+    """
     return _together(x, axis, keepdims, reduce_max, "reduce_any")
 
 
 @api
 def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """True where all entries over ``axis`` of a bool tensor are; ``keepdims`` as for ``reduce_sum``; of none True."""
+    """Return True if all entries over ``axis`` of a bool tensor are True; True if there are none.
+
+    Args:
+        x: bool Tensor.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
+
+    Raises:
+        DtypeError: x is not bool.
+    """
     return _together(x, axis, keepdims, reduce_min, "reduce_all")
 
 
 def _together(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
-    """Return the extreme of bools, taken as 0 and 1."""
+    """Reduce bools as the extreme of 0 and 1."""
     if isinstance(x, bool):
         raise DtypeError(
-            f"{name} of {x}: == and != compare Tensors as objects; write rg.{name}(rg.not_equal(x, 0), axis)"
+            f"{name} needs a bool Tensor, not {x}; == and != compare Tensors as objects: write rg.equal or rg.not_equal"
         )
     x = as_tensor(x)
     if x.dtype != "bool":
-        raise DtypeError(f"{name} needs truth values, not {x!r}; compare first, as in rg.not_equal(x, 0)")
+        raise DtypeError(f"{name} needs bools, not {x!r}; compare first, as in rg.not_equal(x, 0)")
     return extreme(cast(x, "int32"), axis, keepdims) > 0

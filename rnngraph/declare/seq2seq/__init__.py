@@ -1,4 +1,4 @@
 """Sequence-to-sequence models, as in ``tf.contrib.seq2seq``.
 
-``attention`` has attention over a memory, and ``decode`` a decoder that feeds its outputs back.
+``attention`` scores a memory, and ``decode`` is a decoder that feeds its outputs back.
 """

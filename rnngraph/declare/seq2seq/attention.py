@@ -37,11 +37,16 @@ FAR_BELOW = -1e30
 
 
 class Attention:
-    """Base of what scores the entries of a memory [batch, entries, width] against a query [batch, depth].
+    """Base class of attention mechanisms, which score the entries of a memory against a query [batch, depth].
 
-    The product of the memory, ``memory_layer/kernel`` [width, num_units] without a bias, is computed once for a
-    call. memory_sequence_length: int [batch], each in 0..entries; entries past it are not read, and a row of length 0
-    gets a context of zeros. A subclass gives ``score(p, query)``, which gives [batch, entries].
+    The product of the memory with ``memory_layer/kernel`` [width, num_units] is computed once per call. A subclass
+    defines ``score(p, query)``, which returns [batch, entries].
+
+    Args:
+        num_units: Width of the keys.
+        memory: float [batch, entries, width].
+        memory_sequence_length: Number of entries of each row, int [batch]. None: all entries. Later entries are not
+            read, and a row of length 0 gets a context of zeros.
     """
 
     name = "attention"
@@ -62,7 +67,7 @@ class Attention:
             memory = where(expand_dims(self.real, 2), memory, 0.0)
         self.memory = memory
         keys = affine(memory, self.num_units, None, self.memory_scope(where_declared), ("kernel",))
-        # Entries are the last axis, so that scores vectorise over them.
+        # Entries are the last axis, so that scores are vectorised over them.
         self.keys = transpose(keys, (0, 2, 1))
 
     def memory_scope(self, where: Where | None) -> ScopeName:
@@ -93,7 +98,7 @@ class Attention:
         weights = exp(score - reduce_max(score, 1, keepdims=True))
         if self.real is not None:
             weights = where(self.real, weights, 0.0)
-        total = maximum(reduce_sum(weights, 1, keepdims=True), 1e-30)  # 0 only in a row of length 0
+        total = maximum(reduce_sum(weights, 1, keepdims=True), 1e-30)  # 0 only for a row of length 0
         alignments = tap("alignments", weights / total)
         return reduce_sum(expand_dims(alignments, 2) * self.memory, 1), alignments
 
@@ -181,20 +186,27 @@ class AttentionWrapperState(NamedTuple):
 
 
 class AttentionWrapper(Wrapper):
-    """A cell that reads a memory at every step (Luong et al. 2015; TensorFlow's ``tf.contrib.seq2seq``).
+    """Cell that reads a memory at every step (Luong et al. 2015; TensorFlow's ``tf.contrib.seq2seq``).
 
         y, cell_state' = cell([x; attention], cell_state);   context = softmax(score(y)) over the memory
         attention' = [y; context] A with attention_layer_size, else the context
 
-    The output is attention', or y with ``output_attention=False``. State: AttentionWrapperState(cell_state, attention).
+    The state is AttentionWrapperState(cell_state, attention). Parameters are under ``attention_wrapper``: those of the
+    cell and of the attention, and ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
+    ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] has the alignments of all steps.
 
-    initial_cell_state: a nest like the cell's state of Tensors [batch, width] that it starts from, such as an encoder's
-        final state; attention starts from zeros.
+    Args:
+        cell: Cell to wrap.
+        attention: Attention mechanism.
+        attention_layer_size: Width of the attention layer A. None: attention is the context.
+        output_attention: Output attention'. False: output y.
+        initial_cell_state: Nest like the cell's state of Tensors [batch, width], such as an encoder's final state.
+            None:
+            the cell's own initial state. The initial attention is zero.
 
-    Parameters are under ``attention_wrapper``: those of the cell, of the attention, and ``attention_layer/kernel``
-    [cell's output + memory's width, attention_layer_size].
-
-    ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] is what each step attended to.
+    Raises:
+        DtypeError: ``attention`` is not an attention mechanism.
+        StructureError: ``initial_cell_state`` does not match the cell's state.
     """
 
     adds_scope = True

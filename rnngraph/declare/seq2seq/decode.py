@@ -1,4 +1,4 @@
-"""dynamic_decode: a cell whose output is fed back as its next input, until every row has stopped."""
+"""Decoder: a cell whose output is fed back as its next input until every row has stopped."""
 
 from __future__ import annotations
 
@@ -41,29 +41,36 @@ def dynamic_decode(
     teacher: Tensor | None = None,
     teacher_prob: float | Tensor = 1.0,
 ) -> tuple[Tensor, Any, Tensor]:
-    """Runs ``cell`` on its own outputs: step 0 reads ``first_input``, step t+1 what ``next_input`` makes of step t.
+    """Run a cell on its own outputs, as ``tf.contrib.seq2seq.dynamic_decode`` does with a helper.
 
-    first_input: float [batch, width], or [width] for all rows.
-    next_input: a function of (output, x_t) that gives [batch, width]; output is the cell's at step t, and x_t is
-        ``inputs[:, t]``, or None without ``inputs``.
-    max_steps: how many steps there are at most, an int; None takes the length of ``inputs``.
-    inputs: [batch, max_steps, features].
-    initial_state: a nest like ``cell.state_size`` of Tensors [batch, width]; default zeros, or the cell's own.
+    Step 0 reads ``first_input``, and step t+1 the value that ``next_input`` computes from step t. Parameters are under
+    ``decoder``. Gradients pass through the inputs that are fed back, but not through choices such as ``argmax``.
 
-    stop: a function of the output that gives a bool for each row. The step that stops a row is its last: its output
-    and state count, later outputs are 0 and the state is held. The loop ends when all rows have stopped.
+    Args:
+        cell: Cell to run.
+        first_input: float [batch, width], or [width] for all rows.
+        next_input: Function of (output, x_t) that returns [batch, width]. ``output`` is the cell's output at step t,
+            and
+            x_t is ``inputs[:, t]``, or None without ``inputs``.
+        max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
+        inputs: [batch, max_steps, features].
+        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. None: zeros, or the cell's own.
+        stop: Function of the output that returns a bool for each row. The step that stops a row is its last; later
+            outputs are 0, and the state is held. The loop ends when all rows have stopped.
+        teacher: float [batch, max_steps, width]. In the training graph, ``teacher[:, t]`` replaces the value of
+            ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio et al.
+            2015).
+        teacher_prob: A float in [0, 1], or a scalar float placeholder.
 
-    teacher: [batch, max_steps, width]; in the training graph ``teacher[:, t]`` is fed after step t in place of
-        ``next_input``'s value, with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio and
-        others 2015).
-    teacher_prob: a float in [0, 1] or a scalar float placeholder.
+    Returns:
+        (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the number of steps of each
+        row, including the one that stopped it.
 
-    The inference graph has neither.
-
-    Returns (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the steps that each row
-    took, the one that stopped it included, as a ``sequence_length`` counts them. Parameters are under ``decoder``.
-    Gradients go through what is fed back; choices such as ``argmax`` have none. Raises ``ShapeError``, ``DtypeError``,
-    ``ArgumentError`` and ``StructureError``. As ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
+    Raises:
+        ShapeError: Shapes of the arguments, or of results of the functions, do not fit.
+        DtypeError: An argument, or a result of a function, has the wrong type.
+        ArgumentError: ``max_steps`` or ``teacher_prob`` is out of range.
+        StructureError: ``initial_state`` does not match the cell's state.
     """
     where = user_line()
     decode = _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where)
@@ -72,7 +79,7 @@ def dynamic_decode(
 
 
 class _Decode:
-    """One decoder in the making. Sequences are time-major here. tensor_class: that of what steps are given."""
+    """Decoder under construction. Its sequences are time-major."""
 
     def __init__(
         self, cell: Cell, first_input: Any, inputs: Any, teacher: Any, max_steps: Any, initial_state: Any,
@@ -86,29 +93,29 @@ class _Decode:
         self.width = self.first.width
         if self.teacher is not None and (self.teacher.dtype, self.teacher.width) != (self.first.dtype, self.width):
             raise ShapeError(
-                f"teacher is {teacher!r}, but what it stands for is {self.first.dtype} of width {self.width}", where
+                f"teacher is {teacher!r}, and the input it replaces is {self.first.dtype} of width {self.width}", where
             )
         self.length = self._length(max_steps)
         self.batch_is_open = False
         self.batch = self._given_batch(initial_state)
         self.initial_state = initial_state
-        self.sequences: list[tuple[Node, Tensor]] = []  # what the body reads step by step
+        self.sequences: list[tuple[Node, Tensor]] = []  # per-step inputs of the body
 
-    def _first(self, given: Any) -> Tensor:
-        if not isinstance(given, Tensor) or given.dtype not in FLOATS:
-            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {given!r}", self.where)
-        if given.rank not in (1, 2) or not isinstance(given.type.shape[-1], int):
-            raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {given!r}", self.where)
-        return given
+    def _first(self, value: Any) -> Tensor:
+        if not isinstance(value, Tensor) or value.dtype not in FLOATS:
+            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {value!r}", self.where)
+        if value.rank not in (1, 2) or not isinstance(value.type.shape[-1], int):
+            raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {value!r}", self.where)
+        return value
 
-    def _sequence(self, given: Any, what: str) -> Tensor | None:
-        if given is None:
+    def _sequence(self, value: Any, what: str) -> Tensor | None:
+        if value is None:
             return None
-        if not isinstance(given, Tensor):
-            raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {given!r}", self.where)
-        if given.rank != 3 or not isinstance(given.type.shape[2], int):
-            raise ShapeError(f"{what} must be [batch, max_steps, features], not {given!r}", self.where)
-        return build("transpose", given, order=(1, 0, 2), where=self.where)
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {value!r}", self.where)
+        if value.rank != 3 or not isinstance(value.type.shape[2], int):
+            raise ShapeError(f"{what} must be [batch, max_steps, features], not {value!r}", self.where)
+        return build("transpose", value, order=(1, 0, 2), where=self.where)
 
     def _length(self, max_steps: Any) -> Dim:
         length: Dim
@@ -136,18 +143,21 @@ class _Decode:
             raise ShapeError(message.format(given, wanted), self.where) from None
 
     def _given_batch(self, initial_state: Any) -> Dim:
-        """The rows of whatever is given and has rows; a single row of ``first_input`` is that of all. An open size of
-        its own where nothing has: a step may read what does, such as a memory.
+        """Return the batch of the arguments that have rows, or a new symbolic size if none has.
+
+        A single row of ``first_input`` broadcasts. With a new size, the step may still read a tensor with rows, such as
+        a
+        memory.
         """
         sequences = [item.type.shape[1] for item in (self.inputs, self.teacher) if item is not None]
-        found = [*([self.first.type.shape[0]] if self.first.rank == 2 else []), *sequences]
+        row_counts = [*([self.first.type.shape[0]] if self.first.rank == 2 else []), *sequences]
         leaves = [] if initial_state is None else flatten(initial_state)
-        found += [leaf.type.shape[0] for leaf in leaves if isinstance(leaf, Tensor) and leaf.rank == 2]
-        batch = next((dim for dim in found if dim != 1), 1 if sequences else None)
+        row_counts += [leaf.type.shape[0] for leaf in leaves if isinstance(leaf, Tensor) and leaf.rank == 2]
+        batch = next((dim for dim in row_counts if dim != 1), 1 if sequences else None)
         if batch is None:
             self.batch_is_open = True
             return open_size(next(declared))
-        for dim in found:
+        for dim in row_counts:
             if dim != 1:
                 self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
         for what, sequence in (("inputs", self.inputs), ("teacher", self.teacher)):
@@ -174,17 +184,17 @@ class _Decode:
         check_step(self.cell, output, after, kinds, self.where)
 
         live = None if stop is None else self._formal("live", TensorType("bool", (self.batch, 1)))
-        x_t, taught = self._step("x", self.inputs, live), self._step("teacher", self.teacher, live)
+        x_t, teacher_input = self._step("x", self.inputs, live), self._step("teacher", self.teacher, live)
         following = self._checked_input(next_input(output, x_t))
-        if taught is not None:
-            following = by_graph(training=_mixed(taught, following, probability), inference=following)
+        if teacher_input is not None:
+            following = by_graph(training=_mixed(teacher_input, following, probability), inference=following)
         still = None
         if stop is not None and live is not None:
             still = logical_and(live, logical_not(self._stopped(stop(output))))
         initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
         if self.batch_is_open:
-            made = [output, following, *after, *([] if still is None else [still])]
-            self.batch = _met([fed, *states], made, initial, self.batch)
+            results = [output, following, *after, *([] if still is None else [still])]
+            self.batch = _met([fed, *states], results, initial, self.batch)
         own = [(fed, following, self._spread(self.first, (self.batch, self.width)))]
         when: Node | None = None
         if still is not None and live is not None:
@@ -217,7 +227,7 @@ class _Decode:
         return self.tensor_class(make("input", where=self.where, type=kind, label=label, body=True))
 
     def _step(self, label: str, sequence: Tensor | None, live: Tensor | None) -> Tensor | None:
-        """What a step reads of a sequence; a row that has stopped reads nothing."""
+        """Return the slice of a sequence at this step. Rows that have stopped read 0."""
         if sequence is None:
             return None
         formal = self._formal(label, sequence.type.with_shape((self.batch, sequence.width)))
@@ -227,7 +237,7 @@ class _Decode:
         return build("select", live, formal, constant(0.0, sequence.dtype), where=self.where, guards=True)
 
     def _checked_input(self, value: Any) -> Tensor:
-        """What ``next_input`` gave, which is fed to the next step."""
+        """Check the result of ``next_input``."""
         if not isinstance(value, Tensor) or value.dtype != self.first.dtype:
             raise DtypeError(f"next_input must give a Tensor of {self.first.dtype}, not {value!r}", self.where)
         if value.rank != 2 or value.type.shape[1] != self.width:
@@ -245,7 +255,7 @@ class _Decode:
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
     def _rows(self, value: Tensor, what: str) -> Tensor:
-        """A value with a row for each of the batch."""
+        """Broadcast or check a value to have one row for each of the batch."""
         if value.type.shape[0] == 1 and self.batch != 1:
             return self._spread(value, (self.batch, value.width))
         self._fits(value.type.shape[0], self.batch, f"{what} gives {{}} rows, and the batch is {{}}")
@@ -269,22 +279,24 @@ class _Decode:
 
 
 def _mixed(taught: Tensor, own: Tensor, probability: float | Tensor) -> Tensor:
-    """The teacher's input with a probability, drawn for each row and step."""
+    """Select the teacher's input with a probability, drawn for each row and step."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own
-    wanted = cast(probability, own.dtype) if isinstance(probability, Tensor) else probability
-    return choose(random_uniform(own[:, :1]) < wanted, taught, own)
+    probability_tensor = cast(probability, own.dtype) if isinstance(probability, Tensor) else probability
+    return choose(random_uniform(own[:, :1]) < probability_tensor, taught, own)
 
 
 def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
-    """What a batch of open size is by what it meets in a step, such as a memory, and 1 where it meets nothing.
+    """Resolve a symbolic batch by unification with the sizes that it meets in the step, such as a memory's; 1 if none.
 
-    step: what is made of ``formals``, and initial: of states before it; both are of that batch.
+    Args:
+        step: Results of the step, computed from ``formals``.
+        initial: Initial states.
     """
     table = SizeTable()
 
-    def meet(a: Dim, b: Dim) -> Dim:
-        with contextlib.suppress(ValueError):  # ``lower`` meets them again, and says so
+    def unify(a: Dim, b: Dim) -> Dim:
+        with contextlib.suppress(ValueError):  # ``lower`` unifies them again, and raises the error
             return table.meet(a, b)
         return a
 
@@ -292,9 +304,9 @@ def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Te
     for node in topological([item.node for item in step]):
         if any(operand in inside for operand in node.operands):
             operands = [inside.get(operand, operand) for operand in node.operands]
-            inside[node] = make(node.op, *operands, where=node.where, meet=meet, **dict(node.attributes))
+            inside[node] = make(node.op, *operands, where=node.where, meet=unify, **dict(node.attributes))
     for leaf in initial:
-        meet(batch, leaf.type.shape[0])
-    found = table.resolve(batch)
-    is_met = found != batch or any(not symbols_of(batch).isdisjoint(symbols_of(dim)) for dim in table.known.values())
-    return found if is_met else 1
+        unify(batch, leaf.type.shape[0])
+    resolved = table.resolve(batch)
+    is_met = resolved != batch or any(not symbols_of(batch).isdisjoint(symbols_of(dim)) for dim in table.known.values())
+    return resolved if is_met else 1

@@ -1,9 +1,10 @@
-"""chunk: affine recurrences run in chunks of steps, by matrix products, with one state from chunk to chunk.
+"""chunk: run affine recurrences in chunks of steps by matrix products, with one state carried from chunk to chunk.
 
-What a step needs of the state are readouts. They are computed for all steps of a chunk at once, from the state before
-the chunk and from the chunk's own columns; the rest of the step leaves the loop, or stays in loops over single steps,
-as fission has it. A length that chunks do not divide is filled up with steps that change nothing.
-Law: equal up to rounding.
+Steps depend on the state only through readouts. These are computed for all steps of a chunk at once, from the state
+before the chunk and the chunk's own columns. The rest of a step moves out of the loop, or stays in loops over single
+steps, as in fission. If the chunk size does not divide the length, steps that change nothing fill the last chunk.
+
+Law: values are equal up to rounding.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .views import gathered, shaped, spans, spread, transposed
 
 @dataclass(frozen=True)
 class Chunk:
-    """Law: equal up to rounding. steps: of a chunk, at most."""
+    """Law: values are equal up to rounding. ``steps`` is the maximum number of steps in a chunk."""
 
     steps: int
     name: str = "chunk"
@@ -38,7 +39,7 @@ class Chunk:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 scan = remake(node, operands)
-                planned = [found for found in recurrences_of(scan) if found.plan is not None]
+                planned = [recurrence for recurrence in recurrences_of(scan) if recurrence.plan is not None]
                 if not planned:
                     return None
                 pieces[node] = ChunkedPieces(scan, planned, self.steps)
@@ -51,20 +52,21 @@ class Chunk:
 
 
 MAX_STEPS, MAX_PAIRED_STEPS = 32, 16
-"""Steps of a chunk, at most. Products between its steps grow with the square of their number, those with the state not
-at all. Where each pair of steps has decays of its own for every key, or rows need each other, the first cost more.
+"""Maximum steps in a chunk. The cost of products between its steps grows with the square of their number, and that of
+products with the state does not. The smaller maximum applies if decays differ from key to key, or if rows depend on
+each other, because products between steps then cost more.
 """
 
 
 def steps_of(plan: ChunkPlan, asked: int) -> int:
-    """Return the steps of a chunk of a recurrence: a power of two."""
+    """Return the number of steps in a chunk of a recurrence: a power of two."""
     along = frozenset(plan.keys)
     is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
     return 1 << (min(asked, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
 
 
 class ChunkedPieces(ScanPieces):
-    """A scan taken apart, with the recurrences that run in chunks as pieces of their own."""
+    """Pieces of a scan, in which each chunked recurrence is a piece of its own."""
 
     def __init__(self, scan: Node, planned: Sequence[Recurrence], steps: int) -> None:
         super().__init__(scan)
@@ -80,7 +82,11 @@ class ChunkedPieces(ScanPieces):
 
 
 class ChunkLoop:
-    """A recurrence as a loop over chunks. members: values of the body that read its state."""
+    """Loop over chunks that replaces a recurrence.
+
+    Attributes:
+        members: Values of the body that read the state.
+    """
 
     def __init__(self, pieces: ChunkedPieces, recurrence: Recurrence, plan: ChunkPlan, steps: int) -> None:
         self.pieces, self.plan, self.steps = pieces, plan, steps
@@ -89,22 +95,22 @@ class ChunkLoop:
         self.forms, self.dtype = plan.forms, self.carry.dtype
         self._sequences = _Sequences(plan, set(pieces.body.nodes))
         self._state: Node | None = None
-        self._readouts: dict[Node, Node] = {}  # over all steps, by value of the body
+        self._readouts: dict[Node, Node] = {}  # readouts over all steps, by value of the body
 
     # What the pieces ask -------------------------------------------------------------------------
 
     def needed(self) -> Sequence[Node]:
-        """The body's values that the chunks read; none once they are built."""
+        """Return the body's values that the chunks read; none once the loop is built."""
         return () if self._state is not None else self._sequences.sources
 
     def final(self, carry: Node, like: Node) -> Node:
-        """The state after the last step."""
+        """Return the state after the last step."""
         self._build()
         assert self._state is not None
         return self._state
 
     def emitted(self, node: Node) -> Node:
-        """A readout at every step."""
+        """Return a readout for all steps."""
         self._build()
         return self._readouts[node]
 
@@ -131,27 +137,27 @@ class ChunkLoop:
             values[probe] = _steps_first(value), True
         label = str(self.carry["label"])
         emits = [(node.name or node.op, self._sequences.given(node, values, self.steps)) for node in plan.boundary]
-        made = ScanParts(
+        scan = ScanParts(
             [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants, emits, count, False
         ).made(self.scan.where, f"{self.scan.name}_chunks")
-        self._state = self._as_carried(make("get", made, where=self.scan.where, name=label, index=0))
+        self._state = self._as_carried(make("get", scan, where=self.scan.where, name=label, index=0))
         for number, node in enumerate(plan.boundary, 1):
-            chunks = make("get", made, where=node.where, name=node.name or "emit", index=number)
+            chunks = make("get", scan, where=node.where, name=node.name or "emit", index=number)
             self._readouts[node] = self._in_steps(chunks, count)
 
     def _in_chunks(self, whole: Node, count: Dim) -> Node:
-        """A sequence, [T, ...], as [chunks, C, ...]. Steps that fill up the last chunk hold ones."""
+        """Reshape a sequence [T, ...] to [chunks, C, ...]. Ones fill the last chunk."""
         missing, shape = count * self.steps - whole.shape[0], whole.shape[1:]
         if self.scan["reverse"]:
             whole = make("reverse", whole, where=whole.where, axis=0)
         if missing != 0:
-            rest = make("constant", value=np.ones((), whole.dtype))
-            rest = make("broadcast", rest, where=whole.where, shape=(missing, *shape))
-            whole = concat([whole, rest], -whole.tensor.rank)
+            filling = make("constant", value=np.ones((), whole.dtype))
+            filling = make("broadcast", filling, where=whole.where, shape=(missing, *shape))
+            whole = concat([whole, filling], -whole.tensor.rank)
         return make("windows", whole, where=whole.where, axis=0, size=self.steps, step=self.steps, apart=1)
 
     def _in_steps(self, chunks: Node, count: Dim) -> Node:
-        """What each chunk gives, [chunks, C, ...], as [T, ...]."""
+        """Reshape the results of chunks [chunks, C, ...] to [T, ...]."""
         length = self.pieces.length
         whole = shaped(chunks, (count * self.steps, *chunks.shape[2:]))
         if whole.shape[0] != length:
@@ -165,21 +171,21 @@ class ChunkLoop:
         return (*self.plan.batch, *self.plan.keys, *self.plan.values)
 
     def _matrix(self, state: Node) -> Node:
-        """The state as [..., keys, values]."""
+        """Return the state as [..., keys, values]."""
         axes, plan = self.forms.axes, self.plan
-        apart = transposed(shaped(state, axes), self._order)
+        separated = transposed(shaped(state, axes), self._order)
         lead = tuple(axes[axis] for axis in plan.batch)
-        return shaped(apart, (*lead, _size(plan, plan.keys), _size(plan, plan.values)))
+        return shaped(separated, (*lead, _size(plan, plan.keys), _size(plan, plan.values)))
 
     def _as_carried(self, state: Node) -> Node:
         axes, order = self.forms.axes, self._order
-        apart = shaped(state, tuple(axes[axis] for axis in order))
-        back = [order.index(axis) for axis in range(len(axes))]
-        return shaped(transposed(apart, back), self.carry.shape)
+        separated = shaped(state, tuple(axes[axis] for axis in order))
+        inverse = [order.index(axis) for axis in range(len(axes))]
+        return shaped(transposed(separated, inverse), self.carry.shape)
 
 
 class _ChunkInputs:
-    """What the body of a loop over chunks takes, beside the state."""
+    """Inputs of the body of a loop over chunks, other than the state."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -187,7 +193,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Return what stands for a value of a step in the body, and whether it has an axis of the chunk's steps."""
+        """Add a value. Return its counterpart in the body, and True if that has an axis of the chunk's steps."""
         label = str(source.get("label", source.name or source.op))
         if has_time:
             return self.over(label, outer), True
@@ -198,31 +204,34 @@ class _ChunkInputs:
         return formal, False
 
     def over(self, label: str, chunks: Node) -> Node:
-        """Return one chunk of a sequence of chunks."""
+        """Add a sequence of chunks. Return one chunk of it."""
         formal = _formal(label, chunks, chunks.shape[1:])
         self.sequences.append(Binding(formal, chunks))
         return formal
 
 
 def _are_steps(count: Dim, steps: int, length: Dim, scan: Node) -> Node:
-    """Which steps of chunks are steps of a sequence, and do not only fill up the last chunk; [chunks, C]."""
+    """Return bool [chunks, C]: True for steps of the sequence, and False for those that fill the last chunk."""
     number = make("iota", where=scan.where, size=count * steps)
     return shaped(make("less", number, make("dimension", size=length), where=scan.where), (count, steps))
 
 
 def _steps_first(node: Node) -> Node:
-    """A readout, [..., C, values], as [C, ..., values]."""
+    """Move the steps of a readout [..., C, values] to the front: [C, ..., values]."""
     rank = node.tensor.rank
     return transposed(node, (rank - 2, *range(rank - 2), rank - 1))
 
 
 MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
-"""Ops that a chunk does again for its own steps, where the sequence that they give would be one more in memory."""
+"""Ops that a chunk repeats for its own steps, because storing their result for all steps costs more memory."""
 
 
 class _Sequences:
-    """The values of a step that a chunk reads. filling: by value, what a step has that changes nothing, and whether
-    the value is a row. sources: values of the body that they are computed from, in the loop over chunks.
+    """Values of the steps that a chunk reads.
+
+    Attributes:
+        filling: By value, its neutral element for steps that fill the last chunk, and True if the value is a row.
+        sources: Values of the body from which these values are computed in the loop over chunks.
     """
 
     def __init__(self, plan: ChunkPlan, body: Set[Node]) -> None:
@@ -247,22 +256,24 @@ class _Sequences:
         self.sources = self._sources(body)
 
     def _sources(self, body: Set[Node]) -> list[Node]:
-        found: dict[Node, None] = {}
-        seen: set[Node] = set()
+        sources: dict[Node, None] = {}
+        visited: set[Node] = set()
         pending = [*self.filling, *self.readouts.values()]
         while pending:
             node = pending.pop()
-            if node in seen or node in self.probes.values():
+            if node in visited or node in self.probes.values():
                 continue
-            seen.add(node)
+            visited.add(node)
             if node in body and node.op not in MOVES:
-                found[node] = None
+                sources[node] = None
             else:
                 pending += node.operands
-        return [*found]
+        return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """The values of a chunk. values: of sources. is_step: [C], of which steps there are; None: of all."""
+        """Return the chunk's values, given the values of the sources. ``is_step`` [C] marks real steps; None: all are
+        real.
+        """
         self._lift(self.filling, values, steps)
         inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
         columns = [
@@ -275,12 +286,12 @@ class _Sequences:
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
     def given(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
-        """What a chunk gives of a value that reads the state, [C, ...]. values: those of readouts among them."""
+        """Return a chunk's result [C, ...] for a value that reads the state; ``values`` must include the readouts."""
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)
 
     def _lift(self, roots: Iterable[Node], values: dict[Node, Lifted], steps: int) -> None:
-        """Add the values that ``roots`` need, with an axis of the chunk's steps in front."""
+        """Compute the values that ``roots`` need, with the axis of the chunk's steps in front."""
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]
             if any(has_time for _, has_time in operands):
@@ -291,18 +302,18 @@ class _Sequences:
                 values[node] = remake(node, [item for item, _ in operands]), False
 
     def _laid_out(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
-        """A value as [..., C, width] of rows, else as [..., width, C]."""
+        """Return a row as [..., C, width], and any other value as [..., width, C]."""
         filling, is_row = self.filling[value]
         whole = over_time(*values[value], steps)
         rank = whole.tensor.rank
         if is_step is not None:
             number = make("constant", value=np.asarray(filling, whole.dtype))
-            chosen = shaped(is_step, (steps, *(1,) * (rank - 1)))
-            whole = make("select", chosen, whole, number, where=whole.where)
+            mask = shaped(is_step, (steps, *(1,) * (rank - 1)))
+            whole = make("select", mask, whole, number, where=whole.where)
         return transposed(whole, (*range(1, rank - 1), *((0, rank - 1) if is_row else (rank - 1, 0))))
 
     def _readout(self, node: Node) -> Node:
-        """A value that reads the state, as one of the body over readouts."""
+        """Express a value that reads the state in terms of readouts."""
         form = self.forms.forms[node]
         assert isinstance(form, Linear)
         total: Node | None = None
@@ -310,7 +321,7 @@ class _Sequences:
             factors = list(term.factors)
             if isinstance(term.read, Probe):
                 read = self._along_axes(self.probes[term.read])
-                if self.hold is not None:  # what scales it may be no number where a row has ended
+                if self.hold is not None:  # after a row has ended, the factors may be NaN
                     read = make("select", self.hold, read, make("constant", value=np.zeros((), read.dtype)))
                 factors.append(read)
             total = added(total, self.forms.product(tuple(factors)))
@@ -320,12 +331,12 @@ class _Sequences:
         return gathered(total, form.view, node.shape, self.forms.axes)
 
     def _along_axes(self, readout: Node) -> Node:
-        """A readout, [..., values], with the state's axes."""
+        """Return a readout [..., values] with the state's axes."""
         axes, plan = self.forms.axes, self.plan
-        kept = (*plan.batch, *plan.values)
-        apart = shaped(readout, tuple(axes[axis] for axis in kept))
-        apart = transposed(apart, sorted(range(len(kept)), key=kept.__getitem__))
-        return shaped(apart, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
+        kept_axes = (*plan.batch, *plan.values)
+        separated = shaped(readout, tuple(axes[axis] for axis in kept_axes))
+        separated = transposed(separated, sorted(range(len(kept_axes)), key=kept_axes.__getitem__))
+        return shaped(separated, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
 
     def _sum(self, terms: Sequence[tuple[Node, ...]]) -> Node:
         total: Node | None = None
@@ -336,7 +347,12 @@ class _Sequences:
     def _of(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:  # fmt: skip
-        """A value with the batch's axes and one for ``axes``; 1 of it where it is the same along them, if it may be."""
+        """Return a value with the batch's axes and one axis for ``axes``, which is 1 if the value is constant along
+        them.
+
+        Args:
+            is_whole: Never use an axis of 1.
+        """
         rank = len(self.forms.axes)
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -350,10 +366,11 @@ class _Sequences:
             value = value if value.shape == full else make("broadcast", value, where=value.where, shape=full)
         else:
             width = 1
-        rest = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
-        apart = transposed(value, (*self.plan.batch, *axes, *rest))
+        other_axes = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
+        separated = transposed(value, (*self.plan.batch, *axes, *other_axes))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
-        made = make("reshape", apart, where=apart.where, name=apart.name, shape=(*lead, width))  # a node of its own
+        # a node of its own, even if the shape is unchanged
+        made = make("reshape", separated, where=separated.where, name=separated.name, shape=(*lead, width))
         self.filling[made] = (filling, is_row)
         return made
 

@@ -1,21 +1,20 @@
-"""A chunk of steps of an affine recurrence as matrix products.
+"""Matrix products for a chunk of steps of an affine recurrence.
 
 For steps t = 1 … C of a chunk that begins with the state S_0, keys first and values last::
 
     P_t = w_t' S_t-1                                  readouts
     S_t = diag(d_t) S_t-1 + sum of x_t (f_t + c_t P_t)'  decays, columns, and rows that may scale readouts
 
-Products of decays are taken forwards only, by halves: a product over steps s+1 … t-1 is one of decays up to the middle
-of the smallest block of 2, 4, 8, … steps that holds both, and one from there on. Nothing is divided and there is no
-logarithm, so that decays may have any size and sign: those that are 0, those whose product underflows, which counts
-as 0, and those above 1. With them::
+Products of decays are computed by recursive halving. The product over steps s+1 … t-1 is split at the middle of the
+smallest block of 2, 4, 8, … steps that contains both. There is no division and no logarithm, so that decays may have
+any size and sign. Products that underflow count as 0. With these products::
 
     A_ts = sum over keys of w_t (d_s+1 … d_t-1) x_s   for s < t, else 0
     y = f + c P,  P = A y + (w_t d_1 … d_t-1)' S_0    hence (I - c A) y = f + c (w_t d_1 … d_t-1)' S_0
     S_C = diag(d_1 … d_C) S_0 + sum of (d_t+1 … d_C x_t) y_t'
 
-``I - c A`` is unit lower triangular. Its inverse is taken by halves, too, which is as stable as substitution. Steps lie
-on the last axis of what varies along keys, [..., keys, C], and of what is one number a step, [..., 1, C].
+``I - c A`` is unit lower triangular. Its inverse is computed by recursive halving, too, which is as stable as
+substitution. Steps are the last axis of values along keys, [..., keys, C], and of scalars per step, [..., 1, C].
 """
 
 from __future__ import annotations
@@ -33,7 +32,13 @@ from .views import shaped, transposed
 
 @dataclass(frozen=True)
 class ChunkColumn:
-    """x_t, [..., keys, C]; f_t, [..., C, values] or None; c_t by the number of a readout, [..., 1, C]."""
+    """A column of the update.
+
+    Attributes:
+        keys: x_t, [..., keys, C].
+        row: f_t, [..., C, values], or None.
+        scales: c_t, [..., 1, C], by the index of a readout.
+    """
 
     keys: Node
     row: Node | None
@@ -42,9 +47,12 @@ class ChunkColumn:
 
 @dataclass(frozen=True)
 class ChunkSteps:
-    """All that a chunk needs of its steps. decay: [..., keys, C], or [..., 1, C] where it is the same for all keys.
+    """Values of the steps of a chunk. Leading axes along which a value is constant may be 1.
 
-    weights: w_t of each readout, [..., keys, C]. Leading axes may be 1 where a value is the same along them.
+    Attributes:
+        decay: [..., keys, C], or [..., 1, C] if it is the same for all keys.
+        weights: w_t of each readout, [..., keys, C].
+        columns: Columns of the update.
     """
 
     steps: int
@@ -54,7 +62,9 @@ class ChunkSteps:
 
 
 def chunk_of(given: ChunkSteps, state: Node) -> tuple[list[Node], Node]:
-    """Return the readouts of a chunk, [..., C, values] each, and the state behind it. state: [..., keys, values]."""
+    """Return the readouts of a chunk, [..., C, values] each, and the state after it, given the state [..., keys,
+    values].
+    """
     return _Chunk(given, state).result()
 
 
@@ -90,26 +100,26 @@ class _Chunk:
         rows: list[Node | None] = [
             None if column.row is None else self._full(column.row, (self.steps, width)) for column in columns
         ]
-        fed = [place for place, column in enumerate(columns) if column.scales]
+        coupled = [place for place, column in enumerate(columns) if column.scales]
         starts = []
-        for place in fed:
+        for place in coupled:
             start = rows[place]
             for number, scale in columns[place].scales.items():
                 read = before[number]
-                for other, row in enumerate(rows):
-                    if other not in fed and row is not None:
-                        read = added(read, matmul(within[number, other], row))
+                for other_place, row in enumerate(rows):
+                    if other_place not in coupled and row is not None:
+                        read = added(read, matmul(within[number, other_place], row))
                 start = added(start, multiplied(as_column(scale), read))
             assert start is not None
             starts.append(start)
-        if fed:
-            for place, row in zip(fed, self._solved(fed, within, starts), strict=True):
+        if coupled:
+            for place, row in zip(coupled, self._solved(coupled, within, starts), strict=True):
                 rows[place] = row
         nothing = (*self.leading, self.steps, width)
         return [row if row is not None else zeros(nothing, self.state) for row in rows]
 
     def _solved(self, fed: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]) -> list[Node]:
-        """Return the rows that scale readouts, of one column behind those of the other."""
+        """Return the rows that depend on readouts, solved as one block system, one column after the other."""
         count, steps = len(fed), self.steps
         blocks = []
         for place in fed:
@@ -128,7 +138,7 @@ class _Chunk:
         return [sliced(solved, -2, steps * place, steps * (place + 1)) for place in range(count)]
 
     def _full(self, node: Node, shape: Sequence[Dim]) -> Node:
-        """Return a value with all leading axes of the state."""
+        """Broadcast the leading axes of a value to those of the state."""
         full = (*self.leading, *shape)
         return node if node.shape == full else make("broadcast", node, where=node.where, shape=full)
 
@@ -136,8 +146,12 @@ class _Chunk:
 class Decays:
     """Products of decays within a chunk.
 
-    before: of the steps before each one; behind: of those behind it; both as the decay. all_steps: [..., keys, 1].
-    levels: the same within blocks of 1, 2, 4, … steps, half of what pairs of steps are in; None where all are 1.
+    Attributes:
+        before: Product over the steps before each one, shaped like the decay.
+        behind: Product over the steps after each one, shaped like the decay.
+        all_steps: Product over all steps, [..., keys, 1].
+        levels: For blocks of 2, 4, … steps: half the block's size, and both products within each half; None if they are
+            1.
     """
 
     def __init__(self, decay: Node, steps: int) -> None:
@@ -163,7 +177,7 @@ class Decays:
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
-        """Return sums over keys of weights, decays between two steps, and columns: A, [..., C, C]."""
+        """Return A [..., C, C]: sums over keys of weights, decays between two steps, and columns."""
         if self.decay.shape[-2] == 1:
             return multiplied(matmul(swapped(weights), keys), self.between)
         total: Node | None = None
@@ -175,7 +189,7 @@ class Decays:
 
     @property
     def between(self) -> Node:
-        """Products of decays between two steps, [..., C, C], that are the same for all keys: 0 where t <= s."""
+        """Products of decays between two steps, [..., C, C], if they are the same for all keys; 0 where t <= s."""
         total: Node | None = None
         for half, before, behind in self.levels:
             if before is None or behind is None:
@@ -190,7 +204,7 @@ class Decays:
         return total
 
     def _chosen(self, value: Node, half: int, other: Node | None) -> Node:
-        """Return a value at pairs of steps in both halves of one block, and another one elsewhere."""
+        """Select ``value`` for pairs of steps in different halves of one block, and ``other`` elsewhere."""
         pairs = make("constant", value=_corners(self.steps, half))
         if other is None:
             other = make("constant", value=np.zeros((), value.dtype))
@@ -198,8 +212,10 @@ class Decays:
 
 
 def unit_lower_inverse(strict: Node, steps: int) -> Node:
-    """Return the inverse of ``I - strict``, [..., n, n]. strict: square blocks of ``steps``, each strictly lower
-    triangular.
+    """Return the inverse of ``I - strict`` [..., n, n], where ``strict`` consists of strictly lower triangular blocks.
+
+    Args:
+        steps: Size of a block.
     """
     size = strict.shape[-1]
     assert isinstance(size, int)
@@ -207,8 +223,8 @@ def unit_lower_inverse(strict: Node, steps: int) -> Node:
     inverse: Node | None = None
     while half < steps:
         pairs = make("constant", value=np.tile(_corners(steps, half), (count, count)))
-        none = make("constant", value=np.zeros((), strict.dtype))
-        corner = make("select", pairs, strict, none, where=strict.where)
+        zero = make("constant", value=np.zeros((), strict.dtype))
+        corner = make("select", pairs, strict, zero, where=strict.where)
         if inverse is None:
             inverse = make("add", corner, _constant(np.eye(size), strict), where=strict.where)
         else:
@@ -222,19 +238,19 @@ def unit_lower_inverse(strict: Node, steps: int) -> Node:
 
 
 def _late(steps: int, half: int) -> np.ndarray:
-    """1 for steps of the second half of each block, else 0."""
+    """Return 1 for steps of the second half of each block, else 0."""
     return np.arange(steps) // half % 2
 
 
 def _siblings(steps: int, half: int) -> np.ndarray:
-    """A matrix that gives each step the value of one in the other half of its block."""
+    """Return the permutation matrix that maps each step to its counterpart in the other half of its block."""
     matrix = np.zeros((steps, steps))
     matrix[np.arange(steps) ^ half, np.arange(steps)] = 1
     return matrix
 
 
 def _corners(steps: int, half: int) -> np.ndarray:
-    """True for a step of the second half of a block, and one of the first half of the same."""
+    """Return True for pairs of a step in the second half of a block and one in its first half."""
     blocks, late = np.arange(steps) // (2 * half), _late(steps, half) == 1
     return (blocks[:, None] == blocks) & late[:, None] & ~late
 
@@ -243,7 +259,7 @@ def _corners(steps: int, half: int) -> np.ndarray:
 
 
 def matmul(left: Node, right: Node) -> Node:
-    """Return the product, matrix by matrix; leading axes of 1 are repeated."""
+    """Return the matrix product. Leading axes of 1 are broadcast."""
     if right.tensor.rank == 2:
         return make("matmul", left, right, where=left.where)
     lead = tuple(b if a == 1 else a for a, b in zip(left.shape[:-2], right.shape[:-2], strict=True))
@@ -275,25 +291,24 @@ def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
 
 
 def swapped(node: Node) -> Node:
-    """Return a value with its last two axes swapped."""
+    """Swap the last two axes."""
     rank = node.tensor.rank
     return transposed(node, (*range(rank - 2), rank - 1, rank - 2))
 
 
 def as_column(node: Node) -> Node:
-    """Return [..., 1, C] as [..., C, 1]."""
+    """Reshape [..., 1, C] to [..., C, 1]."""
     shape: Shape = (*node.shape[:-2], node.shape[-1], 1)
     return shaped(node, shape)
 
 
 def _flushed(node: Node) -> Node:
-    """Return a value with 0 in place of what would soon be no normal number: processors multiply those slowly.
-
-    Derivatives are those of the value as it was.
+    """Flush values to 0 that would soon become denormal, which processors multiply slowly. Derivatives are not
+    affected.
     """
     kind = np.finfo(node.dtype)
-    least, zero = (_constant(np.asarray(value), node) for value in (kind.tiny / kind.eps, 0.0))
-    is_small = make("less", make("abs", node, where=node.where), least, where=node.where)
+    minimum, zero = (_constant(np.asarray(value), node) for value in (kind.tiny / kind.eps, 0.0))
+    is_small = make("less", make("abs", node, where=node.where), minimum, where=node.where)
     small = make("stop_gradient", make("select", is_small, node, zero, where=node.where), where=node.where)
     return make("sub", node, small, where=node.where)
 

@@ -1,13 +1,13 @@
-"""Values of a step as sums of terms in a state.
+"""Linear forms: values of a step as sums of terms in a state.
 
-A term is a product of factors, which are free of the state, and of what it reads::
+A term is a product of factors, which do not depend on the state, and of one read::
 
     STATE            the state before the step, entry by entry
     Probe(w, axes)   the sum over ``axes`` of ``w`` times the state: a readout
-    None             nothing: the term is free of the state
+    None             nothing: the term does not depend on the state
 
-Factors have one axis for each of the state's, of size 1 where they do not vary. Values that are no such sums are
-``Opaque``: any function of readouts, or one of the whole state.
+Factors have one axis for each axis of the state, of size 1 where they do not vary. Other values are ``Opaque``: any
+function of readouts, or of the whole state.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from .views import (
 )
 
 MAX_TERMS = 64
-"""Terms of one value. What has more is no recurrence of low rank."""
+"""Maximum terms of a value. A value with more is not a recurrence of low rank."""
 
 STATE: Literal["state"] = "state"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The sum over ``axes`` of the state times the product of ``weights``."""
+    """Readout: the sum over ``axes`` of the state times the product of ``weights``."""
 
     weights: tuple[Node, ...]
     axes: frozenset[int]
@@ -53,7 +53,7 @@ Read = Probe | Literal["state"] | None
 
 @dataclass(frozen=True)
 class Term:
-    """The product of factors and of what is read."""
+    """Product of factors and of one read."""
 
     factors: tuple[Node, ...]
     read: Read = None
@@ -61,7 +61,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Linear:
-    """view: on which axes of the state those of the value lie."""
+    """Sum of terms. ``view`` maps the axes of the value to those of the state."""
 
     terms: tuple[Term, ...]
     view: View
@@ -74,7 +74,12 @@ class Linear:
 
 @dataclass(frozen=True)
 class Opaque:
-    """is_whole: whether the value may read every entry of the state. reason: the op that is not linear."""
+    """Value that is not linear in the state.
+
+    Attributes:
+        is_whole: True if the value may read every entry of the state.
+        reason: The op that is not linear.
+    """
 
     is_whole: bool
     reason: str = ""
@@ -84,7 +89,7 @@ Form = Linear | Opaque
 
 
 def product_of(factors: Sequence[Node], dtype: str) -> Node:
-    """Return the product of factors; 1 where there are none."""
+    """Return the product of factors; 1 if there are none."""
     if not factors:
         return constant(1.0, dtype)
     result = factors[0]
@@ -100,8 +105,11 @@ def constant(value: float, dtype: str) -> Node:
 class LinearForms:
     """Forms of the values of a body that depend on one of its carries.
 
-    carry: the state. axes: of the state. view: of the carry. later: carries that depend on the state.
-    dependent: nodes that do, in this step or by way of later ones.
+    Attributes:
+        carry: The state.
+        axes: Axes of the state.
+        view: View of the carry.
+        dependent: Nodes that depend on the state, in this step or through carries of earlier ones.
     """
 
     def __init__(self, carry: Node, axes: Shape, dependent: set[Node], later: set[Node]) -> None:
@@ -112,7 +120,7 @@ class LinearForms:
         self._products: dict[tuple[Node, ...], Node] = {}
 
     def add(self, node: Node) -> None:
-        """Find the form of a node, whose operands have theirs."""
+        """Derive the form of a node from those of its operands."""
         forms = [self.forms[item] for item in node.operands if item in self.dependent]
         is_whole = any(form.is_whole for form in forms)
         opaque = next((form for form in forms if isinstance(form, Opaque)), None)
@@ -120,13 +128,13 @@ class LinearForms:
             self.forms[node] = Opaque(is_whole, opaque.reason)
             return
         try:
-            found = self._form(node)
+            form_of_node = self._form(node)
         except UnknownAxisError:
-            found = None
-        if found is None or len(found.terms) > MAX_TERMS:
+            form_of_node = None
+        if form_of_node is None or len(form_of_node.terms) > MAX_TERMS:
             self.forms[node] = Opaque(is_whole, node.op)
         else:
-            self.forms[node] = found
+            self.forms[node] = form_of_node
 
     # Rules by op ---------------------------------------------------------------------------------
 
@@ -211,23 +219,23 @@ class LinearForms:
             if not self._is_free(item):
                 view = joined(view, self._linear(item).view, node.tensor.rank)
         view = resolved(padded(view, node.tensor.rank), node.shape, self.axes)
-        chosen = spread(condition, view, self.axes)
+        mask = spread(condition, view, self.axes)
         terms: list[Term] = []
         for number, item in enumerate(choices):
             own = self._free_terms(item, view) if self._is_free(item) else self._linear(item).terms
-            terms += [Term(tuple(self.where(chosen, factor, number) for factor in term.factors) or (
-                self.where(chosen, constant(1.0, node.dtype), number),), self._read_where(chosen, term.read, number))
+            terms += [Term(tuple(self.where(mask, factor, number) for factor in term.factors) or (
+                self.where(mask, constant(1.0, node.dtype), number),), self._read_where(mask, term.read, number))
                 for term in own]  # fmt: skip
         return Linear(tuple(terms), view)
 
     def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
-        """Return a value where a condition holds, or does not if ``other``, and a number elsewhere."""
+        """Select a value if the condition is True, or False for ``other``, and a number otherwise."""
         number = constant(otherwise, value.dtype)
         choices = (number, value) if other else (value, number)
         return make("select", condition, *choices, where=value.where)
 
     def _read_where(self, condition: Node, read: Read, other: int) -> Read:
-        """Return a readout that is 0 where the term that reads is: what is not chosen may be no number."""
+        """Return a readout that is 0 where its term is not selected, because the unselected value may be NaN."""
         if not isinstance(read, Probe):
             return read
         return Probe(tuple(self.where(condition, weight, other) for weight in read.weights), read.axes)
@@ -247,15 +255,15 @@ class LinearForms:
         axes = frozenset(axis for place in places if shape[place] != 1 for axis in form.view[place])
         terms: list[Term] = []
         for term in form.terms:
-            found = self._reduced_term(term, axes)
-            if found is None:
+            reduced = self._reduced_term(term, axes)
+            if reduced is None:
                 return None
-            terms.append(found)
+            terms.append(reduced)
         view = [group for place, group in enumerate(form.view) if keeps or place not in places]
         return Linear(tuple(terms), tuple(view))
 
     def _reduced_term(self, term: Term, axes: frozenset[int]) -> Term | None:
-        """Return the sum of a term over axes of the state."""
+        """Return the sum of a term over axes of the state; None if it is not a term."""
         if not axes:
             return term
         within = tuple(factor for factor in term.factors if spans(factor) & axes)
@@ -267,7 +275,7 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product over axes, which stay with size 1."""
+        """Return the sum of a product over axes, which are kept with size 1."""
         product = self.product(factors)
         rank = len(self.axes)
         missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]
@@ -280,7 +288,9 @@ class LinearForms:
         return make("mul", product, times) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
-        """A product with a vector for each matrix of the state is a readout; with a column and a row, an outer one."""
+        """Return the form of a product: a readout if one operand is a vector, an outer product of a column and a
+        row.
+        """
         left, right = node.operands[:2]
         if len(node.operands) > 2 or left.tensor.rank != right.tensor.rank or node.tensor.rank < 2:
             return None
@@ -295,7 +305,7 @@ class LinearForms:
         return None
 
     def _read(self, node: Node, value: Node, weights: Node, place: int) -> Linear | None:
-        """The sum over one axis of a value times weights."""
+        """Return the form of the sum over one axis of a value times weights."""
         scaled = make("mul", weights, value, where=node.where)
         form = self._times(scaled, self._linear(value), weights)
         if form is None:
@@ -306,20 +316,20 @@ class LinearForms:
     # What is free of the state -------------------------------------------------------------------
 
     def product(self, factors: tuple[Node, ...]) -> Node:
-        """Return the product of factors, one node for the same factors."""
+        """Return the product of factors, the same node for the same factors."""
         if factors not in self._products:
             self._products[factors] = product_of(factors, self.carry.dtype)
         return self._products[factors]
 
     def _free_terms(self, node: Node, view: View) -> tuple[Term, ...]:
-        """Return a value that is free of the state as terms, an outer product as its factors."""
+        """Return a value that does not depend on the state as terms; an outer product becomes its factors."""
         rank = len(view)
         own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
         groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
         return tuple(Term(factors) for factors in self._outer(node, groups[rank - node.tensor.rank :], 0))
 
     def _outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
-        """Return products whose sum is a value: those of factors that vary along fewer axes, where it is made so."""
+        """Split a value into products of factors that vary along fewer axes, if it is computed from such."""
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:
             return (whole,)

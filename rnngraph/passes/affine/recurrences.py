@@ -1,7 +1,7 @@
-"""Which carries of a scan are affine recurrences, of what kind, and whether their steps can run in chunks.
+"""Classification of a scan's carries as affine recurrences, and plans to run their steps in chunks.
 
-The next value of a state S is read as ``A S + B``: terms in S itself are A's diagonal, terms in readouts of S its low
-rank, all others B. A chunk of steps needs more: a state of keys and values that is read along its keys alone::
+The next value of a state S is written as ``A S + B``: terms in S are the diagonal of A, terms in readouts of S its
+low-rank part, and all others B. A chunk of steps also needs a state with keys and values that is read only along keys::
 
     P_t = w_t . S_t-1                           readouts, one for each vector of weights
     S_t = d_t S_t-1 + sum of x_t (f_t + c_t P_t)   decays d and columns x along keys, rows f along values
@@ -19,16 +19,20 @@ from ..loops.cycles import cycles
 from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
 from .views import UnknownAxisError, finest, spans, without_ones
 
-VECTOR = "it has no axes of keys and values, and steps update such states as fast"
+VECTOR = "it has no axes of keys and values, and chunks would not be faster"
 
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """What a chunk of steps needs of each step, in values of the body that are free of the state.
+    """Values of a step that a chunk needs. None of them depends on the state.
 
-    keys, values, batch: axes of the state. decay: factors of each term of the diagonal. columns: of the update.
-    readouts: those that the update or the step's outputs read. boundary: values of the body that read the state.
-    hold: the condition under which a step changes the state, where no step that it leaves out is seen; None: all do.
+    Attributes:
+        keys: Axes of the state that are keys; likewise ``values`` and ``batch``.
+        decay: Factors of each term of the diagonal.
+        columns: Columns of the update.
+        readouts: Readouts that the update or the step's outputs read.
+        boundary: Values of the body that read the state.
+        hold: Condition under which a step changes the state, if nothing reads a skipped step; None: always.
     """
 
     forms: LinearForms
@@ -43,13 +47,19 @@ class ChunkPlan:
 
     @property
     def rank(self) -> int:
-        """Columns that add what they read of the state."""
+        """Number of columns that depend on a readout."""
         return sum(bool(column.read) for column in self.columns)
 
 
 @dataclass
 class Column:
-    """A column of the update: factors along keys, and the terms of its row. read: terms by the readout they scale."""
+    """Column of the update.
+
+    Attributes:
+        keys: Factors along keys.
+        free: Terms of its row that do not depend on the state.
+        read: Terms of its row by the readout that they scale.
+    """
 
     keys: tuple[Node, ...]
     free: list[tuple[Node, ...]] = field(default_factory=list)
@@ -58,9 +68,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A carry of a scan. kind: of A, empty where the carry is not affine. reason: why it runs by steps.
+    """Classification of a carry of a scan.
 
-    axes: of the state, by the finest shape in which its step handles it. plan: None where it runs by steps.
+    Attributes:
+        axes: Axes of the state, by the finest shape in which its step uses it.
+        kind: Description of A; empty if the carry is not affine.
+        reason: Why it runs step by step.
+        plan: Plan for chunks; None if it runs step by step.
     """
 
     scan: Node
@@ -72,7 +86,7 @@ class Recurrence:
 
     @property
     def carry(self) -> Node:
-        """The input of the body."""
+        """Input of the body."""
         return self.scan["body"].inputs[self.index]
 
     @property
@@ -81,7 +95,7 @@ class Recurrence:
 
     @property
     def name(self) -> str:
-        """The state's name, behind that of its loop."""
+        """Name of the state, after that of its loop."""
         return f"{self.scan.name or 'scan'}/{self.carry['label']}"
 
     def __str__(self) -> str:
@@ -92,23 +106,25 @@ class Recurrence:
 
 
 def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
-    """Yield what is carried by the scans of a graph in floats, those of bodies not among them."""
+    """Yield the recurrences of a graph's scans with float carries, but not those of scans inside of bodies."""
     for node in graph.nodes:
         if node.op == "scan":
             yield from recurrences_of(node)
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return the recurrences of a scan. What is only delayed by a step, or never changes, is none."""
+    """Return the recurrences of a scan. A carry that is only delayed by a step, or constant, is not a recurrence."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
-    together = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
-    found = []
+    components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
+    recurrences = []
     for index, carry in enumerate(parts.carries):
         node = carry.inside
-        if node.dtype in FLOATS and carry.next is not node and len(together[node]) > 1:
-            found.append(_recurrence(scan, parts, index, [item for item in together[node] if item in following]))
-    return found
+        if node.dtype in FLOATS and carry.next is not node and len(components[node]) > 1:
+            recurrences.append(
+                _recurrence(scan, parts, index, [item for item in components[node] if item in following])
+            )
+    return recurrences
 
 
 def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Node]) -> Recurrence:
@@ -139,9 +155,9 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Nod
 
 
 def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
-    """A in words, of several states that are affine together; empty where they are not.
+    """Describe A for several states that are jointly affine; empty if they are not.
 
-    A sum is affine in all of them if it is in each, with factors that depend on none.
+    They are jointly affine if each next value is affine in each state, with factors that depend on none of them.
     """
     reached = dependents(together, body.nodes)
     following = [carry.next for carry in parts.carries if carry.inside in together]
@@ -152,14 +168,14 @@ def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
             if node in dependent and node not in forms.forms:
                 forms.add(node)
         for value in following:
-            form = forms.forms.get(value)  # none of what does not depend on this state
+            form = forms.forms.get(value)  # None if it does not depend on this state
             if isinstance(form, Opaque) or (form is not None and not reached.isdisjoint(_coefficients(form))):
                 return ""
     return f"in blocks of {len(together)} states"
 
 
 def _coefficients(form: Linear) -> Iterator[Node]:
-    """Yield all that the factors of terms in the state are computed from."""
+    """Yield all nodes from which the factors of terms in the state are computed."""
     read = [term for term in form.terms if term.read is not None]
     weights = [item for term in read if isinstance(term.read, Probe) for item in term.read.weights]
     yield from topological([*weights, *(item for term in read for item in term.factors)])
@@ -171,7 +187,7 @@ def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> 
     try:
         axes = finest(shape for shape in (state.shape, *cut) if product(shape) == count)
         return LinearForms(state, axes, dependent, later)
-    except UnknownAxisError:  # what is cut so fine is no view of the state as it is carried
+    except UnknownAxisError:  # the finest reshape does not divide the axes of the carried state
         return LinearForms(state, finest(iter([state.shape])), dependent, later)
 
 
@@ -182,7 +198,7 @@ def _not_linear(form: Opaque) -> str:
 
 
 def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
-    """Carries that depend on a state, by way of earlier steps too."""
+    """Return the carries that depend on a state, possibly through earlier steps."""
     later: set[Node] = set()
     while True:
         reached = dependents([state, *later], body.nodes)
@@ -196,21 +212,21 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 
 
 def _bare(node: Node) -> Node:
-    """What a condition is a view of."""
+    """Return the source of a condition, without changes of shape."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node
 
 
 def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
-    """The condition under which a step changes the state at all, and the next value where it does."""
+    """Return the condition under which a step changes the state, and the next value if it does."""
     if following.op == "select" and following.operands[0] not in dependent and following.operands[2] is state:
         return following.operands[0], following.operands[1]
     return None, following
 
 
 def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[Node], later: set[Node]) -> bool:
-    """True if nothing is seen of a step that leaves the state as it is."""
+    """True if nothing reads the results of steps that leave the state unchanged."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
@@ -248,7 +264,7 @@ def _classified(
     if not keys or not values or not any(isinstance(size, int) and size > 1 for size in sizes):
         return Recurrence(scan, index, forms.axes, kind, VECTOR)
     if any(not isinstance(size, int) for size in sizes):
-        return Recurrence(scan, index, forms.axes, kind, "the size of its keys or values is open")
+        return Recurrence(scan, index, forms.axes, kind, "the size of its keys or values is symbolic")
     decay = tuple(term.factors for term in form.terms if term.read == STATE)
     plan = ChunkPlan(forms, batch, keys, values, decay, columns, readouts, boundary, hold)
     return Recurrence(scan, index, forms.axes, kind, "", plan)
@@ -261,33 +277,33 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Readouts that the outputs of a step need, in order; and why it can't run in chunks, if it can't."""
+    """Return the readouts that a step's outputs need, in order, and the reason why it cannot run in chunks, if any."""
     if parts.when is not None:
         return (), "its loop decides from step to step which steps run"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
-    found: dict[Node, None] = {}
-    seen: set[Node] = set()
+    readouts: dict[Node, None] = {}
+    visited: set[Node] = set()
     pending = [value for value in outputs if value in forms.dependent]
     while pending:
         node = pending.pop()
-        if node in seen or node not in forms.dependent:
+        if node in visited or node not in forms.dependent:
             continue
-        seen.add(node)
+        visited.add(node)
         form = forms.forms[node]
         if form.is_whole:
             op = f" in {form.reason}" if isinstance(form, Opaque) and form.reason else ""
             return (), f"each step gives its whole state{op}, and steps are as fast"
         if any(forms.forms[item].is_whole for item in node.operands if item in forms.dependent):
-            found[node] = None
+            readouts[node] = None
         else:
             pending += node.operands
-    return tuple(found), ""
+    return tuple(readouts), ""
 
 
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
 ) -> tuple[tuple[int, ...], str]:  # fmt: skip
-    """The axes along which a state is read; of one that no step reads, an axis along which columns are added."""
+    """Return the axes along which the state is read, or if no step reads it, an axis along which columns are added."""
     every = {probe.axes for probe in readouts}
     if len(every) > 1:
         return (), "it is read along different axes"
@@ -316,7 +332,7 @@ def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
 
 
 def _kind(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
-    """A in words."""
+    """Describe A in words."""
     terms = [term for term in form.terms if term.read == STATE]
     if not terms:
         return f"of rank {rank}" if rank else "zero"

@@ -24,13 +24,13 @@ class HeldInputs:
     def __init__(self, arrays: Mapping[str, ndarray], ranges: Sequence[Precondition]) -> None:
         self.arrays, self.ranges = arrays, ranges
 
-    def take(self, given: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
+    def take(self, feeds: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
         """Overwrite the arrays that a filled call feeds again: all of them, or none and False or an error.
 
         ``is_checked`` is True if the values of the call's own feeds were checked, and the call was not filled.
         """
-        arrays, taken = self.arrays, []
-        for name, value in given.items():
+        arrays, overwrites = self.arrays, []
+        for name, value in feeds.items():
             held = arrays.get(name)
             if held is not None:
                 if type(value) is ndarray:
@@ -38,19 +38,19 @@ class HeldInputs:
                         return False
                 elif held.shape or type(value) not in NUMBERS.get(held.dtype, ()):
                     return False
-                taken.append((name, held, value))
-        if len(taken) + call.count != len(given):  # one is unknown
+                overwrites.append((name, held, value))
+        if len(overwrites) + call.count != len(feeds):  # some fed name is unknown
             return False
         if self.ranges:  # check copies, which no other thread can change
-            taken = [(name, held, np.array(value, held.dtype)) for name, held, value in taken]
-            moving = {} if is_checked else call.read(given)
-            inputs = {**arrays, **moving, **{name: value for name, _, value in taken}}
+            overwrites = [(name, held, np.array(value, held.dtype)) for name, held, value in overwrites]
+            per_call = {} if is_checked else call.read(feeds)
+            inputs = {**arrays, **per_call, **{name: value for name, _, value in overwrites}}
             check_preconditions(self.ranges, inputs, call.spec.sized.sizes, None)
-        elif len(taken) > 1:  # convert all numbers before any overwrite, because a large one may raise
-            taken = [
+        elif len(overwrites) > 1:  # convert all numbers before any overwrite, because a large one may raise
+            overwrites = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
-                for name, held, value in taken
+                for name, held, value in overwrites
             ]
-        for _, held, value in taken:
+        for _, held, value in overwrites:
             held[...] = value
         return True

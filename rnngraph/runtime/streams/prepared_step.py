@@ -1,4 +1,4 @@
-"""Steps and chunks of a stream that are prepared: a call with an argument block for each side of the states."""
+"""Prepared steps and chunks of a stream: one call, with an argument block for each side of the states."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from .step_graph import StepGraph
 
 
 class StateBlocks:
-    """Argument blocks of a stream: each reads one side of its states and writes the other. One caller at a time.
+    """Argument blocks of a stream, one for each side of its states. Serves one caller at a time.
 
-    call: the only one. left_out: mask of rows that the call that runs leaves as they were; None: there are none.
+    Each block reads the states of its side and writes those of the other.
+
+    Attributes:
+        left_out: Mask of the rows that the running call must leave unchanged; None if there are none.
     """
 
     is_shared = False
@@ -40,7 +43,12 @@ class StateBlocks:
         states: States,
         row_axis: Mapping[str, int | None],
     ) -> None:
-        """labels: of the states. row_axis: of outputs, None: has none."""
+        """Fill both blocks.
+
+        Args:
+            labels: Labels of the states.
+            row_axis: The row axis of each output; None for an output without one.
+        """
         self._spec, self._states, self._row_axis = spec, states, row_axis
         self._parameters, self._changes, self._side = parameters, parameters.counter().word, states.word
         self._call = PreparedCall(spec)
@@ -59,14 +67,14 @@ class StateBlocks:
         return self._call
 
     def _renew(self) -> None:
-        """Take the present parameters from here on."""
+        """Switch both blocks to the current parameters."""
         self._weights = self._spec.entry.weights(self._parameters)
         for block in self.blocks:
             block.set_weights(self._weights)
         self._version = self._weights.version
 
     def weights(self) -> Weights:
-        """Return the weights of both blocks."""
+        """Return the weights that both blocks point to."""
         return self._weights
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, int]:
@@ -81,7 +89,7 @@ class StateBlocks:
         self._side.value = 1 - held
 
     def _leave(self, others: ndarray, results: Sequence[ndarray], side: int) -> None:
-        """Leave the state of these rows as it was, and give zeros for their results."""
+        """Restore the previous states of the rows in the mask ``others``, and zero their results."""
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others[:, None])
         for name, array in zip(self._spec.leaves, results, strict=True):
@@ -91,7 +99,7 @@ class StateBlocks:
 
 
 class PreparedStep(Runner):
-    """Steps, or chunks of one length, with feeds of one signature."""
+    """Runner of single steps, or of chunks of one length, for feeds of one signature."""
 
     def __init__(
         self,
@@ -106,34 +114,35 @@ class PreparedStep(Runner):
         graph: StepGraph | None,
         keys: Mapping[str, Any],
     ) -> None:
-        """Prepare calls.
+        """Prepare the call.
 
         Args:
-            spec: of what has a time axis.
-            labels: of the states.
-            held: all without a time axis that the stream has.
-            ranges: checks of all feeds.
-            row_axis: of outputs, None: has none.
-            graph: graph by which some rows can step alone; None: all are computed, and others left as they were.
-            keys: what else mappings name feeds by.
+            spec: Spec of the feeds that have a time axis.
+            labels: Labels of the states.
+            held: All feeds without a time axis.
+            ranges: Range checks of all feeds.
+            row_axis: The row axis of each output; None for an output without one.
+            graph: Step graph that can run a subset of rows. None: all rows are computed, and some are then restored.
+            keys: Other keys by which mappings may name feeds.
         """
         self._parameters, self._states, self._graph, self._options = parameters, states, graph, options
         self._held, self._keys = HeldInputs(held, ranges), keys
         self._blocks = blocks = StateBlocks(spec, parameters, labels, states, row_axis)
-        # Now, while code is made anyway, and not in the midst of steps that somebody waits for.
+        # Check now, while code is being compiled anyway, and not during a step that a caller waits for.
         self._may_be_direct = can_be_direct(blocks.call(spec), len(held)) and is_ready(options)
         direct = DirectSource(self._direct_call, blocks.weights) if self._may_be_direct else None
         super().__init__(spec, blocks, options.threads, optional=self._held, direct=direct)
 
     def know(self, keys: Mapping[str, Any]) -> None:
-        """Take what else mappings name feeds by."""
+        """Set the other keys by which mappings may name feeds."""
         if keys != self._keys:
             self._keys = keys
             self.forget_direct()
 
     def _direct_call(self, time: NativeTime) -> DirectCall:
         held, blocks, states = self._held.arrays, self._blocks, self._states
-        checked = {*self.spec.feeds, *(check.label for check in self._held.ranges)}  # when they are held
+        # those held are converted before they are checked
+        checked = {*self.spec.feeds, *(check.label for check in self._held.ranges)}
         return DirectCall(
             blocks.call(self.spec),
             blocks.blocks,
@@ -147,14 +156,14 @@ class PreparedStep(Runner):
         )
 
     def run_rows(
-        self, given: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
+        self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
     ) -> Any:  # fmt: skip
-        """Run a step of some rows. kept: their mask. Otherwise like ``run``."""
+        """Run a step of the rows in the mask ``kept``; otherwise like ``run``."""
         some = self._some_rows
-        if some is None or given is None or not self.is_current:
+        if some is None or feeds is None or not self.is_current:
             self._blocks.left_out = ~kept
             try:
-                return self.run(given, None, out, arrays)
+                return self.run(feeds, None, out, arrays)
             finally:
                 self._blocks.left_out = None
         if out is not None:
@@ -162,22 +171,22 @@ class PreparedStep(Runner):
             if arrays is None:
                 return None
         rows, count = np.flatnonzero(kept), len(self.spec.names)
-        if not some.fill(given, rows):
+        if not some.fill(feeds, rows):
             return None
-        if len(given) != count and not self._held.take(given, self._blocks.call(self.spec), is_checked=True):
+        if len(feeds) != count and not self._held.take(feeds, self._blocks.call(self.spec), is_checked=True):
             return None
         some.run(rows)
         return some.give(rows, arrays)
 
     @cached_property
     def _some_rows(self) -> SomeRows | None:
-        """Steps of some rows alone; None if all are computed. Few streams need them: code is compiled for them."""
+        """Steps of a subset of rows; None if all rows must be computed. Built on first use, as it compiles code."""
         graph = self._graph
         if graph is None or not graph.rows.is_open:
             return None
         return SomeRows(graph, self._parameters, self.spec, self._states, self._held.arrays)
 
     def is_for(self, spec: CallSpec) -> bool:
-        """True if it runs calls of this spec."""
+        """True if this runner can run calls of ``spec``."""
         mine = self.spec
         return mine.entry is spec.entry and mine.sized.sizes == spec.sized.sizes and mine.feeds == spec.feeds

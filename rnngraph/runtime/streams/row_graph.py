@@ -83,9 +83,9 @@ class RowGraph:
 
     @cached_property
     def compiled(self) -> CompiledGraph:
-        given = self._compiled
-        options = replace(given.options, threads=ThreadCount())
-        return CompiledGraph(given.lowered, given.kind, options, given.declared, rounded=given.rounded)
+        source = self._compiled
+        options = replace(source.options, threads=ThreadCount())
+        return CompiledGraph(source.lowered, source.kind, options, source.declared, rounded=source.rounded)
 
     @cached_property
     def is_open(self) -> bool:
@@ -110,8 +110,8 @@ class RowGraph:
 
     def entry(self, others: Mapping[str, int]) -> NativeEntry:
         """Return the entry of a step; ``others`` are the sizes that do not count rows."""
-        given = dict(others) if self.is_open else {**others, **dict.fromkeys(self.names, 1)}
-        return self.compiled.entry(self.outputs, given, one_step=True)
+        sizes = dict(others) if self.is_open else {**others, **dict.fromkeys(self.names, 1)}
+        return self.compiled.entry(self.outputs, sizes, one_step=True)
 
     def port(self, name: str, kind: TensorType, left_out: int | None, others: Mapping[str, int]) -> RowPort:
         """Return the layout of an array; ``left_out`` is a time axis of length 1 that callers omit."""
@@ -120,5 +120,5 @@ class RowGraph:
         known = {**others, **dict.fromkeys(self.names, 1)}
         sizes = [evaluate(dim, known) for dim in shape]
         cut = 0 if axis is None else axis
-        behind = cut if axis is None else cut + 1
-        return RowPort(name, np.dtype(kind.dtype), axis, tuple(sizes[:cut]), tuple(sizes[behind:]))
+        after = cut if axis is None else cut + 1
+        return RowPort(name, np.dtype(kind.dtype), axis, tuple(sizes[:cut]), tuple(sizes[after:]))

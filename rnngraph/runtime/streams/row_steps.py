@@ -1,6 +1,6 @@
-"""Steps of some rows of tables, wherever these lie: one native call, which copies what a step reads and gives.
+"""Steps of any subset of a table's rows in one native call, which gathers inputs and scatters results.
 
-It costs what its rows cost, whichever these are and however many the tables have.
+The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions.
 """
 
 from __future__ import annotations
@@ -30,28 +30,38 @@ from ..parameters import Parameters
 from .row_graph import RowPort
 from .step_graph import StepGraph
 
-FEWEST_ROWS = 4
-"""Of a worker: with fewer it reads all weights for too little."""
+MIN_ROWS = 4
+"""Minimum rows per worker. With fewer, reloading the weights costs more than the second worker saves."""
 
 
 @lru_cache(maxsize=1)
 def _run_rows() -> tuple[Native, int]:
-    """What runs a plan, and where it lies."""
+    """Compile the driver of plans. Return it and its address."""
     code = Code(object_code(words.row_steps_text(host()), host()), host())
     return code.entry(words.RUN_ROWS), code.address(words.RUN_ROWS)
 
 
 class RowSteps:
-    """Runs a step of the rows that ``rows`` names.
+    """Runs one step of the table rows whose indices are in ``rows``.
 
-    inputs, outputs: what a row is fed and gives. kept: what tables hold of it: its states, and what is held of feeds.
-    fed, given: memory of the calls, rows first. rows: int64, the rows of the tables that a call is for.
+    Attributes:
+        inputs: Ports of what a step is fed for each row.
+        outputs: Ports of what a step returns for each row.
+        kept: Ports of what the tables hold for each row: states and held feeds.
+        fed: Input buffers of the calls, rows first.
+        given: Output buffers of the calls, rows first.
+        rows: int64 indices of the table rows that a call steps.
     """
 
     def __init__(
         self, graph: StepGraph, parameters: Parameters, others: Mapping[str, int], shared: Mapping[str, np.ndarray]
     ) -> None:
-        """others: sizes that count no rows. shared: inputs that are the same for all rows, where they lie."""
+        """Compile the step.
+
+        Args:
+            others: Values of the sizes that do not count rows.
+            shared: Inputs that all rows share, read in place.
+        """
         self.graph, self.others, self.shared = graph, dict(others), shared
         self._entry = entry = graph.rows.entry(others)
         self._most, self._is_open = graph.rows.most, graph.rows.is_open
@@ -83,7 +93,7 @@ class RowSteps:
         self._plan = np.zeros(words.JOBS, np.int64)
         self._plan_address = c_void_p(address(self._plan))
         self.run_prepared: Callable[[], None] = self._run_alone
-        self._planned = 0, 0  # what the plan says: rows, and how many a worker takes at a time
+        self._planned = 0, 0  # the planned number of rows, and of rows per chunk
         self._tables: dict[str, np.ndarray] = {}
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
@@ -92,7 +102,7 @@ class RowSteps:
         self.make_room(1)
 
     def call_spec(self, count: int, structure: Any, leaves: Sequence[str]) -> CallSpec:
-        """Return the spec of calls that are fed arrays of ``count`` rows. structure, leaves: of what they give."""
+        """Return the spec of calls with ``count`` rows, whose results have this structure and these leaves."""
         names = {name: name for name in self.inputs}
         feeds = {name: Feed(port.rows(count), port.dtype, None) for name, port in self.inputs.items()}
         shapes = tuple(
@@ -104,12 +114,12 @@ class RowSteps:
 
     @property
     def arrays(self) -> list[RowPort]:
-        """All that callers give and are given."""
+        """Ports of all arrays that cross the call's interface."""
         return [*self.inputs.values(), *self.outputs.values()]
 
     def make_room(self, count: int) -> None:
-        """Memory for calls of so many rows."""
-        self._named = None  # who makes room writes rows
+        """Grow the buffers to at least ``count`` rows."""
+        self._named = None  # whoever makes room also writes rows
         if count <= len(self.rows):
             return
         count = max(count, min(2 * len(self.rows), 1 << 20))
@@ -124,14 +134,14 @@ class RowSteps:
             self._place(job)
 
     def name_rows(self, rows: np.ndarray) -> None:
-        """The rows that the next call is for, in an array that stays as it is."""
+        """Set the rows of the next call. The array must not change until the next call of ``name_rows``."""
         if rows is not self._named:
             self.make_room(len(rows))
             self.rows[: len(rows)] = rows
             self._named = rows
 
     def set_tables(self, tables: Mapping[str, np.ndarray]) -> None:
-        """tables: what is kept of all rows, rows first; steps are written to the states."""
+        """Set the tables, rows first. Steps overwrite the states in them."""
         self._tables = dict(tables)
         for job in self._jobs:
             self._place(job)
@@ -144,21 +154,23 @@ class RowSteps:
             job.set_target(name, self.given[name] if name in self.given else self._tables[name], len(port.before))
 
     def check(self, fed: Mapping[str, np.ndarray], count: int) -> None:
-        """Checks numbers that are fed for a call of so many rows, which come first. Raises ``ShapeError``."""
+        """Check the first ``count`` rows of the inputs against their ranges. Raise ``ShapeError`` if one is out of
+        range.
+        """
         if self.has_checks:
             arrays = {name: port.rows_back(fed[name][:count]) for name, port in self.inputs.items()}
             check_preconditions(self.checks, arrays, self.graph.rows.sizes(self.others, count), None)
 
     @property
     def has_checks(self) -> bool:
-        """Whether numbers that are fed must be within a range."""
+        """True if some inputs must lie within a range."""
         return bool(self.checks)
 
     def run(self, count: int) -> None:
-        """Steps the first ``count`` of ``rows``, which must be different ones, by what ``fed`` holds for them."""
+        """Step the first ``count`` entries of ``rows``, which must be distinct, with the inputs in ``fed``."""
         weights = self.prepare(count)
         self.run_prepared()
-        del weights  # held until here: a change makes new ones
+        del weights  # kept alive until here, because a change of parameters replaces them
 
     def prepare(self, count: int) -> Weights:
         """Plan a step of the first ``count`` of ``rows``. Return the weights, which must live until it ran."""
@@ -174,7 +186,7 @@ class RowSteps:
             plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
             self.run_prepared = self._run_alone
-        else:  # who runs it alone after all takes all chunks, by the first job
+        else:  # if one thread ends up running all chunks, it uses the first job
             entry = AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))
             self.run_prepared = partial(entry, address(plan), 0, 1)
         return weights
@@ -183,7 +195,7 @@ class RowSteps:
         self._run(self._plan_address, WORKER, WORKERS)
 
     def _add_jobs(self, parts: int) -> None:
-        """Adds jobs until there is one for each of ``parts`` workers."""
+        """Add jobs until each of ``parts`` workers has one."""
         while len(self._jobs) < parts:
             job = _Job(self, self._entry, self._sized, self._most, self._is_open)
             self._place(job)
@@ -193,24 +205,27 @@ class RowSteps:
         self._plan_address = c_void_p(address(self._plan))
 
     def _parts(self, count: int) -> int:
-        """How many workers share a call."""
-        parts = min(self._threads.parts, count // FEWEST_ROWS)
+        """Return the number of workers that share a call."""
+        parts = min(self._threads.parts, count // MIN_ROWS)
         if parts < 2:
             return 1
         return parts if self._cycles(count) >= FEWEST_CYCLES else 1
 
     def _cycles(self, count: int) -> int:
-        """About what a call takes one worker."""
+        """Estimate the cycles of a call on one worker."""
         return -(-self._cycles_of_most * count // self._most)
 
 
 class _Job:
-    """What one worker needs: an argument block, memory in which its rows lie side by side, and the moves between there
-    and the tables.
-    """
+    """State of one worker: an argument block, dense buffers for its rows, and the copies between buffers and tables."""
 
     def __init__(self, steps: RowSteps, entry: NativeEntry, sized: Sized, most: int, is_open: bool) -> None:
-        """sized: the entry at the ``most`` rows that it computes in one run. is_open: whether it computes fewer too."""
+        """Allocate the buffers and list the copies.
+
+        Args:
+            sized: The entry at ``most`` rows, the maximum of one run.
+            is_open: True if a run may also compute fewer rows.
+        """
         graph = steps.graph
         self.block = entry.block()
         self.block.set_sizes(sized.sizes, sized.run)
@@ -227,8 +242,8 @@ class _Job:
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
                 array = self._made(port, most)
-                seen = array if port.axis is not None else array.reshape(port.shape)
-                self.block.set_input(port.name, whole(seen, _axis(graph, port)))
+                view = array if port.axis is not None else array.reshape(port.shape)
+                self.block.set_input(port.name, whole(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
                 gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):
@@ -237,7 +252,7 @@ class _Job:
             self._targets[port.name] = len(gathers) + len(scatters)
             scatters.append(_move(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
             if port.axis is None and is_open:
-                scatters[-1][words.SOURCE_ROW] = 0  # one for all rows
+                scatters[-1][words.SOURCE_ROW] = 0  # one row that all share
         self._moves = np.array([*gathers, *scatters], np.int64).reshape(-1, words.MOVE_WORDS)
         slots = [entry.size_slots[name] for name in graph.rows.names if is_open and name in entry.size_slots]
         self._places = np.array([address(self.block.numbers) + 8 * slot for slot in slots], np.int64)
@@ -255,12 +270,12 @@ class _Job:
         return array
 
     def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Where rows of what the step reads lie, rows first."""
+        """Set the table or buffer that input ``name`` is gathered from, rows first."""
         if name in self._sources:
             _set(self._moves[self._sources[name]], words.SOURCE, array, pieces)
 
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Where rows of what the step gives go, rows first."""
+        """Set the table or buffer that result ``name`` is scattered to, rows first."""
         _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
 
 
@@ -269,7 +284,11 @@ def _axis(graph: StepGraph, port: RowPort) -> int | None:
 
 
 def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
-    """A move of which one side is known: memory of a worker's, rows first. by_table: whether a table is the other."""
+    """Return a copy whose end on one side is a worker's buffer, rows first.
+
+    Args:
+        by_table: True if the other end is a table, indexed by ``rows``.
+    """
     move = np.zeros(words.MOVE_WORDS, np.int64)
     move[words.OUTER], move[words.INNER], move[words.BY_TABLE] = port.pieces, port.piece_bytes, by_table
     _set(move, side, array, len(port.before))
@@ -277,5 +296,5 @@ def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.nda
 
 
 def _set(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
-    """before: axes between that of rows and those of a piece, which lie as one."""
+    """Set one end of a copy. ``before`` counts the axes between the row axis and the contiguous pieces."""
     move[side : side + 3] = address(array), array.strides[0], array.strides[before] if before else 0

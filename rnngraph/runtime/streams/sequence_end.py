@@ -1,4 +1,4 @@
-"""The end of sequences that a stream runs: what it still owes once the last step is done."""
+"""End of a stream's sequences: the outputs that are still due after the last whole step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .step_graph import StepGraph
 
 
 class SequenceEnd:
-    """Gives what is owed by a step graph's rows."""
+    """Computes the outputs that are due when sequences end."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
@@ -23,49 +23,60 @@ class SequenceEnd:
 
     @property
     def is_empty(self) -> bool:
-        """Whether steps give all as soon as it is fed."""
+        """True if each step returns all outputs of its inputs, so that none are due at the end."""
         return self._graph.tail is None
 
     def owed(
         self, held: Mapping[str, np.ndarray], left: Mapping[str, np.ndarray], states: Sequence[np.ndarray],
         chosen: np.ndarray, where: Where | None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """By name, outputs that no step gave. left: entries of sequences. chosen: rows that end, as a mask."""
-        about = self._graph
-        if about.tail is None:
+        """Return the outputs, by name, that no step has returned yet.
+
+        Args:
+            held: Feeds without a time axis.
+            left: The remaining entries of the sequences, too few for a whole step.
+            states: The present states.
+            chosen: Mask of the rows that end.
+        """
+        step_graph = self._graph
+        if step_graph.tail is None:
             return self._nothing(where)
-        rests, present = about.tail.rests(left, where), dict(zip(about.labels, states, strict=True))
-        about.tail.check_lengths(present, chosen, rests, where)
-        graph = about.tail.graph(rests, where)
+        rests, present = step_graph.tail.rests(left, where), dict(zip(step_graph.labels, states, strict=True))
+        step_graph.tail.check_lengths(present, chosen, rests, where)
+        graph = step_graph.tail.graph(rests, where)
         kinds = graph.input_types()
-        needed = [name for name in graph.needed(self._results) if name in about.types]
+        needed = [name for name in graph.needed(self._results) if name in step_graph.types]
         arrays = {**held, **left}
         for name in needed:
-            if name not in arrays and (axis := about.time_axis[name]) is not None and kinds[name].shape[axis] == 0:
-                arrays[name] = np.empty([evaluate(dim, about.sizes) for dim in kinds[name].shape], kinds[name].dtype)
+            if name not in arrays and (axis := step_graph.time_axis[name]) is not None and kinds[name].shape[axis] == 0:
+                arrays[name] = np.empty(
+                    [evaluate(dim, step_graph.sizes) for dim in kinds[name].shape], kinds[name].dtype
+                )
         missing = [name for name in needed if name not in arrays]
         if missing:
-            raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
+            raise NameLookupError(
+                f"flush needs {', '.join(missing)}; feed its remaining entries, or run a step that feeds it", where
+            )
         used = {name: arrays[name] for name in needed}
         used |= {name: array for name, array in present.items() if name in kinds}
-        sizes = {**solve_sizes(used, kinds, where), **about.sizes}
+        sizes = {**solve_sizes(used, kinds, where), **step_graph.sizes}
         graph.check(self._results, used, sizes, where)
         entry = graph.entry(self._results, sizes)
         return run_once(entry, entry.weights(self._parameters), used, sizes)
 
     def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
-        """Results of no steps, of a stream that owes none."""
-        about = self._graph
+        """Return outputs of zero steps, for a stream whose outputs are never late."""
+        step_graph = self._graph
         for name in self._results:
-            if about.output_axis[name] is None:
+            if step_graph.output_axis[name] is None:
                 raise GraphError(
-                    f"output {name or 'of this stream'} has no time axis and is known with every step, as nothing is "
-                    "late here; take what the last step gave, and use reset",
+                    f"output {name or 'of this stream'} has no time axis, and every step returns it at once; "
+                    "take the result of the last step, and call reset instead of flush",
                     where,
                 )
-        kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
-        none = {**about.sizes, **dict.fromkeys(about.lengths, 0)}
+        kinds = {name: node.tensor for name, node in step_graph.compiled.graph.outputs}
+        sizes = {**step_graph.sizes, **dict.fromkeys(step_graph.lengths, 0)}
         return {
-            name: np.zeros([evaluate(dim, none) for dim in kinds[name].shape], kinds[name].dtype)
+            name: np.zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype)
             for name in self._results
         }

@@ -1,4 +1,4 @@
-"""A pool of streams that serves many callers: a queue of frames, and the thread that runs them in batches."""
+"""A pool of streams for many callers: a queue of frames, and a thread that runs them in batches."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from ...support.arguments import flag, number, whole_number
 from ...support.attribute_hints import Unindexed
 from ...support.errors import ArgumentError, GraphError
 
-LONGEST_WAIT = 3600.0
+MAX_WAIT_S = 3600.0
 
 
 class Frame(NamedTuple):
-    """What a stream is fed for a step, and who waits for it. arrived: when, by a clock that never goes back."""
+    """Inputs of one stream's step, with the future that receives the result.
+
+    ``arrived`` is the arrival time in seconds of a monotonic clock.
+    """
 
     handle: Any
     fed: Any
@@ -31,21 +34,27 @@ class Frame(NamedTuple):
 
 
 Run = Callable[[Sequence[Frame]], Sequence[Any]]
-"""Steps streams, one frame each, and gives of each its result or its error."""
+"""Function that steps streams, one frame each, and returns a result or an exception for each frame."""
 
 
 @api
 class Serving(Unindexed):
-    """Runs frames of a pool's streams: at most one of each stream in a batch, in the order in which they came."""
+    """Runs frames of a pool's streams in batches, in order of arrival, with at most one frame of a stream per batch."""
 
     def __init__(self, run: Run, max_batch: int, max_wait: float) -> None:
-        """max_batch: streams of a batch. max_wait: seconds that a frame waits for others at most, while none runs."""
+        """Start the thread.
+
+        Args:
+            run: Steps streams, one frame each.
+            max_batch: Maximum streams in a batch.
+            max_wait: Maximum seconds that a frame waits for others while no batch runs.
+        """
         self._step, self._process = run, os.getpid()
         self.max_batch, self.max_wait = whole_number(max_batch, "max_batch", 1), number(max_wait, "max_wait")
-        if not 0 <= self.max_wait <= LONGEST_WAIT:
-            raise ArgumentError(f"max_wait={max_wait} must be seconds, from 0 to {LONGEST_WAIT:.0f}")
+        if not 0 <= self.max_wait <= MAX_WAIT_S:
+            raise ArgumentError(f"max_wait={max_wait} must be seconds, from 0 to {MAX_WAIT_S:.0f}")
         self._waiting: dict[Any, deque[Frame]] = {}  # by stream
-        self._ready: deque[Any] = deque()  # streams of which a frame waits and none runs
+        self._ready: deque[Any] = deque()  # streams with a waiting frame and no running one
         self._running: dict[Any, Frame] = {}  # by stream
         self._changed, self._is_open = threading.Condition(), True
         self._thread = threading.Thread(target=self._serve, daemon=True, name="rnngraph pool")
@@ -54,11 +63,11 @@ class Serving(Unindexed):
 
     @property
     def is_running(self) -> bool:
-        """Whether frames are taken: until it is closed, and not in the child of a fork, which has no thread for it."""
+        """True if frames are accepted: not after ``close``, and not in a forked child, which has no thread."""
         return self._is_open and self._process == os.getpid()
 
     def put(self, frame: Frame) -> None:
-        """Takes a frame; where it stopped just now, the future says so."""
+        """Queue a frame. If the pool has stopped serving, its future receives an error."""
         with self._changed:
             if self._is_open:
                 mine = self._waiting.setdefault(frame.handle, deque())
@@ -71,14 +80,14 @@ class Serving(Unindexed):
         self._refuse([frame], "the pool stopped serving before this frame was run")
 
     def fed_before(self, handle: Any) -> list[Any]:
-        """What is fed to a stream by the frames of it that run or wait, in their order."""
+        """Return the inputs of a stream's running and waiting frames, in order."""
         with self._changed:
             running = self._running.get(handle)
             frames = [*([] if running is None else [running]), *self._waiting.get(handle, ())]
         return [frame.fed for frame in frames if not frame.future.cancelled()]
 
     def forget(self, handle: Any) -> None:
-        """Frames of a stream that was closed are not run."""
+        """Discard the waiting frames of a closed stream; their futures receive an error."""
         with self._changed:
             frames = self._waiting.pop(handle, ())
             if handle in self._ready:
@@ -87,24 +96,30 @@ class Serving(Unindexed):
 
     @api
     def close(self, cancel: bool = False) -> None:
-        """Takes no more frames, runs those that wait, and ends the thread. cancel: what waits is cancelled instead."""
+        """Accept no more frames, run the waiting ones, and end the thread.
+
+        Args:
+            cancel: True: cancel waiting frames instead of running them.
+        """
         cancels = flag(cancel, "cancel")
         if self._process != os.getpid():
             return
         with self._changed:
             self._is_open = False
-            left = [frame for frames in self._waiting.values() for frame in frames] if cancels else []
+            cancelled = [frame for frames in self._waiting.values() for frame in frames] if cancels else []
             if cancels:
                 self._waiting.clear()
                 self._ready.clear()
             self._changed.notify_all()
-        for frame in left:
+        for frame in cancelled:
             frame.future.cancel()
         if self._thread is not threading.current_thread():
             self._thread.join()
 
     def __reduce__(self) -> Never:
-        raise GraphError("what serves a pool does not pickle or copy: it is a thread; call serve of a pool there")
+        raise GraphError(
+            "a serving object owns a thread and cannot be pickled or copied; call serve of the copied pool"
+        )
 
     def __enter__(self) -> Serving:
         return self
@@ -113,11 +128,11 @@ class Serving(Unindexed):
         self.close()
 
     def _serve(self) -> None:
-        while self._serve_batch():  # who waits for the next one holds no handles of this one
+        while self._serve_batch():  # no reference to this batch's handles survives while waiting for the next
             pass
 
     def _serve_batch(self) -> bool:
-        """Runs a batch; False at the end."""
+        """Run one batch. Return False when there are no more."""
         batch = self._next()
         if batch is None:
             return False
@@ -132,7 +147,7 @@ class Serving(Unindexed):
         return True
 
     def _next(self) -> list[Frame] | None:
-        """The next batch; None at the end."""
+        """Return the next batch; None when there are no more."""
         with self._changed:
             while not self._is_due():
                 if not self._is_open and not self._ready:
@@ -148,7 +163,7 @@ class Serving(Unindexed):
         return not self._is_open or len(self._ready) >= self.max_batch or (self._time_left() or 0.0) <= 0
 
     def _time_left(self) -> float | None:
-        """Seconds until a batch begins with what waits; None: until something comes."""
+        """Return the seconds until the next batch must start; None if no frame is ready."""
         if not self._ready:
             return None
         first = min(self._waiting[handle][0].arrived for handle in self._ready)
@@ -157,7 +172,8 @@ class Serving(Unindexed):
     def _run(self, batch: Sequence[Frame]) -> None:
         begun = [frame for frame in batch if _begins(frame.future)]
         for frame, outcome in zip(begun, self._step(begun), strict=True):
-            with suppress(BaseException):  # of a callback, or where somebody else set it: the others wait for theirs
+            # an error of a callback, or of a future that is already set, must not reach the other frames
+            with suppress(BaseException):
                 if isinstance(outcome, BaseException):
                     frame.future.set_exception(outcome)
                 else:
@@ -172,10 +188,10 @@ class Serving(Unindexed):
 
 
 def _begins(future: Future[Any]) -> bool:
-    """Whether a frame is to be run: it was not cancelled."""
+    """True if the frame must run: its future was not cancelled."""
     try:
         return future.set_running_or_notify_cancel()
-    except RuntimeError:  # somebody else gave it a result
+    except RuntimeError:  # the future already has a result
         return True
 
 
@@ -184,6 +200,6 @@ _SERVING: WeakSet[Serving] = WeakSet()
 
 @atexit.register
 def _end() -> None:
-    """No thread is in native code while the interpreter gives its memory back."""
+    """Stop all threads before the interpreter frees memory that native code uses."""
     for serving in list(_SERVING):
         serving.close(cancel=True)

@@ -1,4 +1,4 @@
-"""A step of some rows of a stream: it costs what these cost, and the others are not touched."""
+"""Steps of a subset of a stream's rows. The cost is that of these rows, and the others are not touched."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from .step_graph import StepGraph
 
 
 class SomeRows:
-    """Steps of rows with feeds of one signature, over a stream's own states: these are the tables."""
+    """Steps of a subset of rows, with feeds of one signature, that update the stream's states in place."""
 
     def __init__(
         self, graph: StepGraph, parameters: Parameters, spec: CallSpec, states: States, held: Mapping[str, np.ndarray]
     ) -> None:
-        """spec: of a step of all rows. held: all without a time axis that the stream has."""
+        """Compile the step.
+
+        Args:
+            spec: Spec of a step of all rows.
+            held: All feeds of the stream without a time axis.
+        """
         self._graph, self._parameters, self._spec = graph, parameters, spec
         self._states, self._held = states, held
         self._steps = self._made()
@@ -43,21 +48,25 @@ class SomeRows:
         }
         return RowSteps(graph, self._parameters, others, shared)
 
-    def fill(self, given: Mapping[str, Any], rows: ndarray) -> bool:
-        """Takes what is fed for these rows; False where feeds are not of the signature. Raises ``ShapeError``."""
+    def fill(self, feeds: Mapping[str, Any], rows: ndarray) -> bool:
+        """Copy the feeds of these rows. Return False if they do not match the signature.
+
+        Raises:
+            ShapeError: A feed's values are out of range.
+        """
         steps, count = self._steps, len(rows)
         for name, feed in self._spec.feeds.items():
-            value = given.get(name)
+            value = feeds.get(name)
             if type(value) is not ndarray or not is_like(value, feed):
                 return False
         steps.make_room(count)
         for name, port in steps.inputs.items():
-            steps.fed[name][:count] = port.rows_first(given[name])[rows]
+            steps.fed[name][:count] = port.rows_first(feeds[name])[rows]
         steps.check(steps.fed, count)
         return True
 
     def run(self, rows: ndarray) -> None:
-        """Steps these rows of the present states, in place."""
+        """Step these rows of the present states in place."""
         steps, states = self._steps, self._states
         if self._side != states.side:
             held = {
@@ -69,7 +78,7 @@ class SomeRows:
         steps.run(len(rows))
 
     def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
-        """The results, in fresh arrays or in the caller's by leaf: 0 but at these rows."""
+        """Return the results, zero outside these rows, in new arrays or in the caller's ``arrays`` by leaf."""
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()
         for leaf, name in enumerate(spec.leaves):
@@ -86,5 +95,5 @@ class SomeRows:
 def _write(array: ndarray, port: RowPort, rows: ndarray, values: ndarray) -> None:
     if port.axis is not None:
         port.rows_first(array)[rows] = values
-    elif len(rows):  # the same for all
+    elif len(rows):  # the rows share one result
         array[...] = values[0]

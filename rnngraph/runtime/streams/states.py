@@ -1,4 +1,4 @@
-"""What streams keep from one step to the next: where it lies, what it begins with, and as what callers see it."""
+"""States that streams carry between steps: their buffers, initial values, and nested form for callers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE = "stream's state"
 
 
 class States:
-    """A stream's states, double-buffered: what one step writes the next one reads."""
+    """States of a stream, double-buffered: the next step reads the side that a step wrote."""
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
@@ -29,7 +29,7 @@ class States:
 
     @property
     def side(self) -> int:
-        """Which side holds the present states."""
+        """Index of the side that holds the present states."""
         return self.word.value
 
     @property
@@ -43,16 +43,17 @@ class States:
 
 
 class StateForm:
-    """The states of a step graph's rows as arrays, in the order of its labels, and as what callers see."""
+    """Converts the states of a step graph between a list in the order of its labels and the nest that callers see."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
         self._batch, self._labels, self._types = graph.batch, graph.labels, graph.state_types
         self._changes = parameters.counter()
-        self._same: tuple[int, list[np.ndarray]] | None = None  # what all begin with, by the parameters' version
+        # initial states that need no feeds, with the parameters' version
+        self._same: tuple[int, list[np.ndarray]] | None = None
 
     def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """What the states begin with, which may read feeds without a time axis. Not to be written to."""
+        """Return the initial states, which may depend on feeds without a time axis. Read only."""
         initial, version = self._graph.initial, self._changes.version
         if self._same is not None and self._same[0] == version:
             return self._same[1]
@@ -67,13 +68,13 @@ class StateForm:
         sizes = {**solve_sizes(arrays, self._graph.types, where), **self._graph.sizes}
         initial.check(names, arrays, sizes, where)
         entry = initial.entry(names, sizes)
-        found = list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
+        states = list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
         if not needed:
-            self._same = version, found
-        return found
+            self._same = version, states
+        return states
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
-        """Arrays in the structure that the driver gives; of several drivers a tuple."""
+        """Return arrays in the nest of the driver's states; for several drivers, a tuple of nests."""
         kept = self._graph.kept
         by_label = {
             label: kept[label].declared_array(array) if label in kept else array
@@ -83,9 +84,9 @@ class StateForm:
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
-        """Copies of the arrays of a nest that callers give."""
+        """Return copies of the leaves of a caller's nest, in order, converted and checked."""
         leaves = matched(self._graph.named, value, "the stream's state", where)
-        found = []
+        arrays_ = []
         for label, leaf in zip(self._labels, leaves, strict=True):
             kept = self._graph.kept.get(label)
             kind = self._types[label] if kept is None else kept.kind
@@ -93,35 +94,45 @@ class StateForm:
             shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)
             if array.shape != shape:
                 raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)
-            found.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
-        return found
+            arrays_.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
+        return arrays_
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
-        """The states as bytes, with names, shapes and a digest."""
+        """Pack the states into bytes, with names, shapes and a digest."""
         from ...storage.checkpoint_file import packed
 
         by_label = dict(zip(self._labels, arrays, strict=True))
         return b"".join(packed(STATE, by_label, {"batch": self._batch}, "the state of a stream"))
 
     def from_bytes(self, data: bytes, where: Where | None) -> list[np.ndarray]:
-        """The arrays of ``to_bytes``, also of another process. Nothing that is read is executed.
+        """Unpack the arrays of ``to_bytes``. Safe for untrusted data, because nothing in it is executed.
 
-        Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
-        another program, and ``ShapeError`` where it is of another batch.
+        Raises:
+            FileError: ``data`` is damaged, or of another kind or version.
+            StructureError: The states are those of another program.
+            ShapeError: The states are those of another batch size.
         """
         from ...storage.checkpoint_file import unpacked
 
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)
+            raise DtypeError(
+                f"load_state_bytes takes bytes, not {type(data).__name__}; pass the result of state_bytes", where
+            )
         arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
         if text.get("batch") != self._batch:
-            raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+            raise ShapeError(
+                f"the saved state has {text.get('batch')} rows, and this stream {self._batch}; make one of that batch",
+                where,
+            )
         return self.ordered(arrays, where)
 
     def ordered(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Copies of arrays by label, in order. Raises ``StructureError`` where they are of another program."""
+        """Return copies of arrays by label, in order. Raise ``StructureError`` if they belong to another program."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._types.items()}
         if kinds != mine:
-            raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
+            raise StructureError(
+                f"the saved state is {kinds}, and this stream carries {mine}; load it into a stream of its own program",
+                where,
+            )
         return [np.array(arrays[label], order="C") for label in self._labels]

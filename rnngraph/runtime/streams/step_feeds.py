@@ -1,4 +1,4 @@
-"""What streams of a pool are fed for a step: all that has a time axis."""
+"""Feeds with a time axis for one step of a pool's streams."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ Rows = dict[str, np.ndarray]
 
 @dataclass(slots=True, eq=False)
 class Fed:
-    """What one stream is fed for a step.
+    """Checked feeds of one stream for a step.
 
-    rows: by name, without an axis of rows, as streams of ``table`` take them. whole: whether it was given, and is
-    answered, with an axis of one row. held: what it holds anew from this step on.
+    Attributes:
+        rows: Feeds by name, without a row axis.
+        whole: True if the feeds had a row axis of length 1; the results then have one too.
+        held: Held feeds that change with this step.
+        table: The table of the stream.
     """
 
     rows: Rows
@@ -33,21 +36,25 @@ class Fed:
 
 
 class StepFeeds:
-    """Brings a step's feeds into form: rows first, or of one row without an axis of rows. names: of what is fed."""
+    """Converts a step's feeds to arrays with the row axis first, or without one for a single stream.
+
+    Attributes:
+        names: Names of the feeds that each step needs.
+    """
 
     def __init__(self, graph: StepGraph) -> None:
         self._graph, rows = graph, graph.rows
         needed = rows.compiled.needed(graph.outputs)
         self.names = [name for name in needed if name in graph.moving]
 
-    def require(self, given: Mapping[str, Any]) -> None:
-        """Raises ``NameLookupError`` where a sequence is not fed."""
-        if len(given) < len(self.names):
-            missing = ", ".join(name for name in self.names if name not in given)
+    def require(self, feeds: Mapping[str, Any]) -> None:
+        """Raise ``NameLookupError`` if a sequence is not fed."""
+        if len(feeds) < len(self.names):
+            missing = ", ".join(name for name in self.names if name not in feeds)
             raise NameLookupError(f"a step of this stream needs {missing}; feed all that has a time axis", user_line())
 
     def of_rows(self, port: RowPort, value: Any, count: int) -> np.ndarray:
-        """What is fed for many streams, rows first."""
+        """Return the feed of ``count`` streams as an array with rows first."""
         wanted = port.rows(count)
         if type(value) is not np.ndarray or value.dtype != port.dtype or value.shape != wanted:
             where = user_line()
@@ -59,32 +66,32 @@ class StepFeeds:
                 )
         return port.rows_first(value)
 
-    def plain(self, steps: RowSteps, given: Any) -> Rows | None:
-        """What is fed where nothing is to be converted or checked, and nothing held changes; else None."""
-        if steps.has_checks or type(given) is not dict or len(given) != len(self.names):
+    def plain(self, steps: RowSteps, feeds: Any) -> Rows | None:
+        """Return the feeds if they need no conversion and no check, and no held feed changes; else None."""
+        if steps.has_checks or type(feeds) is not dict or len(feeds) != len(self.names):
             return None
         for name, port in steps.inputs.items():
-            value = given.get(name)
+            value = feeds.get(name)
             if type(value) is not np.ndarray or value.shape != port.shape or value.dtype != port.dtype:
                 return None
-        return given
+        return feeds
 
-    def of_stream(self, steps: RowSteps, given: Mapping[str, Any]) -> tuple[Rows, bool]:
-        """What is fed for one stream after all checks, without an axis of rows, and whether it was given with one."""
+    def of_stream(self, steps: RowSteps, feeds: Mapping[str, Any]) -> tuple[Rows, bool]:
+        """Convert and check one stream's feeds. Return them without a row axis, and whether they had one."""
         rows: Rows = {}
         forms = set[bool]()
-        for name, value in given.items():
+        for name, value in feeds.items():
             port = steps.inputs[name]
             rows[name], whole = self._of_one(port, value)
             forms.update([] if port.axis is None else [whole])
         if len(forms) > 1:
-            what = "of feeds of a stream some have an axis of one row, and some none; give all alike"
+            what = "some feeds of the stream have a row axis of length 1, and others none; use one form for all"
             raise ShapeError(what, user_line())
         steps.check({name: array[None] for name, array in rows.items()}, 1)
         return rows, True in forms
 
     def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """One array of it."""
+        """Convert one array. Return it without a row axis, and whether it had one."""
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]

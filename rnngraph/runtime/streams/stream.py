@@ -1,4 +1,4 @@
-"""Streams: an inference graph step by step or in chunks, its state kept between calls."""
+"""Streams: an inference graph that runs step by step or in chunks, with its state kept between calls."""
 
 from __future__ import annotations
 
@@ -36,22 +36,27 @@ from .step_graph import StepGraph
 
 STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10
-"""Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
+"""Maximum bytes of feeds that are copied, because a step's slice of a sequence is not contiguous."""
 
 
 @api
 class Stream(Uncalled, Generic[Given]):
-    """Runs ``batch`` rows through an inference graph a step or a chunk at a time.
+    """Runs ``batch`` rows through an inference graph, one step or one chunk of steps at a time.
 
-    Sequence placeholders lose their time axis in ``step`` and are chunks in ``process``; other feeds are
-    given whole and held until they are given again. Serves one caller at a time.
+    ``step`` takes and returns sequences without their time axis; ``process`` takes chunks with it. Other feeds are
+    held until they are fed again. A stream serves one caller at a time.
     """
 
     def __init__(
         self, graph: StepGraph, parameters: Parameters, names: FeedNames,
         reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
     ) -> None:  # fmt: skip
-        """names: of feeds. reduced: what pickles, of what was made and its arrays."""
+        """Make a stream.
+
+        Args:
+            names: Names of the feeds.
+            reduced: Builds the pickled form from constructor arguments and arrays.
+        """
         self._reduced = reduced
         self._parameters, self._feed_names, self._structure, self._batch = (
             parameters,
@@ -69,12 +74,12 @@ class Stream(Uncalled, Generic[Given]):
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
-        self._states: States | None = None  # none until something ran
+        self._states: States | None = None  # None until the first call
         self._shown = [path for path, _ in paths(self._structure)]
         self._keys = KnownKeys(names, self._types)
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
-        self._direct_step: DirectPlan | None = None  # what machine code runs, in place of these methods
+        self._direct_step: DirectPlan | None = None  # plans that machine code runs in place of these methods
         self._direct_chunk: DirectPlan | None = None
 
     # Calls ---------------------------------------------------------------------------------------
@@ -82,19 +87,28 @@ class Stream(Uncalled, Generic[Given]):
     def step(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
     ) -> Given:
-        """One time step: sequence placeholders without their time axis, outputs likewise.
+        """Run one time step.
 
-        rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
-        their state, and their results are 0; what is fed for them has no effect.
+        Args:
+            feeds: Values by placeholder or name; or one value, for a graph with one input. Sequences have no time axis.
+            rows: Index, list of indices, slice or mask of the rows that take the step. None: all rows. Other rows keep
+                their state and get zero results; their feeds have no effect.
+            out: Arrays by output name, which receive the results.
+            **named: Values by name.
 
-        out: arrays by names of outputs, which are written to and given.
+        Returns:
+            The results in the graph's output structure, sequences without their time axis.
+
+        Raises:
+            ShapeError: A feed has the wrong shape, or ``rows`` does not index the batch.
+            NameLookupError: A feed is missing or unknown.
         """
         if excess:
             no_more("step", excess)
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         if (plan := self._direct_step) is not None and rows is None and (feeds is None or not named):
-            # It was got as a method before it was taken over.
+            # The bound method was looked up before machine code replaced it.
             result = DIRECT.attempt(plan, named if feeds is None else feeds, out)
             if result is not None:
                 return result
@@ -113,18 +127,27 @@ class Stream(Uncalled, Generic[Given]):
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
     ) -> Given:
-        """A chunk of steps: sequence placeholders with their time axis.
+        """Run a chunk of steps.
 
-        rows: as for ``step``.
+        Args:
+            feeds: Values by placeholder or name; or one value, for a graph with one input. Sequences have a time axis.
+            rows: As for ``step``.
+            out: As for ``step``.
+            **named: Values by name.
 
-        out: as for ``step``.
+        Returns:
+            The results in the graph's output structure, sequences with their time axis.
+
+        Raises:
+            ShapeError: A feed has the wrong shape, or its length is not a multiple of ``rate``.
+            NameLookupError: A feed is missing or unknown.
         """
         if excess:
             no_more("process", excess)
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
         if (plan := self._direct_chunk) is not None and rows is None and (feeds is None or not named):
-            # It was got as a method before it was taken over.
+            # The bound method was looked up before machine code replaced it.
             result = DIRECT.attempt(plan, named if feeds is None else feeds, out)
             if result is not None:
                 return result
@@ -143,9 +166,9 @@ class Stream(Uncalled, Generic[Given]):
     def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
-        """Converts and checks feeds, finds or makes what runs the next calls like this one, and runs that."""
+        """Convert and check feeds, look up or build the runner for this signature, and run it."""
         where = user_line()
-        kept = None if rows is None else row_mask(rows, self._batch, where)
+        mask = None if rows is None else row_mask(rows, self._batch, where)
         arrays = {}
         for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
             if name not in self._types:
@@ -153,8 +176,10 @@ class Stream(Uncalled, Generic[Given]):
                 raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
         states, entry, sized = self._checked(arrays, one_step, where)
-        anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
-        held = {**self._held, **anew}
+        replaced = {
+            name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)
+        }
+        held = {**self._held, **replaced}
         moving = {name: array for name, array in arrays.items() if name in self._moving}
         ranges = self._compiled.range_preconditions(self._outputs)
         if feeds is not None:
@@ -166,7 +191,7 @@ class Stream(Uncalled, Generic[Given]):
         )  # fmt: skip
         keys = self._keys.others(moving)
         prepared = self._prepared_step if one_step else self._prepared_chunk
-        if prepared is None or anew or not prepared.is_for(spec):
+        if prepared is None or replaced or not prepared.is_for(spec):
             graph = self._graph if one_step else None
             prepared = PreparedStep(
                 self._parameters, spec, self._labels, states, held, ranges, self._row_axis, self._compiled.options,
@@ -174,11 +199,15 @@ class Stream(Uncalled, Generic[Given]):
             )  # fmt: skip
         else:
             prepared.know(keys)
-        found = prepared.outs.checked(out, where)
-        result = prepared.run(arrays, arrays=found) if kept is None else prepared.run_rows(arrays, kept, None, found)
+        out_arrays = prepared.outs.checked(out, where)
+        result = (
+            prepared.run(arrays, arrays=out_arrays)
+            if mask is None
+            else prepared.run_rows(arrays, mask, None, out_arrays)
+        )
         assert result is not None, "what was converted is what it was prepared for"
-        self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
-        if anew:  # the others read what was held before
+        self._held, self._states = held, states  # set only now: a call that fails leaves the stream unchanged
+        if replaced:  # the other runners read the arrays held before
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
             self._prepared_step, self._direct_step = prepared, prepared.plan
@@ -187,15 +216,15 @@ class Stream(Uncalled, Generic[Given]):
         return result
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
-        """Whether a feed stays until it is given again, and there is no array for it yet."""
+        """True if a feed is held between calls and has no array of its shape yet."""
         return name not in self._moving and (name not in self._held or self._held[name].shape != array.shape)
 
     def _checked(
-        self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None
+        self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, Sized]:
-        """The states, and the entry for them, for these feeds and for what is held, after all checks."""
+        """Check the feeds together with the held ones. Return the states and the entry for them."""
         axes = self._left_out if one_step else {}
-        arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in given.items()}}
+        arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -221,8 +250,8 @@ class Stream(Uncalled, Generic[Given]):
             kind = kind.with_shape(without(shape, self._left_out[name]))
         if one_step and rank_of(value) == len(kind.shape) + 1 and self._left_out[name] is not None:
             raise ShapeError(
-                f"feed {name} has shape {np.shape(value)}, and step takes one step of it, {kind}; write stream.process "
-                "for a block of steps",
+                f"feed {name} has shape {np.shape(value)}, and step takes one step, {kind}; use stream.process for a "
+                "chunk of steps",
                 where,
             )
         array = convert(name, value, kind, where)
@@ -241,7 +270,7 @@ class Stream(Uncalled, Generic[Given]):
     def _check_whole_steps(self, name: str, axis: int, count: int, one_step: bool, where: Where | None) -> None:
         entries = evaluate(self._types[name].shape[axis], dict.fromkeys(self._lengths, 1))
         if count % entries or (one_step and count != entries):
-            what = "that many" if one_step else "a multiple of that, and what is left at the end to flush"
+            what = "that many" if one_step else "a multiple of that, and the remainder to flush"
             raise ShapeError(
                 f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed {what}",
                 where,
@@ -251,53 +280,71 @@ class Stream(Uncalled, Generic[Given]):
 
     @property
     def rate(self) -> int:
-        """Entries of the sequences that a step takes."""
+        """Sequence entries that one step takes."""
         return self._graph.rate
 
     @property
     def delay(self) -> int:
-        """Steps after which the results of the first one come; those of the steps before are zeros."""
+        """Number of steps after which a step's results are returned. The first ``delay`` results are zero."""
         return self._graph.delay
 
     @api
     def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> Given:
-        """What is still owed of sequences that end here, and back to the initial state.
+        """Return the outputs that are still due for sequences that end, and reset them to the initial state.
 
-        feeds: entries that are left for no whole step of ``rate``, with their time axis.
-        rows: as for ``step``; the others' results are 0, and they go on.
+        Args:
+            feeds: The remaining entries, too few for a whole step, with their time axis.
+            rows: As for ``step``. Other rows get zero results and continue.
+            **named: Values by name.
+
+        Returns:
+            The results in the graph's output structure, with their time axis.
+
+        Raises:
+            GraphError: An output has no time axis, so that every step has already returned it.
+            NameLookupError: A feed is not a sequence, or is missing.
+            ShapeError: More entries remain than fit in a partial step.
         """
         where = user_line()
-        chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
+        ending = row_mask(slice(None) if rows is None else rows, self._batch, where)
         arrays = {}
         for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
             if self._time_axis.get(name) is None:
-                raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
+                raise NameLookupError(
+                    f"flush takes remaining entries of sequences, and {shown(name)} is not a sequence; leave it out",
+                    where,
+                )
             arrays[name] = convert(name, value, self._types[name], where)
         states = [] if self._end.is_empty else self._current_state(where)
-        results = self._end.owed(self._held, arrays, states, chosen, where)
+        results = self._end.owed(self._held, arrays, states, ending, where)
         for name, array in results.items():
             axis = self._row_axis[name]
             if axis is not None:
-                np.moveaxis(array, axis, 0)[~chosen] = 0
-        self.reset(chosen)
+                np.moveaxis(array, axis, 0)[~ending] = 0
+        self.reset(ending)
         given: Given = result_of(self._structure, [results[name] for name in self._shown])
         return given
 
     # Pickling ------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The graph's program with this stream's state and what it holds of feeds."""
+        """Pickle the program with this stream's state and held feeds."""
         states = [] if self._states is None else self._states.present
         arrays = {STATE_OF + label: array for label, array in zip(self._labels, states, strict=bool(states))}
         arrays |= {HELD + name: array for name, array in self._held.items()}
         return self._reduced({"batch": self._batch}, arrays)
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-        """Takes over what ``__reduce__`` gave of another stream, after checks. Raises as ``load_state_bytes``."""
+        """Set the state and held feeds from the arrays of ``__reduce__``, after checks. Raise as ``load_state_bytes``
+        does.
+        """
         states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
         held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
         if unknown := [name for name in held if name in self._moving or name not in self._types]:
-            raise StructureError(f"this stream holds no feed {shown(unknown[0])}", where)
+            raise StructureError(
+                f"the saved stream holds feed {shown(unknown[0])}, and this one has none; restore it with its program",
+                where,
+            )
         converted = {name: self._converted(name, array, False, where) for name, array in held.items()}
         self._held |= {name: np.array(array, order="C") for name, array in converted.items()}
         if states:
@@ -306,7 +353,7 @@ class Stream(Uncalled, Generic[Given]):
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        """The present state, not copied."""
+        """Return the present state, not copied."""
         return self._form.fresh(self._held, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
@@ -317,7 +364,7 @@ class Stream(Uncalled, Generic[Given]):
 
     @property
     def state(self) -> Any:
-        """The state in the structure that the driver gives; of several drivers a tuple. A copy."""
+        """Copy of the state in the nest of the driver's states; for several drivers, a tuple of nests."""
         return self._form.nest([array.copy() for array in self._current_state(user_line())])
 
     @state.setter
@@ -326,30 +373,36 @@ class Stream(Uncalled, Generic[Given]):
 
     @api
     def reset(self, rows: Any = None) -> None:
-        """Back to the initial state: all rows, or those of an index, a list of them, a slice or a mask."""
+        """Return to the initial state.
+
+        Args:
+            rows: Index, list of indices, slice or mask of the rows to reset. None: all rows.
+        """
         where = user_line()
-        chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
+        mask = row_mask(slice(None) if rows is None else rows, self._batch, where)
         if self._states is None:
-            return  # nothing ran yet; what the initial state reads may not be fed yet either
+            return  # nothing to reset, and the feeds that the initial state reads may be missing
         present = [array.copy() for array in self._current_state(where)]
         for array, fresh in zip(present, self._form.fresh(self._held, where), strict=True):
-            array[chosen] = fresh[chosen]
+            array[mask] = fresh[mask]
         self._set_state(present)
 
     @api
     def state_bytes(self) -> bytes:
-        """The state as bytes, with its names, shapes and a digest: for ``load_state_bytes`` of a stream of its kind.
-
-        What is held of feeds is not in it.
-        """
+        """Return the state as bytes, with names, shapes and a digest. Held feeds are not included."""
         return self._form.to_bytes(self._current_state(user_line()))
 
     @api
     def load_state_bytes(self, data: bytes) -> None:
-        """Sets the state to that of ``state_bytes``, also of another process. Nothing that is read is executed.
+        """Set the state from the bytes of ``state_bytes``, possibly of another process. Nothing in them is executed.
 
-        Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
-        another program, and ``ShapeError`` where it is of another batch.
+        Args:
+            data: The bytes.
+
+        Raises:
+            FileError: ``data`` is damaged, or of another kind or version.
+            StructureError: The state is that of another program.
+            ShapeError: The state is that of another batch size.
         """
         self._set_state(self._form.from_bytes(data, user_line()))
 

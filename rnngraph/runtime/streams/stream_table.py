@@ -1,4 +1,4 @@
-"""Streams of a pool that can step together: rows of tables, which grow, and what callers know such a row by."""
+"""Tables of streams that can step together: a row for each stream, which its handle names."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ PURPOSE = "the states of a pool's streams"
 
 
 class StreamTable:
-    """Tables with a row for each stream: its states, and what is held of feeds."""
+    """Tables with one row per stream: its states and held feeds."""
 
     def __init__(self, steps: RowSteps, capacity: int) -> None:
         self.steps, self.capacity = steps, 0
         self._tables: dict[str, np.ndarray] = {}
-        self._free: list[int] = []  # rows that were given back
-        self._used = 0  # rows that were ever taken, which are the first ones
+        self._free: list[int] = []  # free rows below _used
+        self._used = 0  # rows in use or freed; they are the first ones
         self._grow(capacity)
 
     def _grow(self, capacity: int) -> None:
         before, self.capacity = self.capacity, capacity
         ports = self.steps.kept.values()
-        made = {port.name: zeros((capacity, *port.shape), port.dtype, PURPOSE) for port in ports}
+        grown = {port.name: zeros((capacity, *port.shape), port.dtype, PURPOSE) for port in ports}
         for name, array in self._tables.items():
-            made[name][:before] = array
-        self._tables = made
-        self.steps.set_tables(made)
+            grown[name][:before] = array
+        self._tables = grown
+        self.steps.set_tables(grown)
 
     def __len__(self) -> int:
-        """Streams that are in it."""
+        """Number of streams in the table."""
         return self._used - len(self._free)
 
     def __bool__(self) -> bool:
@@ -47,11 +47,11 @@ class StreamTable:
 
     @property
     def has_room(self) -> bool:
-        """Whether it takes another stream without growing."""
+        """True if another stream fits without growth."""
         return bool(self._free) or self._used < self.capacity
 
     def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
-        """A row for a stream with these states and feeds, arrays of one row."""
+        """Add a stream with these states and held feeds, arrays of one row. Return its row."""
         if not self._free:
             if self._used == self.capacity:
                 self._grow(2 * self.capacity)
@@ -63,13 +63,15 @@ class StreamTable:
         return row
 
     def remove(self, row: int) -> None:
-        """Frees a row. A handle that nobody has any more may do so at any moment in any thread: it waits for no lock,
-        and nothing else happens.
+        """Free a row.
+
+        A handle may be collected at any moment in any thread. This method therefore takes no lock and does nothing
+        else.
         """
         self._free.append(row)
 
     def states(self, row: int) -> list[np.ndarray]:
-        """Copies of a stream's states, arrays of one row."""
+        """Return copies of a stream's states, arrays of one row."""
         return [self._tables[name][row : row + 1].copy() for name in self.steps.states]
 
     def set_states(self, row: int, states: Sequence[np.ndarray]) -> None:
@@ -77,7 +79,7 @@ class StreamTable:
             self._tables[name][row] = array[0]
 
     def step(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """Steps these rows, an array that stays as it is, by what is fed, rows first; and gives these outputs."""
+        """Step these rows, an array that must not change, with inputs that have rows first. Return these outputs."""
         steps, count = self.steps, len(rows)
         steps.name_rows(rows)
         for name, array in arrays.items():
@@ -86,24 +88,24 @@ class StreamTable:
         return [steps.outputs[name].rows_back(steps.given[name][:count]).copy() for name in outputs]
 
     def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
-        """held: feeds without a time axis that have rows, arrays of one row."""
+        """Set the held feeds of a row: those without a time axis but with a row axis, as arrays of one row."""
         for name, array in held.items():
             if name in self._tables:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
 
 
 class StreamHandle(Telling):
-    """One stream of a pool, from ``open`` to ``close``, or until nobody has the handle any more."""
+    """Handle of one stream of a pool, valid from ``open`` to ``close``. Dropping the handle closes the stream, too."""
 
     _instead = OF_HANDLES
     __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
 
     def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
         self._pool, self._row, self._held = pool, row, held
-        self._table: StreamTable | None = table  # None once it is closed
+        self._table: StreamTable | None = table  # None once closed
 
     def __del__(self) -> None:
-        table = getattr(self, "_table", None)  # which one that somebody makes by himself does not have
+        table = getattr(self, "_table", None)  # missing if the constructor did not run
         if table is not None:
             table.remove(self._row)
 
@@ -116,15 +118,17 @@ class StreamHandle(Telling):
 
     def __reduce__(self) -> Never:
         raise GraphError(
-            f"{self!r} does not pickle or copy: it is a row of its pool; send pool.state_bytes(handle), and open a "
-            "stream with it there"
+            f"{self!r} is a row of its pool and cannot be pickled or copied; send pool.state_bytes(handle), and "
+            "open a stream with it there"
         )
 
 
 class RowBlocks:
-    """Block of a step of the same rows of a table, again and again: what they are fed and give lies in its memory.
+    """Argument block of repeated steps of the same rows, whose inputs and outputs lie in the table's buffers.
 
-    numbers: none, as tables lie in one place. version: of the weights, which machine code for streams does not ask for.
+    Attributes:
+        numbers: Empty, because tables do not move.
+        version: None, because machine code for streams does not compare the weights' version.
     """
 
     version: int | None = None
@@ -132,7 +136,7 @@ class RowBlocks:
     is_shared = False
 
     def __init__(self, table: StreamTable, rows: np.ndarray) -> None:
-        """rows: int64, an array that stays as it is."""
+        """Keep ``rows``, int64 indices that must not change."""
         self._steps, self._rows, self._count = table.steps, rows, len(rows)
         self.numbers = np.zeros(0, np.int64)
         self.run: Callable[[], None] = self._steps.run_prepared
@@ -151,17 +155,24 @@ class RowBlocks:
         return self, weights
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Weights) -> None:
-        """Do nothing: the step wrote the states of its rows where they lie."""
+        """Do nothing: the step updated the states in place."""
 
 
 class PreparedRows(Runner):
-    """Steps of the same rows of a table by arrays that fit as they are.
+    """Runner of steps of the same rows of a table, for feeds that need no conversion.
 
-    of: how the call named its rows; another one has other rows.
+    Attributes:
+        of: The caller's key of the rows.
     """
 
     def __init__(self, of: Any, table: StreamTable, rows: np.ndarray, structure: Any, leaves: Sequence[str]) -> None:
-        """rows: int64, an array that stays as it is. structure, leaves: of what a step gives."""
+        """Prepare the call.
+
+        Args:
+            rows: int64 indices, which must not change.
+            structure: Structure of a step's results.
+            leaves: Names of a step's results.
+        """
         table.steps.make_room(len(rows))
         self.of, self._steps, self._memory = of, table.steps, table.steps.rows
         options = table.steps.graph.compiled.options
@@ -170,15 +181,20 @@ class PreparedRows(Runner):
 
     @property
     def has_memory(self) -> bool:
-        """False once the table's memory of feeds and results was replaced by more."""
+        """False once the table has replaced its buffers by larger ones."""
         return self._steps.rows is self._memory
 
 
 def step_tables(
     tables: Sequence[StreamTable], every: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]
 ) -> list[np.ndarray]:
-    """Steps streams of one table or several, and gives these outputs of all. tables: of each row, or the only one.
-    every: int64, the rows. arrays: what is fed, rows first.
+    """Step streams of one or several tables, and return these outputs of all streams.
+
+    Args:
+        tables: The table of each row, or the only table.
+        every: int64 rows.
+        arrays: Inputs, rows first.
+        outputs: Names of the outputs.
     """
     first = tables[0]
     if len(tables) == 1:
@@ -194,31 +210,31 @@ def step_tables(
             steps.fed[name][: len(mine)] = array[places]
     for table, places in parts:
         table.steps.run(len(every[places]))
-    found = []
+    results = []
     for name in outputs:
         port = first.steps.outputs[name]
         whole = np.empty((len(every), *port.shape), port.dtype)
         for table, places in parts:
             whole[places] = table.steps.given[name][: len(every[places])]
-        found.append(np.ascontiguousarray(port.rows_back(whole)))
-    return found
+        results.append(np.ascontiguousarray(port.rows_back(whole)))
+    return results
 
 
 def check_alike(tables: Sequence[StreamTable]) -> None:
-    """Raises where arrays of these streams don't fit into one, as what they hold has sizes of its own."""
+    """Raise ``ShapeError`` if results of these streams differ in shape, because they hold feeds of different sizes."""
     first, *others = dict.fromkeys(tables)
     for other in others:
         pairs = zip(first.steps.arrays, other.steps.arrays, strict=True)
         wrong = next((mine for mine, its in pairs if mine.shape != its.shape), None)
         if wrong is not None:
             raise ShapeError(
-                f"{wrong.name or 'the output'} has another shape for some of these streams, as they hold feeds of "
-                "other sizes; give these to step, or to step_rows by themselves",
+                f"{wrong.name or 'the output'} has different shapes for these streams, because they hold feeds of "
+                "different sizes; run them in separate calls of step or step_rows",
                 user_line(),
             )
 
 
 def one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
-    """A stream's own copy of what it gives."""
+    """Return a stream's own copy of its result."""
     row = row.copy()
     return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

@@ -43,5 +43,5 @@ def test_an_axis_of_open_size_is_squeezed_where_a_call_finds_it_to_be_1() -> Non
     with pytest.raises(rg.ShapeError, match="time = 2"):
         program.inference(x=np.ones((4, 2, 3)))
     assert rg.squeeze(x).rank == 3  # of those that are open none is asked for
-    with pytest.raises(rg.ShapeError, match="it is not 1"):
+    with pytest.raises(rg.ShapeError, match="its size is not 1"):
         rg.squeeze(x, 2)

@@ -61,7 +61,7 @@ def test_errors() -> None:
         rg.rms_norm(x, 4)
     with pytest.raises(rg.ShapeError, match=r"axis 1 of .* does not divide into 3 groups"):
         rg.group_norm(x, 3)
-    with pytest.raises(rg.ShapeError, match=r"gamma and beta are \[4\]"):
+    with pytest.raises(rg.ShapeError, match=r"gamma and beta must be \[4\]"):
         rg.group_norm(x, 2, np.ones(2, "f"))
 
 

@@ -147,8 +147,8 @@ def test_gradients_go_to_the_chosen() -> None:
 @pytest.mark.parametrize(
     ("declare", "error", "what"),
     [
-        (lambda x: rg.top_k(x, 5), rg.ShapeError, "k=5 of an axis of 4"),
-        (lambda x: rg.top_k(x > 0, 1), rg.ShapeError, "top_k takes numbers"),
+        (lambda x: rg.top_k(x, 5), rg.ShapeError, "k=5 is more than the 4 entries"),
+        (lambda x: rg.top_k(x > 0, 1), rg.ShapeError, "top_k needs numbers"),
         (
             lambda x: rg.top_k(x[0][:, None] * rg.placeholder("y", (None,)), 200),
             rg.ShapeError,
@@ -156,7 +156,7 @@ def test_gradients_go_to_the_chosen() -> None:
         ),
         (lambda x: rg.quantile(x, 1.5), rg.ArgumentError, "q=1.5"),
         (lambda x: rg.quantile(x, 0.5, 1, method="hazen"), rg.ArgumentError, "method='hazen' is not offered"),
-        (lambda x: rg.median(x, 0), rg.ShapeError, "no fixed size"),
+        (lambda x: rg.median(x, 0), rg.ShapeError, "fixed size of at least 1"),
         (lambda x: rg.median(rg.cast(x, "int32"), 1), rg.DtypeError, "needs floats"),
         (lambda x: rg.sort(x, 2), rg.ShapeError, "axis 2"),
     ],

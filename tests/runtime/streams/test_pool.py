@@ -131,7 +131,7 @@ def test_streams_that_do_not_fit_into_one_array_hold_what_they_held() -> None:
     program = rg.compile({"y": outputs * gain[:, None], "scores": outputs @ rg.transpose(memory, (0, 2, 1))}, seed=0)
     pool, samples = program.inference.streams(2), data(2, WIDTH)
     handles = [pool.open(memory=data(places, UNITS), gain=np.ones(UNITS)) for places in (2, 3)]
-    with pytest.raises(rg.ShapeError, match="scores has another shape"):
+    with pytest.raises(rg.ShapeError, match="scores has different shapes"):
         pool.step_rows(handles, x=samples, gain=np.zeros((2, UNITS)))
     assert np.all(pool.step({handles[0]: {"x": samples[0]}})[handles[0]]["y"])
 

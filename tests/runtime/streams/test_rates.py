@@ -147,7 +147,7 @@ def test_what_is_left_of_every_sequence_is_needed() -> None:
     stream = program.inference.stream(batch=BATCH)
     first = stream.process(x=feeds["x"][:, :4], z=feeds["z"][:, :2])
     left = {"x": feeds["x"][:, 4:], "z": feeds["z"][:, 2:]}
-    with pytest.raises(rg.NameLookupError, match="flush needs z: what is left of it"):
+    with pytest.raises(rg.NameLookupError, match="flush needs z; feed its remaining entries"):
         stream.flush(x=left["x"])
     with pytest.raises(rg.NameLookupError, match="knob"):
         stream.flush(knob=1.0)
@@ -180,7 +180,7 @@ def test_a_causal_stream_owes_nothing() -> None:
     stream.step(x=normal(1, WIDTH))
     assert stream.flush().shape == (1, 0, 2)
     last = rg.compile(rg.placeholder("x", (None, None, WIDTH))[:, -1] * 2.0).inference.stream()
-    with pytest.raises(rg.GraphError, match="take what the last step gave"):
+    with pytest.raises(rg.GraphError, match="take the result of the last step"):
         last.flush()
 
 

@@ -1,3 +1,5 @@
-"""Functions that arrange entries anew: ``moves`` along axes; ``matrices``, triangles and diagonals; ``contractions``,
-products that are summed over axes; ``filling``, numbers in the shape of a tensor.
+"""Functions that rearrange or combine entries.
+
+``moves`` along axes; ``matrices``: triangles and diagonals; ``contractions``: products summed over axes; ``filling``:
+constants in the shape of a tensor.
 """

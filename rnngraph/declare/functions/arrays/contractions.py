@@ -1,4 +1,4 @@
-"""Products that are summed over axes, which letters name, or numbers: ``einsum`` and ``tensordot``."""
+"""Tensor contractions: ``einsum`` and ``tensordot``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ from .matrices import diagonal
 
 @api
 def einsum(equation: str, *tensors: Any) -> Tensor:
-    """Products of entries by the letters of their axes, summed over letters that the result lacks, as ``numpy.einsum``.
+    """Sum products of entries over the letters that the result lacks, as ``numpy.einsum`` does.
 
-    equation: ``"btd,de->bte"``; without ``->`` the result has the letters that occur once, in alphabetical order.
-        ``...`` stands for further axes in front, which are repeated as NumPy does; a letter that a tensor has twice is
-        its diagonal. Tensors are multiplied one after the other.
+    Tensors are multiplied from left to right.
+
+    Args:
+        equation: Such as ``"btd,de->bte"``. Without ``->`` the result has the letters that occur once, in alphabetical
+            order. ``...`` stands for leading axes, which broadcast. A letter that occurs twice in one operand takes
+            its diagonal.
+        *tensors: One Tensor for each term of the equation.
+
+    Raises:
+        ArgumentError: The equation does not fit the operands.
     """
     items = [as_tensor(item) for item in tensors]
     if not isinstance(equation, str):
@@ -29,7 +36,9 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
     letters = letters_of(equation, [item.rank for item in items])
     if letters is None:
         what = " and ".join(map(repr, items)) or "no tensors"
-        raise ArgumentError(f"einsum: the equation {shown(equation)} does not fit {what}")
+        raise ArgumentError(
+            f"einsum: the equation {shown(equation)} does not fit {what}; write one letter for each axis"
+        )
     terms, output = letters
     parts = [_without_repeats(item, term) for item, term in zip(items, terms, strict=True)]
     total, term = parts[0]
@@ -41,7 +50,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
 
 def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
-    """Return diagonals in place of axes whose letter occurs twice."""
+    """Take the diagonal of axes whose letter occurs twice."""
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:
             first = term.index(letter)
@@ -52,7 +61,7 @@ def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
 
 
 def _summed(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
-    """Return sums over axes whose letters others lack."""
+    """Sum over the axes whose letters are not in ``others``."""
     axes = [axis for axis, letter in enumerate(term) if letter not in others]
     return (reduce_sum(x, axes), "".join(letter for letter in term if letter in others)) if axes else (x, term)
 
@@ -62,7 +71,7 @@ def _ordered(x: Tensor, term: str, order: str) -> Tensor:
 
 
 def _contracted(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
-    """Return the product, summed over letters that nothing needs any more, and the letters of its axes."""
+    """Multiply two operands and sum over the letters that nothing later needs. Return the letters, too."""
     a, of_a = _summed(a, of_a, of_b + later)
     b, of_b = _summed(b, of_b, of_a + later)
     both = "".join(letter for letter in of_a if letter in of_b and letter in later)
@@ -72,17 +81,21 @@ def _contracted(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple
     if not inner:
         ones = (1,) * len(columns)
         aligned = _laid(left, (*left.type.shape, *ones))
-        ahead, behind = right.type.shape[: len(both)], right.type.shape[len(both) :]
-        return aligned * _laid(right, (*ahead, *(1,) * len(rows), *behind)), both + rows + columns
+        batch_shape, column_shape = right.type.shape[: len(both)], right.type.shape[len(both) :]
+        return aligned * _laid(right, (*batch_shape, *(1,) * len(rows), *column_shape)), both + rows + columns
     split = len(both) + len(rows)
-    ahead, along, depth = left.type.shape[: len(both)], left.type.shape[len(both) : split], left.type.shape[split:]
+    batch_shape, along, depth = (
+        left.type.shape[: len(both)],
+        left.type.shape[len(both) : split],
+        left.type.shape[split:],
+    )
     across = right.type.shape[len(both) + len(inner) :]
     flat = (product(along),) if both or not rows else along
-    left = _laid(left, (*ahead, *flat, product(depth)))
+    left = _laid(left, (*batch_shape, *flat, product(depth)))
     lead, deep = right.type.shape[: len(both)], right.type.shape[len(both) : len(both) + len(inner)]
     right = _laid(right, (*lead, product(deep), product(across)))
-    found = matmul(left, right)
-    return _laid(found, (*found.type.shape[: len(both)], *along, *across)), both + rows + columns
+    result = matmul(left, right)
+    return _laid(result, (*result.type.shape[: len(both)], *along, *across)), both + rows + columns
 
 
 def _laid(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
@@ -91,14 +104,21 @@ def _laid(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
 
 @api
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
-    """Products summed over axes, as ``numpy.tensordot``.
+    """Sum products over axes, as ``numpy.tensordot`` does.
 
-    axes: a number, of the last axes of a and as many first ones of b; or two lists, of axes of a and of b.
+    Args:
+        a: Tensor.
+        b: Tensor.
+        axes: Number of axes: the last ones of a and the first ones of b. Or two lists, of axes of a and of b.
+
+    Raises:
+        ArgumentError: The operands have fewer axes than that, or ``axes`` is neither a number nor two lists.
+        ShapeError: The lists differ in length, or name an axis twice.
     """
     a, b = as_tensor(a), as_tensor(b)
     if isinstance(axes, int) and not isinstance(axes, bool):
         if not 0 <= axes <= min(a.rank, b.rank):
-            raise ArgumentError(f"tensordot over {axes} axes of {a!r} and {b!r}")
+            raise ArgumentError(f"tensordot over {axes} axes of {a!r} and {b!r}; give at most as many as both have")
         first, second = list(range(a.rank - axes, a.rank)), list(range(axes))
     else:
         first, second = _both(axes, a, b)
@@ -118,13 +138,13 @@ def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
     first = [one_axis(a.rank, axis) for axis in first]
     second = [one_axis(b.rank, axis) for axis in second]
     if len(first) != len(second) or len({*first}) != len(first) or len({*second}) != len(second):
-        raise ShapeError(f"tensordot: as many axes of a as of b, each once, not {shown(axes)}")
+        raise ShapeError(f"tensordot: axes {shown(axes)} do not pair up; name as many axes of a as of b, each once")
     return first, second
 
 
 def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str] | None:
-    """The terms of an equation and its result, with letters in place of ``...`` and of what is left out; None where it
-    does not fit operands of these ranks.
+    """Return the terms and the result of an equation, with letters in place of ``...``; None if the ranks do not
+    fit.
     """
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")

@@ -1,4 +1,4 @@
-"""Numbers in the shape of a tensor, whatever its entries are."""
+"""Constants in the shape of a tensor."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..basic import filled_like
 
 @api
 def full_like(x: Any, value: float, dtype: Any = None) -> Tensor:
-    """``value`` in the shape of x, as ``numpy.full_like``, of x's dtype or of ``dtype``."""
+    """Return ``value`` in the shape of x, in x's dtype or ``dtype``, as ``numpy.full_like`` does."""
     return filled_like(as_tensor(x), value, None if dtype is None else check_dtype(dtype))
 
 
 @api
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    """0 in the shape of x, as ``numpy.zeros_like``, of x's dtype or of ``dtype``."""
+    """Return zeros in the shape of x, in x's dtype or ``dtype``, as ``numpy.zeros_like`` does."""
     return full_like(x, 0, dtype)
 
 
 @api
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    """1 in the shape of x, as ``numpy.ones_like``, of x's dtype or of ``dtype``."""
+    """Return ones in the shape of x, in x's dtype or ``dtype``, as ``numpy.ones_like`` does."""
     return full_like(x, 1, dtype)

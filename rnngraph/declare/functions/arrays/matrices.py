@@ -1,4 +1,4 @@
-"""Functions of matrices that need no product: triangles, diagonals, outer products."""
+"""Functions of matrices without products: triangles, diagonals, outer products."""
 
 from __future__ import annotations
 
@@ -17,18 +17,28 @@ from .moves import moved_order
 
 @api
 def tril(x: Any, k: int = 0) -> Tensor:
-    """Matrices [..., rows, columns] with 0 above a diagonal, as ``numpy.tril``.
+    """Return the lower triangle of matrices, and 0 above it, as ``numpy.tril`` does.
 
-    k: 1 for the diagonal above the main one, -1 for that below.
+    Args:
+        x: Tensor [..., rows, columns].
+        k: Diagonal that bounds the triangle: 0 is the main one, 1 the next above, -1 the next below.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
     """
     return _triangle(x, k, "tril", True)
 
 
 @api
 def triu(x: Any, k: int = 0) -> Tensor:
-    """Matrices [..., rows, columns] with 0 below a diagonal, as ``numpy.triu``.
+    """Return the upper triangle of matrices, and 0 below it, as ``numpy.triu`` does.
 
-    k: 1 for the diagonal above the main one, -1 for that below.
+    Args:
+        x: Tensor [..., rows, columns].
+        k: Diagonal that bounds the triangle: 0 is the main one, 1 the next above, -1 the next below.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
     """
     return _triangle(x, k, "triu", False)
 
@@ -47,35 +57,40 @@ def _matrices(x: Any, name: str) -> Tensor:
 
 
 def _places(shape: Sequence[Dim], offset: int) -> tuple[Tensor, Tensor]:
-    """Return for each row of matrices the column on a diagonal, [rows, 1], and the columns, [columns]."""
+    """Return the column of the diagonal in each row, [rows, 1], and the column indices, [columns]."""
     rows, columns = shape[-2:]
     place = build("reshape", build("iota", size=rows), shape=(rows, 1))
     return (place + offset if offset else place), build("iota", size=columns)
 
 
 def _on_diagonal(x: Tensor, offset: int) -> Tensor:
-    """Return the entries of a diagonal of the last two axes, and 0 elsewhere."""
+    """Return a diagonal of the last two axes, with 0 elsewhere."""
     return where(equal(*_places(x.type.shape, offset)), x, like(0, x))
 
 
 @api
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of matrices, with rows along ``axis1`` and columns along ``axis2``, as ``numpy.diagonal``.
+    """Return a diagonal of matrices as the last axis of the result, as ``numpy.diagonal`` does.
 
-    offset: 1 for the diagonal above the main one.
+    Args:
+        x: Tensor of rank 2 or more. Matrices whose size is symbolic must be square.
+        offset: 0 for the main diagonal, 1 for the next above it, -1 for the next below.
+        axis1: Axis of the rows.
+        axis2: Axis of the columns.
 
-    It is the last axis of the result. Matrices of open size are square.
+    Raises:
+        ShapeError: x has fewer than two axes, or a symbolic matrix is not square.
     """
-    x, by = _turned(x, axis1, axis2, "diagonal"), whole_number(offset, "offset")
+    x, shift = _turned(x, axis1, axis2, "diagonal"), whole_number(offset, "offset")
     kind = x.dtype
     rows, columns = x.type.shape[-2:]
-    start, stop = _ends(rows, columns, by)
+    start, stop = _ends(rows, columns, shift)
     numbers = cast(x, "int32") if kind == "bool" else x
-    return cast(part(reduce_sum(_on_diagonal(numbers, by), -1), x.rank - 2, start, stop, None), kind)
+    return cast(part(reduce_sum(_on_diagonal(numbers, shift), -1), x.rank - 2, start, stop, None), kind)
 
 
 def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
-    """Return from which row to which a diagonal goes."""
+    """Return the first row of a diagonal, and the row after its last."""
     start = max(0, -offset)
     if isinstance(rows, int) and isinstance(columns, int):
         return min(start, rows), max(min(rows, columns - offset), min(start, rows))
@@ -86,15 +101,22 @@ def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
 
 @api
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of a diagonal of matrices, with rows along ``axis1`` and columns along ``axis2``, as ``numpy.trace``.
+    """Return the sum of a diagonal of matrices, as ``numpy.trace`` does.
 
-    offset: 1 for the diagonal above the main one.
+    Args:
+        x: Tensor of rank 2 or more.
+        offset: 0 for the main diagonal, 1 for the next above it, -1 for the next below.
+        axis1: Axis of the rows.
+        axis2: Axis of the columns.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
     """
     return reduce_sum(_on_diagonal(_turned(x, axis1, axis2, "trace"), whole_number(offset, "offset")), (-2, -1))
 
 
 def _turned(x: Any, axis1: int, axis2: int, name: str) -> Tensor:
-    """Return x with the axes of rows and columns last."""
+    """Move the axes of rows and columns to the end."""
     x = _matrices(x, name)
     order = moved_order(x.rank, (axis1, axis2), (-2, -1))
     return x if order == tuple(range(x.rank)) else build("transpose", x, order=order)
@@ -102,21 +124,31 @@ def _turned(x: Any, axis1: int, axis2: int, name: str) -> Tensor:
 
 @api
 def diag_embed(x: Any, offset: int = 0) -> Tensor:
-    """Square matrices [..., n, n] with the numbers [..., n] on the diagonal, and 0 elsewhere.
+    """Return square matrices with x on a diagonal, and 0 elsewhere.
 
-    offset: 1 for the diagonal above the main one; matrices are larger by as many rows and columns.
+    Args:
+        x: Tensor [..., n].
+        offset: 0 for the main diagonal, 1 for the next above it, -1 for the next below.
+
+    Returns:
+        Tensor [..., n + |offset|, n + |offset|].
+
+    Raises:
+        ShapeError: x is a scalar.
     """
-    x, by = as_tensor(x), whole_number(offset, "offset")
+    x, shift = as_tensor(x), whole_number(offset, "offset")
     if not x.rank:
         raise ShapeError(f"diag_embed takes numbers [..., n], not {x!r}")
-    x = padded(x, x.rank - 1, max(by, 0), max(-by, 0), "constant", 0, None)
+    x = padded(x, x.rank - 1, max(shift, 0), max(-shift, 0), "constant", 0, None)
     *before, size = x.type.shape
-    return where(equal(*_places((size, size), by)), build("reshape", x, shape=(*before, 1, size)), like(0, x))
+    return where(equal(*_places((size, size), shift)), build("reshape", x, shape=(*before, 1, size)), like(0, x))
 
 
 @api
 def outer(a: Any, b: Any) -> Tensor:
-    """Products of all entries of a with all entries of b, [size of a, size of b], as ``numpy.outer``."""
+    """Return the products of all entries of a with all entries of b, [size of a, size of b], as ``numpy.outer``
+    does.
+    """
     a, b = pair(a, b)
     sizes = (product(a.type.shape), product(b.type.shape))
     return build("reshape", a, shape=(sizes[0], 1)) * build("reshape", b, shape=(1, sizes[1]))

@@ -16,7 +16,7 @@ from ..padding import part
 
 @api
 def flip(x: Any, axis: Axis = None) -> Tensor:
-    """x with its entries in the opposite order along ``axis``, an int, several, or None for all, as ``numpy.flip``."""
+    """Reverse the entries along ``axis``: an int, several, or None for all axes, as ``numpy.flip`` does."""
     x = as_tensor(x)
     for place in axes_of(x, axis):
         x = build("reverse", x, axis=place)
@@ -25,30 +25,36 @@ def flip(x: Any, axis: Axis = None) -> Tensor:
 
 @api
 def roll(x: Any, shift: int, axis: int | None = None) -> Tensor:
-    """x with its entries moved on by ``shift`` along ``axis``, those of the end to the beginning, as ``numpy.roll``.
+    """Shift entries along ``axis`` circularly, as ``numpy.roll`` does.
 
-    shift: below 0 towards the beginning. An axis of open size must have as many entries at each call.
-    axis: None for the entries of all axes in a row.
+    Args:
+        x: Tensor.
+        shift: Number of positions; negative values shift towards the start. A symbolic axis must have at least as many
+            entries, which each call checks.
+        axis: Axis. None: x is flattened for the shift.
     """
-    x, by = as_tensor(x), whole_number(shift, "shift")
+    x, offset = as_tensor(x), whole_number(shift, "shift")
     if axis is None:
         flat = build("reshape", x, shape=(product(x.type.shape),))
-        return build("reshape", roll(flat, by, 0), shape=x.type.shape)
+        return build("reshape", roll(flat, offset, 0), shape=x.type.shape)
     place = one_axis(x.rank, axis)
     size = x.type.shape[place]
     if isinstance(size, int):
-        by = by % size if size else 0
-    if not by:
+        offset = offset % size if size else 0
+    if not offset:
         return x
-    cut = size - by if by > 0 else -by
+    cut = size - offset if offset > 0 else -offset
     return concat([part(x, place, cut, size, None), part(x, place, 0, cut, None)], place)
 
 
 @api
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
-    """x with each entry of ``axis`` ``repeats`` times, one after the other, as ``numpy.repeat``.
+    """Repeat each entry of ``axis``, as ``numpy.repeat`` does.
 
-    axis: None for the entries of all axes in a row.
+    Args:
+        x: Tensor.
+        repeats: Number of copies of each entry, at least 1; copies are adjacent.
+        axis: Axis. None: x is flattened first.
     """
     x, count = as_tensor(x), whole_number(repeats, "repeats", 1)
     if axis is None:
@@ -57,30 +63,42 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     if count == 1:
         return x
     before, size, after = shape[:place], shape[place], shape[place + 1 :]
-    apart = build("reshape", x, shape=(*before, size, 1, *after))
-    many = build("broadcast", apart, shape=(*before, size, count, *after))
-    return build("reshape", many, shape=(*before, size * count, *after))
+    separated = build("reshape", x, shape=(*before, size, 1, *after))
+    copies = build("broadcast", separated, shape=(*before, size, count, *after))
+    return build("reshape", copies, shape=(*before, size * count, *after))
 
 
 @api
 def tile(x: Any, multiples: Sequence[int]) -> Tensor:
-    """x repeated ``multiples[a]`` times along each axis a."""
+    """Repeat x as a whole ``multiples[a]`` times along each axis a.
+
+    Args:
+        x: Tensor.
+        multiples: One count for each axis, at least 1.
+
+    Raises:
+        ShapeError: The number of counts is not the rank of x.
+    """
     x = as_tensor(x)
     counts = [whole_number(count, "a multiple", 1) for count in entries(multiples, "multiples")]
     if len(counts) != x.rank:
-        raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
+        raise ShapeError(f"tile: {len(counts)} multiples for a tensor of rank {x.rank}; give one for each axis")
     for axis, count in enumerate(counts):
         if count > 1:
             shape = x.type.shape
-            apart = build("reshape", x, shape=(*shape[:axis], 1, *shape[axis:]))
-            many = build("broadcast", apart, shape=(*shape[:axis], count, *shape[axis:]))
-            x = build("reshape", many, shape=(*shape[:axis], count * shape[axis], *shape[axis + 1 :]))
+            separated = build("reshape", x, shape=(*shape[:axis], 1, *shape[axis:]))
+            copies = build("broadcast", separated, shape=(*shape[:axis], count, *shape[axis:]))
+            x = build("reshape", copies, shape=(*shape[:axis], count * shape[axis], *shape[axis + 1 :]))
     return x
 
 
 @api
 def unstack(x: Any, axis: int = 0) -> list[Tensor]:
-    """The entries of ``axis``, whose size is fixed, each without that axis, as ``numpy.unstack``."""
+    """Return the entries of an axis as a list, each without that axis, as ``numpy.unstack`` does.
+
+    Raises:
+        ShapeError: The axis has a symbolic size.
+    """
     x = as_tensor(x)
     place = one_axis(x.rank, axis)
     size = x.type.shape[place]
@@ -92,20 +110,20 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
 
 @api
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """x with ``axis1`` and ``axis2`` exchanged, as ``numpy.swapaxes``."""
+    """Exchange two axes, as ``numpy.swapaxes`` does."""
     x = as_tensor(x)
     return build("transpose", x, order=swapped_order(x.rank, axis1, axis2))
 
 
 @api
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """x with the axes of ``source`` at the places of ``destination``, as ``numpy.moveaxis``; others stay in order."""
+    """Move the axes ``source`` to ``destination``, as ``numpy.moveaxis`` does. The other axes keep their order."""
     x = as_tensor(x)
     return build("transpose", x, order=moved_order(x.rank, source, destination))
 
 
 def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
-    """Return the order of axes that exchanges two."""
+    """Return the permutation of axes that exchanges two."""
     first, second = one_axis(rank, axis1), one_axis(rank, axis2)
     order = list(range(rank))
     order[first], order[second] = second, first
@@ -113,10 +131,10 @@ def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
 
 
 def moved_order(rank: int, source: int | Sequence[int], destination: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the order of axes that puts some at other places and keeps the order of the others."""
+    """Return the permutation that moves axes from ``source`` to ``destination`` and keeps the order of the others."""
     axes, places = (
-        [one_axis(rank, axis) for axis in ([given] if isinstance(given, int) else entries(given, name))]
-        for given, name in ((source, "source"), (destination, "destination"))
+        [one_axis(rank, axis) for axis in ([argument] if isinstance(argument, int) else entries(argument, name))]
+        for argument, name in ((source, "source"), (destination, "destination"))
     )
     if len(axes) != len(places) or len(set(axes)) < len(axes) or len(set(places)) < len(places):
         raise ArgumentError(f"axes {shown(source)} can't move to {shown(destination)}; name each axis and place once")

@@ -1,5 +1,5 @@
-"""Elementary functions, elementwise, most by NumPy's names and with NumPy's values at zeros, infinities and NaN.
+"""Elementary functions, elementwise, with NumPy's names and NumPy's values at zeros, infinities and NaN.
 
-In order: ``numbers`` (kinds of numbers, signs), ``remainders``, ``powers``, ``logarithms``, ``angles``, ``hyperbolic``,
+``numbers`` (classification and signs), ``remainders``, ``powers``, ``logarithms``, ``angles``, ``hyperbolic``,
 ``normal`` (tails of the normal distribution).
 """

@@ -15,26 +15,28 @@ _SINC = {
     dtype: tuple((-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(1, terms))
     for dtype, terms in (("float32", 8), ("float64", 12))
 }
-"""Taylor's coefficients of sinc, of x², x⁴ and on."""
+"""Taylor coefficients of sinc for x², x⁴, …"""
 
 
 @api
 def tan(x: Any) -> Tensor:
-    """Tangent of radians, elementwise; to 8 units in the last place where sin and cos hold their bound."""
+    """Return the tangent of angles in radians, elementwise. The error is at most 8 ulp where sin and cos hold their
+    bound.
+    """
     x = as_tensor(x)
     return sin(x) / cos(x)
 
 
 @api
 def asin(x: Any) -> Tensor:
-    """Arc sine, in radians, elementwise, of numbers from -1 to 1, else NaN; to 5 units in the last place."""
+    """Return the arc sine in radians, elementwise; NaN outside [-1, 1]. The error is at most 5 ulp."""
     x = as_tensor(x)
     return atan(x / (sqrt(1.0 - x) * sqrt(1.0 + x) + 1.0)) * 2.0
 
 
 @api
 def acos(x: Any) -> Tensor:
-    """Arc cosine, in radians, elementwise, of numbers from -1 to 1, else NaN; to 5 units in the last place."""
+    """Return the arc cosine in radians, elementwise; NaN outside [-1, 1]. The error is at most 5 ulp."""
     x = as_tensor(x)
     magnitude = where(x < 0, -x, x)
     angle = atan(sqrt(1.0 - magnitude) / sqrt(1.0 + magnitude)) * 2.0
@@ -43,9 +45,9 @@ def acos(x: Any) -> Tensor:
 
 @api
 def atan2(y: Any, x: Any) -> Tensor:
-    """The angle of the point (x, y), in radians from -pi to pi, elementwise; to 4 units in the last place.
+    """Return the angle of the point (x, y) in radians, from -pi to pi, elementwise. The error is at most 4 ulp.
 
-    As ``numpy.atan2`` at zeros of either sign and at infinities. At (0, 0) the gradient is finite.
+    Signed zeros and infinities give the values of ``numpy.atan2``. The gradient at (0, 0) is finite.
     """
     y, x = pair(y, x)
     is_steep = abs(y) > abs(x)
@@ -60,21 +62,18 @@ def atan2(y: Any, x: Any) -> Tensor:
 
 @api
 def sinc(x: Any) -> Tensor:
-    """sin(pi x) / (pi x), elementwise, and 1 at 0; of other whole numbers exactly 0, of infinities NaN.
-
-    Up to 0.5 it is Taylor's polynomial, whose derivative does not cancel.
-    """
+    """Return sin(pi x) / (pi x), elementwise, and 1 at 0. It is exactly 0 at other integers, and NaN at infinities."""
     x = as_tensor(x)
     is_small = abs(x) < 0.5
-    small, other = where(is_small, x, 0.0), where(is_small, 1.0, x)
-    near = round(other)
-    is_odd = equal(abs(near - round(near * 0.5) * 2.0), 1)
-    sine = sin((other - near) * math.pi)
-    return where(is_small, _sinc_near_0(small), where(is_odd, -sine, sine) / (other * math.pi))
+    inner, outer = where(is_small, x, 0.0), where(is_small, 1.0, x)
+    nearest = round(outer)
+    is_odd = equal(abs(nearest - round(nearest * 0.5) * 2.0), 1)
+    sine = sin((outer - nearest) * math.pi)
+    return where(is_small, _sinc_near_0(inner), where(is_odd, -sine, sine) / (outer * math.pi))
 
 
 def _sinc_near_0(x: Tensor) -> Tensor:
-    """sinc(x) of |x| up to 0.5."""
+    """Evaluate the Taylor polynomial of sinc for |x| up to 0.5, whose derivative has no cancellation."""
     square = x * x
     last, *others = reversed(_SINC[x.dtype])
     value: Any = last
@@ -85,11 +84,11 @@ def _sinc_near_0(x: Tensor) -> Tensor:
 
 @api
 def deg2rad(x: Any) -> Tensor:
-    """Degrees as radians, elementwise."""
+    """Convert degrees to radians, elementwise."""
     return as_tensor(x) * (math.pi / 180)
 
 
 @api
 def rad2deg(x: Any) -> Tensor:
-    """Radians as degrees, elementwise."""
+    """Convert radians to degrees, elementwise."""
     return as_tensor(x) * (180 / math.pi)

@@ -10,14 +10,14 @@ from ...tensor import Tensor, as_tensor, floats
 from ..basic import abs, clip, equal, exp, expm1, log, log1p, sign, sqrt, where
 
 _MAX_EXPONENT = {"float32": 80.0, "float64": 700.0}
-"""exp of it is finite."""
+"""Bound below which exp(x) is finite, by dtype."""
 _SQUARED = {"float32": 2.0**14, "float64": 2.0**28}
-"""From here on x * x + 1 is x * x, and its square is finite."""
+"""Bound above which x * x + 1 rounds to x * x, whose square is still finite, by dtype."""
 
 
 @api
 def sinh(x: Any) -> Tensor:
-    """Hyperbolic sine, elementwise; accurate near 0, to 4 units in the last place."""
+    """Return the hyperbolic sine, elementwise. It is accurate near 0; the error is at most 4 ulp."""
     x = floats(x, "sinh")
     near = _near(x)
     return where(_is_near(x), (expm1(near) - expm1(-near)) * 0.5, _half_exp(x) - _half_exp(-x))
@@ -25,46 +25,44 @@ def sinh(x: Any) -> Tensor:
 
 @api
 def cosh(x: Any) -> Tensor:
-    """Hyperbolic cosine, elementwise; to 4 units in the last place, and so is its gradient.
-
-    With p = exp(|x|) - 1 it is 1 + p² / (2 + 2p), whose derivative is accurate near 0.
-    """
+    """Return the hyperbolic cosine, elementwise. The errors of the value and the gradient are at most 4 ulp."""
+    # With p = exp(|x|) - 1, cosh(x) = 1 + p² / (2 + 2p), whose derivative is accurate near 0.
     x = floats(x, "cosh")
     grown = expm1(abs(_near(x)))
     return where(_is_near(x), grown * (grown / (grown * 2.0 + 2.0)) + 1.0, _half_exp(abs(x)))
 
 
 def _is_near(x: Tensor) -> Tensor:
-    """True where exp(x) neither overflows nor vanishes."""
+    """Return True where exp(x) neither overflows nor underflows."""
     return abs(x) < _MAX_EXPONENT[x.dtype]
 
 
 def _near(x: Tensor) -> Tensor:
-    """x, limited to where ``_is_near`` holds, so that what is not chosen has a finite gradient."""
+    """Clamp x to the range of ``_is_near``, so that the branch not selected has a finite gradient."""
     return clip(x, -_MAX_EXPONENT[x.dtype], _MAX_EXPONENT[x.dtype])
 
 
 def _half_exp(x: Tensor) -> Tensor:
-    """exp(x) / 2, where exp(x) may overflow."""
+    """Return exp(x) / 2, where exp(x) may overflow."""
     root = exp(x * 0.5)
     return (root * 0.5) * root
 
 
 @api
 def asinh(x: Any) -> Tensor:
-    """Inverse hyperbolic sine, elementwise; accurate near 0, to 4 units in the last place."""
+    """Return the inverse hyperbolic sine, elementwise. It is accurate near 0; the error is at most 4 ulp."""
     x = floats(x, "asinh")
     magnitude = abs(x)
     is_large = magnitude > _SQUARED[x.dtype]
     near = where(is_large, 1.0, magnitude)
     small = log1p(near + near * near / (sqrt(near * near + 1.0) + 1.0))
     result = where(is_large, log(where(is_large, magnitude, 1.0)) + math.log(2), small)
-    return where(equal(x, 0), x, result * sign(x))  # where the gradient is 1
+    return where(equal(x, 0), x, result * sign(x))  # keeps the sign of zero, with a gradient of 1
 
 
 @api
 def acosh(x: Any) -> Tensor:
-    """Inverse hyperbolic cosine, elementwise, of numbers from 1 on, else NaN; to 4 units in the last place."""
+    """Return the inverse hyperbolic cosine, elementwise; NaN below 1. The error is at most 4 ulp."""
     x = floats(x, "acosh")
     is_large = x > _SQUARED[x.dtype]
     beyond = where(is_large, 1.0, x - 1.0)
@@ -74,6 +72,6 @@ def acosh(x: Any) -> Tensor:
 
 @api
 def atanh(x: Any) -> Tensor:
-    """Inverse hyperbolic tangent, elementwise, of numbers from -1 to 1, else NaN; to 4 units in the last place."""
+    """Return the inverse hyperbolic tangent, elementwise; NaN outside [-1, 1]. The error is at most 4 ulp."""
     x = as_tensor(x)
     return (log1p(x) - log1p(-x)) * 0.5

@@ -1,4 +1,4 @@
-"""Logarithms to other bases, of sums, and times their argument."""
+"""Logarithms to other bases, logarithms of sums, and products with a logarithm."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from .powers import exp2
 
 @api
 def log2(x: Any) -> Tensor:
-    """Logarithm to the base 2, elementwise; exact for powers of 2, else to 3 units in the last place."""
+    """Return the logarithm to base 2, elementwise. It is exact for powers of 2; otherwise the error is at most 3
+    ulp.
+    """
     return _log_to(x, 2)
 
 
 @api
 def log10(x: Any) -> Tensor:
-    """Logarithm to the base 10, elementwise; whole for powers of 10, else to 3 units in the last place."""
+    """Return the logarithm to base 10, elementwise. It is an integer for powers of 10; otherwise the error is at most 3
+    ulp.
+    """
     return _log_to(x, 10)
 
 
 def _log_to(x: Any, base: int) -> Tensor:
-    """log(x) / log(base); what is one unit in the last place from a whole number becomes that number."""
+    """Return log(x) / log(base), rounded to an integer if it is within one ulp of it."""
     x = as_tensor(x)
     quotient = log(x) * (1 / math.log(base))
     whole = round(quotient)
@@ -39,23 +43,23 @@ def _log_to(x: Any, base: int) -> Tensor:
 
 @api
 def logaddexp(a: Any, b: Any) -> Tensor:
-    """log(exp(a) + exp(b)), elementwise, without overflow."""
+    """Return log(exp(a) + exp(b)), elementwise, without overflow."""
     a, b = pair(a, b)
     return maximum(a, b) + log1p(exp(_gap(a, b)))
 
 
 @api
 def logaddexp2(a: Any, b: Any) -> Tensor:
-    """log2(2 ** a + 2 ** b), elementwise, without overflow."""
+    """Return log2(2 ** a + 2 ** b), elementwise, without overflow."""
     a, b = pair(a, b)
     return maximum(a, b) + log1p(exp2(_gap(a, b))) * (1 / math.log(2))
 
 
 def _gap(a: Tensor, b: Tensor) -> Tensor:
-    """-|a - b|, and 0 where both are infinite and equal.
+    """Return -|a - b|, and 0 where both are equal and infinite.
 
-    Of two equal numbers a maximum or minimum passes the gradient to the second. So here half of it passes to a, as
-    the sum with ``maximum(a, b)`` needs, and as much is taken from b.
+    Maximum and minimum pass the gradient of equal operands to the second one. Here a gets half of it, and b loses as
+    much, which makes the gradient of ``maximum(a, b) + f(_gap(a, b))`` correct.
     """
     is_same = logical_and(equal(a, b), equal(abs(a), INFINITY))
     gap = where(is_same, 0.0, a) - where(is_same, 0.0, b)
@@ -64,15 +68,15 @@ def _gap(a: Tensor, b: Tensor) -> Tensor:
 
 @api
 def xlogy(x: Any, y: Any) -> Tensor:
-    """x * log(y), elementwise, and 0 where x is 0 and y is a number."""
+    """Return x * log(y), elementwise, and 0 where x is 0 and y is not NaN."""
     x, y = pair(x, y)
-    is_none = logical_and(equal(x, 0), logical_or(y <= 0, equal(y, INFINITY)))
-    return where(is_none, 0.0, x * log(where(is_none, 1.0, y)))
+    is_undefined = logical_and(equal(x, 0), logical_or(y <= 0, equal(y, INFINITY)))
+    return where(is_undefined, 0.0, x * log(where(is_undefined, 1.0, y)))
 
 
 @api
 def entr(x: Any) -> Tensor:
-    """-x * log(x), elementwise, 0 at 0 and -inf below: the terms of an entropy."""
+    """Return -x * log(x), elementwise, the terms of an entropy: 0 at 0, and -inf below 0."""
     x = as_tensor(x)
     inside = where(x > 0, x, 1.0)
     return where(x > 0, -x * log(inside), where(x < 0, -INFINITY, abs(x)))
@@ -80,9 +84,11 @@ def entr(x: Any) -> Tensor:
 
 @api
 def logit(x: Any, epsilon: float | None = None) -> Tensor:
-    """log(x / (1 - x)), elementwise, of numbers from 0 to 1, else NaN; accurate near 0.5.
+    """Return log(x / (1 - x)), elementwise; NaN outside [0, 1]. It is accurate near 0.5.
 
-    epsilon: x is limited to [epsilon, 1 - epsilon] first.
+    Args:
+        x: float Tensor.
+        epsilon: Clamp x to [epsilon, 1 - epsilon] first. None: do not clamp.
     """
     x = as_tensor(x)
     if epsilon is not None:

@@ -1,7 +1,7 @@
-"""The tails of the normal distribution, to the smallest numbers.
+"""Tails of the normal distribution, accurate down to the smallest numbers.
 
-erfc(x) = exp(-x²) c(t) / (1 + 2x) for x >= 0.5, t = (x - k)/(x + k), where c is a polynomial (Shepherd & Laframboise,
-1981). Its coefficients are made by ``tests/codegen/llvm/derive_vecmath.py``.
+For x >= 0.5, erfc(x) = exp(-x²) c(t) / (1 + 2x) with t = (x - k)/(x + k) and a polynomial c (Shepherd & Laframboise
+1981). ``tests/codegen/llvm/derive_vecmath.py`` derives its coefficients.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from ..rounding import round
 
 @dataclass(frozen=True)
 class _Tail:
-    """The approximation of a dtype.
+    """Approximation for one dtype.
 
-    largest: erfc of it is 0. middle: k. coefficients: of c, the lowest degree first.
+    Attributes:
+        largest: From here on erfc(x) is 0.
+        middle: The constant k.
+        coefficients: Coefficients of c, lowest degree first.
     """
 
     largest: float
@@ -76,15 +79,15 @@ _START = 0.5
 
 @api
 def erfc(x: Any) -> Tensor:
-    """1 - erf(x), elementwise; accurate where it is small, to 6 units in the last place."""
+    """Return 1 - erf(x), elementwise, accurate where it is small. The error is at most 6 ulp."""
     x = as_tensor(x)
     return where(x < _START, 1.0 - erf(x), _tail(x, 1.0))
 
 
 @api
 def ndtr(x: Any) -> Tensor:
-    """The share of the standard normal distribution below x, elementwise; accurate where it is small, to 7 units in
-    the last place.
+    """Return the standard normal distribution function, elementwise, accurate where it is small. The error is at most 7
+    ulp.
     """
     x = as_tensor(x)
     near = erf(x * math.sqrt(0.5)) * 0.5 + 0.5
@@ -92,9 +95,9 @@ def ndtr(x: Any) -> Tensor:
 
 
 def _tail(x: Tensor, scale: float) -> Tensor:
-    """erfc(scale x), and anything finite where scale x is below ``_START``; scale² is 1 or 0.5.
+    """Return erfc(scale x), or any finite value where scale x is below ``_START``. scale² is 1 or 0.5.
 
-    The square in the exponent is exact: that of a number of few bits, and what is left.
+    The exponent -x² is split into the exact square of a number with few bits and a small remainder.
     """
     tail = _TAILS[x.dtype]
     x = clip(x, _START / scale, tail.largest / scale)

@@ -1,4 +1,4 @@
-"""Kinds of numbers: NaN, infinities and signs, and functions that choose by them."""
+"""Classification of numbers: NaN, infinities and signs, and selection by them."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ INFINITY = float("inf")
 
 @api
 def isnan(x: Any) -> Tensor:
-    """True where x is NaN, elementwise."""
+    """Return True where x is NaN, elementwise."""
     x = as_tensor(x)
     return not_equal(x, x)
 
 
 @api
 def isinf(x: Any) -> Tensor:
-    """True where x is infinite, of either sign, elementwise."""
+    """Return True where x is infinite, of either sign, elementwise."""
     x = as_tensor(x)
     return equal(abs(x), INFINITY) if x.dtype in FLOATS else not_equal(x, x)
 
 
 @api
 def isposinf(x: Any) -> Tensor:
-    """True where x is infinite and above 0, elementwise."""
+    """Return True where x is positive infinity, elementwise."""
     x = as_tensor(x)
     return equal(x, INFINITY) if x.dtype in FLOATS else not_equal(x, x)
 
 
 @api
 def isneginf(x: Any) -> Tensor:
-    """True where x is infinite and below 0, elementwise."""
+    """Return True where x is negative infinity, elementwise."""
     x = as_tensor(x)
     return equal(x, -INFINITY) if x.dtype in FLOATS else not_equal(x, x)
 
 
 @api
 def isfinite(x: Any) -> Tensor:
-    """True where x is neither infinite nor NaN, elementwise."""
+    """Return True where x is neither infinite nor NaN, elementwise."""
     x = as_tensor(x)
     return abs(x) < INFINITY if x.dtype in FLOATS else equal(x, x)
 
 
 @api
 def copysign(a: Any, b: Any) -> Tensor:
-    """The magnitude of a with the sign of b, elementwise; -0 and NaN have signs too.
+    """Return the magnitude of a with the sign of b, elementwise. The signs of -0 and NaN count, too.
 
-    The gradient of a is 1 or -1, and 0 where a is 0; b receives none.
+    The gradient of a is 1 or -1, and 0 where a is 0. b gets no gradient.
     """
     return binary("copysign", a, b)
 
 
 @api
 def signbit(x: Any) -> Tensor:
-    """True where the sign is a minus, elementwise, that of -0 and of NaN too."""
+    """Return True where the sign bit is set, elementwise, also for -0 and NaN."""
     x = as_tensor(x)
     return build("copysign", constant(1, x.dtype), x) < 0 if x.dtype in FLOATS else x < 0
 
 
 @api
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """x with numbers in place of NaN and infinities, elementwise.
+    """Replace NaN and infinities by numbers, elementwise.
 
-    nan: in place of NaN.
-    posinf: in place of the infinity above 0; None stands for the dtype's largest number.
-    neginf: in place of the one below 0; None stands for the dtype's lowest number.
+    Args:
+        x: Tensor.
+        nan: Replacement of NaN.
+        posinf: Replacement of positive infinity. None: the largest number of the dtype.
+        neginf: Replacement of negative infinity. None: the lowest number of the dtype.
     """
     x = as_tensor(x)
     if x.dtype not in FLOATS:
@@ -85,20 +87,22 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 @api
 def heaviside(x: Any, middle: Any) -> Tensor:
-    """0 where x is below 0, 1 above, and ``middle`` where x is 0, elementwise; NaN stays NaN."""
+    """Return 0 where x is negative, 1 where it is positive, and ``middle`` where it is 0, elementwise. NaN stays
+    NaN.
+    """
     x, middle = pair(x, middle)
     return where(equal(x, 0), middle, where(x > 0, 1, where(x < 0, 0, x)))
 
 
 @api
 def fmax(a: Any, b: Any) -> Tensor:
-    """The larger, elementwise; where one is NaN the other one."""
+    """Return the larger operand, elementwise; if one is NaN, the other."""
     a, b = pair(a, b)
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
 @api
 def fmin(a: Any, b: Any) -> Tensor:
-    """The smaller, elementwise; where one is NaN the other one."""
+    """Return the smaller operand, elementwise; if one is NaN, the other."""
     a, b = pair(a, b)
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))

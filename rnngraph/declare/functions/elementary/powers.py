@@ -1,4 +1,4 @@
-"""Powers, roots and lengths."""
+"""Powers, roots and hypotenuses."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from ..basic import abs, equal, logical_or, maximum, minimum, sqrt, where
 from .numbers import INFINITY
 
 MAX_FACTORS = 8
-"""Largest exponent whose power is a product. The rounding of each product adds up: of more, the op is more accurate."""
+"""Maximum exponent that is computed by products. Their rounding errors add up, so that the op is better beyond."""
 
 
 @api
 def power(x: Any, exponent: Any) -> Tensor:
-    """x to the exponent, elementwise, for all numbers as ``numpy.power``; also ``x ** exponent``.
+    """Return x to the power of ``exponent``, elementwise, with the values of ``numpy.power``. Also written ``x **
+    exponent``.
 
-    Exponents 1 to 8, -1 and 0.5 that are Python numbers are products, the reciprocal and the square root. Integers
-    wrap; they take no exponent below 0 that is a number, and of one in a Tensor the quotient is cut off.
+    Integers wrap. Gradients are finite at 0: 0 for the base if the exponent is an integer above 1, and 0 for a positive
+    exponent.
 
-    Gradients are finite at 0: for a whole exponent above 1 the base receives 0, for one above 0 the exponent does.
+    Args:
+        x: Number or Tensor.
+        exponent: Number or Tensor. The numbers 1 to 8, -1 and 0.5 are computed by products, a reciprocal and a square
+            root. With an integer x, a negative exponent in a Tensor truncates the result.
+
+    Raises:
+        DtypeError: x is an integer, and the exponent a negative number.
     """
     if isinstance(exponent, int | float | np.integer | np.floating) and not isinstance(x, int | float):
         x = as_tensor(x)
@@ -52,34 +59,36 @@ UFUNCS["power"] = power
 
 @api
 def exp2(x: Any) -> Tensor:
-    """2 to the x, elementwise; exact for whole numbers."""
+    """Return 2 to the power of x, elementwise; exact for integers."""
     x = as_tensor(x)
     return build("power", constant(2, x.dtype), x)
 
 
 @api
 def reciprocal(x: Any) -> Tensor:
-    """1 / x, elementwise; of integers cut off towards 0, and 0 where x is 0."""
+    """Return 1 / x, elementwise. For integers it is truncated towards 0, and 0 where x is 0."""
     x = as_tensor(x)
     return build("div", constant(1, x.dtype), x)
 
 
 @api
 def rsqrt(x: Any) -> Tensor:
-    """1 / sqrt(x), elementwise."""
+    """Return 1 / sqrt(x), elementwise."""
     x = as_tensor(x)
     return 1.0 / sqrt(x)
 
 
 @api
 def hypot(a: Any, b: Any) -> Tensor:
-    """sqrt(a * a + b * b), elementwise, where the squares may overflow or vanish; to 3 units in the last place.
+    """Return sqrt(a * a + b * b), elementwise, without overflow or underflow of the squares. The error is at most 3
+    ulp.
 
-    Infinite where either is, even beside NaN. At (0, 0) the gradient is 0.
+    It is infinite where either is, even if the other is NaN. The gradient at (0, 0) is 0.
     """
     a, b = pair(a, b)
     first, second = abs(a), abs(b)
-    larger, smaller = maximum(first, second), minimum(second, first)  # of two equal ones each is one of them
+    # operands swapped, so that of equal ones each is selected once
+    larger, smaller = maximum(first, second), minimum(second, first)
     is_zero = equal(larger, 0)
     ratio = smaller / where(is_zero, 1, larger)
     length = larger * sqrt(ratio * ratio + 1)
